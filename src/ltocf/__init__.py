@@ -1,0 +1,1 @@
+"""Learnable-Time ODE-based Collaborative Filtering."""

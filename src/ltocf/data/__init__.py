@@ -1,0 +1,1 @@
+"""Files, frames and pairs become `Interactions`, then splits, then batches."""

@@ -1,0 +1,39 @@
+"""The axis vocabulary: every array in the package has one of these shapes.
+
+Axes: ``nodes`` = users followed by items; ``dim`` = embedding size; ``pairs`` = interactions;
+``batch`` = one training batch; ``queries`` = users asked for; ``k`` = length of a ranked list.
+Under pytest the annotations are checked at run time (jaxtyping with beartype).
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+PairIndices: TypeAlias = Int64[np.ndarray, " pairs"]
+PairTimestamps: TypeAlias = Int64[np.ndarray, " pairs"]
+UserIndices: TypeAlias = Int64[Tensor, " queries"]
+
+Embeddings: TypeAlias = Float[Tensor, "nodes dim"]
+UserEmbeddings: TypeAlias = Float[Tensor, "users dim"]
+ItemEmbeddings: TypeAlias = Float[Tensor, "items dim"]
+Scores: TypeAlias = Float[Tensor, "queries items"]
+
+BatchIndices: TypeAlias = Int64[Tensor, " batch"]
+BatchScores: TypeAlias = Float[Tensor, " batch"]
+BatchEmbeddings: TypeAlias = Float[Tensor, "batch dim"]
+Scalar: TypeAlias = Float[Tensor, ""]
+
+Times: TypeAlias = Float[Tensor, " times"]
+Eigenvalues: TypeAlias = Float[Tensor, " eigenvalues"]
+Response: TypeAlias = Float[Tensor, " eigenvalues"]
+StateResponses: TypeAlias = Float[Tensor, "states eigenvalues"]
+Coefficients: TypeAlias = Float[Tensor, " coefficients"]
+
+RankedItems: TypeAlias = Int64[Tensor, "queries k"]
+Hits: TypeAlias = Bool[Tensor, "queries k"]
+RelevantCounts: TypeAlias = Int64[Tensor, " queries"]
+PerUser: TypeAlias = Float[Tensor, " queries"]
