@@ -1,1 +1,39 @@
-"""Learnable-Time ODE-based Collaborative Filtering."""
+"""Learnable-Time ODE-based Collaborative Filtering: recommend items to users from nothing but who touched what.
+
+Example:
+    >>> import ltocf, tempfile
+    >>> folder = tempfile.mkdtemp() + "/run"
+    >>> metrics = ltocf.train("movielens-small", folder, epochs=1, dim=8)
+    >>> ltocf.load(folder).recommend([1], k=3).columns
+    ['user', 'rank', 'item', 'score', 'title']
+"""
+
+from ltocf.config import Config
+from ltocf.data import Dataset, IdMap, Interactions, Split, load_dataset
+from ltocf.evaluation import evaluate
+from ltocf.experiment import evaluate_run, load, resume, train, train_config
+from ltocf.graph import BipartiteGraph
+from ltocf.models import LTOCF, MF, MODELS, LightGCN, Popularity
+from ltocf.recommending import TrainedModel
+
+__all__ = [
+    "LTOCF",
+    "MF",
+    "MODELS",
+    "BipartiteGraph",
+    "Config",
+    "Dataset",
+    "IdMap",
+    "Interactions",
+    "LightGCN",
+    "Popularity",
+    "Split",
+    "TrainedModel",
+    "evaluate",
+    "evaluate_run",
+    "load",
+    "load_dataset",
+    "resume",
+    "train",
+    "train_config",
+]

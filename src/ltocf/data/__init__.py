@@ -1,1 +1,52 @@
 """Files, frames and pairs become `Interactions`, then splits, then batches."""
+
+from ltocf.data.batches import Batch, PairwiseBatches
+from ltocf.data.catalog import CATALOG, CatalogEntry, find, load_named
+from ltocf.data.dataset import Dataset
+from ltocf.data.frame import ColumnOptions, dataset_from_frame
+from ltocf.data.ids import UNKNOWN, IdMap
+from ltocf.data.interactions import Interactions
+from ltocf.data.memory import to_dataset
+from ltocf.data.source import load_dataset
+from ltocf.data.split import (
+    SPLITS,
+    Split,
+    carve_validation,
+    given_split,
+    leave_last_out,
+    random_split,
+    split_dataset,
+    time_split,
+)
+from ltocf.data.statistics import statistics
+from ltocf.data.tables import TABLE_READERS, read_table
+from ltocf.data.text import read_text_folder
+
+__all__ = [
+    "CATALOG",
+    "SPLITS",
+    "TABLE_READERS",
+    "UNKNOWN",
+    "Batch",
+    "CatalogEntry",
+    "ColumnOptions",
+    "Dataset",
+    "IdMap",
+    "Interactions",
+    "PairwiseBatches",
+    "Split",
+    "carve_validation",
+    "dataset_from_frame",
+    "find",
+    "given_split",
+    "leave_last_out",
+    "load_dataset",
+    "load_named",
+    "random_split",
+    "read_table",
+    "read_text_folder",
+    "split_dataset",
+    "statistics",
+    "time_split",
+    "to_dataset",
+]

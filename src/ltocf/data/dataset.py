@@ -38,8 +38,6 @@ class Dataset:
                 f"{self.name}: {sizes} users and items but {len(self.user_ids)} and {len(self.item_ids)} ids"
             )
         if self.test is not None and sizes != (self.test.n_users, self.test.n_items):
-            raise ValueError(
-                f"{self.name}: train is {sizes} but test is {(self.test.n_users, self.test.n_items)}"
-            )
+            raise ValueError(f"{self.name}: train is {sizes} but test is {(self.test.n_users, self.test.n_items)}")
         if self.titles is not None and len(self.titles) != sizes[1]:
             raise ValueError(f"{self.name}: {sizes[1]} items but {len(self.titles)} titles")

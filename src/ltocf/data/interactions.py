@@ -46,9 +46,7 @@ class Interactions:
         _check_range("user", self.users, self.n_users)
         _check_range("item", self.items, self.n_items)
         if self.users.shape != self.items.shape:
-            raise ValueError(
-                f"users and items must pair up, got {len(self.users)} and {len(self.items)} values"
-            )
+            raise ValueError(f"users and items must pair up, got {len(self.users)} and {len(self.items)} values")
         if self.timestamps is not None and self.timestamps.shape != self.users.shape:
             raise ValueError(f"need one timestamp per pair, got {len(self.timestamps)} for {len(self.users)}")
         if np.any(np.diff(self.keys) <= 0):
@@ -79,9 +77,7 @@ class Interactions:
         _check_range("user", user_indices, n_users)
         _check_range("item", item_indices, n_items)
         if user_indices.shape != item_indices.shape:
-            raise ValueError(
-                f"users and items must pair up, got {len(user_indices)} and {len(item_indices)} values"
-            )
+            raise ValueError(f"users and items must pair up, got {len(user_indices)} and {len(item_indices)} values")
         when = None if timestamps is None else np.array(timestamps, np.int64).reshape(-1)
         keys = user_indices * np.int64(n_items) + item_indices
         order = np.argsort(keys, kind="stable") if when is None else np.lexsort((when, keys))
@@ -91,9 +87,7 @@ class Interactions:
         kept = order[first]
         if (n_duplicates := len(order) - len(kept)) > 0:
             logger.info("merged %d repeated pairs of %d", n_duplicates, len(order))
-        return cls(
-            user_indices[kept], item_indices[kept], n_users, n_items, None if when is None else when[kept]
-        )
+        return cls(user_indices[kept], item_indices[kept], n_users, n_items, None if when is None else when[kept])
 
     def __len__(self) -> int:
         return len(self.users)

@@ -1,0 +1,216 @@
+"""Everything that defines a run, as frozen dataclasses that are one TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from ltocf.models import MODELS
+from ltocf.training import Runtime, TrainingSettings
+
+SELECT_ON = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the interactions come from and how they are split.
+
+    Args:
+        source: a name in the catalog, a folder with train.txt and test.txt, or a table file.
+        data_dir: where named sets are looked for; empty for the environment's LTOCF_DATA.
+        split: ``auto`` (the given test part, else random), ``given``, ``random``, ``leave-last-out`` or ``time``.
+        test_fraction: share of test pairs, where the split is made here.
+        validation_fraction: share of each user's training pairs that chooses the epoch.
+        split_seed: of the test and validation parts; apart from ``seed``, so that seeds share one split.
+        user_column, item_column, timestamp_column, rating_column, title_column: columns of a table file, empty to
+            go by the usual names.
+        min_rating: least rating that counts as a positive; needs ratings.
+    """
+
+    source: str
+    data_dir: str = ""
+    split: str = "auto"
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.1
+    split_seed: int = 0
+    user_column: str = ""
+    item_column: str = ""
+    timestamp_column: str = ""
+    rating_column: str = ""
+    title_column: str = ""
+    min_rating: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("test_fraction", "validation_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What belongs to the run as a whole.
+
+    Args:
+        seed: of initialisation and sampling.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: CPU threads, 0 for PyTorch's choice.
+        select_on: ``validation`` chooses the epoch, then training starts again on all of train; ``test`` reports the
+            best epoch on the test set, as the papers do, and marks the run.
+        select_by: the metric that chooses the epoch.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    threads: int = 0
+    select_on: Literal["validation", "test"] = "validation"
+    select_by: str = "recall@20"
+
+    def __post_init__(self) -> None:
+        if self.select_on not in SELECT_ON:
+            raise ValueError(f"`select_on` must be one of {', '.join(SELECT_ON)}, got {self.select_on!r}")
+        metric, _, k = self.select_by.partition("@")
+        if not (metric and k.isdigit() and int(k) > 0):
+            raise ValueError(f"`select_by` must be a metric at a depth, like recall@20, got {self.select_by!r}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run: data, model with its options, training, and the run's own settings.
+
+    Example:
+        >>> config = Config(DataSettings("gowalla"), model="lightgcn")
+        >>> config = config.with_values({"learning_rate": 0.01, "n_layers": 2})
+        >>> config.training.learning_rate, config.options["n_layers"], config.options["dim"]
+        (0.01, 2, 64)
+        >>> Config.from_toml(config.to_toml()) == config
+        True
+    """
+
+    data: DataSettings
+    model: str = "ltocf"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ValueError(f"`model` must be one of {', '.join(MODELS)}, got {self.model!r}")
+        defaults = model_options(self.model)
+        for name, value in self.options.items():
+            if name not in defaults:
+                raise ValueError(f"{self.model} has no option `{name}`; it has {', '.join(defaults)}")
+            defaults[name] = _converted(name, value, type(defaults[name]).__name__)
+        object.__setattr__(self, "options", defaults)
+
+    def with_values(self, values: Mapping[str, Any]) -> Config:
+        """A copy with some settings changed, each by its own name: no two sections share one."""
+        values = dict(values)
+        model = values.pop("model", self.model)
+        options = {} if model != self.model else dict(self.options)
+        changed: dict[str, dict[str, Any]] = {"data": {}, "training": {}, "run": {}}
+        for name, value in values.items():
+            section = next((s for s in changed if name in _fields(getattr(self, s))), None)
+            if section is not None:
+                changed[section][name] = value
+            elif name in model_options(model):
+                options[name] = value
+            else:
+                known = [*model_options(model), *(f for s in changed for f in _fields(getattr(self, s)))]
+                raise ValueError(f"no setting `{name}`; there are model, {', '.join(known)}")
+        sections = {
+            section: _checked(dataclasses.replace, getattr(self, section), **change)
+            for section, change in changed.items()
+        }
+        return Config(sections["data"], model, options, sections["training"], sections["run"])
+
+    def runtime(self) -> Runtime:
+        return Runtime(self.run.device, self.run.threads)
+
+    def to_toml(self) -> str:
+        """The whole configuration, defaults written out."""
+        sections = {
+            name: _without_none(dataclasses.asdict(getattr(self, name))) for name in ("data", "training", "run")
+        }
+        tables = {"data": sections["data"], "model": {"name": self.model, **self.options}}
+        return tomli_w.dumps(tables | {"training": sections["training"], "run": sections["run"]})
+
+    @classmethod
+    def from_toml(cls, text: str, source: str | None = None) -> Config:
+        """Read a configuration; settings left out have their defaults.
+
+        Args:
+            text: TOML with the tables ``data``, ``model``, ``training`` and ``run``, all optional.
+            source: takes the place of ``data.source``.
+
+        Raises:
+            ValueError: not TOML, an unknown table or setting, a wrong type, or no source at all.
+        """
+        try:
+            tables = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"the configuration is not valid TOML: {error}") from error
+        unknown = set(tables) - {"data", "model", "training", "run"}
+        if unknown:
+            raise ValueError(f"no table [{min(unknown)}]; there are [data], [model], [training] and [run]")
+        data = tables.get("data", {}) | ({} if source is None else {"source": source})
+        if "source" not in data:
+            raise ValueError("the configuration names no data: set `source` in [data], or give it on the command line")
+        model = dict(tables.get("model", {}))
+        name = model.pop("name", "ltocf")
+        return cls(
+            _checked(DataSettings, **data),
+            name,
+            model,
+            _checked(TrainingSettings, **tables.get("training", {})),
+            _checked(RunSettings, **tables.get("run", {})),
+        )
+
+    @classmethod
+    def from_file(cls, path: str | Path, source: str | None = None) -> Config:
+        """Read a configuration file; see `from_toml`."""
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"no configuration file at {path}")
+        return cls.from_toml(path.read_text(encoding="utf-8"), source)
+
+
+def model_options(model: str) -> dict[str, Any]:
+    """Options of a model with their defaults: its constructor's arguments but for graph and seed."""
+    if model not in MODELS:
+        raise ValueError(f"`model` must be one of {', '.join(MODELS)}, got {model!r}")
+    parameters = inspect.signature(MODELS[model]).parameters.values()
+    return {p.name: p.default for p in parameters if p.name not in ("graph", "seed")}
+
+
+def _fields(settings: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(settings)]
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _checked(build: Any, *arguments: Any, **values: Any) -> Any:
+    """Build or change a settings object; an unknown name or a value of the wrong type is a ValueError that says so."""
+    fields = {f.name: f for f in dataclasses.fields(arguments[0] if arguments else build)}
+    for name, value in values.items():
+        if name not in fields:
+            raise ValueError(f"no setting `{name}`; there are {', '.join(fields)}")
+        values[name] = _converted(name, value, str(fields[name].type))
+    return build(*arguments, **values)
+
+
+def _converted(name: str, value: Any, annotation: str) -> Any:
+    wanted = {"int": int, "float": float, "float | None": float, "bool": bool}.get(annotation, str)
+    if type(value) is wanted or (value is None and "None" in annotation):
+        return value
+    if wanted is float and type(value) is int:
+        return float(value)
+    raise ValueError(f"`{name}` must be of type {wanted.__name__}, got {value!r}")

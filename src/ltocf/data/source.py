@@ -1,0 +1,45 @@
+"""One way in for every source: a name, a folder or a table file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+from ltocf.data.catalog import CATALOG, load_named
+from ltocf.data.dataset import Dataset
+from ltocf.data.frame import ColumnOptions
+from ltocf.data.tables import TABLE_READERS, read_table
+from ltocf.data.text import read_text_folder
+
+
+def load_dataset(
+    name_or_path: str | Path, *, data_dir: str | Path | None = None, **columns: Unpack[ColumnOptions]
+) -> Dataset:
+    """Load a named dataset (see `CATALOG`), a folder with train.txt, or a table file (see `read_table`).
+
+    A name wins over a folder of that name: write ``./gowalla`` for the folder. ``data_dir`` is where named sets
+    are kept, see `find`; ``columns`` are for table files only, as in `ColumnOptions`.
+
+    Raises:
+        ValueError: column options without a table file, or what the reader raises.
+        FileNotFoundError: neither a name nor a path that exists.
+        ConnectionError: a named dataset is not there and could not be downloaded.
+
+    Example:
+        >>> load_dataset("movielens-small").interactions.n_users
+        671
+    """
+    path = Path(name_or_path)
+    is_name = isinstance(name_or_path, str) and name_or_path in CATALOG
+    if columns and (is_name or path.is_dir()):
+        raise ValueError(f"{', '.join(sorted(columns))}: only table files have columns, and {name_or_path} is none")
+    if is_name:
+        return load_named(str(name_or_path), data_dir)
+    if path.is_dir():
+        return read_text_folder(path)
+    if path.is_file():
+        return read_table(path, **columns)
+    raise FileNotFoundError(
+        f"a dataset must be one of {', '.join(CATALOG)}, a folder with train.txt, or a file with one of the suffixes "
+        f"{', '.join(TABLE_READERS)}; got {str(name_or_path)!r}, which does not exist"
+    )

@@ -1,0 +1,262 @@
+"""Interactions become a training, a test and a validation part that do not overlap."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool
+
+from ltocf.data.dataset import Dataset
+from ltocf.data.interactions import Interactions
+from ltocf.shapes import PairIndices, PairTimestamps
+
+logger = logging.getLogger(__name__)
+
+PairMask: TypeAlias = Bool[np.ndarray, " pairs"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Parts over the same users and items, no pair in two of them.
+
+    Pairs of a user or an item without training pairs (cold) stay in their part, and a model that cannot score them
+    misses them: leaving them out would flatter it. Their number is logged as a warning.
+
+    Args:
+        train: what a model learns from.
+        test: what it is measured on, once.
+        validation: what chooses epochs and settings, or None.
+
+    Raises:
+        ValueError: sizes differ, or a pair is in two parts.
+
+    Example:
+        >>> train, test = (Interactions.from_pairs([0, 1], [0, item], n_items=2) for item in (0, 1))
+        >>> Split(train, test.where(test.users == 1)).cold_items
+        1
+    """
+
+    train: Interactions
+    test: Interactions
+    validation: Interactions | None = None
+
+    def __post_init__(self) -> None:
+        parts = {"train": self.train, "test": self.test, "validation": self.validation}
+        seen: dict[str, PairIndices] = {}
+        for name, part in parts.items():
+            if part is None:
+                continue
+            if (part.n_users, part.n_items) != (self.n_users, self.n_items):
+                raise ValueError(
+                    f"parts must have the same users and items, got {self.n_users} x {self.n_items} in train and "
+                    f"{part.n_users} x {part.n_items} in {name}"
+                )
+            for other, keys in seen.items():
+                if n_shared := int(np.isin(part.keys, keys, assume_unique=True).sum()):
+                    raise ValueError(f"parts must not overlap, got {n_shared} pairs in both {other} and {name}")
+            seen[name] = part.keys
+        if self.cold_users or self.cold_items:
+            logger.warning(
+                "%d users and %d items to evaluate on have no training pairs; their pairs count as misses",
+                self.cold_users,
+                self.cold_items,
+            )
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, the same in every part."""
+        return self.train.n_users
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, the same in every part."""
+        return self.train.n_items
+
+    @cached_property
+    def cold_users(self) -> int:
+        """Number of users in test or validation without a training pair."""
+        evaluated = sum(part.user_degrees for part in (self.test, self.validation) if part is not None)
+        return int(((evaluated > 0) & (self.train.user_degrees == 0)).sum())
+
+    @cached_property
+    def cold_items(self) -> int:
+        """Number of items in test or validation without a training pair."""
+        evaluated = sum(part.item_degrees for part in (self.test, self.validation) if part is not None)
+        return int(((evaluated > 0) & (self.train.item_degrees == 0)).sum())
+
+
+def random_split(interactions: Interactions, test_fraction: float = 0.2, seed: int = 0) -> Split:
+    """Move round(test_fraction * n) random items of each user's n to test, never all of them.
+
+    Raises:
+        ValueError: ``test_fraction`` outside (0, 1), or too small to give anybody a test item.
+
+    Example:
+        >>> split = random_split(Interactions.from_pairs([0] * 5 + [1], [0, 1, 2, 3, 4, 0]))
+        >>> len(split.train), split.test.users.tolist()
+        (5, [0])
+    """
+    moved = _random_share(interactions, test_fraction, seed, "test_fraction")
+    return Split(interactions.where(~moved), interactions.where(moved))
+
+
+def leave_last_out(interactions: Interactions, n_last: int = 1) -> Split:
+    """Move each user's latest ``n_last`` items to test, but never the user's only item.
+
+    Of items with the same timestamp the one with the larger index counts as later.
+
+    Raises:
+        ValueError: ``n_last`` < 1, no timestamps, or nobody has two items.
+
+    Example:
+        >>> log = Interactions.from_pairs([0, 0, 0], [0, 1, 2], timestamps=[20, 30, 10])
+        >>> leave_last_out(log).test.items.tolist()
+        [1]
+    """
+    if n_last < 1:
+        raise ValueError(f"`n_last` must be >= 1, got {n_last}")
+    timestamps = _timestamps(interactions, "leave-last-out")
+    counts = np.minimum(n_last, interactions.user_degrees - 1)
+    moved = _last_of_each_user(interactions, counts, np.lexsort((interactions.items, timestamps, interactions.users)))
+    if not moved.any():
+        raise ValueError(f"leave-last-out needs a user with two items, got {len(interactions)} users with one each")
+    return Split(interactions.where(~moved), interactions.where(moved))
+
+
+def time_split(interactions: Interactions, test_fraction: float = 0.2) -> Split:
+    """Move all pairs at or after one moment to test; the moment leaves at least ``test_fraction`` of the pairs there.
+
+    Unlike `random_split` and `leave_last_out`, no training pair is later than a test pair of another user, so
+    nothing leaks from the future; users and items that come late are cold.
+
+    Raises:
+        ValueError: ``test_fraction`` outside (0, 1), no timestamps, or a part that would be empty.
+
+    Example:
+        >>> log = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 0, 1], timestamps=[1, 2, 3, 4])
+        >>> time_split(log, 0.5).test.users.tolist()
+        [1, 1]
+    """
+    _check_fraction(test_fraction, "test_fraction")
+    timestamps = _timestamps(interactions, "time")
+    n_test = max(1, round(test_fraction * len(interactions)))
+    cut = np.sort(timestamps)[len(timestamps) - n_test]
+    moved = timestamps >= cut
+    if moved.all():
+        raise ValueError(
+            f"a time split needs pairs before and after its cut, got all {len(interactions)} at or after {cut}"
+        )
+    return Split(interactions.where(~moved), interactions.where(moved))
+
+
+def given_split(dataset: Dataset) -> Split:
+    """The training and test parts that the source gave.
+
+    Raises:
+        ValueError: the source gave no test part, or one that overlaps.
+    """
+    if dataset.test is None:
+        others = [name for name in SPLITS if name not in ("auto", "given")]
+        raise ValueError(f"{dataset.name} has no test part of its own; choose a split of {others}")
+    return Split(dataset.interactions, dataset.test)
+
+
+def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0) -> Split:
+    """Move round(fraction * n) random items of each user's n training items to validation, never all of them.
+
+    Raises:
+        ValueError: ``fraction`` outside (0, 1) or too small to move anything, or there is a validation part already.
+
+    Example:
+        >>> train, test = (Interactions.from_pairs([0] * 10, range(10 * i, 10 * i + 10), n_items=20) for i in (0, 1))
+        >>> carved = carve_validation(Split(train, test))
+        >>> len(carved.train), len(carved.validation), len(carved.test)
+        (9, 1, 10)
+    """
+    if split.validation is not None:
+        raise ValueError(f"the split must have no validation part yet, got one with {len(split.validation)} pairs")
+    moved = _random_share(split.train, fraction, seed, "fraction")
+    return Split(split.train.where(~moved), split.test, split.train.where(moved))
+
+
+def split_dataset(dataset: Dataset, how: str = "auto", *, test_fraction: float = 0.2, seed: int = 0) -> Split:
+    """Split by name, see `SPLITS`; ``auto`` takes the given test part if there is one and is random otherwise.
+
+    A given test part is united with the training pairs before any other split.
+
+    Raises:
+        ValueError: a name that is not in `SPLITS`, or what the split itself raises.
+
+    Example:
+        >>> from ltocf.data.ids import IdMap
+        >>> log = Interactions.from_pairs([0, 0, 0, 0, 0], [0, 1, 2, 3, 4])
+        >>> split = split_dataset(Dataset("tiny", log, IdMap.identity(1), IdMap.identity(5)), "random")
+        >>> len(split.train), len(split.test)
+        (4, 1)
+    """
+    if how not in SPLITS:
+        raise ValueError(f"`how` must be one of {list(SPLITS)}, got {how!r}")
+    return SPLITS[how](dataset, test_fraction, seed)
+
+
+def _auto_split(dataset: Dataset, test_fraction: float, seed: int) -> Split:
+    return random_split(dataset.interactions, test_fraction, seed) if dataset.test is None else given_split(dataset)
+
+
+SPLITS: dict[str, Callable[[Dataset, float, int], Split]] = {
+    "auto": _auto_split,
+    "given": lambda dataset, _fraction, _seed: given_split(dataset),
+    "random": lambda dataset, fraction, seed: random_split(_all_pairs(dataset), fraction, seed),
+    "leave-last-out": lambda dataset, _fraction, _seed: leave_last_out(_all_pairs(dataset)),
+    "time": lambda dataset, fraction, _seed: time_split(_all_pairs(dataset), fraction),
+}
+
+
+def _all_pairs(dataset: Dataset) -> Interactions:
+    if dataset.test is None:
+        return dataset.interactions
+    logger.info("%s: its own test part is put aside, all pairs are split anew", dataset.name)
+    return dataset.interactions.union(dataset.test)
+
+
+def _random_share(interactions: Interactions, fraction: float, seed: int, name: str) -> PairMask:
+    """Which pairs a random choice of round(fraction * n) of each user's n items takes, at least one left over."""
+    _check_fraction(fraction, name)
+    degrees = interactions.user_degrees
+    counts = np.minimum(np.rint(fraction * degrees).astype(np.int64), degrees - 1)
+    draws = np.random.default_rng(seed).random(len(interactions))
+    taken = _last_of_each_user(interactions, counts, np.lexsort((draws, interactions.users)))
+    if not taken.any():
+        raise ValueError(
+            f"`{name}` must be large enough to take an item from somebody, got {fraction} of at most "
+            f"{degrees.max(initial=0)} items per user"
+        )
+    return taken
+
+
+def _last_of_each_user(interactions: Interactions, counts: np.ndarray, order: PairIndices) -> PairMask:
+    """Which pairs are among the last ``counts[user]`` of their user in an order that sorts by user first."""
+    users = interactions.users
+    place_from_end = np.cumsum(interactions.user_degrees)[users] - np.arange(len(users))
+    taken = np.zeros(len(users), bool)
+    taken[order] = place_from_end <= counts[users]
+    return taken
+
+
+def _check_fraction(fraction: float, name: str) -> None:
+    if not 0 < fraction < 1:
+        raise ValueError(f"`{name}` must be between 0 and 1, both excluded, got {fraction}")
+
+
+def _timestamps(interactions: Interactions, how: str) -> PairTimestamps:
+    if interactions.timestamps is None:
+        raise ValueError(
+            f"a {how} split needs timestamps, got interactions without; name their column (`timestamp_column`) or "
+            "split at random"
+        )
+    return interactions.timestamps

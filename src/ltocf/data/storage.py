@@ -1,0 +1,68 @@
+"""Interactions, ids and titles as named arrays, for safetensors files: no pickles, readable anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from ltocf.data.ids import IdMap
+from ltocf.data.interactions import Interactions
+
+Arrays = dict[str, np.ndarray]
+
+
+def pack_interactions(name: str, interactions: Interactions) -> Arrays:
+    """``name.users``, ``name.items`` and ``name.size`` = (n_users, n_items). Timestamps are not kept.
+
+    Example:
+        >>> log = Interactions.from_pairs([0, 2], [1, 0])
+        >>> again = unpack_interactions("train", pack_interactions("train", log))
+        >>> again.users.tolist(), again.items.tolist(), again.n_users
+        ([0, 2], [1, 0], 3)
+    """
+    return {
+        f"{name}.users": interactions.users.astype(np.int32),
+        f"{name}.items": interactions.items.astype(np.int32),
+        f"{name}.size": np.array([interactions.n_users, interactions.n_items], np.int64),
+    }
+
+
+def unpack_interactions(name: str, arrays: Mapping[str, np.ndarray]) -> Interactions:
+    """The inverse of `pack_interactions`."""
+    n_users, n_items = arrays[f"{name}.size"].tolist()
+    users, items = (arrays[f"{name}.{side}"].astype(np.int64) for side in ("users", "items"))
+    return Interactions(users, items, n_users, n_items)
+
+
+def pack_ids(name: str, ids: IdMap) -> Arrays:
+    """Integer ids as one array, string ids as `pack_text`."""
+    if ids.ids.dtype == pl.Int64:
+        return {f"{name}.integers": ids.ids.to_numpy().copy()}
+    return pack_text(name, ids.ids.to_list())
+
+
+def unpack_ids(name: str, arrays: Mapping[str, np.ndarray]) -> IdMap:
+    """The inverse of `pack_ids`."""
+    if f"{name}.integers" in arrays:
+        return IdMap(pl.Series(arrays[f"{name}.integers"]))
+    return IdMap(pl.Series(unpack_text(name, arrays), dtype=pl.String))
+
+
+def pack_text(name: str, texts: Sequence[str]) -> Arrays:
+    """All texts as one run of UTF-8 bytes, ``name.bytes``, and where each ends, ``name.ends``.
+
+    Example:
+        >>> unpack_text("titles", pack_text("titles", ["Ran", "Amélie", ""]))
+        ['Ran', 'Amélie', '']
+    """
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
+    return {f"{name}.bytes": np.frombuffer(b"".join(encoded), np.uint8), f"{name}.ends": ends}
+
+
+def unpack_text(name: str, arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """The inverse of `pack_text`."""
+    joined, ends = arrays[f"{name}.bytes"].tobytes(), arrays[f"{name}.ends"].tolist()
+    return [joined[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []

@@ -1,0 +1,51 @@
+"""The first three minutes: train on the shipped MovieLens set and read what comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ltocf.evaluation import evaluate
+from ltocf.experiment import load, resume, train
+from ltocf.models import Popularity
+from ltocf.run_folder import RunFolder
+
+SOURCE = "movielens-small"
+SETTINGS: dict[str, dict[str, Any]] = {
+    "lightgcn": {"learning_rate": 0.005, "l2": 1e-3, "batch_size": 4096, "epochs": 200, "validate_every": 5},
+    "ltocf": {"learning_rate": 0.005, "l2": 1e-3, "batch_size": 4096, "epochs": 200, "validate_every": 5},
+}
+SHOWN_USERS = (2, 15, 300)
+HISTORY_LENGTH = 5
+
+
+def run_demo(out: Path, console: Console) -> None:
+    """Train LightGCN and LT-OCF, print their test metrics beside popularity's, and three users' recommendations."""
+    metrics = {}
+    for model, settings in SETTINGS.items():
+        folder = out / model
+        if (folder / "config.toml").exists():
+            metrics[model] = resume(folder, show_progress=True)
+        else:
+            metrics[model] = train(SOURCE, folder, model=model, show_progress=True, **settings)
+    split = RunFolder(out / "ltocf").read_data().split
+    trained = load(out / "ltocf")
+    popular = evaluate(Popularity(trained.seen), split.test, seen=trained.seen)
+    title = f"MovieLens latest-small 2016, ratings >= 3.5: {split.n_users} users, {split.n_items:,} movies"
+    table = Table("model", "recall@20", "ndcg@20", "training", title=title)
+    table.add_row("most popular", f"{popular['recall@20']:.4f}", f"{popular['ndcg@20']:.4f}", "")
+    for model, row in metrics.items():
+        table.add_row(model, f"{row['recall@20']:.4f}", f"{row['ndcg@20']:.4f}", f"{row['seconds']:.0f} s")
+    console.print(table)
+    times = ", ".join(f"{t:.2f}" for t in metrics["ltocf"]["times"])
+    console.print(f"LT-OCF learned to read its ODE at t = {times} of {metrics['ltocf']['options']['horizon']:g}\n")
+    for user in SHOWN_USERS:
+        history = trained.history(user)["title"]
+        liked = "; ".join(history.sample(min(HISTORY_LENGTH, len(history)), seed=0))
+        console.print(f"[bold]User {user}[/] liked {len(history)} movies, among them: {liked}", highlight=False)
+        for row in trained.recommend([user], k=10).iter_rows(named=True):
+            console.print(f"  {row['rank']:>2}. {row['title']}", highlight=False, markup=False)
+    console.print(f"\nMore: ltocf recommend {out / 'ltocf'} --user 42 --k 10", highlight=False)

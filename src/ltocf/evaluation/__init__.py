@@ -1,0 +1,35 @@
+"""Scores become ranked lists, lists become hits, hits become numbers."""
+
+from ltocf.evaluation.evaluate import PerUserMetrics, evaluate, evaluate_per_user, find_hits
+from ltocf.evaluation.metrics import (
+    METRICS,
+    Metric,
+    average_precision,
+    coverage,
+    hit_rate,
+    mrr,
+    ndcg,
+    precision,
+    recall,
+)
+from ltocf.evaluation.top_k import NO_ITEM, Scorer, rank, top_k
+
+__all__ = [
+    "METRICS",
+    "NO_ITEM",
+    "Metric",
+    "PerUserMetrics",
+    "Scorer",
+    "average_precision",
+    "coverage",
+    "evaluate",
+    "evaluate_per_user",
+    "find_hits",
+    "hit_rate",
+    "mrr",
+    "ndcg",
+    "precision",
+    "rank",
+    "recall",
+    "top_k",
+]

@@ -1,0 +1,252 @@
+"""Where everything meets: configuration, data, model, training, evaluation, run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ltocf.config import Config, DataSettings
+from ltocf.data import Interactions, carve_validation, load_dataset, split_dataset
+from ltocf.data.batches import PairwiseBatches
+from ltocf.data.frame import ColumnOptions
+from ltocf.evaluation import evaluate
+from ltocf.graph import BipartiteGraph
+from ltocf.models import LTOCF, MODELS
+from ltocf.recommending import TrainedModel
+from ltocf.run_folder import PHASES, RunData, RunFolder
+from ltocf.training import EpochRecord, FitResult, environment, fit
+
+logger = logging.getLogger(__name__)
+
+DEPTHS = (5, 10, 20)
+PROTOCOLS = {
+    "validation": "epoch selected on validation, trained again on all of train, test read once",
+    "test": "best epoch on the test set, as in the papers: optimistic",
+}
+
+
+def train(
+    source: str | Path,
+    out: str | Path,
+    *,
+    model: str = "ltocf",
+    config: str | Path | None = None,
+    show_progress: bool = False,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Train a model and leave everything about it in the folder ``out``.
+
+    Args:
+        source: a catalog name, a folder with train.txt and test.txt, or a table file.
+        out: a new folder.
+        model: a key of `MODELS`.
+        config: a TOML file to start from.
+        show_progress: show progress bars.
+        **settings: any setting by its name: ``learning_rate=1e-3, horizon=2.0, epochs=100, seed=1`` ...
+
+    Returns:
+        What metrics.json holds: test metrics, protocol, seed, hardware, seconds.
+
+    Raises:
+        ValueError, FileNotFoundError: wrong settings or data; nothing is written then.
+        FileExistsError: ``out`` holds a run.
+    """
+    start = Config(DataSettings(str(source)), model) if config is None else Config.from_file(config, str(source))
+    chosen = start.with_values(settings | ({} if config is not None else {"model": model}))
+    return train_config(chosen, out, show_progress=show_progress)
+
+
+def train_config(config: Config, out: str | Path, *, show_progress: bool = False) -> dict[str, Any]:
+    """Train what a `Config` describes; see `train`."""
+    if (Path(out) / "config.toml").exists():
+        RunFolder.create(out, config)
+    config.runtime().torch_device()
+    data = _prepare(config)
+    folder = RunFolder.create(out, config)
+    folder.write_data(data)
+    return _Experiment(folder, config, data, config.runtime().start(), show_progress).run()
+
+
+def resume(folder: str | Path, *, show_progress: bool = False) -> dict[str, Any]:
+    """Continue an interrupted run; a finished one returns its metrics at once.
+
+    On a CPU the result has the same bits as that of a run never interrupted, unless ``max_minutes`` ended either.
+    """
+    run = RunFolder(folder)
+    if run.metrics_file.exists():
+        return run.metrics()
+    config = run.config()
+    if not run.data_file.exists():
+        run.write_data(_prepare(config))
+    return _Experiment(run, config, run.read_data(), config.runtime().start(), show_progress).run()
+
+
+def load(path: str | Path) -> TrainedModel:
+    """The trained model of a run folder, or of a model file: ``ltocf.load(DIR).recommend(["alice"], k=10)``."""
+    path = Path(path)
+    if path.is_dir():
+        folder = RunFolder(path)
+        if not folder.model_file.exists():
+            folder.metrics()
+        path = folder.model_file
+    return TrainedModel.load(path)
+
+
+def evaluate_run(
+    folder: str | Path, *, on: str = "test", ks: Sequence[int] = DEPTHS, show_progress: bool = False
+) -> dict[str, float]:
+    """Metrics of a finished run at any depths.
+
+    Args:
+        folder: the run.
+        on: ``test``: the model trained on all of train. ``validation``: the model of the selection phase, which has not
+            seen the validation part.
+        ks: depths.
+        show_progress: show a progress bar.
+
+    Raises:
+        ValueError: an unknown part, or a run that has no validation part.
+    """
+    run = RunFolder(folder)
+    split = run.read_data().split
+    if on == "test":
+        trained, truth = load(folder), split.test
+    elif on == "validation":
+        if split.validation is None:
+            raise ValueError(
+                f'{run.path} was selected on its test set (`select_on = "test"`): it has no validation part'
+            )
+        trained, truth = TrainedModel.load(run.selection_model_file), split.validation
+    else:
+        raise ValueError(f"`on` must be test or validation, got {on!r}")
+    return evaluate(trained.model.scorer(), truth, seen=trained.seen, ks=ks, show_progress=show_progress)
+
+
+def _prepare(config: Config) -> RunData:
+    settings = config.data
+    columns: ColumnOptions = {}
+    for name in ColumnOptions.__annotations__:
+        if value := getattr(settings, name):
+            columns[name] = value  # type: ignore[literal-required]
+    dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **columns)
+    split = split_dataset(dataset, settings.split, test_fraction=settings.test_fraction, seed=settings.split_seed)
+    if config.run.select_on == "validation":
+        split = carve_validation(split, settings.validation_fraction, seed=settings.split_seed)
+    return RunData.of(dataset, split)
+
+
+@dataclass(frozen=True)
+class _Experiment:
+    """One run: every step continues from what the folder already holds."""
+
+    folder: RunFolder
+    config: Config
+    data: RunData
+    device: torch.device
+    show_progress: bool
+
+    def run(self) -> dict[str, Any]:
+        started, split = time.perf_counter(), self.data.split
+        budget = self.config.training.max_minutes * 60 or float("inf")
+        if split.validation is None:
+            trained, selection = self.phase("selection", split.train, split.test, budget)
+            fits = {"selection": selection}
+        else:
+            chosen, selection = self.phase("selection", split.train, split.validation, budget / 2)
+            chosen.save(self.folder.selection_model_file)
+            again = replace(self, config=self.config.with_values({"epochs": selection.best_epoch}))
+            everything = split.train.union(split.validation)
+            trained, retraining = again.phase("retraining", everything, None, budget - selection.seconds)
+            fits = {"selection": selection, "retraining": retraining}
+        trained.save(self.folder.model_file)
+        ks = [k for k in DEPTHS if k <= split.n_items] or [split.n_items]
+        scorer = trained.model.scorer()
+        measured = evaluate(scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress)
+        metrics = measured | self.provenance(trained, fits)
+        metrics["seconds_of_this_process"] = time.perf_counter() - started
+        self.folder.write_metrics(metrics)
+        for phase in PHASES:
+            self.folder.checkpoint_file(phase).unlink(missing_ok=True)
+        return metrics
+
+    def phase(
+        self, phase: str, pairs: Interactions, truth: Interactions | None, max_seconds: float
+    ) -> tuple[TrainedModel, FitResult]:
+        """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best."""
+        config, data, seed = self.config, self.data, self.config.run.seed
+        model = MODELS[config.model](BipartiteGraph.from_interactions(pairs), **config.options, seed=seed)
+        model.to(self.device)
+
+        def validate(truth: Interactions) -> dict[str, float]:
+            return evaluate(model.scorer(), truth, seen=pairs, ks=[int(config.run.select_by.partition("@")[2])])
+
+        with ExitStack() as stack:
+            result = fit(
+                model,
+                PairwiseBatches(pairs, config.training.batch_size, seed, self.device),
+                settings=config.training,
+                validate=None if truth is None else partial(validate, truth),
+                select_by=config.run.select_by,
+                on_epoch=_recorder(self.folder, phase, stack),
+                checkpoint=self.folder.checkpoint_file(phase),
+                max_seconds=max_seconds,
+                show_progress=self.show_progress,
+                description=f"{config.model} {phase}",
+            )
+        notes = {"dataset": data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
+        ids = (data.user_ids, data.item_ids, data.titles)
+        return TrainedModel(config.model, config.options, model, pairs, *ids, notes), result
+
+    def provenance(self, trained: TrainedModel, fits: dict[str, FitResult]) -> dict[str, Any]:
+        """What a number needs beside it to be believed and made again."""
+        config, split = self.config, self.data.split
+        return {
+            "dataset": self.data.name,
+            "model": config.model,
+            "protocol": PROTOCOLS[config.run.select_on],
+            "select_on": config.run.select_on,
+            "seed": config.run.seed,
+            "options": dict(config.options),
+            "training": dataclasses.asdict(config.training),
+            "times": trained.model.times.values.tolist() if isinstance(trained.model, LTOCF) else [],
+            "selected": {config.run.select_by: fits["selection"].best_value, "epoch": fits["selection"].best_epoch},
+            "fits": {phase: result._asdict() for phase, result in fits.items()},
+            "cold_users": split.cold_users,
+            "cold_items": split.cold_items,
+            "seconds": sum(result.seconds for result in fits.values()),
+            "environment": environment(self.device),
+        }
+
+
+def _recorder(folder: RunFolder, phase: str, stack: ExitStack) -> Callable[[EpochRecord], None]:
+    """Write each epoch to the history, and to TensorBoard where the `tracking` extra is installed."""
+    board = None
+    if importlib.util.find_spec("tensorboard") is not None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        board = stack.enter_context(SummaryWriter(folder.path / "tensorboard" / phase))
+    first = True
+
+    def record_epoch(record: EpochRecord) -> None:
+        nonlocal first
+        if first:
+            folder.cut_history(phase, record["epoch"])
+            first = False
+        folder.add_history({"phase": phase, **record})
+        if board is not None:
+            numbers = {f"t_{i}": t for i, t in enumerate(record["times"], start=1)}
+            numbers |= {name: value for name, value in record.items() if isinstance(value, float)}
+            for name, value in numbers.items():
+                board.add_scalar(name, value, record["epoch"])
+
+    return record_epoch

@@ -1,0 +1,47 @@
+"""LightGCN: the mean of a few rounds of neighbourhood averaging."""
+
+from __future__ import annotations
+
+from ltocf.graph import BipartiteGraph
+from ltocf.models.base import EmbeddingRecommender
+from ltocf.shapes import Embeddings
+
+
+class LightGCN(EmbeddingRecommender):
+    """Light graph convolution network.
+
+        E_final = (1 / (n_layers + 1)) Σ_k Â^k E(0),   k = 0..n_layers
+
+    Args:
+        graph: the training graph.
+        dim: length of an embedding.
+        n_layers: rounds of propagation, >= 0; with 0 it is MF.
+        seed: of the initial embeddings.
+
+    Raises:
+        ValueError: ``dim`` < 1 or ``n_layers`` < 0.
+
+    Source: He et al., SIGIR 2020, Eqs. 3-8, https://doi.org/10.1145/3397271.3401063. Differs: the layer weights are
+    fixed at 1/(n_layers + 1), as in its experiments.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 1], [0, 1]))
+        >>> model = LightGCN(graph, dim=8, n_layers=2)
+        >>> users, items = model.embeddings()
+        >>> users.allclose((2 * model.initial_embeddings[:2] + model.initial_embeddings[2:]) / 3)
+        True
+    """
+
+    def __init__(self, graph: BipartiteGraph, dim: int = 64, n_layers: int = 3, *, seed: int = 0) -> None:
+        super().__init__(graph.n_users, graph.n_items, dim, seed)
+        if n_layers < 0:
+            raise ValueError(f"`n_layers` must be >= 0, got {n_layers}")
+        self.graph, self.n_layers = graph, n_layers
+
+    def propagate(self, embeddings: Embeddings) -> Embeddings:
+        total = layer = embeddings
+        for _ in range(self.n_layers):
+            layer = self.graph(layer)
+            total = total + layer
+        return total / (self.n_layers + 1)

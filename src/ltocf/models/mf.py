@@ -1,0 +1,37 @@
+"""MF: matrix factorisation, the graph model with zero layers."""
+
+from __future__ import annotations
+
+from ltocf.graph import BipartiteGraph
+from ltocf.models.base import EmbeddingRecommender
+from ltocf.shapes import Embeddings
+
+
+class MF(EmbeddingRecommender):
+    """Matrix factorisation trained with BPR.
+
+        score(u, i) = <E(0)[u], E(0)[i]>
+
+    Args:
+        graph: of which only the numbers of users and items are used.
+        dim: length of an embedding.
+        seed: of the initial embeddings.
+
+    Raises:
+        ValueError: ``dim`` < 1.
+
+    Source: Rendle et al., UAI 2009, section 4.3.1, https://arxiv.org/abs/1205.2618. Differs: Adam instead of
+    plain SGD, one L2 weight for all embeddings, no item bias, as in the comparison of the LT-OCF paper.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 1], [0, 1]))
+        >>> [tuple(e.shape) for e in MF(graph, dim=8).embeddings()]
+        [(2, 8), (2, 8)]
+    """
+
+    def __init__(self, graph: BipartiteGraph, dim: int = 64, *, seed: int = 0) -> None:
+        super().__init__(graph.n_users, graph.n_items, dim, seed)
+
+    def propagate(self, embeddings: Embeddings) -> Embeddings:
+        return embeddings

@@ -1,0 +1,69 @@
+"""A function of the graph's eigenvalues as a Chebyshev series, differentiable in whatever it depends on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from ltocf.shapes import Coefficients, Eigenvalues, Response
+
+FEWEST_NODES = 32
+MOST_NODES = 1024
+ROUNDING = 1e-13
+
+
+def chebyshev_coefficients(response: Callable[[Eigenvalues], Response], tolerance: float = 1e-5) -> Coefficients:
+    """Coefficients c_0..c_d of h(λ) ≈ Σ_k c_k T_k(λ) on [-1, 1], cut where the rest no longer matters.
+
+        c_k = (2 - [k = 0]) / n · Σ_j h(λ_j) cos(k θ_j),   λ_j = cos θ_j,   θ_j = π (j + 1/2) / n
+
+    The degree d is one above the smallest for which the cut coefficients sum to at most ``tolerance`` times the sum
+    of all (absolute values); as |T_k| <= 1 this bounds the error of h everywhere. The number of nodes n starts at 32
+    and doubles until the last quarter of the coefficients is below the tolerance, so that aliasing is too.
+
+    Args:
+        response: h at float64 eigenvalues, shape (n,) to (n,); may be differentiable in other tensors.
+        tolerance: share of the coefficients' sum that may be cut, > 0.
+
+    Raises:
+        ValueError: ``tolerance`` <= 0, or h not resolved by 1,024 nodes or not finite.
+
+    Source: Trefethen, *Approximation Theory and Approximation Practice*, chapter 3,
+    https://people.maths.ox.ac.uk/trefethen/ATAP/
+
+    Example:
+        >>> chebyshev_coefficients(lambda x: 2 * x**2 - 1).numpy().round(12).tolist()
+        [0.0, 0.0, 1.0]
+    """
+    if not tolerance > 0:
+        raise ValueError(f"`tolerance` must be > 0, got {tolerance}")
+    n_nodes = FEWEST_NODES
+    while n_nodes <= MOST_NODES:
+        angles = math.pi * (torch.arange(n_nodes, dtype=torch.float64) + 0.5) / n_nodes
+        cosines = torch.cos(torch.arange(n_nodes, dtype=torch.float64)[:, None] * angles)
+        coefficients = cosines @ response(torch.cos(angles)) * (2 / n_nodes)
+        coefficients = torch.cat([coefficients[:1] / 2, coefficients[1:]])
+        sizes = coefficients.detach().abs()
+        allowed = tolerance * sizes.sum()
+        if not torch.isfinite(allowed):
+            raise ValueError(f"the response must be finite on [-1, 1], got coefficients {sizes.tolist()}")
+        if sizes[-n_nodes // 4 :].sum() <= allowed:
+            rest = sizes.flip(0).cumsum(0).flip(0)
+            # One coefficient more, unless it is only rounding: dc_k/dt is about as large as c_k-1.
+            n_kept = min(int((rest > allowed).sum()) + 1, int((rest > ROUNDING * rest[0]).sum()))
+            return coefficients[: max(1, n_kept)]
+        n_nodes *= 2
+    raise ValueError(f"the response needs more than {MOST_NODES} nodes: shorten the `horizon`")
+
+
+def evaluate_series(coefficients: Coefficients, eigenvalues: Eigenvalues) -> Response:
+    """Σ_k c_k T_k(λ), with T_k(λ) = cos(k arccos λ).
+
+    Example:
+        >>> evaluate_series(torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.5])).item()
+        -0.5
+    """
+    orders = torch.arange(len(coefficients), dtype=eigenvalues.dtype)
+    return coefficients.to(eigenvalues.dtype) @ torch.cos(orders[:, None] * torch.arccos(eigenvalues))

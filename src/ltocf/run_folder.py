@@ -1,0 +1,133 @@
+"""The folder of one run: what was asked, what happened, what came out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from ltocf.config import Config
+from ltocf.data import Dataset, IdMap, Split
+from ltocf.data.storage import (
+    pack_ids,
+    pack_interactions,
+    pack_text,
+    unpack_ids,
+    unpack_interactions,
+    unpack_text,
+)
+from ltocf.files import replacing, write_text
+
+PHASES = ("selection", "retraining")
+"""First an epoch is chosen on the validation part, then the model is trained again on all of train."""
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The split a run trains and evaluates on, with the caller's ids."""
+
+    name: str
+    split: Split
+    user_ids: IdMap
+    item_ids: IdMap
+    titles: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: Split) -> RunData:
+        return cls(dataset.name, split, dataset.user_ids, dataset.item_ids, dataset.titles)
+
+
+class RunFolder:
+    """Paths and files of a run; every file is replaced whole, the history grows by lines.
+
+    Files: ``config.toml``, ``data.safetensors`` (split and ids), ``history.jsonl``, ``metrics.json``,
+    ``model.safetensors`` (trained on all of train), ``model-selection.safetensors`` (trained without the validation
+    part), and, until the run is finished, ``checkpoint-*.safetensors``.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.toml"
+        self.data_file = self.path / "data.safetensors"
+        self.history_file = self.path / "history.jsonl"
+        self.metrics_file = self.path / "metrics.json"
+        self.model_file = self.path / "model.safetensors"
+        self.selection_model_file = self.path / "model-selection.safetensors"
+        if not self.config_file.exists():
+            raise FileNotFoundError(f"{self.path} holds no run (no config.toml); `ltocf train ... --out DIR` makes one")
+
+    @classmethod
+    def create(cls, path: str | Path, config: Config) -> RunFolder:
+        """Start a run in an empty or new folder.
+
+        Raises:
+            FileExistsError: the folder already holds a run, which is never overwritten.
+        """
+        path = Path(path)
+        if (path / "config.toml").exists():
+            raise FileExistsError(
+                f"{path} already holds a run; continue it with `ltocf train --resume {path}` or choose another --out"
+            )
+        write_text(path / "config.toml", config.to_toml())
+        return cls(path)
+
+    def config(self) -> Config:
+        return Config.from_file(self.config_file)
+
+    def checkpoint_file(self, phase: str) -> Path:
+        return self.path / f"checkpoint-{phase}.safetensors"
+
+    def write_data(self, data: RunData) -> None:
+        arrays: dict[str, np.ndarray] = {}
+        for name in ("train", "validation", "test"):
+            part = getattr(data.split, name)
+            arrays |= {} if part is None else pack_interactions(name, part)
+        arrays |= pack_ids("user_ids", data.user_ids) | pack_ids("item_ids", data.item_ids)
+        if data.titles is not None:
+            arrays |= pack_text("titles", data.titles)
+        with replacing(self.data_file) as temporary:
+            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, {"name": data.name})
+
+    def read_data(self) -> RunData:
+        with safe_open(self.data_file, framework="np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            name = file.metadata()["name"]
+        train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
+        validation = unpack_interactions("validation", arrays) if "validation.size" in arrays else None
+        titles = tuple(unpack_text("titles", arrays)) if "titles.bytes" in arrays else None
+        user_ids, item_ids = unpack_ids("user_ids", arrays), unpack_ids("item_ids", arrays)
+        return RunData(name, Split(train, test, validation), user_ids, item_ids, titles)
+
+    def history(self) -> list[dict[str, Any]]:
+        """One record per epoch; a last line that a crash cut short is passed over."""
+        if not self.history_file.exists():
+            return []
+        text = self.history_file.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def add_history(self, record: dict[str, Any]) -> None:
+        with self.history_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def cut_history(self, phase: str, epoch: int) -> None:
+        """Drop ``epoch`` of ``phase`` and all after it: a resumed run does them again."""
+        limit = (PHASES.index(phase), epoch)
+        kept = [row for row in self.history() if (PHASES.index(row["phase"]), row["epoch"]) < limit]
+        write_text(self.history_file, "".join(json.dumps(row) + "\n" for row in kept))
+
+    def metrics(self) -> dict[str, Any]:
+        if not self.metrics_file.exists():
+            raise FileNotFoundError(f"{self.path} is not finished; continue it with `ltocf train --resume {self.path}`")
+        metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        return metrics
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")

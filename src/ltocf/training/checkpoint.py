@@ -1,0 +1,68 @@
+"""The state of training as one safetensors file: whole or absent, never half-written, never a pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ltocf.files import replacing
+
+
+@dataclass
+class TrainingState:
+    """Where training stands after an epoch. Everything else follows from the seed and the epoch."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_value: float = float("-inf")
+    validations_without_gain: int = 0
+    seconds: float = 0.0
+    stopped_by: str = ""
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
+    """Write the weights, the optimiser's moments, the best weights so far and the counters."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in state.best_weights.items()}
+    for index, entry in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
+    counters = {name: value for name, value in asdict(state).items() if name != "best_weights"}
+    with replacing(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, _metadata(counters))
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
+    """Put a saved state back into ``model`` and ``optimizer``, and return the counters.
+
+    Raises:
+        ValueError: the file belongs to another model (names or shapes of its tensors differ).
+    """
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    device = str(next(model.parameters()).device)
+    with safe_open(path, framework="pt", device=device) as file:
+        for name in file.keys():  # noqa: SIM118 - safe_open is not a mapping
+            part, _, rest = name.partition(".")
+            parts[part][rest] = file.get_tensor(name)
+        counters = json.loads(file.metadata()["state"])
+    try:
+        model.load_state_dict(parts["model"])
+    except RuntimeError as error:
+        raise ValueError(f"{path} holds another model than the configured one: {error}") from error
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in parts["optimizer"].items():
+        index, _, moment = name.partition(".")
+        # Adam keeps its step counters on the CPU unless it is fused on a GPU; load_state_dict moves the rest.
+        moments.setdefault(int(index), {})[moment] = tensor
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return TrainingState(**counters, best_weights=parts["best"])
+
+
+def _metadata(counters: dict[str, object]) -> dict[str, str]:
+    return {"state": json.dumps(counters)}

@@ -1,0 +1,227 @@
+"""Training: the loop, on one screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ltocf.data.batches import Batch, PairwiseBatches
+from ltocf.models.base import Recommender
+from ltocf.ode.times import learnable_times, time_parameters
+from ltocf.progress import progress_bar
+from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+
+EpochRecord: TypeAlias = dict[str, Any]
+TIME_UPDATES = ("joint", "alternating")
+SECONDS_BETWEEN_CHECKPOINTS = 10.0
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a model is trained.
+
+    Args:
+        learning_rate: Adam's, for everything but the times.
+        time_learning_rate: Adam's, for the learned times.
+        l2: weight of the L2 penalty on the embeddings of the batch.
+        batch_size: triples per step.
+        epochs: most epochs.
+        validate_every: epochs between validations.
+        patience: validations without a better value before training stops.
+        time_updates: ``joint``: one backward pass, both updates. ``alternating``: the paper's Algorithm 1: update the
+            embeddings, compute the loss again, update the times; twice the cost. The authors' program is joint.
+        max_minutes: most minutes of the whole run, 0 for no limit; it then stops after an epoch and keeps the best.
+
+    Raises:
+        ValueError: a number out of range or an unknown name.
+    """
+
+    learning_rate: float = 1e-3
+    time_learning_rate: float = 1e-3
+    l2: float = 1e-4
+    batch_size: int = 2048
+    epochs: int = 1000
+    validate_every: int = 5
+    patience: int = 10
+    time_updates: Literal["joint", "alternating"] = "joint"
+    max_minutes: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "batch_size", "epochs", "validate_every", "patience"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` must be > 0, got {getattr(self, name)}")
+        for name in ("time_learning_rate", "l2", "max_minutes"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"`{name}` must be >= 0, got {getattr(self, name)}")
+        if self.time_updates not in TIME_UPDATES:
+            raise ValueError(f"`time_updates` must be one of {', '.join(TIME_UPDATES)}, got {self.time_updates!r}")
+
+
+class FitResult(NamedTuple):
+    """How training ended: ``stopped_by`` is ``epochs``, ``patience`` or ``max_minutes``; no best without validation."""
+
+    epochs: int
+    best_epoch: int | None
+    best_value: float | None
+    seconds: float
+    stopped_by: str
+
+
+def fit(
+    model: Recommender,
+    batches: PairwiseBatches,
+    *,
+    settings: TrainingSettings,
+    validate: Callable[[], dict[str, float]] | None = None,
+    select_by: str = "recall@20",
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+    checkpoint: Path | None = None,
+    max_seconds: float = float("inf"),
+    show_progress: bool = False,
+    description: str = "training",
+) -> FitResult:
+    """Train ``model`` in place; with ``validate`` it ends with the weights of its best validation.
+
+    Epoch e depends only on the seed, e and the state after epoch e - 1, so a run continued from its checkpoint
+    ends with the same bits on a CPU as one that was never stopped.
+
+    Args:
+        model: on its device already.
+        batches: on the same device.
+        settings: see `TrainingSettings`.
+        validate: metrics of the model as it stands, without touching it.
+        select_by: the validated metric that is to be highest.
+        on_epoch: receives one flat record per epoch.
+        checkpoint: file to continue from if it is there, rewritten every ten seconds or so and at the end.
+        max_seconds: training stops after the epoch that would be the last to fit.
+        show_progress: show a progress bar.
+        description: its label.
+
+    Raises:
+        FloatingPointError: the loss or a time is no longer finite.
+    """
+    optimizer = _optimizer(model, settings)
+    state = TrainingState()
+    if checkpoint is not None and checkpoint.exists():
+        state = load_checkpoint(checkpoint, model, optimizer)
+    last_saved = float("-inf")
+    with progress_bar(enabled=show_progress) as bar:
+        total, done = settings.epochs * len(batches), state.epoch * len(batches)
+        task = bar.add_task(description, total=total, completed=done, note="")
+        while not state.stopped_by:
+            started = time.perf_counter()
+            record: EpochRecord = {"epoch": state.epoch + 1}
+            record |= _train_epoch(model, batches, state.epoch, optimizer, settings, lambda: bar.advance(task))
+            state.epoch += 1
+            record["times"] = [t for module in learnable_times(model) for t in module.values.tolist()]
+            epoch_seconds = time.perf_counter() - started
+            out_of_time = state.seconds + 2 * epoch_seconds > max_seconds
+            last = state.epoch >= settings.epochs or out_of_time
+            if validate is not None and (last or state.epoch % settings.validate_every == 0):
+                record |= _validate(model, validate, select_by, state)
+            if validate is not None and state.validations_without_gain >= settings.patience:
+                state.stopped_by = "patience"
+            elif last:
+                state.stopped_by = "max_minutes" if state.epoch < settings.epochs else "epochs"
+            record["seconds"] = time.perf_counter() - started
+            state.seconds += time.perf_counter() - started
+            if on_epoch is not None:
+                on_epoch(record)
+            bar.update(task, note=_note(record, select_by))
+            if checkpoint is not None and (
+                state.stopped_by or time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS
+            ):
+                save_checkpoint(checkpoint, model, optimizer, state)
+                last_saved = time.monotonic()
+    if state.best_weights:
+        model.load_state_dict(state.best_weights)
+    model.eval()
+    best = (state.best_epoch, state.best_value) if state.best_epoch else (None, None)
+    return FitResult(state.epoch, *best, state.seconds, state.stopped_by)
+
+
+def _train_epoch(
+    model: Recommender,
+    batches: PairwiseBatches,
+    epoch: int,
+    optimizer: torch.optim.Optimizer,
+    settings: TrainingSettings,
+    advance: Callable[[], None],
+) -> EpochRecord:
+    model.train()
+    # Dropout and the like draw from the global generator: tie it to the epoch as well.
+    torch.manual_seed(int(np.random.SeedSequence([batches.seed, epoch, 1]).generate_state(1)[0]))
+    times, others = _split_parameters(model)
+    turns = [others, times] if settings.time_updates == "alternating" and times else [others + times]
+    loss_sum = torch.zeros((), dtype=torch.float64, device=batches.device)
+    l2_sum = loss_sum.clone()
+    for batch in batches.epoch(epoch):
+        for turn, parameters in enumerate(turns):
+            terms = _step(model, batch, optimizer, settings.l2, parameters)
+            if turn == 0:
+                loss_sum += terms[0] * len(batch.users)
+                l2_sum += terms[1] * len(batch.users)
+        advance()
+    loss, l2 = (float(total) / batches.n_examples for total in (loss_sum, l2_sum))
+    if not np.isfinite(loss + settings.l2 * l2):
+        raise FloatingPointError(
+            f"the loss became {loss} in epoch {epoch + 1}: training diverged; lower `learning_rate`"
+        )
+    return {"loss": loss, "l2": l2}
+
+
+def _step(
+    model: Recommender,
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    l2_weight: float,
+    parameters: Iterable[Tensor],
+) -> tuple[Tensor, Tensor]:
+    """One update of ``parameters`` alone: Adam passes over parameters without a gradient."""
+    optimizer.zero_grad(set_to_none=True)
+    terms = model(batch)
+    terms.total(l2_weight).backward(inputs=list(parameters))
+    optimizer.step()
+    for times in learnable_times(model):
+        times.project_()
+    return terms.ranking.detach(), terms.l2.detach()
+
+
+def _validate(
+    model: Recommender, validate: Callable[[], dict[str, float]], select_by: str, state: TrainingState
+) -> EpochRecord:
+    model.eval()
+    metrics = validate()
+    if metrics[select_by] > state.best_value:
+        state.best_value, state.best_epoch, state.validations_without_gain = metrics[select_by], state.epoch, 0
+        state.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    else:
+        state.validations_without_gain += 1
+    return dict(metrics)
+
+
+def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    times, others = _split_parameters(model)
+    groups = [{"params": others, "lr": settings.learning_rate}]
+    if times:
+        groups.append({"params": times, "lr": settings.time_learning_rate})
+    return torch.optim.Adam(groups, fused=True)
+
+
+def _split_parameters(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """The learned times, and everything else that is learned."""
+    times = time_parameters(model)
+    others: list[Tensor] = [p for p in model.parameters() if p.requires_grad and all(p is not t for t in times)]
+    return times, others
+
+
+def _note(record: EpochRecord, select_by: str) -> str:
+    value = f" {select_by} {record[select_by]:.4f}" if select_by in record else ""
+    return f"loss {record['loss']:.4f}{value}"

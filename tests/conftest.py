@@ -1,0 +1,47 @@
+"""Small graphs and the folders of real data, found where they lie; nothing real is copied into the project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from ltocf.data.interactions import Interactions
+from ltocf.graph import BipartiteGraph
+from samples import random_interactions
+
+SIBLING = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def interactions() -> Interactions:
+    return random_interactions()
+
+
+@pytest.fixture
+def graph(interactions: Interactions) -> BipartiteGraph:
+    return BipartiteGraph.from_interactions(interactions)
+
+
+@pytest.fixture
+def embeddings(graph: BipartiteGraph) -> torch.Tensor:
+    return torch.randn(graph.n_nodes, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    return _folder("LTOCF_DATA", SIBLING / "data", "real interaction data")
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    return _folder("LTOCF_REFERENCE", SIBLING / "reference", "what the authors' program computes")
+
+
+def _folder(variable: str, fallback: Path, what: str) -> Path:
+    folder = Path(os.environ.get(variable, fallback))
+    if not folder.is_dir():
+        pytest.skip(f"needs {what}: set {variable} to the folder")
+    return folder

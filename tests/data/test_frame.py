@@ -1,0 +1,227 @@
+"""From a polars frame to a Dataset: columns, ids, ratings, timestamps, titles."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltocf.data import IdMap, dataset_from_frame
+
+
+def frame(**columns: object) -> pl.DataFrame:
+    return pl.DataFrame({"user": ["a", "b", "a"], "item": [10, 20, 20], **columns})
+
+
+def text(**columns: list[str | None]) -> pl.DataFrame:
+    return pl.DataFrame({"user": ["a", "b"], "item": ["x", "y"], **columns})
+
+
+def test_ids_are_sorted_whatever_the_order_of_rows() -> None:
+    one, other = (dataset_from_frame(rows, "d") for rows in (frame(), frame().reverse()))
+    for dataset in (one, other):
+        assert dataset.user_ids.decode([0, 1]) == ["a", "b"]
+        assert dataset.item_ids.decode([0, 1]) == [10, 20]
+        assert dataset.interactions.matrix().toarray().tolist() == [[1, 1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("user", "item"),
+    [("user_id", "item_id"), ("userId", "movieId"), ("User-ID", "ISBN"), ("reviewerID", "asin"), ("uid", "iid")],
+)
+def test_usual_names_are_recognised(user: str, item: str) -> None:
+    rows = pl.DataFrame({"extra": [0.5], item: ["x"], user: ["a"]})
+    dataset = dataset_from_frame(rows, "d")
+    assert (dataset.user_ids.decode([0]), dataset.item_ids.decode([0])) == (["a"], ["x"])
+
+
+def test_named_columns_win_over_usual_ones() -> None:
+    rows = frame(listener=["z", "z", "z"])
+    assert dataset_from_frame(rows, "d", user_column="listener").user_ids.decode([0]) == ["z"]
+
+
+def test_columns_that_are_not_there() -> None:
+    rows = pl.DataFrame({"who": ["a"], "item": ["x"]})
+    with pytest.raises(ValueError, match=r"d: no column is named like a user; pass `user_column` as one of \['who'"):
+        dataset_from_frame(rows, "d")
+    with pytest.raises(ValueError, match=r"`item_column` must be one of its columns \['who', 'item'\], got 'what'"):
+        dataset_from_frame(rows, "d", user_column="who", item_column="what")
+    with pytest.raises(ValueError, match="`min_rating` needs one: pass `rating_column`"):
+        dataset_from_frame(rows, "d", user_column="who", min_rating=3.0)
+    with pytest.raises(ValueError, match="users and items must be two columns, got 'item' for both"):
+        dataset_from_frame(rows, "d", user_column="item")
+
+
+def test_no_rows() -> None:
+    with pytest.raises(ValueError, match="d must hold at least one row besides the header, got none"):
+        dataset_from_frame(frame().clear(), "d")
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["7", "42"], [7, 42]),
+        (["007", "42"], ["007", "42"]),
+        (["-3", "0"], [-3, 0]),
+        (["+3", "4"], ["+3", "4"]),
+        (["-0", "4"], ["-0", "4"]),
+        (["1.0", "4"], ["1.0", "4"]),
+        (["99999999999999999999", "4"], ["4", "99999999999999999999"]),
+        ([" 7", "7"], [" 7", "7"]),
+    ],
+)
+def test_text_ids_are_integers_only_if_all_are_written_so(ids: list[str], expected: list[object]) -> None:
+    rows = pl.DataFrame({"user": ids, "item": ["x", "y"]})
+    assert dataset_from_frame(rows, "d", from_text=True).user_ids.decode([0, 1]) == sorted(expected)  # type: ignore[type-var]
+    assert dataset_from_frame(rows, "d").user_ids.decode([0, 1]) == sorted(ids)
+
+
+@given(
+    st.lists(
+        st.one_of(st.integers(-(10**20), 10**20).map(str), st.from_regex(r"0{0,2}[0-9a]{1,3}", fullmatch=True)),
+        min_size=1,
+    )
+)
+def test_text_ids_print_as_they_were_written(ids: list[str]) -> None:
+    rows = pl.DataFrame({"user": ids, "item": ["x"] * len(ids)})
+    user_ids = dataset_from_frame(rows, "d", from_text=True).user_ids
+    assert {str(user) for user in user_ids.decode(range(len(user_ids)))} == set(ids)
+
+
+@given(st.one_of(st.sets(st.text(min_size=1), min_size=1), st.sets(st.integers(-(2**63), 2**63 - 1), min_size=1)))
+def test_ids_decode_to_what_was_encoded(ids: set[str] | set[int]) -> None:
+    id_map, indices = IdMap(ids), list(range(len(ids)))
+    assert id_map.decode(indices) == list(ids)
+    assert id_map.encode(id_map.decode(indices)).tolist() == indices
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        pl.Series([1, 2, 1], dtype=pl.UInt16),
+        pl.Series([1.0, 2.0, 1.0]),
+    ],
+)
+def test_integer_like_ids(users: pl.Series) -> None:
+    assert dataset_from_frame(frame(user=users), "d").user_ids.decode([0, 1]) == [1, 2]
+
+
+def test_categories_are_strings_and_sorted_as_such() -> None:
+    users = pl.Series(["b", "a", "b"], dtype=pl.Categorical)
+    assert dataset_from_frame(frame(user=users), "d").user_ids.decode([0, 1]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("users", "message"),
+    [
+        ([1.5, 2.0, 3.0], r"user ids \(column 'user'\) must be strings or integers, got 1.5 in row 1"),
+        ([Decimal("1.5"), Decimal(2), Decimal(3)], "must be strings or integers, got Decimal.* in row 1"),
+        ([True, False, True], "must be strings or integers, got Boolean"),
+        ([date(2020, 1, 1)] * 3, "must be strings or integers, got Date"),
+        ([2**63, 1, 2], f"must fit 64-bit integers, got {2**63} in row 1"),
+        ([float("inf"), 1.0, 2.0], "must fit 64-bit integers, got inf in row 1"),
+        (["a", None, None], r"must not be missing, got None in row 2 .* one of 2 such rows of 3; give them an id"),
+        (["a", "b", " "], "must not be missing, got ' ' in row 3"),
+        ([1.0, float("nan"), 2.0], "must not be missing, got nan in row 2"),
+    ],
+)
+def test_ids_that_will_not_do(users: list[object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataset_from_frame(frame(user=users), "d")
+
+
+@pytest.mark.parametrize("missing", ["", "nan", "NaN", "null", "None", None])
+def test_missing_ids_in_text(missing: str | None) -> None:
+    with pytest.raises(ValueError, match=r"item ids .* must not be missing, .* in row 2"):
+        dataset_from_frame(text(item=["x", missing]), "d", from_text=True)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [
+        (["1500000000", "1500000001"], [1500000000, 1500000001]),
+        (["1260759144123456789", "1260759144123456790"], [1260759144123456789, 1260759144123456790]),
+        (["8.81250949E8", "881250950.7"], [881250949, 881250950]),
+        (["1970-01-02", "1970-01-01T00:00:05"], [86400, 5]),
+        (["1970-01-01T01:00:00+01:00", "1970-01-01T00:00:09Z"], [0, 9]),
+        (["1970-01-01 00:01", "1970-01-01 00:00:01.9"], [60, 1]),
+        ([7, 9], [7, 9]),
+        ([7.9, 9.0], [7, 9]),
+        ([datetime(1970, 1, 1, 0, 1), datetime(1970, 1, 1)], [60, 0]),
+        ([datetime(1970, 1, 1, 0, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)], [60, 0]),
+        ([date(1970, 1, 2), date(1970, 1, 1)], [86400, 0]),
+    ],
+)
+def test_timestamps(stamps: list[object], expected: list[int]) -> None:
+    dataset = dataset_from_frame(text(timestamp=stamps), "d")  # type: ignore[arg-type]
+    assert dataset.interactions.timestamps is not None
+    assert dataset.interactions.timestamps.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("stamps", "found"),
+    [
+        (["5", "soon"], "'soon' in row 2"),
+        (["5", None], "None in row 2"),
+        (["01/02/2020", "2020-01-01"], "'01/02/2020' in row 1"),
+        (["2020-13-45", "2020-01-01"], "'2020-13-45' in row 1"),
+        (["nan", "1"], "'nan' in row 1"),
+        ([float("nan"), 1.0], "nan in row 1"),
+        ([1e300, 1.0], r"1e\+300 in row 1"),
+        ([True, False], "Boolean"),
+    ],
+)
+def test_timestamps_that_will_not_do(stamps: list[object], found: str) -> None:
+    rows = text(timestamp=stamps)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"timestamps .* must be numbers, dates or ISO 8601 text, got {found}"):
+        dataset_from_frame(rows, "d")
+    assert dataset_from_frame(rows, "d", timestamp_column="").interactions.timestamps is None
+
+
+def test_min_rating_keeps_what_is_rated_at_least_that(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    dataset = dataset_from_frame(frame(stars=[4.0, 3.5, 3.0]), "d", min_rating=3.5)
+    assert (dataset.interactions.users.tolist(), dataset.interactions.items.tolist()) == ([0, 1], [0, 1])
+    assert "2 of 3 rows are rated at least 3.5" in caplog.text
+
+
+def test_without_min_rating_every_row_counts(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert len(dataset_from_frame(frame(stars=[4.0, None, 1.0]), "d").interactions) == 3
+    assert "every row is an interaction" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("ratings", "message"),
+    [
+        ([1.0, 2.0, 3.0], "`min_rating` must leave at least one row, got 4 and ratings from 1 to 3"),
+        ([5.0, None, 5.0], "ratings .* must be numbers, got None in row 2"),
+        ([5.0, float("nan"), 5.0], "ratings .* must be numbers, got nan in row 2"),
+        ([[5], [4], [3]], r"ratings .* must be numbers, got List\(Int64\)"),
+        (["5", "good", "5"], "ratings .* must be numbers, got 'good' in row 2"),
+    ],
+)
+def test_ratings_that_will_not_do(ratings: list[object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataset_from_frame(frame(rating=ratings), "d", min_rating=4)
+
+
+def test_titles_first_one_else_the_id() -> None:
+    rows = pl.DataFrame({"user": [1, 2, 3, 4], "item": [30, 10, 30, 20], "name": ["C", None, "other", " "]})
+    assert dataset_from_frame(rows, "d", title_column="name").titles == ("10", "20", "C")
+    assert dataset_from_frame(rows, "d").titles is None
+
+
+def test_repeated_pairs_are_merged_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    n = 1_000_000
+    rows = pl.DataFrame({"user": ["a", "b"] * (n // 2), "item": [1] * n, "timestamp": range(n, 0, -1)})
+    log = dataset_from_frame(rows, "d").interactions
+    assert log.timestamps is not None
+    assert (len(log), log.timestamps.tolist()) == (2, [2, 1])
+    assert "merged 999998 repeated pairs of 1000000" in caplog.text

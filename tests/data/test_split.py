@@ -1,0 +1,204 @@
+"""Splits: exact on tiny logs, and for any log a partition with the promised sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltocf.data import (
+    SPLITS,
+    Dataset,
+    IdMap,
+    Interactions,
+    Split,
+    carve_validation,
+    given_split,
+    leave_last_out,
+    load_named,
+    random_split,
+    split_dataset,
+    time_split,
+)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> Interactions:
+    """Logs with timestamps and ties; user 0 has five items at two times, so every split has something to move."""
+    pairs = draw(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 9), st.integers(0, 3)), max_size=40))
+    pairs += [(0, item, item % 2) for item in range(5)]
+    users, items, when = np.array(pairs).T
+    return Interactions.from_pairs(users, items, 6, 10, when)
+
+
+def dataset(log: Interactions, test: Interactions | None = None) -> Dataset:
+    return Dataset("d", log, IdMap.identity(log.n_users), IdMap.identity(log.n_items), test)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("split", [random_split, leave_last_out, time_split])
+@given(log=logs())
+def test_parts_are_a_partition(split: Callable[[Interactions], Split], log: Interactions) -> None:
+    parts = split(log)
+    assert sorted([*parts.train.keys, *parts.test.keys]) == log.keys.tolist()
+    assert len(parts.train) > 0
+    assert len(parts.test) > 0
+    assert parts.train.timestamps is not None
+    assert parts.test.timestamps is not None
+
+
+@given(log=logs(), fraction=st.floats(0.15, 0.9), seed=st.integers(0, 2**32))
+def test_random_share_of_each_user(log: Interactions, fraction: float, seed: int) -> None:
+    parts = random_split(log, fraction, seed)
+    expected = [max(0, min(round(fraction * n), n - 1)) for n in log.user_degrees.tolist()]
+    assert parts.test.user_degrees.tolist() == expected
+    assert parts.test.keys.tolist() == random_split(log, fraction, seed).test.keys.tolist()
+
+
+@given(log=logs(), n_last=st.integers(1, 3))
+def test_last_items_are_no_earlier_than_those_left(log: Interactions, n_last: int) -> None:
+    parts = leave_last_out(log, n_last)
+    assert parts.test.user_degrees.tolist() == [max(0, min(n_last, n - 1)) for n in log.user_degrees.tolist()]
+    for user in np.unique(parts.test.users):
+        train, test = (
+            list(zip(part.timestamps[part.users == user], part.items[part.users == user], strict=True))
+            for part in (parts.train, parts.test)
+            if part.timestamps is not None
+        )
+        assert max(train) < min(test)
+
+
+@given(log=logs(), fraction=st.floats(0.05, 0.45))
+def test_time_split_has_no_later_training_pair(log: Interactions, fraction: float) -> None:
+    try:
+        parts = time_split(log, fraction)
+    except ValueError as error:
+        assert "got all" in str(error)  # noqa: PT017
+        return
+    assert parts.train.timestamps is not None
+    assert parts.test.timestamps is not None
+    assert parts.train.timestamps.max() < parts.test.timestamps.min()
+    assert len(parts.test) >= round(fraction * len(log))
+
+
+@given(log=logs(), fraction=st.floats(0.15, 0.9), seed=st.integers(0, 2**32))
+def test_validation_comes_out_of_train_alone(log: Interactions, fraction: float, seed: int) -> None:
+    before = leave_last_out(log)
+    after = carve_validation(before, fraction, seed)
+    assert after.validation is not None
+    assert sorted([*after.train.keys, *after.validation.keys]) == before.train.keys.tolist()
+    expected = [max(0, min(round(fraction * n), n - 1)) for n in before.train.user_degrees.tolist()]
+    assert after.validation.user_degrees.tolist() == expected
+    assert after.test is before.test
+
+
+def test_seeds_matter_and_every_item_is_equally_likely() -> None:
+    log = Interactions.from_pairs([0] * 5, range(5))
+    chosen = np.bincount([random_split(log, seed=seed).test.items[0] for seed in range(1000)], minlength=5)
+    assert chosen.sum() == 1000
+    assert (abs(chosen - 200) < 4 * np.sqrt(1000 * 0.2 * 0.8)).all()
+
+
+def test_ties_go_by_item_and_only_items_stay() -> None:
+    log = Interactions.from_pairs([0, 0, 0, 1], [2, 0, 1, 0], timestamps=[5, 5, 4, 9])
+    parts = leave_last_out(log)
+    assert (parts.test.users.tolist(), parts.test.items.tolist()) == ([0], [2])
+
+
+def test_time_split_takes_all_pairs_of_the_moment() -> None:
+    log = Interactions.from_pairs([0, 1, 2, 3], [0, 0, 0, 0], timestamps=[1, 2, 2, 2])
+    assert time_split(log, 0.25).test.users.tolist() == [1, 2, 3]
+
+
+def test_cold_users_and_items_stay_and_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    log = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 2, 3], timestamps=[1, 2, 3, 4])
+    parts = time_split(log, 0.5)
+    assert (parts.cold_users, parts.cold_items, len(parts.test)) == (1, 2, 2)
+    assert "1 users and 2 items to evaluate on have no training pairs" in caplog.text
+
+
+def test_cold_counts_validation_too(caplog: pytest.LogCaptureFixture) -> None:
+    log = Interactions.from_pairs([0, 0, 1], [0, 1, 2])
+    train, test, validation = (log.where(np.array(mask)) for mask in np.eye(3, dtype=bool))
+    assert (Split(train, test).cold_users, Split(train, test).cold_items) == (0, 1)
+    parts = Split(train, test, validation)
+    assert (parts.cold_users, parts.cold_items) == (1, 2)
+
+
+def test_no_warning_without_cold_ones(caplog: pytest.LogCaptureFixture) -> None:
+    random_split(Interactions.from_pairs([0] * 5 + [1] * 5, [*range(5)] * 2), 0.2, seed=1)
+    Split(*(Interactions.from_pairs([0], [0], 1, 2), Interactions.from_pairs([], [], 1, 2)))
+    assert "0 users and 0 items" not in caplog.text
+
+
+def test_parts_that_do_not_fit() -> None:
+    log, wider = Interactions.from_pairs([0], [0]), Interactions.from_pairs([0], [1])
+    with pytest.raises(ValueError, match="got 1 x 1 in train and 1 x 2 in test"):
+        Split(log, wider)
+    with pytest.raises(ValueError, match="parts must not overlap, got 1 pairs in both train and test"):
+        Split(log, log)
+    empty = log.where(np.array([False]))
+    with pytest.raises(ValueError, match="got 1 pairs in both train and validation"):
+        Split(log, empty, log)
+
+
+def test_given_split() -> None:
+    train, test = Interactions.from_pairs([0], [0], 1, 2), Interactions.from_pairs([0], [1])
+    assert given_split(dataset(train, test)).test is test
+    with pytest.raises(ValueError, match=r"d has no test part of its own; choose a split of \['random', 'leave-last"):
+        given_split(dataset(train))
+
+
+def test_auto_takes_what_is_given_and_others_start_anew() -> None:
+    log = Interactions.from_pairs([0] * 10, range(10), timestamps=range(10))
+    test = log.items == 3
+    with_test = dataset(log.where(~test), log.where(test))
+    assert split_dataset(with_test).test.items.tolist() == [3]
+    assert split_dataset(with_test, "leave-last-out").test.items.tolist() == [9]
+    assert split_dataset(with_test, "time").test.items.tolist() == [8, 9]
+    assert len(split_dataset(with_test, "random", test_fraction=0.5).test) == 5
+    for how in ("auto", "random"):
+        found = split_dataset(dataset(log), how, test_fraction=0.3, seed=7).test.items
+        assert found.tolist() == random_split(log, 0.3, seed=7).test.items.tolist()
+
+
+def test_every_split_has_its_name() -> None:
+    assert list(SPLITS) == ["auto", "given", "random", "leave-last-out", "time"]
+    with pytest.raises(ValueError, match=r"`how` must be one of \['auto', 'given', .*\], got 'loo'"):
+        split_dataset(dataset(Interactions.from_pairs([0], [0])), "loo")
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 2.0, float("nan")])
+@pytest.mark.parametrize("split", [random_split, time_split])
+def test_fractions_out_of_range(split: Callable[[Interactions, float], Split], fraction: float) -> None:
+    with pytest.raises(ValueError, match="`test_fraction` must be between 0 and 1, both excluded, got"):
+        split(Interactions.from_pairs([0, 0], [0, 1], timestamps=[0, 1]), fraction)
+
+
+def test_what_cannot_be_split() -> None:
+    one_each = Interactions.from_pairs([0, 1], [0, 1], timestamps=[4, 4])
+    with pytest.raises(ValueError, match=r"`test_fraction` must be large enough .* got 0.2 of at most 1 items"):
+        random_split(one_each)
+    with pytest.raises(ValueError, match="leave-last-out needs a user with two items"):
+        leave_last_out(one_each)
+    with pytest.raises(ValueError, match="needs pairs before and after its cut, got all 2 at or after 4"):
+        time_split(one_each)
+    with pytest.raises(ValueError, match="`n_last` must be >= 1, got 0"):
+        leave_last_out(one_each, 0)
+    without = Interactions.from_pairs([0, 0], [0, 1])
+    for split, name in ((leave_last_out, "leave-last-out"), (time_split, "time")):
+        with pytest.raises(ValueError, match=f"a {name} split needs timestamps"):
+            split(without)
+    carved = carve_validation(leave_last_out(Interactions.from_pairs([0] * 3, range(3), timestamps=range(3))), 0.5)
+    with pytest.raises(ValueError, match="must have no validation part yet, got one with 1 pairs"):
+        carve_validation(carved)
+
+
+def test_movielens_by_time() -> None:
+    parts = split_dataset(load_named("movielens-small"), "time")
+    assert len(parts.train) + len(parts.test) == 62_106
+    assert abs(len(parts.test) / 62_106 - 0.2) < 0.001
+    assert parts.cold_users > 50

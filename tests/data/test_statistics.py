@@ -1,0 +1,49 @@
+"""Figures of a dataset, worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from ltocf.data import Dataset, IdMap, Interactions, load_named, statistics
+
+
+def dataset(train: Interactions, test: Interactions | None = None) -> Dataset:
+    return Dataset("d", train, IdMap.identity(train.n_users), IdMap.identity(train.n_items), test)
+
+
+def test_by_hand() -> None:
+    train = Interactions.from_pairs([0, 0, 0, 1], [0, 1, 2, 0], 3, 5)
+    test = Interactions.from_pairs([1, 2], [1, 3], 3, 5)
+    assert statistics(dataset(train, test)) == {
+        "users": 3,
+        "items": 5,
+        "train_pairs": 4,
+        "test_pairs": 2,
+        "density": 6 / 15,
+        "mean_items_per_user": 2.0,
+        "median_items_per_user": 2.0,
+        "mean_users_per_item": 6 / 5,
+        "median_users_per_item": 1.0,
+        "popular_share": 2 / 6,
+        # Degrees 0 1 1 2 2: the mean absolute difference over all ordered pairs is 22 / 25 - 2 / 25 = 20 / 25.
+        "item_gini": pytest.approx((20 / 25) / (2 * 6 / 5)),
+        "cold_users": 1,
+        "cold_items": 1,
+    }
+
+
+def test_gini_of_equal_and_of_lonely_items() -> None:
+    assert statistics(dataset(Interactions.from_pairs([0, 0], [0, 1])))["item_gini"] == 0.0
+    lonely = statistics(dataset(Interactions.from_pairs([0], [0], 1, 100)))
+    assert lonely["item_gini"] == pytest.approx(0.99)
+    assert lonely["popular_share"] == 1.0
+
+
+def test_nothing() -> None:
+    with pytest.raises(ValueError, match="d must hold at least one pair, got none"):
+        statistics(dataset(Interactions.from_pairs([], [])))
+
+
+def test_movielens() -> None:
+    figures = statistics(load_named("movielens-small"))
+    assert (figures["users"], figures["items"], figures["train_pairs"], figures["test_pairs"]) == (671, 6993, 62106, 0)

@@ -1,0 +1,117 @@
+"""Table files of every format, and what is wrong with them."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltocf.data import Dataset, read_table
+
+
+def rows(dataset: Dataset) -> list[tuple[object, object]]:
+    users = dataset.user_ids.decode(dataset.interactions.users)
+    return list(zip(users, dataset.item_ids.decode(dataset.interactions.items), strict=True))
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'user,item\nann,007\n"bob",42\n'),
+        ("a.CSV", "\ufeffuser,item\r\nann,007\r\nbob,42\r\n\r\n"),
+        ("a.csv.gz", gzip.compress(b"user,item\nann,007\nbob,42\n")),
+        ("a.tsv", "user\titem\nann\t007\nbob\t42"),
+        ("a.jsonl", '{"user": "ann", "item": "007"}\n{"item": "42", "user": "bob"}\n'),
+        ("a.ndjson", '{"user": "ann", "item": "007"}\n\n{"item": "42", "user": "bob"}\n'),
+        ("a.inter", "user:token\titem:token\trating:float\nann\t007\t1.0\nbob\t42\t2.0\n"),
+        ("a.dat", "ann::007::5::10\nbob::42::4::20\n"),
+    ],
+)
+def test_formats(tmp_path: Path, name: str, content: str | bytes) -> None:
+    dataset = read_table(write(tmp_path / name, content))
+    assert rows(dataset) == [("ann", "007"), ("bob", "42")]
+    assert dataset.name == name
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.integers()), min_size=1, unique=True))
+def test_parquet_keeps_its_types(tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, int]]) -> None:
+    pairs = [(user, item % 2**40) for user, item in pairs if user.strip()] or [("007", 7)]
+    path = tmp_path_factory.mktemp("parquet") / "a.parquet"
+    pl.DataFrame(pairs, schema={"user": pl.String, "item": pl.Int64}, orient="row").write_parquet(path)
+    assert sorted(rows(read_table(path))) == sorted(set(pairs))
+
+
+def test_parquet_strings_of_digits_stay_strings(tmp_path: Path) -> None:
+    pl.DataFrame({"user": ["1"], "item": ["2"]}).write_parquet(tmp_path / "a.parquet")
+    assert rows(read_table(tmp_path / "a.parquet")) == [("1", "2")]
+
+
+def test_json_numbers_stay_numbers(tmp_path: Path) -> None:
+    assert rows(read_table(write(tmp_path / "a.jsonl", '{"user": 1, "item": "2"}\n'))) == [(1, "2")]
+
+
+def test_movielens_csv_takes_titles_from_beside(tmp_path: Path) -> None:
+    write(tmp_path / "movies.csv", 'movieId,title,genres\n1,"Toy Story (1995)",X\n9,Heat (1995),Y\n5,,Z\n')
+    path = write(tmp_path / "ratings.csv", "userId,movieId,rating,timestamp\n1,9,4.0,20\n1,1,5.0,10\n2,5,3.0,5\n")
+    dataset = read_table(path)
+    assert rows(dataset) == [(1, 1), (1, 9), (2, 5)]
+    assert dataset.titles == ("Toy Story (1995)", "5", "Heat (1995)")
+    assert dataset.interactions.timestamps is not None
+    assert dataset.interactions.timestamps.tolist() == [10, 20, 5]
+    assert rows(read_table(path, min_rating=4.5)) == [(1, 1)]
+
+
+def test_movielens_dat_titles_are_latin_1(tmp_path: Path) -> None:
+    write(tmp_path / "movies.dat", '1::Misérables, Les (1995)::Drama\n2::"Quoted"::X\n'.encode("latin-1"))
+    dataset = read_table(write(tmp_path / "ratings.dat", "1::1::5::978300760\n1::2::3::978302109\n"))
+    assert dataset.titles == ("Misérables, Les (1995)", '"Quoted"')
+
+
+def test_movies_without_titles_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "movies.csv", "id,name\n1,Heat\n")
+    assert read_table(write(tmp_path / "ratings.csv", "user,item\n1,1\n")).titles is None
+    assert "no titles, its columns are ['id', 'name']" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "", "must hold a table, got an empty file"),
+        ("a.csv", " \n\n", "must hold a table, got an empty file"),
+        ("a.jsonl", "", "must hold a table, got an empty file"),
+        ("a.csv", "user,item\n", "must hold at least one row besides the header"),
+        ("a.csv", "1,2\n3,4\n", r"no column is named like a user; pass `user_column` as one of \['1', '2'\]"),
+        ("a.csv", "user,item\na,b\nc\n", r"item ids .* must not be missing, got None in row 2 "),
+        ("a.csv", "user,item\na,b\n\nc,d\n", r"user ids .* must not be missing, got None in row 2 "),
+        ("a.csv", "user,item\na,b\nc,d,e\n", "line 3 has 3 fields and the header 2"),
+        ("a.csv", 'user,item\na,b\n"c,d\n', "is not a readable .csv file"),
+        ("a.csv", b"user,item\na,b\n\xe9a,c\n", r"must be UTF-8 text, got byte 0xe9 at offset 14 \(line 3\)"),
+        ("a.inter", b"user:token\titem:token\n\xff\tb\n", r"must be UTF-8 text, got byte 0xff"),
+        ("a.csv.gz", b"user,item\na,b\n", "must be a whole gzip file"),
+        ("a.csv.gz", gzip.compress(b"user,item\na,b\n" * 100)[:-20], "must be a whole gzip file"),
+        ("a.jsonl", '{"user": 1, "item": 2}\n{"user": 1,\n', "not a readable .jsonl file: line 2: "),
+        ("a.jsonl", '{"user": 1, "item": 2}\n[1, 2]\n', "not a readable .jsonl file: line 2 is not an object"),
+        ("a.inter", "user\titem\na\tb\n", "headers must be `name:type`"),
+        ("a.dat", "1::2::3\n", r"line 1: must be userId::movieId::rating::timestamp, got '1::2::3'"),
+        ("a.parquet", "hello", "not a readable .parquet file"),
+        ("a.xlsx", "hello", "the suffix must be one of .csv, .tsv, .* got '.xlsx'"),
+    ],
+)
+def test_files_that_will_not_do(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        read_table(write(tmp_path / name, content))
+    assert name in str(caught.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no such table file: .*a\.csv"):
+        read_table(tmp_path / "a.csv")

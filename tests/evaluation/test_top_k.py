@@ -1,0 +1,197 @@
+"""The ranking is exact, has one answer to every tie, and does not know how it was cut into blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from ltocf.data.interactions import Interactions
+from ltocf.evaluation import NO_ITEM, rank, top_k
+from ltocf.evaluation.top_k import TILE
+from ltocf.models import EmbeddingScorer, Popularity
+
+BLOCK_SIZES = [1, 7, 64, 1000]
+MASKED = -torch.inf
+
+tied_scores = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12),
+    elements=st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 1.0, np.inf]),
+)
+
+
+def brute_force(scores: np.ndarray, k: int, rows: Sequence[int] | None = None) -> list[list[int]]:
+    lists = []
+    for row in scores if rows is None else (scores[r] for r in rows):
+        order = sorted((i for i in range(len(row)) if row[i] > -np.inf), key=lambda i: (-row[i], i))[:k]
+        lists.append(order + [NO_ITEM] * (k - len(order)))
+    return lists
+
+
+@dataclass
+class StoredScores:
+    """Hands out a row per user, and remembers who was asked for together."""
+
+    matrix: torch.Tensor
+    calls: list[list[int]] = field(default_factory=list)
+
+    def scores(self, users: torch.Tensor) -> torch.Tensor:
+        self.calls.append(users.tolist())
+        return self.matrix.index_select(0, users)
+
+
+class RowCountSensitiveScores:
+    """All items nearly equal: the best one depends on the number of users asked for and on their places in the call."""
+
+    def scores(self, users: torch.Tensor) -> torch.Tensor:
+        n_items = 11
+        places = torch.arange(len(users))[:, None] + torch.arange(n_items)
+        return 1 + torch.finfo(torch.float32).eps * ((places * 7 + len(users)) % n_items)
+
+
+@settings(deadline=None, max_examples=200)
+@given(scores=tied_scores, data=st.data())
+def test_top_k_equals_brute_force(scores: np.ndarray, data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, scores.shape[1]))
+    values, items = top_k(torch.from_numpy(scores), k)
+    assert items.tolist() == brute_force(scores, k)
+    expected = [[row[i] if i >= 0 else -np.inf for i in order] for row, order in zip(scores, items, strict=True)]
+    np.testing.assert_array_equal(values.numpy(), np.array(expected, np.float32))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("k", [1, 20, 299, 300])
+def test_long_rows_with_many_ties(k: int, dtype: torch.dtype) -> None:
+    scores = torch.from_numpy(np.random.default_rng(k).integers(-3, 4, size=(50, 300))).to(dtype)
+    untouched = scores.clone()
+    assert top_k(scores, k)[1].tolist() == brute_force(scores.double().numpy(), k)
+    assert torch.equal(scores, untouched)
+
+
+def test_all_equal_scores_give_the_first_items() -> None:
+    assert top_k(torch.zeros(2, 1000), 5)[1].tolist() == [[0, 1, 2, 3, 4]] * 2
+
+
+def test_a_row_with_everything_masked_is_empty() -> None:
+    values, items = top_k(torch.full((1, 4), MASKED), 2)
+    assert items.tolist() == [[NO_ITEM, NO_ITEM]]
+    assert values.tolist() == [[MASKED, MASKED]]
+
+
+@pytest.mark.parametrize("k", [0, -1, 5])
+def test_k_out_of_range_is_refused(k: int) -> None:
+    with pytest.raises(ValueError, match=rf"`k` must be in \[1, 4\].*got {k}"):
+        top_k(torch.zeros(2, 4), k)
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_nan_is_refused_and_located(k: int) -> None:
+    scores = torch.zeros(3, 4)
+    scores[1, 2] = torch.nan
+    with pytest.raises(ValueError, match="NaN, got one in row 1"):
+        top_k(scores, k)
+
+
+@settings(deadline=None, max_examples=100)
+@given(scores=tied_scores, data=st.data())
+def test_rank_leaves_out_what_was_seen(scores: np.ndarray, data: st.DataObject) -> None:
+    n_users, n_items = scores.shape
+    seen_cells = data.draw(hnp.arrays(bool, scores.shape))
+    asked = data.draw(st.lists(st.integers(0, n_users - 1), max_size=20))
+    k = data.draw(st.integers(1, n_items))
+    scorer = StoredScores(torch.from_numpy(scores))
+    seen = Interactions.from_pairs(*np.nonzero(seen_cells), n_users, n_items)
+    ranked = rank(scorer, torch.tensor(asked, dtype=torch.int64), k, seen=seen)
+    assert ranked.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), k, asked)
+    np.testing.assert_array_equal(scorer.matrix.numpy(), scores)
+
+
+@pytest.mark.parametrize("block_size", BLOCK_SIZES)
+def test_the_scorer_gets_the_same_calls_whatever_the_block_size(block_size: int) -> None:
+    users = torch.from_numpy(np.random.default_rng(0).integers(50, size=2 * TILE + 88))
+    scorer = StoredScores(torch.randn(50, 30, generator=torch.Generator().manual_seed(0)))
+    ranked = rank(scorer, users, 5, seen=None, block_size=block_size)
+    assert scorer.calls == [tile.tolist() for tile in users.split(TILE)]
+    assert torch.equal(ranked, top_k(scorer.matrix.index_select(0, users), 5)[1])
+
+
+@pytest.mark.parametrize("n_users", [1, TILE - 1, TILE, TILE + 1, 1100])
+def test_near_ties_do_not_see_the_block_size(n_users: int) -> None:
+    lists = [
+        rank(RowCountSensitiveScores(), torch.arange(n_users), 3, seen=None, block_size=size) for size in BLOCK_SIZES
+    ]
+    assert all(torch.equal(lists[0], other) for other in lists[1:])
+
+
+def test_nearly_equal_inner_products_do_not_see_the_block_size() -> None:
+    generator = torch.Generator().manual_seed(0)
+    item = torch.randn(1, 64, generator=generator)
+    nearly_equal = item * (1 + 1e-7 * torch.randn(500, 64, generator=generator))
+    scorer = EmbeddingScorer(torch.randn(700, 64, generator=generator), nearly_equal)
+    lists = [rank(scorer, torch.arange(700), 20, seen=None, block_size=size) for size in BLOCK_SIZES]
+    assert all(torch.equal(lists[0], other) for other in lists[1:])
+
+
+@pytest.mark.parametrize("block_size", BLOCK_SIZES)
+def test_seen_items_are_left_out_in_every_block(block_size: int) -> None:
+    generator = np.random.default_rng(1)
+    n_users, n_items = 600, 15
+    scores = generator.integers(4, size=(n_users, n_items)).astype(np.float32)
+    seen_cells = generator.random(scores.shape) < 0.6
+    seen = Interactions.from_pairs(*np.nonzero(seen_cells), n_users, n_items)
+    asked = generator.permutation(n_users)
+    ranked = rank(StoredScores(torch.from_numpy(scores)), torch.from_numpy(asked), 8, seen=seen, block_size=block_size)
+    assert ranked.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), 8, asked)
+
+
+def test_one_row_shared_by_all_users_is_only_read() -> None:
+    counts = torch.tensor([1.0, 3.0, 2.0])
+
+    class Shared:
+        def scores(self, users: torch.Tensor) -> torch.Tensor:
+            return counts.expand(len(users), -1)
+
+    seen = Interactions.from_pairs([0], [1], 2, 3)
+    assert rank(Shared(), torch.arange(2), 2, seen=seen).tolist() == [[2, 0], [1, 2]]
+    assert counts.tolist() == [1.0, 3.0, 2.0]
+
+
+def test_the_result_can_be_used_outside_inference() -> None:
+    scorer = Popularity(Interactions.from_pairs([0, 1], [0, 1]))
+    ranked = rank(scorer, torch.tensor([0]), 1, seen=None, show_progress=True)
+    assert not ranked.is_inference()
+    assert rank(scorer, torch.empty(0, dtype=torch.int64), 1, seen=None).shape == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 0}, "`k` must be >= 1, got 0"),
+        ({"k": 4}, r"`k` must be in \[1, 3\].*got 4"),
+        ({"block_size": 0}, "`block_size` must be >= 1, got 0"),
+        ({"users": torch.tensor([0, 2])}, r"user indices must be in \[0, 2\).*got 2"),
+        ({"users": torch.tensor([-1])}, "got -1"),
+        ({"seen": Interactions.from_pairs([0], [0], 2, 4)}, "`seen` has 4 items, but 3 were scored"),
+    ],
+)
+def test_what_cannot_be_ranked_is_refused(change: dict[str, object], message: str) -> None:
+    seen = Interactions.from_pairs([0, 1], [0, 2], 2, 3)
+    arguments = {"scorer": Popularity(seen), "users": torch.tensor([0]), "k": 1, "seen": seen}
+    with pytest.raises(ValueError, match=message):
+        rank(**(arguments | change))
+
+
+def test_a_scorer_that_answers_for_too_few_users_is_refused() -> None:
+    class OneRow:
+        def scores(self, users: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(1, 3)
+
+    with pytest.raises(ValueError, match=r"scores of 2 users must be 2 x 3, got \(1, 3\)"):
+        rank(OneRow(), torch.arange(2), 1, seen=None)

@@ -1,0 +1,50 @@
+"""The filter against dense matrix functions, in value and in every gradient."""
+
+from __future__ import annotations
+
+import torch
+
+from ltocf.graph import BipartiteGraph
+from ltocf.ode.filter import chebyshev_filter, chebyshev_states
+from ltocf.ode.response import chebyshev_coefficients, evaluate_series
+
+
+def matrix_function(matrix: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors @ torch.diag(evaluate_series(coefficients, values.clamp(-1, 1))) @ vectors.T
+
+
+def test_is_the_matrix_function(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+    graph.double()
+    for n_coefficients in (1, 2, 3, 9):
+        coefficients = torch.randn(n_coefficients, dtype=torch.float64)
+        expected = matrix_function(graph.dense(), coefficients) @ embeddings
+        torch.testing.assert_close(chebyshev_filter(graph, embeddings, coefficients), expected, atol=1e-6, rtol=0)
+
+
+def test_of_the_exponential_is_expm(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+    graph.double()
+    coefficients = chebyshev_coefficients(lambda x: torch.exp(3 * x), tolerance=1e-14)
+    expected = torch.linalg.matrix_exp(3 * graph.dense()) @ embeddings
+    torch.testing.assert_close(chebyshev_filter(graph, embeddings, coefficients), expected, atol=1e-10, rtol=1e-10)
+
+
+def test_gradients_are_exact(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+    graph.double()
+    start = embeddings[:, :1].clone().requires_grad_()
+    coefficients = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda e, c: chebyshev_filter(graph, e, c), (start, coefficients))
+
+
+def test_does_not_touch_its_input(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+    before = embeddings.clone()
+    list(chebyshev_states(graph.double(), embeddings, 6))
+    assert embeddings.equal(before)
+
+
+def test_keeps_only_the_input_for_the_backward_pass(graph: BipartiteGraph) -> None:
+    start = torch.randn(graph.n_nodes, 4, requires_grad=True)
+    kept: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+        chebyshev_filter(graph, start, torch.randn(12, requires_grad=True))
+    assert sum(kept) == start.numel() + 12

@@ -1,0 +1,66 @@
+"""Learnable times: their start, their order, and the projection that keeps it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from ltocf.ode.times import SMALLEST_GAP, LearnableTimes
+
+
+def projected(values: list[float], horizon: float) -> np.ndarray:
+    times = LearnableTimes(len(values), horizon).double()
+    with torch.no_grad():
+        times.values.copy_(torch.tensor(values))
+    times.project_()
+    return times.values.detach().numpy()
+
+
+def test_start_evenly() -> None:
+    torch.testing.assert_close(LearnableTimes(3, 4.0).boundaries(), torch.tensor([0.0, 1, 2, 3, 4]))
+    assert LearnableTimes(0, 4.0).boundaries().tolist() == [0, 4]
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=6), st.floats(0.1, 20))
+def test_projection_orders_and_is_idempotent(values: list[float], horizon: float) -> None:
+    once = projected(values, horizon)
+    gap = SMALLEST_GAP * horizon / (len(values) + 1)
+    assert np.all(np.diff([0.0, *once, horizon]) >= gap * (1 - 1e-9))
+    np.testing.assert_allclose(projected(once.tolist(), horizon), once, atol=1e-9)
+
+
+def test_projection_leaves_valid_times_alone() -> None:
+    np.testing.assert_allclose(projected([0.5, 1.5, 3.9], 4.0), [0.5, 1.5, 3.9])
+
+
+def test_projection_is_the_nearest_point() -> None:
+    values, horizon = np.array([3.0, 1.0, 5.0, 2.0]), 4.0
+    gap = SMALLEST_GAP * horizon / 5
+    constraints = [{"type": "ineq", "fun": lambda t: np.diff([0.0, *t, horizon]) - gap}]
+    nearest = minimize(lambda t: np.sum((t - values) ** 2), [1, 2, 3, 3.5], constraints=constraints, tol=1e-12).x
+    np.testing.assert_allclose(projected(values.tolist(), horizon), nearest, atol=1e-5)
+
+
+def test_saved_with_the_module_whether_learned_or_not() -> None:
+    for learnable in (True, False):
+        times = LearnableTimes(2, 3.0, learnable=learnable)
+        assert list(times.state_dict()) == ["values"]
+        assert times.values.requires_grad is learnable
+
+
+@pytest.mark.parametrize(("n_times", "horizon"), [(-1, 4.0), (3, 0.0), (3, -1.0), (3, float("inf")), (3, float("nan"))])
+def test_rejects_impossible_values(n_times: int, horizon: float) -> None:
+    with pytest.raises(ValueError, match=r"`(n_times|horizon)` must be .*, got"):
+        LearnableTimes(n_times, horizon)
+
+
+def test_diverged_times_are_an_error() -> None:
+    times = LearnableTimes(1, 1.0)
+    with torch.no_grad():
+        times.values.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="diverged"):
+        times.project_()

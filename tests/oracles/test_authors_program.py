@@ -1,0 +1,80 @@
+"""Agreement with what the authors' program computes: values, losses and gradients of every stored case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ltocf.data.batches import Batch
+from ltocf.data.interactions import Interactions
+from ltocf.graph import BipartiteGraph
+from ltocf.models import LTOCF
+
+SOLVER_NAMES = {"implicit_adams": "adams_moulton", "explicit_adams": "adams_bashforth"}
+CASES = [
+    f"{solver}-{connection}-{times}"
+    for solver, connection, times in [
+        *((solver, "linear", times) for solver in ("euler", "rk4", "dopri5") for times in ("fixed", "learnable")),
+        *((solver, "residual", "learnable") for solver in ("euler", "rk4", "dopri5")),
+        *((s, c, "learnable") for s in SOLVER_NAMES for c in ("linear", "residual")),
+        *(("rk4", c, "learnable-adjoint") for c in ("linear", "residual")),
+    ]
+]
+
+
+def relative_error(found: torch.Tensor, expected: np.ndarray) -> float:
+    reference = torch.from_numpy(expected).double()
+    return ((found.double() - reference).norm() / reference.norm()).item()
+
+
+def stacked(case: dict[str, np.ndarray], kind: str) -> np.ndarray:
+    users, items = ("users", "items") if kind in ("final", "grad") else ("", "")
+    if kind == "initial":
+        return np.concatenate([case["user_embeddings"], case["item_embeddings"]])
+    return np.concatenate([case[f"{kind}_{users}"], case[f"{kind}_{items}"]])
+
+
+def model_of(case: dict[str, np.ndarray], name: str, propagation: str) -> LTOCF:
+    solver, connection, times, *rest = name.split("-")
+    pairs = Interactions.from_pairs(*case["edges"].T, int(case["n_users"]), int(case["n_items"]))
+    model = LTOCF(
+        BipartiteGraph.from_interactions(pairs),
+        dim=8,
+        solver=SOLVER_NAMES.get(solver, solver),  # type: ignore[arg-type]
+        connection=connection,  # type: ignore[arg-type]
+        learnable_times=times == "learnable",
+        propagation=propagation,  # type: ignore[arg-type]
+        adjoint=bool(rest) and propagation == "solver",
+    )
+    with torch.no_grad():
+        model.initial_embeddings.copy_(torch.from_numpy(stacked(case, "initial")))
+        model.times.values.copy_(torch.from_numpy(case["times"]))
+    return model
+
+
+def test_every_stored_case_is_tested(reference: Path) -> None:
+    assert sorted(path.stem for path in reference.glob("*.npz")) == sorted(CASES)
+
+
+@pytest.mark.parametrize("propagation", ["filter", "solver"])
+@pytest.mark.parametrize("name", CASES)
+def test_agrees_with_the_authors_program(reference: Path, name: str, propagation: str) -> None:
+    case = dict(np.load(reference / f"{name}.npz"))
+    model = model_of(case, name, propagation)
+    terms = model(Batch(*(torch.from_numpy(case[role]) for role in ("users", "positives", "negatives"))))
+    terms.total(1e-4).backward()
+    tolerance = 1e-4 if name.startswith("dopri5") else 1e-5
+    assert relative_error(torch.cat(model.embeddings()).detach(), stacked(case, "final")) < tolerance
+    assert terms.ranking.item() == pytest.approx(float(case["bpr"]), rel=tolerance)
+    assert terms.l2.item() == pytest.approx(float(case["l2"]), rel=tolerance)
+    adjoint = name.endswith("adjoint")
+    assert relative_error(model.initial_embeddings.grad, stacked(case, "grad")) < (1e-3 if adjoint else tolerance)
+    if adjoint and propagation == "filter":
+        # The stored times' gradient is the adjoint method's own estimate: right in sign and size only.
+        ratio = model.times.values.grad.numpy() / case["grad_times"]
+        assert np.all((ratio > 0.3) & (ratio < 3))
+    elif len(case["grad_times"]):
+        assert relative_error(model.times.values.grad, case["grad_times"]) < (1e-3 if adjoint else tolerance)

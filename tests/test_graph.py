@@ -1,0 +1,57 @@
+"""The graph operator against its dense self, and the mathematics it claims."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+
+from ltocf.data.interactions import Interactions
+from ltocf.graph import BipartiteGraph
+
+
+def test_values_by_hand() -> None:
+    graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 0, 1], [0, 1, 1], 2, 3))
+    half = 1 / np.sqrt(2)
+    expected = [
+        [0, 0, half, 0.5, 0],
+        [0, 0, 0, half, 0],
+        [half, 0, 0, 0, 0],
+        [0.5, half, 0, 0, 0],
+        [0, 0, 0, 0, 0],
+    ]
+    torch.testing.assert_close(graph.dense(), torch.tensor(expected, dtype=torch.float32))
+
+
+def test_is_symmetric_with_spectrum_in_unit_interval(graph: BipartiteGraph) -> None:
+    dense = graph.double().dense()
+    torch.testing.assert_close(dense, dense.T)
+    eigenvalues = torch.linalg.eigvalsh(dense)
+    torch.testing.assert_close(eigenvalues, -eigenvalues.flip(0), atol=1e-6, rtol=0)  # bipartite: ±λ
+    assert abs(eigenvalues.max().item() - 1) < 1e-6
+
+
+def test_product_is_the_dense_product(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+    graph.double()
+    torch.testing.assert_close(graph(embeddings), graph.dense() @ embeddings)
+
+
+def test_gradient_is_exact(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+    assert torch.autograd.gradcheck(graph.double(), embeddings[:, :2].clone().requires_grad_())
+
+
+def test_multiply_writes_over_what_it_subtracts(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+    graph.double()
+    previous = torch.randn_like(embeddings)
+    expected = 2 * graph.dense() @ embeddings - previous
+    result = graph.multiply(embeddings, scale=2.0, minus=previous, out=previous)
+    assert result is previous
+    torch.testing.assert_close(result, expected)
+
+
+def test_copies_and_moves_like_any_module(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+    twin = copy.deepcopy(graph).double()
+    assert graph.user_values.dtype == torch.float32
+    assert twin.state_dict() == {}
+    torch.testing.assert_close(twin(embeddings), graph.dense().double() @ embeddings, atol=1e-6, rtol=0)
