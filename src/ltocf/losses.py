@@ -13,6 +13,7 @@ def bpr(positive_scores: BatchScores, negative_scores: BatchScores) -> Scalar:
     Source: Rendle et al., UAI 2009, section 4, https://arxiv.org/abs/1205.2618
 
     Example:
+        >>> import torch
         >>> round(bpr(torch.tensor([0.0]), torch.tensor([0.0])).item(), 4)  # log 2
         0.6931
     """
@@ -25,6 +26,7 @@ def l2_penalty(rows: BatchEmbeddings, batch_size: int) -> Scalar:
     Source: LT-OCF (CIKM 2021, Eq. 12) as its program computes it: E(0) only, repeated rows counted again.
 
     Example:
+        >>> import torch
         >>> l2_penalty(torch.tensor([[3.0, 4.0]]), batch_size=1).item()
         12.5
     """

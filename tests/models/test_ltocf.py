@@ -37,10 +37,20 @@ def test_filter_and_fixed_step_solver_agree(
 ) -> None:
     options: dict[str, Any] = {"solver": solver, "connection": connection, "operator": operator}
     options["steps_per_interval"] = steps
-    step_by_step = outcome(LTOCF(graph, dim=8, propagation="solver", **options))
-    filtered = outcome(LTOCF(graph, dim=8, propagation="filter", **options))
+    step_by_step = outcome(LTOCF(graph, dim=8, propagation="solver", **options).double())
+    filtered = outcome(LTOCF(graph, dim=8, propagation="filter", tolerance=1e-8, **options).double())
     for found, expected in zip(filtered, step_by_step, strict=True):
         assert relative(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("connection", ["linear", "residual"])
+def test_the_filter_keeps_its_tolerance(graph: BipartiteGraph, connection: Any, tolerance: float) -> None:
+    exact = LTOCF(graph, dim=8, connection=connection, propagation="solver").double()
+    filtered = LTOCF(graph, dim=8, connection=connection, tolerance=tolerance).double()
+    error = (torch.cat(filtered.embeddings()) - torch.cat(exact.embeddings())).norm()
+    bound = tolerance * filtered.coefficients().abs().sum() * exact.initial_embeddings.norm()
+    assert error <= bound
 
 
 @pytest.mark.parametrize("connection", ["linear", "residual"])
@@ -51,7 +61,7 @@ def test_filter_and_accurate_solvers_agree(
 ) -> None:
     options: dict[str, Any] = {"solver": solver, "connection": connection, "operator": operator}
     step_by_step = outcome(LTOCF(graph, dim=8, propagation="solver", **options).double())
-    filtered = outcome(LTOCF(graph, dim=8, propagation="filter", **options).double())
+    filtered = outcome(LTOCF(graph, dim=8, propagation="filter", tolerance=1e-8, **options).double())
     for found, expected in zip(filtered, step_by_step, strict=True):
         assert relative(found, expected) < tolerance
 
@@ -67,7 +77,9 @@ def test_exact_residual_is_a_mean_of_matrix_exponentials(graph: BipartiteGraph) 
 @pytest.mark.parametrize("n_layers", [1, 2, 3, 4])
 @pytest.mark.parametrize("propagation", ["filter", "solver"])
 def test_euler_with_unit_times_is_lightgcn(graph: BipartiteGraph, n_layers: int, propagation: Any) -> None:
-    ode = LTOCF(graph, 8, n_layers, n_layers - 1, "euler", "linear", False, propagation=propagation, seed=3).double()
+    ode = LTOCF(
+        graph, 8, float(n_layers), n_layers - 1, "euler", "linear", False, propagation=propagation, seed=3
+    ).double()
     layers = LightGCN(graph, dim=8, n_layers=n_layers, seed=3).double()
     torch.testing.assert_close(torch.cat(ode.embeddings()), torch.cat(layers.embeddings()), rtol=1e-12, atol=1e-13)
 

@@ -30,11 +30,8 @@ def relative_error(found: torch.Tensor, expected: np.ndarray) -> float:
     return ((found.double() - reference).norm() / reference.norm()).item()
 
 
-def stacked(case: dict[str, np.ndarray], kind: str) -> np.ndarray:
-    users, items = ("users", "items") if kind in ("final", "grad") else ("", "")
-    if kind == "initial":
-        return np.concatenate([case["user_embeddings"], case["item_embeddings"]])
-    return np.concatenate([case[f"{kind}_{users}"], case[f"{kind}_{items}"]])
+def stacked(case: dict[str, np.ndarray], users: str, items: str) -> np.ndarray:
+    return np.concatenate([case[users], case[items]])
 
 
 def model_of(case: dict[str, np.ndarray], name: str, propagation: str) -> LTOCF:
@@ -50,7 +47,7 @@ def model_of(case: dict[str, np.ndarray], name: str, propagation: str) -> LTOCF:
         adjoint=bool(rest) and propagation == "solver",
     )
     with torch.no_grad():
-        model.initial_embeddings.copy_(torch.from_numpy(stacked(case, "initial")))
+        model.initial_embeddings.copy_(torch.from_numpy(stacked(case, "user_embeddings", "item_embeddings")))
         model.times.values.copy_(torch.from_numpy(case["times"]))
     return model
 
@@ -67,14 +64,18 @@ def test_agrees_with_the_authors_program(reference: Path, name: str, propagation
     terms = model(Batch(*(torch.from_numpy(case[role]) for role in ("users", "positives", "negatives"))))
     terms.total(1e-4).backward()
     tolerance = 1e-4 if name.startswith("dopri5") else 1e-5
-    assert relative_error(torch.cat(model.embeddings()).detach(), stacked(case, "final")) < tolerance
+    assert (
+        relative_error(torch.cat(model.embeddings()).detach(), stacked(case, "final_users", "final_items")) < tolerance
+    )
     assert terms.ranking.item() == pytest.approx(float(case["bpr"]), rel=tolerance)
     assert terms.l2.item() == pytest.approx(float(case["l2"]), rel=tolerance)
     adjoint = name.endswith("adjoint")
-    assert relative_error(model.initial_embeddings.grad, stacked(case, "grad")) < (1e-3 if adjoint else tolerance)
+    gradient = stacked(case, "grad_users", "grad_items")
+    assert relative_error(model.initial_embeddings.grad, gradient) < (1e-3 if adjoint else tolerance)
     if adjoint and propagation == "filter":
-        # The stored times' gradient is the adjoint method's own estimate: right in sign and size only.
-        ratio = model.times.values.grad.numpy() / case["grad_times"]
-        assert np.all((ratio > 0.3) & (ratio < 3))
+        # The stored times' gradient is the adjoint method's own estimate: right in sign and size as a whole only.
+        found, stored = model.times.values.grad.numpy(), case["grad_times"]
+        assert 0.5 < np.linalg.norm(found) / np.linalg.norm(stored) < 2
+        assert found @ stored > 0.9 * np.linalg.norm(found) * np.linalg.norm(stored)
     elif len(case["grad_times"]):
         assert relative_error(model.times.values.grad, case["grad_times"]) < (1e-3 if adjoint else tolerance)

@@ -34,8 +34,8 @@ def chebyshev_coefficients(response: Callable[[Eigenvalues], Response], toleranc
     https://people.maths.ox.ac.uk/trefethen/ATAP/
 
     Example:
-        >>> chebyshev_coefficients(lambda x: 2 * x**2 - 1).numpy().round(12).tolist()
-        [0.0, 0.0, 1.0]
+        >>> [f"{c:.3f}" for c in chebyshev_coefficients(lambda x: 2 * x**2)]
+        ['1.000', '0.000', '1.000']
     """
     if not tolerance > 0:
         raise ValueError(f"`tolerance` must be > 0, got {tolerance}")
@@ -62,7 +62,7 @@ def evaluate_series(coefficients: Coefficients, eigenvalues: Eigenvalues) -> Res
     """Σ_k c_k T_k(λ), with T_k(λ) = cos(k arccos λ).
 
     Example:
-        >>> evaluate_series(torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.5])).item()
+        >>> round(evaluate_series(torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.5])).item(), 4)
         -0.5
     """
     orders = torch.arange(len(coefficients), dtype=eigenvalues.dtype)

@@ -20,7 +20,6 @@ from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_check
 
 EpochRecord: TypeAlias = dict[str, Any]
 TIME_UPDATES = ("joint", "alternating")
-SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,7 @@ def fit(
     select_by: str = "recall@20",
     on_epoch: Callable[[EpochRecord], None] | None = None,
     checkpoint: Path | None = None,
+    seconds_between_checkpoints: float = 10.0,
     max_seconds: float = float("inf"),
     show_progress: bool = False,
     description: str = "training",
@@ -99,7 +99,8 @@ def fit(
         validate: metrics of the model as it stands, without touching it.
         select_by: the validated metric that is to be highest.
         on_epoch: receives one flat record per epoch.
-        checkpoint: file to continue from if it is there, rewritten every ten seconds or so and at the end.
+        checkpoint: file to continue from if it is there, rewritten after epochs and at the end.
+        seconds_between_checkpoints: at most this much work, and one epoch, is lost in a crash.
         max_seconds: training stops after the epoch that would be the last to fit.
         show_progress: show a progress bar.
         description: its label.
@@ -117,34 +118,26 @@ def fit(
         task = bar.add_task(description, total=total, completed=done, note="")
         while not state.stopped_by:
             started = time.perf_counter()
-            record: EpochRecord = {"epoch": state.epoch + 1}
-            record |= _train_epoch(model, batches, state.epoch, optimizer, settings, lambda: bar.advance(task))
+            losses = _train_epoch(model, batches, state.epoch, optimizer, settings, lambda: bar.advance(task))
             state.epoch += 1
-            record["times"] = [t for module in learnable_times(model) for t in module.values.tolist()]
-            epoch_seconds = time.perf_counter() - started
-            out_of_time = state.seconds + 2 * epoch_seconds > max_seconds
-            last = state.epoch >= settings.epochs or out_of_time
-            if validate is not None and (last or state.epoch % settings.validate_every == 0):
-                record |= _validate(model, validate, select_by, state)
-            if validate is not None and state.validations_without_gain >= settings.patience:
-                state.stopped_by = "patience"
-            elif last:
-                state.stopped_by = "max_minutes" if state.epoch < settings.epochs else "epochs"
+            times = [t for module in learnable_times(model) for t in module.values.tolist()]
+            record: EpochRecord = {"epoch": state.epoch, **losses, "times": times}
+            out_of_time = state.seconds + 2 * (time.perf_counter() - started) > max_seconds
+            record |= _validate_and_decide(model, settings, validate, select_by, state, out_of_time)
             record["seconds"] = time.perf_counter() - started
-            state.seconds += time.perf_counter() - started
+            state.seconds += record["seconds"]
             if on_epoch is not None:
                 on_epoch(record)
             bar.update(task, note=_note(record, select_by))
-            if checkpoint is not None and (
-                state.stopped_by or time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS
-            ):
+            due = state.stopped_by or time.monotonic() - last_saved > seconds_between_checkpoints
+            if checkpoint is not None and due:
                 save_checkpoint(checkpoint, model, optimizer, state)
                 last_saved = time.monotonic()
     if state.best_weights:
         model.load_state_dict(state.best_weights)
     model.eval()
-    best = (state.best_epoch, state.best_value) if state.best_epoch else (None, None)
-    return FitResult(state.epoch, *best, state.seconds, state.stopped_by)
+    best_epoch, best_value = (state.best_epoch, state.best_value) if state.best_epoch else (None, None)
+    return FitResult(state.epoch, best_epoch, best_value, state.seconds, state.stopped_by)
 
 
 def _train_epoch(
@@ -194,17 +187,29 @@ def _step(
     return terms.ranking.detach(), terms.l2.detach()
 
 
-def _validate(
-    model: Recommender, validate: Callable[[], dict[str, float]], select_by: str, state: TrainingState
-) -> EpochRecord:
-    model.eval()
-    metrics = validate()
-    if metrics[select_by] > state.best_value:
-        state.best_value, state.best_epoch, state.validations_without_gain = metrics[select_by], state.epoch, 0
-        state.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    else:
-        state.validations_without_gain += 1
-    return dict(metrics)
+def _validate_and_decide(
+    model: Recommender,
+    settings: TrainingSettings,
+    validate: Callable[[], dict[str, float]] | None,
+    select_by: str,
+    state: TrainingState,
+    out_of_time: bool,
+) -> dict[str, float]:
+    """Validate when it is due or the last chance, keep the best weights, and note in ``state`` why to stop."""
+    last = out_of_time or state.epoch >= settings.epochs
+    metrics: dict[str, float] = {}
+    if validate is not None and (last or state.epoch % settings.validate_every == 0):
+        model.eval()
+        metrics = validate()
+        if metrics[select_by] > state.best_value:
+            state.best_value, state.best_epoch, state.validations_without_gain = metrics[select_by], state.epoch, 0
+            state.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        else:
+            state.validations_without_gain += 1
+            state.stopped_by = "patience" if state.validations_without_gain >= settings.patience else ""
+    if last and not state.stopped_by:
+        state.stopped_by = "epochs" if state.epoch >= settings.epochs else "max_minutes"
+    return metrics
 
 
 def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

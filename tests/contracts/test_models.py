@@ -1,0 +1,127 @@
+"""What every model of the registry must do; a model without a case here does not exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ltocf.models
+from ltocf.data.batches import Batch, PairwiseBatches
+from ltocf.data.interactions import Interactions
+from ltocf.evaluation import evaluate, rank
+from ltocf.graph import BipartiteGraph
+from ltocf.models import MODELS, EmbeddingRecommender, Recommender
+from ltocf.training import TrainingSettings, fit
+from samples import checkerboard, random_interactions
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("mf", {}),
+    ("lightgcn", {}),
+    ("lightgcn", {"n_layers": 0}),
+    ("ltocf", {}),
+    ("ltocf", {"solver": "euler", "connection": "residual", "n_times": 1, "horizon": 2.0}),
+    ("ltocf", {"solver": "exact", "operator": "laplacian", "n_times": 0}),
+    ("ltocf", {"solver": "adams_moulton", "steps_per_interval": 3, "propagation": "solver"}),
+    ("ltocf", {"learnable_times": False, "propagation": "solver", "adjoint": True}),
+]
+BATCH = Batch(torch.tensor([0, 1, 2]), torch.tensor([3, 1, 0]), torch.tensor([7, 8, 9]))
+every_model = pytest.mark.parametrize(("name", "options"), CASES, ids=lambda value: str(value))
+
+
+def build(name: str, options: dict[str, Any], log: Interactions, seed: int = 0) -> EmbeddingRecommender:
+    return MODELS[name](BipartiteGraph.from_interactions(log), dim=8, seed=seed, **options)
+
+
+def test_every_model_is_registered_and_has_a_case() -> None:
+    concrete = {
+        value
+        for value in vars(ltocf.models).values()
+        if isinstance(value, type) and issubclass(value, Recommender) and not value.__abstractmethods__
+    }
+    assert set(MODELS.values()) == concrete
+    assert {name for name, _ in CASES} == set(MODELS)
+
+
+@every_model
+def test_shapes_and_finite_values(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+    model = build(name, options, interactions)
+    terms = model(BATCH)
+    assert terms.ranking.ndim == terms.l2.ndim == 0
+    assert terms.total(0.5).item() == pytest.approx(terms.ranking.item() + 0.5 * terms.l2.item())
+    scores = model.scores(torch.tensor([0, 4]))
+    assert scores.shape == (2, interactions.n_items)
+    assert torch.isfinite(scores).all()
+    assert not scores.requires_grad
+
+
+@every_model
+def test_every_learned_parameter_has_a_gradient(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+    model = build(name, options, interactions)
+    model(BATCH).total(1e-4).backward()
+    for parameter in model.parameters():
+        assert not parameter.requires_grad or (parameter.grad is not None and parameter.grad.abs().sum() > 0)
+
+
+@every_model
+def test_loss_gradient_is_that_of_finite_differences(
+    name: str, options: dict[str, Any], interactions: Interactions
+) -> None:
+    if options.get("adjoint"):
+        pytest.skip("the adjoint method's gradients are estimates")
+    model = build(name, options, interactions).double()
+    model(BATCH).total(0.1).backward()
+    direction = torch.randn(model.initial_embeddings.shape, dtype=torch.float64)
+    ends = []
+    for step in (1e-5, -1e-5):
+        with torch.no_grad():
+            model.initial_embeddings.add_(direction, alpha=step)
+            ends.append(model(BATCH).total(0.1).item())
+            model.initial_embeddings.add_(direction, alpha=-step)
+    slope = (ends[0] - ends[1]) / 2e-5
+    assert (model.initial_embeddings.grad * direction).sum().item() == pytest.approx(slope, rel=1e-4)
+
+
+@every_model
+def test_same_seed_same_model_and_exact_save(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+    users = torch.arange(interactions.n_users)
+    first, twin, other = (build(name, options, interactions, seed) for seed in (1, 1, 2))
+    assert first.scores(users).equal(twin.scores(users))
+    assert not first.scores(users).equal(other.scores(users))
+    other.load_state_dict(first.state_dict())
+    assert first.scores(users).equal(other.scores(users))
+
+
+@every_model
+def test_permuting_users_permutes_scores(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+    permutation = np.random.default_rng(0).permutation(interactions.n_users)
+    shuffled = Interactions.from_pairs(
+        permutation[interactions.users], interactions.items, interactions.n_users, interactions.n_items
+    )
+    model, moved = build(name, options, interactions), build(name, options, shuffled)
+    with torch.no_grad():
+        moved.load_state_dict(model.state_dict())
+        moved.initial_embeddings[torch.from_numpy(permutation)] = model.initial_embeddings[: model.n_users]
+    expected = model.scores(torch.arange(model.n_users))
+    torch.testing.assert_close(moved.scores(torch.from_numpy(permutation)), expected, atol=1e-5, rtol=1e-4)
+
+
+@every_model
+def test_finds_the_withheld_cells_of_a_checkerboard(name: str, options: dict[str, Any]) -> None:
+    train, withheld = checkerboard()
+    model = build(name, options, train)
+    settings = TrainingSettings(learning_rate=0.05, l2=1e-3, batch_size=256, epochs=150)
+    fit(model, PairwiseBatches(train, 256, seed=0), settings=settings)
+    assert rank(model.scorer(), torch.arange(20), 1, seen=train).squeeze(1).tolist() == [
+        withheld.items[user] for user in range(20)
+    ]
+    assert evaluate(model.scorer(), withheld, seen=train, ks=[1])["recall@1"] == 1
+
+
+@every_model
+def test_users_and_items_without_training_pairs_are_ranked_all_the_same(name: str, options: dict[str, Any]) -> None:
+    log = random_interactions(6, 8)
+    wider = Interactions.from_pairs(log.users, log.items, 7, 9)
+    assert torch.isfinite(build(name, options, wider).scores(torch.arange(7))).all()

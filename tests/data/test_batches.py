@@ -1,0 +1,75 @@
+"""Sampled triples: what they may contain, how often, and that an epoch is a function of its seed."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from ltocf.data.batches import PairwiseBatches
+from ltocf.data.interactions import Interactions
+from samples import random_interactions
+
+
+def all_triples(batches: PairwiseBatches, n_epochs: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    drawn = [batch for epoch in range(n_epochs) for batch in batches.epoch(epoch)]
+    users, positives, negatives = (torch.cat(part).numpy() for part in zip(*drawn, strict=True))
+    return users, positives, negatives
+
+
+def test_positives_are_touched_and_negatives_are_not() -> None:
+    log = random_interactions(density=0.6)
+    touched = log.matrix().toarray().astype(bool)
+    users, positives, negatives = all_triples(PairwiseBatches(log, 64, seed=0), 5)
+    assert touched[users, positives].all()
+    assert not touched[users, negatives].any()
+
+
+def test_an_epoch_has_as_many_triples_as_pairs() -> None:
+    log = random_interactions()
+    batches = PairwiseBatches(log, 50, seed=0)
+    sizes = [len(batch.users) for batch in batches.epoch(0)]
+    assert sum(sizes) == len(log)
+    assert len(sizes) == len(batches)
+    assert set(sizes[:-1]) == {50}
+
+
+def test_users_positives_and_negatives_are_uniform() -> None:
+    log = Interactions.from_pairs([0, 0, 0, 1], [0, 1, 2, 0], 2, 6)
+    users, positives, negatives = all_triples(PairwiseBatches(log, 4, seed=0), 1000)
+    n = (users == 0).sum()
+    deviation = 4 * np.sqrt(len(users) / 4)
+    assert abs(n - len(users) / 2) < deviation
+    for item in (0, 1, 2):
+        assert abs(((users == 0) & (positives == item)).sum() - n / 3) < deviation
+    for item in (3, 4, 5):
+        assert abs(((users == 0) & (negatives == item)).sum() - n / 3) < deviation
+    for item in range(1, 6):
+        assert abs(((users == 1) & (negatives == item)).sum() - (len(users) - n) / 5) < deviation
+
+
+def test_an_epoch_depends_on_seed_and_number_alone() -> None:
+    log = random_interactions()
+    first, again, other = (PairwiseBatches(log, 32, seed=seed) for seed in (1, 1, 2))
+    list(first.epoch(0))
+    for left, right in zip(first.epoch(3), again.epoch(3), strict=True):
+        assert all(a.equal(b) for a, b in zip(left, right, strict=True))
+    assert not next(first.epoch(3)).negatives.equal(next(first.epoch(4)).negatives)
+    assert not next(first.epoch(3)).negatives.equal(next(other.epoch(3)).negatives)
+
+
+def test_a_user_of_everything_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    log = Interactions.from_pairs([0, 0, 1], [0, 1, 0])
+    with caplog.at_level(logging.WARNING):
+        users, _, _ = all_triples(PairwiseBatches(log, 4, seed=0), 10)
+    assert set(users) == {1}
+    assert "1 users touched every item" in caplog.text
+
+
+def test_rejects_with_the_rule_and_the_value() -> None:
+    with pytest.raises(ValueError, match="`batch_size` must be >= 1, got 0"):
+        PairwiseBatches(random_interactions(), 0, seed=0)
+    with pytest.raises(ValueError, match="no user has both"):
+        PairwiseBatches(Interactions.from_pairs([0], [0]), 1, seed=0)

@@ -1,0 +1,140 @@
+"""The loop: it selects, it stops, it resumes with the same bits, and it says when training diverged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ltocf.data.batches import PairwiseBatches
+from ltocf.data.interactions import Interactions
+from ltocf.graph import BipartiteGraph
+from ltocf.models import LTOCF, MF
+from ltocf.training import FitResult, TrainingSettings, fit
+
+SETTINGS = TrainingSettings(learning_rate=0.02, time_learning_rate=0.05, batch_size=64, epochs=6, validate_every=2)
+
+
+class CrashError(Exception):
+    """Stands for a crash: nothing in the package catches it."""
+
+
+def run(log: Interactions, settings: TrainingSettings = SETTINGS, **arguments: Any) -> tuple[LTOCF, FitResult]:
+    model = LTOCF(BipartiteGraph.from_interactions(log), dim=4)
+    result = fit(model, PairwiseBatches(log, settings.batch_size, seed=0), settings=settings, **arguments)
+    return model, result
+
+
+def scripted(values: list[float]) -> Any:
+    remaining = iter(values)
+    return lambda: {"recall@20": next(remaining)}
+
+
+def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    return all(a.equal(b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
+
+
+def test_loss_falls_and_times_move(interactions: Interactions) -> None:
+    records: list[dict[str, Any]] = []
+    model, result = run(interactions, on_epoch=records.append)
+    assert records[-1]["loss"] < records[0]["loss"]
+    assert records[-1]["times"] == model.times.values.tolist()
+    assert records[-1]["times"] != [1.0, 2.0, 3.0]
+    assert (result.epochs, result.stopped_by, result.best_epoch) == (6, "epochs", None)
+
+
+def test_ends_with_the_weights_of_the_best_validation(interactions: Interactions) -> None:
+    model, result = run(interactions, validate=scripted([0.1, 0.3, 0.2]))
+    assert (result.best_epoch, result.best_value) == (4, 0.3)
+    settings = replace(SETTINGS, epochs=4)
+    assert same(model, run(interactions, settings)[0])
+
+
+def test_patience_counts_validations(interactions: Interactions) -> None:
+    settings = replace(SETTINGS, epochs=100, patience=2)
+    _, result = run(interactions, settings, validate=scripted([0.3, 0.2, 0.3, 0.4]))
+    assert (result.epochs, result.stopped_by, result.best_epoch) == (6, "patience", 2)
+
+
+def test_out_of_time_stops_after_an_epoch_and_keeps_the_best(interactions: Interactions) -> None:
+    _, result = run(interactions, validate=scripted([0.5]), max_seconds=1e-9)
+    assert (result.epochs, result.stopped_by, result.best_epoch) == (1, "max_minutes", 1)
+
+
+@pytest.mark.parametrize("time_updates", ["joint", "alternating"])
+@pytest.mark.parametrize("crash_at", [1, 3, 6])
+def test_resumes_with_the_same_bits(
+    interactions: Interactions, tmp_path: Path, crash_at: int, time_updates: Any
+) -> None:
+    settings = replace(SETTINGS, time_updates=time_updates)
+    values = [0.1, 0.3, 0.2]
+    whole, expected = run(interactions, settings, validate=scripted(values))
+
+    def crash(record: dict[str, Any]) -> None:
+        if record["epoch"] == crash_at:
+            raise CrashError
+
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    options = {"checkpoint": checkpoint, "seconds_between_checkpoints": 0.0}
+    with pytest.raises(CrashError):
+        run(interactions, settings, validate=scripted(values), on_epoch=crash, **options)
+    done = crash_at - 1
+    resumed, result = run(interactions, settings, validate=scripted(values[done // 2 :]), checkpoint=checkpoint)
+    assert same(resumed, whole)
+    assert result._replace(seconds=0) == expected._replace(seconds=0)
+
+
+def test_a_finished_checkpoint_is_not_trained_on(interactions: Interactions, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    first, expected = run(interactions, checkpoint=checkpoint)
+    again, result = run(interactions, checkpoint=checkpoint, on_epoch=lambda _: pytest.fail("trained again"))
+    assert same(first, again)
+    assert result == expected
+
+
+def test_a_checkpoint_of_another_model_is_refused(interactions: Interactions, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    run(interactions, checkpoint=checkpoint)
+    other = MF(BipartiteGraph.from_interactions(interactions), dim=4)
+    with pytest.raises(ValueError, match="holds another model"):
+        fit(other, PairwiseBatches(interactions, 64, seed=0), settings=SETTINGS, checkpoint=checkpoint)
+
+
+def test_alternating_updates_each_part_with_its_own_step(interactions: Interactions) -> None:
+    """One batch by hand: the embeddings move first, then the times by the gradient at the moved embeddings."""
+    settings = TrainingSettings(
+        learning_rate=0.02, time_learning_rate=0.05, batch_size=10_000, epochs=1, time_updates="alternating"
+    )
+    trained, _ = run(interactions, settings)
+    model = LTOCF(BipartiteGraph.from_interactions(interactions), dim=4)
+    (batch,) = PairwiseBatches(interactions, 10_000, seed=0).epoch(0)
+    for parameters, rate in (([model.initial_embeddings], 0.02), ([model.times.values], 0.05)):
+        optimizer = torch.optim.Adam(parameters, lr=rate)
+        model.zero_grad()
+        model(batch).total(settings.l2).backward()
+        optimizer.step()
+    torch.testing.assert_close(trained.initial_embeddings, model.initial_embeddings, atol=1e-6, rtol=0)
+    torch.testing.assert_close(trained.times.values, model.times.values, atol=1e-6, rtol=0)
+
+
+def test_divergence_is_an_error_that_says_what_to_do(interactions: Interactions) -> None:
+    settings = TrainingSettings(learning_rate=1e30, epochs=5)
+    with pytest.raises(FloatingPointError, match="diverged; lower"):
+        run(interactions, settings)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"learning_rate": 0.0}, "`learning_rate` must be > 0, got 0.0"),
+        ({"batch_size": 0}, "`batch_size` must be > 0, got 0"),
+        ({"l2": -1.0}, "`l2` must be >= 0, got -1.0"),
+        ({"max_minutes": float("nan")}, "`max_minutes` must be >= 0, got nan"),
+    ],
+)
+def test_rejects_with_the_rule_and_the_value(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainingSettings(**values)
