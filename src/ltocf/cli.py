@@ -109,7 +109,12 @@ def train(
 
 @app.command
 def evaluate(
-    folder: Path, /, *, on: Literal["test", "validation"] = "test", k: str = "5,10,20", as_json: bool = False
+    folder: Path,
+    /,
+    *,
+    on: Literal["test", "validation"] = "test",
+    k: str = "5,10,20",
+    format: Literal["table", "json"] = "table",
 ) -> None:
     """Measure a finished run at any depths.
 
@@ -121,12 +126,12 @@ def evaluate(
         The part that is ranked.
     k
         Depths, separated by commas.
-    as_json
-        Print JSON instead of a table.
+    format
+        How to print them.
     """
     depths = [_depth(part) for part in k.split(",")]
     measured = experiment.evaluate_run(folder, on=on, ks=depths, show_progress=True)
-    if as_json:
+    if format == "json":
         sys.stdout.write(json.dumps(measured, indent=2) + "\n")
         return
     table = Table("metric", *(f"@{depth}" for depth in depths), title=f"{folder} on {on}")

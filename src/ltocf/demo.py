@@ -14,10 +14,7 @@ from ltocf.models import Popularity
 from ltocf.run_folder import RunFolder
 
 SOURCE = "movielens-small"
-SETTINGS: dict[str, dict[str, Any]] = {
-    "lightgcn": {"learning_rate": 0.005, "l2": 1e-3, "batch_size": 4096, "epochs": 200, "validate_every": 5},
-    "ltocf": {"learning_rate": 0.005, "l2": 1e-3, "batch_size": 4096, "epochs": 200, "validate_every": 5},
-}
+SETTINGS: dict[str, Any] = {"learning_rate": 0.02, "l2": 1e-3, "batch_size": 4096, "epochs": 60, "patience": 4}
 SHOWN_USERS = (2, 15, 300)
 HISTORY_LENGTH = 5
 
@@ -25,12 +22,12 @@ HISTORY_LENGTH = 5
 def run_demo(out: Path, console: Console) -> None:
     """Train LightGCN and LT-OCF, print their test metrics beside popularity's, and three users' recommendations."""
     metrics = {}
-    for model, settings in SETTINGS.items():
+    for model in ("lightgcn", "ltocf"):
         folder = out / model
         if (folder / "config.toml").exists():
             metrics[model] = resume(folder, show_progress=True)
         else:
-            metrics[model] = train(SOURCE, folder, model=model, show_progress=True, **settings)
+            metrics[model] = train(SOURCE, folder, model=model, show_progress=True, **SETTINGS)
     split = RunFolder(out / "ltocf").read_data().split
     trained = load(out / "ltocf")
     popular = evaluate(Popularity(trained.seen), split.test, seen=trained.seen)
