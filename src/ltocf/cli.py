@@ -239,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         handlers=[RichHandler(console=Console(stderr=True), show_path=False, show_time=False)],
     )
     try:
-        app(arguments)
+        app(arguments, result_action="return_value")
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError, ArithmeticError, ImportError) as error:

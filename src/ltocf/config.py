@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import tomli_w
 
+from ltocf.evaluation import METRICS
 from ltocf.models import MODELS
 from ltocf.training import Runtime, TrainingSettings
 
@@ -75,9 +76,16 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.select_on not in SELECT_ON:
             raise ValueError(f"`select_on` must be one of {', '.join(SELECT_ON)}, got {self.select_on!r}")
-        metric, _, k = self.select_by.partition("@")
-        if not (metric and k.isdigit() and int(k) > 0):
-            raise ValueError(f"`select_by` must be a metric at a depth, like recall@20, got {self.select_by!r}")
+        metric, _, depth = self.select_by.partition("@")
+        if metric not in METRICS or not depth.isdigit() or int(depth) < 1:
+            raise ValueError(
+                f"`select_by` must be one of {', '.join(METRICS)} at a depth, like recall@20, got {self.select_by!r}"
+            )
+
+    @property
+    def selection_depth(self) -> int:
+        """The k of ``select_by``."""
+        return int(self.select_by.partition("@")[2])
 
 
 @dataclass(frozen=True)

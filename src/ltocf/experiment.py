@@ -71,6 +71,8 @@ def train_config(config: Config, out: str | Path, *, show_progress: bool = False
     if (Path(out) / "config.toml").exists():
         RunFolder.create(out, config)
     config.runtime().torch_device()
+    # Wrong options must show before anything is written: build the model once on the smallest graph.
+    MODELS[config.model](BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0])), **config.options)
     data = _prepare(config)
     folder = RunFolder.create(out, config)
     folder.write_data(data)
@@ -140,6 +142,9 @@ def _prepare(config: Config) -> RunData:
             columns[name] = value  # type: ignore[literal-required]
     dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **columns)
     split = split_dataset(dataset, settings.split, test_fraction=settings.test_fraction, seed=settings.split_seed)
+    depth = config.run.selection_depth
+    if depth > split.n_items:
+        raise ValueError(f"`select_by` is {config.run.select_by} but there are only {split.n_items} items")
     if config.run.select_on == "validation":
         split = carve_validation(split, settings.validation_fraction, seed=settings.split_seed)
     return RunData.of(dataset, split)
@@ -188,7 +193,7 @@ class _Experiment:
         model.to(self.device)
 
         def validate(truth: Interactions) -> dict[str, float]:
-            return evaluate(model.scorer(), truth, seen=pairs, ks=[int(config.run.select_by.partition("@")[2])])
+            return evaluate(model.scorer(), truth, seen=pairs, ks=[config.run.selection_depth])
 
         with ExitStack() as stack:
             result = fit(

@@ -1,0 +1,5 @@
+"""``python -m ltocf``: the command line."""
+
+from ltocf.cli import main
+
+main()

@@ -1,0 +1,164 @@
+"""What the documentation says is true: its code runs, its links lead somewhere, its tables are those of the program."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from ltocf.cli import app
+from ltocf.config import Config, DataSettings, RunSettings, model_options
+from ltocf.data import CATALOG, SPLITS
+from ltocf.data.tables import TABLE_READERS
+from ltocf.evaluation import METRICS
+from ltocf.models import MODELS
+from ltocf.ode import SOLVERS
+from ltocf.training import TrainingSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def blocks(page: Path, language: str) -> list[tuple[int, str]]:
+    """Line number and content of each fenced code block of a language."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [(text.count("\n", 0, match.start(1)), match.group(1)) for match in found]
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """Cells of the first table under a heading below the title, without backticks; its own heading left out."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    after = re.split(rf"^##+ {heading}$", text, maxsplit=1, flags=re.MULTILINE)[-1]
+    section = re.split(r"^#+ ", after, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = re.search(r"(^\|.*\n)+", section, re.MULTILINE)
+    assert lines is not None, f"{page} has no table under {heading!r}"
+    cells = [
+        [cell.strip().strip("`") for cell in line.strip().strip("|").split(" | ")] for line in lines[0].splitlines()
+    ]
+    return cells[2:]
+
+
+def names(page: str, heading: str) -> list[str]:
+    return [row[0] for row in rows(page, heading)]
+
+
+@pytest.fixture
+def registry() -> Iterator[dict[str, Any]]:
+    """The registry of models, put back as it was."""
+    before = dict(MODELS)
+    yield MODELS
+    MODELS.clear()
+    MODELS.update(before)
+
+
+@every_page
+def test_python_blocks_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "page"}
+    for line, code in blocks(page, "python"):
+        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+
+
+@every_page
+def test_commands_are_ones_the_program_has(page: Path) -> None:
+    for line, block in blocks(page, "sh"):
+        for command in block.splitlines():
+            program, *arguments = shlex.split(command, comments=True) or [""]
+            if program == "ltocf":
+                try:
+                    app.parse_args(arguments, exit_on_error=False, print_error=False)
+                except Exception as error:
+                    pytest.fail(f"{page.name}, block at line {line}: {command}: {error}")
+
+
+@every_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = page.parent / path if path else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") for heading in headings], target
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
+    assert sorted(page for entry in navigation for page in entry.values()) == [page.name for page in PAGES[:-3]]
+
+
+@pytest.mark.parametrize(
+    ("heading", "settings"), [("Data", DataSettings), ("Training", TrainingSettings), ("Run", RunSettings)]
+)
+def test_settings_table(heading: str, settings: type) -> None:
+    expected = [(field.name, field.default) for field in dataclasses.fields(settings)]
+    assert documented_settings(heading) == expected
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_model_settings_table(model: str) -> None:
+    assert documented_settings(f"Model: {model}") == list(model_options(model).items())
+
+
+def documented_settings(heading: str) -> list[tuple[str, Any]]:
+    special = {"required": dataclasses.MISSING, "none": None}
+    table = rows("training.md", heading)
+    assert all(len(row) == 3 and row[2] for row in table)
+    return [(name, special[text] if text in special else tomllib.loads(f"v = {text}")["v"]) for name, text, _ in table]
+
+
+def test_complete_configuration_is_complete() -> None:
+    ((_, text),) = blocks(DOCS / "training.md", "toml")
+    assert text == Config(DataSettings("gowalla")).to_toml()
+
+
+def test_lists_of_names() -> None:
+    assert names("mathematics.md", "Solvers") == list(SOLVERS)
+    assert names("data.md", "Splits") == list(SPLITS)
+    assert names("evaluation.md", "Metrics") == list(METRICS)
+    table_files = next(row[0] for row in rows("data.md", "What can be read") if row[0].startswith("a table"))
+    assert re.findall(r"\.\w+", table_files) == list(TABLE_READERS)
+
+
+def test_catalog_table() -> None:
+    expected = [
+        [name, *(f"{count:,}" for count in (entry.n_users, entry.n_items, entry.n_train, entry.n_test))]
+        for name, entry in CATALOG.items()
+    ]
+    assert rows("data.md", "Sets known by name") == expected
+
+
+def test_figures_are_the_ones_the_script_draws(tmp_path: Path) -> None:
+    script = load_script(DOCS / "draw_figures.py")
+    for name, cases in (("response", script.SOLVERS), ("response-operators", script.OPERATORS)):
+        drawn = tmp_path / f"{name}.svg"
+        script.draw(drawn, cases)
+        found, expected = (
+            [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip().startswith("<!--")]
+            for path in (drawn, DOCS / "images" / drawn.name)
+        )
+        assert found == expected  # the texts of the figure; outlines may differ with the version of matplotlib
+
+
+def load_script(path: Path) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(path.stem, path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module

@@ -1,0 +1,203 @@
+"""The command line as a user meets it: real processes, their output, their exit status, and kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from safetensors.numpy import load_file
+
+from ltocf.cli import main
+from ltocf.experiment import evaluate_run
+from samples import random_interactions
+
+FAST = ["--set", "dim=4", "--set", "batch_size=64", "--epochs", "3", "--set", "validate_every=1", "--threads", "1"]
+
+
+def ltocf(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ltocf", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV with string ids such as "007" and a title for each item."""
+    log = random_interactions(30, 40, density=0.3)
+    frame = pl.DataFrame(
+        {
+            "user": [f"{user:03d}" for user in log.users],
+            "item": [f"film-{item}" for item in log.items],
+            "name": [f"Film no. {item} [cut]" for item in log.items],
+        }
+    )
+    path = tmp_path_factory.mktemp("data") / "log.csv"
+    frame.write_csv(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def run_folder(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    done = ltocf("train", log_file, "--out", folder, "--set", "title_column=name", *FAST)
+    assert "recall@20" in done.stdout
+    return folder
+
+
+def test_train_leaves_a_complete_folder(run_folder: Path) -> None:
+    names = {path.name for path in run_folder.iterdir()} - {"tensorboard"}
+    assert names == {
+        "config.toml",
+        "data.safetensors",
+        "history.jsonl",
+        "metrics.json",
+        "model.safetensors",
+        "model-selection.safetensors",
+    }
+    metrics = json.loads((run_folder / "metrics.json").read_text())
+    assert 0 <= metrics["recall@20"] <= 1
+    assert metrics["select_on"] == "validation"
+    assert metrics["environment"]["threads"] == 1
+    history = [json.loads(line) for line in (run_folder / "history.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in history if row["phase"] == "selection"] == [1, 2, 3]
+    assert len(history[0]["times"]) == 3
+    assert "learning_rate = 0.001" in (run_folder / "config.toml").read_text()
+
+
+def test_tensorboard_events_hold_the_loss_and_the_times(run_folder: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run_folder / "tensorboard" / "selection")).Reload()
+    assert {"loss", "recall@20", "t_1", "t_2", "t_3"} <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
+
+
+def test_evaluate_gives_what_training_measured(run_folder: Path) -> None:
+    metrics = json.loads((run_folder / "metrics.json").read_text())
+    found = json.loads(ltocf("evaluate", run_folder, "--k", "5,20", "--format", "json").stdout)
+    assert found["ndcg@5"] == metrics["ndcg@5"]
+    assert found["recall@20"] == metrics["recall@20"]
+
+
+def test_evaluate_on_validation_uses_the_model_that_has_not_seen_it(run_folder: Path) -> None:
+    history = [json.loads(line) for line in (run_folder / "history.jsonl").read_text().splitlines()]
+    best = max(row["recall@20"] for row in history if "recall@20" in row)
+    assert evaluate_run(run_folder, on="validation", ks=[20])["recall@20"] == best
+
+
+@pytest.mark.parametrize("format", ["json", "csv"])
+def test_recommend_keeps_the_callers_ids(run_folder: Path, log_file: Path, format: str) -> None:
+    printed = ltocf("recommend", run_folder, "--user", "007", "--user", "011", "--k", "4", "--format", format).stdout
+    rows = json.loads(printed) if format == "json" else pl.read_csv(printed.encode(), infer_schema=False).to_dicts()
+    assert [row["user"] for row in rows] == ["007"] * 4 + ["011"] * 4
+    assert all(row["title"] == f"Film no. {row['item'].removeprefix('film-')} [cut]" for row in rows)
+    arrays = load_file(run_folder / "model.safetensors")
+    assert {"seen.users", "weights.initial_embeddings", "weights.times.values"} <= set(arrays)
+
+
+def test_recommend_prints_a_table(run_folder: Path) -> None:
+    printed = ltocf("recommend", run_folder, "--user", "007", "--k", "1").stdout
+    assert "007" in printed
+    assert "[cut]" in printed
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    assert stopped.value.code not in (0, None)
+    output = capsys.readouterr()
+    assert "Traceback" not in output.err
+    return output.err
+
+
+def test_errors_say_the_rule_the_value_and_the_remedy(
+    run_folder: Path, log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new"
+    assert "'nobody'" in failure(capsys, "recommend", run_folder, "--user", "nobody")
+    assert "already holds a run" in failure(capsys, "train", log_file, "--out", run_folder)
+    assert "`model` must be one of ltocf, lightgcn, mf" in failure(
+        capsys, "train", log_file, "--out", out, "--model", "x"
+    )
+    assert "no setting `speed`" in failure(capsys, "train", log_file, "--out", out, "--set", "speed=9")
+    assert "`dim` must be of type int" in failure(capsys, "train", log_file, "--out", out, "--set", "dim=big")
+    assert "takes key=value" in failure(capsys, "train", log_file, "--out", out, "--set", "dim")
+    assert "holds no run" in failure(capsys, "evaluate", tmp_path)
+    assert "depths >= 1" in failure(capsys, "evaluate", run_folder, "--k", "0")
+    assert "no CUDA GPU" in failure(capsys, "train", log_file, "--out", out, "--device", "cuda") or out.exists()
+    assert "give a folder" in failure(capsys, "train", log_file)
+    assert "no data" in failure(capsys, "train", "--out", out)
+    assert not out.exists()
+
+
+def test_a_wrong_solver_name_lists_the_right_ones(log_file: Path, tmp_path: Path) -> None:
+    done = ltocf("train", log_file, "--out", tmp_path / "new", "--set", "solver=heun", check=False)
+    assert done.returncode == 2
+    assert "`solver` must be one of euler, rk4, adams_moulton" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_popular_for_unknown_users(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["recommend", str(run_folder), "--user", "nobody", "--unknown", "popular", "--format", "json", "--k", "2"])
+    first, second = json.loads(capsys.readouterr().out)
+    assert first["score"] >= second["score"] > 1
+
+
+def test_data_list_and_stats(log_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["data", "list"])
+    assert "gowalla" in capsys.readouterr().out
+    main(["data", "stats", str(log_file)])
+    assert "density" in capsys.readouterr().out
+
+
+def test_select_on_test_marks_the_run(log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", str(log_file), "--out", str(tmp_path / "run"), "--select-on", "test", *FAST])
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["select_on"] == "test"
+    assert "optimistic" in metrics["protocol"]
+    assert metrics["recall@20"] == metrics["selected"]["recall@20"]
+    assert "no validation part" in failure(capsys, "evaluate", tmp_path / "run", "--on", "validation")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_resumes_with_the_same_bits(log_file: Path, tmp_path: Path, how: signal.Signals) -> None:
+    settings = [
+        *FAST[:4],
+        "--epochs",
+        "60",
+        "--set",
+        "validate_every=1",
+        "--threads",
+        "1",
+        "--set",
+        "patience=60",
+        "--set",
+        "learning_rate=0.02",
+    ]
+    ltocf("train", log_file, "--out", tmp_path / "whole", *settings)
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "ltocf", "train", str(log_file), "--out", str(killed), *settings]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        history = killed / "history.jsonl"
+        deadline = time.monotonic() + 60
+        while not (history.exists() and history.read_bytes().count(b"\n") >= 5) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        os.kill(process.pid, how)
+        said = process.communicate()[1]
+    assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert not (killed / "metrics.json").exists()
+    assert how == signal.SIGKILL or f"ltocf train --resume {killed}" in said.replace("\n", "")
+    ltocf("train", "--resume", killed)
+    for name in ("model.safetensors", "model-selection.safetensors"):
+        whole, resumed = load_file(tmp_path / "whole" / name), load_file(killed / name)
+        assert all((whole[key] == resumed[key]).all() for key in whole)
+    rows = [[json.loads(line) for line in (f / "history.jsonl").open()] for f in (tmp_path / "whole", killed)]
+    assert [{**row, "seconds": 0} for row in rows[0]] == [{**row, "seconds": 0} for row in rows[1]]
