@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from samples import random_interactions
+
+# Tests never assert seconds; the examples are the same in every run.
+settings.register_profile("ltocf", deadline=None, derandomize=True)
+settings.load_profile("ltocf")
 
 SIBLING = Path(__file__).resolve().parents[2] / "shared"
 

@@ -30,8 +30,8 @@ class DataSettings:
         test_fraction: share of test pairs, where the split is made here.
         validation_fraction: share of each user's training pairs that chooses the epoch.
         split_seed: of the test and validation parts; apart from ``seed``, so that seeds share one split.
-        user_column, item_column, timestamp_column, rating_column, title_column: columns of a table file, empty to
-            go by the usual names.
+        user_column, item_column, timestamp_column, rating_column, title_column: columns of a table file; left
+            out, the usual names are looked for (a title is not); "" ignores an optional one.
         min_rating: least rating that counts as a positive; needs ratings.
     """
 
@@ -41,11 +41,11 @@ class DataSettings:
     test_fraction: float = 0.2
     validation_fraction: float = 0.1
     split_seed: int = 0
-    user_column: str = ""
-    item_column: str = ""
-    timestamp_column: str = ""
-    rating_column: str = ""
-    title_column: str = ""
+    user_column: str | None = None
+    item_column: str | None = None
+    timestamp_column: str | None = None
+    rating_column: str | None = None
+    title_column: str | None = None
     min_rating: float | None = None
 
     def __post_init__(self) -> None:

@@ -39,7 +39,7 @@ def train(
     source: str | Path,
     out: str | Path,
     *,
-    model: str = "ltocf",
+    model: str | None = None,
     config: str | Path | None = None,
     show_progress: bool = False,
     **settings: Any,
@@ -49,7 +49,7 @@ def train(
     Args:
         source: a catalog name, a folder with train.txt and test.txt, or a table file.
         out: a new folder.
-        model: a key of `MODELS`.
+        model: a key of `MODELS`; by default that of ``config``, or ltocf.
         config: a TOML file to start from.
         show_progress: show progress bars.
         **settings: any setting by its name: ``learning_rate=1e-3, horizon=2.0, epochs=100, seed=1`` ...
@@ -61,8 +61,8 @@ def train(
         ValueError, FileNotFoundError: wrong settings or data; nothing is written then.
         FileExistsError: ``out`` holds a run.
     """
-    start = Config(DataSettings(str(source)), model) if config is None else Config.from_file(config, str(source))
-    chosen = start.with_values(settings | ({} if config is not None else {"model": model}))
+    start = Config(DataSettings(str(source))) if config is None else Config.from_file(config, str(source))
+    chosen = start.with_values(settings if model is None else {"model": model, **settings})
     return train_config(chosen, out, show_progress=show_progress)
 
 
@@ -138,7 +138,8 @@ def _prepare(config: Config) -> RunData:
     settings = config.data
     columns: ColumnOptions = {}
     for name in ColumnOptions.__annotations__:
-        if value := getattr(settings, name):
+        value = getattr(settings, name)
+        if value is not None:
             columns[name] = value  # type: ignore[literal-required]
     dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **columns)
     split = split_dataset(dataset, settings.split, test_fraction=settings.test_fraction, seed=settings.split_seed)

@@ -83,8 +83,11 @@ def save_figure(figure: Figure, out: str | Path) -> None:
     path = Path(out)
     if path.suffix not in FORMATS:
         raise ValueError(f"a figure's file must end in {', '.join(FORMATS)}, got {str(out)!r}")
+    from matplotlib import rc_context
+
     metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {}
-    with replacing(path) as temporary:
+    # A fixed salt makes the same figure the same bytes.
+    with replacing(path) as temporary, rc_context({"svg.hashsalt": "ltocf"}):
         figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=metadata)
 
 
@@ -117,9 +120,7 @@ def _cycle(n: int) -> list[str]:
 
 def _figure(width: float, height: float) -> Figure:
     try:
-        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("figures need the `plots` extra: pip install 'ltocf[plots]'") from error
-    with rc_context({"font.size": 9, "svg.hashsalt": "ltocf"}):
-        return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 PairIndices: TypeAlias = Int64[np.ndarray, " pairs"]
 PairTimestamps: TypeAlias = Int64[np.ndarray, " pairs"]
+PairMask: TypeAlias = Bool[np.ndarray, " pairs"]
 UserIndices: TypeAlias = Int64[Tensor, " queries"]
 
 Embeddings: TypeAlias = Float[Tensor, "nodes dim"]
@@ -34,6 +35,7 @@ StateResponses: TypeAlias = Float[Tensor, "states eigenvalues"]
 Coefficients: TypeAlias = Float[Tensor, " coefficients"]
 
 RankedItems: TypeAlias = Int64[Tensor, "queries k"]
+ListScores: TypeAlias = Float[Tensor, "queries k"]
 Hits: TypeAlias = Bool[Tensor, "queries k"]
 RelevantCounts: TypeAlias = Int64[Tensor, " queries"]
 PerUser: TypeAlias = Float[Tensor, " queries"]

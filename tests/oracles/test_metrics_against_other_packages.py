@@ -40,7 +40,9 @@ TORCHMETRICS = {
 
 @dataclass
 class Case:
-    """Distinct scores, because the packages break ties differently; some users like more items than k."""
+    """Distinct scores, because the packages break ties differently, above 0, because torchmetrics calls the others
+    not retrieved; some users like more items than k.
+    """
 
     matrix: torch.Tensor
     relevant: torch.Tensor
@@ -63,7 +65,7 @@ class Case:
 @pytest.fixture(params=[0, 1, 2])
 def case(request: pytest.FixtureRequest) -> Case:
     generator = np.random.default_rng(request.param)
-    matrix = generator.permuted(np.tile(np.arange(N_ITEMS, dtype=np.float32), (N_USERS, 1)), axis=1)
+    matrix = generator.permuted(np.tile(np.arange(1, N_ITEMS + 1, dtype=np.float32), (N_USERS, 1)), axis=1)
     relevant = generator.random((N_USERS, N_ITEMS)) < generator.random((N_USERS, 1))
     relevant[np.arange(N_USERS), generator.integers(N_ITEMS, size=N_USERS)] = True
     return Case(torch.from_numpy(matrix), torch.from_numpy(relevant))

@@ -6,18 +6,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.interactions import Interactions
-from ltocf.shapes import PairIndices, PairTimestamps
+from ltocf.shapes import PairIndices, PairMask, PairTimestamps
 
 logger = logging.getLogger(__name__)
-
-PairMask: TypeAlias = Bool[np.ndarray, " pairs"]
 
 
 @dataclass(frozen=True, eq=False)

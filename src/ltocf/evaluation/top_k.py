@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from ltocf.data.interactions import Interactions
 from ltocf.progress import progress_bar
-from ltocf.shapes import RankedItems, Scores, UserIndices
+from ltocf.shapes import ListScores, RankedItems, Scores, UserIndices
 
-TopScores: TypeAlias = Float[Tensor, "queries k"]
 FlatPositions: TypeAlias = Int64[Tensor, " positions"]
 
 NO_ITEM = -1
@@ -32,7 +31,7 @@ class Scorer(Protocol):
     def scores(self, users: UserIndices) -> Scores: ...
 
 
-def top_k(scores: Scores, k: int) -> tuple[TopScores, RankedItems]:
+def top_k(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
     """The k best items of each row: score descending, equal scores by lower item index, also across the k-th place.
 
     A score of -inf means "not available": such an item never appears, and where fewer than k items are left the
@@ -77,7 +76,7 @@ def top_k(scores: Scores, k: int) -> tuple[TopScores, RankedItems]:
     return values, items.masked_fill(values == -torch.inf, NO_ITEM)
 
 
-def _take_lowest(scores: Scores, values: TopScores, items: RankedItems) -> RankedItems:
+def _take_lowest(scores: Scores, values: ListScores, items: RankedItems) -> RankedItems:
     """The items of the lists, those that share the k-th score replaced by the lowest indices that have it."""
     n_items, k = scores.shape[1], items.shape[1]
     last = values[:, -1:]

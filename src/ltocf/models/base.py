@@ -11,7 +11,16 @@ from torch import nn
 
 from ltocf.data.batches import Batch
 from ltocf.losses import bpr, l2_penalty
-from ltocf.shapes import Embeddings, ItemEmbeddings, Scalar, Scores, UserEmbeddings, UserIndices
+from ltocf.shapes import (
+    Embeddings,
+    ItemEmbeddings,
+    ListScores,
+    RankedItems,
+    Scalar,
+    Scores,
+    UserEmbeddings,
+    UserIndices,
+)
 
 INITIAL_DEVIATION = 0.1
 
@@ -37,6 +46,11 @@ class EmbeddingScorer:
         """score(u, i) = <user_u, item_i>."""
         users = users.to(self.user_embeddings.device)
         return self.user_embeddings.index_select(0, users) @ self.item_embeddings.T
+
+    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
+        """score(u, i) of each item in each user's list; the place of a missing item, -1, has that of item 0."""
+        lists = self.item_embeddings[items.clamp(min=0)]
+        return (self.user_embeddings[users].unsqueeze(1) * lists).sum(2)
 
 
 class Recommender(nn.Module, ABC):

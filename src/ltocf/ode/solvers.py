@@ -55,7 +55,8 @@ class Solver:
     Source: LT-OCF (CIKM 2021, sections 3.2-3.4); torchdiffeq, https://github.com/rtqichen/torchdiffeq
     Differs: the sub-steps are built from the times themselves, because torchdiffeq's ``step_size`` option gives wrong
     gradients to interior times; the implicit Adams equation is solved to rounding, not in 4 iterations to 1e-3; the
-    Adams order stops at 4 instead of 12, whose formulas are unstable already at steps of a hundredth of a layer.
+    Adams order stops at 4 (implicit) and 3 (explicit) instead of 12, whose explicit formula is unstable already at
+    steps of a hundredth of a layer.
     """
 
     name: SolverName = "rk4"

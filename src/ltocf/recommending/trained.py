@@ -144,7 +144,7 @@ class TrainedModel:
             asked = torch.from_numpy(indices[known])
             ranked = rank(self._scorer, asked, k, seen=self.seen if exclude_seen else None)
             items[known] = ranked.numpy()
-            scores[known] = self._scorer.scores(asked).gather(1, ranked.clamp(min=0)).numpy()
+            scores[known] = self._scorer.list_scores(asked, ranked).numpy()
         if not known.all():
             counts, popular = top_k(Popularity(self.seen).scores(torch.zeros(1, dtype=torch.int64)), k)
             items[~known], scores[~known] = popular.numpy(), counts.numpy()

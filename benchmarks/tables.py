@@ -1,0 +1,93 @@
+"""Write the tables of README.md and docs/results.md from the files under results/.
+
+python benchmarks/tables.py            # rewrite the pages
+python benchmarks/tables.py --check    # fail if a page is not what the results say
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+NAMES = {"ltocf": "LT-OCF", "lightgcn": "LightGCN", "mf": "MF"}
+METRICS = ("recall@20", "ndcg@20")
+
+
+def measured(dataset: str) -> dict[str, list[dict[str, Any]]]:
+    """Every committed run of a data set, by model."""
+    runs: dict[str, list[dict[str, Any]]] = {model: [] for model in NAMES}
+    for path in sorted((ROOT / "results" / dataset).glob("*.json")):
+        if path.stem.partition("-seed")[0] in NAMES:
+            run = json.loads(path.read_text())
+            runs[run["model"]].append(run)
+    return {model: found for model, found in runs.items() if found}
+
+
+def table(dataset: str) -> str:
+    """One row per model: mean (and spread over seeds), the published number, and what it took."""
+    published = json.loads((ROOT / "results" / "published.json").read_text())[dataset]
+    lines = [
+        "| method | recall@20 | published | NDCG@20 | published | learning rate, L2, batch | epochs | training time |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    runs_of_model = measured(dataset)
+    for model, runs in runs_of_model.items():
+        cells = [NAMES[model]]
+        for metric in METRICS:
+            known = published.get(model, {}).get(metric)
+            cells += [spread([run[metric] for run in runs]), "–" if known is None else f"{known:.4f}"]
+        settings = runs[0]["training"]
+        cells.append(f"{settings['learning_rate']:g}, {settings['l2']:g}, {settings['batch_size']:,}")
+        cells.append(", ".join(str(run["selected"]["epoch"]) for run in runs))
+        cells.append(f"{mean(run['seconds'] for run in runs) / 60:.1f} min")
+        lines.append(f"| {' | '.join(cells)} |")
+    runs = [run for found in runs_of_model.values() for run in found]
+    return "\n".join([*lines, "", note(runs), "", f"Published: {published['source']}."])
+
+
+def spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    return f"{mean(values):.4f} ± {stdev(values):.4f}"
+
+
+def note(runs: list[dict[str, Any]]) -> str:
+    """What all rows have in common."""
+    hardware = {(r["environment"]["processor"], r["environment"]["device"], r["environment"]["threads"]) for r in runs}
+    protocols = {run["protocol"] for run in runs}
+    seeds = sorted({run["seed"] for run in runs})
+    where = "; ".join(f"{processor}, {device}, {threads} threads" for processor, device, threads in sorted(hardware))
+    seed = f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
+    return f"Protocol: {'; '.join(sorted(protocols))}. {seed.capitalize()}. Hardware: {where}. dim 64."
+
+
+def filled(text: str) -> str:
+    """The page with every ``<!-- table: NAME -->`` section made anew."""
+    return re.sub(
+        r"(<!-- table: (\S+) -->\n).*?(\n<!-- end -->)",
+        lambda match: match[1] + table(match[2]) + match[3],
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    for page in PAGES:
+        text = page.read_text()
+        if check and filled(text) != text:
+            sys.exit(f"{page.name} is not what results/ says: run python benchmarks/tables.py")
+        page.write_text(filled(text))
+
+
+if __name__ == "__main__":
+    main()

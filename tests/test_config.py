@@ -1,0 +1,84 @@
+"""Configurations: one TOML file, every setting by one name, errors that list the right ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltocf.config import Config, DataSettings, RunSettings, model_options
+from ltocf.models import MODELS
+from ltocf.training import TrainingSettings
+
+PLAIN = Config(DataSettings("gowalla"))
+
+
+@given(
+    st.sampled_from(sorted(MODELS)),
+    st.floats(1e-6, 1, allow_subnormal=False),
+    st.integers(0, 2**31),
+    st.text(max_size=20).filter(lambda text: "\x00" not in text),
+    st.none() | st.floats(-5, 5),
+)
+def test_survives_the_way_through_toml(
+    model: str, learning_rate: float, seed: int, column: str, min_rating: float | None
+) -> None:
+    data = DataSettings("log.csv", user_column=column, min_rating=min_rating)
+    config = Config(data, model, {}, TrainingSettings(learning_rate=learning_rate), RunSettings(seed=seed))
+    assert Config.from_toml(config.to_toml()) == config
+
+
+def test_no_two_sections_share_a_name() -> None:
+    for model in MODELS:
+        names = [*model_options(model)]
+        for section in (PLAIN.data, PLAIN.training, PLAIN.run):
+            names += list(section.__dataclass_fields__)
+        assert len(names) == len(set(names))
+
+
+def test_a_file_holds_every_default() -> None:
+    text = PLAIN.to_toml()
+    for name in (*model_options("ltocf"), "learning_rate", "patience", "seed", "split"):
+        assert f"\n{name} = " in text
+
+
+def test_changing_the_model_takes_its_own_defaults() -> None:
+    changed = PLAIN.with_values({"horizon": 2}).with_values({"model": "lightgcn", "n_layers": 2})
+    assert changed.options == {"dim": 64, "n_layers": 2}
+    assert PLAIN.with_values({"horizon": 2}).options["horizon"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"speed": 9}, "no setting `speed`; there are model, dim, horizon"),
+        ({"dim": "big"}, "`dim` must be of type int, got 'big'"),
+        ({"dim": True}, "`dim` must be of type int, got True"),
+        ({"learning_rate": "fast"}, "`learning_rate` must be of type float, got 'fast'"),
+        ({"model": "mfx"}, "`model` must be one of ltocf, lightgcn, mf, got 'mfx'"),
+        ({"model": "mf", "n_layers": 2}, "no setting `n_layers`"),
+        ({"validation_fraction": 1.0}, r"`validation_fraction` must be in \(0, 1\), got 1.0"),
+        ({"select_by": "accuracy@20"}, "`select_by` must be one of recall, precision"),
+        ({"select_by": "recall"}, "`select_by` must be one of recall, precision"),
+    ],
+)
+def test_rejects_with_the_rule_and_the_value(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PLAIN.with_values(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dim = ", "not valid TOML"),
+        ("[modell]\nname = 'mf'", r"no table \[modell\]"),
+        ("[training]\nspeed = 1", "no setting `speed`"),
+        ("[model]\nname = 'mf'\nhorizon = 1.0", "mf has no option `horizon`; it has dim"),
+        ("", "names no data"),
+    ],
+)
+def test_a_wrong_file_is_a_clear_error(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Config.from_toml(text, None if text == "" else "gowalla")

@@ -1,0 +1,55 @@
+"""Figures show what they say: the curves' data are the model's numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ltocf.experiment import train
+from ltocf.graph import BipartiteGraph
+from ltocf.models import LTOCF
+from ltocf.plots import draw_run, response_figure, run_figure, save_figure
+from ltocf.run_folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plots") / "run"
+    train("movielens-small", path, dim=4, epochs=2, validate_every=1, threads=1)
+    return path
+
+
+def test_response_curve_is_the_response(graph: BipartiteGraph) -> None:
+    model = LTOCF(graph, dim=1, solver="euler", n_times=2, horizon=3.0)
+    (line,) = response_figure({"euler": model}).axes[0].lines
+    x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+    np.testing.assert_allclose(y, (1 + x + x**2 + x**3) / 4, atol=1e-12)
+    normalised = response_figure({"euler": model}, normalise=True).axes[0].lines[0]
+    assert np.asarray(normalised.get_ydata())[-1] == 1
+
+
+def test_run_figure_shows_loss_metric_times_and_states(folder: Path) -> None:
+    figure = run_figure(RunFolder(folder))
+    loss, metric, times, states = figure.axes
+    history = RunFolder(folder).history()
+    assert list(loss.lines[0].get_ydata()) == [row["loss"] for row in history if row["phase"] == "selection"]
+    assert list(metric.lines[0].get_ydata()) == [row["recall@20"] for row in history if "recall@20" in row]
+    assert len(times.lines) == 6
+    assert len(states.collections) == 5
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
+def test_files_are_written_whole(folder: Path, tmp_path: Path, suffix: str) -> None:
+    draw_run(folder, tmp_path / f"figure.{suffix}")
+    assert (tmp_path / f"figure.{suffix}").stat().st_size > 5000
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_unknown_ending_is_an_error(tmp_path: Path, graph: BipartiteGraph) -> None:
+    figure = response_figure({"rk4": LTOCF(graph, dim=1)})
+    with pytest.raises(ValueError, match=r"must end in \.svg, \.png, \.pdf"):
+        save_figure(figure, tmp_path / "figure.gif")
+    assert torch.is_grad_enabled()
