@@ -24,7 +24,7 @@ from ltocf.data.batches import PairwiseBatches
 from ltocf.files import write_text
 from ltocf.training import TrainingSettings, environment, fit
 
-GRID = {"learning_rate": [3e-3, 1e-2], "l2": [1e-4, 1e-3, 1e-2]}
+GRID = {"learning_rate": [3e-3, 1e-2], "l2": [1e-4, 1e-3, 1e-2, 1e-1]}
 FIXED = TrainingSettings(batch_size=2048, epochs=400, validate_every=5, patience=10)
 SEEDS = (0, 1, 2)
 

@@ -13,14 +13,7 @@ from safetensors.numpy import save_file
 
 from ltocf.config import Config
 from ltocf.data import Dataset, IdMap, Split
-from ltocf.data.storage import (
-    pack_ids,
-    pack_interactions,
-    pack_text,
-    unpack_ids,
-    unpack_interactions,
-    unpack_text,
-)
+from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.files import replacing, write_text
 
 PHASES = ("selection", "retraining")
@@ -90,9 +83,7 @@ class RunFolder:
         for name in ("train", "validation", "test"):
             part = getattr(data.split, name)
             arrays |= {} if part is None else pack_interactions(name, part)
-        arrays |= pack_ids("user_ids", data.user_ids) | pack_ids("item_ids", data.item_ids)
-        if data.titles is not None:
-            arrays |= pack_text("titles", data.titles)
+        arrays |= pack_names(data.user_ids, data.item_ids, data.titles)
         with replacing(self.data_file) as temporary:
             save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, {"name": data.name})
 
@@ -102,9 +93,7 @@ class RunFolder:
             name = file.metadata()["name"]
         train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
         validation = unpack_interactions("validation", arrays) if "validation.size" in arrays else None
-        titles = tuple(unpack_text("titles", arrays)) if "titles.bytes" in arrays else None
-        user_ids, item_ids = unpack_ids("user_ids", arrays), unpack_ids("item_ids", arrays)
-        return RunData(name, Split(train, test, validation), user_ids, item_ids, titles)
+        return RunData(name, Split(train, test, validation), *unpack_names(arrays))
 
     def history(self) -> list[dict[str, Any]]:
         """One record per epoch; a last line that a crash cut short is passed over."""

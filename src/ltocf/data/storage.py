@@ -36,15 +36,26 @@ def unpack_interactions(name: str, arrays: Mapping[str, np.ndarray]) -> Interact
     return Interactions(users, items, n_users, n_items)
 
 
-def pack_ids(name: str, ids: IdMap) -> Arrays:
+def pack_names(user_ids: IdMap, item_ids: IdMap, titles: Sequence[str] | None) -> Arrays:
+    """The caller's ids of both sides, and the titles where there are any."""
+    packed = _pack_ids("user_ids", user_ids) | _pack_ids("item_ids", item_ids)
+    return packed if titles is None else packed | pack_text("titles", titles)
+
+
+def unpack_names(arrays: Mapping[str, np.ndarray]) -> tuple[IdMap, IdMap, tuple[str, ...] | None]:
+    """The inverse of `pack_names`."""
+    titles = tuple(unpack_text("titles", arrays)) if "titles.bytes" in arrays else None
+    return _unpack_ids("user_ids", arrays), _unpack_ids("item_ids", arrays), titles
+
+
+def _pack_ids(name: str, ids: IdMap) -> Arrays:
     """Integer ids as one array, string ids as `pack_text`."""
     if ids.ids.dtype == pl.Int64:
         return {f"{name}.integers": ids.ids.to_numpy().copy()}
     return pack_text(name, ids.ids.to_list())
 
 
-def unpack_ids(name: str, arrays: Mapping[str, np.ndarray]) -> IdMap:
-    """The inverse of `pack_ids`."""
+def _unpack_ids(name: str, arrays: Mapping[str, np.ndarray]) -> IdMap:
     if f"{name}.integers" in arrays:
         return IdMap(pl.Series(arrays[f"{name}.integers"]))
     return IdMap(pl.Series(unpack_text(name, arrays), dtype=pl.String))

@@ -17,14 +17,7 @@ from safetensors.numpy import save_file
 
 from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.data.interactions import Interactions
-from ltocf.data.storage import (
-    pack_ids,
-    pack_interactions,
-    pack_text,
-    unpack_ids,
-    unpack_interactions,
-    unpack_text,
-)
+from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.evaluation.top_k import rank, top_k
 from ltocf.files import replacing
 from ltocf.graph import BipartiteGraph
@@ -85,18 +78,14 @@ class TrainedModel:
         model = MODELS[metadata["model"]](BipartiteGraph.from_interactions(seen), **options)
         weights = {name: arrays[f"weights.{name}"] for name in model.state_dict()}
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
-        titles = tuple(unpack_text("titles", arrays)) if "titles.bytes" in arrays else None
-        user_ids, item_ids = unpack_ids("user_ids", arrays), unpack_ids("item_ids", arrays)
         notes = json.loads(metadata["notes"])
-        return cls(metadata["model"], options, model.eval(), seen, user_ids, item_ids, titles, notes)
+        return cls(metadata["model"], options, model.eval(), seen, *unpack_names(arrays), notes)
 
     def save(self, path: str | Path) -> None:
         """Write weights, times, ids, titles and histories as one safetensors file, whole or not at all."""
         arrays = {f"weights.{name}": tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()}
         arrays |= pack_interactions("seen", self.seen)
-        arrays |= pack_ids("user_ids", self.user_ids) | pack_ids("item_ids", self.item_ids)
-        if self.titles is not None:
-            arrays |= pack_text("titles", self.titles)
+        arrays |= pack_names(self.user_ids, self.item_ids, self.titles)
         metadata = {
             "format": FORMAT,
             "model": self.name,
