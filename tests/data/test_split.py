@@ -115,12 +115,13 @@ def test_time_split_takes_all_pairs_of_the_moment() -> None:
 
 def test_cold_users_and_items_stay_and_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     log = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 2, 3], timestamps=[1, 2, 3, 4])
-    parts = time_split(log, 0.5)
+    dataset = Dataset("tiny", log, IdMap.identity(2), IdMap.identity(4))
+    parts = split_dataset(dataset, "time", test_fraction=0.5)
     assert (parts.cold_users, parts.cold_items, len(parts.test)) == (1, 2, 2)
-    assert "1 users and 2 items to evaluate on have no training pairs" in caplog.text
+    assert "1 users and 2 items of the test part have no training pairs" in caplog.text
 
 
-def test_cold_counts_validation_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_cold_counts_validation_too() -> None:
     log = Interactions.from_pairs([0, 0, 1], [0, 1, 2])
     train, test, validation = (log.where(np.array(mask)) for mask in np.eye(3, dtype=bool))
     assert (Split(train, test).cold_users, Split(train, test).cold_items) == (0, 1)
@@ -129,9 +130,9 @@ def test_cold_counts_validation_too(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_no_warning_without_cold_ones(caplog: pytest.LogCaptureFixture) -> None:
-    random_split(Interactions.from_pairs([0] * 5 + [1] * 5, [*range(5)] * 2), 0.2, seed=1)
-    Split(*(Interactions.from_pairs([0], [0], 1, 2), Interactions.from_pairs([], [], 1, 2)))
-    assert "0 users and 0 items" not in caplog.text
+    train, test = Interactions.from_pairs([0, 1], [0, 1]), Interactions.from_pairs([0], [1], 2, 2)
+    split_dataset(Dataset("tiny", train, IdMap.identity(2), IdMap.identity(2), test))
+    assert "no training pairs" not in caplog.text
 
 
 def test_parts_that_do_not_fit() -> None:

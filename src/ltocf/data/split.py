@@ -21,7 +21,7 @@ class Split:
     """Parts over the same users and items, no pair in two of them.
 
     Pairs of a user or an item without training pairs (cold) stay in their part, and a model that cannot score them
-    misses them: leaving them out would flatter it. Their number is logged as a warning.
+    misses them: leaving them out would flatter it. `split_dataset` logs their number as a warning.
 
     Args:
         train: what a model learns from.
@@ -56,12 +56,6 @@ class Split:
                 if n_shared := int(np.isin(part.keys, keys, assume_unique=True).sum()):
                     raise ValueError(f"parts must not overlap, got {n_shared} pairs in both {other} and {name}")
             seen[name] = part.keys
-        if self.cold_users or self.cold_items:
-            logger.warning(
-                "%d users and %d items to evaluate on have no training pairs; their pairs count as misses",
-                self.cold_users,
-                self.cold_items,
-            )
 
     @property
     def n_users(self) -> int:
@@ -197,7 +191,14 @@ def split_dataset(dataset: Dataset, how: str = "auto", *, test_fraction: float =
     """
     if how not in SPLITS:
         raise ValueError(f"`how` must be one of {list(SPLITS)}, got {how!r}")
-    return SPLITS[how](dataset, test_fraction, seed)
+    split = SPLITS[how](dataset, test_fraction, seed)
+    if split.cold_users or split.cold_items:
+        logger.warning(
+            "%d users and %d items of the test part have no training pairs; their pairs count as misses",
+            split.cold_users,
+            split.cold_items,
+        )
+    return split
 
 
 def _auto_split(dataset: Dataset, test_fraction: float, seed: int) -> Split:
