@@ -58,6 +58,16 @@ def test_shapes_and_finite_values(name: str, options: dict[str, Any], interactio
 
 
 @every_model
+def test_list_scores_are_the_scores_of_the_items_listed(
+    name: str, options: dict[str, Any], interactions: Interactions
+) -> None:
+    model = build(name, options, interactions)
+    users, items = torch.tensor([0, 4]), torch.tensor([[3, 1], [0, 2]])
+    listed = model.scorer().list_scores(users, items)
+    np.testing.assert_allclose(listed.numpy(), model.scores(users).gather(1, items).numpy(), rtol=1e-5)
+
+
+@every_model
 def test_every_learned_parameter_has_a_gradient(name: str, options: dict[str, Any], interactions: Interactions) -> None:
     model = build(name, options, interactions)
     model(BATCH).total(1e-4).backward()

@@ -105,7 +105,9 @@ class EmbeddingRecommender(Recommender):
     @torch.no_grad()
     def scorer(self) -> EmbeddingScorer:
         """The final embeddings, computed once, as a scorer for many calls."""
-        return EmbeddingScorer(*self.embeddings())
+        users, items = self.embeddings()
+        # Where `propagate` is the identity, these are views of the parameter and would still ask for gradients.
+        return EmbeddingScorer(users.detach(), items.detach())
 
     @torch.no_grad()
     def scores(self, users: UserIndices) -> Scores:
