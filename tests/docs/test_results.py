@@ -1,0 +1,42 @@
+"""What is committed under results/ and configs/ agrees: every number has a configuration that makes it again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ltocf.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGURATIONS = sorted((ROOT / "configs").glob("*/*.toml"))
+
+
+def runs_of(configuration: Path) -> list[Path]:
+    folder = ROOT / "results" / configuration.parent.name
+    return sorted({*folder.glob(f"{configuration.stem}.json"), *folder.glob(f"{configuration.stem}-seed*.json")})
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_configuration_is_that_of_its_results(path: Path) -> None:
+    config = Config.from_file(path, path.parent.name)
+    runs = [json.loads(run.read_text()) for run in runs_of(path)]
+    assert runs
+    for run in runs:
+        written = config.with_values({"seed": run["seed"]})
+        settings = json.loads(json.dumps([written.model, written.options, vars(written.training)], default=dict))
+        assert settings == [run["model"], run["options"], run["training"]]
+        assert (written.run.select_on, written.run.threads) == (run["select_on"], run["environment"]["threads"])
+
+
+def test_every_result_has_a_configuration() -> None:
+    runs = {path for configuration in CONFIGURATIONS for path in runs_of(configuration)}
+    committed = set((ROOT / "results").glob("*/*.json"))
+    assert {path.name for path in committed - runs} == {"grid.json"}
+
+
+def test_tables_are_what_the_results_say() -> None:
+    subprocess.run([sys.executable, ROOT / "benchmarks" / "tables.py", "--check"], check=True)
