@@ -71,8 +71,8 @@ def note(runs: list[dict[str, Any]]) -> str:
 def filled(text: str) -> str:
     """The page with every ``<!-- table: NAME -->`` section made anew."""
     return re.sub(
-        r"(<!-- table: (\S+) -->\n).*?(\n<!-- end -->)",
-        lambda match: match[1] + table(match[2]) + match[3],
+        r"(<!-- table: (\S+) -->)\n.*?(<!-- end -->)",
+        lambda match: f"{match[1]}\n{table(match[2])}\n{match[3]}",
         text,
         flags=re.DOTALL,
     )
