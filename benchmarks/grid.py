@@ -20,7 +20,6 @@ import torch
 
 from ltocf import MODELS, BipartiteGraph, Split, evaluate, load_dataset, train
 from ltocf.data import carve_validation, split_dataset
-from ltocf.data.batches import PairwiseBatches
 from ltocf.files import write_text
 from ltocf.training import TrainingSettings, environment, fit
 
@@ -33,7 +32,7 @@ def validation_recall(model_name: str, split: Split, values: dict[str, float]) -
     """Best validated recall@20 of one cell, with seed 0."""
     model = MODELS[model_name](BipartiteGraph.from_interactions(split.train), seed=0)
     settings = replace(FIXED, **values)
-    batches = PairwiseBatches(split.train, settings.batch_size, seed=0)
+    batches = model.batches(split.train, settings.batch_size, seed=0)
     result = fit(
         model,
         batches,

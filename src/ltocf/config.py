@@ -13,7 +13,7 @@ from typing import Any, Literal
 import tomli_w
 
 from ltocf.evaluation import METRICS
-from ltocf.models import MODELS
+from ltocf.models import MODELS, EmbeddingRecommender
 from ltocf.training import Runtime, TrainingSettings
 
 SELECT_ON = ("validation", "test")
@@ -193,8 +193,17 @@ def model_options(model: str) -> dict[str, Any]:
     """Options of a model with their defaults: its constructor's arguments but for graph and seed."""
     if model not in MODELS:
         raise ValueError(f"`model` must be one of {', '.join(MODELS)}, got {model!r}")
-    parameters = inspect.signature(MODELS[model]).parameters.values()
-    return {p.name: p.default for p in parameters if p.name not in ("graph", "seed")}
+    parameters = list(inspect.signature(MODELS[model]).parameters.values())
+    takes_objective = parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+    own = parameters[:-1] if takes_objective else parameters
+    options = {p.name: p.default for p in own if p.name not in ("graph", "seed")}
+    return options | (objective_options() if takes_objective else {})
+
+
+def objective_options() -> dict[str, Any]:
+    """Options of the loss with their defaults, which all models of embeddings share."""
+    parameters = inspect.signature(EmbeddingRecommender).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 def _fields(settings: Any) -> list[str]:

@@ -17,7 +17,6 @@ import torch
 
 from ltocf.config import Config, DataSettings
 from ltocf.data import Interactions, carve_validation, load_dataset, split_dataset
-from ltocf.data.batches import PairwiseBatches
 from ltocf.data.frame import ColumnOptions
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
@@ -199,7 +198,7 @@ class _Experiment:
         with ExitStack() as stack:
             result = fit(
                 model,
-                PairwiseBatches(pairs, config.training.batch_size, seed, self.device),
+                model.batches(pairs, config.training.batch_size, seed, self.device),
                 settings=config.training,
                 validate=None if truth is None else partial(validate, truth),
                 select_by=config.run.select_by,

@@ -1,7 +1,8 @@
 """The axis vocabulary: every array in the package has one of these shapes.
 
 Axes: ``nodes`` = users followed by items; ``dim`` = embedding size; ``pairs`` = interactions;
-``batch`` = one training batch; ``queries`` = users asked for; ``k`` = length of a ranked list.
+``batch`` = one training batch; ``negatives`` = its sampled items; ``queries`` = users asked for;
+``k`` = length of a ranked list.
 Under pytest the annotations are checked at run time (jaxtyping with beartype).
 """
 
@@ -26,6 +27,8 @@ Scores: TypeAlias = Float[Tensor, "queries items"]
 BatchIndices: TypeAlias = Int64[Tensor, " batch"]
 BatchScores: TypeAlias = Float[Tensor, " batch"]
 BatchEmbeddings: TypeAlias = Float[Tensor, "batch dim"]
+NegativeIndices: TypeAlias = Int64[Tensor, " negatives"]
+NegativeEmbeddings: TypeAlias = Float[Tensor, "negatives dim"]
 Scalar: TypeAlias = Float[Tensor, ""]
 
 Times: TypeAlias = Float[Tensor, " times"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import ltocf.models
-from ltocf.data.batches import Batch, PairwiseBatches
+from ltocf.data.batches import Batch
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation import evaluate, rank
 from ltocf.graph import BipartiteGraph
@@ -21,7 +21,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("mf", {}),
     ("lightgcn", {}),
     ("lightgcn", {"n_layers": 0}),
+    ("mf", {"loss": "softmax"}),
     ("ltocf", {}),
+    ("ltocf", {"loss": "softmax", "n_negatives": 8, "temperature": 0.2, "solver": "exact", "connection": "residual"}),
     ("ltocf", {"solver": "euler", "connection": "residual", "n_times": 1, "horizon": 2.0}),
     ("ltocf", {"solver": "exact", "operator": "laplacian", "n_times": 0}),
     ("ltocf", {"solver": "adams_moulton", "steps_per_interval": 3, "propagation": "solver"}),
@@ -123,7 +125,7 @@ def test_finds_the_withheld_cells_of_a_checkerboard(name: str, options: dict[str
     train, withheld = checkerboard()
     model = build(name, options, train)
     settings = TrainingSettings(learning_rate=0.05, l2=1e-3, batch_size=256, epochs=150)
-    fit(model, PairwiseBatches(train, 256, seed=0), settings=settings)
+    fit(model, model.batches(train, 256, seed=0), settings=settings)
     assert rank(model.scorer(), torch.arange(20), 1, seen=train).squeeze(1).tolist() == [
         withheld.items[user] for user in range(20)
     ]

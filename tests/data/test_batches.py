@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltocf.data.batches import PairwiseBatches
+from ltocf.data.batches import Batches, PairwiseBatches, SharedNegativeBatches
 from ltocf.data.interactions import Interactions
 from samples import random_interactions
 
@@ -27,9 +27,14 @@ def test_positives_are_touched_and_negatives_are_not() -> None:
     assert not touched[users, negatives].any()
 
 
-def test_an_epoch_has_as_many_triples_as_pairs() -> None:
+def samplers(log: Interactions, batch_size: int, seed: int) -> list[Batches]:
+    return [PairwiseBatches(log, batch_size, seed), SharedNegativeBatches(log, batch_size, seed, n_negatives=7)]
+
+
+@pytest.mark.parametrize("sampler", [0, 1])
+def test_an_epoch_has_as_many_examples_as_pairs(sampler: int) -> None:
     log = random_interactions()
-    batches = PairwiseBatches(log, 50, seed=0)
+    batches = samplers(log, 50, seed=0)[sampler]
     sizes = [len(batch.users) for batch in batches.epoch(0)]
     assert sum(sizes) == len(log)
     assert len(sizes) == len(batches)
@@ -50,9 +55,10 @@ def test_users_positives_and_negatives_are_uniform() -> None:
         assert abs(((users == 1) & (negatives == item)).sum() - (len(users) - n) / 5) < deviation
 
 
-def test_an_epoch_depends_on_seed_and_number_alone() -> None:
+@pytest.mark.parametrize("sampler", [0, 1])
+def test_an_epoch_depends_on_seed_and_number_alone(sampler: int) -> None:
     log = random_interactions()
-    first, again, other = (PairwiseBatches(log, 32, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (samplers(log, 32, seed)[sampler] for seed in (1, 1, 2))
     list(first.epoch(0))
     for left, right in zip(first.epoch(3), again.epoch(3), strict=True):
         assert all(a.equal(b) for a, b in zip(left, right, strict=True))
@@ -68,8 +74,28 @@ def test_a_user_of_everything_is_left_out_and_said(caplog: pytest.LogCaptureFixt
     assert "1 users touched every item" in caplog.text
 
 
+def test_shared_negatives_come_with_every_pair_once_per_epoch() -> None:
+    log = random_interactions()
+    batches = list(SharedNegativeBatches(log, 32, seed=0, n_negatives=7).epoch(0))
+    keys = torch.cat([batch.users * log.n_items + batch.positives for batch in batches])
+    assert keys.sort().values.tolist() == log.keys.tolist()
+    assert {len(batch.negatives) for batch in batches} == {7}
+
+
+def test_shared_negatives_are_drawn_in_proportion_to_popularity() -> None:
+    log = Interactions.from_pairs([0, 1, 2, 0], [0, 0, 0, 1], 3, 3)
+    (batch,) = SharedNegativeBatches(log, 4, seed=0, n_negatives=10_000).epoch(0)
+    counts = torch.bincount(batch.negatives, minlength=3)
+    assert abs(int(counts[0]) - 7500) < 4 * np.sqrt(10_000 * 3 / 16)
+    assert int(counts[2]) == 0
+
+
 def test_rejects_with_the_rule_and_the_value() -> None:
     with pytest.raises(ValueError, match="`batch_size` must be >= 1, got 0"):
         PairwiseBatches(random_interactions(), 0, seed=0)
     with pytest.raises(ValueError, match="no user has both"):
         PairwiseBatches(Interactions.from_pairs([0], [0]), 1, seed=0)
+    with pytest.raises(ValueError, match="`n_negatives` must be >= 1, got 0"):
+        SharedNegativeBatches(random_interactions(), 8, seed=0, n_negatives=0)
+    with pytest.raises(ValueError, match="no training pairs"):
+        SharedNegativeBatches(Interactions.from_pairs([], [], 2, 2), 8, seed=0, n_negatives=1)

@@ -112,7 +112,8 @@ def test_settings_table(heading: str, settings: type) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_model_settings_table(model: str) -> None:
-    assert documented_settings(f"Model: {model}") == list(model_options(model).items())
+    documented = documented_settings(f"Model: {model}") + documented_settings("Model: all")
+    assert documented == list(model_options(model).items())
 
 
 def documented_settings(heading: str) -> list[tuple[str, Any]]:

@@ -64,12 +64,12 @@ def test_out_of_time_stops_after_an_epoch_and_keeps_the_best(interactions: Inter
     assert (result.epochs, result.stopped_by, result.best_epoch) == (1, "max_minutes", 1)
 
 
-@pytest.mark.parametrize("time_updates", ["joint", "alternating"])
+@pytest.mark.parametrize("change", [{}, {"time_updates": "alternating"}, {"schedule": "cosine"}], ids=str)
 @pytest.mark.parametrize("crash_at", [1, 3, 6])
 def test_resumes_with_the_same_bits(
-    interactions: Interactions, tmp_path: Path, crash_at: int, time_updates: Any
+    interactions: Interactions, tmp_path: Path, crash_at: int, change: dict[str, Any]
 ) -> None:
-    settings = replace(SETTINGS, time_updates=time_updates)
+    settings = replace(SETTINGS, **change)
     values = [0.1, 0.3, 0.2]
     whole, expected = run(interactions, settings, validate=scripted(values))
 
@@ -114,6 +114,28 @@ def test_alternating_updates_each_part_with_its_own_step(interactions: Interacti
     for parameters, rate in (([model.initial_embeddings], 0.02), ([model.times.values], 0.05)):
         optimizer = torch.optim.Adam(parameters, lr=rate)
         model.zero_grad()
+        model(batch).total(settings.l2).backward()
+        optimizer.step()
+    torch.testing.assert_close(trained.initial_embeddings, model.initial_embeddings, atol=1e-6, rtol=0)
+    torch.testing.assert_close(trained.times.values, model.times.values, atol=1e-6, rtol=0)
+
+
+def test_cosine_schedule_scales_both_learning_rates(interactions: Interactions) -> None:
+    """Two full batches by hand: at half of the epochs the rates are half."""
+    settings = TrainingSettings(
+        learning_rate=0.02, time_learning_rate=0.05, batch_size=10_000, epochs=2, schedule="cosine"
+    )
+    trained, _ = run(interactions, settings)
+    model = LTOCF(BipartiteGraph.from_interactions(interactions), dim=4)
+    batches = PairwiseBatches(interactions, 10_000, seed=0)
+    optimizer = torch.optim.Adam(
+        [{"params": [model.initial_embeddings], "lr": 0.02}, {"params": [model.times.values], "lr": 0.05}]
+    )
+    for epoch, share in enumerate([1.0, 0.5]):
+        for group, rate in zip(optimizer.param_groups, [0.02, 0.05], strict=True):
+            group["lr"] = rate * share
+        (batch,) = batches.epoch(epoch)
+        optimizer.zero_grad()
         model(batch).total(settings.l2).backward()
         optimizer.step()
     torch.testing.assert_close(trained.initial_embeddings, model.initial_embeddings, atol=1e-6, rtol=0)

@@ -1,6 +1,6 @@
 """Files, frames and pairs become `Interactions`, then splits, then batches."""
 
-from ltocf.data.batches import Batch, PairwiseBatches
+from ltocf.data.batches import Batch, Batches, PairwiseBatches, SharedNegativeBatches
 from ltocf.data.catalog import CATALOG, CatalogEntry, find, load_named
 from ltocf.data.dataset import Dataset
 from ltocf.data.frame import ColumnOptions, dataset_from_frame
@@ -28,12 +28,14 @@ __all__ = [
     "TABLE_READERS",
     "UNKNOWN",
     "Batch",
+    "Batches",
     "CatalogEntry",
     "ColumnOptions",
     "Dataset",
     "IdMap",
     "Interactions",
     "PairwiseBatches",
+    "SharedNegativeBatches",
     "Split",
     "carve_validation",
     "dataset_from_frame",

@@ -1,8 +1,9 @@
-"""Interactions become training batches: a user, an item of theirs, and an item that is not."""
+"""Interactions become training batches: users, an item of each of them, and items to tell it from."""
 
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,25 +11,48 @@ import numpy as np
 import torch
 
 from ltocf.data.interactions import Interactions
-from ltocf.shapes import BatchIndices
+from ltocf.shapes import BatchIndices, NegativeIndices
 
 logger = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
-    """Indices of users, of one positive and of one negative item for each."""
+    """Indices of users, of one positive item of each, and of negatives: one of each, or a set shared by all."""
 
     users: BatchIndices
     positives: BatchIndices
-    negatives: BatchIndices
+    negatives: NegativeIndices
 
 
-class PairwiseBatches:
+class Batches(ABC):
+    """A sampler: epoch e depends on ``seed`` and e alone, so training resumes at any epoch."""
+
+    def __init__(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str) -> None:
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be >= 1, got {batch_size}")
+        self.n_examples, self.n_items, self.batch_size, self.seed = len(train), train.n_items, batch_size, seed
+        self.device = torch.device(device)
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return -(-self.n_examples // self.batch_size)
+
+    @abstractmethod
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of one epoch, the same for the same seed and epoch."""
+
+    def generator(self, epoch: int) -> torch.Generator:
+        """The source of an epoch's draws."""
+        state = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)
+        return torch.Generator(self.device).manual_seed(int(state[0] >> np.uint64(1)))
+
+
+class PairwiseBatches(Batches):
     """Batches for pairwise losses: users uniform, positives uniform among theirs, negatives uniform among the rest.
 
     An epoch draws as many triples as there are training pairs, with replacement, so every user weighs the same
-    whatever the length of their history. Epoch e depends on ``seed`` and e alone, which makes training resumable
-    at any epoch. A user who touched every item has no negative and is left out (counted in the log).
+    whatever the length of their history. A user who touched every item has no negative and is left out (counted in
+    the log).
 
     Args:
         train: the training pairs.
@@ -49,35 +73,21 @@ class PairwiseBatches:
     """
 
     def __init__(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> None:
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be >= 1, got {batch_size}")
+        super().__init__(train, batch_size, seed, device)
         degrees = train.user_degrees
         eligible = np.flatnonzero((degrees > 0) & (degrees < train.n_items))
         if not len(eligible):
             raise ValueError(f"no user has both a positive and a negative item in {len(train)} training pairs")
         if n_full := int((degrees == train.n_items).sum()):
             logger.warning("%d users touched every item and have no negatives: left out of training", n_full)
-        self.n_examples, self.n_items, self.batch_size, self.seed = (
-            len(train),
-            train.n_items,
-            batch_size,
-            seed,
-        )
-        self.device = torch.device(device)
         self._users = torch.from_numpy(eligible).to(self.device)
         self._degrees = torch.from_numpy(degrees).to(self.device)
         self._offsets = torch.from_numpy(np.cumsum(degrees) - degrees).to(self.device)
         self._items = torch.tensor(train.items, device=self.device)
         self._keys = torch.from_numpy(train.keys).to(self.device)
 
-    def __len__(self) -> int:
-        """Batches per epoch."""
-        return -(-self.n_examples // self.batch_size)
-
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of one epoch, the same for the same seed and epoch."""
-        state = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)
-        generator = torch.Generator(self.device).manual_seed(int(state[0] >> np.uint64(1)))
+        generator = self.generator(epoch)
         for start in range(0, self.n_examples, self.batch_size):
             yield self._draw(min(self.batch_size, self.n_examples - start), generator)
 
@@ -101,3 +111,52 @@ class PairwiseBatches:
         keys = users * self.n_items + items
         places = torch.searchsorted(self._keys, keys).clamp_(max=len(self._keys) - 1)
         return self._keys.index_select(0, places) == keys
+
+
+class SharedNegativeBatches(Batches):
+    """Batches for the sampled softmax: every training pair once per epoch, negatives shared by the batch.
+
+    The negatives of a batch are the items of training pairs drawn at random, that is items in proportion to their
+    number of users. An epoch is a fresh permutation of the training pairs.
+
+    Args:
+        train: the training pairs.
+        batch_size: pairs per batch; the last batch of an epoch may be smaller.
+        seed: of the draws.
+        n_negatives: items each batch shares.
+        device: where the batches are drawn and live.
+
+    Raises:
+        ValueError: ``batch_size`` or ``n_negatives`` < 1, or no training pairs.
+
+    Example:
+        >>> batches = SharedNegativeBatches(Interactions.from_pairs([0, 1], [0, 1]), 2, seed=0, n_negatives=3)
+        >>> (batch,) = batches.epoch(0)
+        >>> sorted(batch.users.tolist()), len(batch.negatives)
+        ([0, 1], 3)
+    """
+
+    def __init__(
+        self,
+        train: Interactions,
+        batch_size: int,
+        seed: int,
+        n_negatives: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(train, batch_size, seed, device)
+        if n_negatives < 1:
+            raise ValueError(f"`n_negatives` must be >= 1, got {n_negatives}")
+        if not len(train):
+            raise ValueError("there are no training pairs")
+        self.n_negatives = n_negatives
+        self._users = torch.tensor(train.users, device=self.device)
+        self._items = torch.tensor(train.items, device=self.device)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        generator = self.generator(epoch)
+        order = torch.randperm(self.n_examples, generator=generator, device=self.device)
+        for pairs in torch.split(order, self.batch_size):
+            drawn = torch.randint(self.n_examples, (self.n_negatives,), generator=generator, device=self.device)
+            users, positives = self._users.index_select(0, pairs), self._items.index_select(0, pairs)
+            yield Batch(users, positives, self._items.index_select(0, drawn))

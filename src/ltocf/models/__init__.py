@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ltocf.models.base import EmbeddingRecommender, EmbeddingScorer, LossTerms, Recommender
+from ltocf.models.base import EmbeddingRecommender, EmbeddingScorer, LossTerms, Objective, Recommender
 from ltocf.models.lightgcn import LightGCN
 from ltocf.models.ltocf import LTOCF
 from ltocf.models.mf import MF
@@ -19,6 +19,7 @@ __all__ = [
     "EmbeddingScorer",
     "LightGCN",
     "LossTerms",
+    "Objective",
     "Popularity",
     "Recommender",
 ]

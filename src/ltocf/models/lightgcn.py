@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from ltocf.graph import BipartiteGraph
-from ltocf.models.base import EmbeddingRecommender
+from ltocf.models.base import EmbeddingRecommender, Objective
 from ltocf.shapes import Embeddings
 
 
@@ -17,9 +19,10 @@ class LightGCN(EmbeddingRecommender):
         dim: length of an embedding.
         n_layers: rounds of propagation, >= 0; with 0 it is MF.
         seed: of the initial embeddings.
+        objective: ``loss``, ``temperature`` and ``n_negatives``, see `EmbeddingRecommender`.
 
     Raises:
-        ValueError: ``dim`` < 1 or ``n_layers`` < 0.
+        ValueError: an unknown loss or a number out of range.
 
     Source: He et al., SIGIR 2020, Eqs. 3-8, https://doi.org/10.1145/3397271.3401063. Differs: the layer weights are
     fixed at 1/(n_layers + 1), as in its experiments.
@@ -33,8 +36,16 @@ class LightGCN(EmbeddingRecommender):
         True
     """
 
-    def __init__(self, graph: BipartiteGraph, dim: int = 64, n_layers: int = 3, *, seed: int = 0) -> None:
-        super().__init__(graph.n_users, graph.n_items, dim, seed)
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        dim: int = 64,
+        n_layers: int = 3,
+        *,
+        seed: int = 0,
+        **objective: Unpack[Objective],
+    ) -> None:
+        super().__init__(graph, dim, seed, **objective)
         if n_layers < 0:
             raise ValueError(f"`n_layers` must be >= 0, got {n_layers}")
         self.graph, self.n_layers = graph, n_layers

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch
 from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.base import EmbeddingRecommender
+from ltocf.models.base import EmbeddingRecommender, Objective
 from ltocf.ode.filter import chebyshev_filter
 from ltocf.ode.response import chebyshev_coefficients
 from ltocf.ode.solvers import Connection, Solver, SolverName, states
@@ -48,6 +48,7 @@ class LTOCF(EmbeddingRecommender):
         tolerance: share of the filter's coefficients that may be cut; sets its degree.
         rtol, atol: error per step of ``dopri5``.
         seed: of the initial embeddings.
+        objective: ``loss``, ``temperature`` and ``n_negatives``, see `EmbeddingRecommender`.
 
     Raises:
         ValueError: an unknown name (the error lists the right ones) or a number out of range.
@@ -85,8 +86,9 @@ class LTOCF(EmbeddingRecommender):
         rtol: float = 1e-7,
         atol: float = 1e-9,
         seed: int = 0,
+        **objective: Unpack[Objective],
     ) -> None:
-        super().__init__(graph.n_users, graph.n_items, dim, seed)
+        super().__init__(graph, dim, seed, **objective)
         if operator not in OPERATORS:
             raise ValueError(f"`operator` must be one of {', '.join(OPERATORS)}, got {operator!r}")
         if propagation not in PROPAGATIONS:

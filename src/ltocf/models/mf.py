@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from ltocf.graph import BipartiteGraph
-from ltocf.models.base import EmbeddingRecommender
+from ltocf.models.base import EmbeddingRecommender, Objective
 from ltocf.shapes import Embeddings
 
 
@@ -16,9 +18,10 @@ class MF(EmbeddingRecommender):
         graph: of which only the numbers of users and items are used.
         dim: length of an embedding.
         seed: of the initial embeddings.
+        objective: ``loss``, ``temperature`` and ``n_negatives``, see `EmbeddingRecommender`.
 
     Raises:
-        ValueError: ``dim`` < 1.
+        ValueError: an unknown loss or a number out of range.
 
     Source: Rendle et al., UAI 2009, section 4.3.1, https://arxiv.org/abs/1205.2618. Differs: Adam instead of
     plain SGD, one L2 weight for all embeddings, no item bias, as in the comparison of the LT-OCF paper.
@@ -30,8 +33,8 @@ class MF(EmbeddingRecommender):
         [(2, 8), (2, 8)]
     """
 
-    def __init__(self, graph: BipartiteGraph, dim: int = 64, *, seed: int = 0) -> None:
-        super().__init__(graph.n_users, graph.n_items, dim, seed)
+    def __init__(self, graph: BipartiteGraph, dim: int = 64, *, seed: int = 0, **objective: Unpack[Objective]) -> None:
+        super().__init__(graph, dim, seed, **objective)
 
     def propagate(self, embeddings: Embeddings) -> Embeddings:
         return embeddings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ltocf.data.batches import Batch, PairwiseBatches
+from ltocf.data.batches import Batch, Batches
 from ltocf.models.base import Recommender
 from ltocf.ode.times import learnable_times, time_parameters
 from ltocf.progress import progress_bar
@@ -20,6 +21,7 @@ from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_check
 
 EpochRecord: TypeAlias = dict[str, Any]
 TIME_UPDATES = ("joint", "alternating")
+SCHEDULES = ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class TrainingSettings:
         patience: validations without a better value before training stops.
         time_updates: ``joint``: one backward pass, both updates. ``alternating``: the paper's Algorithm 1: update the
             embeddings, compute the loss again, update the times; twice the cost. The authors' program is joint.
+        schedule: of both learning rates: ``constant``, or ``cosine`` from them to zero over ``epochs``.
         max_minutes: most minutes of the whole run, 0 for no limit; it then stops after an epoch and keeps the best.
 
     Raises:
@@ -50,6 +53,7 @@ class TrainingSettings:
     validate_every: int = 5
     patience: int = 10
     time_updates: Literal["joint", "alternating"] = "joint"
+    schedule: Literal["constant", "cosine"] = "constant"
     max_minutes: float = 0.0
 
     def __post_init__(self) -> None:
@@ -59,8 +63,16 @@ class TrainingSettings:
         for name in ("time_learning_rate", "l2", "max_minutes"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"`{name}` must be >= 0, got {getattr(self, name)}")
-        if self.time_updates not in TIME_UPDATES:
-            raise ValueError(f"`time_updates` must be one of {', '.join(TIME_UPDATES)}, got {self.time_updates!r}")
+        for name, known in (("time_updates", TIME_UPDATES), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+
+    def rate(self, progress: float) -> float:
+        """Share of the learning rates in force when ``progress``, in [0, 1), of all epochs is done.
+
+        Source of the cosine: Loshchilov & Hutter, ICLR 2017, Eq. 5 without restarts, https://arxiv.org/abs/1608.03983
+        """
+        return 1.0 if self.schedule == "constant" else (1 + math.cos(math.pi * progress)) / 2
 
 
 class FitResult(NamedTuple):
@@ -75,7 +87,7 @@ class FitResult(NamedTuple):
 
 def fit(
     model: Recommender,
-    batches: PairwiseBatches,
+    batches: Batches,
     *,
     settings: TrainingSettings,
     validate: Callable[[], dict[str, float]] | None = None,
@@ -142,7 +154,7 @@ def fit(
 
 def _train_epoch(
     model: Recommender,
-    batches: PairwiseBatches,
+    batches: Batches,
     epoch: int,
     optimizer: torch.optim.Optimizer,
     settings: TrainingSettings,
@@ -155,7 +167,8 @@ def _train_epoch(
     turns = [others, times] if settings.time_updates == "alternating" and times else [others + times]
     loss_sum = torch.zeros((), dtype=torch.float64, device=batches.device)
     l2_sum = loss_sum.clone()
-    for batch in batches.epoch(epoch):
+    for step, batch in enumerate(batches.epoch(epoch)):
+        _set_learning_rates(optimizer, settings, (epoch + step / len(batches)) / settings.epochs)
         for turn, parameters in enumerate(turns):
             terms = _step(model, batch, optimizer, settings.l2, parameters)
             if turn == 0:
@@ -218,6 +231,12 @@ def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Opti
     if times:
         groups.append({"params": times, "lr": settings.time_learning_rate})
     return torch.optim.Adam(groups, fused=True)
+
+
+def _set_learning_rates(optimizer: torch.optim.Optimizer, settings: TrainingSettings, progress: float) -> None:
+    rates = (settings.learning_rate, settings.time_learning_rate)
+    for group, rate in zip(optimizer.param_groups, rates, strict=False):
+        group["lr"] = rate * settings.rate(progress)
 
 
 def _split_parameters(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
