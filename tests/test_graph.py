@@ -41,13 +41,12 @@ def test_gradient_is_exact(graph: BipartiteGraph, embeddings: torch.Tensor) -> N
     assert torch.autograd.gradcheck(graph.double(), embeddings[:, :2].clone().requires_grad_())
 
 
-def test_multiply_writes_over_what_it_subtracts(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+def test_the_sides_of_a_product_are_its_users_and_its_items(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
     graph.double()
-    previous = torch.randn_like(embeddings)
-    expected = 2 * graph.dense() @ embeddings - previous
-    result = graph.multiply(embeddings, scale=2.0, minus=previous, out=previous)
-    assert result is previous
-    torch.testing.assert_close(result, expected)
+    users, items = graph.multiply_sides((embeddings[: graph.n_users], embeddings[graph.n_users :]), scale=2.0)
+    expected = 2 * graph.dense() @ embeddings
+    torch.testing.assert_close(torch.cat([users, items]), expected)
+    torch.testing.assert_close(graph.multiply(embeddings, scale=2.0), expected)
 
 
 def test_copies_and_moves_like_any_module(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:

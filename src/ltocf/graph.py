@@ -9,9 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
 
 from ltocf.data.interactions import Interactions
-from ltocf.shapes import Embeddings
+from ltocf.shapes import Embeddings, ItemEmbeddings, NodeDegrees, Scores, Sides, UserEmbeddings, UserIndices
 
 # Every user of CSR tensors sees these two once; neither asks for anything to be done.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
@@ -75,40 +76,60 @@ class BipartiteGraph(nn.Module):
         product: Tensor = _SymmetricProduct.apply(embeddings, self)  # type: ignore[no-untyped-call]
         return product
 
-    def multiply(
-        self,
-        embeddings: Embeddings,
-        *,
-        scale: float = 1.0,
-        minus: Embeddings | None = None,
-        out: Embeddings | None = None,
-    ) -> Embeddings:
-        """``scale`` Â E - ``minus``, without autograd and without temporaries; ``out`` may be ``minus`` itself."""
-        beta = 0.0 if minus is None else -1.0
-        result = torch.empty_like(embeddings, memory_format=torch.contiguous_format) if out is None else out
-        base = result if minus is None else minus
-        n_users = self.n_users
-        users, items = embeddings[:n_users], embeddings[n_users:]
-        for block, source, rows in (
-            (self._user_block(), items, slice(None, n_users)),
-            (self._item_block(), users, slice(n_users, None)),
-        ):
-            torch.addmm(base[rows], block, source, beta=beta, alpha=scale, out=result[rows])
-        return result
+    def multiply(self, embeddings: Embeddings, scale: float = 1.0) -> Embeddings:
+        """``scale`` Â E, without autograd."""
+        return torch.cat(self.multiply_sides((embeddings[: self.n_users], embeddings[self.n_users :]), scale))
+
+    def multiply_sides(self, sides: Sides, scale: float = 1.0) -> Sides:
+        """``scale`` Â E of E given as its users and its items, which saves copying the product together."""
+        users, items = sides
+        return self.users_from_items(items, scale), self.items_from_users(users, scale)
+
+    def users_from_items(self, items: ItemEmbeddings, scale: float = 1.0) -> UserEmbeddings:
+        """``scale`` R̃ X, without autograd."""
+        return _weighted_sums(self.user_offsets, self.user_indices, self.user_values * scale, items)
+
+    def items_from_users(self, users: UserEmbeddings, scale: float = 1.0) -> ItemEmbeddings:
+        """``scale`` R̃ᵀ X, without autograd."""
+        return _weighted_sums(self.item_offsets, self.item_indices, self.item_values * scale, users)
+
+    def histories(self, users: UserIndices) -> Scores:
+        """A row of ones and zeros over the items for each user asked for."""
+        starts, ends = self.user_offsets[users].long(), self.user_offsets[users + 1].long()
+        lengths = ends - starts
+        rows = torch.repeat_interleave(lengths)
+        places = torch.arange(len(rows), device=rows.device) + (starts - (lengths.cumsum(0) - lengths))[rows]
+        history = self.user_values.new_zeros(len(users), self.n_items)
+        history[rows, self.user_indices[places].long()] = 1.0
+        return history
+
+    @property
+    def user_degrees(self) -> NodeDegrees:
+        return self.user_offsets.diff()
+
+    @property
+    def item_degrees(self) -> NodeDegrees:
+        return self.item_offsets.diff()
 
     def dense(self) -> Embeddings:
         """Â as a dense (nodes, nodes) matrix: for tests and small examples."""
-        block = self._user_block().to_dense()
+        shape = (self.n_users, self.n_items)
+        block = torch.sparse_csr_tensor(self.user_offsets, self.user_indices, self.user_values, shape).to_dense()
         zeros_users, zeros_items = (block.new_zeros(n, n) for n in block.shape)
         return torch.cat([torch.cat([zeros_users, block], dim=1), torch.cat([block.T, zeros_items], dim=1)], dim=0)
 
-    def _user_block(self) -> Tensor:
-        shape = (self.n_users, self.n_items)
-        return torch.sparse_csr_tensor(self.user_offsets, self.user_indices, self.user_values, shape)
 
-    def _item_block(self) -> Tensor:
-        shape = (self.n_items, self.n_users)
-        return torch.sparse_csr_tensor(self.item_offsets, self.item_indices, self.item_values, shape)
+@torch.no_grad()
+def _weighted_sums(offsets: Tensor, indices: Tensor, values: Tensor, source: Tensor) -> Tensor:
+    """The product of a CSR matrix and a dense one.
+
+    On a CPU PyTorch's bag of embeddings is the faster kernel: it prefetches rows and is compiled for the width.
+    """
+    if source.is_cuda:
+        return torch.sparse_csr_tensor(offsets, indices, values, (len(offsets) - 1, len(source))) @ source
+    return embedding_bag(
+        indices, source, offsets, mode="sum", per_sample_weights=values.to(source), include_last_offset=True
+    )
 
 
 class _SymmetricProduct(torch.autograd.Function):

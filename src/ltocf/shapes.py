@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 
 PairIndices: TypeAlias = Int64[np.ndarray, " pairs"]
@@ -22,6 +22,10 @@ UserIndices: TypeAlias = Int64[Tensor, " queries"]
 Embeddings: TypeAlias = Float[Tensor, "nodes dim"]
 UserEmbeddings: TypeAlias = Float[Tensor, "users dim"]
 ItemEmbeddings: TypeAlias = Float[Tensor, "items dim"]
+Sides: TypeAlias = tuple[UserEmbeddings, ItemEmbeddings]
+NodeDegrees: TypeAlias = Int32[Tensor, " nodes"]
+SingularValues: TypeAlias = Float[Tensor, " rank"]
+Numbers: TypeAlias = Float[Tensor, " numbers"]
 Scores: TypeAlias = Float[Tensor, "queries items"]
 
 BatchIndices: TypeAlias = Int64[Tensor, " batch"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
-from ltocf.shapes import Coefficients, Embeddings
+from ltocf.shapes import Coefficients, Embeddings, Sides
 
 
 def chebyshev_filter(graph: BipartiteGraph, embeddings: Embeddings, coefficients: Coefficients) -> Embeddings:
@@ -33,16 +33,19 @@ def chebyshev_filter(graph: BipartiteGraph, embeddings: Embeddings, coefficients
     return filtered
 
 
-def chebyshev_states(graph: BipartiteGraph, embeddings: Embeddings, degree: int) -> Iterator[Embeddings]:
-    """T_0(Â) E, ..., T_degree(Â) E, each valid only until the next one is asked for (two buffers in all)."""
-    yield embeddings
+def chebyshev_states(graph: BipartiteGraph, embeddings: Embeddings, degree: int) -> Iterator[Sides]:
+    """T_0(Â) E, ..., T_degree(Â) E, each as its users and its items and valid only until the next one is asked for."""
+    previous = embeddings[: graph.n_users], embeddings[graph.n_users :]
+    yield previous
     if degree == 0:
         return
-    previous, current = embeddings, graph.multiply(embeddings)
+    current = graph.multiply_sides(previous)
     yield current
     for _ in range(degree - 1):
-        out = None if previous is embeddings else previous
-        previous, current = current, graph.multiply(current, scale=2.0, minus=previous, out=out)
+        following = graph.multiply_sides(current, scale=2.0)
+        for new, old in zip(following, previous, strict=True):
+            new.sub_(old)
+        previous, current = current, following
         yield current
 
 
@@ -71,10 +74,19 @@ def _weighted_sum(
     inner_products: list[Tensor] | None = None,
 ) -> Tensor:
     """Σ_k c_k T_k(Â) E; on the way <T_k(Â) E, against> goes to ``inner_products`` where that is a list."""
-    weights = coefficients.tolist()
-    total = torch.zeros_like(embeddings)
-    for weight, state in zip(weights, chebyshev_states(graph, embeddings, len(weights) - 1), strict=True):
-        total.add_(state, alpha=weight)
-        if against is not None and inner_products is not None:
-            inner_products.append(state.flatten() @ against.flatten())
+    weights: list[float] = coefficients.tolist()
+    total = embeddings * weights[0]
+    sides = (total[: graph.n_users], total[graph.n_users :])
+    others = None if against is None else (against[: graph.n_users], against[graph.n_users :])
+    for order, state in enumerate(chebyshev_states(graph, embeddings, len(weights) - 1)):
+        if order > 0:
+            for side, part in zip(sides, state, strict=True):
+                side.add_(part, alpha=weights[order])
+        if others is not None and inner_products is not None:
+            inner_products.append(_inner_product(state, others))
     return total
+
+
+def _inner_product(first: Sides, second: Sides) -> Tensor:
+    users, items = (a.flatten() @ b.flatten() for a, b in zip(first, second, strict=True))
+    return users + items
