@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/results.md from the files under results/.
+"""Write the tables of README.md, docs/results.md and docs/speed.md from the files under results/.
 
 python benchmarks/tables.py            # rewrite the pages
 python benchmarks/tables.py --check    # fail if a page is not what the results say
@@ -14,8 +14,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from spectral_tables import SPECTRAL_TABLES
+from speed_tables import TABLES
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+PAGES = tuple(ROOT / page for page in ("README.md", "docs/results.md", "docs/speed.md", "docs/spectral.md"))
 NAMES = {"ltocf": "LT-OCF", "lightgcn": "LightGCN", "mf": "MF"}
 METRICS = ("recall@20", "ndcg@20")
 
@@ -30,7 +33,13 @@ def measured(dataset: str) -> dict[str, list[dict[str, Any]]]:
     return {model: found for model, found in runs.items() if found}
 
 
-def table(dataset: str) -> str:
+def table(name: str) -> str:
+    """A table of speed, of ranks, or that of a data set."""
+    made = TABLES | SPECTRAL_TABLES
+    return made[name]() if name in made else dataset_table(name)
+
+
+def dataset_table(dataset: str) -> str:
     """One row per model: mean (and spread over seeds), the published number, and what it took."""
     published = json.loads((ROOT / "results" / "published.json").read_text())[dataset]
     lines = [

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ltocf.config import Config, DataSettings, RunSettings, model_options
 from ltocf.models import MODELS
+from ltocf.presets import PRESETS
 from ltocf.training import TrainingSettings
 
 PLAIN = Config(DataSettings("gowalla"))
@@ -46,18 +47,45 @@ def test_a_file_holds_every_default() -> None:
 
 def test_changing_the_model_takes_its_own_defaults() -> None:
     changed = PLAIN.with_values({"horizon": 2}).with_values({"model": "lightgcn", "n_layers": 2})
-    assert changed.options == model_options("lightgcn") | {"n_layers": 2}
+    recipe = {name: value for name, value in PRESETS["fast"]["lightgcn"].items() if name in changed.options}
+    assert changed.options == model_options("lightgcn") | recipe | {"n_layers": 2}
     assert PLAIN.with_values({"horizon": 2}).options["horizon"] == 2.0
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_preset_fills_what_is_not_said(preset: str, model: str) -> None:
+    config = Config(DataSettings("gowalla"), model, run=RunSettings(preset=preset))
+    expected = model_options(model) | vars(TrainingSettings()) | PRESETS[preset].get(model, {})
+    assert dict(config.options) | vars(config.training) == expected
+    assert PLAIN.with_values({"model": model, "preset": preset}) == config
+
+
+def test_the_preset_is_fast_unless_said_otherwise_and_paper_is_the_models_own_defaults() -> None:
+    assert PLAIN.run.preset == "fast"
+    paper = PLAIN.with_values({"preset": "paper"})
+    assert paper.training == TrainingSettings()
+    assert paper.options == model_options("ltocf")
+
+
+def test_what_is_said_comes_before_the_preset_whoever_says_it() -> None:
+    text = '[run]\npreset = "paper"\n[training]\nlearning_rate = 0.5\n[model]\nhorizon = 7.0'
+    config = Config.from_toml(text, "gowalla", {"preset": "fast", "epochs": 3})
+    assert (config.training.learning_rate, config.options["horizon"], config.training.epochs) == (0.5, 7.0, 3)
+    assert config.training.schedule == "cosine"
+    other = Config.from_toml(text, "gowalla", {"model": "mf"})
+    assert (other.training.learning_rate, other.options, other.run.preset) == (0.5, model_options("mf"), "paper")
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"preset": "best"}, "`preset` must be one of fast, paper, got 'best'"),
         ({"speed": 9}, "no setting `speed`; there are model, dim, horizon"),
         ({"dim": "big"}, "`dim` must be of type int, got 'big'"),
         ({"dim": True}, "`dim` must be of type int, got True"),
         ({"learning_rate": "fast"}, "`learning_rate` must be of type float, got 'fast'"),
-        ({"model": "mfx"}, "`model` must be one of ltocf, lightgcn, mf, got 'mfx'"),
+        ({"model": "mfx"}, "`model` must be one of ltocf, spectral, lightgcn, mf, got 'mfx'"),
         ({"model": "mf", "n_layers": 2}, "no setting `n_layers`"),
         ({"validation_fraction": 1.0}, r"`validation_fraction` must be in \(0, 1\), got 1.0"),
         ({"select_by": "accuracy@20"}, "`select_by` must be one of recall, precision"),

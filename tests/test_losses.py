@@ -6,9 +6,10 @@ import math
 
 import pytest
 import torch
-from torch.nn.functional import cosine_similarity, cross_entropy
+from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 
-from ltocf.losses import bpr, l2_penalty, sampled_softmax
+import ltocf.losses
+from ltocf.losses import LOWEST_TEMPERATURE, bpr, l2_penalty, sampled_softmax, user_temperatures
 
 
 def test_bpr_of_equal_and_of_far_scores() -> None:
@@ -26,22 +27,58 @@ def test_softmax_is_the_cross_entropy_of_cosines() -> None:
         ]
     )
     expected = cross_entropy(cosines / 0.2, torch.zeros(5, dtype=torch.int64))
-    torch.testing.assert_close(sampled_softmax(users, positives, negatives, 0.2), expected)
+    torch.testing.assert_close(sampled_softmax(users, positives, negatives, 0.2)[0], expected)
 
 
 def test_softmax_with_one_negative_is_bpr_on_cosines() -> None:
     torch.manual_seed(1)
     users, positives, negative = torch.randn(5, 3), torch.randn(5, 3), torch.randn(1, 3)
     expected = bpr(cosine_similarity(users, positives) / 0.5, cosine_similarity(users, negative) / 0.5)
-    torch.testing.assert_close(sampled_softmax(users, positives, negative, 0.5), expected)
+    torch.testing.assert_close(sampled_softmax(users, positives, negative, 0.5)[0], expected)
 
 
 def test_softmax_does_not_see_norms_and_does_not_overflow() -> None:
-    users, items = torch.randn(4, 3), torch.randn(6, 3)
-    loss = sampled_softmax(users, items[:4], items, 1e-3)
-    torch.testing.assert_close(loss, sampled_softmax(9 * users, 0.1 * items[:4], 3 * items, 1e-3), rtol=1e-4, atol=1e-3)
-    assert torch.isfinite(loss)
+    users = torch.tensor([[1.0, 0.0], [-2.0, 0.0]], requires_grad=True)
+    items = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+    far = torch.tensor([[1.0, 0.0]]).repeat(4096, 1)
+    loss, each = sampled_softmax(users, items, far, LOWEST_TEMPERATURE)
+    torch.testing.assert_close(each, sampled_softmax(9 * users, 0.1 * items, 3 * far, LOWEST_TEMPERATURE)[1])
+    assert loss.item() == pytest.approx((80 + math.log(4096) + math.log(4097)) / 2)
+    (gradient,) = torch.autograd.grad(loss, users)
+    assert torch.isfinite(gradient).all()
+
+
+def test_softmax_gradient_is_that_of_autograd_whatever_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ltocf.losses, "LOSS_BLOCK", 2)  # the last of three blocks is smaller
+    generator = torch.Generator().manual_seed(2)
+    inputs = [torch.randn(rows, 3, dtype=torch.float64, generator=generator, requires_grad=True) for rows in (5, 5, 7)]
+    users, positives, negatives = (normalize(rows) for rows in inputs)
+    logits = torch.cat([(users * positives).sum(1, keepdim=True), users @ negatives.T], dim=1) / 0.2
+    expected = torch.autograd.grad(3 * cross_entropy(logits, torch.zeros(5, dtype=torch.int64)), inputs)
+    found = torch.autograd.grad(3 * sampled_softmax(*inputs, 0.2)[0], inputs)
+    torch.testing.assert_close(found, expected)
 
 
 def test_l2_is_half_the_squares_per_example() -> None:
     assert l2_penalty(torch.full((6, 2), 2.0), 3).item() == pytest.approx(0.5 * 6 * 2 * 4 / 3)
+
+
+def test_softmax_with_a_temperature_for_each_user_is_the_mean_of_theirs() -> None:
+    generator = torch.Generator().manual_seed(3)
+    users, positives, negatives = (torch.randn(rows, 4, generator=generator) for rows in (3, 3, 6))
+    temperatures = torch.tensor([0.1, 0.3, 0.5])
+    mean, each = sampled_softmax(users, positives, negatives, temperatures)
+    alone = [
+        sampled_softmax(users[[row]], positives[[row]], negatives, temperatures[row].item())[0] for row in range(3)
+    ]
+    torch.testing.assert_close(each, torch.stack(alone))
+    torch.testing.assert_close(mean, each.mean())
+
+
+def test_user_temperatures_solve_their_equation() -> None:
+    """W(z) e^W(z) = z: with w = log(τ_u / τ), w e^w = (ℓ_u - mean ℓ) strength / 2."""
+    losses = torch.tensor([2.0, 2.2, 2.9, 4.5])
+    w = (user_temperatures(losses, 0.2, 0.6) / 0.2).log()
+    torch.testing.assert_close(w * w.exp(), (losses - losses.mean()) * 0.3, atol=1e-5, rtol=1e-4)
+    assert user_temperatures(losses, 0.2, 0.0).tolist() == pytest.approx([0.2] * 4)
+    assert user_temperatures(100 * losses, 0.05, 1.0).min().item() == pytest.approx(LOWEST_TEMPERATURE)

@@ -18,6 +18,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from ltocf import experiment
+from ltocf.bench.command import bench
 from ltocf.config import Config
 from ltocf.data import CATALOG, load_dataset, statistics
 from ltocf.demo import run_demo
@@ -25,6 +26,7 @@ from ltocf.demo import run_demo
 app = App(name="ltocf", help="Learnable-Time ODE-based Collaborative Filtering: train, evaluate, recommend.")
 data_app = App(name="data", help="The data sets known by name, and figures of any data set.")
 app.command(data_app)
+app.command(bench)
 console = Console()
 
 DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="Where named sets are; default: LTOCF_DATA.")]
@@ -47,6 +49,7 @@ def train(
     epochs: int | None = None,
     max_minutes: float | None = None,
     select_on: Literal["validation", "test"] | None = None,
+    preset: Literal["fast", "paper"] | None = None,
 ) -> None:
     """Train a model on a data set and leave everything about it in a folder.
 
@@ -76,6 +79,8 @@ def train(
         Most minutes of the whole run.
     select_on
         What chooses the epoch; test is the papers' protocol and marks the run.
+    preset
+        The recipe that settings start from: fast (default), the best one found, or paper.
     """
     if resume is not None:
         if source is not None or out is not None:
@@ -94,10 +99,11 @@ def train(
         "epochs": epochs,
         "max_minutes": max_minutes,
         "select_on": select_on,
+        "preset": preset,
     }
     values |= {name: value for name, value in named.items() if value is not None}
     toml = "" if config is None else config.read_text(encoding="utf-8")
-    chosen = Config.from_toml(toml, source).with_values(values)
+    chosen = Config.from_toml(toml, source, values)
     try:
         metrics = experiment.train_config(chosen, out, show_progress=True)
     except KeyboardInterrupt:

@@ -14,9 +14,11 @@ import tomli_w
 
 from ltocf.evaluation import METRICS
 from ltocf.models import MODELS, EmbeddingRecommender
+from ltocf.presets import PRESETS, preset_values
 from ltocf.training import Runtime, TrainingSettings
 
 SELECT_ON = ("validation", "test")
+INITS = ("random", "spectral")
 
 
 @dataclass(frozen=True)
@@ -60,22 +62,27 @@ class RunSettings:
 
     Args:
         seed: of initialisation and sampling.
+        init: initial embeddings: ``random``, or ``spectral`` from the truncated SVD of the graph.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads, 0 for PyTorch's choice.
         select_on: ``validation`` chooses the epoch, then training starts again on all of train; ``test`` reports the
             best epoch on the test set, as the papers do, and marks the run.
         select_by: the metric that chooses the epoch.
+        preset: the recipe that the settings start from: ``fast``, the best one found, or ``paper``.
     """
 
     seed: int = 0
+    init: str = "random"
     device: str = "auto"
     threads: int = 0
     select_on: Literal["validation", "test"] = "validation"
     select_by: str = "recall@20"
+    preset: str = "fast"
 
     def __post_init__(self) -> None:
-        if self.select_on not in SELECT_ON:
-            raise ValueError(f"`select_on` must be one of {', '.join(SELECT_ON)}, got {self.select_on!r}")
+        for name, known in (("select_on", SELECT_ON), ("init", INITS), ("preset", PRESETS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         metric, _, depth = self.select_by.partition("@")
         if metric not in METRICS or not depth.isdigit() or int(depth) < 1:
             raise ValueError(
@@ -88,9 +95,15 @@ class RunSettings:
         return int(self.select_by.partition("@")[2])
 
 
+class _FromPreset(TrainingSettings):
+    """Stands for the training settings of the preset until the model and the preset are known."""
+
+
 @dataclass(frozen=True)
 class Config:
     """A run: data, model with its options, training, and the run's own settings.
+
+    What is left out of ``options``, and ``training`` if it is, comes from ``run.preset``, then from the defaults.
 
     Example:
         >>> config = Config(DataSettings("gowalla"), model="lightgcn")
@@ -104,39 +117,55 @@ class Config:
     data: DataSettings
     model: str = "ltocf"
     options: Mapping[str, Any] = field(default_factory=dict)
-    training: TrainingSettings = field(default_factory=TrainingSettings)
+    training: TrainingSettings = field(default_factory=_FromPreset)
     run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise ValueError(f"`model` must be one of {', '.join(MODELS)}, got {self.model!r}")
-        defaults = model_options(self.model)
+        recipe = preset_values(self.run.preset, self.model)
+        options = model_options(self.model)
+        types = {name: type(value).__name__ for name, value in options.items()}
+        options |= {name: value for name, value in recipe.items() if name in options}
         for name, value in self.options.items():
-            if name not in defaults:
-                raise ValueError(f"{self.model} has no option `{name}`; it has {', '.join(defaults)}")
-            defaults[name] = _converted(name, value, type(defaults[name]).__name__)
-        object.__setattr__(self, "options", defaults)
+            if name not in options:
+                raise ValueError(f"{self.model} has no option `{name}`; it has {', '.join(options)}")
+            options[name] = _converted(name, value, types[name])
+        object.__setattr__(self, "options", options)
+        if isinstance(self.training, _FromPreset):
+            training = {name: value for name, value in recipe.items() if name in _fields(TrainingSettings)}
+            object.__setattr__(self, "training", TrainingSettings(**training))
 
     def with_values(self, values: Mapping[str, Any]) -> Config:
-        """A copy with some settings changed, each by its own name: no two sections share one."""
+        """A copy with some settings changed, each by its own name: no two sections share one.
+
+        Another model or preset starts from its own recipe.
+        """
         values = dict(values)
-        model = values.pop("model", self.model)
-        options = {} if model != self.model else dict(self.options)
+        model, preset = values.pop("model", self.model), values.pop("preset", self.run.preset)
+        start = self
+        if (model, preset) != (self.model, self.run.preset):
+            start = Config(self.data, model, run=dataclasses.replace(self.run, preset=preset))
+        options = dict(start.options)
         changed: dict[str, dict[str, Any]] = {"data": {}, "training": {}, "run": {}}
         for name, value in values.items():
-            section = next((s for s in changed if name in _fields(getattr(self, s))), None)
+            section = next((s for s in changed if name in _fields(getattr(start, s))), None)
             if section is not None:
                 changed[section][name] = value
             elif name in model_options(model):
                 options[name] = value
             else:
-                known = [*model_options(model), *(f for s in changed for f in _fields(getattr(self, s)))]
+                known = [*model_options(model), *(f for s in changed for f in _fields(getattr(start, s)))]
                 raise ValueError(f"no setting `{name}`; there are model, {', '.join(known)}")
         sections = {
-            section: _checked(dataclasses.replace, getattr(self, section), **change)
+            section: _checked(dataclasses.replace, getattr(start, section), **change)
             for section, change in changed.items()
         }
         return Config(sections["data"], model, options, sections["training"], sections["run"])
+
+    def with_training(self, values: Mapping[str, Any]) -> Config:
+        """A copy with some settings of the table ``training`` changed."""
+        return dataclasses.replace(self, training=_checked(dataclasses.replace, self.training, **values))
 
     def runtime(self) -> Runtime:
         return Runtime(self.run.device, self.run.threads)
@@ -150,12 +179,14 @@ class Config:
         return tomli_w.dumps(tables | {"training": sections["training"], "run": sections["run"]})
 
     @classmethod
-    def from_toml(cls, text: str, source: str | None = None) -> Config:
-        """Read a configuration; settings left out have their defaults.
+    def from_toml(cls, text: str, source: str | None = None, values: Mapping[str, Any] | None = None) -> Config:
+        """Read a configuration; settings left out are those of its preset.
 
         Args:
             text: TOML with the tables ``data``, ``model``, ``training`` and ``run``, all optional.
             source: takes the place of ``data.source``.
+            values: settings by name that come before those of the text, as in `with_values`. With another ``model``
+                the table ``model`` of the text does not count.
 
         Raises:
             ValueError: not TOML, an unknown table or setting, a wrong type, or no source at all.
@@ -170,23 +201,24 @@ class Config:
         data = tables.get("data", {}) | ({} if source is None else {"source": source})
         if "source" not in data:
             raise ValueError("the configuration names no data: set `source` in [data], or give it on the command line")
-        model = dict(tables.get("model", {}))
-        name = model.pop("name", "ltocf")
-        return cls(
-            _checked(DataSettings, **data),
-            name,
-            model,
-            _checked(TrainingSettings, **tables.get("training", {})),
-            _checked(RunSettings, **tables.get("run", {})),
+        values, options = dict(values or {}), dict(tables.get("model", {}))
+        run = dict(tables.get("run", {}))
+        if "preset" in values:
+            run["preset"] = values.pop("preset")
+        named = options.pop("name", "ltocf")
+        model = values.pop("model", named)
+        start = cls(
+            _checked(DataSettings, **data), model, options if model == named else {}, run=_checked(RunSettings, **run)
         )
+        return start.with_training(tables.get("training", {})).with_values(values)
 
     @classmethod
-    def from_file(cls, path: str | Path, source: str | None = None) -> Config:
+    def from_file(cls, path: str | Path, source: str | None = None, values: Mapping[str, Any] | None = None) -> Config:
         """Read a configuration file; see `from_toml`."""
         path = Path(path)
         if not path.exists():
             raise FileNotFoundError(f"no configuration file at {path}")
-        return cls.from_toml(path.read_text(encoding="utf-8"), source)
+        return cls.from_toml(path.read_text(encoding="utf-8"), source, values)
 
 
 def model_options(model: str) -> dict[str, Any]:

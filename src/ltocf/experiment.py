@@ -20,10 +20,18 @@ from ltocf.data import Interactions, carve_validation, load_dataset, split_datas
 from ltocf.data.frame import ColumnOptions
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
-from ltocf.models import LTOCF, MODELS
+from ltocf.models import (
+    LTOCF,
+    MODELS,
+    EmbeddingRecommender,
+    GradientRecommender,
+    Recommender,
+    SpectralLTOCF,
+    start_from_spectrum,
+)
 from ltocf.recommending import TrainedModel
 from ltocf.run_folder import PHASES, RunData, RunFolder
-from ltocf.training import EpochRecord, FitResult, environment, fit
+from ltocf.training import MOST_EVALUATIONS, EpochRecord, FitResult, environment, fit, sample_users, search
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +68,11 @@ def train(
         ValueError, FileNotFoundError: wrong settings or data; nothing is written then.
         FileExistsError: ``out`` holds a run.
     """
-    start = Config(DataSettings(str(source))) if config is None else Config.from_file(config, str(source))
-    chosen = start.with_values(settings if model is None else {"model": model, **settings})
+    values = settings if model is None else {"model": model, **settings}
+    if config is None:
+        chosen = Config(DataSettings(str(source))).with_values(values)
+    else:
+        chosen = Config.from_file(config, str(source), values)
     return train_config(chosen, out, show_progress=show_progress)
 
 
@@ -171,7 +182,7 @@ class _Experiment:
             chosen.save(self.folder.selection_model_file)
             again = replace(self, config=self.config.with_values({"epochs": selection.best_epoch}))
             everything = split.train.union(split.validation)
-            trained, retraining = again.phase("retraining", everything, None, budget - selection.seconds)
+            trained, retraining = again.phase("retraining", everything, None, budget - selection.seconds, chosen.model)
             fits = {"selection": selection, "retraining": retraining}
         trained.save(self.folder.model_file)
         ks = [k for k in DEPTHS if k <= split.n_items] or [split.n_items]
@@ -185,29 +196,48 @@ class _Experiment:
         return metrics
 
     def phase(
-        self, phase: str, pairs: Interactions, truth: Interactions | None, max_seconds: float
+        self,
+        phase: str,
+        pairs: Interactions,
+        truth: Interactions | None,
+        max_seconds: float,
+        chosen: Recommender | None = None,
     ) -> tuple[TrainedModel, FitResult]:
-        """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best."""
+        """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``chosen`` its numbers."""
         config, data, seed = self.config, self.data, self.config.run.seed
-        model = MODELS[config.model](BipartiteGraph.from_interactions(pairs), **config.options, seed=seed)
+        graph = BipartiteGraph.from_interactions(pairs)
+        model = MODELS[config.model](graph, **config.options, seed=seed)
+        if config.run.init == "spectral" and isinstance(model, EmbeddingRecommender):
+            start_from_spectrum(model, graph, seed)
         model.to(self.device)
 
         def validate(truth: Interactions) -> dict[str, float]:
             return evaluate(model.scorer(), truth, seen=pairs, ks=[config.run.selection_depth])
 
         with ExitStack() as stack:
-            result = fit(
-                model,
-                model.batches(pairs, config.training.batch_size, seed, self.device),
-                settings=config.training,
-                validate=None if truth is None else partial(validate, truth),
-                select_by=config.run.select_by,
-                on_epoch=_recorder(self.folder, phase, stack),
-                checkpoint=self.folder.checkpoint_file(phase),
-                max_seconds=max_seconds,
-                show_progress=self.show_progress,
-                description=f"{config.model} {phase}",
-            )
+            options: dict[str, Any] = {
+                "select_by": config.run.select_by,
+                "on_epoch": _recorder(self.folder, phase, stack),
+                "max_seconds": max_seconds,
+                "show_progress": self.show_progress,
+                "description": f"{config.model} {phase}",
+            }
+            if isinstance(model, SpectralLTOCF):
+                if isinstance(chosen, SpectralLTOCF):
+                    model.numbers.copy_(chosen.numbers)
+                sample = None if truth is None else partial(validate, sample_users(truth, seed))
+                evaluations = min(config.training.epochs, MOST_EVALUATIONS)
+                result = search(model, validate=sample, evaluations=evaluations, **options)
+            else:
+                assert isinstance(model, GradientRecommender)
+                result = fit(
+                    model,
+                    model.batches(pairs, config.training.batch_size_for(len(pairs)), seed, self.device),
+                    settings=config.training,
+                    validate=None if truth is None else partial(validate, truth),
+                    checkpoint=self.folder.checkpoint_file(phase),
+                    **options,
+                )
         notes = {"dataset": data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         ids = (data.user_ids, data.item_ids, data.titles)
         return TrainedModel(config.model, config.options, model, pairs, *ids, notes), result
@@ -218,12 +248,14 @@ class _Experiment:
         return {
             "dataset": self.data.name,
             "model": config.model,
+            "preset": config.run.preset,
             "protocol": PROTOCOLS[config.run.select_on],
             "select_on": config.run.select_on,
             "seed": config.run.seed,
             "options": dict(config.options),
             "training": dataclasses.asdict(config.training),
             "times": trained.model.times.values.tolist() if isinstance(trained.model, LTOCF) else [],
+            "numbers": trained.model.named_numbers() if isinstance(trained.model, SpectralLTOCF) else {},
             "selected": {config.run.select_by: fits["selection"].best_value, "epoch": fits["selection"].best_epoch},
             "fits": {phase: result._asdict() for phase, result in fits.items()},
             "cold_users": split.cold_users,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,8 @@ def run_figure(folder: RunFolder) -> Figure:
     for phase, color in zip(PHASES, SHADES, strict=False):
         rows = [row for row in history if row["phase"] == phase]
         epochs = [row["epoch"] for row in rows]
-        panels[0].plot(epochs, [row["loss"] for row in rows], color=color, label=phase)
+        # A search has no loss.
+        panels[0].plot(epochs, [row.get("loss", math.nan) for row in rows], color=color, label=phase)
         measured = [(row["epoch"], row[config.run.select_by]) for row in rows if config.run.select_by in row]
         if measured:
             panels[1].plot(*zip(*measured, strict=True), color=color, marker=".")

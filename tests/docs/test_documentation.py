@@ -21,6 +21,7 @@ from ltocf.data.tables import TABLE_READERS
 from ltocf.evaluation import METRICS
 from ltocf.models import MODELS
 from ltocf.ode import SOLVERS
+from ltocf.presets import PRESETS
 from ltocf.training import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,8 +113,9 @@ def test_settings_table(heading: str, settings: type) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_model_settings_table(model: str) -> None:
-    documented = documented_settings(f"Model: {model}") + documented_settings("Model: all")
-    assert documented == list(model_options(model).items())
+    options = model_options(model)
+    shared = documented_settings("Model: all") if "loss" in options else []
+    assert documented_settings(f"Model: {model}") + shared == list(options.items())
 
 
 def documented_settings(heading: str) -> list[tuple[str, Any]]:
@@ -121,6 +123,14 @@ def documented_settings(heading: str) -> list[tuple[str, Any]]:
     table = rows("training.md", heading)
     assert all(len(row) == 3 and row[2] for row in table)
     return [(name, special[text] if text in special else tomllib.loads(f"v = {text}")["v"]) for name, text, _ in table]
+
+
+def test_presets_table() -> None:
+    own = model_options("ltocf") | vars(TrainingSettings())
+    documented = {
+        name: [tomllib.loads(f"v = {text}")["v"] for text in texts] for name, *texts in rows("training.md", "Presets")
+    }
+    assert documented == {name: [own[name], value] for name, value in PRESETS["fast"]["ltocf"].items()}
 
 
 def test_complete_configuration_is_complete() -> None:

@@ -113,6 +113,43 @@ def test_rank_leaves_out_what_was_seen(scores: np.ndarray, data: st.DataObject) 
     np.testing.assert_array_equal(scorer.matrix.numpy(), scores)
 
 
+@pytest.mark.parametrize("by_item", [False, True], ids=["stored by user", "stored by item"])
+@pytest.mark.parametrize("values", [2, 5, 10_000], ids="{} different scores".format)
+@pytest.mark.parametrize(("n_items", "k"), [(64, 1), (129, 2), (130, 2), (641, 5), (700, 10), (5000, 3)])
+def test_long_catalogues_are_ranked_exactly(n_items: int, k: int, values: int, by_item: bool) -> None:
+    """Only some neighbourhoods of the catalogue are looked through: ties and seen items cross their borders."""
+    generator = np.random.default_rng(n_items + values)
+    scores = generator.integers(values, size=(80, n_items)).astype(np.float32)
+    scores[generator.random(scores.shape) < 0.1] = -np.inf
+    scores[0], scores[1, 3:], scores[2, :-2] = -np.inf, -np.inf, np.inf
+    # What is best is most often what was seen.
+    seen_cells = generator.random(scores.shape) < np.where(scores >= 0.8 * values, 0.9, 0.1)
+    seen = Interactions.from_pairs(*np.nonzero(seen_cells), *scores.shape)
+    matrix = torch.from_numpy(scores.T.copy()).T if by_item else torch.from_numpy(scores)
+    ranked = rank(_Kept(matrix), torch.arange(len(scores)), k, seen=seen)
+    assert ranked.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), k)
+    np.testing.assert_array_equal(matrix.numpy(), scores)
+
+
+def test_a_seen_item_may_have_no_number() -> None:
+    scores = torch.arange(300.0).repeat(2, 1)
+    scores[0, 7] = torch.nan
+    lists = rank(_Kept(scores), torch.arange(2), 2, seen=Interactions.from_pairs([0], [7], 2, 300))
+    assert lists.tolist() == [[299, 298]] * 2
+    with pytest.raises(ValueError, match="NaN, got one in row 0"):
+        rank(_Kept(scores), torch.arange(2), 2, seen=None)
+
+
+class _Kept:
+    """Hands out views of one matrix, in the layout it has."""
+
+    def __init__(self, matrix: torch.Tensor) -> None:
+        self.matrix = matrix
+
+    def scores(self, users: torch.Tensor) -> torch.Tensor:
+        return self.matrix[int(users[0]) : int(users[-1]) + 1]
+
+
 @pytest.mark.parametrize("block_size", BLOCK_SIZES)
 def test_the_scorer_gets_the_same_calls_whatever_the_block_size(block_size: int) -> None:
     users = torch.from_numpy(np.random.default_rng(0).integers(50, size=2 * TILE + 88))

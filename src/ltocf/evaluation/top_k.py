@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ltocf.data.interactions import Interactions
 from ltocf.progress import progress_bar
 from ltocf.shapes import ListScores, RankedItems, Scores, UserIndices
 
-FlatPositions: TypeAlias = Int64[Tensor, " positions"]
+Cells: TypeAlias = Int64[Tensor, " cells"]
+GroupKeys: TypeAlias = Int64[Tensor, " keys"]
+GroupMaxima: TypeAlias = Float[Tensor, "queries groups"]
+GroupMembers: TypeAlias = Float[Tensor, "keys members"]
 
 NO_ITEM = -1
-TILE = 256
-"""Users per call of a scorer, the last call excepted."""
+TILE = 64
+"""Users per call of a scorer, the last call excepted: their scores fit in the cache, or nearly."""
+GROUP_BY_USER, GROUP_BY_ITEM = 32, 8
+"""Neighbouring items whose best one `rank` looks at first, where a user's scores lie side by side in memory and where
+an item's do: a maximum along the memory needs a few registers' worth."""
+KEYS_PER_ROW = 1 << 32
+"""More than there are groups of items."""
 
 
 @runtime_checkable
@@ -57,6 +65,12 @@ def top_k(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
         >>> values[0].tolist()
         [3.0, 3.0, 1.0]
     """
+    values, items = _largest(scores, k)
+    return values, items.masked_fill(values == -torch.inf, NO_ITEM)
+
+
+def _largest(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
+    """`top_k`, but places of score -inf hold some item of that score."""
     n_items = scores.shape[1]
     if not 1 <= k <= n_items:
         raise ValueError(f"`k` must be in [1, {n_items}], {n_items} being the number of items, got {k}")
@@ -72,8 +86,7 @@ def top_k(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
         items = items.index_copy(0, crossing, _take_lowest(scores[crossing], values[crossing], items[crossing]))
     items, by_item = items.sort(dim=1)
     values, by_value = values.gather(1, by_item).sort(dim=1, descending=True, stable=True)
-    items = items.gather(1, by_value)
-    return values, items.masked_fill(values == -torch.inf, NO_ITEM)
+    return values, items.gather(1, by_value)
 
 
 def _take_lowest(scores: Scores, values: ListScores, items: RankedItems) -> RankedItems:
@@ -105,8 +118,9 @@ def rank(
         users: who is asked for, (queries,); any order, repeats allowed.
         k: length of a list, 1 <= k <= number of items.
         seen: pairs to leave out, or None to rank everything.
-        block_size: users whose scores are held at once, rounded up to a multiple of `TILE`. It bounds the memory,
-            about block_size * n_items scores, and has no influence on the result.
+        block_size: most users whose scores may be held at once, rounded up to a multiple of `TILE`. It bounds the
+            memory, about block_size * n_items scores, and has no influence on the result. At present a tile is
+            ranked before the next is scored, so one tile is all that is held.
         show_progress: draw a bar on a terminal.
 
     Returns:
@@ -127,34 +141,51 @@ def rank(
         raise ValueError(f"`k` must be >= 1, got {k}")
     history = None if seen is None else _History(seen)
     ranked = torch.empty(len(users), k, dtype=torch.int64, device=users.device)
+    n_items = -1
     with torch.inference_mode(), progress_bar(enabled=show_progress) as bar:
         task = bar.add_task("ranking", total=len(users), note="")
-        for start, scores in _score_blocks(scorer, users, block_size):
-            block = slice(start, start + len(scores))
-            if history is not None:
-                history.mask(scores, users[block])
-            ranked[block] = top_k(scores, k)[1]
-            bar.advance(task, len(scores))
+        for start in range(0, len(users), TILE):
+            tile = users[start : start + TILE]
+            scores = scorer.scores(tile)
+            n_items = scores.shape[-1] if start == 0 else n_items
+            if scores.shape != (len(tile), n_items):
+                raise ValueError(
+                    f"scores of {len(tile)} users must be {len(tile)} x {n_items}, got {tuple(scores.shape)}"
+                )
+            hidden = None if history is None else history.cells(tile, n_items).to(scores.device)
+            values, items = _best_without(hidden, scores, k)
+            ranked[start : start + TILE] = items.masked_fill(values == -torch.inf, NO_ITEM)
+            bar.advance(task, len(tile))
     return ranked
 
 
-def _score_blocks(scorer: Scorer, users: UserIndices, block_size: int) -> Iterator[tuple[int, Scores]]:
-    """The position of the first user and the scores of each block; every block is written over the one before."""
-    n_rows = min(-(-block_size // TILE) * TILE, len(users))
-    buffer = torch.empty(0, 0)
-    for start in range(0, len(users), max(n_rows, 1)):
-        block = users[start : start + n_rows]
-        for row in range(0, len(block), TILE):
-            tile = block[row : row + TILE]
-            scores = scorer.scores(tile)
-            if not len(buffer):
-                buffer = scores.new_empty(n_rows, scores.shape[-1])
-            if scores.shape != (len(tile), buffer.shape[1]):
-                raise ValueError(
-                    f"scores of {len(tile)} users must be {len(tile)} x {buffer.shape[1]}, got {tuple(scores.shape)}"
-                )
-            buffer[row : row + len(tile)] = scores
-        yield start, buffer[: len(block)]
+@dataclass(frozen=True)
+class _Hidden:
+    """Cells of a tile of scores that may not be ranked, ascending by row, then by item."""
+
+    rows: Cells
+    items: Cells
+
+    def to(self, device: torch.device) -> _Hidden:
+        return _Hidden(self.rows.to(device), self.items.to(device))
+
+    def keys(self, size: int) -> Cells:
+        """A number for the group of ``size`` neighbouring items that each cell is in, ascending."""
+        return self.rows * KEYS_PER_ROW + self.items // size
+
+    def written_over(self, scores: Scores) -> Scores:
+        """A copy with -inf in the cells."""
+        return scores.index_put((self.rows, self.items), scores.new_tensor(-torch.inf))
+
+    def write_over_groups(self, members: GroupMembers, keys: GroupKeys) -> None:
+        """Write -inf into those members of the groups with these keys, ascending, that are among the cells."""
+        if not len(keys):
+            return
+        size = members.shape[1]
+        own_keys = self.keys(size)
+        places = torch.searchsorted(keys, own_keys).clamp_(max=len(keys) - 1)
+        present = keys[places] == own_keys
+        members[places[present], self.items[present] % size] = -torch.inf
 
 
 class _History:
@@ -166,15 +197,11 @@ class _History:
         self.lengths = torch.tensor(seen.user_degrees)
         self.starts = self.lengths.cumsum(0) - self.lengths
 
-    def mask(self, scores: Scores, users: UserIndices) -> None:
-        """Write -inf over what the users have seen; row q of ``scores`` belongs to users[q]."""
-        if scores.shape[1] != self.n_items:
-            raise ValueError(
-                f"`seen` has {self.n_items} items, but {scores.shape[1]} were scored: use the same catalogue"
-            )
-        scores.view(-1).index_fill_(0, self._positions(users.cpu()).to(scores.device), -torch.inf)
-
-    def _positions(self, users: UserIndices) -> FlatPositions:
+    def cells(self, users: UserIndices, n_items: int) -> _Hidden:
+        """What the users have seen, on the CPU; row q belongs to users[q]."""
+        if n_items != self.n_items:
+            raise ValueError(f"`seen` has {self.n_items} items, but {n_items} were scored: use the same catalogue")
+        users = users.cpu()
         if users.min() < 0 or users.max() >= self.n_users:
             bad = int(users[(users < 0) | (users >= self.n_users)][0])
             raise ValueError(f"user indices must be in [0, {self.n_users}), the users of `seen`, got {bad}")
@@ -182,4 +209,61 @@ class _History:
         rows = torch.repeat_interleave(lengths)
         first_of_row = lengths.cumsum(0) - lengths
         offsets = torch.arange(len(rows)) + (self.starts[users] - first_of_row)[rows]
-        return rows * self.n_items + self.items[offsets]
+        return _Hidden(rows, self.items[offsets])
+
+
+def _best_without(hidden: _Hidden | None, scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
+    """What `_largest` finds beside the hidden cells, looking through a few groups of neighbouring items only.
+
+    The k best items lie in the k groups whose best items are best, equal ones by the lower group: were x an item of
+    another group, each of the k groups would hold an item that is before x, by score or, at equal scores, by index.
+    The groups are found in the same way, as the best of the matrix of their best scores.
+    """
+    size = GROUP_BY_ITEM if _is_stored_by_item(scores) else GROUP_BY_USER
+    n_items = scores.shape[1]
+    if 2 * k * size > n_items:
+        return _largest(scores if hidden is None else hidden.written_over(scores), k)
+    maxima = _group_maxima(scores, size)
+    if hidden is not None:
+        _lower_to_visible(maxima, scores, hidden, size)
+    chosen = _best_without(None, maxima, k)[1].sort(dim=1).values
+    items = (chosen[:, :, None] * size + torch.arange(size, device=chosen.device)).flatten(1)
+    members = scores.gather(1, items.clamp(max=n_items - 1)).masked_fill_(items >= n_items, -torch.inf)
+    if hidden is not None:
+        rows = torch.arange(len(chosen), device=chosen.device)[:, None]
+        hidden.write_over_groups(members.view(-1, size), (rows * KEYS_PER_ROW + chosen).flatten())
+    values, places = _largest(members, k)
+    return values, items.gather(1, places)
+
+
+def _group_maxima(scores: Scores, size: int) -> GroupMaxima:
+    """The largest score among each ``size`` neighbouring items; the last group may be smaller."""
+    n_rows, n_items = scores.shape
+    n_whole, rest = divmod(n_items, size)
+    # Kept group by group, the layout that is quickest to reduce once more.
+    by_group = scores.new_empty(n_whole + (rest > 0), n_rows)
+    whole = scores[:, : n_whole * size]
+    if _is_stored_by_item(scores):
+        torch.amax(whole.T.reshape(n_whole, size, n_rows), dim=1, out=by_group[:n_whole])
+    else:
+        by_group[:n_whole] = whole.reshape(n_rows, n_whole, size).amax(dim=2).T
+    if rest:
+        by_group[n_whole] = scores[:, n_whole * size :].amax(dim=1)
+    return by_group.T
+
+
+def _lower_to_visible(maxima: GroupMaxima, scores: Scores, hidden: _Hidden, size: int) -> None:
+    """Correct the maxima that hidden cells have set. Such a cell is not below the maximum; nor is NaN."""
+    groups = hidden.items // size
+    below = scores[hidden.rows, hidden.items] < maxima[hidden.rows, groups]
+    keys = torch.unique_consecutive(hidden.keys(size)[~below])
+    rows, groups = keys // KEYS_PER_ROW, keys % KEYS_PER_ROW
+    items = groups[:, None] * size + torch.arange(size, device=keys.device)
+    n_items = scores.shape[1]
+    members = scores[rows[:, None], items.clamp(max=n_items - 1)].masked_fill_(items >= n_items, -torch.inf)
+    hidden.write_over_groups(members, keys)
+    maxima[rows, groups] = members.amax(dim=1)
+
+
+def _is_stored_by_item(scores: Scores) -> bool:
+    return scores.stride(0) < scores.stride(1)

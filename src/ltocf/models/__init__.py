@@ -2,13 +2,28 @@
 
 from collections.abc import Callable
 
-from ltocf.models.base import EmbeddingRecommender, EmbeddingScorer, LossTerms, Objective, Recommender
+from ltocf.models.base import (
+    EmbeddingRecommender,
+    EmbeddingScorer,
+    GradientRecommender,
+    ListScorer,
+    LossTerms,
+    Objective,
+    Recommender,
+)
 from ltocf.models.lightgcn import LightGCN
 from ltocf.models.ltocf import LTOCF
 from ltocf.models.mf import MF
 from ltocf.models.popularity import Popularity
+from ltocf.models.spectral import SpectralLTOCF
+from ltocf.models.spectral_start import start_from_spectrum
 
-MODELS: dict[str, Callable[..., EmbeddingRecommender]] = {"ltocf": LTOCF, "lightgcn": LightGCN, "mf": MF}
+MODELS: dict[str, Callable[..., Recommender]] = {
+    "ltocf": LTOCF,
+    "spectral": SpectralLTOCF,
+    "lightgcn": LightGCN,
+    "mf": MF,
+}
 """Every trainable model by the name it has in the CLI, in configs and in results."""
 
 __all__ = [
@@ -17,9 +32,13 @@ __all__ = [
     "MODELS",
     "EmbeddingRecommender",
     "EmbeddingScorer",
+    "GradientRecommender",
     "LightGCN",
+    "ListScorer",
     "LossTerms",
     "Objective",
     "Popularity",
     "Recommender",
+    "SpectralLTOCF",
+    "start_from_spectrum",
 ]

@@ -19,7 +19,7 @@ class LightGCN(EmbeddingRecommender):
         dim: length of an embedding.
         n_layers: rounds of propagation, >= 0; with 0 it is MF.
         seed: of the initial embeddings.
-        objective: ``loss``, ``temperature`` and ``n_negatives``, see `EmbeddingRecommender`.
+        objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:
         ValueError: an unknown loss or a number out of range.

@@ -48,7 +48,7 @@ class LTOCF(EmbeddingRecommender):
         tolerance: share of the filter's coefficients that may be cut; sets its degree.
         rtol, atol: error per step of ``dopri5``.
         seed: of the initial embeddings.
-        objective: ``loss``, ``temperature`` and ``n_negatives``, see `EmbeddingRecommender`.
+        objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:
         ValueError: an unknown name (the error lists the right ones) or a number out of range.

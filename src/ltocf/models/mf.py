@@ -18,7 +18,7 @@ class MF(EmbeddingRecommender):
         graph: of which only the numbers of users and items are used.
         dim: length of an embedding.
         seed: of the initial embeddings.
-        objective: ``loss``, ``temperature`` and ``n_negatives``, see `EmbeddingRecommender`.
+        objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:
         ValueError: an unknown loss or a number out of range.

@@ -21,7 +21,7 @@ from ltocf.data.storage import pack_interactions, pack_names, unpack_interaction
 from ltocf.evaluation.top_k import rank, top_k
 from ltocf.files import replacing
 from ltocf.graph import BipartiteGraph
-from ltocf.models import MODELS, EmbeddingRecommender, EmbeddingScorer, Popularity
+from ltocf.models import MODELS, ListScorer, Popularity, Recommender
 
 FORMAT = "ltocf-model-1"
 
@@ -47,7 +47,7 @@ class TrainedModel:
 
     name: str
     options: Mapping[str, Any]
-    model: EmbeddingRecommender
+    model: Recommender
     seen: Interactions
     user_ids: IdMap
     item_ids: IdMap
@@ -147,7 +147,7 @@ class TrainedModel:
         return self._items(self.seen.items[self.seen.users == index])
 
     @cached_property
-    def _scorer(self) -> EmbeddingScorer:
+    def _scorer(self) -> ListScorer:
         return self.model.scorer()
 
     def _frame(self, users: Sequence[str] | Sequence[int], items: np.ndarray, scores: np.ndarray) -> pl.DataFrame:

@@ -2,5 +2,16 @@
 
 from ltocf.training.fit import EpochRecord, FitResult, TrainingSettings, fit
 from ltocf.training.runtime import Runtime, environment
+from ltocf.training.search import MOST_EVALUATIONS, sample_users, search
 
-__all__ = ["EpochRecord", "FitResult", "Runtime", "TrainingSettings", "environment", "fit"]
+__all__ = [
+    "MOST_EVALUATIONS",
+    "EpochRecord",
+    "FitResult",
+    "Runtime",
+    "TrainingSettings",
+    "environment",
+    "fit",
+    "sample_users",
+    "search",
+]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ltocf.data.batches import Batch, Batches
-from ltocf.models.base import Recommender
+from ltocf.models.base import GradientRecommender
 from ltocf.ode.times import learnable_times, time_parameters
 from ltocf.progress import progress_bar
 from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
@@ -22,6 +22,8 @@ from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_check
 EpochRecord: TypeAlias = dict[str, Any]
 TIME_UPDATES = ("joint", "alternating")
 SCHEDULES = ("constant", "cosine")
+STEPS_PER_EPOCH = 100
+SMALLEST_BATCH, LARGEST_BATCH = 256, 8192
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,15 @@ class TrainingSettings:
         learning_rate: Adam's, for everything but the times.
         time_learning_rate: Adam's, for the learned times.
         l2: weight of the L2 penalty on the embeddings of the batch.
-        batch_size: triples per step.
+        batch_size: triples or pairs per step; 0 for about a hundred steps per epoch, see `batch_size_for`.
         epochs: most epochs.
         validate_every: epochs between validations.
         patience: validations without a better value before training stops.
         time_updates: ``joint``: one backward pass, both updates. ``alternating``: the paper's Algorithm 1: update the
             embeddings, compute the loss again, update the times; twice the cost. The authors' program is joint.
         schedule: of both learning rates: ``constant``, or ``cosine`` from them to zero over ``epochs``.
+        warm_up: share of all steps during which both rates rise from zero, in proportion to the step. With ``cosine``
+            and a warm-up of 0.3 this is the one-cycle policy.
         max_minutes: most minutes of the whole run, 0 for no limit; it then stops after an epoch and keeps the best.
 
     Raises:
@@ -54,25 +58,49 @@ class TrainingSettings:
     patience: int = 10
     time_updates: Literal["joint", "alternating"] = "joint"
     schedule: Literal["constant", "cosine"] = "constant"
+    warm_up: float = 0.0
     max_minutes: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "batch_size", "epochs", "validate_every", "patience"):
+        for name in ("learning_rate", "epochs", "validate_every", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be > 0, got {getattr(self, name)}")
-        for name in ("time_learning_rate", "l2", "max_minutes"):
+        for name in ("batch_size", "time_learning_rate", "l2", "max_minutes"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"`{name}` must be >= 0, got {getattr(self, name)}")
+        if not 0 <= self.warm_up < 1:
+            raise ValueError(f"`warm_up` must be in [0, 1), got {self.warm_up}")
         for name, known in (("time_updates", TIME_UPDATES), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 
+    def batch_size_for(self, n_pairs: int) -> int:
+        """``batch_size``, or where that is 0 a hundredth of the pairs, in 256..8,192.
+
+        Example:
+            >>> [TrainingSettings(batch_size=0).batch_size_for(n) for n in (1_000, 60_000, 10_000_000)]
+            [256, 600, 8192]
+        """
+        return self.batch_size or min(max(n_pairs // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+
     def rate(self, progress: float) -> float:
         """Share of the learning rates in force when ``progress``, in [0, 1), of all epochs is done.
 
-        Source of the cosine: Loshchilov & Hutter, ICLR 2017, Eq. 5 without restarts, https://arxiv.org/abs/1608.03983
+            min(1, p / w)   or, with the cosine,   p / w  up to p = w, then (1 + cos(π (p - w) / (1 - w))) / 2
+
+        Source: Loshchilov & Hutter, ICLR 2017, Eq. 5 without restarts, https://arxiv.org/abs/1608.03983; the warm-up:
+        Smith & Topin, 2018, section 2, https://arxiv.org/abs/1708.07120, with a cosine in place of its second line.
+
+        Example:
+            >>> settings = TrainingSettings(schedule="cosine", warm_up=0.2)
+            >>> [round(settings.rate(p), 3) for p in (0.1, 0.2, 0.6, 0.999)]
+            [0.5, 1.0, 0.5, 0.0]
         """
-        return 1.0 if self.schedule == "constant" else (1 + math.cos(math.pi * progress)) / 2
+        if progress < self.warm_up:
+            return progress / self.warm_up
+        if self.schedule == "constant":
+            return 1.0
+        return (1 + math.cos(math.pi * (progress - self.warm_up) / (1 - self.warm_up))) / 2
 
 
 class FitResult(NamedTuple):
@@ -86,7 +114,7 @@ class FitResult(NamedTuple):
 
 
 def fit(
-    model: Recommender,
+    model: GradientRecommender,
     batches: Batches,
     *,
     settings: TrainingSettings,
@@ -153,7 +181,7 @@ def fit(
 
 
 def _train_epoch(
-    model: Recommender,
+    model: GradientRecommender,
     batches: Batches,
     epoch: int,
     optimizer: torch.optim.Optimizer,
@@ -184,7 +212,7 @@ def _train_epoch(
 
 
 def _step(
-    model: Recommender,
+    model: GradientRecommender,
     batch: Batch,
     optimizer: torch.optim.Optimizer,
     l2_weight: float,
@@ -201,7 +229,7 @@ def _step(
 
 
 def _validate_and_decide(
-    model: Recommender,
+    model: GradientRecommender,
     settings: TrainingSettings,
     validate: Callable[[], dict[str, float]] | None,
     select_by: str,

@@ -1,0 +1,109 @@
+"""Accuracy against seconds of training, of every variant tried: one run each, on the validation part.
+
+    python benchmarks/frontier.py gowalla --out results/gowalla/frontier.json
+    python benchmarks/frontier.py gowalla --out ... --only fast,temperature-0.08
+
+Nothing here sees the test part. A variant is the preset `fast` with some settings changed, or the preset `paper`.
+Seconds are those of training alone; the validation that draws the curve is not counted. Every variant is written when
+it is done, and a second start goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from ltocf import MODELS, BipartiteGraph, Config, Split, evaluate, load_dataset
+from ltocf.config import DataSettings
+from ltocf.data import carve_validation, split_dataset
+from ltocf.files import write_text
+from ltocf.models import EmbeddingRecommender, start_from_spectrum
+from ltocf.training import environment, fit, sample_users
+
+N_USERS = 5000
+"""Validation users of the curve: the standard error of their mean recall is about 0.003."""
+
+PAPER = {"preset": "paper", "epochs": 12, "learning_rate": 0.02, "batch_size": 8192}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "fast": {},
+    "ranked by inner product": {"ranking": "inner_product", "popularity": 0.0},
+    "spectral start": {"init": "spectral"},
+    "10 epochs": {"epochs": 10},
+    "constant rate": {"schedule": "constant"},
+    "batches of 2,048": {"batch_size": 2048, "learning_rate": 0.0025, "epochs": 10},
+    "batches of 32,768": {"batch_size": 32768, "learning_rate": 0.03},
+    "temperature 0.07": {"temperature": 0.07},
+    "temperature 0.2": {"temperature": 0.2},
+    "256 negatives": {"n_negatives": 256},
+    "horizon 1": {"horizon": 1.0},
+    "horizon 4, linear": {"horizon": 4.0, "connection": "linear"},
+    "3 times": {"n_times": 3},
+    "dim 128": {"dim": 128, "epochs": 10},
+    "LightGCN": {"model": "lightgcn"},
+    "MF": {"model": "mf"},
+    "paper, rate 0.02, batches of 8,192": PAPER,
+    "paper, spectral start": PAPER | {"init": "spectral"},
+}
+
+
+def run(config: Config, split: Split) -> dict[str, Any]:
+    """Train on the training part and rank the validation part after every epoch."""
+    assert split.validation is not None
+    graph, seed = BipartiteGraph.from_interactions(split.train), config.run.seed
+    truth = sample_users(split.validation, seed, N_USERS)
+    started = perf_counter()
+    model = MODELS[config.model](graph, **config.options, seed=seed)
+    assert isinstance(model, EmbeddingRecommender)
+    if config.run.init == "spectral":
+        start_from_spectrum(model, graph, seed)
+    curve = [{"seconds": perf_counter() - started, "epoch": 0} | _measured(model, split, truth)]
+
+    def record(epoch: dict[str, Any]) -> None:
+        # An epoch ends here, and the next one begins when this returns.
+        seconds = curve[-1]["seconds"] + epoch["seconds"]
+        curve.append({"seconds": seconds, "epoch": epoch["epoch"]} | _measured(model, split, truth))
+
+    batches = model.batches(split.train, config.training.batch_size_for(len(split.train)), seed)
+    fit(model, batches, settings=config.training, on_epoch=record)
+    return {"model": config.model, "options": dict(config.options), "training": vars(config.training), "curve": curve}
+
+
+def _measured(model: EmbeddingRecommender, split: Split, truth: Any) -> dict[str, float]:
+    found = evaluate(model.scorer(), truth, seen=split.train)
+    return {name: found[name] for name in ("recall@20", "ndcg@20")}
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", help="a catalog name or a folder")
+    parser.add_argument("--out", type=Path, required=True, help="a JSON file")
+    parser.add_argument("--only", help="names of variants, joined by commas")
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse()
+    torch.set_num_threads(arguments.threads)
+    split = carve_validation(split_dataset(load_dataset(arguments.dataset)), 0.1, seed=0)
+    known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    variants = known.setdefault("variants", {})
+    for name in arguments.only.split(",") if arguments.only else VARIANTS:
+        if name in variants:
+            continue
+        config = Config(DataSettings(arguments.dataset)).with_values(VARIANTS[name])
+        variants[name] = {"changed": VARIANTS[name]} | run(config, split)
+        known |= {"dataset": Path(arguments.dataset).name, "n_users": N_USERS}
+        known["environment"] = environment(torch.device("cpu"))
+        last = variants[name]["curve"][-1]
+        print(f"{name}: {last['recall@20']:.4f} {last['ndcg@20']:.4f} after {last['seconds']:.0f} s", flush=True)
+        write_text(arguments.out, json.dumps(known, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The tables of README.md and docs/speed.md from the files under results/speed/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parents[1] / "results" / "speed"
+MAIN, RANKING = "step-gowalla-d64-b2048", "ranking-gowalla"
+OTHERS = [
+    "step-gowalla-d128-b2048",
+    "step-gowalla-d256-b2048",
+    "step-gowalla-d64-b16384",
+    "step-yelp2018-d64-b2048",
+]
+SYNTHETIC = ["step-synthetic-1m", "step-synthetic-10m", "step-synthetic-50m"]
+COLUMNS = {
+    "filter": "LT-OCF here",
+    "solver_coo": "LT-OCF, authors' way",
+    "lightgcn": "LightGCN here",
+    "lightgcn_torch_geometric": "LightGCN, torch_geometric",
+    "lightgcn_coo": "LightGCN, authors' way",
+}
+Result = dict[str, Any]
+
+
+def read(names: list[str]) -> dict[str, Result]:
+    """The files that are there."""
+    paths = {name: FOLDER / f"{name}.json" for name in names}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
+def absent(names: list[str]) -> str:
+    """What to run for the files that are not; empty if none is missing."""
+    missing = [name for name in names if name not in read(names)]
+    return f"Not measured yet: `python benchmarks/speed.py {' '.join(missing)}`." if missing else ""
+
+
+def summary() -> str:
+    """This package beside others: a step, its memory and an evaluation on Gowalla."""
+    found = read([MAIN, RANKING])
+    rows: list[list[str]] = []
+    if MAIN in found:
+        rows += _step_rows(found[MAIN])
+    if RANKING in found:
+        rows += _ranking_rows(found[RANKING])
+    heading = ["Gowalla, dim 64", "here", "elsewhere", "", "ratio"]
+    return _with_notes(heading, rows, [MAIN, RANKING], [_agreement(found.get(MAIN)), _hardware(list(found.values()))])
+
+
+def _step_rows(step: Result) -> list[list[str]]:
+    contenders = step["contenders"]
+
+    def row(what: str, ours: str, theirs: str, program: str) -> list[str]:
+        if ours not in contenders or theirs not in contenders:
+            return []
+        mine, other = contenders[ours]["median"], contenders[theirs]["median"]
+        return [what, f"{mine:.2f} s", f"{other:.2f} s", program, f"{other / mine:.1f}"]
+
+    step_of = f"training step of {{}}, batch {step['batch_size']:,}"
+    rows = [
+        row(step_of.format("LT-OCF"), "filter", "solver_coo", "as its authors compute it: RK4 over a COO matrix"),
+        row(step_of.format("LT-OCF"), "filter", "lightgcn_torch_geometric", "LightGCN of torch_geometric"),
+        row(step_of.format("LightGCN"), "lightgcn", "lightgcn_coo", "as its authors compute it: over a COO matrix"),
+        row(step_of.format("LightGCN"), "lightgcn", "lightgcn_torch_geometric", "torch_geometric"),
+    ]
+    for other, program in (("solver_coo", "LT-OCF as its authors compute it"), ("lightgcn", "LightGCN here")):
+        if other in contenders and "filter" in contenders:
+            mine, theirs = (contenders[name]["step_bytes"] / 1e6 for name in ("filter", other))
+            rows.append(
+                ["memory of a step of LT-OCF", f"{mine:,.0f} MB", f"{theirs:,.0f} MB", program, f"{theirs / mine:.1f}"]
+            )
+    return [row for row in rows if row]
+
+
+def _ranking_rows(ranking: Result) -> list[list[str]]:
+    middle = ranking["median"]
+    what = f"evaluation: {ranking['n_queries']:,} users x {ranking['n_items']:,} items"
+    ours = middle["evaluate"]
+    others = {}
+    if "implicit" in middle:
+        others["`recommend` of implicit, lists only"] = middle["implicit"]
+    if "loops" in middle:
+        repeated = ranking["propagation_for_every_batch_seconds"]
+        others["loops over users, as in reference programs"] = middle["loops"]
+        others["these loops and, as there, embeddings anew for every 100 users (timed once)"] = (
+            middle["loops"] + repeated
+        )
+    return [[what, f"{ours:.1f} s", f"{other:.1f} s", name, f"{other / ours:.1f}"] for name, other in others.items()]
+
+
+def steps() -> str:
+    """Seconds of a step for every size that was measured."""
+    found = read([MAIN, *OTHERS, *SYNTHETIC[:1]])
+    rows = []
+    for step in found.values():
+        contenders = step["contenders"]
+        cells = [f"{contenders[name]['median']:.2f}" if name in contenders else "–" for name in COLUMNS]
+        ratio = step["ratios"].get("time: solver_coo / filter")
+        memory = step["ratios"].get("memory: filter / lightgcn")
+        ends = ["–" if value is None else f"{value:.{digits}f}" for value, digits in ((ratio, 1), (memory, 2))]
+        rows.append([step["dataset"], str(step["dim"]), f"{step['batch_size']:,}", *cells, *ends])
+    heading = ["data", "dim", "batch", *COLUMNS.values(), "authors' LT-OCF / here", "memory: LT-OCF / LightGCN here"]
+    return _with_notes(heading, rows, [MAIN, *OTHERS, *SYNTHETIC[:1]], [_hardware(list(found.values()))])
+
+
+def growth() -> str:
+    """How seconds and memory of a step grow with a synthetic graph."""
+    found = read(SYNTHETIC)
+    rows = []
+    for step in found.values():
+        millions = step["n_pairs"] / 1e6
+        row = [f"{step['n_pairs']:,}", f"{step['n_users'] + step['n_items']:,}"]
+        for name in ("filter", "lightgcn"):
+            record = step["contenders"][name]
+            row += [f"{record['median']:.2f}", f"{record['median'] / millions:.2f}"]
+            row += [f"{record['step_bytes'] / 1e6:,.0f}", f"{record['step_bytes'] / 1e6 / millions:,.0f}"]
+        rows.append(row)
+    heading = ["pairs", "nodes"]
+    for label in ("LT-OCF", "LightGCN"):
+        heading += [f"{label} s", "s per million", "MB", "MB per million"]
+    return _with_notes(heading, rows, SYNTHETIC, [_hardware(list(found.values()))])
+
+
+def profile() -> str:
+    """Where the filter's step goes, and how far its product is from the memory of the machine."""
+    details = read([MAIN]).get(MAIN, {}).get("contenders", {}).get("filter", {})
+    if "profile" not in details:
+        return absent([MAIN]) or "Measured without `--details`: no profile."
+    parts, product, bandwidth = details["profile"]["parts"], details["product"], details["bandwidth"]
+    total = sum(parts.values())
+    rows = [[part, f"{value:.0f}", f"{100 * value / total:.0f} %"] for part, value in parts.items()]
+    triad = bandwidth["triad_gb_per_second"]
+    note = (
+        f"One product takes {1e3 * product['seconds']:.0f} ms, {product['gflops']:.1f} GFLOP/s. If every row were "
+        f"fetched from memory it would move {product['most_gb_per_second']:.1f} GB/s, "
+        f"{100 * product['most_share_of_triad']:.0f} % of the {triad:.1f} GB/s that STREAM's "
+        f"triad reaches here; matrix, operand and result once each would be {product['least_gb_per_second']:.1f} GB/s, "
+        f"{100 * product['least_share_of_triad']:.0f} %."
+    )
+    return _with_notes(["part of the step", "ms", "share"], rows, [MAIN], [note])
+
+
+def _agreement(step: Result | None) -> str:
+    pairs = {} if step is None else step["agreement"]
+    worst = {name: max(differences.values()) for name, differences in pairs.items()}
+    if not worst:
+        return ""
+    return f"Loss, embeddings and gradients agree to {max(worst.values()):.0e} of their largest value."
+
+
+def _hardware(results: list[Result]) -> str:
+    where = {
+        f"{environment['processor']}, {environment['device']}, {environment['threads']} threads, "
+        f"PyTorch {environment['torch']}"
+        for environment in (result["environment"] for result in results)
+    }
+    return f"Hardware: {'; '.join(sorted(where))}. Medians." if where else ""
+
+
+def _with_notes(heading: list[str], rows: list[list[str]], names: list[str], notes: list[str]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows] if rows else []
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n\n".join(part for part in (table, *notes, absent(names)) if part)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "speed": summary,
+    "speed-steps": steps,
+    "speed-growth": growth,
+    "speed-profile": profile,
+}

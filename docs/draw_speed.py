@@ -1,0 +1,69 @@
+"""Draw the figure of docs/speed.md: ``python docs/draw_speed.py``.
+
+It is drawn from counts, not from seconds: how often the solver evaluates its right-hand side, one sparse product each
+time, and the degree of the filter that does the same. Neither depends on the graph, so three nodes are enough.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+from ltocf import LTOCF, BipartiteGraph, Interactions
+from ltocf.ode import LearnableTimes, Solver, states
+from ltocf.plots import SHADES, save_figure
+
+IMAGES = Path(__file__).parent / "images"
+STEPS = range(1, 9)
+HORIZONS = range(1, 11)
+PASSES = 2
+"""A training step has a forward and a backward pass of as many products."""
+
+
+def solver_products(horizon: int, steps_per_interval: int = 1) -> int:
+    """Sparse products of a training step with RK4 on the full state, times at 1, 2, ..., horizon - 1."""
+    calls = 0
+
+    def field(state: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return state
+
+    boundaries = LearnableTimes(horizon - 1, float(horizon)).boundaries()
+    states(field, torch.ones(1), boundaries, Solver("rk4", "linear", steps_per_interval))
+    return PASSES * calls
+
+
+def filter_products(horizon: int, steps_per_interval: int = 1) -> int:
+    """Sparse products of a training step with the filter of the same solver."""
+    graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 0], [0, 1]))
+    options = {"horizon": float(horizon), "n_times": horizon - 1, "steps_per_interval": steps_per_interval}
+    return PASSES * (len(LTOCF(graph, dim=1, **options).coefficients()) - 1)
+
+
+def draw(path: Path) -> None:
+    """Products against solver steps per interval at K = 4, and against K at one step per unit of time."""
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, values, label in (
+        (left, [(4, steps) for steps in STEPS], "solver steps per interval, K = 4, T = 3"),
+        (right, [(horizon, 1) for horizon in HORIZONS], "horizon K, one step per unit, T = K - 1"),
+    ):
+        positions = [steps if axes is left else horizon for horizon, steps in values]
+        for name, count, color in (
+            ("RK4 on the full state", solver_products, SHADES[1]),
+            ("its filter", filter_products, SHADES[0]),
+        ):
+            axes.plot(positions, [count(*value) for value in values], marker="o", label=name, color=color)
+        axes.set_xlabel(label)
+        axes.set_ylim(0)
+        axes.spines[["top", "right"]].set_visible(False)
+    left.set_ylabel("sparse products per training step")
+    left.legend(frameon=False)
+    save_figure(figure, path)
+
+
+if __name__ == "__main__":
+    draw(IMAGES / "speed.svg")

@@ -1,0 +1,59 @@
+"""``ltocf bench``: the quick measurements as a command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from ltocf.bench.quick import quick_bench, tables
+from ltocf.files import write_text
+from ltocf.training import Runtime
+
+
+def bench(
+    source: str = "movielens-small",
+    /,
+    *,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    dim: int = 64,
+    batch_size: int = 2048,
+    repeats: int = 3,
+) -> None:
+    """Time a training step and an evaluation beside other programs; those not installed are named and skipped.
+
+    Parameters
+    ----------
+    source
+        A catalog name, a folder with train.txt and test.txt, or a table file.
+    out
+        A JSON file for everything measured.
+    data_dir
+        Where named sets are; default: LTOCF_DATA.
+    device
+        auto, cpu or cuda.
+    threads
+        CPU threads; 0: PyTorch's choice.
+    dim
+        Length of an embedding.
+    batch_size
+        Triples in the batch of a step.
+    repeats
+        Steps and evaluations that are timed.
+    """
+    result = quick_bench(
+        source,
+        data_dir=data_dir,
+        dim=dim,
+        batch_size=batch_size,
+        repeats=repeats,
+        runtime=Runtime(device, threads),
+        say=Console(stderr=True, highlight=False, soft_wrap=True).print,
+    )
+    Console().print(*tables(result), sep="\n")
+    if out is not None:
+        write_text(out, json.dumps(result, indent=2) + "\n")

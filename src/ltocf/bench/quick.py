@@ -1,0 +1,88 @@
+"""The quick versions of both measurements, for the user's own machine and data: what ``ltocf bench`` runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ltocf.bench.contenders import CONTENDERS, USUAL
+from ltocf.bench.ranking import bench_ranking
+from ltocf.bench.step import Effort, Say, bench_step
+from ltocf.data import load_dataset, split_dataset
+from ltocf.training import Runtime
+
+WAYS = {
+    "evaluate": "evaluation here: lists and every metric",
+    "rank": "evaluation here: the lists alone",
+    "implicit": "implicit's recommend: the lists alone",
+    "loops": "loops over users, as in reference programs",
+}
+
+
+def quick_bench(
+    source: str = "movielens-small",
+    *,
+    data_dir: Path | None = None,
+    dim: int = 64,
+    batch_size: int = 2048,
+    repeats: int = 3,
+    runtime: Runtime | None = None,
+    say: Say = lambda line: None,
+) -> dict[str, Any]:
+    """A few training steps and evaluations of this package and of its peers, on one data set.
+
+    Args:
+        source: a catalog name, a folder with train.txt and test.txt, or a table file.
+        data_dir: where named sets are.
+        dim: length of an embedding.
+        batch_size: triples in the batch of a step.
+        repeats: steps after one warm-up, and evaluations.
+        runtime: device and CPU threads; all that PyTorch finds by default.
+        say: receives a line for every stage.
+
+    Returns:
+        {"step": ..., "ranking": ...}; peers that are not installed or do not fit in memory are under "skipped".
+
+    Raises:
+        ValueError: dim, batch_size or repeats < 1, or an unknown data set.
+    """
+    for name, value in (("dim", dim), ("batch_size", batch_size), ("repeats", repeats)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be >= 1, got {value}")
+    runtime = runtime or Runtime()
+    device = runtime.start()
+    split = split_dataset(load_dataset(source, data_dir=data_dir))
+    dataset = Path(source).name
+    effort = Effort(warm_ups=1, repeats=repeats, slow_repeats=repeats)
+    options: dict[str, Any] = {"dim": dim, "device": device, "say": say}
+    step = bench_step(
+        dataset, split.train, USUAL, batch_size=batch_size, threads=runtime.threads, effort=effort, **options
+    )
+    return {"step": step, "ranking": bench_ranking(dataset, split, repeats=repeats, loop_repeats=1, **options)}
+
+
+def tables(result: dict[str, Any]) -> list[Table]:
+    """`quick_bench`'s result for people: seconds, and how many times the seconds of this package."""
+    step, ranking = result["step"], result["ranking"]
+    title = f"one training step on {step['dataset']}: dim {step['dim']}, batch {step['batch_size']:,}"
+    steps = Table("contender", "seconds", "x the filter's", "MB", title=title)
+    ours = step["contenders"].get("filter", {}).get("median")
+    for name, record in step["contenders"].items():
+        times = "" if ours is None else f"{record['median'] / ours:.2f}"
+        megabytes = f"{record['step_bytes'] / 1e6:,.0f}"
+        steps.add_row(CONTENDERS[name].label, f"{record['median']:.4f}", times, megabytes)
+    for name, reason in step["skipped"].items():
+        steps.add_row(CONTENDERS[name].label, "skipped", reason, "")
+    title = f"ranking {ranking['n_items']:,} items for {ranking['n_queries']:,} users of {ranking['dataset']}"
+    evaluations = Table("way", "seconds", "x the evaluation's", title=title)
+    for name, seconds in ranking["median"].items():
+        evaluations.add_row(WAYS[name], f"{seconds:.3f}", f"{seconds / ranking['median']['evaluate']:.2f}")
+    repeated = ranking["propagation_for_every_batch_seconds"]
+    if "loops" in ranking["median"]:
+        total, times = ranking["median"]["loops"] + repeated, ranking["ratios"]["(loops + propagations) / evaluate"]
+        evaluations.add_row("  and embeddings again for every 100 users", f"{total:.3f}", f"{times:.2f}")
+    for name, reason in ranking["skipped"].items():
+        evaluations.add_row(WAYS[name], "skipped", reason)
+    return [steps, evaluations]

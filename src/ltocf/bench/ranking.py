@@ -1,0 +1,224 @@
+"""One all-ranking evaluation, side by side with `implicit` and with the loops of the reference programs.
+
+The embeddings are random, so that no list is easier than another; everybody ranks the same scores.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from ltocf.bench.contenders import LightGCNCoo
+from ltocf.bench.machine import seconds_of
+from ltocf.bench.memory import forget_peak, peak_bytes, resident_bytes
+from ltocf.data import Split
+from ltocf.evaluation import evaluate, find_hits, ndcg, rank, recall
+from ltocf.graph import BipartiteGraph
+from ltocf.models import EmbeddingScorer
+from ltocf.shapes import RankedItems
+from ltocf.training import environment
+
+K = 20
+USERS_PER_LOOP = 100
+EXCLUDED = -1024.0
+Metrics = dict[str, float]
+
+
+class Contest:
+    """The same lists, ranked and judged in several ways."""
+
+    def __init__(self, split: Split, dim: int, threads: int, device: torch.device) -> None:
+        generator = torch.Generator().manual_seed(0)
+        n_users, n_items = split.train.n_users, split.train.n_items
+        users, items = (torch.randn(n, dim, generator=generator) for n in (n_users, n_items))
+        self.scorer = EmbeddingScorer(users.to(device), items.to(device))
+        self.seen, self.truth, self.threads = split.train, split.test, threads
+        # What the loops look up; the reference programs have it at hand as well.
+        self.seen_matrix = split.train.matrix()
+        self.relevant = [
+            items.tolist() for items in np.split(split.test.items, np.cumsum(split.test.user_degrees)[:-1])
+        ]
+        self.users = torch.from_numpy(np.flatnonzero(split.test.user_degrees))
+
+    def evaluate(self) -> Metrics:
+        """The package: ranking, every metric, coverage."""
+        return evaluate(self.scorer, self.truth, seen=self.seen, ks=(K,))
+
+    def rank(self) -> RankedItems:
+        """The package: the lists alone."""
+        return rank(self.scorer, self.users, K, seen=self.seen)
+
+    def implicit(self) -> RankedItems:
+        """implicit's ``recommend``: the lists alone."""
+        from implicit.cpu.als import AlternatingLeastSquares
+        from threadpoolctl import ThreadpoolController
+
+        users = self.users.numpy()
+        # It has threads of its own and asks for a BLAS with one.
+        with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
+            peer = AlternatingLeastSquares(factors=self.scorer.item_embeddings.shape[1], num_threads=self.threads)
+            peer.user_factors = self.scorer.user_embeddings.cpu().numpy()
+            peer.item_factors = self.scorer.item_embeddings.cpu().numpy()
+            history = self.seen.matrix()[users]
+            lists, _ = peer.recommend(users, history, N=K, filter_already_liked_items=True)
+        return torch.from_numpy(lists).long()
+
+    def loops(self) -> Metrics:
+        """The reference programs: 100 users at a time, seen items and hits by Python loops over users."""
+        user_embeddings, items = self.scorer.user_embeddings, self.scorer.item_embeddings
+        totals = {f"recall@{K}": 0.0, f"ndcg@{K}": 0.0}
+        for users in torch.split(self.users, USERS_PER_LOOP):
+            rating = torch.matmul(user_embeddings[users.to(items.device)], items.T)
+            rows: list[int] = []
+            columns: list[int] = []
+            for row, user in enumerate(users.tolist()):
+                seen = self.seen_matrix[user].nonzero()[1]
+                rows.extend([row] * len(seen))
+                columns.extend(seen)
+            rating[rows, columns] = EXCLUDED
+            lists = torch.topk(rating, k=K)[1].cpu().numpy()
+            relevant = [self.relevant[user] for user in users.tolist()]
+            for name, total in _metrics_by_loops(lists, relevant).items():
+                totals[name] += total
+        return {name: total / len(self.users) for name, total in totals.items()}
+
+    def propagation_seconds(self) -> float:
+        """One propagation of LightGCN, which the reference programs repeat for every 100 users: median of 3."""
+        graph = BipartiteGraph.from_interactions(self.seen).to(self.scorer.item_embeddings.device)
+        model = LightGCNCoo(graph, self.scorer.item_embeddings.shape[1]).to(graph.user_values.device)
+        with torch.no_grad():
+            return seconds_of(lambda: model.propagate(model.initial_embeddings), repeats=3)
+
+    def metrics_of(self, lists: RankedItems) -> Metrics:
+        hits = find_hits(self.users, lists, self.truth)
+        n_relevant = torch.tensor(self.truth.user_degrees)[self.users]
+        return {
+            f"recall@{K}": recall(hits, n_relevant).mean().item(),
+            f"ndcg@{K}": ndcg(hits, n_relevant).mean().item(),
+        }
+
+
+def _metrics_by_loops(lists: np.ndarray, relevant: list[list[int]]) -> Metrics:
+    """Sums of recall and NDCG over the users of a batch."""
+    hits = np.zeros((len(relevant), K))
+    for row, wanted in enumerate(relevant):
+        hits[row] = [float(item in wanted) for item in lists[row]]
+    n_relevant = np.array([len(wanted) for wanted in relevant])
+    best = np.zeros_like(hits)
+    for row, wanted in enumerate(relevant):
+        best[row, : min(K, len(wanted))] = 1
+    discounts = 1 / np.log2(np.arange(2, K + 2))
+    gains = (hits * discounts).sum(1) / (best * discounts).sum(1)
+    return {f"recall@{K}": float((hits.sum(1) / n_relevant).sum()), f"ndcg@{K}": float(gains.sum())}
+
+
+def take_turns(
+    ways: Mapping[str, tuple[Callable[[], Any], int]], say: Callable[[str], None]
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Seconds of every call and the last answer of each way; a way with fewer repeats drops out early."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    answers = {}
+    for turn in range(max(repeats for _, repeats in ways.values())):
+        for name, (call, repeats) in ways.items():
+            if turn >= repeats:
+                continue
+            started = perf_counter()
+            answers[name] = call()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            seconds[name].append(perf_counter() - started)
+            say(f"{name} {seconds[name][-1]:.2f} s")
+    return seconds, answers
+
+
+def agreement(contest: Contest, answers: Mapping[str, Any]) -> dict[str, float]:
+    """Differences of the metrics from `evaluate`'s, and the share of users whose lists are not the same set."""
+    ours = answers["evaluate"]
+    found: dict[str, float] = {}
+    for name in ("loops", "rank", "implicit"):
+        if name in answers:
+            theirs = answers[name] if name == "loops" else contest.metrics_of(answers[name])
+            found |= {f"{name} {metric}": abs(value - ours[metric]) for metric, value in theirs.items()}
+    if "implicit" in answers:
+        lists, others = (answers[name].cpu().sort(1).values for name in ("rank", "implicit"))
+        found["implicit lists with other items"] = (lists != others).any(1).double().mean().item()
+    return found
+
+
+def ratios(middle: Mapping[str, float], repeated: float) -> dict[str, float]:
+    """Of the medians; ``repeated``: what the reference programs' propagations, one per 100 users, add to the loops.
+
+    Example:
+        >>> ratios({"evaluate": 2.0, "rank": 1.5, "loops": 8.0}, repeated=40.0)
+        {'loops / evaluate': 4.0, '(loops + propagations) / evaluate': 24.0}
+    """
+    found = {
+        f"implicit / {way}": middle["implicit"] / middle[way] for way in ("evaluate", "rank") if "implicit" in middle
+    }
+    if "loops" in middle:
+        found["loops / evaluate"] = middle["loops"] / middle["evaluate"]
+        found["(loops + propagations) / evaluate"] = (middle["loops"] + repeated) / middle["evaluate"]
+    return found
+
+
+def bench_ranking(
+    dataset: str,
+    split: Split,
+    *,
+    dim: int = 64,
+    device: torch.device,
+    repeats: int = 5,
+    loop_repeats: int = 2,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Everything about one evaluation of all users with a pair in the test part.
+
+    Args:
+        dataset: a name for the record.
+        split: its training part is left out of the lists.
+        dim: length of an embedding.
+        device: where to compute; `implicit` always computes on the CPU.
+        repeats: evaluations.
+        loop_repeats: evaluations by loops, which take longest; 0 is without.
+        say: receives a line for every evaluation.
+    """
+    contest = Contest(split, dim, torch.get_num_threads(), device)
+    before = resident_bytes() if device.type == "cpu" else torch.cuda.memory_allocated(device)
+    forget_peak(device)
+    contest.evaluate()  # also the warm-up
+    extra = peak_bytes(device) - before
+    ways: dict[str, tuple[Callable[[], Any], int]] = {
+        "evaluate": (contest.evaluate, repeats),
+        "rank": (contest.rank, repeats),
+        "implicit": (contest.implicit, repeats),
+        "loops": (contest.loops, loop_repeats),
+    }
+    skipped = {}
+    if any(importlib.util.find_spec(module) is None for module in ("implicit", "threadpoolctl")):
+        skipped["implicit"] = "implicit and threadpoolctl are not both installed"
+        say(f"implicit is skipped: {skipped['implicit']}")
+        del ways["implicit"]
+    seconds, answers = take_turns({name: way for name, way in ways.items() if way[1]}, say)
+    middle = {name: float(np.median(values)) for name, values in seconds.items()}
+    repeated = -(-len(contest.users) // USERS_PER_LOOP) * contest.propagation_seconds()
+    return {
+        "dataset": dataset,
+        "n_queries": len(contest.users),
+        "n_items": contest.seen.n_items,
+        "dim": dim,
+        "k": K,
+        "median": middle,
+        "ratios": ratios(middle, repeated),
+        "agreement": agreement(contest, answers),
+        "seconds": seconds,
+        "propagation_for_every_batch_seconds": repeated,
+        "evaluation_bytes": extra,
+        "all_scores_bytes": len(contest.users) * contest.seen.n_items * 4,
+        "skipped": skipped,
+        "environment": environment(device),
+    }

@@ -1,0 +1,177 @@
+"""SpectralLTOCF: a response applied to a user's history. Nothing but a few numbers is learned."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from ltocf.graph import BipartiteGraph
+from ltocf.models.base import Recommender
+from ltocf.shapes import (
+    ItemEmbeddings,
+    ListScores,
+    Numbers,
+    RankedItems,
+    Scores,
+    SingularValues,
+    UserEmbeddings,
+    UserIndices,
+)
+from ltocf.svd import item_singular_vectors
+
+PairRows: TypeAlias = Int64[Tensor, " entries"]
+PairValues: TypeAlias = Float[Tensor, " entries"]
+
+
+class SpectralLTOCF(Recommender):
+    """A graph filter of the history: a low-rank part with a learned response, and one exact sparse product.
+
+        B = D_u^-γ R D_i^-δ / σ_1 ≈ U Σ Vᵀ,   σ_1 the largest singular value
+        score(u, ·) = r_u D_i^-a V g(Σ) Vᵀ D_i^b + w r_u BᵀB D_i^c,   r_u a row of R, D_i relative to its mean
+        g(σ) = (1 / T) Σ_s (1 - exp(-t_s σ²))
+
+    g is LT-OCF's linear connection, start minus solution, for the heat equation dE/dt = -BᵀB E among the items. V are
+    the leading ``rank`` vectors; what they leave out is in the sparse product. Its ``numbers`` log t_s, log w, a, b, c
+    are chosen by `ltocf.training.search`. Any history can be scored, that of a user who was not in training too.
+
+    Args:
+        graph: the training graph.
+        rank: number of singular vectors; a small graph has fewer.
+        n_times: T, the number of times t_s, >= 1.
+        user_exponent: γ; a smaller one gives users with long histories more to say.
+        item_exponent: δ; a smaller one gives popular items more to say.
+        seed: of the randomised decomposition.
+
+    Raises:
+        ValueError: ``rank`` or ``n_times`` < 1.
+
+    Source: GF-CF (Shen et al., CIKM 2021, Section 5.2, https://arxiv.org/abs/2108.07567) is the case γ = δ = a = b =
+    1/2, c = 0, t -> infinity, w = 1 / α. Differs: the response, the exponents and the balance are learned.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 0, 1, 1, 2], [0, 1, 0, 2, 2]))
+        >>> model = SpectralLTOCF(graph).decompose()
+        >>> model.scores(torch.tensor([2])).argsort(descending=True)
+        tensor([[2, 0, 1]])
+        >>> model.history_scores(torch.tensor([[0.0, 0.0, 1.0]])).argsort(descending=True)
+        tensor([[2, 0, 1]])
+    """
+
+    numbers: Tensor
+    singular_values: Tensor
+    item_vectors: Tensor
+
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        rank: int = 512,
+        n_times: int = 1,
+        user_exponent: float = 0.4,
+        item_exponent: float = 0.4,
+        *,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(graph.n_users, graph.n_items)
+        for name, value in (("rank", rank), ("n_times", n_times)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be >= 1, got {value}")
+        self.graph, self.seed, self.n_times = graph, seed, n_times
+        self.user_exponent, self.item_exponent = user_exponent, item_exponent
+        self.rank = min(rank, graph.n_users, graph.n_items)
+        start = [*torch.linspace(3.5, 6.0, n_times).tolist(), 1.6, 0.3, 0.3, 0.0]
+        self.register_buffer("numbers", torch.tensor(start))
+        self.register_buffer("singular_values", torch.zeros(self.rank))
+        self.register_buffer("item_vectors", torch.zeros(graph.n_items, self.rank))
+
+    def named_numbers(self) -> dict[str, float]:
+        """What was learned, by the names of the equation."""
+        t, (log_w, a, b, c) = self.numbers[: self.n_times].exp().tolist(), self.numbers[self.n_times :].tolist()
+        return {f"t_{s}": time for s, time in enumerate(t, start=1)} | {"w": math.exp(log_w), "a": a, "b": b, "c": c}
+
+    @property
+    def search_steps(self) -> Numbers:
+        """A step of each number that is worth trying first."""
+        return torch.tensor([*[1.0] * self.n_times, 0.7, -0.1, -0.1, 0.2])
+
+    def decompose(self) -> SpectralLTOCF:
+        """Compute σ and V: seconds to a minute. A saved model has them."""
+        self.singular_values, self.item_vectors = item_singular_vectors(
+            self._gram_product, self.n_items, self.rank, self.seed, self.numbers.device
+        )
+        return self
+
+    def response(self, singular_values: SingularValues) -> SingularValues:
+        """g(σ), for σ in [0, 1]."""
+        times = self.numbers[: self.n_times].exp()
+        return -torch.expm1(-times[:, None] * singular_values.square()).mean(0)
+
+    def scorer(self) -> SpectralLTOCF:
+        """The model itself: there is nothing to compute beforehand."""
+        return self
+
+    def scores(self, users: UserIndices) -> Scores:
+        """Score of every item for each user asked for, from their training history."""
+        users = users.to(self.numbers.device)
+        starts, ends = (self.graph.user_offsets[places].long() for places in (users, users + 1))
+        lengths = ends - starts
+        rows = torch.repeat_interleave(lengths)
+        places = torch.arange(len(rows), device=rows.device) + (starts - (lengths.cumsum(0) - lengths))[rows]
+        items = self.graph.user_indices[places].long()
+        return self._history_scores(len(users), rows, items, self.item_vectors.new_ones(len(items)))
+
+    def history_scores(self, histories: Scores) -> Scores:
+        """Score of every item for any histories: rows over the items, 1 where an item was touched and 0 elsewhere."""
+        if histories.shape[1] != self.n_items:
+            raise ValueError(f"`histories` must have {self.n_items} columns, one per item, got {histories.shape[1]}")
+        rows, items = histories.nonzero(as_tuple=True)
+        return self._history_scores(len(histories), rows, items, histories[rows, items].to(self.item_vectors))
+
+    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
+        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
+        return self.scores(users).gather(1, items.clamp(min=0))
+
+    @torch.no_grad()
+    def _history_scores(self, n_rows: int, rows: PairRows, items: PairRows, values: PairValues) -> Scores:
+        """The equation of the class for ``n_rows`` histories given as entries, row by row."""
+        if not self.singular_values[0] > 0:
+            raise ValueError("the model has no singular vectors yet; call `decompose`, or load a saved one")
+        log_w, a, b, c = self.numbers[-4:]
+        # The low-rank part gets D_i^b at the very end, so the sparse one is divided by it: V is never copied.
+        balance = self._degrees("item") ** (0.5 - self.item_exponent)
+        histories = self.item_vectors.new_zeros(self.n_items, n_rows)
+        histories[items, rows] = values * balance[items, 0]
+        weight = log_w.exp() / self.singular_values[0].square()
+        sparse = self._two_steps(histories).mul_(balance * self._item_scale(c - b) * weight)
+        lengths = torch.bincount(rows, minlength=n_rows)
+        weights = values * self._item_scale(-a)[items, 0]
+        factors = embedding_bag(
+            items, self.item_vectors, lengths.cumsum(0) - lengths, mode="sum", per_sample_weights=weights
+        )
+        gain = self.response(self.singular_values / self.singular_values[0])
+        return torch.addmm(sparse.T, factors * gain, self.item_vectors.T).mul_(self._item_scale(b).T)
+
+    def _gram_product(self, items: ItemEmbeddings) -> ItemEmbeddings:
+        """BᵀB X = D_i^(1/2 - δ) R̃ᵀ D_u^(1 - 2γ) R̃ D_i^(1/2 - δ) X, without σ_1."""
+        balance = self._degrees("item") ** (0.5 - self.item_exponent)
+        return self._two_steps(items * balance).mul_(balance)
+
+    def _two_steps(self, items: ItemEmbeddings) -> ItemEmbeddings:
+        """R̃ᵀ D_u^(1 - 2γ) R̃ X."""
+        users = self.graph.users_from_items(items)
+        return self.graph.items_from_users(users.mul_(self._degrees("user") ** (1 - 2 * self.user_exponent)))
+
+    def _item_scale(self, exponent: Tensor) -> ItemEmbeddings:
+        """(degree / mean degree)^exponent of every item as a column: the mean keeps the two parts in proportion."""
+        degrees = self._degrees("item")
+        return (degrees / degrees.mean()) ** exponent
+
+    def _degrees(self, side: str) -> UserEmbeddings:
+        """Degrees as a column; a node without pairs has 1, so that every power exists."""
+        degrees = self.graph.user_degrees if side == "user" else self.graph.item_degrees
+        return degrees.to(self.item_vectors).clamp(min=1)[:, None]

@@ -1,0 +1,145 @@
+"""SpectralLTOCF against its equation on dense matrices, GF-CF as its special case, and fold-in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ltocf.data.ids import IdMap
+from ltocf.data.interactions import Interactions
+from ltocf.evaluation import rank as rank_items
+from ltocf.graph import BipartiteGraph
+from ltocf.models import SpectralLTOCF
+from ltocf.recommending import TrainedModel
+from samples import checkerboard, random_interactions
+
+
+def built(log: Interactions, rank: int = 8, **options: float) -> SpectralLTOCF:
+    return SpectralLTOCF(BipartiteGraph.from_interactions(log), rank, **options).decompose()  # type: ignore[arg-type]
+
+
+def everyone(model: SpectralLTOCF) -> np.ndarray:
+    return model.scores(torch.arange(model.n_users)).double().numpy()
+
+
+def parts(log: Interactions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """R and the degrees of users and items, none of them 0."""
+    matrix = log.matrix().toarray().astype(np.float64)
+    return matrix, matrix.sum(1), matrix.sum(0)
+
+
+@pytest.mark.parametrize(("user_exponent", "item_exponent"), [(0.5, 0.5), (0.35, 0.4), (0.0, 0.0)])
+@pytest.mark.parametrize(("n_times", "numbers"), [(1, [2, 0.7, 0.4, 0.3, -0.2]), (2, [0, 3, -1.0, 0.1, 0.6, 0.5])])
+def test_scores_are_the_equation(
+    interactions: Interactions, user_exponent: float, item_exponent: float, n_times: int, numbers: list[float]
+) -> None:
+    model = built(interactions, n_times=n_times, user_exponent=user_exponent, item_exponent=item_exponent)
+    model.numbers.copy_(torch.tensor(numbers))
+    history, users, items = parts(interactions)
+    normalised = history / users[:, None] ** user_exponent / items**item_exponent
+    normalised /= np.linalg.norm(normalised, 2)
+    _, sigma, vectors = np.linalg.svd(normalised)
+    *log_times, log_w, a, b, c = numbers
+    gain = np.mean([1 - np.exp(-np.exp(log_t) * sigma[:8] ** 2) for log_t in log_times], axis=0)
+    items = items / items.mean()
+    low_rank = history / items**a @ vectors[:8].T * gain @ vectors[:8] * items**b
+    sparse = np.exp(log_w) * history @ normalised.T @ normalised * items**c
+    np.testing.assert_allclose(everyone(model), low_rank + sparse, rtol=1e-4, atol=1e-5)
+
+
+def test_gfcf_is_a_special_case(interactions: Interactions) -> None:
+    alpha = 0.3
+    model = built(interactions, user_exponent=0.5, item_exponent=0.5)
+    model.numbers.copy_(torch.tensor([50.0, -np.log(alpha), 0.5, 0.5, 0.0]))
+    history, users, items = parts(interactions)
+    normalised = history / np.sqrt(users)[:, None] / np.sqrt(items)
+    ideal = np.linalg.svd(normalised)[2][:8]
+    linear = history @ normalised.T @ normalised
+    low_pass = history / np.sqrt(items) @ ideal.T @ ideal * np.sqrt(items)
+    np.testing.assert_allclose(alpha * everyone(model), linear + alpha * low_pass, rtol=1e-4, atol=1e-5)
+
+
+def test_a_short_time_is_the_sparse_product() -> None:
+    log = random_interactions(12, 10)
+    model = built(log, rank=10, user_exponent=0.5, item_exponent=0.5)
+    model.numbers.copy_(torch.tensor([-9.0, -50.0, 0.0, 0.0, 0.0]))
+    history, users, items = parts(log)
+    normalised = history / np.sqrt(users)[:, None] / np.sqrt(items)
+    expected = np.exp(-9) * history @ normalised.T @ normalised
+    np.testing.assert_allclose(everyone(model), expected, rtol=1e-3, atol=1e-8)
+
+
+def test_response_is_what_gradient_flow_learns() -> None:
+    """g is dH/dt = BᵀB (I - H), H(0) = 0: the autoencoder that gradient descent has found by time t."""
+    model = built(random_interactions())
+    model.numbers[0] = np.log(3.0)
+    sigma, state, step = 0.6, 0.0, 1e-4
+    for _ in range(30_000):
+        state += step * sigma**2 * (1 - state)
+    assert model.response(torch.tensor([sigma])).item() == pytest.approx(state, rel=1e-3)
+
+
+def test_any_history_is_scored_as_if_it_were_in_training(interactions: Interactions) -> None:
+    model = built(interactions)
+    users = torch.tensor([7, 0, 29])
+    histories = model.graph.histories(users)
+    assert model.history_scores(histories).equal(model.scores(users))
+    alone = torch.cat([model.history_scores(row[None]) for row in histories])
+    torch.testing.assert_close(alone, model.scores(users))
+
+
+def test_an_empty_history_scores_nothing(interactions: Interactions) -> None:
+    model = built(interactions)
+    assert model.history_scores(torch.zeros(2, model.n_items)).equal(torch.zeros(2, model.n_items))
+
+
+def test_history_of_another_catalogue(interactions: Interactions) -> None:
+    with pytest.raises(ValueError, match="`histories` must have 40 columns, one per item, got 3"):
+        built(interactions).history_scores(torch.zeros(1, 3))
+
+
+def test_scores_before_the_decomposition(graph: BipartiteGraph) -> None:
+    with pytest.raises(ValueError, match="no singular vectors yet; call `decompose`"):
+        SpectralLTOCF(graph).scores(torch.tensor([0]))
+
+
+def test_a_small_graph_has_fewer_vectors() -> None:
+    log = random_interactions(6, 9)
+    assert built(log, rank=100).item_vectors.shape == (9, 6)
+    assert torch.isfinite(torch.from_numpy(everyone(built(log, rank=100)))).all()
+
+
+@pytest.mark.parametrize("name", ["rank", "n_times"])
+def test_numbers_out_of_range(graph: BipartiteGraph, name: str) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` must be >= 1, got 0"):
+        SpectralLTOCF(graph, **{name: 0})
+
+
+def test_named_numbers(graph: BipartiteGraph) -> None:
+    model = SpectralLTOCF(graph, n_times=2)
+    model.numbers.copy_(torch.tensor([0.0, 1.0, 0.0, 0.25, 0.5, -0.75]))
+    expected = {"t_1": 1.0, "t_2": np.e, "w": 1.0, "a": 0.25, "b": 0.5, "c": -0.75}
+    assert model.named_numbers() == pytest.approx(expected)
+    assert len(model.search_steps) == len(model.numbers)
+
+
+def test_finds_the_withheld_cells_of_a_checkerboard_untrained() -> None:
+    train, withheld = checkerboard()
+    ranked = rank_items(built(train, rank=2), torch.arange(20), 1, seen=train)
+    assert ranked.squeeze(1).tolist() == withheld.items[np.argsort(withheld.users)].tolist()
+
+
+def test_a_file_holds_all_of_it(interactions: Interactions, tmp_path: Path) -> None:
+    model = built(interactions, item_exponent=0.4)
+    model.numbers.add_(0.1)
+    options = {"rank": 8, "n_times": 1, "user_exponent": 0.4, "item_exponent": 0.4}
+    ids = (IdMap.identity(interactions.n_users), IdMap.identity(interactions.n_items))
+    trained = TrainedModel("spectral", options, model, interactions, *ids)
+    trained.save(tmp_path / "model.safetensors")
+    loaded = TrainedModel.load(tmp_path / "model.safetensors")
+    users = torch.arange(interactions.n_users)
+    assert loaded.model.scores(users).equal(model.scores(users))
+    assert loaded.recommend([3, 4], k=5).equals(trained.recommend([3, 4], k=5))

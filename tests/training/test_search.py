@@ -1,0 +1,117 @@
+"""The search finds the best of a known function, stops when told, and a run carries what it found to the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ltocf
+from ltocf.data.interactions import Interactions
+from ltocf.graph import BipartiteGraph
+from ltocf.models import SpectralLTOCF
+from ltocf.run_folder import RunFolder
+from ltocf.training import sample_users, search
+
+BEST = [4.2, 0.1, 0.3, 0.55, -0.1]
+
+
+@pytest.fixture
+def model(graph: BipartiteGraph) -> SpectralLTOCF:
+    return SpectralLTOCF(graph, rank=4)
+
+
+def closeness(model: SpectralLTOCF) -> dict[str, float]:
+    """Highest, 1, at BEST."""
+    return {"recall@20": 1 - float((model.numbers - torch.tensor(BEST)).square().sum())}
+
+
+def test_finds_the_maximum(model: SpectralLTOCF) -> None:
+    result = search(model, validate=lambda: closeness(model), evaluations=400)
+    assert result.stopped_by == "converged"
+    assert result.best_value == pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(model.numbers.numpy(), BEST, atol=0.05)
+
+
+def test_keeps_the_best_evaluation_and_records_each(model: SpectralLTOCF) -> None:
+    records: list[dict[str, Any]] = []
+    result = search(model, validate=lambda: closeness(model), evaluations=12, on_epoch=records.append)
+    assert (result.epochs, result.stopped_by) == (12, "epochs")
+    assert [record["epoch"] for record in records] == list(range(1, 13))
+    best = max(records, key=lambda record: record["recall@20"])
+    assert (result.best_epoch, result.best_value) == (best["epoch"], best["recall@20"])
+    assert {name: best[name] for name in model.named_numbers()} == model.named_numbers()
+
+
+def test_the_start_is_measured_first(model: SpectralLTOCF) -> None:
+    start = model.numbers.clone()
+    search(model, validate=lambda: closeness(model), evaluations=1)
+    assert model.numbers.equal(start)
+    assert model.singular_values.min() > 0
+
+
+def test_is_deterministic(graph: BipartiteGraph) -> None:
+    models = [SpectralLTOCF(graph, rank=4) for _ in range(2)]
+    for model in models:
+        search(model, validate=lambda model=model: closeness(model), evaluations=30)  # type: ignore[misc]
+    assert models[0].numbers.equal(models[1].numbers)
+    assert models[0].item_vectors.equal(models[1].item_vectors)
+
+
+def test_out_of_time_after_one_evaluation(model: SpectralLTOCF) -> None:
+    result = search(model, validate=lambda: closeness(model), max_seconds=0.0)
+    assert (result.epochs, result.best_epoch, result.stopped_by) == (1, 1, "max_minutes")
+
+
+def test_without_validation_the_numbers_stay(model: SpectralLTOCF) -> None:
+    model.numbers.add_(0.5)
+    before = model.numbers.clone()
+    result = search(model, validate=None)
+    assert (result.epochs, result.best_epoch) == (0, None)
+    assert model.numbers.equal(before)
+    assert model.singular_values.min() > 0
+
+
+def test_no_evaluations(model: SpectralLTOCF) -> None:
+    with pytest.raises(ValueError, match="`evaluations` must be >= 1, got 0"):
+        search(model, validate=lambda: closeness(model), evaluations=0)
+
+
+def test_sample_of_users(interactions: Interactions) -> None:
+    sample = sample_users(interactions, seed=3, n_users=5)
+    assert len(np.unique(sample.users)) == 5
+    for user in np.unique(sample.users):
+        assert set(sample.items[sample.users == user]) == set(interactions.items[interactions.users == user])
+    assert sample.keys.tolist() == sample_users(interactions, seed=3, n_users=5).keys.tolist()
+    assert sample.keys.tolist() != sample_users(interactions, seed=4, n_users=5).keys.tolist()
+    assert sample_users(interactions, seed=0, n_users=30) is interactions
+
+
+def test_a_run_carries_the_numbers_to_the_model_that_is_tested(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"model": "spectral", "rank": 16, "epochs": 9, "threads": 1}
+    metrics = ltocf.train("movielens-small", tmp_path / "run", **options)
+    rows = RunFolder(tmp_path / "run").history()
+    assert len(rows) == metrics["fits"]["selection"]["epochs"] == 9
+    assert metrics["selected"]["recall@20"] == max(row["recall@20"] for row in rows)
+    chosen = rows[metrics["selected"]["epoch"] - 1]
+    assert {name: chosen[name] for name in metrics["numbers"]} == metrics["numbers"]
+    trained = ltocf.load(tmp_path / "run")
+    assert isinstance(trained.model, SpectralLTOCF)
+    assert trained.model.named_numbers() == metrics["numbers"]
+    assert ltocf.evaluate(trained.model, RunFolder(tmp_path / "run").read_data().split.test, seen=trained.seen)[
+        "recall@20"
+    ] == pytest.approx(metrics["recall@20"])
+
+
+def test_an_interrupted_run_ends_the_same(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"model": "spectral", "rank": 16, "epochs": 4, "threads": 1}
+    metrics = ltocf.train("movielens-small", tmp_path / "run", **options)
+    (tmp_path / "run" / "metrics.json").unlink()
+    again = ltocf.resume(tmp_path / "run")
+    assert {name: again[name] for name in ("recall@20", "ndcg@20", "numbers", "selected")} == {
+        name: metrics[name] for name in ("recall@20", "ndcg@20", "numbers", "selected")
+    }
+    assert len(RunFolder(tmp_path / "run").history()) == 4
