@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import tomli_w
 
+from ltocf.data.split import VALIDATION_SPLITS
 from ltocf.evaluation import METRICS
 from ltocf.models import MODELS, EmbeddingRecommender
 from ltocf.presets import PRESETS, preset_values
@@ -31,6 +32,7 @@ class DataSettings:
         split: ``auto`` (the given test part, else random), ``given``, ``random``, ``leave-last-out`` or ``time``.
         test_fraction: share of test pairs, where the split is made here.
         validation_fraction: share of each user's training pairs that chooses the epoch.
+        validation_split: ``random``, or ``last``: the latest pairs of each user, where test is the end of histories.
         split_seed: of the test and validation parts; apart from ``seed``, so that seeds share one split.
         user_column, item_column, timestamp_column, rating_column, title_column: columns of a table file; left
             out, the usual names are looked for (a title is not); "" ignores an optional one.
@@ -42,6 +44,7 @@ class DataSettings:
     split: str = "auto"
     test_fraction: float = 0.2
     validation_fraction: float = 0.1
+    validation_split: str = "random"
     split_seed: int = 0
     user_column: str | None = None
     item_column: str | None = None
@@ -54,6 +57,10 @@ class DataSettings:
         for name in ("test_fraction", "validation_fraction"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}")
+        if self.validation_split not in VALIDATION_SPLITS:
+            raise ValueError(
+                f"`validation_split` must be one of {', '.join(VALIDATION_SPLITS)}, got {self.validation_split!r}"
+            )
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def _prepare(config: Config) -> RunData:
     if depth > split.n_items:
         raise ValueError(f"`select_by` is {config.run.select_by} but there are only {split.n_items} items")
     if config.run.select_on == "validation":
-        split = carve_validation(split, settings.validation_fraction, seed=settings.split_seed)
+        split = carve_validation(split, settings.validation_fraction, settings.split_seed, settings.validation_split)
     return RunData.of(dataset, split)
 
 

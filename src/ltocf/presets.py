@@ -8,14 +8,16 @@ from typing import Any
 SOFTMAX_RECIPE: dict[str, Any] = {
     "loss": "softmax",
     "temperature": 0.12,
+    "n_negatives": 4096,
     "ranking": "cosine",
-    "popularity": 0.8,
+    "popularity": 1.0,
     "batch_size": 0,
     "learning_rate": 0.01,
     "l2": 0.0,
-    "epochs": 10,
+    "epochs": 12,
     "schedule": "cosine",
     "warm_up": 0.02,
+    "validate_every": 4,
 }
 """Sampled softmax on cosines, large batches, a rate that comes down to zero: measured in docs/speed.md."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ltocf.data import (
     carve_validation,
     given_split,
     leave_last_out,
+    load_dataset,
     load_named,
     random_split,
     split_dataset,
@@ -203,3 +205,32 @@ def test_movielens_by_time() -> None:
     assert len(parts.train) + len(parts.test) == 62_106
     assert abs(len(parts.test) / 62_106 - 0.2) < 0.001
     assert parts.cold_users > 50
+
+
+def test_the_last_validation_part_is_the_end_of_every_history() -> None:
+    times = [9, 8, 7, 6, 5, 4, 3, 2, 5, 9, 1, 7]
+    log = Interactions.from_pairs([0] * 8 + [1] * 4, [*range(8), 0, 1, 2, 3], timestamps=times)
+    carved = carve_validation(
+        Split(log, Interactions.from_pairs([0], [7], 2, 8).where(np.zeros(1, bool))), 0.25, how="last"
+    )
+    assert carved.validation is not None
+    assert list(zip(carved.validation.users, carved.validation.items, strict=True)) == [(0, 0), (0, 1), (1, 1)]
+
+
+def test_a_validation_part_has_a_known_name_and_the_last_one_needs_an_order() -> None:
+    split = random_split(Interactions.from_pairs([0] * 5, range(5)))
+    with pytest.raises(ValueError, match=r"`how` must be one of \['random', 'last'\], got 'first'"):
+        carve_validation(split, how="first")
+    with pytest.raises(ValueError, match="a last split needs timestamps"):
+        carve_validation(split, how="last")
+
+
+def test_a_text_folder_has_an_order_within_each_user_and_no_clock(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("1 4 0 3 2\n0 3 1 2 0\n")
+    (tmp_path / "test.txt").write_text("0 4\n1 1\n")
+    dataset = load_dataset(tmp_path)
+    carved = carve_validation(split_dataset(dataset), 0.25, how="last")
+    assert carved.validation is not None
+    assert list(zip(carved.validation.users, carved.validation.items, strict=True)) == [(0, 0), (1, 2)]
+    with pytest.raises(ValueError, match="has only the order of each user's items"):
+        split_dataset(dataset, "time")

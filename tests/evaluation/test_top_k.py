@@ -140,6 +140,25 @@ def test_a_seen_item_may_have_no_number() -> None:
         rank(_Kept(scores), torch.arange(2), 2, seen=None)
 
 
+@pytest.mark.parametrize("n_items", [12, 3000])
+def test_a_scorer_whose_scores_are_new_is_spared_the_copy(n_items: int) -> None:
+    class New(EmbeddingScorer):
+        scores_are_new = True
+
+        def scores(self, users: torch.Tensor) -> torch.Tensor:
+            handed_out.append(super().scores(users))
+            return handed_out[-1]
+
+    handed_out: list[torch.Tensor] = []
+    generator = torch.Generator().manual_seed(0)
+    embeddings = [torch.randn(n, 4, generator=generator) for n in (100, n_items)]
+    seen = Interactions.from_pairs(range(100), [user % n_items for user in range(100)], 100, n_items)
+    users = torch.arange(100)
+    lists = rank(New(*embeddings), users, 5, seen=seen)
+    assert torch.equal(lists, rank(EmbeddingScorer(*embeddings), users, 5, seen=seen))
+    assert sum(int(scores.isinf().sum()) for scores in handed_out) == len(seen)
+
+
 class _Kept:
     """Hands out views of one matrix, in the layout it has."""
 

@@ -91,7 +91,7 @@ def affordable(
 
     Example:
         >>> affordable(["filter", "solver_coo"], Sizes(600, 400, 10_000, 64), available=10_000_000)
-        (['filter'], {'solver_coo': 'needs about 0.02 GB, 0.01 GB are available'})
+        (['filter'], {'solver_coo': 'needs about 0.03 GB, 0.01 GB are available'})
     """
     say(f"memory estimate: nodes · dim · 4 bytes · dense copies + bytes per pair; {gigabytes(available)} available")
     kept: list[str] = []

@@ -19,6 +19,8 @@ class Dataset:
         item_ids: the caller's id of each item index.
         test: the given test pairs, or None.
         titles: a readable title of each item index, or None.
+        has_clock: whether timestamps of different users can be compared. They cannot where they are only places in a
+            file.
 
     Raises:
         ValueError: sizes of the ids, titles or parts disagree.
@@ -30,6 +32,7 @@ class Dataset:
     item_ids: IdMap
     test: Interactions | None = None
     titles: tuple[str, ...] | None = None
+    has_clock: bool = True
 
     def __post_init__(self) -> None:
         sizes = (self.interactions.n_users, self.interactions.n_items)

@@ -91,7 +91,7 @@ def random_split(interactions: Interactions, test_fraction: float = 0.2, seed: i
         >>> len(split.train), split.test.users.tolist()
         (5, [0])
     """
-    moved = _random_share(interactions, test_fraction, seed, "test_fraction")
+    moved = _share(interactions, test_fraction, _random_order(interactions, seed), "test_fraction")
     return Split(interactions.where(~moved), interactions.where(moved))
 
 
@@ -156,11 +156,19 @@ def given_split(dataset: Dataset) -> Split:
     return Split(dataset.interactions, dataset.test)
 
 
-def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0) -> Split:
-    """Move round(fraction * n) random items of each user's n training items to validation, never all of them.
+def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0, how: str = "random") -> Split:
+    """Move round(fraction * n) of each user's n training items to validation, never all of them.
+
+    Args:
+        split: without a validation part.
+        fraction: share of each user's items, in (0, 1).
+        seed: of the random choice.
+        how: ``random``, or ``last``: the latest items by their timestamps. A validation part should be to train what
+            the test part is to both: where test is the end of every user's history, a random part is too easy.
 
     Raises:
-        ValueError: ``fraction`` outside (0, 1) or too small to move anything, or there is a validation part already.
+        ValueError: ``fraction`` out of range or too small to move anything, an unknown name, no timestamps for
+            ``last``, or there is a validation part already.
 
     Example:
         >>> train, test = (Interactions.from_pairs([0] * 10, range(10 * i, 10 * i + 10), n_items=20) for i in (0, 1))
@@ -170,7 +178,14 @@ def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0) -> Spli
     """
     if split.validation is not None:
         raise ValueError(f"the split must have no validation part yet, got one with {len(split.validation)} pairs")
-    moved = _random_share(split.train, fraction, seed, "fraction")
+    if how not in VALIDATION_SPLITS:
+        raise ValueError(f"`how` must be one of {list(VALIDATION_SPLITS)}, got {how!r}")
+    train = split.train
+    if how == "last":
+        order = np.lexsort((train.items, _timestamps(train, "last"), train.users))
+    else:
+        order = _random_order(train, seed)
+    moved = _share(train, fraction, order, "fraction")
     return Split(split.train.where(~moved), split.test, split.train.where(moved))
 
 
@@ -210,8 +225,16 @@ SPLITS: dict[str, Callable[[Dataset, float, int], Split]] = {
     "given": lambda dataset, _fraction, _seed: given_split(dataset),
     "random": lambda dataset, fraction, seed: random_split(_all_pairs(dataset), fraction, seed),
     "leave-last-out": lambda dataset, _fraction, _seed: leave_last_out(_all_pairs(dataset)),
-    "time": lambda dataset, fraction, _seed: time_split(_all_pairs(dataset), fraction),
+    "time": lambda dataset, fraction, _seed: time_split(_with_clock(dataset), fraction),
 }
+
+VALIDATION_SPLITS = ("random", "last")
+
+
+def _with_clock(dataset: Dataset) -> Interactions:
+    if not dataset.has_clock:
+        raise ValueError(f"a time split needs timestamps, {dataset.name} has only the order of each user's items")
+    return _all_pairs(dataset)
 
 
 def _all_pairs(dataset: Dataset) -> Interactions:
@@ -221,13 +244,17 @@ def _all_pairs(dataset: Dataset) -> Interactions:
     return dataset.interactions.union(dataset.test)
 
 
-def _random_share(interactions: Interactions, fraction: float, seed: int, name: str) -> PairMask:
-    """Which pairs a random choice of round(fraction * n) of each user's n items takes, at least one left over."""
+def _random_order(interactions: Interactions, seed: int) -> PairIndices:
+    """By user, random within each."""
+    return np.lexsort((np.random.default_rng(seed).random(len(interactions)), interactions.users))
+
+
+def _share(interactions: Interactions, fraction: float, order: PairIndices, name: str) -> PairMask:
+    """The last round(fraction * n) of each user's n pairs in an order, at least one left over."""
     _check_fraction(fraction, name)
     degrees = interactions.user_degrees
     counts = np.minimum(np.rint(fraction * degrees).astype(np.int64), degrees - 1)
-    draws = np.random.default_rng(seed).random(len(interactions))
-    taken = _last_of_each_user(interactions, counts, np.lexsort((draws, interactions.users)))
+    taken = _last_of_each_user(interactions, counts, order)
     if not taken.any():
         raise ValueError(
             f"`{name}` must be large enough to take an item from somebody, got {fraction} of at most "

@@ -29,6 +29,9 @@ def read_text_folder(folder: str | Path) -> Dataset:
     """Read ``train.txt`` and, where there is one, ``test.txt``; each line is ``user item item ...``.
 
     Ids are whole numbers from 0 and are their own indices; there are max + 1 users and items over both files.
+    The place of an item among its user's items stands for the time of a training pair: the sets of the papers come in
+    order of time, and their test parts are the end of it. Places of different users cannot be compared.
+
     A user may have several lines (united), or one without items (counted in the log). A pair that is in both
     files is dropped from the test part and counted in a warning: the model has seen it.
 
@@ -56,9 +59,12 @@ def read_text_folder(folder: str | Path) -> Dataset:
     parts = [_read_pairs(path) for path in (train_path, test_path) if path.exists()]
     n_users = max(n_users for _, _, n_users in parts)
     n_items = max(int(items.max()) + 1 for _, items, _ in parts)
-    train, *tests = [Interactions.from_pairs(users, items, n_users, n_items) for users, items, _ in parts]
+    users, items, _ = parts[0]
+    train = Interactions.from_pairs(users, items, n_users, n_items, timestamps=np.arange(len(items)))
+    tests = [Interactions.from_pairs(users, items, n_users, n_items) for users, items, _ in parts[1:]]
     test = _without_seen(tests[0], train, test_path) if tests else None
-    return Dataset(folder.absolute().name, train, IdMap.identity(n_users), IdMap.identity(n_items), test)
+    ids = IdMap.identity(n_users), IdMap.identity(n_items)
+    return Dataset(folder.absolute().name, train, *ids, test, has_clock=False)
 
 
 def _read_pairs(path: Path) -> tuple[PairIndices, PairIndices, int]:

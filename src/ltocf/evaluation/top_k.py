@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -14,18 +15,17 @@ from ltocf.progress import progress_bar
 from ltocf.shapes import ListScores, RankedItems, Scores, UserIndices
 
 Cells: TypeAlias = Int64[Tensor, " cells"]
-GroupKeys: TypeAlias = Int64[Tensor, " keys"]
+CellCounts: TypeAlias = Int64[Tensor, " queries"]
+CandidateScores: TypeAlias = Float[Tensor, "queries candidates"]
+CandidateItems: TypeAlias = Int64[Tensor, "queries candidates"]
 GroupMaxima: TypeAlias = Float[Tensor, "queries groups"]
-GroupMembers: TypeAlias = Float[Tensor, "keys members"]
 
 NO_ITEM = -1
 TILE = 64
 """Users per call of a scorer, the last call excepted: their scores fit in the cache, or nearly."""
-GROUP_BY_USER, GROUP_BY_ITEM = 32, 8
+GROUP_BY_USER, GROUP_BY_ITEM, GROUP_OF_GROUPS = 32, 8, 16
 """Neighbouring items whose best one `rank` looks at first, where a user's scores lie side by side in memory and where
-an item's do: a maximum along the memory needs a few registers' worth."""
-KEYS_PER_ROW = 1 << 32
-"""More than there are groups of items."""
+an item's do (a maximum along the memory needs a few registers' worth), and neighbouring groups after that."""
 
 
 @runtime_checkable
@@ -33,7 +33,8 @@ class Scorer(Protocol):
     """Anything that scores every item for the users asked for; higher is better.
 
     Users arrive on the device `rank` got them on (the CPU in `evaluate`); scores may come back on any device. They are
-    only read, so a scorer may return a tensor that it keeps.
+    only read, so a scorer may return a tensor that it keeps. One that never does can say so by an attribute
+    ``scores_are_new = True``, which saves a copy.
     """
 
     def scores(self, users: UserIndices) -> Scores: ...
@@ -65,12 +66,11 @@ def top_k(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
         >>> values[0].tolist()
         [3.0, 3.0, 1.0]
     """
-    values, items = _largest(scores, k)
-    return values, items.masked_fill(values == -torch.inf, NO_ITEM)
+    return _in_order(*_best(scores, k))
 
 
-def _largest(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
-    """`top_k`, but places of score -inf hold some item of that score."""
+def _best(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
+    """The scores and items of `top_k` in no order; places of score -inf hold some item of that score."""
     n_items = scores.shape[1]
     if not 1 <= k <= n_items:
         raise ValueError(f"`k` must be in [1, {n_items}], {n_items} being the number of items, got {k}")
@@ -84,9 +84,14 @@ def _largest(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
     crossing = ((last[:, None] == beyond) & (beyond > -torch.inf)).any(dim=1).nonzero().squeeze(1)
     if len(crossing):
         items = items.index_copy(0, crossing, _take_lowest(scores[crossing], values[crossing], items[crossing]))
+    return values, items
+
+
+def _in_order(values: ListScores, items: RankedItems) -> tuple[ListScores, RankedItems]:
+    """Score descending, equal scores by lower item; no item where the score is -inf."""
     items, by_item = items.sort(dim=1)
     values, by_value = values.gather(1, by_item).sort(dim=1, descending=True, stable=True)
-    return values, items.gather(1, by_value)
+    return values, items.gather(1, by_value).masked_fill(values == -torch.inf, NO_ITEM)
 
 
 def _take_lowest(scores: Scores, values: ListScores, items: RankedItems) -> RankedItems:
@@ -118,9 +123,9 @@ def rank(
         users: who is asked for, (queries,); any order, repeats allowed.
         k: length of a list, 1 <= k <= number of items.
         seen: pairs to leave out, or None to rank everything.
-        block_size: most users whose scores may be held at once, rounded up to a multiple of `TILE`. It bounds the
-            memory, about block_size * n_items scores, and has no influence on the result. At present a tile is
-            ranked before the next is scored, so one tile is all that is held.
+        block_size: users whose seen items and candidates are held at once, rounded up to a multiple of `TILE`. It
+            has no influence on the result. With the scores of a tile this bounds the memory: at most about
+            (`TILE` + block_size) * n_items numbers, far fewer where k is a small part of the catalogue.
         show_progress: draw a bar on a terminal.
 
     Returns:
@@ -140,52 +145,57 @@ def rank(
     if k < 1:
         raise ValueError(f"`k` must be >= 1, got {k}")
     history = None if seen is None else _History(seen)
+    n_rows = -(-block_size // TILE) * TILE
     ranked = torch.empty(len(users), k, dtype=torch.int64, device=users.device)
-    n_items = -1
     with torch.inference_mode(), progress_bar(enabled=show_progress) as bar:
         task = bar.add_task("ranking", total=len(users), note="")
-        for start in range(0, len(users), TILE):
-            tile = users[start : start + TILE]
-            scores = scorer.scores(tile)
-            n_items = scores.shape[-1] if start == 0 else n_items
-            if scores.shape != (len(tile), n_items):
-                raise ValueError(
-                    f"scores of {len(tile)} users must be {len(tile)} x {n_items}, got {tuple(scores.shape)}"
-                )
-            hidden = None if history is None else history.cells(tile, n_items).to(scores.device)
-            values, items = _best_without(hidden, scores, k)
-            ranked[start : start + TILE] = items.masked_fill(values == -torch.inf, NO_ITEM)
-            bar.advance(task, len(tile))
+        for start in range(0, len(users), n_rows):
+            block = users[start : start + n_rows]
+            candidates = list(_candidates(scorer, block, k, history))
+            values, items = (torch.cat(parts) for parts in zip(*candidates, strict=True))
+            best, places = _best(values, k)
+            ranked[start : start + n_rows] = _in_order(best, items.gather(1, places))[1]
+            bar.advance(task, len(block))
     return ranked
+
+
+def _candidates(
+    scorer: Scorer, users: UserIndices, k: int, history: _History | None
+) -> Iterator[tuple[CandidateScores, CandidateItems]]:
+    """For each tile the scores and items, ascending by item, among which are the k best unseen ones."""
+    hidden = None if history is None else history.cells(users)
+    n_items = -1
+    for start in range(0, len(users), TILE):
+        tile = users[start : start + TILE]
+        scores = scorer.scores(tile)
+        n_items = scores.shape[-1] if n_items < 0 else n_items
+        if scores.shape != (len(tile), n_items):
+            raise ValueError(f"scores of {len(tile)} users must be {len(tile)} x {n_items}, got {tuple(scores.shape)}")
+        if not getattr(scorer, "scores_are_new", False):
+            scores = scores.clone()
+        if history is not None and hidden is not None:
+            if n_items != history.n_items:
+                raise ValueError(
+                    f"`seen` has {history.n_items} items, but {n_items} were scored: use the same catalogue"
+                )
+            rows, items = (part.to(scores.device) for part in hidden.of_rows(start, len(tile)))
+            scores[rows, items] = -torch.inf
+        yield _members_of_best_groups(scores, k)
 
 
 @dataclass(frozen=True)
 class _Hidden:
-    """Cells of a tile of scores that may not be ranked, ascending by row, then by item."""
+    """Cells that may not be ranked, ascending by row; ``ends`` is where each row's cells end."""
 
     rows: Cells
     items: Cells
+    ends: CellCounts
 
-    def to(self, device: torch.device) -> _Hidden:
-        return _Hidden(self.rows.to(device), self.items.to(device))
-
-    def keys(self, size: int) -> Cells:
-        """A number for the group of ``size`` neighbouring items that each cell is in, ascending."""
-        return self.rows * KEYS_PER_ROW + self.items // size
-
-    def written_over(self, scores: Scores) -> Scores:
-        """A copy with -inf in the cells."""
-        return scores.index_put((self.rows, self.items), scores.new_tensor(-torch.inf))
-
-    def write_over_groups(self, members: GroupMembers, keys: GroupKeys) -> None:
-        """Write -inf into those members of the groups with these keys, ascending, that are among the cells."""
-        if not len(keys):
-            return
-        size = members.shape[1]
-        own_keys = self.keys(size)
-        places = torch.searchsorted(keys, own_keys).clamp_(max=len(keys) - 1)
-        present = keys[places] == own_keys
-        members[places[present], self.items[present] % size] = -torch.inf
+    def of_rows(self, start: int, n_rows: int) -> tuple[Cells, Cells]:
+        """Rows, counted from ``start``, and items of the cells in so many rows."""
+        first = int(self.ends[start - 1]) if start else 0
+        last = int(self.ends[start + n_rows - 1])
+        return self.rows[first:last] - start, self.items[first:last]
 
 
 class _History:
@@ -197,73 +207,48 @@ class _History:
         self.lengths = torch.tensor(seen.user_degrees)
         self.starts = self.lengths.cumsum(0) - self.lengths
 
-    def cells(self, users: UserIndices, n_items: int) -> _Hidden:
+    def cells(self, users: UserIndices) -> _Hidden:
         """What the users have seen, on the CPU; row q belongs to users[q]."""
-        if n_items != self.n_items:
-            raise ValueError(f"`seen` has {self.n_items} items, but {n_items} were scored: use the same catalogue")
         users = users.cpu()
         if users.min() < 0 or users.max() >= self.n_users:
             bad = int(users[(users < 0) | (users >= self.n_users)][0])
             raise ValueError(f"user indices must be in [0, {self.n_users}), the users of `seen`, got {bad}")
         lengths = self.lengths[users]
-        rows = torch.repeat_interleave(lengths)
-        first_of_row = lengths.cumsum(0) - lengths
-        offsets = torch.arange(len(rows)) + (self.starts[users] - first_of_row)[rows]
-        return _Hidden(rows, self.items[offsets])
+        rows, ends = torch.repeat_interleave(lengths), lengths.cumsum(0)
+        offsets = torch.arange(len(rows)) + (self.starts[users] - (ends - lengths))[rows]
+        return _Hidden(rows, self.items[offsets], ends)
 
 
-def _best_without(hidden: _Hidden | None, scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
-    """What `_largest` finds beside the hidden cells, looking through a few groups of neighbouring items only.
+def _members_of_best_groups(scores: Scores, k: int, size: int | None = None) -> tuple[CandidateScores, CandidateItems]:
+    """Scores and items of the k best groups of neighbouring items, or all if they are few; the k best are among them.
 
-    The k best items lie in the k groups whose best items are best, equal ones by the lower group: were x an item of
-    another group, each of the k groups would hold an item that is before x, by score or, at equal scores, by index.
-    The groups are found in the same way, as the best of the matrix of their best scores.
+    A group is as good as its best item, equal ones by the lower group. Were one of the k best items x in another group,
+    each of the k groups would hold an item that is before x, by score or, at equal scores, by index.
+    The best groups are found in the same way, as the best "items" of the matrix of the groups' maxima.
     """
-    size = GROUP_BY_ITEM if _is_stored_by_item(scores) else GROUP_BY_USER
-    n_items = scores.shape[1]
+    n_rows, n_items = scores.shape
+    by_item = scores.stride(0) < scores.stride(1)
+    size = size or (GROUP_BY_ITEM if by_item else GROUP_BY_USER)
     if 2 * k * size > n_items:
-        return _largest(scores if hidden is None else hidden.written_over(scores), k)
-    maxima = _group_maxima(scores, size)
-    if hidden is not None:
-        _lower_to_visible(maxima, scores, hidden, size)
-    chosen = _best_without(None, maxima, k)[1].sort(dim=1).values
+        return scores, torch.arange(n_items, device=scores.device).expand(n_rows, -1)
+    maxima, groups = _members_of_best_groups(_group_maxima(scores, size, by_item), k, GROUP_OF_GROUPS)
+    chosen = groups.gather(1, _best(maxima, k)[1].sort(dim=1).values)
     items = (chosen[:, :, None] * size + torch.arange(size, device=chosen.device)).flatten(1)
-    members = scores.gather(1, items.clamp(max=n_items - 1)).masked_fill_(items >= n_items, -torch.inf)
-    if hidden is not None:
-        rows = torch.arange(len(chosen), device=chosen.device)[:, None]
-        hidden.write_over_groups(members.view(-1, size), (rows * KEYS_PER_ROW + chosen).flatten())
-    values, places = _largest(members, k)
-    return values, items.gather(1, places)
+    members = scores.gather(1, items.clamp(max=n_items - 1))
+    return members.masked_fill_(items >= n_items, -torch.inf), items
 
 
-def _group_maxima(scores: Scores, size: int) -> GroupMaxima:
+def _group_maxima(scores: Scores, size: int, by_item: bool) -> GroupMaxima:
     """The largest score among each ``size`` neighbouring items; the last group may be smaller."""
     n_rows, n_items = scores.shape
     n_whole, rest = divmod(n_items, size)
     # Kept group by group, the layout that is quickest to reduce once more.
     by_group = scores.new_empty(n_whole + (rest > 0), n_rows)
     whole = scores[:, : n_whole * size]
-    if _is_stored_by_item(scores):
+    if by_item:
         torch.amax(whole.T.reshape(n_whole, size, n_rows), dim=1, out=by_group[:n_whole])
     else:
         by_group[:n_whole] = whole.reshape(n_rows, n_whole, size).amax(dim=2).T
     if rest:
         by_group[n_whole] = scores[:, n_whole * size :].amax(dim=1)
     return by_group.T
-
-
-def _lower_to_visible(maxima: GroupMaxima, scores: Scores, hidden: _Hidden, size: int) -> None:
-    """Correct the maxima that hidden cells have set. Such a cell is not below the maximum; nor is NaN."""
-    groups = hidden.items // size
-    below = scores[hidden.rows, hidden.items] < maxima[hidden.rows, groups]
-    keys = torch.unique_consecutive(hidden.keys(size)[~below])
-    rows, groups = keys // KEYS_PER_ROW, keys % KEYS_PER_ROW
-    items = groups[:, None] * size + torch.arange(size, device=keys.device)
-    n_items = scores.shape[1]
-    members = scores[rows[:, None], items.clamp(max=n_items - 1)].masked_fill_(items >= n_items, -torch.inf)
-    hidden.write_over_groups(members, keys)
-    maxima[rows, groups] = members.amax(dim=1)
-
-
-def _is_stored_by_item(scores: Scores) -> bool:
-    return scores.stride(0) < scores.stride(1)
