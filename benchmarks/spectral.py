@@ -22,6 +22,7 @@ import torch
 
 from ltocf import BipartiteGraph, evaluate, load_dataset
 from ltocf.data import Interactions, carve_validation, split_dataset
+from ltocf.data.split import VALIDATION_SPLITS
 from ltocf.files import write_text
 from ltocf.models import SpectralLTOCF
 from ltocf.training import MOST_EVALUATIONS, EpochRecord, environment, sample_users, search
@@ -51,7 +52,8 @@ PUBLISHED = {
 def measure(task: dict[str, Any]) -> dict[str, Any]:
     """One row: search on validation, then decompose all of train and rank the test part."""
     torch.set_num_threads(task["threads"])
-    split = carve_validation(split_dataset(load_dataset(task["dataset"], data_dir=task["data_dir"])), 0.1)
+    dataset = load_dataset(task["dataset"], data_dir=task["data_dir"])
+    split = carve_validation(split_dataset(dataset), how=task["validation_split"])
     assert split.validation is not None
     model, records, searched = choose(task, split.train, split.validation)
     chosen = max(records, key=lambda record: record["recall@20"])
@@ -93,7 +95,7 @@ def choose(
 
 
 def tasks(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    shared = {name: getattr(arguments, name) for name in ("dataset", "data_dir", "threads")}
+    shared = {name: getattr(arguments, name) for name in ("dataset", "data_dir", "threads", "validation_split")}
     rows = [
         {"label": f"rank {rank}", "options": {"rank": rank}, "numbers": None, "evaluations": arguments.evaluations}
         for rank in arguments.ranks
@@ -105,6 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", help="a catalog name")
     parser.add_argument("--data-dir")
+    parser.add_argument("--validation-split", default="last", choices=VALIDATION_SPLITS)
     parser.add_argument("--ranks", type=lambda text: [int(rank) for rank in text.split(",")], default=RANKS)
     parser.add_argument("--evaluations", type=int, default=MOST_EVALUATIONS, help="of each search")
     parser.add_argument("--threads", type=int, default=2)
@@ -114,7 +117,11 @@ def main() -> None:
     result: dict[str, Any] = {"dataset": arguments.dataset, "rows": []}
     if arguments.out.exists():
         result = json.loads(arguments.out.read_text())
-    result |= {"published": PUBLISHED.get(arguments.dataset, {}), "environment": environment(torch.device("cpu"))}
+    result |= {
+        "validation_split": arguments.validation_split,
+        "published": PUBLISHED.get(arguments.dataset, {}),
+        "environment": environment(torch.device("cpu")),
+    }
     for task in tasks(arguments):
         if task["label"] in [row["label"] for row in result["rows"]]:
             continue

@@ -28,9 +28,10 @@ def ranks(dataset: str) -> str:
         lines.append(line([f"{name}, published", "–", "–", *(f"{metrics[m]:.4f}" for m in METRICS), *["–"] * 4]))
     where = result["environment"]
     threads = f"{where['threads']} thread{'s' if where['threads'] > 1 else ''}"
+    validation = {"last": "the last tenth of each history", "random": "a random tenth"}[result["validation_split"]]
     note = (
-        f"`{dataset}`, {where['processor']}, {threads}. Validation: 2,000 users. Search: all evaluations, without their"
-        " SVD. Ranking: every user of the test part."
+        f"`{dataset}`, {where['processor']}, {threads}. Validation: 2,000 users, {validation}. Search: all evaluations,"
+        " without their SVD. Ranking: every user of the test part."
     )
     return "\n".join([*lines, "", note])
 

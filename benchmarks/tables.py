@@ -19,18 +19,18 @@ from speed_tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = tuple(ROOT / page for page in ("README.md", "docs/results.md", "docs/speed.md", "docs/spectral.md"))
-NAMES = {"ltocf": "LT-OCF", "lightgcn": "LightGCN", "mf": "MF"}
+NAMES = {"ltocf-fast": "LT-OCF, `fast`", "ltocf": "LT-OCF", "lightgcn": "LightGCN", "mf": "MF"}
+"""Stem of a configuration and of its results to the name of its row."""
 METRICS = ("recall@20", "ndcg@20")
 
 
 def measured(dataset: str) -> dict[str, list[dict[str, Any]]]:
-    """Every committed run of a data set, by model."""
-    runs: dict[str, list[dict[str, Any]]] = {model: [] for model in NAMES}
+    """Every committed run of a data set, by the configuration it had."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in NAMES}
     for path in sorted((ROOT / "results" / dataset).glob("*.json")):
-        if path.stem.partition("-seed")[0] in NAMES:
-            run = json.loads(path.read_text())
-            runs[run["model"]].append(run)
-    return {model: found for model, found in runs.items() if found}
+        if (name := path.stem.partition("-seed")[0]) in NAMES:
+            runs[name].append(json.loads(path.read_text()))
+    return {name: found for name, found in runs.items() if found}
 
 
 def table(name: str) -> str:
@@ -40,24 +40,25 @@ def table(name: str) -> str:
 
 
 def dataset_table(dataset: str) -> str:
-    """One row per model: mean (and spread over seeds), the published number, and what it took."""
+    """One row per configuration: mean (and spread over seeds), the published number, and what it took."""
     published = json.loads((ROOT / "results" / "published.json").read_text())[dataset]
     lines = [
         "| method | recall@20 | published | NDCG@20 | published | learning rate, L2, batch | epochs | training time |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    runs_of_model = measured(dataset)
-    for model, runs in runs_of_model.items():
-        cells = [NAMES[model]]
+    runs_of_name = measured(dataset)
+    for name, runs in runs_of_name.items():
+        cells = [NAMES[name]]
         for metric in METRICS:
-            known = published.get(model, {}).get(metric)
+            known = published.get(runs[0]["model"], {}).get(metric)
             cells += [spread([run[metric] for run in runs]), "–" if known is None else f"{known:.4f}"]
         settings = runs[0]["training"]
-        cells.append(f"{settings['learning_rate']:g}, {settings['l2']:g}, {settings['batch_size']:,}")
+        batch_size = f"{settings['batch_size']:,}" if settings["batch_size"] else "a hundredth"
+        cells.append(f"{settings['learning_rate']:g}, {settings['l2']:g}, {batch_size}")
         cells.append(", ".join(str(run["selected"]["epoch"]) for run in runs))
         cells.append(f"{mean(run['seconds'] for run in runs) / 60:.1f} min")
         lines.append(f"| {' | '.join(cells)} |")
-    runs = [run for found in runs_of_model.values() for run in found]
+    runs = [run for found in runs_of_name.values() for run in found]
     return "\n".join([*lines, "", note(runs), "", f"Published: {published['source']}."])
 
 

@@ -18,7 +18,8 @@ LOSSES: tuple[str, ...] = ("bpr", "softmax")
 
 LOWEST_TEMPERATURE = 0.025
 """e^(2 / τ) times a few thousand negatives still fits in single precision."""
-LOSS_BLOCK = 2048
+LOSS_BLOCK = 512
+"""Users whose scores against a few thousand negatives stay in the cache."""
 BRANCH_POINT = -1 / math.e + 1e-12
 """Lambert's W is real from -1/e on; the margin is for rounding."""
 
@@ -82,18 +83,18 @@ class _SampledSoftmax(torch.autograd.Function):
     def forward(ctx: Any, users: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
         user_gradients, positive_gradients = torch.empty_like(users), torch.empty_like(positives)
         negative_gradients = torch.zeros_like(negatives)
-        positive_scores = (users * positives).sum(1, keepdim=True)
+        own = (users * positives).sum(1, keepdim=True).exp_()
         losses = users.new_empty(len(users))
         for start in range(0, len(users), LOSS_BLOCK):
             block = slice(start, start + LOSS_BLOCK)
-            odds = torch.addmm(positive_scores[block], users[block], negatives.T, beta=-1).exp_()
-            total = odds.sum(1, keepdim=True)
-            torch.log1p(total[:, 0], out=losses[block])
-            share = 1 / (1 + total)
-            torch.mul(odds @ negatives, share, out=user_gradients[block])
+            others = (users[block] @ negatives.T).exp_()
+            total = others.sum(1, keepdim=True)
+            torch.log1p((total / own[block])[:, 0], out=losses[block])
+            share = 1 / (own[block] + total)
+            torch.mul(others @ negatives, share, out=user_gradients[block])
             user_gradients[block].addcmul_(total * share, positives[block], value=-1)
             torch.mul(users[block], -total * share, out=positive_gradients[block])
-            negative_gradients.addmm_(odds.T, users[block] * share)
+            negative_gradients.addmm_(others.T, users[block] * share)
         ctx.save_for_backward(user_gradients, positive_gradients, negative_gradients)
         ctx.mark_non_differentiable(losses)
         return losses.mean(), losses

@@ -84,7 +84,8 @@ class SpectralLTOCF(Recommender):
         self.graph, self.seed, self.n_times = graph, seed, n_times
         self.user_exponent, self.item_exponent = user_exponent, item_exponent
         self.rank = min(rank, graph.n_users, graph.n_items)
-        start = [*torch.linspace(3.5, 6.0, n_times).tolist(), 1.6, 0.3, 0.3, 0.0]
+        # log t_1.., log w, a, b, c: a good place to start from on every data set tried.
+        start = [*torch.linspace(2.0, 4.0, n_times + 1).tolist()[:n_times], 1.3, 0.35, 0.45, 0.0]
         self.register_buffer("numbers", torch.tensor(start))
         self.register_buffer("singular_values", torch.zeros(self.rank))
         self.register_buffer("item_vectors", torch.zeros(graph.n_items, self.rank))
@@ -97,7 +98,7 @@ class SpectralLTOCF(Recommender):
     @property
     def search_steps(self) -> Numbers:
         """A step of each number that is worth trying first."""
-        return torch.tensor([*[1.0] * self.n_times, 0.7, -0.1, -0.1, 0.2])
+        return torch.tensor([*[1.0] * self.n_times, -0.7, -0.1, -0.1, -0.1])
 
     def decompose(self) -> SpectralLTOCF:
         """Compute σ and V: seconds to a minute. A saved model has them."""
