@@ -19,7 +19,13 @@ from speed_tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = tuple(ROOT / page for page in ("README.md", "docs/results.md", "docs/speed.md", "docs/spectral.md"))
-NAMES = {"ltocf-fast": "LT-OCF, `fast`", "ltocf": "LT-OCF", "lightgcn": "LightGCN", "mf": "MF"}
+NAMES = {
+    "ltocf-fast-dim128": "LT-OCF, `fast`, dim 128",
+    "ltocf-fast": "LT-OCF, `fast`",
+    "ltocf": "LT-OCF, `paper`",
+    "lightgcn": "LightGCN, `paper`",
+    "mf": "MF, `paper`",
+}
 """Stem of a configuration and of its results to the name of its row."""
 METRICS = ("recall@20", "ndcg@20")
 
@@ -75,7 +81,7 @@ def note(runs: list[dict[str, Any]]) -> str:
     seeds = sorted({run["seed"] for run in runs})
     where = "; ".join(f"{processor}, {device}, {threads} threads" for processor, device, threads in sorted(hardware))
     seed = f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
-    return f"Protocol: {'; '.join(sorted(protocols))}. {seed.capitalize()}. Hardware: {where}. dim 64."
+    return f"Protocol: {'; '.join(sorted(protocols))}. {seed.capitalize()}. Hardware: {where}. dim 64 unless stated."
 
 
 def filled(text: str) -> str:
