@@ -59,7 +59,7 @@ def dataset_table(dataset: str) -> str:
             known = published.get(runs[0]["model"], {}).get(metric)
             cells += [spread([run[metric] for run in runs]), "–" if known is None else f"{known:.4f}"]
         settings = runs[0]["training"]
-        batch_size = f"{settings['batch_size']:,}" if settings["batch_size"] else "a hundredth"
+        batch_size = f"{settings['batch_size']:,}" if settings["batch_size"] else "auto"
         cells.append(f"{settings['learning_rate']:g}, {settings['l2']:g}, {batch_size}")
         cells.append(", ".join(str(run["selected"]["epoch"]) for run in runs))
         cells.append(f"{mean(run['seconds'] for run in runs) / 60:.1f} min")

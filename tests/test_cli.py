@@ -19,7 +19,20 @@ from ltocf.experiment import evaluate_run
 from ltocf.run_folder import RunFolder
 from samples import random_interactions
 
-FAST = ["--set", "dim=4", "--set", "batch_size=64", "--epochs", "3", "--set", "validate_every=1", "--threads", "1"]
+SMALL = [
+    "--preset",
+    "paper",
+    "--set",
+    "dim=4",
+    "--set",
+    "batch_size=64",
+    "--epochs",
+    "3",
+    "--set",
+    "validate_every=1",
+    "--threads",
+    "1",
+]
 
 
 def ltocf(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -48,7 +61,7 @@ def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run_folder(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "first"
-    done = ltocf("train", log_file, "--out", folder, "--set", "title_column=name", *FAST)
+    done = ltocf("train", log_file, "--out", folder, "--set", "title_column=name", *SMALL)
     assert "recall@20" in done.stdout
     return folder
 
@@ -66,6 +79,7 @@ def test_train_leaves_a_complete_folder(run_folder: Path) -> None:
     metrics = json.loads((run_folder / "metrics.json").read_text())
     assert 0 <= metrics["recall@20"] <= 1
     assert metrics["select_on"] == "validation"
+    assert metrics["preset"] == "paper"
     assert metrics["environment"]["threads"] == 1
     history = [json.loads(line) for line in (run_folder / "history.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in history if row["phase"] == "selection"] == [1, 2, 3]
@@ -160,7 +174,7 @@ def test_data_list_and_stats(log_file: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_select_on_test_marks_the_run(log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["train", str(log_file), "--out", str(tmp_path / "run"), "--select-on", "test", *FAST])
+    main(["train", str(log_file), "--out", str(tmp_path / "run"), "--select-on", "test", *SMALL])
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["select_on"] == "test"
     assert "optimistic" in metrics["protocol"]
@@ -171,7 +185,7 @@ def test_select_on_test_marks_the_run(log_file: Path, tmp_path: Path, capsys: py
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_resumes_with_the_same_bits(log_file: Path, tmp_path: Path, how: signal.Signals) -> None:
     settings = [
-        *FAST[:4],
+        *SMALL[:6],
         "--epochs",
         "60",
         "--set",
