@@ -14,7 +14,14 @@ from ltocf.models import Popularity
 from ltocf.run_folder import RunFolder
 
 SOURCE = "movielens-small"
-SETTINGS: dict[str, Any] = {"learning_rate": 0.02, "l2": 1e-3, "batch_size": 4096, "epochs": 60, "patience": 4}
+SETTINGS: dict[str, Any] = {
+    "preset": "paper",
+    "learning_rate": 0.02,
+    "l2": 1e-3,
+    "batch_size": 4096,
+    "epochs": 60,
+    "patience": 4,
+}
 SHOWN_USERS = (2, 15, 300)
 HISTORY_LENGTH = 5
 

@@ -68,7 +68,7 @@ def test_inspect_response_of_a_run(tmp_path: Path) -> None:
     log = random_interactions()
     frame = pl.DataFrame({"user": log.users, "item": log.items})
     frame.write_parquet(tmp_path / "log.parquet")
-    ltocf.train(tmp_path / "log.parquet", tmp_path / "run", epochs=2, dim=4, time_learning_rate=0.1, device="cpu")
+    ltocf.train(tmp_path / "log.parquet", tmp_path / "run", preset="paper", epochs=2, dim=4, time_learning_rate=0.1)
     model = ltocf.load(tmp_path / "run").model
     assert isinstance(model, LTOCF)
     lines = run_example("inspect_response.py", "--run", tmp_path / "run")

@@ -121,6 +121,10 @@ class Contender:
         return n_nodes * dim * FLOAT_BYTES * self.dense_copies + n_pairs * self.bytes_per_pair
 
 
+TOLERANCE = 1e-4
+"""The agreement with the solver that is asked for; what comes out is ten times closer."""
+
+
 def build_filter(graph: BipartiteGraph, dim: int, steps_per_interval: int = 1) -> EmbeddingRecommender:
     return LTOCF(
         graph,
@@ -130,6 +134,7 @@ def build_filter(graph: BipartiteGraph, dim: int, steps_per_interval: int = 1) -
         connection="linear",
         horizon=HORIZON,
         steps_per_interval=steps_per_interval,
+        tolerance=TOLERANCE,
     )
 
 
