@@ -122,7 +122,7 @@ class Contender:
 
 
 TOLERANCE = 1e-4
-"""The agreement with the solver that is asked for; what comes out is ten times closer."""
+"""The agreement with the solver that is asked for; what comes out is three times closer."""
 
 
 def build_filter(graph: BipartiteGraph, dim: int, steps_per_interval: int = 1) -> EmbeddingRecommender:
