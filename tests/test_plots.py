@@ -18,7 +18,7 @@ from ltocf.run_folder import RunFolder
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plots") / "run"
-    train("movielens-small", path, dim=4, epochs=2, validate_every=1, threads=1)
+    train("movielens-small", path, preset="paper", dim=4, epochs=2, validate_every=1, threads=1)
     return path
 
 

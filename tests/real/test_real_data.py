@@ -13,7 +13,13 @@ from ltocf.data import split_dataset
 @pytest.mark.parametrize("model", ["ltocf", "lightgcn", "mf"])
 def test_beats_popularity_within_a_few_epochs(real_data: Path, tmp_path: Path, model: str) -> None:
     source = real_data / "irb-amazon2014-health"
-    settings = {"learning_rate": 0.02, "l2": 0.01, "epochs": 60 if model == "mf" else 15, "threads": 1}
+    settings = {
+        "preset": "paper",
+        "learning_rate": 0.02,
+        "l2": 0.01,
+        "epochs": 60 if model == "mf" else 15,
+        "threads": 1,
+    }
     metrics = train(source, tmp_path / "run", model=model, dim=32, **settings)
     split = split_dataset(load_dataset(source))
     popular = evaluate(Popularity(split.train), split.test, seen=split.train)
