@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from ltocf.bench.contenders import CONTENDERS, USUAL
 from ltocf.bench.ranking import bench_ranking
@@ -67,7 +67,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
     """`quick_bench`'s result for people: seconds, and how many times the seconds of this package."""
     step, ranking = result["step"], result["ranking"]
     title = f"one training step on {step['dataset']}: dim {step['dim']}, batch {step['batch_size']:,}"
-    steps = Table("contender", "seconds", "x the filter's", "MB", title=title)
+    steps = Table(Column("contender", no_wrap=True), "seconds", "x the filter's", "MB", title=title)
     ours = step["contenders"].get("filter", {}).get("median")
     for name, record in step["contenders"].items():
         times = "" if ours is None else f"{record['median'] / ours:.2f}"
@@ -76,7 +76,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
     for name, reason in step["skipped"].items():
         steps.add_row(CONTENDERS[name].label, "skipped", reason, "")
     title = f"ranking {ranking['n_items']:,} items for {ranking['n_queries']:,} users of {ranking['dataset']}"
-    evaluations = Table("way", "seconds", "x the evaluation's", title=title)
+    evaluations = Table(Column("way", no_wrap=True), "seconds", "x the evaluation's", title=title)
     for name, seconds in ranking["median"].items():
         evaluations.add_row(WAYS[name], f"{seconds:.3f}", f"{seconds / ranking['median']['evaluate']:.2f}")
     repeated = ranking["propagation_for_every_batch_seconds"]
