@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 OUT = HERE.parent / "results" / "speed"
 BOTH = "--contenders=filter,lightgcn"
 THREE = "--contenders=filter,lightgcn,lightgcn_torch_geometric"
-ALL = "--contenders=filter,filter_8_steps,solver_coo,lightgcn_coo,lightgcn_torch_geometric,lightgcn"
+ALL = "--contenders=filter,filter_8_steps,filter_bfloat16,solver_coo,lightgcn_coo,lightgcn_torch_geometric,lightgcn"
 
 # The slowest contender is repeated less where it is not the point; a file holds the seconds of every step.
 RUNS: dict[str, list[str]] = {

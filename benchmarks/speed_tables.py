@@ -23,6 +23,8 @@ COLUMNS = {
     "lightgcn_torch_geometric": "LightGCN, torch_geometric",
     "lightgcn_coo": "LightGCN, authors' way",
 }
+CLOSE = ("filter_bfloat16 = filter",)
+"""Agreements up to rounding to 16 bits."""
 Result = dict[str, Any]
 
 
@@ -145,10 +147,24 @@ def profile() -> str:
 
 def _agreement(step: Result | None) -> str:
     pairs = {} if step is None else step["agreement"]
-    worst = {name: max(differences.values()) for name, differences in pairs.items()}
+    worst = {name: max(differences.values()) for name, differences in pairs.items() if name not in CLOSE}
     if not worst:
         return ""
     return f"Loss, embeddings and gradients agree to {max(worst.values()):.0e} of their largest value."
+
+
+def half_precision() -> str:
+    """What storing 16 bits between products changes."""
+    step = read([MAIN]).get(MAIN)
+    if step is None or "filter_bfloat16" not in step["contenders"]:
+        return absent([MAIN]) or "Measured without `filter_bfloat16`."
+    records, (close,) = step["contenders"], CLOSE
+    rows = []
+    for name, bits in (("filter", "32"), ("filter_bfloat16", "16")):
+        rows.append([bits, f"{records[name]['median']:.3f} s", f"{records[name]['step_bytes'] / 1e6:,.0f} MB"])
+    differences = ", ".join(f"{part.replace('_', ' ')} {value:.0e}" for part, value in step["agreement"][close].items())
+    note = f"Largest difference between the two, relative to the largest value: {differences}."
+    return _with_notes(["bits stored", "step", "memory"], rows, [MAIN], [note, _hardware([step])])
 
 
 def _hardware(results: list[Result]) -> str:
@@ -171,4 +187,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed-steps": steps,
     "speed-growth": growth,
     "speed-profile": profile,
+    "speed-precision": half_precision,
 }

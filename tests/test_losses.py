@@ -49,7 +49,7 @@ def test_softmax_does_not_see_norms_and_does_not_overflow() -> None:
 
 
 def test_softmax_gradient_is_that_of_autograd_whatever_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ltocf.losses, "LOSS_BLOCK", 2)  # the last of three blocks is smaller
+    monkeypatch.setattr(ltocf.losses, "LOSS_BLOCK", 2 * 7)  # the last of three blocks is smaller
     generator = torch.Generator().manual_seed(2)
     inputs = [torch.randn(rows, 3, dtype=torch.float64, generator=generator, requires_grad=True) for rows in (5, 5, 7)]
     users, positives, negatives = (normalize(rows) for rows in inputs)

@@ -18,8 +18,8 @@ LOSSES: tuple[str, ...] = ("bpr", "softmax")
 
 LOWEST_TEMPERATURE = 0.025
 """e^(2 / τ) times a few thousand negatives still fits in single precision."""
-LOSS_BLOCK = 512
-"""Users whose scores against a few thousand negatives stay in the cache."""
+LOSS_BLOCK = 2**21
+"""Scores of a few hundred users against a few thousand negatives: 8 MB, which stay in the cache."""
 BRANCH_POINT = -1 / math.e + 1e-12
 """Lambert's W is real from -1/e on; the margin is for rounding."""
 
@@ -85,8 +85,9 @@ class _SampledSoftmax(torch.autograd.Function):
         negative_gradients = torch.zeros_like(negatives)
         own = (users * positives).sum(1, keepdim=True).exp_()
         losses = users.new_empty(len(users))
-        for start in range(0, len(users), LOSS_BLOCK):
-            block = slice(start, start + LOSS_BLOCK)
+        size = max(1, LOSS_BLOCK // len(negatives))
+        for start in range(0, len(users), size):
+            block = slice(start, start + size)
             others = (users[block] @ negatives.T).exp_()
             total = others.sum(1, keepdim=True)
             torch.log1p((total / own[block])[:, 0], out=losses[block])

@@ -13,7 +13,7 @@ import torch
 from ltocf.bench.contenders import CONTENDERS, USUAL
 from ltocf.bench.machine import product_traffic
 from ltocf.bench.memory import WITHOUT_LIMIT
-from ltocf.bench.step import RATIOS, SAME_RESULT, Effort, Sizes, Worker, affordable, agreement, bench_step
+from ltocf.bench.step import CLOSE_RESULT, RATIOS, SAME_RESULT, Effort, Sizes, Worker, affordable, agreement, bench_step
 from ltocf.bench.worker import Task, load_pairs, save_pairs
 from ltocf.graph import BipartiteGraph
 from samples import random_interactions
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def result() -> dict[str, Any]:
     lines: list[str] = []
-    names = ["filter", "filter_8_steps", "solver_coo", "lightgcn", "lightgcn_coo"]
+    names = ["filter", "filter_8_steps", "filter_bfloat16", "solver_coo", "lightgcn", "lightgcn_coo"]
     measured = bench_step(
         "tiny",
         random_interactions(60, 80),
@@ -61,9 +61,11 @@ def test_what_does_not_fit_or_is_not_installed_is_skipped_and_said(monkeypatch: 
 
 
 def test_contenders_that_should_agree_do(result: dict[str, Any]) -> None:
-    assert set(result["agreement"]) == {"filter = solver_coo", "lightgcn = lightgcn_coo"}
-    for differences in result["agreement"].values():
-        assert max(differences.values()) < 1e-4
+    same, close = {"filter = solver_coo", "lightgcn = lightgcn_coo"}, "filter_bfloat16 = filter"
+    assert set(result["agreement"]) == same | {close}
+    for label in same:
+        assert max(result["agreement"][label].values()) < 1e-4
+    assert 1e-5 < result["agreement"][close]["final"] < 0.02  # roundings of 8 bits
     assert "time_gradients" in result["agreement"]["filter = solver_coo"]
 
 
@@ -72,6 +74,7 @@ def test_the_record_is_complete(result: dict[str, Any]) -> None:
     assert {name: len(record["seconds"]) for name, record in contenders.items()} == {
         "filter": 3,
         "filter_8_steps": 3,
+        "filter_bfloat16": 3,
         "solver_coo": 2,
         "lightgcn": 3,
         "lightgcn_coo": 3,
@@ -124,6 +127,7 @@ def test_traffic_of_a_product() -> None:
 
 def test_names_are_those_of_contenders() -> None:
     used = {name for above, below, _ in RATIOS.values() for name in (above, below)}
-    assert used | set(SAME_RESULT) | set(SAME_RESULT.values()) == set(CONTENDERS)
+    compared = SAME_RESULT | CLOSE_RESULT
+    assert used | set(compared) | set(compared.values()) == set(CONTENDERS)
     assert set(USUAL) < set(CONTENDERS)
     assert WITHOUT_LIMIT > 1 << 60

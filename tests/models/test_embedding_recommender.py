@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ltocf.graph import BipartiteGraph
+from ltocf.losses import user_temperatures
 from ltocf.models import MF
 from samples import random_interactions
 
@@ -26,6 +27,15 @@ def test_scores_are_the_formula() -> None:
     np.testing.assert_allclose(model.scores(USERS).numpy(), expected, rtol=1e-4, atol=1e-5)
     plain = MF(GRAPH, dim=5, popularity=-1.5)
     np.testing.assert_allclose(plain.scores(USERS).numpy(), users @ items.T - 1.5 * np.log(LOG.item_degrees), atol=1e-5)
+
+
+def test_with_adaptive_temperatures_every_user_is_scored_at_their_own() -> None:
+    model = MF(GRAPH, dim=5, ranking="cosine", temperature=0.2, adaptive_temperature=1.0, popularity=1.0)
+    model.user_losses.copy_(torch.linspace(0, 3, LOG.n_users))
+    temperatures = user_temperatures(model.user_losses, 0.2, 1.0)
+    plain = MF(GRAPH, dim=5, ranking="cosine", temperature=0.2)
+    expected = plain.scores(USERS) * 0.2 / temperatures[:, None] + model.log_degrees
+    torch.testing.assert_close(model.scores(USERS), expected)
 
 
 def test_cosine_does_not_see_norms_and_the_inner_product_does() -> None:

@@ -48,3 +48,15 @@ def test_keeps_only_the_input_for_the_backward_pass(graph: BipartiteGraph) -> No
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
         chebyshev_filter(graph, start, torch.randn(12, requires_grad=True))
     assert sum(kept) == start.numel() + 12
+
+
+def test_half_precision_rounds_what_is_stored_and_nothing_else(graph: BipartiteGraph) -> None:
+    start = torch.randn(graph.n_nodes, 8, requires_grad=True)
+    coefficients = chebyshev_coefficients(lambda x: torch.exp(2 * x), 1e-3).requires_grad_()
+    upstream = torch.randn(graph.n_nodes, 8)
+    exact, rounded = (chebyshev_filter(graph, start, coefficients, storage) for storage in (None, torch.bfloat16))
+    assert rounded.dtype == torch.float32
+    expected, found = (torch.autograd.grad(out, (start, coefficients), upstream) for out in (exact, rounded))
+    for close, truth in zip((rounded, *found), (exact, *expected), strict=True):
+        error = (close - truth).norm() / truth.norm()
+        assert 0 < error < len(coefficients) * 2**-9  # a rounding of 8 bits for each product

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -125,7 +126,7 @@ TOLERANCE = 1e-4
 """The agreement with the solver that is asked for; what comes out is three times closer."""
 
 
-def build_filter(graph: BipartiteGraph, dim: int, steps_per_interval: int = 1) -> EmbeddingRecommender:
+def build_filter(graph: BipartiteGraph, dim: int, **options: Any) -> EmbeddingRecommender:
     return LTOCF(
         graph,
         dim,
@@ -133,13 +134,9 @@ def build_filter(graph: BipartiteGraph, dim: int, steps_per_interval: int = 1) -
         n_times=N_TIMES,
         connection="linear",
         horizon=HORIZON,
-        steps_per_interval=steps_per_interval,
         tolerance=TOLERANCE,
+        **options,
     )
-
-
-def _build_filter_8_steps(graph: BipartiteGraph, dim: int) -> EmbeddingRecommender:
-    return build_filter(graph, dim, steps_per_interval=8)
 
 
 def _build_lightgcn(graph: BipartiteGraph, dim: int) -> EmbeddingRecommender:
@@ -149,7 +146,13 @@ def _build_lightgcn(graph: BipartiteGraph, dim: int) -> EmbeddingRecommender:
 CONTENDERS = {
     "filter": Contender("LT-OCF here: the filter", build_filter, dense_copies=14, bytes_per_pair=16),
     "filter_8_steps": Contender(
-        "the filter of 8 solver steps for 1", _build_filter_8_steps, dense_copies=14, bytes_per_pair=16
+        "the filter of 8 solver steps for 1",
+        partial(build_filter, steps_per_interval=8),
+        dense_copies=14,
+        bytes_per_pair=16,
+    ),
+    "filter_bfloat16": Contender(
+        "the filter, storing 16 bits", partial(build_filter, precision="bfloat16"), dense_copies=14, bytes_per_pair=20
     ),
     "solver_coo": Contender("LT-OCF as its authors compute it", SolverCoo, dense_copies=98, bytes_per_pair=56),
     "lightgcn_coo": Contender("LightGCN as its authors compute it", LightGCNCoo, dense_copies=20, bytes_per_pair=56),
@@ -162,7 +165,7 @@ CONTENDERS = {
     ),
     "lightgcn": Contender("LightGCN here", _build_lightgcn, dense_copies=17, bytes_per_pair=16),
 }
-USUAL = tuple(name for name in CONTENDERS if name != "filter_8_steps")
+USUAL = tuple(name for name in CONTENDERS if not name.startswith("filter_"))
 SLOW = "solver_coo"
 
 

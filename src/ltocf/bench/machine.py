@@ -17,7 +17,7 @@ N_FLOATS = 1 << 26
 PARTS = {
     "sparse products": ("aten::_embedding_bag_forward_only", "aten::_embedding_bag", "aten::addmm", "aten::mm"),
     "recurrence: 2 Â x - y": ("aten::sub", "aten::sub_"),
-    "sum of the series": ("aten::add_", "aten::add"),
+    "sum of the series": ("aten::addcmul_", "aten::add_", "aten::add"),
     "inner products for the times": ("aten::dot",),
     "scaling, zeros and copies": ("aten::mul", "aten::mul_", "aten::zero_", "aten::fill_", "aten::copy_"),
     "Adam": ("aten::_fused_adam_",),

@@ -32,11 +32,14 @@ RATIOS = {
     "time: lightgcn_coo / lightgcn": ("lightgcn_coo", "lightgcn", "median"),
     "time: lightgcn_torch_geometric / lightgcn": ("lightgcn_torch_geometric", "lightgcn", "median"),
     "time: filter_8_steps / filter": ("filter_8_steps", "filter", "median"),
+    "time: filter_bfloat16 / filter": ("filter_bfloat16", "filter", "median"),
     "memory: filter / lightgcn": ("filter", "lightgcn", "step_bytes"),
     "memory: filter_8_steps / filter": ("filter_8_steps", "filter", "step_bytes"),
     "memory: solver_coo / filter": ("solver_coo", "filter", "step_bytes"),
 }
 SAME_RESULT = {"filter": "solver_coo", "lightgcn": "lightgcn_coo", "lightgcn_torch_geometric": "lightgcn_coo"}
+CLOSE_RESULT = {"filter_bfloat16": "filter"}
+"""The same but for rounding to 16 bits."""
 SHARE_OF_MEMORY = 0.9
 BYTES_OF_A_PAIR = 16
 """Two int64: every contender has its own copy of the pairs."""
@@ -174,7 +177,7 @@ def _statistics(seconds: list[float]) -> Record:
 def agreement(records: Mapping[str, Record], folder: Path) -> dict[str, dict[str, float]]:
     """Largest differences of what should be equal, relative to the largest value, before the first update."""
     found = {}
-    for name, other in SAME_RESULT.items():
+    for name, other in (SAME_RESULT | CLOSE_RESULT).items():
         if name not in records or other not in records:
             continue
         mine, theirs = records[name], records[other]

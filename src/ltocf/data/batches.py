@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -82,9 +83,12 @@ class PairwiseBatches(Batches):
             logger.warning("%d users touched every item and have no negatives: left out of training", n_full)
         self._users = torch.from_numpy(eligible).to(self.device)
         self._degrees = torch.from_numpy(degrees).to(self.device)
-        self._offsets = torch.from_numpy(np.cumsum(degrees) - degrees).to(self.device)
+        offsets = np.cumsum(degrees) - degrees
+        self._offsets = torch.from_numpy(offsets).to(self.device)
         self._items = torch.tensor(train.items, device=self.device)
-        self._keys = torch.from_numpy(train.keys).to(self.device)
+        # How many untouched items lie before each touched one, ascending over all users.
+        untouched = train.items - (np.arange(len(train)) - offsets[train.users])
+        self._untouched_before = torch.from_numpy(train.users * (self.n_items + 1) + untouched).to(self.device)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         generator = self.generator(epoch)
@@ -92,25 +96,15 @@ class PairwiseBatches(Batches):
             yield self._draw(min(self.batch_size, self.n_examples - start), generator)
 
     def _draw(self, size: int, generator: torch.Generator) -> Batch:
-        def uniform(high: int, n: int) -> torch.Tensor:
-            return torch.randint(high, (n,), generator=generator, device=self.device)
-
-        users = self._users.index_select(0, uniform(len(self._users), size))
-        # A 63-bit draw modulo the degree: the bias is below degree / 2^63.
-        places = uniform(2**63 - 1, size) % self._degrees.index_select(0, users)
-        positives = self._items.index_select(0, self._offsets.index_select(0, users) + places)
-        negatives = uniform(self.n_items, size)
-        open_places = self._touched(users, negatives).nonzero().squeeze(1)
-        while len(open_places):
-            negatives[open_places] = uniform(self.n_items, len(open_places))
-            still = self._touched(users[open_places], negatives[open_places])
-            open_places = open_places[still]
-        return Batch(users, positives, negatives)
-
-    def _touched(self, users: BatchIndices, items: BatchIndices) -> torch.Tensor:
-        keys = users * self.n_items + items
-        places = torch.searchsorted(self._keys, keys).clamp_(max=len(self._keys) - 1)
-        return self._keys.index_select(0, places) == keys
+        draw = partial(torch.randint, size=(size,), generator=generator, device=self.device)
+        users = self._users.index_select(0, draw(len(self._users)))
+        degrees, offsets = (of.index_select(0, users) for of in (self._degrees, self._offsets))
+        # A 63-bit draw modulo a count: the bias is below count / 2^63.
+        positives = self._items.index_select(0, offsets + draw(2**63 - 1) % degrees)
+        # The r-th untouched item is r plus the touched ones before it: no draw is thrown away, nothing is waited for.
+        ranks = draw(2**63 - 1) % (self.n_items - degrees)
+        places = torch.searchsorted(self._untouched_before, users * (self.n_items + 1) + ranks, right=True)
+        return Batch(users, positives, ranks + places - offsets)
 
 
 class SharedNegativeBatches(Batches):

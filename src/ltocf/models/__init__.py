@@ -2,15 +2,8 @@
 
 from collections.abc import Callable
 
-from ltocf.models.base import (
-    EmbeddingRecommender,
-    EmbeddingScorer,
-    GradientRecommender,
-    ListScorer,
-    LossTerms,
-    Objective,
-    Recommender,
-)
+from ltocf.models.base import GradientRecommender, ListScorer, LossTerms, Recommender
+from ltocf.models.embedding import EmbeddingRecommender, EmbeddingScorer, Objective
 from ltocf.models.lightgcn import LightGCN
 from ltocf.models.ltocf import LTOCF
 from ltocf.models.mf import MF

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.base import EmbeddingRecommender, Objective
+from ltocf.models.embedding import EmbeddingRecommender, Objective
 from ltocf.ode.filter import chebyshev_filter
 from ltocf.ode.response import chebyshev_coefficients
 from ltocf.ode.solvers import Connection, Solver, SolverName, states
@@ -21,6 +21,8 @@ Operator = Literal["adjacency", "laplacian"]
 Propagation = Literal["filter", "solver"]
 OPERATORS: tuple[str, ...] = ("adjacency", "laplacian")
 PROPAGATIONS: tuple[str, ...] = ("filter", "solver")
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 
 
 class LTOCF(EmbeddingRecommender):
@@ -46,6 +48,7 @@ class LTOCF(EmbeddingRecommender):
         propagation: ``filter`` or ``solver``.
         adjoint: with ``propagation="solver"``, gradients by the adjoint method.
         tolerance: share of the filter's coefficients that may be cut; sets its degree.
+        precision: of what the filter keeps between products, ``float32`` or ``bfloat16``; sums are always float32.
         rtol, atol: error per step of ``dopri5``.
         seed: of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.
@@ -83,6 +86,7 @@ class LTOCF(EmbeddingRecommender):
         propagation: Propagation = "filter",
         adjoint: bool = False,
         tolerance: float = 1e-5,
+        precision: Precision = "float32",
         rtol: float = 1e-7,
         atol: float = 1e-9,
         seed: int = 0,
@@ -95,20 +99,35 @@ class LTOCF(EmbeddingRecommender):
             raise ValueError(f"`propagation` must be one of {', '.join(PROPAGATIONS)}, got {propagation!r}")
         if adjoint and propagation == "filter":
             raise ValueError('`adjoint` needs `propagation="solver"`: the filter has exact gradients')
+        if precision not in PRECISIONS:
+            raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}, got {precision!r}")
         if not tolerance > 0:
             raise ValueError(f"`tolerance` must be > 0, got {tolerance}")
         self.graph, self.operator, self.propagation, self.tolerance = graph, operator, propagation, tolerance
+        self.precision = precision
         self.solver = Solver(solver, connection, steps_per_interval, rtol, atol, adjoint)
         self.times = LearnableTimes(n_times, horizon, learnable=learnable_times)
+        self.degree: int | None = None
+
+    def freeze(self) -> bool:
+        # The other solvers are torchdiffeq's, which checks the order of its times.
+        if not super().freeze() or self.propagation == "solver" or self.solver.name != "exact":
+            return False
+        self.degree = None
+        self.degree = len(self.coefficients()) - 1
+        return True
 
     def propagate(self, embeddings: Embeddings) -> Embeddings:
         if self.propagation == "filter":
-            return chebyshev_filter(self.graph, embeddings, self.coefficients())
+            return chebyshev_filter(self.graph, embeddings, self.coefficients(), PRECISIONS[self.precision])
         return _mean(states(self._field(self.graph), embeddings, self.times.boundaries(), self.solver))
 
     def coefficients(self) -> Coefficients:
-        """c_0..c_d of the response as a Chebyshev series, differentiable in the times; on the CPU, float64."""
-        return chebyshev_coefficients(lambda nodes: _mean(self._scalar_states(nodes)), self.tolerance)
+        """c_0..c_d of the response as a Chebyshev series, differentiable in the times; float64.
+
+        Computed on the CPU, or where the times are once the degree is known, see `freeze`.
+        """
+        return chebyshev_coefficients(lambda nodes: _mean(self._scalar_states(nodes)), self.tolerance, self.degree)
 
     def response(self, eigenvalues: Eigenvalues) -> Response:
         """h(λ): by how much the model passes the component of E(0) at graph eigenvalue λ in [-1, 1]."""
@@ -117,7 +136,7 @@ class LTOCF(EmbeddingRecommender):
     def state_responses(self, eigenvalues: Eigenvalues) -> StateResponses:
         """What each of the T + 2 states adds to h(λ); the rows sum to `response`."""
         parts = self._scalar_states(eigenvalues.double())
-        return (torch.stack(parts) / len(parts)).to(eigenvalues.dtype)
+        return (torch.stack(parts) / len(parts)).to(eigenvalues)
 
     @torch.no_grad()
     def state_shares(self) -> Tensor:
@@ -135,6 +154,8 @@ class LTOCF(EmbeddingRecommender):
 
     def _scalar_states(self, eigenvalues: Eigenvalues) -> list[Tensor]:
         """The same solver on dx/dt = f(λ) x, x(0) = 1, for many λ at once."""
+        if self.degree is not None:
+            eigenvalues = eigenvalues.to(self.times.values.device)
         start = torch.ones_like(eigenvalues)
         boundaries = self.times.boundaries().to(eigenvalues)
         return states(self._field(lambda x: eigenvalues * x), start, boundaries, self.solver)

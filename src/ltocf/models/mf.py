@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.base import EmbeddingRecommender, Objective
+from ltocf.models.embedding import EmbeddingRecommender, Objective
 from ltocf.shapes import Embeddings
 
 

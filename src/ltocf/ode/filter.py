@@ -12,7 +12,12 @@ from ltocf.graph import BipartiteGraph
 from ltocf.shapes import Coefficients, Embeddings, Sides
 
 
-def chebyshev_filter(graph: BipartiteGraph, embeddings: Embeddings, coefficients: Coefficients) -> Embeddings:
+def chebyshev_filter(
+    graph: BipartiteGraph,
+    embeddings: Embeddings,
+    coefficients: Coefficients,
+    storage: torch.dtype | None = None,
+) -> Embeddings:
     """E_final = Σ_k c_k T_k(Â) E(0), differentiable in E(0) and in c.
 
     One sparse product per degree forward and one backward. Nothing but E(0) is kept for the backward pass:
@@ -20,6 +25,13 @@ def chebyshev_filter(graph: BipartiteGraph, embeddings: Embeddings, coefficients
         dL/dE(0) = Σ_k c_k T_k(Â) G        dL/dc_k = <T_k(Â) G, E(0)>        G = dL/dE_final
 
     both from the same recurrence T_k+1 = 2 Â T_k - T_k-1, because Â is symmetric.
+
+    Args:
+        graph: of Â.
+        embeddings: E(0).
+        coefficients: c, on any device.
+        storage: what T_k(Â) E and the entries of Â are rounded to between products, such as ``torch.bfloat16``, which
+            halves what a product reads. The sums inside a product and over k keep the precision of ``embeddings``.
 
     Source: Hammond, Vandergheynst, Gribonval, ACHA 30(2), 2011, section 6, https://doi.org/10.1016/j.acha.2010.04.005
 
@@ -29,7 +41,7 @@ def chebyshev_filter(graph: BipartiteGraph, embeddings: Embeddings, coefficients
         >>> chebyshev_filter(graph, torch.eye(4), torch.tensor([0.0, 0.0, 1.0])).equal(torch.eye(4))
         True
     """
-    filtered: Tensor = _ChebyshevFilter.apply(embeddings, coefficients, graph)  # type: ignore[no-untyped-call]
+    filtered: Tensor = _ChebyshevFilter.apply(embeddings, coefficients, graph, storage)  # type: ignore[no-untyped-call]
     return filtered
 
 
@@ -51,42 +63,49 @@ def chebyshev_states(graph: BipartiteGraph, embeddings: Embeddings, degree: int)
 
 class _ChebyshevFilter(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, embeddings: Tensor, coefficients: Tensor, graph: BipartiteGraph) -> Tensor:
-        ctx.graph = graph
+    def forward(
+        ctx: Any, embeddings: Tensor, coefficients: Tensor, graph: BipartiteGraph, storage: torch.dtype | None
+    ) -> Tensor:
+        ctx.graph, ctx.storage = graph, storage
         ctx.save_for_backward(embeddings, coefficients)
-        return _weighted_sum(graph, embeddings.detach().contiguous(), coefficients)
+        return _weighted_sum(graph, embeddings.detach().contiguous(), coefficients, storage)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         embeddings, coefficients = ctx.saved_tensors
         inner_products: list[Tensor] | None = [] if ctx.needs_input_grad[1] else None
-        total = _weighted_sum(ctx.graph, gradients[0].contiguous(), coefficients, embeddings, inner_products)
+        gradient = gradients[0].contiguous()
+        total = _weighted_sum(ctx.graph, gradient, coefficients, ctx.storage, embeddings, inner_products)
         if inner_products is None:
-            return total, None, None
-        return total, torch.stack(inner_products).to(coefficients), None
+            return total, None, None, None
+        return total, torch.stack(inner_products).to(coefficients), None, None
 
 
 def _weighted_sum(
     graph: BipartiteGraph,
     embeddings: Tensor,
     coefficients: Tensor,
+    storage: torch.dtype | None,
     against: Tensor | None = None,
     inner_products: list[Tensor] | None = None,
 ) -> Tensor:
     """Σ_k c_k T_k(Â) E; on the way <T_k(Â) E, against> goes to ``inner_products`` where that is a list."""
-    weights: list[float] = coefficients.tolist()
-    total = embeddings * weights[0]
+    # Tensors, not numbers: reading them would wait for a GPU.
+    first, *weights = coefficients.to(embeddings).unbind()
+    total = embeddings * first
     sides = (total[: graph.n_users], total[graph.n_users :])
     others = None if against is None else (against[: graph.n_users], against[graph.n_users :])
-    for order, state in enumerate(chebyshev_states(graph, embeddings, len(weights) - 1)):
+    for order, state in enumerate(
+        chebyshev_states(graph, embeddings if storage is None else embeddings.to(storage), len(weights))
+    ):
         if order > 0:
             for side, part in zip(sides, state, strict=True):
-                side.add_(part, alpha=weights[order])
+                side.addcmul_(part, weights[order - 1])
         if others is not None and inner_products is not None:
             inner_products.append(_inner_product(state, others))
     return total
 
 
 def _inner_product(first: Sides, second: Sides) -> Tensor:
-    users, items = (a.flatten() @ b.flatten() for a, b in zip(first, second, strict=True))
+    users, items = (a.flatten().to(b) @ b.flatten() for a, b in zip(first, second, strict=True))
     return users + items

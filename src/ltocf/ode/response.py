@@ -14,7 +14,9 @@ MOST_NODES = 1024
 ROUNDING = 1e-13
 
 
-def chebyshev_coefficients(response: Callable[[Eigenvalues], Response], tolerance: float = 1e-5) -> Coefficients:
+def chebyshev_coefficients(
+    response: Callable[[Eigenvalues], Response], tolerance: float = 1e-5, degree: int | None = None
+) -> Coefficients:
     """Coefficients c_0..c_d of h(λ) ≈ Σ_k c_k T_k(λ) on [-1, 1], cut where the rest no longer matters.
 
         c_k = (2 - [k = 0]) / n · Σ_j h(λ_j) cos(k θ_j),   λ_j = cos θ_j,   θ_j = π (j + 1/2) / n
@@ -26,9 +28,11 @@ def chebyshev_coefficients(response: Callable[[Eigenvalues], Response], toleranc
     Args:
         response: h at float64 eigenvalues, shape (n,) to (n,); may be differentiable in other tensors.
         tolerance: share of the coefficients' sum that may be cut, > 0.
+        degree: d, known from before: nothing is looked at, so nothing waits for a GPU.
 
     Raises:
-        ValueError: ``tolerance`` <= 0, or h not resolved by 1,024 nodes or not finite.
+        ValueError: ``tolerance`` <= 0, or h not resolved by 1,024 nodes.
+        FloatingPointError: h is not finite.
 
     Source: Trefethen, *Approximation Theory and Approximation Practice*, chapter 3,
     https://people.maths.ox.ac.uk/trefethen/ATAP/
@@ -36,19 +40,23 @@ def chebyshev_coefficients(response: Callable[[Eigenvalues], Response], toleranc
     Example:
         >>> [f"{c:.3f}" for c in chebyshev_coefficients(lambda x: 2 * x**2)]
         ['1.000', '0.000', '1.000']
+        >>> len(chebyshev_coefficients(lambda x: 2 * x**2, degree=5))
+        6
     """
     if not tolerance > 0:
         raise ValueError(f"`tolerance` must be > 0, got {tolerance}")
+    if degree is not None:
+        return _interpolate(response, max(FEWEST_NODES, 2 * degree))[: degree + 1]
     n_nodes = FEWEST_NODES
     while n_nodes <= MOST_NODES:
-        angles = math.pi * (torch.arange(n_nodes, dtype=torch.float64) + 0.5) / n_nodes
-        cosines = torch.cos(torch.arange(n_nodes, dtype=torch.float64)[:, None] * angles)
-        coefficients = cosines @ response(torch.cos(angles)) * (2 / n_nodes)
-        coefficients = torch.cat([coefficients[:1] / 2, coefficients[1:]])
+        coefficients = _interpolate(response, n_nodes)
         sizes = coefficients.detach().abs()
         allowed = tolerance * sizes.sum()
         if not torch.isfinite(allowed):
-            raise ValueError(f"the response must be finite on [-1, 1], got coefficients {sizes.tolist()}")
+            raise FloatingPointError(
+                "the response is not finite on [-1, 1]: shorten the `horizon`, or where training led here lower"
+                " `time_learning_rate`"
+            )
         if sizes[-n_nodes // 4 :].sum() <= allowed:
             rest = sizes.flip(0).cumsum(0).flip(0)
             # One coefficient more, unless it is only rounding: dc_k/dt is about as large as c_k-1.
@@ -56,6 +64,15 @@ def chebyshev_coefficients(response: Callable[[Eigenvalues], Response], toleranc
             return coefficients[: max(1, n_kept)]
         n_nodes *= 2
     raise ValueError(f"the response needs more than {MOST_NODES} nodes: shorten the `horizon`")
+
+
+def _interpolate(response: Callable[[Eigenvalues], Response], n_nodes: int) -> Coefficients:
+    """The series through h at as many Chebyshev nodes."""
+    angles = math.pi * (torch.arange(n_nodes, dtype=torch.float64) + 0.5) / n_nodes
+    cosines = torch.cos(torch.arange(n_nodes, dtype=torch.float64)[:, None] * angles)
+    values = response(torch.cos(angles))
+    coefficients = cosines.to(values.device) @ values * (2 / n_nodes)
+    return torch.cat([coefficients[:1] / 2, coefficients[1:]])
 
 
 def evaluate_series(coefficients: Coefficients, eigenvalues: Eigenvalues) -> Response:

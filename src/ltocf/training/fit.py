@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -18,6 +19,7 @@ from ltocf.models.base import GradientRecommender
 from ltocf.ode.times import learnable_times, time_parameters
 from ltocf.progress import progress_bar
 from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from ltocf.training.cuda_graphs import RecordedStep
 
 EpochRecord: TypeAlias = dict[str, Any]
 TIME_UPDATES = ("joint", "alternating")
@@ -44,6 +46,7 @@ class TrainingSettings:
         warm_up: share of all steps during which both rates rise from zero, in proportion to the step. With ``cosine``
             and a warm-up of 0.3 this is the one-cycle policy.
         max_minutes: most minutes of the whole run, 0 for no limit; it then stops after an epoch and keeps the best.
+        cuda_graphs: on a GPU, record a step once per epoch and replay it, see `RecordedStep`.
 
     Raises:
         ValueError: a number out of range or an unknown name.
@@ -60,6 +63,7 @@ class TrainingSettings:
     schedule: Literal["constant", "cosine"] = "constant"
     warm_up: float = 0.0
     max_minutes: float = 0.0
+    cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "epochs", "validate_every", "patience"):
@@ -147,7 +151,10 @@ def fit(
 
     Raises:
         FloatingPointError: the loss or a time is no longer finite.
+        ValueError: ``cuda_graphs`` without a GPU or with a model that cannot be recorded.
     """
+    if settings.cuda_graphs and batches.device.type != "cuda":
+        raise ValueError(f"`cuda_graphs` needs a CUDA GPU, the batches are on {batches.device}; leave it false")
     optimizer = _optimizer(model, settings)
     state = TrainingState()
     if checkpoint is not None and checkpoint.exists():
@@ -189,34 +196,46 @@ def _train_epoch(
     advance: Callable[[], None],
 ) -> EpochRecord:
     model.train()
+    if settings.cuda_graphs and not model.freeze():
+        raise ValueError("`cuda_graphs` needs a model whose steps look nothing up, see `GradientRecommender.freeze`")
     # Dropout and the like draw from the global generator: tie it to the epoch as well.
     torch.manual_seed(int(np.random.SeedSequence([batches.seed, epoch, 1]).generate_state(1)[0]))
     times, others = _split_parameters(model)
     turns = [others, times] if settings.time_updates == "alternating" and times else [others + times]
+    steps = [_stepper(model, optimizer, settings, parameters) for parameters in turns]
     loss_sum = torch.zeros((), dtype=torch.float64, device=batches.device)
     l2_sum = loss_sum.clone()
-    for step, batch in enumerate(batches.epoch(epoch)):
-        _set_learning_rates(optimizer, settings, (epoch + step / len(batches)) / settings.epochs)
-        for turn, parameters in enumerate(turns):
-            terms = _step(model, batch, optimizer, settings.l2, parameters)
+    for place, batch in enumerate(batches.epoch(epoch)):
+        _set_learning_rates(optimizer, settings, (epoch + place / len(batches)) / settings.epochs)
+        for turn, step in enumerate(steps):
+            terms = step(batch)
             if turn == 0:
                 loss_sum += terms[0] * len(batch.users)
                 l2_sum += terms[1] * len(batch.users)
         advance()
     loss, l2 = (float(total) / batches.n_examples for total in (loss_sum, l2_sum))
-    if not np.isfinite(loss + settings.l2 * l2):
+    if not all(np.isfinite([loss + settings.l2 * l2, *(value for turn in times for value in turn.tolist())])):
         raise FloatingPointError(
-            f"the loss became {loss} in epoch {epoch + 1}: training diverged; lower `learning_rate`"
+            f"the loss became {loss} and the times {[turn.tolist() for turn in times]} in epoch {epoch + 1}: training"
+            " diverged; lower `learning_rate` or `time_learning_rate`"
         )
     return {"loss": loss, "l2": l2}
 
 
+def _stepper(
+    model: GradientRecommender, optimizer: torch.optim.Optimizer, settings: TrainingSettings, parameters: list[Tensor]
+) -> Callable[[Batch], tuple[Tensor, Tensor]]:
+    """One update of ``parameters`` by a batch, recorded as a CUDA graph where that is asked for."""
+    step = partial(_step, model, optimizer, settings.l2, parameters)
+    return RecordedStep(step) if settings.cuda_graphs else step
+
+
 def _step(
     model: GradientRecommender,
-    batch: Batch,
     optimizer: torch.optim.Optimizer,
     l2_weight: float,
     parameters: Iterable[Tensor],
+    batch: Batch,
 ) -> tuple[Tensor, Tensor]:
     """One update of ``parameters`` alone: Adam passes over parameters without a gradient."""
     optimizer.zero_grad(set_to_none=True)
@@ -255,16 +274,24 @@ def _validate_and_decide(
 
 def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     times, others = _split_parameters(model)
-    groups = [{"params": others, "lr": settings.learning_rate}]
+    groups: list[dict[str, Any]] = [{"params": others, "lr": settings.learning_rate}]
     if times:
         groups.append({"params": times, "lr": settings.time_learning_rate})
-    return torch.optim.Adam(groups, fused=True)
+    if not settings.cuda_graphs:
+        return torch.optim.Adam(groups, fused=True)
+    # A graph reads its learning rates from the GPU.
+    for group in groups:
+        group["lr"] = torch.tensor(group["lr"], device=others[0].device)
+    return torch.optim.Adam(groups, fused=True, capturable=True)
 
 
 def _set_learning_rates(optimizer: torch.optim.Optimizer, settings: TrainingSettings, progress: float) -> None:
     rates = (settings.learning_rate, settings.time_learning_rate)
     for group, rate in zip(optimizer.param_groups, rates, strict=False):
-        group["lr"] = rate * settings.rate(progress)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate * settings.rate(progress))
+        else:
+            group["lr"] = rate * settings.rate(progress)
 
 
 def _split_parameters(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:

@@ -1,0 +1,58 @@
+"""A training step as one CUDA graph: on a GPU, launching its hundreds of kernels takes longer than running them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ltocf.data.batches import Batch
+
+WARM_UPS = 3
+"""Steps before the recording, in which libraries allocate what they keep."""
+
+
+class RecordedStep:
+    """Take the first steps as they are, record the next one, and replay the recording from then on.
+
+    Every call is a step: those that warm up are real ones. A batch of another size than the first, such as the last
+    one of an epoch, is not replayed but taken as it is.
+
+    Args:
+        step: an update by a batch that never waits for the GPU and whose work depends on no value; returns tensors,
+            which the next call overwrites.
+
+    Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+
+    """
+
+    def __init__(self, step: Callable[[Batch], tuple[Tensor, Tensor]]) -> None:
+        self.step, self.warm_ups = step, 0
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        if self.warm_ups == 0:
+            self.inputs = Batch(*(part.clone() for part in batch))
+        if [part.shape for part in batch] != [part.shape for part in self.inputs]:
+            return self.step(batch)
+        if self.warm_ups < WARM_UPS:
+            self.warm_ups += 1
+            return self._on_side_stream(batch)
+        if self.graph is None:
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph):
+                self.outputs = self.step(self.inputs)
+        for static, part in zip(self.inputs, batch, strict=True):
+            static.copy_(part)
+        self.graph.replay()
+        return self.outputs
+
+    def _on_side_stream(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Recording demands that what runs before it does not use the default stream."""
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            outputs = self.step(batch)
+        torch.cuda.current_stream().wait_stream(stream)
+        return outputs

@@ -1,0 +1,145 @@
+"""What a CUDA graph asks of a training step, as far as it can be seen without a GPU; and the recording's order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ltocf.data.batches import Batch, PairwiseBatches
+from ltocf.data.interactions import Interactions
+from ltocf.graph import BipartiteGraph
+from ltocf.models import LTOCF, MF, EmbeddingRecommender, LightGCN
+from ltocf.ode.times import learnable_times
+from ltocf.training import TrainingSettings, fit
+from ltocf.training.cuda_graphs import WARM_UPS, RecordedStep
+
+READING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "equal")
+"""Operations whose result the CPU has to see: each waits for the GPU."""
+
+
+class ReadError(Exception):
+    """A value was read."""
+
+
+class NothingIsRead(TorchDispatchMode):
+    """Inside, an operation that would wait for a GPU is an error."""
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(name in str(operation) for name in READING):
+            raise ReadError(str(operation))
+        return operation(*args, **kwargs or {})
+
+
+MODELS: list[tuple[type[EmbeddingRecommender], dict[str, Any]]] = [
+    (LTOCF, {"solver": "exact", "connection": "residual", "loss": "softmax", "horizon": 3.0}),
+    (LTOCF, {"solver": "exact", "loss": "bpr", "operator": "laplacian", "precision": "bfloat16"}),
+    (LightGCN, {"loss": "softmax"}),
+    (MF, {"loss": "bpr"}),
+]
+
+
+def step(model: EmbeddingRecommender, batch: Batch) -> None:
+    model(batch).total(1e-4).backward()
+    for times in learnable_times(model):
+        times.project_()
+
+
+@pytest.mark.parametrize(("build", "options"), MODELS, ids=str)
+def test_a_step_of_a_frozen_model_reads_nothing(
+    build: Any, options: dict[str, Any], interactions: Interactions
+) -> None:
+    model = build(BipartiteGraph.from_interactions(interactions), dim=4, **options)
+    assert model.freeze()
+    with NothingIsRead():
+        for batch in model.batches(interactions, 32, seed=0).epoch(0):
+            step(model, batch)
+
+
+def test_a_step_that_chooses_its_degree_reads(graph: BipartiteGraph, interactions: Interactions) -> None:
+    model = LTOCF(graph, dim=4, solver="exact")
+    (batch, *_) = PairwiseBatches(interactions, 32, seed=0).epoch(0)
+    with pytest.raises(ReadError), NothingIsRead():
+        step(model, batch)
+
+
+@pytest.mark.parametrize(
+    "options", [{"solver": "rk4"}, {"solver": "dopri5"}, {"solver": "exact", "propagation": "solver"}], ids=str
+)
+def test_models_that_must_read_say_so(graph: BipartiteGraph, options: dict[str, Any]) -> None:
+    assert not LTOCF(graph, dim=4, **options).freeze()
+    assert not MF(graph, dim=4, loss="softmax", adaptive_temperature=0.5).freeze()
+
+
+def test_freezing_changes_nothing(graph: BipartiteGraph) -> None:
+    model = LTOCF(graph, dim=4, solver="exact", horizon=3.0)
+    free = model.coefficients()
+    (expected,) = torch.autograd.grad(free.square().sum(), model.times.values)
+    assert model.freeze()
+    frozen = model.coefficients()
+    torch.testing.assert_close(frozen, free)
+    torch.testing.assert_close(torch.autograd.grad(frozen.square().sum(), model.times.values)[0], expected)
+    with torch.no_grad():
+        model.times.values.copy_(torch.tensor([0.1, 0.2, 0.3]))
+    assert model.freeze()
+    assert len(model.coefficients()) != len(free)
+
+
+class Recording:
+    """Stands for `torch.cuda.CUDAGraph`: replaying does the recorded step again on the recorded inputs."""
+
+    def __init__(self) -> None:
+        self.replays = 0
+
+    def replay(self) -> None:
+        self.replays += 1
+
+
+@contextmanager
+def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    class Stream:
+        def wait_stream(self, other: Any) -> None: ...
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Recording)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph: nullcontext())
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    yield
+
+
+def batch_of(n: int, value: int) -> Batch:
+    return Batch(*(torch.full((n,), value) for _ in range(3)))
+
+
+def test_warm_ups_are_steps_and_batches_of_another_size_are_not_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[int, int]] = []
+
+    def take(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        taken.append((len(batch.users), int(batch.users[0])))
+        return batch.users.sum(), batch.users.sum()
+
+    with recording(monkeypatch):
+        recorded = RecordedStep(take)
+        for value in range(WARM_UPS):
+            recorded(batch_of(4, value))
+        assert taken == [(4, value) for value in range(WARM_UPS)]
+        recorded(batch_of(4, 7))
+        assert len(taken) == WARM_UPS + 1  # the recording itself
+        recorded(batch_of(4, 8))
+        assert (len(taken), recorded.inputs.users.tolist()) == (WARM_UPS + 1, [8] * 4)
+        assert isinstance(recorded.graph, Recording)
+        assert recorded.graph.replays == 2
+        recorded(batch_of(3, 9))
+        assert taken[-1] == (3, 9)
+        assert recorded.graph.replays == 2
+
+
+def test_needs_a_gpu(graph: BipartiteGraph, interactions: Interactions) -> None:
+    settings = TrainingSettings(cuda_graphs=True, epochs=1)
+    with pytest.raises(ValueError, match="`cuda_graphs` needs a CUDA GPU, the batches are on cpu"):
+        fit(MF(graph, dim=4), PairwiseBatches(interactions, 32, seed=0), settings=settings)
