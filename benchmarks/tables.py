@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from frontier_tables import FRONTIER_TABLES
 from spectral_tables import SPECTRAL_TABLES
 from speed_tables import TABLES
 
@@ -40,8 +41,8 @@ def measured(dataset: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def table(name: str) -> str:
-    """A table of speed, of ranks, or that of a data set."""
-    made = TABLES | SPECTRAL_TABLES
+    """A table of speed, of ranks, of variants, or that of a data set."""
+    made = TABLES | SPECTRAL_TABLES | FRONTIER_TABLES
     return made[name]() if name in made else dataset_table(name)
 
 

@@ -48,15 +48,22 @@ def test_softmax_does_not_see_norms_and_does_not_overflow() -> None:
     assert torch.isfinite(gradient).all()
 
 
-def test_softmax_gradient_is_that_of_autograd_whatever_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("robustness", [0.0, 0.3])
+def test_softmax_gradient_is_that_of_autograd_whatever_the_block(
+    monkeypatch: pytest.MonkeyPatch, robustness: float
+) -> None:
     monkeypatch.setattr(ltocf.losses, "LOSS_BLOCK", 2 * 7)  # the last of three blocks is smaller
     generator = torch.Generator().manual_seed(2)
     inputs = [torch.randn(rows, 3, dtype=torch.float64, generator=generator, requires_grad=True) for rows in (5, 5, 7)]
     users, positives, negatives = (normalize(rows) for rows in inputs)
     logits = torch.cat([(users * positives).sum(1, keepdim=True), users @ negatives.T], dim=1) / 0.2
-    expected = torch.autograd.grad(3 * cross_entropy(logits, torch.zeros(5, dtype=torch.int64)), inputs)
-    found = torch.autograd.grad(3 * sampled_softmax(*inputs, 0.2)[0], inputs)
-    torch.testing.assert_close(found, expected)
+    losses = cross_entropy(logits, torch.zeros(5, dtype=torch.int64), reduction="none")
+    if robustness:
+        losses = (1 - torch.exp(-robustness * losses)) / robustness
+    expected = torch.autograd.grad(3 * losses.mean(), inputs)
+    mean, each = sampled_softmax(*inputs, 0.2, robustness)
+    torch.testing.assert_close(each, losses)
+    torch.testing.assert_close(torch.autograd.grad(3 * mean, inputs), expected)
 
 
 def test_l2_is_half_the_squares_per_example() -> None:

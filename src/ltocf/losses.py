@@ -37,15 +37,32 @@ def bpr(positive_scores: BatchScores, negative_scores: BatchScores) -> Scalar:
     return softplus(negative_scores - positive_scores).mean()
 
 
+def binary_cross_entropy(positive_scores: BatchScores, negative_scores: Tensor) -> Scalar:
+    """Every pair on its own: mean of -log σ(s⁺) over the positives and of -log(1 - σ(s⁻)) over the negatives together.
+
+    Source: He et al., WWW 2017, Eq. 7, https://doi.org/10.1145/3038912.3052569
+
+    Example:
+        >>> round(binary_cross_entropy(torch.zeros(1), torch.zeros(4)).item(), 4)  # log 2
+        0.6931
+    """
+    return torch.cat([softplus(-positive_scores), softplus(negative_scores)]).mean()
+
+
 def sampled_softmax(
     users: BatchEmbeddings,
     positives: BatchEmbeddings,
     negatives: NegativeEmbeddings,
     temperature: float | BatchScores,
+    robustness: float = 0.0,
 ) -> tuple[Scalar, BatchScores]:
     """Cross-entropy of each positive against one set of sampled items, on cosines.
 
-        loss(u, i) = log(1 + Σ_j e^((cos(u, j) - cos(u, i)) / τ)),   j over the negatives
+        p(u, i) = 1 / (1 + Σ_j e^((cos(u, j) - cos(u, i)) / τ)),   j over the negatives
+        loss(u, i) = -log p,   or with a robustness q > 0   (1 - p^q) / q
+
+    With q the gradient of a pair is p^q times what it was: pairs that the model has no hope of ranking high matter
+    less, those within reach more.
 
     The norms of the embeddings are free. The gradient is computed along with the value, a block of users at a time,
     so that the matrix of (batch, negatives) never exists as a whole: a fifth of the time of autograd's.
@@ -56,13 +73,15 @@ def sampled_softmax(
         negatives: final embeddings of the items all users of the batch are compared with.
         temperature: τ >= 0.025, below which the exponentials overflow; the smaller, the more the hardest negatives
             weigh. One for all, or one for each user of the batch.
+        robustness: q, in [0, 1).
 
     Returns:
         The mean, and the loss of each example without a gradient.
 
     Source: Wu et al., "On the Effectiveness of Sampled Softmax Loss for Item Recommendation", TOIS 2024,
     https://arxiv.org/abs/2201.02327. Differs: the negatives are shared by the batch, and one that happens to be an
-    item of the user stays among them (one in about a hundred).
+    item of the user stays among them (one in about a hundred). Source of q: Zhang & Sabuncu, NeurIPS 2018, Eq. 6,
+    https://arxiv.org/abs/1805.07836.
 
     Example:
         >>> user, item = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0]])
@@ -71,16 +90,18 @@ def sampled_softmax(
     """
     scale = temperature if isinstance(temperature, float) else temperature[:, None]
     mean, each = _SampledSoftmax.apply(  # type: ignore[no-untyped-call]
-        normalize(users) / scale, normalize(positives), normalize(negatives)
+        normalize(users) / scale, normalize(positives), normalize(negatives), robustness
     )
     return mean, each
 
 
 class _SampledSoftmax(torch.autograd.Function):
-    """log(1 + Σ_j e^<u, n_j - p>), its mean with the gradient of that, in blocks that stay in the cache."""
+    """The loss of `sampled_softmax`, its mean with the gradient of that, in blocks that stay in the cache."""
 
     @staticmethod
-    def forward(ctx: Any, users: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, users: Tensor, positives: Tensor, negatives: Tensor, robustness: float
+    ) -> tuple[Tensor, Tensor]:
         user_gradients, positive_gradients = torch.empty_like(users), torch.empty_like(positives)
         negative_gradients = torch.zeros_like(negatives)
         own = (users * positives).sum(1, keepdim=True).exp_()
@@ -90,8 +111,13 @@ class _SampledSoftmax(torch.autograd.Function):
             block = slice(start, start + size)
             others = (users[block] @ negatives.T).exp_()
             total = others.sum(1, keepdim=True)
-            torch.log1p((total / own[block])[:, 0], out=losses[block])
             share = 1 / (own[block] + total)
+            if robustness:
+                power = (own[block] * share) ** robustness
+                torch.mul(1 - power[:, 0], 1 / robustness, out=losses[block])
+                share *= power
+            else:
+                torch.log1p((total / own[block])[:, 0], out=losses[block])
             torch.mul(others @ negatives, share, out=user_gradients[block])
             user_gradients[block].addcmul_(total * share, positives[block], value=-1)
             torch.mul(users[block], -total * share, out=positive_gradients[block])
@@ -101,9 +127,9 @@ class _SampledSoftmax(torch.autograd.Function):
         return losses.mean(), losses
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         scale = gradients[0] / len(ctx.saved_tensors[0])
-        return tuple(gradient * scale for gradient in ctx.saved_tensors)
+        return (*(gradient * scale for gradient in ctx.saved_tensors), None)
 
 
 def user_temperatures(user_losses: PerUser, temperature: float, strength: float) -> PerUser:

@@ -1,7 +1,8 @@
 """The axis vocabulary: every array in the package has one of these shapes.
 
-Axes: ``nodes`` = users followed by items; ``dim`` = embedding size; ``pairs`` = interactions;
-``batch`` = one training batch; ``negatives`` = its sampled items; ``queries`` = users asked for;
+Axes: ``nodes`` = users followed by items; ``dim`` = embedding size, ``final_dim`` that after propagation;
+``pairs`` = interactions; ``batch`` = one training batch; ``negatives`` = its sampled items;
+``queries`` = users asked for;
 ``k`` = length of a ranked list.
 Under pytest the annotations are checked at run time (jaxtyping with beartype).
 """
@@ -20,6 +21,7 @@ PairMask: TypeAlias = Bool[np.ndarray, " pairs"]
 UserIndices: TypeAlias = Int64[Tensor, " queries"]
 
 Embeddings: TypeAlias = Float[Tensor, "nodes dim"]
+FinalEmbeddings: TypeAlias = Float[Tensor, "nodes final_dim"]
 UserEmbeddings: TypeAlias = Float[Tensor, "users dim"]
 ItemEmbeddings: TypeAlias = Float[Tensor, "items dim"]
 Sides: TypeAlias = tuple[UserEmbeddings, ItemEmbeddings]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltocf.data.batches import Batches, PairwiseBatches, SharedNegativeBatches
+from ltocf.data.batches import Batches, PairwiseBatches, PointwiseBatches, SharedNegativeBatches, UserBatches
 from ltocf.data.interactions import Interactions
 from samples import random_interactions
 
@@ -90,6 +90,27 @@ def test_shared_negatives_are_drawn_in_proportion_to_popularity() -> None:
     assert int(counts[2]) == 0
 
 
+def test_pointwise_batches_have_every_pair_once_and_untouched_items_uniformly() -> None:
+    log = Interactions.from_pairs([0, 0, 0, 1], [0, 1, 4, 0], 2, 6)
+    batches = PointwiseBatches(log, 3, seed=0, n_negatives=5)
+    drawn = [batch for epoch in range(600) for batch in batches.epoch(epoch)]
+    keys = torch.cat([batch.users * 6 + batch.positives for batch in drawn])
+    assert torch.bincount(keys, minlength=12).tolist() == [600 * int(key in log.keys) for key in range(12)]
+    users = torch.cat([batch.users.repeat_interleave(5) for batch in drawn])
+    counts = torch.bincount(users * 6 + torch.cat([batch.negatives for batch in drawn]), minlength=12)
+    for user, open_items, n in ((0, [2, 3, 5], 600 * 15), (1, [1, 2, 3, 4, 5], 600 * 5)):
+        share = n / len(open_items)
+        for item in range(6):
+            expected = share if item in open_items else 0
+            assert abs(int(counts[user * 6 + item]) - expected) <= 4 * np.sqrt(expected)
+
+
+def test_user_batches_have_every_user_with_pairs_once() -> None:
+    log = Interactions.from_pairs([0, 0, 2, 3], [0, 1, 1, 0], 5, 2)
+    users = torch.cat([batch.users for batch in UserBatches(log, 2, seed=0).epoch(0)])
+    assert sorted(users.tolist()) == [0, 2, 3]
+
+
 def test_rejects_with_the_rule_and_the_value() -> None:
     with pytest.raises(ValueError, match="`batch_size` must be >= 1, got 0"):
         PairwiseBatches(random_interactions(), 0, seed=0)
@@ -97,5 +118,11 @@ def test_rejects_with_the_rule_and_the_value() -> None:
         PairwiseBatches(Interactions.from_pairs([0], [0]), 1, seed=0)
     with pytest.raises(ValueError, match="`n_negatives` must be >= 1, got 0"):
         SharedNegativeBatches(random_interactions(), 8, seed=0, n_negatives=0)
+    with pytest.raises(ValueError, match="`n_negatives` must be >= 1, got 0"):
+        PointwiseBatches(random_interactions(), 8, seed=0, n_negatives=0)
+    with pytest.raises(ValueError, match="no user has both"):
+        PointwiseBatches(Interactions.from_pairs([0], [0]), 1, seed=0, n_negatives=1)
+    with pytest.raises(ValueError, match="no training pairs"):
+        UserBatches(Interactions.from_pairs([], [], 2, 2), 8, seed=0)
     with pytest.raises(ValueError, match="no training pairs"):
         SharedNegativeBatches(Interactions.from_pairs([], [], 2, 2), 8, seed=0, n_negatives=1)

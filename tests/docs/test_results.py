@@ -14,7 +14,11 @@ from ltocf.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATIONS = sorted((ROOT / "configs").glob("*/*.toml"))
 
-STUDIES = {"grid.json": "benchmarks/grid.py", "spectral-ranks.json": "benchmarks/spectral.py"}
+STUDIES = {
+    "grid.json": "benchmarks/grid.py",
+    "spectral-ranks.json": "benchmarks/spectral.py",
+    "frontier.json": "benchmarks/frontier.py",
+}
 """Files that are not one run but many, and what makes each again."""
 
 

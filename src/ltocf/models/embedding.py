@@ -17,11 +17,15 @@ from ltocf.graph import BipartiteGraph
 from ltocf.losses import LOSSES, LOWEST_TEMPERATURE, LossName, bpr, l2_penalty, sampled_softmax, user_temperatures
 from ltocf.models.base import GradientRecommender, LossTerms
 from ltocf.shapes import (
+    BatchEmbeddings,
     Embeddings,
+    FinalEmbeddings,
     ItemEmbeddings,
     ListScores,
+    NegativeEmbeddings,
     PerUser,
     RankedItems,
+    Scalar,
     Scores,
     UserEmbeddings,
     UserIndices,
@@ -40,6 +44,7 @@ class Objective(TypedDict, total=False):
     loss: LossName
     temperature: float
     adaptive_temperature: float
+    robustness: float
     n_negatives: int
     ranking: RankingName
     popularity: float
@@ -83,6 +88,7 @@ class EmbeddingRecommender(GradientRecommender):
         loss: ``bpr`` (one negative for each positive) or ``softmax`` (on cosines, negatives shared by the batch).
         temperature: τ of the softmax.
         adaptive_temperature: how far τ differs between users by their loss, see `user_temperatures`; 0: not at all.
+        robustness: how much less the softmax counts pairs that are far from ranking high, in [0, 1); 0: not at all.
         n_negatives: items a batch shares for the softmax.
         ranking: ``inner_product``, or ``cosine``, which leaves the norms out of the score.
         popularity: β, the weight of an item's popularity in the score; 1 in theory, a little less in practice.
@@ -107,6 +113,7 @@ class EmbeddingRecommender(GradientRecommender):
         loss: LossName = "bpr",
         temperature: float = 0.12,
         adaptive_temperature: float = 0.0,
+        robustness: float = 0.0,
         n_negatives: int = 1024,
         ranking: RankingName = "inner_product",
         popularity: float = 0.0,
@@ -127,6 +134,9 @@ class EmbeddingRecommender(GradientRecommender):
         self.loss, self.temperature, self.n_negatives = loss, temperature, n_negatives
         if not adaptive_temperature >= 0:
             raise ValueError(f"`adaptive_temperature` must be >= 0, got {adaptive_temperature}")
+        if not 0 <= robustness < 1:
+            raise ValueError(f"`robustness` must be in [0, 1), got {robustness}")
+        self.robustness = robustness
         self.ranking, self.popularity, self.adaptive_temperature = ranking, popularity, adaptive_temperature
         if adaptive_temperature:
             self.register_buffer("user_losses", torch.zeros(graph.n_users))
@@ -137,7 +147,7 @@ class EmbeddingRecommender(GradientRecommender):
         self.initial_embeddings = nn.Parameter(start)
 
     @abstractmethod
-    def propagate(self, embeddings: Embeddings) -> Embeddings:
+    def propagate(self, embeddings: Embeddings) -> FinalEmbeddings:
         """E_final from E(0): users followed by items."""
 
     def forward(self, batch: Batch) -> LossTerms:
@@ -145,18 +155,23 @@ class EmbeddingRecommender(GradientRecommender):
         nodes = torch.cat([batch.users, batch.positives + self.n_users, batch.negatives + self.n_users])
         final = self.propagate(self.initial_embeddings).index_select(0, nodes)
         users, positives, negatives = torch.split(final, [len(part) for part in batch])
-        if self.loss == "softmax":
-            ranking = self._softmax(batch.users, users, positives, negatives)
-        else:
-            ranking = bpr((users * positives).sum(1), (users * negatives).sum(1))
+        ranking = self.ranking_loss(batch, users, positives, negatives)
         return LossTerms(ranking, l2_penalty(self.initial_embeddings.index_select(0, nodes), len(batch.users)))
 
-    def _softmax(self, indices: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    def ranking_loss(
+        self, batch: Batch, users: BatchEmbeddings, positives: BatchEmbeddings, negatives: NegativeEmbeddings
+    ) -> Scalar:
+        """The loss of a batch, given the final embeddings of its users, positives and negatives."""
+        if self.loss == "softmax":
+            return self._softmax(batch.users, users, positives, negatives)
+        return bpr((users * positives).sum(1), (users * negatives).sum(1))
+
+    def _softmax(self, indices: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) -> Scalar:
         if not self.adaptive_temperature:
-            return sampled_softmax(users, positives, negatives, self.temperature)[0]
+            return sampled_softmax(users, positives, negatives, self.temperature, self.robustness)[0]
         known = self.user_losses.index_select(0, indices)
         temperatures = self._user_temperatures().index_select(0, indices)
-        mean, each = sampled_softmax(users, positives, negatives, temperatures)
+        mean, each = sampled_softmax(users, positives, negatives, temperatures, self.robustness)
         if self.training:
             self.user_losses.index_add_(0, indices, each - known, alpha=LOSS_MEMORY)
         return mean

@@ -1,0 +1,69 @@
+"""HOP-Rec: matrix factorisation whose positives are found by random walks, the farther the less they count."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn.functional import logsigmoid
+
+from ltocf.data.batches import Batch, Batches
+from ltocf.data.interactions import Interactions
+from ltocf.data.walks import WalkBatches
+from ltocf.graph import BipartiteGraph
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.shapes import BatchEmbeddings, Embeddings, NegativeEmbeddings, Scalar
+
+
+class HOPRec(EmbeddingRecommender):
+    """High-order proximity for implicit recommendation.
+
+        loss = Σ_k (1 / k) E[ 1{lead_k <= margin / k} · -log σ(lead_k) ],   lead_k = <e_u, e_i_k> - <e_u, e_i'>
+
+    i_k is the k-th item on a random walk u, i_1, u_1, i_2, ... from the user, i' any item. 1{} leaves out
+    what is ranked right by the margin already.
+
+    Args:
+        graph: of which only the numbers of users and items are used.
+        dim: length of an embedding.
+        n_orders: K, the number of items on a walk, >= 1; with 1 only the user's own items are positives.
+        margin: >= 0.
+        seed: of the initial embeddings.
+
+    Raises:
+        ValueError: a number out of range.
+
+    Source: Yang et al., RecSys 2018, Eqs. 3-6, https://doi.org/10.1145/3240323.3240381. Differs: the paper writes
+    log σ of the negative difference, whose gradient grows as the ranking gets better; this is its usual form.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 1], [0, 1]))
+        >>> [tuple(e.shape) for e in HOPRec(graph, dim=8).embeddings()]
+        [(2, 8), (2, 8)]
+    """
+
+    def __init__(
+        self, graph: BipartiteGraph, dim: int = 64, n_orders: int = 3, margin: float = 1.0, *, seed: int = 0
+    ) -> None:
+        super().__init__(graph, dim, seed)
+        if n_orders < 1:
+            raise ValueError(f"`n_orders` must be >= 1, got {n_orders}")
+        if not 0 <= margin < math.inf:
+            raise ValueError(f"`margin` must be finite and >= 0, got {margin}")
+        self.n_orders, self.margin = n_orders, margin
+
+    def propagate(self, embeddings: Embeddings) -> Embeddings:
+        return embeddings
+
+    def ranking_loss(
+        self, batch: Batch, users: BatchEmbeddings, positives: NegativeEmbeddings, negatives: NegativeEmbeddings
+    ) -> Scalar:
+        n_orders = len(positives) // len(users)
+        orders = torch.arange(1, n_orders + 1, device=users.device)
+        leads = (users.repeat_interleave(n_orders, dim=0) * (positives - negatives)).sum(1).view(-1, n_orders)
+        within_reach = leads.detach() <= self.margin / orders
+        return (within_reach * -logsigmoid(leads) / orders).sum(1).mean()
+
+    def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
+        return WalkBatches(train, batch_size, seed, self.n_orders, device)

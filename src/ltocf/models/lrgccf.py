@@ -1,0 +1,70 @@
+"""LR-GCCF: linear graph convolutions with self-loops, all layers side by side."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import torch
+from torch import Tensor
+
+from ltocf.graph import BipartiteGraph
+from ltocf.models.embedding import EmbeddingRecommender, Objective
+from ltocf.shapes import Embeddings, FinalEmbeddings
+
+
+class LRGCCF(EmbeddingRecommender):
+    """Linear residual graph convolutional collaborative filtering.
+
+        S = (D + I)^-1/2 (A + I) (D + I)^-1/2,   E_final = [E(0), S E(0), ..., S^n_layers E(0)]
+
+    The score is a sum over the layers, so layer k learns the residual of the layers before it.
+
+    Args:
+        graph: the training graph.
+        dim: length of an embedding of one layer; the final ones have (n_layers + 1) dim numbers.
+        n_layers: k, >= 0; with 0 it is MF.
+        seed: of the initial embeddings.
+        objective: loss and ranking, see `EmbeddingRecommender`.
+
+    Raises:
+        ValueError: an unknown loss or a number out of range.
+
+    Source: Chen et al., AAAI 2020, Eqs. 5-10, https://doi.org/10.1609/aaai.v34i01.5330. Differs: the matrices W^k of
+    the paper are left out as in its program, for they are linear and the embeddings can take their place.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
+        >>> model = LRGCCF(graph, dim=1, n_layers=1)
+        >>> users, _ = model.embeddings()
+        >>> users[0, 1].allclose(model.initial_embeddings.mean())  # of itself and its only neighbour
+        True
+    """
+
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        dim: int = 64,
+        n_layers: int = 3,
+        *,
+        seed: int = 0,
+        **objective: Unpack[Objective],
+    ) -> None:
+        super().__init__(graph, dim, seed, **objective)
+        if n_layers < 0:
+            raise ValueError(f"`n_layers` must be >= 0, got {n_layers}")
+        self.graph, self.n_layers = graph, n_layers
+        degrees = torch.cat([graph.user_degrees, graph.item_degrees])[:, None].to(graph.user_values)
+        self.register_buffer("self_loop", 1 / (degrees + 1), persistent=False)
+        # (D + I)^-1/2 A (D + I)^-1/2 = P Â P
+        self.register_buffer("damping", (degrees / (degrees + 1)).sqrt(), persistent=False)
+
+    self_loop: Tensor
+    damping: Tensor
+
+    def propagate(self, embeddings: Embeddings) -> FinalEmbeddings:
+        layers = [embeddings]
+        for _ in range(self.n_layers):
+            neighbours = self.damping * self.graph(self.damping * layers[-1])
+            layers.append(neighbours + self.self_loop * layers[-1])
+        return torch.cat(layers, dim=1)

@@ -1,0 +1,150 @@
+"""PinSage: convolutions over the neighbours that random walks visit most."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag, linear, normalize
+
+from ltocf.data.batches import Batch
+from ltocf.graph import BipartiteGraph
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.ngcf import xavier
+from ltocf.shapes import BatchEmbeddings, Embeddings, NegativeEmbeddings, Scalar
+
+N_CONVOLUTIONS = 2
+
+
+class PinSage(EmbeddingRecommender):
+    """PinSage: importance pooling over neighbourhoods found by random walks, two convolutions.
+
+        n_v = Σ_w α_vw ReLU(h_w Q + q),   h'_v = z / ||z||,   z = ReLU([h_v, n_v] W + b),   twice
+        E_final = ReLU(h G_1 + g) G_2,   loss = max(0, <u, i⁻> - <u, i⁺> + margin)
+
+    The sum is over the ``n_neighbours`` nodes that ``n_walks`` short walks from v visit most, α_vw the share of w in
+    their visits.
+
+    Args:
+        graph: the training graph.
+        dim: length of an embedding and of all hidden layers.
+        n_neighbours: most nodes in a neighbourhood, >= 1.
+        n_walks: walks from each node, >= 1.
+        walk_length: steps of a walk, >= 1; from 2 on there are nodes of the same kind among those visited.
+        margin: of the loss, >= 0.
+        seed: of the walks, the initial embeddings and the weights.
+
+    Raises:
+        ValueError: a number out of range.
+
+    Source: Ying et al., KDD 2018, section 3 and algorithm 1, https://doi.org/10.1145/3219819.3219890. Differs: the
+    input of a node is a learned embedding, as in NGCF's and LT-OCF's comparisons, not its picture and text; walks have
+    a length instead of a probability to start again; negatives are uniform, with no hard ones.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 1], [0, 1]))
+        >>> [tuple(e.shape) for e in PinSage(graph, dim=8).embeddings()]
+        [(2, 8), (2, 8)]
+    """
+
+    neighbours: Tensor
+    importance: Tensor
+
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        dim: int = 64,
+        n_neighbours: int = 20,
+        n_walks: int = 100,
+        walk_length: int = 3,
+        margin: float = 0.1,
+        *,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(graph, dim, seed)
+        numbers = (("n_neighbours", n_neighbours), ("n_walks", n_walks), ("walk_length", walk_length))
+        for name, value in numbers:
+            if value < 1:
+                raise ValueError(f"`{name}` must be >= 1, got {value}")
+        if not 0 <= margin < math.inf:
+            raise ValueError(f"`margin` must be finite and >= 0, got {margin}")
+        self.margin = margin
+        neighbours, importance = important_neighbours(graph, n_neighbours, n_walks, walk_length, seed)
+        # Saved with the model: walks of another seed would be another model.
+        self.register_buffer("neighbours", neighbours)
+        self.register_buffer("importance", importance)
+        generator = torch.Generator().manual_seed(seed + 1)
+        shapes = [(dim, dim)] * N_CONVOLUTIONS + [(2 * dim, dim)] * N_CONVOLUTIONS + [(dim, dim)] * 2
+        weights = [xavier(*shape, generator) for shape in shapes]
+        self.messages, self.updates, self.dense = (
+            nn.ParameterList(part) for part in (weights[:N_CONVOLUTIONS], weights[N_CONVOLUTIONS:-2], weights[-2:])
+        )
+        # Positive, or with small weights a ReLU may be closed for every node at once.
+        self.message_biases, self.update_biases = (
+            nn.ParameterList(torch.full((dim,), 0.1) for _ in range(N_CONVOLUTIONS)) for _ in range(2)
+        )
+        self.dense_bias = nn.Parameter(torch.full((dim,), 0.1))
+
+    def propagate(self, embeddings: Embeddings) -> Embeddings:
+        state = embeddings
+        for layer in range(N_CONVOLUTIONS):
+            messages = torch.relu(linear(state, self.messages[layer].T, self.message_biases[layer]))
+            pooled = embedding_bag(self.neighbours, messages, mode="sum", per_sample_weights=self.importance)
+            joined = torch.cat([state, pooled], dim=1)
+            state = normalize(torch.relu(linear(joined, self.updates[layer].T, self.update_biases[layer])))
+        return linear(torch.relu(linear(state, self.dense[0].T, self.dense_bias)), self.dense[1].T)
+
+    def ranking_loss(
+        self, batch: Batch, users: BatchEmbeddings, positives: BatchEmbeddings, negatives: NegativeEmbeddings
+    ) -> Scalar:
+        return torch.relu((users * (negatives - positives)).sum(1) + self.margin).mean()
+
+
+def important_neighbours(
+    graph: BipartiteGraph, n_neighbours: int, n_walks: int, walk_length: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """The nodes that walks from each node visit most, and their shares of the visits, (nodes, n_neighbours).
+
+    A node with fewer neighbours has its own index with a share of 0 in the places left over.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
+        >>> [found.tolist() for found in important_neighbours(graph, 2, 10, 1, seed=0)]
+        [[[1, 0], [0, 1]], [[1.0, 0.0], [1.0, 0.0]]]
+    """
+    offsets, targets = _square(graph)
+    degrees, n_nodes = np.diff(offsets), graph.n_nodes
+    generator = np.random.default_rng(seed)
+    neighbours = np.tile(np.arange(n_nodes)[:, None], (1, n_neighbours))
+    importance = np.zeros((n_nodes, n_neighbours), dtype=np.float32)
+    starts = np.flatnonzero(degrees)
+    keys = []
+    for _ in range(n_walks):
+        nodes = starts
+        for _ in range(walk_length):
+            nodes = targets[offsets[nodes] + generator.integers(degrees[nodes])]
+            keys.append(starts * n_nodes + nodes)
+    visited, counts = np.unique(np.concatenate(keys) if keys else np.empty(0, np.int64), return_counts=True)
+    origins, nodes = np.divmod(visited, n_nodes)
+    elsewhere = origins != nodes
+    origins, nodes, counts = origins[elsewhere], nodes[elsewhere], counts[elsewhere]
+    order = np.lexsort((nodes, -counts, origins))
+    origins, nodes, counts = origins[order], nodes[order], counts[order]
+    places = np.arange(len(origins)) - np.searchsorted(origins, origins)
+    kept = places < n_neighbours
+    neighbours[origins[kept], places[kept]] = nodes[kept]
+    importance[origins[kept], places[kept]] = counts[kept]
+    importance /= np.maximum(importance.sum(1, keepdims=True), 1)
+    return torch.from_numpy(neighbours), torch.from_numpy(importance)
+
+
+def _square(graph: BipartiteGraph) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and neighbours of all nodes, users followed by items."""
+    n_pairs = len(graph.user_indices)
+    offsets = np.concatenate([graph.user_offsets[:-1].cpu().numpy(), graph.item_offsets.cpu().numpy() + n_pairs])
+    targets = np.concatenate([graph.user_indices.cpu().numpy() + graph.n_users, graph.item_indices.cpu().numpy()])
+    return offsets.astype(np.int64), targets.astype(np.int64)

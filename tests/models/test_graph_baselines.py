@@ -1,0 +1,158 @@
+"""The baselines on the graph against slow NumPy versions of their equations, and where one is another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import softplus
+
+from ltocf.data.batches import Batch
+from ltocf.graph import BipartiteGraph
+from ltocf.models import GCMC, GRMF, LRGCCF, MF, NGCF, EmbeddingRecommender, GRMFNorm, LightGCN
+from samples import random_interactions
+
+LOG = random_interactions()
+GRAPH = BipartiteGraph.from_interactions(LOG)
+USERS = torch.arange(LOG.n_users)
+BATCH = Batch(torch.tensor([0, 1, 1]), torch.tensor([3, 1, 0]), torch.tensor([7, 8, 9]))
+
+
+def adjacency() -> np.ndarray:
+    touched = LOG.matrix().toarray()
+    n_users, n_items = touched.shape
+    matrix = np.zeros((n_users + n_items, n_users + n_items))
+    matrix[:n_users, n_users:], matrix[n_users:, :n_users] = touched, touched.T
+    return matrix
+
+
+def normalised(matrix: np.ndarray) -> np.ndarray:
+    degrees = matrix.sum(1)
+    return matrix / np.sqrt(np.outer(degrees, degrees))
+
+
+def numbers(model: EmbeddingRecommender) -> dict[str, np.ndarray]:
+    return {name: value.detach().double().numpy() for name, value in model.named_parameters()}
+
+
+def check(model: EmbeddingRecommender, final: np.ndarray) -> None:
+    expected = final[: LOG.n_users] @ final[LOG.n_users :].T
+    np.testing.assert_allclose(model.eval().scores(USERS).numpy(), expected, rtol=2e-4, atol=1e-5)
+
+
+def test_lr_gccf_is_its_equation() -> None:
+    model = LRGCCF(GRAPH, dim=5, n_layers=2)
+    smoothing = normalised(adjacency() + np.eye(GRAPH.n_nodes))
+    start = numbers(model)["initial_embeddings"]
+    check(model, np.hstack([start, smoothing @ start, smoothing @ smoothing @ start]))
+
+
+def test_ngcf_is_its_equation() -> None:
+    model = NGCF(GRAPH, dim=5, n_layers=2)
+    with torch.no_grad():
+        for bias in model.biases:
+            bias.normal_()
+    found, smoothing = numbers(model), normalised(adjacency())
+    state = found["initial_embeddings"]
+    layers = [state]
+    for layer in range(2):
+        neighbours = smoothing @ state
+        raw = (neighbours + state) @ found[f"own.{layer}"] + found[f"biases.{layer}"]
+        raw += (neighbours * state) @ found[f"shared.{layer}"]
+        state = np.where(raw > 0, raw, 0.2 * raw)
+        layers.append(state / np.linalg.norm(state, axis=1, keepdims=True))
+    check(model, np.hstack(layers))
+
+
+def test_ngcf_without_products_and_activations_is_a_linear_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ltocf.models.ngcf.leaky_relu", lambda values, slope: values)
+    monkeypatch.setattr("ltocf.models.ngcf.normalize", lambda values: values)
+    model = NGCF(GRAPH, dim=5, n_layers=2, message_dropout=0.0)
+    with torch.no_grad():
+        for own, shared in zip(model.own, model.shared, strict=True):
+            own.copy_(torch.eye(5))
+            shared.zero_()
+    start = model.initial_embeddings
+    once = GRAPH(start) + start
+    torch.testing.assert_close(model.propagate(start), torch.cat([start, once, GRAPH(once) + once], dim=1))
+
+
+def test_gc_mc_is_its_equation() -> None:
+    model = GCMC(GRAPH, dim=5)
+    found = numbers(model)
+    encoded = np.maximum(normalised(adjacency()) @ found["initial_embeddings"], 0) @ found["dense"]
+    encoded[: LOG.n_users] = encoded[: LOG.n_users] @ found["decoder"]
+    check(model, encoded)
+
+
+@pytest.mark.parametrize("build", [GRMF, GRMFNorm])
+def test_grmf_is_mf_and_the_energy_of_the_laplacian(build: type[GRMF]) -> None:
+    model, plain = build(GRAPH, dim=5, smoothness=0.3), MF(GRAPH, dim=5)
+    assert model.scores(USERS).equal(plain.scores(USERS))
+    start = numbers(model)["initial_embeddings"]
+    pairs = Batch(torch.tensor(LOG.users), torch.tensor(LOG.items), torch.tensor(LOG.items))
+    matrix = adjacency()
+    plain_laplacian = np.diag(matrix.sum(1)) - matrix
+    laplacian = np.eye(GRAPH.n_nodes) - normalised(matrix) if build is GRMFNorm else plain_laplacian
+    expected = np.trace(start.T @ laplacian @ start) / len(LOG)
+    assert model.energy(pairs).item() == pytest.approx(expected, rel=1e-4)
+    terms, others = model(BATCH), plain(BATCH)
+    assert terms.ranking.item() == pytest.approx(others.ranking.item() + 0.3 * model.energy(BATCH).item())
+    assert build(GRAPH, dim=5, smoothness=0.0)(BATCH).ranking.equal(others.ranking)
+
+
+def test_no_layers_are_mf() -> None:
+    expected = MF(GRAPH, dim=5).scores(USERS)
+    assert LRGCCF(GRAPH, dim=5, n_layers=0).scores(USERS).equal(expected)
+    assert NGCF(GRAPH, dim=5, n_layers=0).scores(USERS).equal(expected)
+    assert LightGCN(GRAPH, dim=5, n_layers=0).scores(USERS).equal(expected)
+
+
+@pytest.mark.parametrize("build", [NGCF, GCMC])
+def test_dropout_is_for_training_alone_and_keeps_the_mean_of_messages(build: Any) -> None:
+    options = {"node_dropout": 0.5, "message_dropout": 0.0} if build is NGCF else {"dropout": 0.5}
+    model = build(GRAPH, dim=5, **options)
+    model.train()
+    torch.manual_seed(0)
+    first, second = (model.propagate(model.initial_embeddings) for _ in range(2))
+    assert not first.equal(second)
+    model.eval()
+    assert model.propagate(model.initial_embeddings).equal(model.propagate(model.initial_embeddings))
+
+
+def test_one_step_of_training_is_that_of_the_equation() -> None:
+    """The gradient of LR-GCCF's loss by finite differences of the NumPy version."""
+    model = LRGCCF(GRAPH, dim=3, n_layers=1).double()
+    smoothing = normalised(adjacency() + np.eye(GRAPH.n_nodes))
+    model(BATCH).ranking.backward()
+
+    def loss(start: np.ndarray) -> float:
+        final = torch.from_numpy(np.hstack([start, smoothing @ start]))
+        users, positives, negatives = (
+            final[nodes] for nodes in (BATCH.users, BATCH.positives + LOG.n_users, BATCH.negatives + LOG.n_users)
+        )
+        return float(softplus((users * negatives).sum(1) - (users * positives).sum(1)).mean())
+
+    start = numbers(model)["initial_embeddings"]
+    direction = np.random.default_rng(0).normal(size=start.shape)
+    slope = (loss(start + 1e-6 * direction) - loss(start - 1e-6 * direction)) / 2e-6
+    gradient = model.initial_embeddings.grad
+    assert gradient is not None
+    assert (gradient.numpy() * direction).sum() == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("build", "options", "message"),
+    [
+        (GRMF, {"smoothness": -1.0}, "`smoothness` must be finite and >= 0, got -1.0"),
+        (LRGCCF, {"n_layers": -1}, "`n_layers` must be >= 0, got -1"),
+        (NGCF, {"n_layers": -1}, "`n_layers` must be >= 0, got -1"),
+        (NGCF, {"node_dropout": 1.0}, r"`node_dropout` must be in \[0, 1\), got 1.0"),
+        (GCMC, {"dropout": -0.1}, r"`dropout` must be in \[0, 1\), got -0.1"),
+    ],
+)
+def test_rejects_with_the_rule_and_the_value(build: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(GRAPH, dim=4, **options)

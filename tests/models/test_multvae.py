@@ -1,0 +1,95 @@
+"""Mult-VAE against NumPy, its likelihood against a multinomial, its annealing, and its fold-in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multinomial
+
+from ltocf.data.batches import Batch
+from ltocf.graph import BipartiteGraph
+from ltocf.models import MultVAE
+from ltocf.models.multvae import divergence
+from samples import random_interactions
+
+LOG = random_interactions()
+GRAPH = BipartiteGraph.from_interactions(LOG)
+USERS = torch.arange(LOG.n_users)
+NOTHING = torch.empty(0, dtype=torch.int64)
+
+
+def logits(model: MultVAE, histories: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """f(μ), μ and log σ² of whole histories, step by step."""
+    weights = {name: value.detach().double().numpy() for name, value in model.weights.items()}
+    biases = {name: value.detach().double().numpy() for name, value in model.biases.items()}
+    inputs = histories / np.linalg.norm(histories, axis=1, keepdims=True)
+    moments = np.tanh(inputs @ weights["encoder"].T + biases["encoder"]) @ weights["moments"].T + biases["moments"]
+    mean, log_variance = moments[:, : model.dim], moments[:, model.dim :]
+    hidden = np.tanh(mean @ weights["decoder"].T + biases["decoder"])
+    return hidden @ weights["output"].T + biases["output"], mean, log_variance
+
+
+def test_scores_are_the_equation() -> None:
+    model = MultVAE(GRAPH, dim=4, hidden=6)
+    expected, _, _ = logits(model, LOG.matrix().toarray().astype(float))
+    np.testing.assert_allclose(model.scores(USERS).numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_loss_is_that_of_a_multinomial_and_a_normal() -> None:
+    model = MultVAE(GRAPH, dim=4, hidden=6, largest_beta=0.5, annealing_steps=10).eval()
+    model.n_steps.fill_(4)
+    histories = LOG.matrix().toarray().astype(float)[:5]
+    scores, mean, log_variance = logits(model, histories)
+    shares = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    # The multinomial coefficient does not depend on the model; the paper leaves it out.
+    orders = [multinomial.logpmf(row, int(row.sum()), np.full(LOG.n_items, 1 / LOG.n_items)) for row in histories]
+    orders = [order + row.sum() * np.log(LOG.n_items) for order, row in zip(orders, histories, strict=True)]
+    likelihood = [
+        multinomial.logpmf(row, int(row.sum()), share / share.sum()) - order
+        for row, share, order in zip(histories, shares, orders, strict=True)
+    ]
+    normal = (np.exp(log_variance) + mean**2 - 1 - log_variance).sum(1) / 2
+    terms = model(Batch(USERS[:5], NOTHING, NOTHING))
+    assert terms.ranking.item() == pytest.approx(np.mean(0.5 * 0.4 * normal - likelihood), rel=1e-5)
+
+
+def test_divergence_is_that_of_torch() -> None:
+    mean, log_variance = torch.randn(3, 4), torch.randn(3, 4)
+    normal = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    expected = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum(1)
+    torch.testing.assert_close(divergence(mean, log_variance), expected)
+
+
+def test_beta_rises_to_its_largest_and_is_saved() -> None:
+    model = MultVAE(GRAPH, dim=4, hidden=6, largest_beta=0.2, annealing_steps=2)
+    betas = []
+    for _ in range(4):
+        betas.append(model.beta().item())
+        model(Batch(USERS, NOTHING, NOTHING))
+    assert betas == pytest.approx([0.0, 0.1, 0.2, 0.2])
+    again = MultVAE(GRAPH, dim=4, hidden=6, largest_beta=0.2, annealing_steps=2)
+    again.load_state_dict(model.state_dict())
+    assert again.beta().item() == pytest.approx(0.2)
+
+
+def test_any_history_is_scored_as_that_of_a_user_and_without_dropout() -> None:
+    model = MultVAE(GRAPH, dim=4, hidden=6, dropout=0.5).train()
+    assert model.history_scores(GRAPH.histories(USERS)).equal(model.scores(USERS))
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": 0}, "`hidden` must be >= 1, got 0"),
+        ({"annealing_steps": 0}, "`annealing_steps` must be >= 1, got 0"),
+        ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\), got 1.0"),
+        ({"largest_beta": -1.0}, "`largest_beta` must be finite and >= 0, got -1.0"),
+    ],
+)
+def test_rejects_with_the_rule_and_the_value(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MultVAE(GRAPH, **options)
