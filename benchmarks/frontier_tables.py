@@ -22,21 +22,21 @@ def absent(dataset: str) -> str:
 
 
 def effects(dataset: str) -> str:
-    """Where every variant ends, against `fast`."""
+    """Where every variant ends, against the reference."""
     result = read(dataset)
     if result is None:
         return absent(dataset)
     variants = result["variants"]
-    reference = variants["fast"]["curve"][-1]
+    reference = variants["reference"]["curve"][-1]
     rows = []
     for name, variant in sorted(variants.items(), key=lambda item: -item[1]["curve"][-1]["recall@20"]):
         last = variant["curve"][-1]
-        cells = [f"**{name}**" if name == "fast" else name]
+        cells = [f"**{name}**" if name == "reference" else name]
         for metric in METRICS:
             change = last[metric] / reference[metric] - 1
-            cells += [f"{last[metric]:.4f}", "" if name == "fast" else f"{100 * change:+.1f} %"]
+            cells += [f"{last[metric]:.4f}", "" if name == "reference" else f"{100 * change:+.1f} %"]
         rows.append([*cells, str(last["epoch"]), f"{last['seconds']:.0f} s"])
-    heading = ["variant", "recall@20", "to `fast`", "NDCG@20", "to `fast`", "epochs", "training"]
+    heading = ["variant", "recall@20", "change", "NDCG@20", "change", "epochs", "training"]
     return "\n".join([*map(line, [heading, ["---"] * len(heading), *rows]), "", note(result)])
 
 

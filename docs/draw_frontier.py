@@ -18,7 +18,7 @@ STYLES = ("-", "--", ":")
 def draw(path: Path, results: dict[str, Any]) -> None:
     """One curve per variant, the preset's own drawn thick, the others in order of where they end."""
     variants = results["variants"]
-    names = sorted(variants, key=lambda name: (name != "fast", -variants[name]["curve"][-1]["recall@20"]))
+    names = sorted(variants, key=lambda name: (name != "reference", -variants[name]["curve"][-1]["recall@20"]))
     with matplotlib.rc_context({"svg.hashsalt": "ltocf"}):
         figure = Figure(figsize=(9.5, 5.2), layout="constrained")
         axes = figure.subplots()
@@ -28,7 +28,7 @@ def draw(path: Path, results: dict[str, Any]) -> None:
             style = STYLES[place // len(SHADES) % len(STYLES)]
             last = curve[-1]
             label = f"{name}: {last['recall@20']:.4f} / {last['ndcg@20']:.4f}"
-            width = 3.0 if name == "fast" else 1.2
+            width = 3.0 if name == "reference" else 1.2
             color = SHADES[place % len(SHADES)]
             axes.plot(seconds, recall, style, color=color, linewidth=width, marker=".", label=label)
         axes.set_xscale("log")

@@ -19,7 +19,7 @@ from ltocf.presets import PRESETS, preset_values
 from ltocf.training import Runtime, TrainingSettings
 
 SELECT_ON = ("validation", "test")
-INITS = ("random", "spectral")
+INITS = ("random", "spectral", "mf")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ class RunSettings:
 
     Args:
         seed: of initialisation and sampling.
-        init: initial embeddings: ``random``, or ``spectral`` from the truncated SVD of the graph.
+        init: initial embeddings: ``random``, ``spectral`` from the truncated SVD of the graph, or ``mf`` from a
+            factorisation that is trained first.
+        init_epochs: epochs of that.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads, 0 for PyTorch's choice.
         select_on: ``validation`` chooses the epoch, then training starts again on all of train; ``test`` reports the
@@ -80,6 +82,7 @@ class RunSettings:
 
     seed: int = 0
     init: str = "random"
+    init_epochs: int = 20
     device: str = "auto"
     threads: int = 0
     select_on: Literal["validation", "test"] = "validation"
@@ -90,6 +93,8 @@ class RunSettings:
         for name, known in (("select_on", SELECT_ON), ("init", INITS), ("preset", PRESETS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.init_epochs < 1:
+            raise ValueError(f"`init_epochs` must be >= 1, got {self.init_epochs}")
         metric, _, depth = self.select_by.partition("@")
         if metric not in METRICS or not depth.isdigit() or int(depth) < 1:
             raise ValueError(

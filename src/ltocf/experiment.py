@@ -31,7 +31,16 @@ from ltocf.models import (
 )
 from ltocf.recommending import TrainedModel
 from ltocf.run_folder import PHASES, RunData, RunFolder
-from ltocf.training import MOST_EVALUATIONS, EpochRecord, FitResult, environment, fit, sample_users, search
+from ltocf.training import (
+    MOST_EVALUATIONS,
+    EpochRecord,
+    FitResult,
+    environment,
+    fit,
+    sample_users,
+    search,
+    start_from_factorisation,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -207,9 +216,7 @@ class _Experiment:
         config, data, seed = self.config, self.data, self.config.run.seed
         graph = BipartiteGraph.from_interactions(pairs)
         model = MODELS[config.model](graph, **config.options, seed=seed)
-        if config.run.init == "spectral" and isinstance(model, EmbeddingRecommender):
-            start_from_spectrum(model, graph, seed)
-        model.to(self.device)
+        self.start(phase, model.to(self.device), graph, pairs)
 
         def validate(truth: Interactions) -> dict[str, float]:
             return evaluate(model.scorer(), truth, seen=pairs, ks=[config.run.selection_depth])
@@ -241,6 +248,17 @@ class _Experiment:
         notes = {"dataset": data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         ids = (data.user_ids, data.item_ids, data.titles)
         return TrainedModel(config.model, config.options, model, pairs, *ids, notes), result
+
+    def start(self, phase: str, model: Recommender, graph: BipartiteGraph, pairs: Interactions) -> None:
+        """Initial embeddings other than random ones; a checkpoint has its own."""
+        run = self.config.run
+        if self.folder.checkpoint_file(phase).exists():
+            return
+        if run.init == "spectral" and isinstance(model, EmbeddingRecommender):
+            start_from_spectrum(model, graph.to(self.device), run.seed)
+        elif run.init == "mf" and isinstance(model, GradientRecommender):
+            settings = replace(self.config.training, epochs=run.init_epochs)
+            start_from_factorisation(model, graph, pairs, settings, run.seed)
 
     def provenance(self, trained: TrainedModel, fits: dict[str, FitResult]) -> dict[str, Any]:
         """What a number needs beside it to be believed and made again."""

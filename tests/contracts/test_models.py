@@ -29,7 +29,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("hop-rec", {"n_orders": 1}),
     ("grmf", {}),
     ("grmf-norm", {}),
-    ("neumf", {"n_negatives": 1}),
+    ("cmn", {}),
+    ("neumf", {"n_negatives": 1, "n_layers": 1}),
     ("mult-vae", {"hidden": 16, "dropout": 0.0}),
     ("ltocf", {}),
     ("ltocf", {"loss": "softmax", "n_negatives": 8, "temperature": 0.2, "solver": "exact", "connection": "residual"}),
@@ -153,7 +154,7 @@ def test_permuting_users_permutes_scores(name: str, options: dict[str, Any], int
     with torch.no_grad():
         moved.load_state_dict(model.state_dict())
         for table, other in zip(moved.parameters(), model.parameters(), strict=True):
-            if len(table) == model.n_users + model.n_items:
+            if len(table) in (model.n_users, model.n_users + model.n_items):
                 table[torch.from_numpy(permutation)] = other[: model.n_users]
     expected = model.scores(torch.arange(model.n_users))
     torch.testing.assert_close(moved.scores(torch.from_numpy(permutation)), expected, atol=1e-5, rtol=1e-4)

@@ -141,7 +141,7 @@ def test_complete_configuration_is_complete() -> None:
 def test_lists_of_names() -> None:
     assert names("mathematics.md", "Solvers") == list(SOLVERS)
     assert names("data.md", "Splits") == list(SPLITS)
-    assert names("models.md", "Models") == list(MODELS)
+    assert names("models.md", "Names") == list(MODELS)
     assert names("evaluation.md", "Metrics") == list(METRICS)
     table_files = next(row[0] for row in rows("data.md", "What can be read") if row[0].startswith("a table"))
     assert re.findall(r"\.\w+", table_files) == list(TABLE_READERS)

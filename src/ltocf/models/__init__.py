@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ltocf.models.base import GradientRecommender, ListScorer, LossTerms, Recommender
+from ltocf.models.cmn import CMN
 from ltocf.models.embedding import EmbeddingRecommender, EmbeddingScorer, Objective
 from ltocf.models.gcmc import GCMC
 from ltocf.models.grmf import GRMF, GRMFNorm
@@ -31,12 +32,14 @@ MODELS: dict[str, Callable[..., Recommender]] = {
     "grmf": GRMF,
     "grmf-norm": GRMFNorm,
     "mult-vae": MultVAE,
+    "cmn": CMN,
     "neumf": NeuMF,
     "mf": MF,
 }
 """Every trainable model by the name it has in the CLI, in configs and in results."""
 
 __all__ = [
+    "CMN",
     "GCMC",
     "GRMF",
     "LRGCCF",

@@ -106,11 +106,13 @@ class NeuMF(GradientRecommender):
     def _first_layer(self, rows: Tensor, side: str) -> Tensor:
         """The share of users or of items in the first layer, which is linear before its activation."""
         weights, half = self.layers[0], len(self.layers[0]) // 2
-        return rows @ (weights[:half] if side == "users" else weights[half:])
+        product: Tensor = rows @ (weights[:half] if side == "users" else weights[half:])
+        return product
 
     def _later_layers(self, hidden: Tensor) -> Tensor:
         """From the first layer before its activation to the MLP's share of the score."""
         hidden = torch.relu(hidden + self.biases[0])
         for index in range(1, len(self.layers)):
             hidden = torch.relu(torch.addmm(self.biases[index], hidden, self.layers[index]))
-        return linear(hidden, self.mlp_weights.T)[:, 0]
+        scores: Tensor = linear(hidden, self.mlp_weights.T)
+        return scores[:, 0]

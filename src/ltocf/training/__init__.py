@@ -3,6 +3,7 @@
 from ltocf.training.fit import EpochRecord, FitResult, TrainingSettings, fit
 from ltocf.training.runtime import Runtime, environment
 from ltocf.training.search import MOST_EVALUATIONS, sample_users, search
+from ltocf.training.starts import start_from_factorisation
 
 __all__ = [
     "MOST_EVALUATIONS",
@@ -14,4 +15,5 @@ __all__ = [
     "fit",
     "sample_users",
     "search",
+    "start_from_factorisation",
 ]

@@ -1,0 +1,81 @@
+"""CMN against a NumPy version that visits one neighbour after the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import softplus
+
+from ltocf.data.batches import Batch
+from ltocf.data.interactions import Interactions
+from ltocf.graph import BipartiteGraph
+from ltocf.models import CMN
+from samples import random_interactions
+
+LOG = random_interactions()
+GRAPH = BipartiteGraph.from_interactions(LOG)
+
+
+def pair_score(model: CMN, user: int, item: int) -> float:
+    found = {name: value.detach().double().numpy() for name, value in model.named_parameters()}
+    memory, external = found["user_memory"], found["external_memory"]
+    neighbours = [v for v in LOG.users[LOG.items == item] if v != user]
+    query = memory[user] + found["item_embeddings"][item]
+
+    def read() -> np.ndarray:
+        if not neighbours:
+            return np.zeros_like(query)
+        weights = np.exp([query @ memory[v] for v in neighbours])
+        total: np.ndarray = sum(w * external[v] for w, v in zip(weights, neighbours, strict=True)) / weights.sum()
+        return total
+
+    answer = read()
+    for hop in range(model.n_hops - 1):
+        query = np.maximum(query @ found[f"hops.{hop}"] + answer + found[f"hop_biases.{hop}"], 0)
+        answer = read()
+    product = memory[user] * found["item_embeddings"][item]
+    hidden = np.maximum(product @ found["of_product"] + answer @ found["of_memory"] + found["bias"], 0)
+    return float(hidden @ found["output"][:, 0])
+
+
+@pytest.mark.parametrize("n_hops", [1, 2, 3])
+def test_scores_are_the_equation(n_hops: int) -> None:
+    model = CMN(GRAPH, dim=4, n_hops=n_hops)
+    expected = [[pair_score(model, user, item) for item in range(LOG.n_items)] for user in (0, 5)]
+    np.testing.assert_allclose(model.scores(torch.tensor([0, 5])).numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_loss_is_bpr_of_the_scores() -> None:
+    model = CMN(GRAPH, dim=4)
+    batch = Batch(torch.tensor([0, 1]), torch.tensor([3, 1]), torch.tensor([7, 8]))
+    leads = [
+        pair_score(model, u, i) - pair_score(model, u, j)
+        for u, i, j in zip(*map(torch.Tensor.tolist, batch), strict=True)
+    ]
+    assert model(batch).ranking.item() == pytest.approx(softplus(-torch.tensor(leads)).mean().item(), rel=1e-5)
+
+
+def test_an_item_nobody_else_touched_reads_nothing() -> None:
+    graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 1], [0, 1], 2, 3))
+    model = CMN(graph, dim=4)
+    before = model.scores(torch.tensor([0]))[0, [0, 2]]
+    with torch.no_grad():
+        model.external_memory.normal_()
+    assert model.scores(torch.tensor([0]))[0, [0, 2]].equal(before)
+
+
+def test_starts_from_a_factorisation() -> None:
+    model = CMN(GRAPH, dim=4)
+    users, items = torch.randn(LOG.n_users, 4), torch.randn(LOG.n_items, 4)
+    model.start_from(users, items)
+    assert model.user_memory.equal(users)
+    assert model.item_embeddings.equal(items)
+
+
+@pytest.mark.parametrize("options", [{"n_hops": 0}, {"dim": 0}])
+def test_rejects_with_the_rule_and_the_value(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"`(n_hops|dim)` must be >= 1, got 0"):
+        CMN(GRAPH, **options)

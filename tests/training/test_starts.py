@@ -1,0 +1,31 @@
+"""Starting from a factorisation: what is copied, and who can."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ltocf.data.interactions import Interactions
+from ltocf.graph import BipartiteGraph
+from ltocf.models import CMN, MF, LightGCN, NeuMF
+from ltocf.training import TrainingSettings, fit, start_from_factorisation
+
+SETTINGS = TrainingSettings(learning_rate=0.02, batch_size=64, epochs=2)
+
+
+def test_the_start_is_a_trained_factorisation(graph: BipartiteGraph, interactions: Interactions) -> None:
+    factors = MF(graph, dim=4, seed=3)
+    fit(factors, factors.batches(interactions, 64, seed=3), settings=SETTINGS)
+    users, items = factors.embeddings()
+    memory, embeddings = CMN(graph, dim=4), LightGCN(graph, dim=4)
+    for model in (memory, embeddings):
+        start_from_factorisation(model, graph, interactions, SETTINGS, seed=3)
+    assert memory.user_memory.equal(users)
+    assert memory.item_embeddings.equal(items)
+    assert embeddings.initial_embeddings.equal(torch.cat([users, items]))
+    assert embeddings.initial_embeddings.requires_grad
+
+
+def test_a_model_with_two_tables_cannot(graph: BipartiteGraph, interactions: Interactions) -> None:
+    with pytest.raises(ValueError, match='`init = "mf"` needs a model with an embedding of every node, got NeuMF'):
+        start_from_factorisation(NeuMF(graph, dim=4), graph, interactions, SETTINGS, seed=0)
