@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ltocf.plots import SHADES, save_figure
 
 ROOT = Path(__file__).resolve().parents[1]
+SECONDS = (20, 50, 100, 200, 500, 1000)
 STYLES = ("-", "--", ":")
 
 
@@ -32,6 +33,8 @@ def draw(path: Path, results: dict[str, Any]) -> None:
             color = SHADES[place % len(SHADES)]
             axes.plot(seconds, recall, style, color=color, linewidth=width, marker=".", label=label)
         axes.set_xscale("log")
+        axes.set_xticks(SECONDS, [str(seconds) for seconds in SECONDS])
+        axes.minorticks_off()
         axes.set_xlabel(f"seconds of training on {results['environment']['threads']} CPU cores, {results['dataset']}")
         axes.set_ylabel(f"validation recall@20, {results['n_users']:,} users")
         axes.spines[["top", "right"]].set_visible(False)
