@@ -14,6 +14,7 @@ from ltocf.evaluation import evaluate
 from ltocf.experiment import evaluate_run, load, resume, train, train_config
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, MF, MODELS, LightGCN, Popularity
+from ltocf.models.installed import register_installed
 from ltocf.recommending import TrainedModel
 
 __all__ = [
@@ -37,3 +38,6 @@ __all__ = [
     "train",
     "train_config",
 ]
+
+# At the very end: their modules import from this package.
+register_installed(MODELS)

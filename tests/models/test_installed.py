@@ -1,0 +1,56 @@
+"""Models of other packages: found, trained by name, and never in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ltocf.models import MF
+from ltocf.models.installed import register_installed
+
+MODULE = """
+from ltocf import MF
+
+
+class Mine(MF):
+    pass
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path as pip leaves it: a module and what it declares."""
+    information = tmp_path / "their_models-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: their-models\nVersion: 1.0\n")
+    entries = ["[ltocf.models]", "mine = their_models:Mine", "mf = their_models:Mine", "broken = no_such_module:Model"]
+    (information / "entry_points.txt").write_text("\n".join(entries) + "\n")
+    (tmp_path / "their_models.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("package")
+def test_others_are_added_and_what_cannot_be_is_said() -> None:
+    models = {"mf": MF}
+    with pytest.warns(UserWarning, match="is left out") as warned:
+        register_installed(models)
+    assert models["mf"] is MF
+    assert models["mine"].__name__ == "Mine"
+    assert list(models) == ["mf", "mine"]
+    said = [str(warning.message) for warning in warned]
+    assert any("'broken' of their-models is left out: ModuleNotFoundError" in message for message in said)
+    assert any("'mf' of their-models is left out: there is one of that name" in message for message in said)
+
+
+def test_an_installed_model_trains_by_its_name(package: Path) -> None:
+    out = package / "run"
+    command = [sys.executable, "-m", "ltocf", "train", "movielens-small", "--model", "mine", "--out", str(out)]
+    environment = os.environ | {"PYTHONPATH": str(package)}
+    subprocess.run([*command, "--epochs", "1", "--set", "dim=4"], check=True, env=environment, capture_output=True)
+    assert json.loads((out / "metrics.json").read_text())["model"] == "mine"
