@@ -139,7 +139,7 @@ def test_errors_say_the_rule_the_value_and_the_remedy(
     out = tmp_path / "new"
     assert "'nobody'" in failure(capsys, "recommend", run_folder, "--user", "nobody")
     assert "already holds a run" in failure(capsys, "train", log_file, "--out", run_folder)
-    assert "`model` must be one of ltocf, spectral, lightgcn, mf" in failure(
+    assert "`model` must be one of ltocf, spectral, lightgcn" in failure(
         capsys, "train", log_file, "--out", out, "--model", "x"
     )
     assert "no setting `speed`" in failure(capsys, "train", log_file, "--out", out, "--set", "speed=9")

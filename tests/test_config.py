@@ -85,7 +85,7 @@ def test_what_is_said_comes_before_the_preset_whoever_says_it() -> None:
         ({"dim": "big"}, "`dim` must be of type int, got 'big'"),
         ({"dim": True}, "`dim` must be of type int, got True"),
         ({"learning_rate": "fast"}, "`learning_rate` must be of type float, got 'fast'"),
-        ({"model": "mfx"}, "`model` must be one of ltocf, spectral, lightgcn, mf, got 'mfx'"),
+        ({"model": "mfx"}, f"`model` must be one of {', '.join(MODELS)}, got 'mfx'"),
         ({"model": "mf", "n_layers": 2}, "no setting `n_layers`"),
         ({"validation_fraction": 1.0}, r"`validation_fraction` must be in \(0, 1\), got 1.0"),
         ({"select_by": "accuracy@20"}, "`select_by` must be one of recall, precision"),

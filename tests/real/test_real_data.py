@@ -17,7 +17,7 @@ def test_beats_popularity_within_a_few_epochs(real_data: Path, tmp_path: Path, m
         "preset": "paper",
         "learning_rate": 0.02,
         "l2": 0.01,
-        "epochs": 60 if model == "mf" else 15,
+        "epochs": 120 if model == "mf" else 15,
         "threads": 1,
     }
     metrics = train(source, tmp_path / "run", model=model, dim=32, **settings)
