@@ -95,13 +95,18 @@ class BipartiteGraph(nn.Module):
 
     def histories(self, users: UserIndices) -> Scores:
         """A row of ones and zeros over the items for each user asked for."""
-        starts, ends = self.user_offsets[users].long(), self.user_offsets[users + 1].long()
-        lengths = ends - starts
-        rows = torch.repeat_interleave(lengths)
-        places = torch.arange(len(rows), device=rows.device) + (starts - (lengths.cumsum(0) - lengths))[rows]
+        rows, items = self.items_of(users)
         history = self.user_values.new_zeros(len(users), self.n_items)
-        history[rows, self.user_indices[places].long()] = 1.0
+        history[rows, items] = 1.0
         return history
+
+    def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """The items of each user in a row: the place in ``users`` and the item, for all of them."""
+        return _rows(self.user_offsets, self.user_indices, users)
+
+    def users_of(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """The users of each item in a row: the place in ``items`` and the user, for all of them."""
+        return _rows(self.item_offsets, self.item_indices, items)
 
     @property
     def user_degrees(self) -> NodeDegrees:
@@ -117,6 +122,15 @@ class BipartiteGraph(nn.Module):
         block = torch.sparse_csr_tensor(self.user_offsets, self.user_indices, self.user_values, shape).to_dense()
         zeros_users, zeros_items = (block.new_zeros(n, n) for n in block.shape)
         return torch.cat([torch.cat([zeros_users, block], dim=1), torch.cat([block.T, zeros_items], dim=1)], dim=0)
+
+
+def _rows(offsets: Tensor, indices: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """Some rows of a CSR matrix, one after the other: the place in ``nodes`` and the column of each entry."""
+    starts, ends = offsets[nodes].long(), offsets[nodes + 1].long()
+    lengths = ends - starts
+    rows = torch.repeat_interleave(lengths)
+    places = torch.arange(len(rows), device=rows.device) + (starts - (lengths.cumsum(0) - lengths))[rows]
+    return rows, indices[places].long()
 
 
 @torch.no_grad()

@@ -116,11 +116,7 @@ class CMN(GradientRecommender):
 
     def _neighbours(self, users: BatchIndices, items: BatchIndices) -> tuple[Tensor, Tensor]:
         """The other users of each pair's item: the index of the pair and the user, for all of them in a row."""
-        starts, ends = (self.graph.item_offsets[places].long() for places in (items, items + 1))
-        lengths = ends - starts
-        pairs = torch.repeat_interleave(lengths)
-        places = torch.arange(len(pairs), device=pairs.device) + (starts - (lengths.cumsum(0) - lengths))[pairs]
-        neighbours = self.graph.item_indices[places].long()
+        pairs, neighbours = self.graph.users_of(items)
         others = neighbours != users[pairs]
         return pairs[others], neighbours[others]
 

@@ -118,12 +118,7 @@ class SpectralLTOCF(Recommender):
 
     def scores(self, users: UserIndices) -> Scores:
         """Score of every item for each user asked for, from their training history."""
-        users = users.to(self.numbers.device)
-        starts, ends = (self.graph.user_offsets[places].long() for places in (users, users + 1))
-        lengths = ends - starts
-        rows = torch.repeat_interleave(lengths)
-        places = torch.arange(len(rows), device=rows.device) + (starts - (lengths.cumsum(0) - lengths))[rows]
-        items = self.graph.user_indices[places].long()
+        rows, items = self.graph.items_of(users.to(self.numbers.device))
         return self._history_scores(len(users), rows, items, self.item_vectors.new_ones(len(items)))
 
     def history_scores(self, histories: Scores) -> Scores:
