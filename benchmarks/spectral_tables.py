@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ltocf.training.search import SEARCH_USERS
+
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 METRICS = ("recall@20", "ndcg@20")
 SECONDS = ("search", "svd", "ranking")
@@ -28,10 +30,11 @@ def ranks(dataset: str) -> str:
         lines.append(line([f"{name}, published", "–", "–", *(f"{metrics[m]:.4f}" for m in METRICS), *["–"] * 4]))
     where = result["environment"]
     threads = f"{where['threads']} thread{'s' if where['threads'] > 1 else ''}"
-    validation = {"last": "the last tenth of each history", "random": "a random tenth"}[result["validation_split"]]
+    part = result["validation_part"]
+    validation = f"the {part['how']} {part['fraction']:.0%} of each history in the {part['core']}-core of train"
     note = (
-        f"`{dataset}`, {where['processor']}, {threads}. Validation: 2,000 users, {validation}. Search: all evaluations,"
-        " without their SVD. Ranking: every user of the test part."
+        f"`{dataset}`, {where['processor']}, {threads}. Validation: {SEARCH_USERS:,} users, {validation}. Search: all"
+        " evaluations, without their SVD. Ranking: every user of the test part."
     )
     return "\n".join([*lines, "", note])
 

@@ -15,6 +15,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from frontier_tables import FRONTIER_TABLES
+from ltocf.reproduce.cells import Places
+from ltocf.reproduce.content import Table
+from ltocf.reproduce.plan import CONTENT, plan
 from spectral_tables import SPECTRAL_TABLES
 from speed_tables import TABLES
 
@@ -29,6 +32,7 @@ NAMES = {
 }
 """Stem of a configuration and of its results to the name of its row."""
 METRICS = ("recall@20", "ndcg@20")
+SEEDS = (0, 1, 2)
 
 
 def measured(dataset: str) -> dict[str, list[dict[str, Any]]]:
@@ -41,14 +45,33 @@ def measured(dataset: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def table(name: str) -> str:
-    """A table of speed, of ranks, of variants, or that of a data set."""
+    """A table of speed, of ranks, of variants, of the paper, or that of a data set."""
     made = TABLES | SPECTRAL_TABLES | FRONTIER_TABLES
-    return made[name]() if name in made else dataset_table(name)
+    if name in made:
+        return made[name]()
+    what, _, dataset = name.partition(":")
+    return reproduced(what, dataset) if dataset else dataset_table(name)
+
+
+def reproduced(what: str, dataset: str) -> str:
+    """A table of `ltocf reproduce`, of the cells that have a result."""
+    places = Places(ROOT / "configs", ROOT / "results")
+    cells = [cell for cell in plan(what, dataset, [], SEEDS, places, {}) if cell.is_done]
+    if not cells:
+        return f"Not measured yet: `ltocf reproduce {what} --dataset {dataset} --seeds 0,1,2`."
+    contents = CONTENT[what](what, cells, places)
+    content = next(content for content in contents if isinstance(content, Table))
+    lines = [content.columns, ["---"] * len(content.columns), *content.rows]
+    hardware = {(c.metrics()["environment"]["processor"], c.metrics()["environment"]["threads"]) for c in cells}
+    where = "; ".join(f"{processor}, {threads} threads" for processor, threads in sorted(hardware))
+    seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
+    notes = " ".join(part for part in (content.caption, f"Seeds {seeds}. Hardware: {where}.") if part)
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", notes])
 
 
 def dataset_table(dataset: str) -> str:
     """One row per configuration: mean (and spread over seeds), the published number, and what it took."""
-    published = json.loads((ROOT / "results" / "published.json").read_text())[dataset]
+    published = json.loads((ROOT / "src" / "ltocf" / "reproduce" / "published.json").read_text())[dataset]
     lines = [
         "| method | recall@20 | published | NDCG@20 | published | learning rate, L2, batch | epochs | training time |",
         "|---|---|---|---|---|---|---|---|",

@@ -22,11 +22,13 @@ from ltocf.bench.command import bench
 from ltocf.config import Config
 from ltocf.data import CATALOG, load_dataset, statistics
 from ltocf.demo import run_demo
+from ltocf.reproduce.command import reproduce
 
 app = App(name="ltocf", help="Learnable-Time ODE-based Collaborative Filtering: train, evaluate, recommend.")
 data_app = App(name="data", help="The data sets known by name, and figures of any data set.")
 app.command(data_app)
 app.command(bench)
+app.command(reproduce)
 console = Console()
 
 DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="Where named sets are; default: LTOCF_DATA.")]

@@ -33,6 +33,8 @@ class DataSettings:
         test_fraction: share of test pairs, where the split is made here.
         validation_fraction: share of each user's training pairs that chooses the epoch.
         validation_split: ``random``, or ``last``: the latest pairs of each user, where test is the end of histories.
+        validation_core: take it from the pairs whose user and item have this many among themselves; 10 where the
+            source was filtered so before its test part was made, 0 for all pairs.
         split_seed: of the test and validation parts; apart from ``seed``, so that seeds share one split.
         user_column, item_column, timestamp_column, rating_column, title_column: columns of a table file; left
             out, the usual names are looked for (a title is not); "" ignores an optional one.
@@ -45,6 +47,7 @@ class DataSettings:
     test_fraction: float = 0.2
     validation_fraction: float = 0.1
     validation_split: str = "random"
+    validation_core: int = 0
     split_seed: int = 0
     user_column: str | None = None
     item_column: str | None = None
@@ -57,6 +60,8 @@ class DataSettings:
         for name in ("test_fraction", "validation_fraction"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}")
+        if self.validation_core < 0:
+            raise ValueError(f"`validation_core` must be >= 0, got {self.validation_core}")
         if self.validation_split not in VALIDATION_SPLITS:
             raise ValueError(
                 f"`validation_split` must be one of {', '.join(VALIDATION_SPLITS)}, got {self.validation_split!r}"

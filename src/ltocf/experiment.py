@@ -112,6 +112,27 @@ def resume(folder: str | Path, *, show_progress: bool = False) -> dict[str, Any]
     return _Experiment(run, config, run.read_data(), config.runtime().start(), show_progress).run()
 
 
+def select(config: Config, out: str | Path) -> FitResult:
+    """The selection phase alone: how well these settings validate, and at which epoch. It goes on where it was cut off.
+
+    Raises:
+        ValueError: ``select_on`` is not ``validation``: settings are never chosen on the test part.
+        FileExistsError: ``out`` was started with other settings.
+    """
+    if config.run.select_on != "validation":
+        raise ValueError(f"settings are chosen on the validation part, got select_on = {config.run.select_on!r}")
+    if (Path(out) / "config.toml").exists() and RunFolder(out).config() == config:
+        run = RunFolder(out)
+    else:
+        run = RunFolder.create(out, config)
+    if not run.data_file.exists():
+        run.write_data(_prepare(config))
+    data = run.read_data()
+    budget = config.training.max_minutes * 60 or float("inf")
+    trial = _Experiment(run, config, data, config.runtime().start(), show_progress=False)
+    return trial.phase("selection", data.split.train, data.split.validation, budget)[1]
+
+
 def load(path: str | Path) -> TrainedModel:
     """The trained model of a run folder, or of a model file: ``ltocf.load(DIR).recommend(["alice"], k=10)``."""
     path = Path(path)
@@ -166,7 +187,13 @@ def _prepare(config: Config) -> RunData:
     if depth > split.n_items:
         raise ValueError(f"`select_by` is {config.run.select_by} but there are only {split.n_items} items")
     if config.run.select_on == "validation":
-        split = carve_validation(split, settings.validation_fraction, settings.split_seed, settings.validation_split)
+        split = carve_validation(
+            split,
+            settings.validation_fraction,
+            settings.split_seed,
+            settings.validation_split,
+            settings.validation_core,
+        )
     return RunData.of(dataset, split)
 
 

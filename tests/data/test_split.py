@@ -225,6 +225,22 @@ def test_a_validation_part_has_a_known_name_and_the_last_one_needs_an_order() ->
         carve_validation(split, how="last")
 
 
+def test_a_validation_part_of_the_core_leaves_all_else_in_train() -> None:
+    """Users 0-2 and items 0-3 are the 3-core; user 3 and item 4 hang on to it."""
+    rows = {0: [0, 1, 2, 3], 1: [0, 1, 2, 3], 2: [0, 1, 2, 3, 4], 3: [0, 4]}
+    users, items = zip(*[(user, item) for user, row in rows.items() for item in row], strict=True)
+    log = Interactions.from_pairs(list(users), list(items), timestamps=range(len(users)))
+    split = Split(log, log.where(np.zeros(len(log), bool)))
+    assert sorted(set(log.core(3).users)) == [0, 1, 2]
+    assert sorted(set(log.core(3).items)) == [0, 1, 2, 3]
+    carved = carve_validation(split, 0.25, how="last", core=3)
+    assert carved.validation is not None
+    assert list(zip(carved.validation.users, carved.validation.items, strict=True)) == [(0, 3), (1, 3), (2, 3)]
+    assert carved.train.union(carved.validation).keys.tolist() == log.keys.tolist()
+    with pytest.raises(ValueError, match="`core` must be small enough to leave pairs to choose from, got 5"):
+        carve_validation(split, core=5)
+
+
 def test_a_text_folder_has_an_order_within_each_user_and_no_clock(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("1 4 0 3 2\n0 3 1 2 0\n")
     (tmp_path / "test.txt").write_text("0 4\n1 1\n")

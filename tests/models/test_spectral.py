@@ -32,7 +32,9 @@ def parts(log: Interactions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(("user_exponent", "item_exponent"), [(0.5, 0.5), (0.35, 0.4), (0.0, 0.0)])
-@pytest.mark.parametrize(("n_times", "numbers"), [(1, [2, 0.7, 0.4, 0.3, -0.2]), (2, [0, 3, -1.0, 0.1, 0.6, 0.5])])
+@pytest.mark.parametrize(
+    ("n_times", "numbers"), [(1, [2, 0.7, 0.4, 0.3, -0.2, 0.3]), (2, [0, 3, -1.0, 0.1, 0.6, 0.5, -0.4])]
+)
 def test_scores_are_the_equation(
     interactions: Interactions, user_exponent: float, item_exponent: float, n_times: int, numbers: list[float]
 ) -> None:
@@ -42,18 +44,18 @@ def test_scores_are_the_equation(
     normalised = history / users[:, None] ** user_exponent / items**item_exponent
     normalised /= np.linalg.norm(normalised, 2)
     _, sigma, vectors = np.linalg.svd(normalised)
-    *log_times, log_w, a, b, c = numbers
+    *log_times, log_w, a, b, c, d = numbers
     gain = np.mean([1 - np.exp(-np.exp(log_t) * sigma[:8] ** 2) for log_t in log_times], axis=0)
     items = items / items.mean()
     low_rank = history / items**a @ vectors[:8].T * gain @ vectors[:8] * items**b
-    sparse = np.exp(log_w) * history @ normalised.T @ normalised * items**c
+    sparse = np.exp(log_w) * history / items**d @ normalised.T @ normalised * items**c
     np.testing.assert_allclose(everyone(model), low_rank + sparse, rtol=1e-4, atol=1e-5)
 
 
 def test_gfcf_is_a_special_case(interactions: Interactions) -> None:
     alpha = 0.3
     model = built(interactions, user_exponent=0.5, item_exponent=0.5)
-    model.numbers.copy_(torch.tensor([50.0, -np.log(alpha), 0.5, 0.5, 0.0]))
+    model.numbers.copy_(torch.tensor([50.0, -np.log(alpha), 0.5, 0.5, 0.0, 0.0]))
     history, users, items = parts(interactions)
     normalised = history / np.sqrt(users)[:, None] / np.sqrt(items)
     ideal = np.linalg.svd(normalised)[2][:8]
@@ -65,7 +67,7 @@ def test_gfcf_is_a_special_case(interactions: Interactions) -> None:
 def test_a_short_time_is_the_sparse_product() -> None:
     log = random_interactions(12, 10)
     model = built(log, rank=10, user_exponent=0.5, item_exponent=0.5)
-    model.numbers.copy_(torch.tensor([-9.0, -50.0, 0.0, 0.0, 0.0]))
+    model.numbers.copy_(torch.tensor([-9.0, -50.0, 0.0, 0.0, 0.0, 0.0]))
     history, users, items = parts(log)
     normalised = history / np.sqrt(users)[:, None] / np.sqrt(items)
     expected = np.exp(-9) * history @ normalised.T @ normalised
@@ -120,8 +122,8 @@ def test_numbers_out_of_range(graph: BipartiteGraph, name: str) -> None:
 
 def test_named_numbers(graph: BipartiteGraph) -> None:
     model = SpectralLTOCF(graph, n_times=2)
-    model.numbers.copy_(torch.tensor([0.0, 1.0, 0.0, 0.25, 0.5, -0.75]))
-    expected = {"t_1": 1.0, "t_2": np.e, "w": 1.0, "a": 0.25, "b": 0.5, "c": -0.75}
+    model.numbers.copy_(torch.tensor([0.0, 1.0, 0.0, 0.25, 0.5, -0.75, 0.125]))
+    expected = {"t_1": 1.0, "t_2": np.e, "w": 1.0, "a": 0.25, "b": 0.5, "c": -0.75, "d": 0.125}
     assert model.named_numbers() == pytest.approx(expected)
     assert len(model.search_steps) == len(model.numbers)
 

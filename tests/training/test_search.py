@@ -16,7 +16,7 @@ from ltocf.models import SpectralLTOCF
 from ltocf.run_folder import RunFolder
 from ltocf.training import sample_users, search
 
-BEST = [4.2, 0.1, 0.3, 0.55, -0.1]
+BEST = [4.2, 0.1, 0.3, 0.55, -0.1, 0.1]
 
 
 @pytest.fixture

@@ -120,6 +120,21 @@ class Interactions:
         when = None if self.timestamps is None else self.timestamps[mask]
         return Interactions(self.users[mask], self.items[mask], self.n_users, self.n_items, when)
 
+    def core(self, min_degree: int) -> Interactions:
+        """The ``min_degree``-core: the most pairs among which every user and every item has at least that many.
+
+        Example:
+            >>> log = Interactions.from_pairs([0, 0, 1, 1, 2], [0, 1, 0, 1, 2])
+            >>> log.core(2).keys.tolist()
+            [0, 1, 3, 4]
+        """
+        pairs, n_before = self, len(self) + 1
+        while len(pairs) < n_before:
+            n_before = len(pairs)
+            enough = pairs.user_degrees[pairs.users] >= min_degree
+            pairs = pairs.where(enough & (pairs.item_degrees[pairs.items] >= min_degree))
+        return pairs
+
     def union(self, other: Interactions) -> Interactions:
         """All pairs of both; the sizes must agree. Timestamps survive when both sides have them."""
         if (self.n_users, self.n_items) != (other.n_users, other.n_items):

@@ -156,7 +156,7 @@ def given_split(dataset: Dataset) -> Split:
     return Split(dataset.interactions, dataset.test)
 
 
-def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0, how: str = "random") -> Split:
+def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0, how: str = "random", core: int = 0) -> Split:
     """Move round(fraction * n) of each user's n training items to validation, never all of them.
 
     Args:
@@ -165,10 +165,13 @@ def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0, how: st
         seed: of the random choice.
         how: ``random``, or ``last``: the latest items by their timestamps. A validation part should be to train what
             the test part is to both: where test is the end of every user's history, a random part is too easy.
+        core: take pairs only from the `Interactions.core` of this degree; the others stay in train. Where a data set
+            is a 10-core, an item that train has 5 times is in test at least 5 times, so test asks for rare items more
+            often than a part of train would, unless that comes out of a 10-core too.
 
     Raises:
-        ValueError: ``fraction`` out of range or too small to move anything, an unknown name, no timestamps for
-            ``last``, or there is a validation part already.
+        ValueError: ``fraction`` or ``core`` out of range or leaving nothing to move, an unknown name, no timestamps
+            for ``last``, or there is a validation part already.
 
     Example:
         >>> train, test = (Interactions.from_pairs([0] * 10, range(10 * i, 10 * i + 10), n_items=20) for i in (0, 1))
@@ -180,13 +183,16 @@ def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0, how: st
         raise ValueError(f"the split must have no validation part yet, got one with {len(split.validation)} pairs")
     if how not in VALIDATION_SPLITS:
         raise ValueError(f"`how` must be one of {list(VALIDATION_SPLITS)}, got {how!r}")
-    train = split.train
+    source = split.train.core(core)
+    if not len(source):
+        raise ValueError(f"`core` must be small enough to leave pairs to choose from, got {core}")
     if how == "last":
-        order = np.lexsort((train.items, _timestamps(train, "last"), train.users))
+        order = np.lexsort((source.items, _timestamps(source, "last"), source.users))
     else:
-        order = _random_order(train, seed)
-    moved = _share(train, fraction, order, "fraction")
-    return Split(split.train.where(~moved), split.test, split.train.where(moved))
+        order = _random_order(source, seed)
+    validation = source.where(_share(source, fraction, order, "fraction"))
+    moved = np.isin(split.train.keys, validation.keys, assume_unique=True)
+    return Split(split.train.where(~moved), split.test, validation)
 
 
 def split_dataset(dataset: Dataset, how: str = "auto", *, test_fraction: float = 0.2, seed: int = 0) -> Split:

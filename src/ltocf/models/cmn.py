@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torch.nn.functional import embedding_bag, pad
 
 from ltocf.data.batches import Batch, Batches, PairwiseBatches
 from ltocf.data.interactions import Interactions
@@ -13,6 +17,7 @@ from ltocf.models.base import GradientRecommender, LossTerms
 from ltocf.models.embedding import INITIAL_DEVIATION
 from ltocf.models.ngcf import xavier
 from ltocf.shapes import (
+    BatchEmbeddings,
     BatchIndices,
     BatchScores,
     ItemEmbeddings,
@@ -22,6 +27,10 @@ from ltocf.shapes import (
     UserEmbeddings,
     UserIndices,
 )
+
+NeighbourIndices: TypeAlias = Int64[Tensor, " neighbours"]
+NeighbourScores: TypeAlias = Float[Tensor, " neighbours"]
+NeighbourMask: TypeAlias = Bool[Tensor, " neighbours"]
 
 
 class CMN(GradientRecommender):
@@ -84,14 +93,20 @@ class CMN(GradientRecommender):
 
     def pair_scores(self, users: BatchIndices, items: BatchIndices) -> BatchScores:
         """The equation of the class for pairs of a user and an item."""
-        pairs, neighbours = self._neighbours(users, items)
-        memory, external = (part.index_select(0, neighbours) for part in (self.user_memory, self.external_memory))
+        pairs, neighbours = self.graph.users_of(items)
+        return self._scores_of(users, items, pairs, neighbours)
+
+    def _scores_of(
+        self, users: BatchIndices, items: BatchIndices, pairs: NeighbourIndices, neighbours: NeighbourIndices
+    ) -> BatchScores:
+        """`pair_scores`, given the users of each pair's item: the index of the pair and the user, in a row."""
+        is_self = neighbours == users[pairs]
         user, item = self.user_memory.index_select(0, users), self.item_embeddings.index_select(0, items)
         query = user + item
-        read = _attend(query, memory, external, pairs)
+        read = self._attend(query, pairs, neighbours, is_self)
         for weights, bias in zip(self.hops, self.hop_biases, strict=True):
             query = torch.relu(torch.addmm(bias, query, weights) + read)
-            read = _attend(query, memory, external, pairs)
+            read = self._attend(query, pairs, neighbours, is_self)
         hidden = torch.relu((user * item) @ self.of_product + torch.addmm(self.bias, read, self.of_memory))
         scores: BatchScores = (hidden @ self.output)[:, 0]
         return scores
@@ -108,25 +123,42 @@ class CMN(GradientRecommender):
         """Score of every item for each user asked for."""
         users = users.to(self.bias.device)
         every_item = torch.arange(self.n_items, device=users.device)
-        return torch.stack([self.pair_scores(user.expand(self.n_items), every_item) for user in users])
+        pairs, neighbours = self.graph.users_of(every_item)
+        rows = [self._scores_of(user.expand(self.n_items), every_item, pairs, neighbours) for user in users]
+        return torch.stack(rows)
 
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
         """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
         return self.scores(users).gather(1, items.clamp(min=0))
 
-    def _neighbours(self, users: BatchIndices, items: BatchIndices) -> tuple[Tensor, Tensor]:
-        """The other users of each pair's item: the index of the pair and the user, for all of them in a row."""
-        pairs, neighbours = self.graph.users_of(items)
-        others = neighbours != users[pairs]
-        return pairs[others], neighbours[others]
+    def _attend(
+        self, query: BatchEmbeddings, pairs: NeighbourIndices, neighbours: NeighbourIndices, is_self: NeighbourMask
+    ) -> BatchEmbeddings:
+        """Σ_v softmax_v(<query, m_v>) c_v for each pair; zero where there is no neighbour."""
+        lengths = torch.bincount(pairs, minlength=len(query))
+        ends = lengths.cumsum(0)
+        weights = self._inner_products(query, pairs, neighbours, ends).masked_fill(is_self, -torch.inf)
+        # The least number instead of -inf where nobody is left, so that the difference is a number.
+        highest = weights.detach().new_full((len(query),), torch.finfo(weights.dtype).min)
+        highest = highest.scatter_reduce(0, pairs, weights.detach(), "amax")
+        weights = torch.exp(weights - highest[pairs])
+        totals = weights.new_zeros(len(query)).index_add(0, pairs, weights)
+        sums = embedding_bag(neighbours, self.external_memory, ends - lengths, mode="sum", per_sample_weights=weights)
+        read: BatchEmbeddings = sums / totals.clamp(min=1e-12)[:, None]
+        return read
 
-
-def _attend(query: Tensor, memory: Tensor, external: Tensor, pairs: Tensor) -> Tensor:
-    """Σ_v softmax_v(<query, m_v>) c_v for each pair; zero where there is no neighbour."""
-    weights = (query.index_select(0, pairs) * memory).sum(1)
-    highest = weights.detach().new_full((len(query),), -torch.inf)
-    highest = highest.scatter_reduce(0, pairs, weights.detach(), "amax")
-    weights = torch.exp(weights - highest[pairs])
-    totals = weights.new_zeros(len(query)).index_add(0, pairs, weights)
-    sums = torch.zeros_like(query).index_add(0, pairs, weights[:, None] * external)
-    return sums / totals.clamp(min=1e-12)[:, None]
+    def _inner_products(
+        self, query: BatchEmbeddings, pairs: NeighbourIndices, neighbours: NeighbourIndices, ends: BatchIndices
+    ) -> NeighbourScores:
+        """<query, m_v> of every neighbour."""
+        if torch.is_grad_enabled():
+            keys = self.user_memory.index_select(0, neighbours)
+            trained: NeighbourScores = torch.linalg.vecdot(query.index_select(0, pairs), keys)
+            return trained
+        # The same without a copy of either: ten times faster, but without a gradient.
+        offsets = pad(ends, (1, 0))
+        pattern = torch.sparse_csr_tensor(
+            offsets, neighbours, query.new_zeros(len(neighbours)), (len(query), self.n_users), check_invariants=False
+        )
+        products: NeighbourScores = torch.sparse.sampled_addmm(pattern, query, self.user_memory.T, beta=0.0).values()
+        return products

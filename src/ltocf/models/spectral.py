@@ -32,12 +32,12 @@ class SpectralLTOCF(Recommender):
     """A graph filter of the history: a low-rank part with a learned response, and one exact sparse product.
 
         B = D_u^-γ R D_i^-δ / σ_1 ≈ U Σ Vᵀ,   σ_1 the largest singular value
-        score(u, ·) = r_u D_i^-a V g(Σ) Vᵀ D_i^b + w r_u BᵀB D_i^c,   r_u a row of R, D_i relative to its mean
+        score(u, ·) = r_u D_i^-a V g(Σ) Vᵀ D_i^b + w r_u D_i^-d BᵀB D_i^c,   r_u a row of R, D_i relative to its mean
         g(σ) = (1 / T) Σ_s (1 - exp(-t_s σ²))
 
     g is LT-OCF's linear connection, start minus solution, for the heat equation dE/dt = -BᵀB E among the items. V are
-    the leading ``rank`` vectors; what they leave out is in the sparse product. Its ``numbers`` log t_s, log w, a, b, c
-    are chosen by `ltocf.training.search`. Any history can be scored, that of a user who was not in training too.
+    the leading ``rank`` vectors; what they leave out is in the sparse product. Its ``numbers``, log t_s, log w and a to
+    d, are chosen by `ltocf.training.search`. Any history can be scored, that of a user who was not in training too.
 
     Args:
         graph: the training graph.
@@ -51,7 +51,7 @@ class SpectralLTOCF(Recommender):
         ValueError: ``rank`` or ``n_times`` < 1.
 
     Source: GF-CF (Shen et al., CIKM 2021, Section 5.2, https://arxiv.org/abs/2108.07567) is the case γ = δ = a = b =
-    1/2, c = 0, t -> infinity, w = 1 / α. Differs: the response, the exponents and the balance are learned.
+    1/2, c = d = 0, t -> infinity, w = 1 / α. Differs: the response, the exponents and the balance are learned.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -84,21 +84,22 @@ class SpectralLTOCF(Recommender):
         self.graph, self.seed, self.n_times = graph, seed, n_times
         self.user_exponent, self.item_exponent = user_exponent, item_exponent
         self.rank = min(rank, graph.n_users, graph.n_items)
-        # log t_1.., log w, a, b, c: a good place to start from on every data set tried.
-        start = [*torch.linspace(2.0, 4.0, n_times + 1).tolist()[:n_times], 1.3, 0.35, 0.45, 0.0]
+        # log t_1.., log w, a, b, c, d: a good place to start from on every data set tried.
+        start = [*torch.linspace(2.5, 4.0, n_times + 1).tolist()[:n_times], 1.2, 0.55, 0.5, 0.1, 0.25]
         self.register_buffer("numbers", torch.tensor(start))
         self.register_buffer("singular_values", torch.zeros(self.rank))
         self.register_buffer("item_vectors", torch.zeros(graph.n_items, self.rank))
 
     def named_numbers(self) -> dict[str, float]:
         """What was learned, by the names of the equation."""
-        t, (log_w, a, b, c) = self.numbers[: self.n_times].exp().tolist(), self.numbers[self.n_times :].tolist()
-        return {f"t_{s}": time for s, time in enumerate(t, start=1)} | {"w": math.exp(log_w), "a": a, "b": b, "c": c}
+        t, (log_w, *exponents) = self.numbers[: self.n_times].exp().tolist(), self.numbers[self.n_times :].tolist()
+        times = {f"t_{s}": time for s, time in enumerate(t, start=1)}
+        return times | {"w": math.exp(log_w)} | dict(zip("abcd", exponents, strict=True))
 
     @property
     def search_steps(self) -> Numbers:
         """A step of each number that is worth trying first."""
-        return torch.tensor([*[1.0] * self.n_times, -0.7, -0.1, -0.1, -0.1])
+        return torch.tensor([*[1.0] * self.n_times, -0.7, -0.1, -0.1, 0.1, 0.1])
 
     def decompose(self) -> SpectralLTOCF:
         """Compute σ and V: seconds to a minute. A saved model has them."""
@@ -137,11 +138,11 @@ class SpectralLTOCF(Recommender):
         """The equation of the class for ``n_rows`` histories given as entries, row by row."""
         if not self.singular_values[0] > 0:
             raise ValueError("the model has no singular vectors yet; call `decompose`, or load a saved one")
-        log_w, a, b, c = self.numbers[-4:]
+        log_w, a, b, c, d = self.numbers[-5:]
         # The low-rank part gets D_i^b at the very end, so the sparse one is divided by it: V is never copied.
         balance = self._degrees("item") ** (0.5 - self.item_exponent)
         histories = self.item_vectors.new_zeros(self.n_items, n_rows)
-        histories[items, rows] = values * balance[items, 0]
+        histories[items, rows] = values * (balance * self._item_scale(-d))[items, 0]
         weight = log_w.exp() / self.singular_values[0].square()
         sparse = self._two_steps(histories).mul_(balance * self._item_scale(c - b) * weight)
         lengths = torch.bincount(rows, minlength=n_rows)

@@ -14,7 +14,7 @@ from ltocf.models.spectral import SpectralLTOCF
 from ltocf.progress import progress_bar
 from ltocf.training.fit import EpochRecord, FitResult
 
-SEARCH_USERS = 2000
+SEARCH_USERS = 4000
 MOST_EVALUATIONS = 30
 SMALLEST_STEP = 0.02
 SMALLEST_GAIN = 1e-4

@@ -1,0 +1,1 @@
+"""The paper's tables and figures, from cells that are run once: configuration -> run -> results -> report."""

@@ -1,0 +1,80 @@
+"""What a report holds, as plain values: tables, figures made of panels, and where they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points of one label; with ``spread`` an error bar of that half-length at each point."""
+
+    label: str
+    x: list[float | str]
+    y: list[float]
+    spread: list[float] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("y", "spread"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.x):
+                raise ValueError(f"`{name}` must have one value per x, got {len(values)} for {len(self.x)}")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes. ``bar`` panels have words on the x axis, ``line`` panels numbers."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: list[Curve]
+    kind: Literal["line", "bar"] = "line"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels side by side, as ``<name>.svg`` and ``<name>.png``; ``name`` is a file's stem."""
+
+    name: str
+    title: str
+    caption: str
+    panels: list[Panel]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a heading; the first column names the row."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one ``ltocf reproduce WHAT`` found.
+
+    Args:
+        what: table3, figure6 ... ; the stem of its files.
+        title: a sentence.
+        summary: paragraphs of plain text, what there is to see; may be empty.
+        tables: in order.
+        figures: in order.
+        settings: cell -> its settings, as `Config.to_toml` writes them.
+        numbers: what the tables and figures were made from, ready for JSON.
+        command: what made it.
+        environment: processor, threads, versions, commit.
+    """
+
+    what: str
+    title: str
+    summary: list[str]
+    tables: list[Table]
+    figures: list[Figure]
+    settings: dict[str, str]
+    numbers: dict[str, Any]
+    command: str
+    environment: dict[str, Any] = field(default_factory=dict)

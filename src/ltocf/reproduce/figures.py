@@ -1,0 +1,180 @@
+"""Figures 6 to 12 and Table 1 of the paper, from finished cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+
+from ltocf.graph import BipartiteGraph
+from ltocf.models import LTOCF
+from ltocf.ode import CONNECTIONS, SOLVERS
+from ltocf.reproduce.cells import Cell
+from ltocf.reproduce.content import Curve, Figure, Panel, Table
+from ltocf.reproduce.table3 import LABELS, METRICS, by_name
+
+HISTORY = {"figure6": ("loss", "loss"), "figure7": ("recall@20", "recall@20"), "figure8": ("ndcg@20", "NDCG@20")}
+"""Figure -> what of the history it draws, and the name of its axis."""
+AXES = {"figure9": "solver", "figure10": "number of times T", "figure11": "horizon K"}
+TITLES = {
+    "figure6": "Training loss",
+    "figure7": "Recall while training",
+    "figure8": "NDCG while training",
+    "figure9": "Solvers of the ODE",
+    "figure10": "Number of times, fixed and learned",
+    "figure11": "The horizon",
+    "figure12": "Time of training and of ranking",
+    "table1": "What each solver connects",
+}
+
+
+def curves_of_training(what: str, cells: Sequence[Cell]) -> Figure:
+    """Loss or metric of LT-OCF beside LightGCN by epoch, and LT-OCF's times: the phase that selects the epoch."""
+    key, label = HISTORY[what]
+    drawn, times = [], []
+    for name, group in by_name(cells).items():
+        rows = group[0].history()
+        known = [row for row in rows if key in row]
+        drawn.append(Curve(LABELS.get(name, name), [float(row["epoch"]) for row in known], [row[key] for row in known]))
+        if rows and rows[0]["times"]:
+            epochs: list[float | str] = [float(row["epoch"]) for row in rows]
+            for index, values in enumerate(zip(*(row["times"] for row in rows), strict=True), start=1):
+                times.append(Curve(f"t_{index}", epochs, list(values)))
+    on = {"validation": "the validation part", "test": "the test part"}[cells[0].config.run.select_on]
+    panels = [Panel("", "epoch", label if key == "loss" else f"{label} on {on}", drawn)]
+    panels += [Panel("", "epoch", "learned times", times)] if times else []
+    caption = f"{cells[0].dataset}, seed {cells[0].seed}. The phase that selects the epoch on {on}."
+    return Figure(f"{what}-{cells[0].dataset}", TITLES[what], caption, panels)
+
+
+def ablation(what: str, names: Mapping[str, str], cells: Sequence[Cell]) -> tuple[Figure, Table, dict[str, Any]]:
+    """Test metrics of variants of LT-OCF. ``names`` maps each variant to the cell that has it."""
+    groups = by_name(cells)
+    found = {variant: groups[name] for variant, name in names.items() if name in groups}
+    values = {
+        metric: {variant: [cell.metrics()[metric] for cell in group] for variant, group in found.items()}
+        for metric in METRICS
+    }
+    panels = [
+        Panel("", AXES[what], label, _variant_curves(values[metric]), "bar" if what == "figure9" else "line")
+        for metric, label in METRICS.items()
+    ]
+    rows = [
+        [
+            _variant_label(variant),
+            *(_spread(values[metric][variant]) for metric in METRICS),
+            _times(group),
+            ", ".join(str(cell.metrics()["selected"]["epoch"]) for cell in group),
+        ]
+        for variant, group in found.items()
+    ]
+    table = Table(f"{TITLES[what]}: {cells[0].dataset}", ["variant", *METRICS.values(), "times", "epochs"], rows)
+    caption = f"{cells[0].dataset}, test part, mean of {max(map(len, found.values()), default=0)} seeds."
+    return Figure(f"{what}-{cells[0].dataset}", TITLES[what], caption, panels), table, values
+
+
+def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
+    """Figure 12: seconds of an epoch, of the whole training, and of ranking every test user, by method."""
+    rows: dict[str, dict[str, float]] = {}
+    for name, group in by_name(cells).items():
+        measured = [cell.metrics() for cell in group]
+        fits = [fit for metrics in measured for fit in metrics["fits"].values()]
+        rows[LABELS.get(name, name)] = {
+            "seconds per epoch": sum(fit["seconds"] for fit in fits) / max(1, sum(fit["epochs"] for fit in fits)),
+            "seconds of training": mean(metrics["seconds"] for metrics in measured),
+            "seconds of ranking": mean(metrics["ranking_seconds"] for metrics in measured),
+        }
+    labels: list[float | str] = list(rows)
+    panels = [
+        Panel("", "", quantity, [Curve(quantity, labels, [row[quantity] for row in rows.values()])], "bar")
+        for quantity in ("seconds per epoch", "seconds of training", "seconds of ranking")
+    ]
+    caption = f"{cells[0].dataset}. Training: selection and retraining, validations included. Ranking: all test users."
+    return Figure(f"figure12-{cells[0].dataset}", TITLES["figure12"], caption, panels), rows
+
+
+def connections(horizon: float = 4.0, n_times: int = 3) -> tuple[Figure, Table, dict[str, Any]]:
+    """Table 1: the response h(λ) of every solver with either connection, and one step of each as a polynomial in λ.
+
+    What the paper describes as linear, residual and dense connections is what one step does to the state: 1 + λ adds a
+    layer's input to its output, and 1 + λ + λ²/2 + ... adds those of all layers before.
+    """
+    eigenvalues = torch.linspace(-1, 1, 101, dtype=torch.float64)
+    x: list[float | str] = [round(float(value), 2) for value in eigenvalues]
+    panels, values = [], {}
+    for connection in CONNECTIONS:
+        curves = []
+        for solver in SOLVERS:
+            response = _model(solver, connection, horizon, n_times).response(eigenvalues).detach().tolist()
+            curves.append(Curve(solver, x, response))
+            values[f"{solver}, {connection}"] = response
+        panels.append(Panel(f"{connection} connection", "eigenvalue λ", "response h(λ)", curves))
+    rows = [[solver, str(_steps(solver)), _polynomial(solver, horizon / (n_times + 1))] for solver in SOLVERS]
+    caption = (
+        f"K = {horizon:g}, T = {n_times} times at their start, so each stretch is {horizon / (n_times + 1):g} long."
+    )
+    table = Table("One stretch", ["solver", "steps in a stretch", "solution at its end, start 1"], rows, caption)
+    return Figure("table1", TITLES["table1"], caption, panels), table, values
+
+
+def _steps(solver: str) -> int:
+    # Fewer than three are RK4.
+    return 3 if solver.startswith("adams") else 1
+
+
+def _model(solver: str, connection: str, horizon: float, n_times: int) -> LTOCF:
+    from ltocf.data import Interactions
+
+    graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
+    options: dict[str, Any] = {"solver": solver, "connection": connection, "steps_per_interval": _steps(solver)}
+    return LTOCF(graph, 1, horizon, n_times, **options)
+
+
+def _polynomial(solver: str, length: float) -> str:
+    """The solution after one stretch as Σ c_k λ^k, interpolated at Chebyshev points; terms under 0.0005 left out."""
+    model = _model(solver, "residual", length, 0)
+    nodes = torch.from_numpy(np.polynomial.chebyshev.chebpts1(25))
+    # Two states of the same weight, the start, 1, and the end.
+    end = 2 * model.response(nodes).detach().numpy() - 1
+    coefficients = np.polynomial.Chebyshev.fit(nodes.numpy(), end, 12, domain=[-1, 1]).convert(
+        kind=np.polynomial.Polynomial
+    )
+    terms = [
+        ("" if power and round(c, 3) == 1 else f"{c:.3g}") + ("" if power == 0 else "λ" if power == 1 else f"λ^{power}")
+        for power, c in enumerate(coefficients.coef.tolist())
+        if abs(c) >= 5e-4
+    ]
+    return " + ".join(terms)
+
+
+def _variant_curves(values: Mapping[str, Sequence[float]]) -> list[Curve]:
+    """One curve for each kind of variant, ``times/learned-2`` being kind learned at 2."""
+    kinds: dict[str, list[tuple[float | str, Sequence[float]]]] = {}
+    for variant, measured in values.items():
+        kind, _, number = variant.partition("/")[2].rpartition("-")
+        x: float | str = float(number) if number.isdigit() else number
+        kinds.setdefault(f"{kind} times" if kind else "LT-OCF", []).append((x, measured))
+    return [
+        Curve(kind, [x for x, _ in points], [mean(v) for _, v in points], [_deviation(v) for _, v in points])
+        for kind, points in kinds.items()
+    ]
+
+
+def _variant_label(variant: str) -> str:
+    group, _, name = variant.partition("/")
+    return name.replace("-", ", T = ") if group == "times" else f"K = {name}" if group == "horizon" else name
+
+
+def _times(group: Sequence[Cell]) -> str:
+    return ", ".join(f"{time:.2f}" for time in group[0].metrics()["times"])
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")

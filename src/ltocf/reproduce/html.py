@@ -1,0 +1,138 @@
+"""A report's files: its numbers as JSON, its figures, and one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ltocf.files import write_text
+from ltocf.reproduce.content import Report, Table
+from ltocf.reproduce.drawing import chart, draw, plots_extra
+
+BLANK = {"", "-", "–", "—", "nan", "n/a"}
+
+
+def write_report(report: Report, folder: Path) -> Path:
+    """Write ``<what>.json``, an SVG and a PNG of every figure, and ``<what>.html``; the same report, the same bytes.
+
+    The page loads nothing: scripts, pictures and data are inside. Its static pictures show where scripts are off.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        ImportError: the ``plots`` extra is not installed.
+        ValueError: two figures have one name.
+    """
+    names = [figure.name for figure in report.figures]
+    if len(set(names)) != len(names):
+        raise ValueError(f"figures are files and need different names, got {names}")
+    page = _page(report, [draw(figure, folder)[0] for figure in report.figures])
+    write_text(folder / f"{report.what}.json", numbers_text(report))
+    path = folder / f"{report.what}.html"
+    write_text(path, page)
+    return path
+
+
+def numbers_text(report: Report) -> str:
+    """The report without its figures, as JSON; a number that is not finite becomes null."""
+    content = {
+        "what": report.what,
+        "title": report.title,
+        "summary": report.summary,
+        "numbers": report.numbers,
+        "tables": [asdict(table) for table in report.tables],
+        "settings": report.settings,
+        "environment": report.environment,
+        "command": report.command,
+    }
+    return json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _page(report: Report, pictures: list[Path]) -> str:
+    with plots_extra():
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    templates = Environment(
+        loader=PackageLoader("ltocf.reproduce", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    figures = [
+        {"content": figure, "chart": chart(figure), "picture": _data_address(picture)}
+        for figure, picture in zip(report.figures, pictures, strict=True)
+    ]
+    return templates.get_template("report.html.jinja").render(
+        report=report,
+        tables=[{"content": table, "numeric": _numeric_columns(table)} for table in report.tables],
+        figures=figures,
+        environment=_flat(report.environment),
+        # Without a chart nothing needs its megabyte.
+        scripts=_scripts() if figures else "",
+    )
+
+
+def _scripts() -> str:
+    """Vega, Vega-Lite and vega-embed in one piece, of the version that altair writes for."""
+    with plots_extra():
+        import altair
+        import vl_convert
+
+    version = altair.SCHEMA_VERSION.rpartition(".")[0]
+    bundle = vl_convert.javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;", vl_version=version)
+    # Inside a string of the scripts these mean the same, and can't end or comment out the element that holds them.
+    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _data_address(picture: Path) -> str:
+    # As an image, not as elements: matplotlib's identifiers would clash between the figures of one page.
+    return "data:image/svg+xml;base64," + base64.b64encode(picture.read_bytes()).decode()
+
+
+def _numeric_columns(table: Table) -> set[int]:
+    """Columns after the first with numbers in them and nothing else but blanks."""
+    numeric = set()
+    for column in range(1, max(map(len, [table.columns, *table.rows]))):
+        cells = [row[column].strip() for row in table.rows if column < len(row)]
+        filled = [cell for cell in cells if cell.lower() not in BLANK]
+        if filled and all(_is_number(cell) for cell in filled):
+            numeric.add(column)
+    return numeric
+
+
+def _is_number(cell: str) -> bool:
+    """Whether it starts with a number, as ``0.18 ± 0.01``, ``−1.5%``, ``< 0.001``, ``3.2×`` and ``12 s`` do."""
+    word = cell.lstrip("<>≈ ").replace("−", "-").replace(",", "").partition(" ")[0].rstrip("%×*†")
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested names joined by dots, each with its value as text."""
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list | tuple):
+            flat[f"{prefix}{name}"] = ", ".join(map(str, value))
+        else:
+            flat[f"{prefix}{name}"] = str(value)
+    return flat
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,148 @@
+"""Table 3: every method on every data set, published beside measured, and how sure a difference is."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+from ltocf.reproduce.cells import METHODS, Cell
+from ltocf.reproduce.content import Curve, Figure, Panel, Table
+from ltocf.reproduce.significance import compare, holm
+
+METRICS = {"recall@20": "recall@20", "ndcg@20": "NDCG@20"}
+LABELS = {
+    "mf": "MF",
+    "neumf": "NeuMF",
+    "cmn": "CMN",
+    "hop-rec": "HOP-Rec",
+    "gc-mc": "GC-MC",
+    "pinsage": "PinSage",
+    "mult-vae": "Mult-VAE",
+    "grmf": "GRMF",
+    "grmf-norm": "GRMF-Norm",
+    "ngcf": "NGCF",
+    "lr-gccf": "LR-GCCF",
+    "lightgcn": "LightGCN",
+    "ltocf": "LT-OCF",
+}
+"""Names as the papers write them; another method goes by its own."""
+OURS = "ltocf"
+
+
+def published(dataset: str) -> dict[str, Any]:
+    """``source`` and, by method, the numbers that papers give on exactly this split; empty where there are none."""
+    text = files("ltocf.reproduce").joinpath("published.json").read_text(encoding="utf-8")
+    known: dict[str, Any] = json.loads(text).get(dataset, {})
+    return known
+
+
+def by_name(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Finished cells of one data set, by configuration: the paper's methods in its order, then all others."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.is_done:
+            found.setdefault(cell.name, []).append(cell)
+    return {name: found[name] for name in sorted(found, key=_place)}
+
+
+def numbers(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Everything the table of one data set says: by method its values, spread, published number and comparison."""
+    groups = by_name(cells)
+    known = published(cells[0].dataset)
+    rows: dict[str, Any] = {}
+    for name, group in groups.items():
+        metrics = [cell.metrics() for cell in group]
+        row: dict[str, Any] = {"model": metrics[0]["model"], "seeds": [cell.seed for cell in group]}
+        for metric in METRICS:
+            values = [measured[metric] for measured in metrics]
+            row[metric] = {
+                "mean": mean(values),
+                "standard_deviation": stdev(values) if len(values) > 1 else None,
+                "published": known.get(name, {}).get(metric),
+            }
+        row["epochs"] = [measured["selected"]["epoch"] for measured in metrics]
+        row["minutes"] = mean(measured["seconds"] for measured in metrics) / 60
+        row["protocol"] = metrics[0]["select_on"]
+        row["training"] = metrics[0]["training"]
+        rows[name] = row
+    for metric in METRICS:
+        for name, result in _compared(groups, metric).items():
+            rows[name][metric] |= result
+    return rows
+
+
+def table(cells: Sequence[Cell]) -> Table:
+    """The numbers of one data set as a table."""
+    rows = []
+    for name, row in numbers(cells).items():
+        line = [LABELS.get(name, name)]
+        for metric in METRICS:
+            line += _metric_cells(row[metric])
+        setting = row["training"]
+        line.append(f"{setting['learning_rate']:g}, {setting['l2']:g}, {setting['batch_size'] or 'auto'}")
+        line += [", ".join(map(str, row["epochs"])), f"{row['minutes']:.1f}", row["protocol"]]
+        rows.append(line)
+    columns = ["method"]
+    for label in METRICS.values():
+        columns += [label, "published", "difference", "p against LT-OCF"]
+    columns += ["learning rate, L2, batch", "epochs", "minutes", "epoch selected on"]
+    source = published(cells[0].dataset).get("source")
+    return Table(cells[0].dataset, columns, rows, CAPTION + (f" Published: {source}." if source else ""))
+
+
+CAPTION = (
+    "Mean ± standard deviation over seeds. Difference: measured against published, in percent of it. p: two-sided "
+    "paired t-test against LT-OCF over the test users, their values averaged over seeds, with Holm's correction for "
+    "all methods of the column; ▲ marks methods that LT-OCF beats, ▼ methods that beat it, at 0.05. Minutes: selection "
+    "and retraining."
+)
+
+
+def figure(cells: Sequence[Cell]) -> Figure:
+    """Measured and published numbers of one data set as bars."""
+    dataset, rows = cells[0].dataset, numbers(cells)
+    panels = []
+    for metric, label in METRICS.items():
+        names: list[float | str] = [LABELS.get(name, name) for name in rows]
+        spread = [row[metric]["standard_deviation"] or 0.0 for row in rows.values()]
+        curves = [Curve("measured", names, [row[metric]["mean"] for row in rows.values()], spread)]
+        papers = [row[metric]["published"] for row in rows.values()]
+        if any(value is not None for value in papers):
+            curves.append(Curve("published", names, [math.nan if value is None else value for value in papers]))
+        panels.append(Panel("", "", label, curves, "bar"))
+    return Figure(f"table3-{dataset}", f"Every method on {dataset}", "Error bars: standard deviation of seeds.", panels)
+
+
+def _compared(groups: Mapping[str, list[Cell]], metric: str) -> dict[str, dict[str, float]]:
+    """Of each method but LT-OCF: LT-OCF's mean difference to it, and the adjusted p-value."""
+    users = {name: np.mean([cell.user_values()[metric] for cell in group], axis=0) for name, group in groups.items()}
+    if OURS not in users:
+        return {}
+    others = [name for name in users if name != OURS]
+    found = [compare(users[OURS], users[name]) for name in others]
+    adjusted = holm([comparison.p_value for comparison in found])
+    return {
+        name: {"ltocf_is_better_by": comparison.difference, "p_holm": p_value}
+        for name, comparison, p_value in zip(others, found, adjusted, strict=True)
+    }
+
+
+def _metric_cells(row: Mapping[str, Any]) -> list[str]:
+    value, spread, paper = row["mean"], row["standard_deviation"], row["published"]
+    shown = f"{value:.4f}" if spread is None else f"{value:.4f} ± {spread:.4f}"
+    difference = "–" if paper is None else f"{100 * (value / paper - 1):+.1f} %"
+    p_value = "–"
+    if "p_holm" in row:
+        mark = ("▲" if row["ltocf_is_better_by"] > 0 else "▼") if row["p_holm"] < 0.05 else ""
+        p_value = f"{'< 0.001' if row['p_holm'] < 0.001 else format(row['p_holm'], '.3f')} {mark}".strip()
+    return [shown, "–" if paper is None else f"{paper:.4f}", difference, p_value]
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (METHODS.index(name) if name in METHODS else len(METHODS), name)

@@ -1,0 +1,208 @@
+"""Pictures and charts hold the values they are given."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from ltocf.reproduce.content import Curve, Figure, Panel
+from ltocf.reproduce.drawing import PANELS_PER_ROW, _picture, chart, draw
+
+METHODS: list[float | str] = [f"method-{number}" for number in range(13)]
+
+
+def lines(*curves: Curve, title: str = "lines") -> Panel:
+    return Panel(title, "epoch", "recall@20", list(curves))
+
+
+def bars(*curves: Curve, title: str = "bars") -> Panel:
+    return Panel(title, "", "recall@20", list(curves), "bar")
+
+
+def figure(*panels: Panel, name: str = "figure6") -> Figure:
+    return Figure(name, "A figure", "What there is to see.", list(panels))
+
+
+@pytest.fixture
+def mixed() -> Figure:
+    x: list[float | str] = [1.0, 2.0, 3.0]
+    return figure(
+        lines(Curve("ours", x, [0.1, math.nan, 0.3], [0.01, 0.02, 0.03]), Curve("theirs", x, [0.2, 0.25, 0.125])),
+        bars(Curve("ours", METHODS, [k / 16 for k in range(13)], [0.01] * 13)),
+    )
+
+
+def rows(specification: dict[str, Any], panel: int) -> list[dict[str, Any]]:
+    """What a panel draws: altair keeps data apart, by name, and what all panels share above them."""
+    named = specification["concat"][panel].get("data", specification.get("data"))
+    found: list[dict[str, Any]] = specification["datasets"][named["name"]]
+    return found
+
+
+def channels(specification: dict[str, Any], panel: int) -> list[dict[str, Any]]:
+    return [layer["encoding"] for layer in specification["concat"][panel]["layer"]]
+
+
+def test_files_are_pictures_with_every_text(mixed: Figure, tmp_path: Path) -> None:
+    svg, png = draw(mixed, tmp_path / "new")
+    assert [svg.name, png.name] == ["figure6.svg", "figure6.png"]
+    assert ElementTree.parse(svg).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    # Letters are drawn as paths; matplotlib keeps each text as a comment.
+    texts = re.findall("<!-- (.*?) -->", svg.read_text())
+    assert {"A figure", "lines", "bars", "epoch", "recall@20", "ours", "theirs", *map(str, METHODS)} <= set(texts)
+    height, width, _ = imread(png).shape
+    assert width > height > 300
+    assert sorted(path.name for path in svg.parent.iterdir()) == ["figure6.png", "figure6.svg"]
+
+
+def test_the_same_figure_gives_the_same_bytes(mixed: Figure, tmp_path: Path) -> None:
+    first, second = (draw(mixed, tmp_path / name) for name in ("a", "b"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert json.dumps(chart(mixed)) == json.dumps(chart(mixed))
+
+
+def test_drawn_lines_are_the_values_with_their_gap(mixed: Figure) -> None:
+    axes = _picture(mixed).axes[0]
+    ours, theirs = (container.lines[0] for container in axes.containers)
+    np.testing.assert_array_equal(np.asarray(ours.get_ydata(), float), [0.1, math.nan, 0.3])
+    np.testing.assert_array_equal(theirs.get_xdata(), [1, 2, 3])
+    (segments,) = axes.containers[0].lines[2]
+    np.testing.assert_allclose(segments.get_segments()[2], [[3, 0.27], [3, 0.33]])
+    assert not axes.containers[1].has_yerr
+
+
+def test_bars_of_a_group_stand_side_by_side_at_their_words() -> None:
+    panel = bars(Curve("first", ["a", "b"], [1.0, 2.0]), Curve("second", ["b", "c"], [3.0, math.nan]))
+    axes = _picture(figure(panel)).axes[0]
+    first, second = axes.containers
+    assert [patch.get_x() + patch.get_width() for patch in first] == pytest.approx([0, 1])
+    assert [patch.get_x() for patch in second] == pytest.approx([1, 2])
+    assert [patch.get_height() for patch in first] == [1, 2]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b", "c"]
+
+
+def test_thirteen_labels_can_be_told_apart_and_stand_beside_the_panels() -> None:
+    x: list[float | str] = [1.0, 2.0]
+    many = figure(lines(*(Curve(str(name), x, [0.0, 1.0]) for name in METHODS)))
+    canvas = _picture(many)
+    canvas.draw_without_rendering()
+    drawn = [container.lines[0] for container in canvas.axes[0].containers]
+    assert len({(line.get_color(), line.get_linestyle()) for line in drawn}) == 13
+    (legend,) = canvas.legends
+    assert [text.get_text() for text in legend.get_texts()] == METHODS
+    assert legend.get_window_extent().x0 >= canvas.axes[0].get_window_extent().x1
+    color, dash = (channels(chart(many), 0)[0][name]["scale"] for name in ("color", "strokeDash"))
+    assert color["domain"] == dash["domain"] == METHODS
+    assert len({(shade, tuple(dashes)) for shade, dashes in zip(color["range"], dash["range"], strict=True)}) == 13
+
+
+def test_few_labels_stand_below(mixed: Figure) -> None:
+    canvas = _picture(mixed)
+    canvas.draw_without_rendering()
+    (legend,) = canvas.legends
+    assert legend.get_window_extent().y1 <= min(axes.get_tightbbox().y0 for axes in canvas.axes)
+
+
+def test_a_label_keeps_its_colour_in_every_panel() -> None:
+    x: list[float | str] = [0.0]
+    two = figure(lines(Curve("a", x, [1.0]), Curve("b", x, [1.0])), lines(Curve("b", x, [1.0])))
+    first, second = _picture(two).axes
+    assert first.containers[1].lines[0].get_color() == second.containers[0].lines[0].get_color()
+    assert channels(chart(two), 0)[0]["color"] == channels(chart(two), 1)[0]["color"]
+
+
+def test_long_words_are_turned_and_short_ones_are_not() -> None:
+    turned, straight = (_picture(figure(bars(Curve("a", words, [1.0] * len(words))))) for words in (METHODS, ["x"]))
+    assert {text.get_rotation() for text in turned.axes[0].get_xticklabels()} == {45}
+    assert {text.get_rotation() for text in straight.axes[0].get_xticklabels()} == {0}
+    assert channels(chart(figure(bars(Curve("a", METHODS, [1.0] * 13)))), 0)[0]["x"]["axis"]["labelAngle"] == -45
+
+
+def test_panels_wrap_into_rows() -> None:
+    six = figure(*(lines(Curve("a", [0.0, 1.0], [0.0, 1.0]), title=str(number)) for number in range(6)))
+    canvas = _picture(six)
+    assert [axes.get_title() for axes in canvas.axes if axes.axison] == list("012345")
+    assert canvas.axes[PANELS_PER_ROW].get_subplotspec().rowspan.start == 1  # type: ignore[union-attr]
+    specification = chart(six)
+    assert specification["columns"] == PANELS_PER_ROW
+    assert [panel["title"] for panel in specification["concat"]] == list("012345")
+
+
+@pytest.mark.parametrize("label", ["$x_1 and $5", "_hidden", "<b>&</b>", "a -- b"])
+def test_a_label_is_plain_text(label: str, tmp_path: Path) -> None:
+    named = figure(lines(Curve(label, [0.0, 1.0], [0.0, 1.0])))
+    svg = draw(named, tmp_path)[0]
+    ElementTree.parse(svg)
+    (legend,) = _picture(named).legends
+    assert legend.get_texts()[0].get_text() == label
+    assert rows(chart(named), 0)[0]["label"] == label
+
+
+def test_a_chart_holds_every_number(mixed: Figure) -> None:
+    specification = chart(mixed)
+    first = rows(specification, 0)
+    assert [(row["label"], row["x"], row["y"]) for row in first] == [
+        *[("ours", 1, 0.1), ("ours", 2, None), ("ours", 3, 0.3)],
+        *[("theirs", 1, 0.2), ("theirs", 2, 0.25), ("theirs", 3, 0.125)],
+    ]
+    assert first[2]["low"] == pytest.approx(0.27)
+    assert first[2]["high"] == pytest.approx(0.33)
+    assert first[3]["low"] is None
+    assert [(row["x"], row["y"]) for row in rows(specification, 1)] == [(f"method-{k}", k / 16) for k in range(13)]
+    assert json.loads(json.dumps(specification, allow_nan=False)) == specification
+
+
+def test_a_chart_can_be_hovered_highlighted_and_zoomed(mixed: Figure) -> None:
+    specification = chart(mixed)
+    parameters = {parameter["name"]: parameter for parameter in specification["params"]}
+    assert parameters["highlight"]["bind"] == "legend"
+    assert parameters["zoom_0"]["bind"] == "scales"
+    # Bars do not move. And Vega stops at a selection that two layers own.
+    assert set(parameters) == {"highlight", "zoom_0"}
+    assert all(len(parameter["views"]) == 1 for parameter in parameters.values())
+    for panel in range(2):
+        for channel in channels(specification, panel):
+            assert channel["opacity"]["condition"]["param"] == "highlight"
+            assert [shown["field"] for shown in channel["tooltip"]] == ["label", "x", "y", "spread"]
+
+
+def test_vega_lite_accepts_the_chart(mixed: Figure) -> None:
+    import vl_convert
+
+    svg = vl_convert.vegalite_to_svg(chart(mixed))
+    assert "method-12" in svg
+    # Two points of ours around the gap, three of theirs.
+    assert svg.count('aria-roledescription="point"') == 5
+
+
+def test_a_spread_of_zero_is_no_spread() -> None:
+    alone = figure(lines(Curve("a", [0.0, 1.0], [0.5, 0.75], [0.0, 0.0])))
+    assert not _picture(alone).axes[0].containers[0].has_yerr
+    assert [layer["mark"]["type"] for layer in chart(alone)["concat"][0]["layer"]] == ["line", "point"]
+
+
+def test_whole_numbers_have_whole_ticks() -> None:
+    axes = _picture(figure(lines(Curve("a", [1.0, 2.0], [0.0, 1.0])))).axes[0]
+    assert all(tick == round(tick) for tick in axes.get_xticks())
+
+
+def test_words_on_the_axis_of_lines_are_an_error(tmp_path: Path) -> None:
+    wrong = figure(lines(Curve("a", ["one"], [1.0])))
+    for make in (lambda: draw(wrong, tmp_path), lambda: chart(wrong)):
+        with pytest.raises(ValueError, match="numbers on its x axis, got 'one'; words need `kind` 'bar'"):
+            make()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_panel_without_curves_is_drawn(tmp_path: Path) -> None:
+    for panel in (lines(), bars()):
+        assert draw(figure(panel), tmp_path)[0].exists()
+        assert rows(chart(figure(panel)), 0) == []

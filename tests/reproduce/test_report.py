@@ -1,0 +1,164 @@
+"""From finished cells to tables and figures: numbers are those of the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ltocf.cli import main
+from ltocf.ode import CONNECTIONS, SOLVERS
+from ltocf.reproduce.cells import VARIANTS, Cell, Places, make_cells, variant_names
+from ltocf.reproduce.content import Curve
+from ltocf.reproduce.figures import ablation, connections, curves_of_training, seconds
+from ltocf.reproduce.plan import datasets, plan
+from ltocf.reproduce.run import run_cell
+from ltocf.reproduce.table3 import numbers, published, table
+
+
+@pytest.fixture
+def cells(source: str, places: Places) -> list[Cell]:
+    made = make_cells(source, ["ltocf", "mf"], [0, 1], places)
+    for cell in made:
+        run_cell(cell)
+    return made
+
+
+def test_a_row_is_the_mean_of_its_seeds(cells: list[Cell]) -> None:
+    found = numbers(cells)
+    assert list(found) == ["mf", "ltocf"]
+    recalls = [cell.metrics()["recall@20"] for cell in cells if cell.name == "mf"]
+    assert found["mf"]["recall@20"]["mean"] == pytest.approx(np.mean(recalls))
+    assert found["mf"]["recall@20"]["standard_deviation"] == pytest.approx(np.std(recalls, ddof=1))
+    by_user = [np.mean([c.user_values()["recall@20"] for c in cells if c.name == n], axis=0) for n in ("ltocf", "mf")]
+    assert found["mf"]["recall@20"]["ltocf_is_better_by"] == pytest.approx(np.mean(by_user[0] - by_user[1]), abs=1e-6)
+    assert "p_holm" not in found["ltocf"]["recall@20"]
+    rows = table(cells).rows
+    assert [row[0] for row in rows] == ["MF", "LT-OCF"]
+    assert all(len(row) == len(table(cells).columns) for row in rows)
+
+
+def test_published_numbers_are_beside_measured_ones(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"source": "a paper", "mf": {"recall@20": 0.5, "ndcg@20": 0.25}}
+    monkeypatch.setattr("ltocf.reproduce.table3.published", lambda _: known)
+    row = table(cells).rows[0]
+    measured = numbers(cells)["mf"]["recall@20"]["mean"]
+    assert row[2:4] == ["0.5000", f"{100 * (measured / 0.5 - 1):+.1f} %"]
+    assert "Published: a paper." in table(cells).caption
+
+
+def test_the_papers_table_is_complete() -> None:
+    for dataset in ("gowalla", "yelp2018", "amazon-book"):
+        assert len(published(dataset)) == 14
+    assert published("gowalla")["ltocf"] == {"recall@20": 0.1875, "ndcg@20": 0.1574}
+    assert published("amazon-book")["ngcf"] == {"recall@20": 0.0344, "ndcg@20": 0.0263}
+    assert published("nothing") == {}
+
+
+def test_curves_of_training_are_the_history(cells: list[Cell]) -> None:
+    figure = curves_of_training("figure7", cells)
+    (metrics, times) = figure.panels
+    assert [curve.label for curve in metrics.curves] == ["MF", "LT-OCF"]
+    history = cells[0].history()
+    assert metrics.curves[1].y == [row["recall@20"] for row in history]
+    assert [curve.label for curve in times.curves] == ["t_1", "t_2", "t_3"]
+    assert times.curves[2].y == [row["times"][2] for row in history]
+    assert "validation" in metrics.y_label
+
+
+def test_an_ablation_has_a_point_for_each_variant(source: str, places: Places) -> None:
+    names = variant_names("figure10", source, places)
+    made = make_cells(source, [name for name in names.values() if "2" not in name], [0], places)
+    for cell in made:
+        run_cell(cell)
+    figure, rows, values = ablation("figure10", names, made)
+    curves = {curve.label: curve for curve in figure.panels[0].curves}
+    assert (curves["fixed times"].x, curves["learned times"].x) == ([1.0, 3.0], [1.0, 3.0])
+    learned = next(cell for cell in made if cell.name == "ltocf")
+    assert curves["learned times"].y[1] == learned.metrics()["recall@20"]
+    assert [row[0] for row in rows.rows] == ["fixed, T = 1", "fixed, T = 3", "learned, T = 1", "learned, T = 3"]
+    assert len(values["ndcg@20"]) == 4
+
+
+def test_seconds(cells: list[Cell]) -> None:
+    figure, rows = seconds(cells)
+    assert [panel.y_label for panel in figure.panels] == [
+        "seconds per epoch",
+        "seconds of training",
+        "seconds of ranking",
+    ]
+    fits = [fit for cell in cells if cell.name == "mf" for fit in cell.metrics()["fits"].values()]
+    expected = sum(fit["seconds"] for fit in fits) / sum(fit["epochs"] for fit in fits)
+    assert rows["MF"]["seconds per epoch"] == pytest.approx(expected)
+
+
+def test_connections_are_the_polynomials_of_the_solvers() -> None:
+    figure, rows, values = connections()
+    assert [panel.title for panel in figure.panels] == [f"{connection} connection" for connection in CONNECTIONS]
+    assert len(values) == len(SOLVERS) * len(CONNECTIONS)
+    polynomials = {row[0]: row[2] for row in rows.rows}
+    assert polynomials["euler"] == "1 + λ"
+    assert polynomials["rk4"] == "1 + λ + 0.5λ^2 + 0.167λ^3 + 0.0417λ^4"
+    assert polynomials["exact"].startswith("1 + λ + 0.5λ^2 + 0.167λ^3 + 0.0417λ^4 + 0.00833λ^5")
+    lightgcn = torch.linspace(-1, 1, 101, dtype=torch.float64)
+    euler = torch.tensor(values["euler, residual"], dtype=torch.float64)
+    torch.testing.assert_close(euler, sum((1 + lightgcn) ** k for k in range(5)) / 5)
+
+
+def test_a_curve_has_a_value_for_each_point() -> None:
+    with pytest.raises(ValueError, match="`y` must have one value per x, got 1 for 2"):
+        Curve("a", [1.0, 2.0], [1.0])
+
+
+def test_plans(source: str, places: Places) -> None:
+    extra = places.configs / "log" / "ltocf-mine.toml"
+    extra.write_text((places.configs / "log" / "ltocf.toml").read_text())
+    names = [cell.name for cell in plan("table3", source, [], [0], places, {})]
+    assert len(names) == 14
+    assert names[-1] == "ltocf-mine"
+    assert [cell.name for cell in plan("figure6", source, [], [0], places, {})] == ["lightgcn", "ltocf"]
+    assert {cell.name for cell in plan("figure9", source, [], [0], places, {})} == {
+        *(set(VARIANTS["figure9"]) - {"solver/rk4"}),
+        "ltocf",
+    }
+    with pytest.raises(ValueError, match="'svd' is no model and has no configuration"):
+        plan("table3", source, ["svd"], [0], places, {})
+    with pytest.raises(ValueError, match="there is no 'figure5'; there are table1, table3"):
+        plan("figure5", source, [], [0], places, {})
+
+
+def test_data_sets_are_those_with_data(source: str, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LTOCF_DATA", str(Path(source).parent / "nowhere"))
+    assert datasets([source], places) == [source]
+    with pytest.raises(FileNotFoundError, match="no data found for log"):
+        datasets([], places)
+    with pytest.raises(FileNotFoundError, match="no data found for gowalla"):
+        datasets(["gowalla"], places)
+
+
+def test_the_command_writes_a_report(source: str, places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    folders: list[Any] = [
+        "--configs",
+        str(places.configs),
+        "--results",
+        str(places.results),
+        "--runs",
+        str(places.runs),
+    ]
+    main(["reproduce", "table3", "--dataset", source, "--models", "mf,ltocf", "--seeds", "0,1", *folders])
+    assert "report: " in capsys.readouterr().out
+    written = json.loads((places.results / "reports" / "table3.json").read_text())
+    assert written["command"] == "ltocf reproduce table3 --dataset log.csv --models mf,ltocf --seeds 0,1"
+    assert written["numbers"]["log"]["ltocf"]["seeds"] == [0, 1]
+    page = (places.results / "reports" / "table3.html").read_text()
+    assert "LT-OCF" in page
+    assert str(places.configs.parent) not in page
+    main(["reproduce", "search", "--dataset", source, "--models", "mf", "--grid", "l2=0.001,0.01", *folders])
+    assert (places.results / "log" / "search" / "mf.json").exists()
+    with pytest.raises(SystemExit):
+        main(["reproduce", "table3", "--dataset", source, "--seeds", "one", *folders])
+    assert "`--seeds` takes whole numbers >= 0" in capsys.readouterr().err
