@@ -11,7 +11,7 @@ SOFTMAX_RECIPE: dict[str, Any] = {
     "robustness": 0.15,
     "n_negatives": 8192,
     "ranking": "cosine",
-    "popularity": 1.0,
+    "popularity": 1.1,
     "batch_size": 0,
     "learning_rate": 0.03,
     "l2": 0.0,
@@ -30,8 +30,7 @@ OWN_RECIPES: dict[str, dict[str, Any]] = {
 
 PRESETS: dict[str, Mapping[str, Mapping[str, Any]]] = {
     "fast": {
-        "ltocf": SOFTMAX_RECIPE
-        | {"horizon": 3.0, "n_times": 1, "solver": "exact", "connection": "residual", "tolerance": 0.02},
+        "ltocf": SOFTMAX_RECIPE | {"n_times": 1, "solver": "exact", "tolerance": 0.02},
         "lightgcn": SOFTMAX_RECIPE,
         "mf": SOFTMAX_RECIPE,
         **OWN_RECIPES,
