@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATIONS = sorted((ROOT / "configs").glob("**/*.toml"))
 
 STUDIES = {
-    "grid.json": "benchmarks/grid.py",
     "spectral-ranks.json": "benchmarks/spectral.py",
     "frontier.json": "benchmarks/frontier.py",
 }

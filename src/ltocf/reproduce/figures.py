@@ -47,7 +47,7 @@ def curves_of_training(what: str, cells: Sequence[Cell]) -> Figure:
     panels = [Panel("", "epoch", label if key == "loss" else f"{label} on {on}", drawn)]
     panels += [Panel("", "epoch", "learned times", times)] if times else []
     caption = f"{cells[0].dataset}, seed {cells[0].seed}. The phase that selects the epoch on {on}."
-    return Figure(f"{what}-{cells[0].dataset}", TITLES[what], caption, panels)
+    return Figure(f"{what}-{cells[0].dataset}", _titled(what, cells), caption, panels)
 
 
 def ablation(what: str, names: Mapping[str, str], cells: Sequence[Cell]) -> tuple[Figure, Table, dict[str, Any]]:
@@ -71,9 +71,9 @@ def ablation(what: str, names: Mapping[str, str], cells: Sequence[Cell]) -> tupl
         ]
         for variant, group in found.items()
     ]
-    table = Table(f"{TITLES[what]}: {cells[0].dataset}", ["variant", *METRICS.values(), "times", "epochs"], rows)
+    table = Table(_titled(what, cells), ["variant", *METRICS.values(), "times", "epochs"], rows)
     caption = f"{cells[0].dataset}, test part, mean of {max(map(len, found.values()), default=0)} seeds."
-    return Figure(f"{what}-{cells[0].dataset}", TITLES[what], caption, panels), table, values
+    return Figure(f"{what}-{cells[0].dataset}", _titled(what, cells), caption, panels), table, values
 
 
 def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
@@ -93,7 +93,12 @@ def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
         for quantity in ("seconds per epoch", "seconds of training", "seconds of ranking")
     ]
     caption = f"{cells[0].dataset}. Training: selection and retraining, validations included. Ranking: all test users."
-    return Figure(f"figure12-{cells[0].dataset}", TITLES["figure12"], caption, panels), rows
+    return Figure(f"figure12-{cells[0].dataset}", _titled("figure12", cells), caption, panels), rows
+
+
+def _titled(what: str, cells: Sequence[Cell]) -> str:
+    """Data sets share a page."""
+    return f"{TITLES[what]}: {cells[0].dataset}"
 
 
 def connections(horizon: float = 4.0, n_times: int = 3) -> tuple[Figure, Table, dict[str, Any]]:
