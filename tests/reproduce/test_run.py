@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +92,26 @@ def test_user_values_are_small(source: str, places: Places) -> None:
     run_cell(cell)
     assert all(values.dtype == np.float32 for values in cell.user_values().values())
     assert json.loads(cell.file(".json").read_text())["options"]["dim"] == 4
+
+
+LONG_TASK = """
+import threading, time, multiprocessing
+from ltocf.reproduce.workers import run_all
+
+def tell():
+    while not multiprocessing.active_children():
+        time.sleep(0.05)
+    print("started", flush=True)
+
+threading.Thread(target=tell).start()
+list(run_all(iter([600.0]), time.sleep))
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", LONG_TASK], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"started\n"
+    parent.kill()
+    # The worker has the same standard output, so this ends when the worker does.
+    parent.communicate(timeout=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -80,6 +81,7 @@ def run_all(
 
 
 def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         connection.send((work(task), None))
     except KeyboardInterrupt:
@@ -88,6 +90,16 @@ def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
         connection.send((None, "".join(traceback.format_exception(error))))
     finally:
         connection.close()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed could not stop its processes, and the next call would write where they still do."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(SECONDS_TO_STOP)
+    os._exit(1)
 
 
 def _outcome(task: TaskType, process: BaseProcess, connection: Connection) -> Outcome[TaskType]:
