@@ -71,8 +71,9 @@ def ablation(what: str, names: Mapping[str, str], cells: Sequence[Cell]) -> tupl
         ]
         for variant, group in found.items()
     ]
-    table = Table(_titled(what, cells), ["variant", *METRICS.values(), "times", "epochs"], rows)
-    caption = f"{cells[0].dataset}, test part, mean of {max(map(len, found.values()), default=0)} seeds."
+    table = Table(f"On the test part: {cells[0].dataset}", ["variant", *METRICS.values(), "times", "epochs"], rows)
+    seeds = sorted({str(cell.seed) for group in found.values() for cell in group})
+    caption = f"{cells[0].dataset}, test part. Seeds: {', '.join(seeds)}; mean ± standard deviation."
     return Figure(f"{what}-{cells[0].dataset}", _titled(what, cells), caption, panels), table, values
 
 
