@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -176,11 +176,8 @@ def evaluate_run(
 
 def _prepare(config: Config) -> RunData:
     settings = config.data
-    columns: ColumnOptions = {}
-    for name in ColumnOptions.__annotations__:
-        value = getattr(settings, name)
-        if value is not None:
-            columns[name] = value  # type: ignore[literal-required]
+    said = {name: getattr(settings, name) for name in ColumnOptions.__annotations__}
+    columns = cast(ColumnOptions, {name: value for name, value in said.items() if value is not None})
     dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **columns)
     split = split_dataset(dataset, settings.split, test_fraction=settings.test_fraction, seed=settings.split_seed)
     depth = config.run.selection_depth

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from ltocf.config import Config
 from ltocf.data import Dataset, IdMap, Split
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
-from ltocf.files import replacing, write_text
+from ltocf.files import read_arrays, replacing, write_text
 
 PHASES = ("selection", "retraining")
 """First an epoch is chosen on the validation part, then the model is trained again on all of train."""
@@ -88,12 +87,10 @@ class RunFolder:
             save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, {"name": data.name})
 
     def read_data(self) -> RunData:
-        with safe_open(self.data_file, framework="np") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            name = file.metadata()["name"]
+        arrays, metadata = read_arrays(self.data_file)
         train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
         validation = unpack_interactions("validation", arrays) if "validation.size" in arrays else None
-        return RunData(name, Split(train, test, validation), *unpack_names(arrays))
+        return RunData(metadata["name"], Split(train, test, validation), *unpack_names(arrays))
 
     def history(self) -> list[dict[str, Any]]:
         """One record per epoch; a last line that a crash cut short is passed over."""

@@ -12,14 +12,14 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.evaluation.top_k import rank, top_k
-from ltocf.files import replacing
+from ltocf.files import read_arrays, replacing
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS, ListScorer, Popularity, Recommender
 
@@ -66,9 +66,7 @@ class TrainedModel:
         if not path.exists():
             raise FileNotFoundError(f"no model file at {path}; `ltocf train ... --out DIR` writes one")
         try:
-            with safe_open(path, framework="np") as file:
-                metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            arrays, metadata = read_arrays(path)
         except SafetensorError as error:
             raise ValueError(f"{path} is not a safetensors file: {error}") from error
         if metadata.get("format") != FORMAT:

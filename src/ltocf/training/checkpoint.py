@@ -47,7 +47,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     device = str(next(model.parameters()).device)
     with safe_open(path, framework="pt", device=device) as file:
-        for name in file.keys():  # noqa: SIM118 - safe_open is not a mapping
+        names = file.keys()
+        for name in names:
             part, _, rest = name.partition(".")
             parts[part][rest] = file.get_tensor(name)
         counters = json.loads(file.metadata()["state"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,14 +110,14 @@ def search(
 def _nelder_mead(loss: Callable[[np.ndarray], float], model: SpectralLTOCF, evaluations: int) -> str:
     """Why it stopped."""
     start, steps = (values.double().cpu().numpy() for values in (model.numbers.clone(), model.search_steps))
-    options = {
+    options: Any = {
         "initial_simplex": np.vstack([start, start + np.diag(steps)]),
         "maxfev": evaluations,
         "adaptive": True,
         "fatol": SMALLEST_GAIN,
         "xatol": SMALLEST_STEP,
     }
-    found = minimize(loss, start, method="Nelder-Mead", options=options)  # type: ignore[call-overload]
+    found = minimize(loss, start, method="Nelder-Mead", options=options)
     return "converged" if found.success else "epochs"
 
 
