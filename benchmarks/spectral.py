@@ -24,7 +24,7 @@ from ltocf import BipartiteGraph, evaluate, load_dataset
 from ltocf.data import Interactions, carve_validation, split_dataset
 from ltocf.files import write_text
 from ltocf.models import SpectralLTOCF
-from ltocf.training import MOST_EVALUATIONS, EpochRecord, environment, sample_users, search
+from ltocf.training import MOST_EVALUATIONS, EpochRecord, Shortlist, environment, sample_users, search
 
 METRICS = ("recall@20", "ndcg@20")
 VALIDATION: dict[str, Any] = {"fraction": 0.2, "how": "last", "core": 10}
@@ -86,10 +86,11 @@ def choose(
     if task["numbers"] is not None:
         model.numbers.copy_(torch.tensor(task["numbers"]))
     sample = sample_users(validation, seed=0)
+    shortlist = Shortlist(model, sample, train, k=20)
     records: list[EpochRecord] = []
 
     def validate() -> dict[str, float]:
-        return evaluate(model, sample, seen=train, ks=(20,))
+        return evaluate(shortlist, sample, seen=train, ks=(20,))
 
     search(model, validate=validate, evaluations=task["evaluations"], on_epoch=records.append)
     return model, records, sum(record["seconds"] for record in records)

@@ -35,6 +35,7 @@ from ltocf.training import (
     MOST_EVALUATIONS,
     EpochRecord,
     FitResult,
+    Shortlist,
     environment,
     fit,
     sample_users,
@@ -242,8 +243,11 @@ class _Experiment:
         model = MODELS[config.model](graph, **config.options, seed=seed)
         self.start(phase, model.to(self.device), graph, pairs)
 
-        def validate(truth: Interactions) -> dict[str, float]:
-            return evaluate(model.scorer(), truth, seen=pairs, ks=[config.run.selection_depth])
+        depth = config.run.selection_depth
+
+        def validate() -> dict[str, float]:
+            assert truth is not None
+            return evaluate(model.scorer(), truth, seen=pairs, ks=[depth])
 
         with ExitStack() as stack:
             options: dict[str, Any] = {
@@ -256,16 +260,21 @@ class _Experiment:
             if isinstance(model, SpectralLTOCF):
                 if isinstance(chosen, SpectralLTOCF):
                     model.numbers.copy_(chosen.numbers)
-                sample = None if truth is None else partial(validate, sample_users(truth, seed))
                 evaluations = min(config.training.epochs, MOST_EVALUATIONS)
-                result = search(model, validate=sample, evaluations=evaluations, **options)
+                part = None if truth is None else sample_users(truth, seed)
+                judge = (
+                    None
+                    if part is None
+                    else partial(evaluate, Shortlist(model, part, pairs, depth), part, seen=pairs, ks=[depth])
+                )
+                result = search(model, validate=judge, evaluations=evaluations, **options)
             else:
                 assert isinstance(model, GradientRecommender)
                 result = fit(
                     model,
                     model.batches(pairs, config.training.batch_size_for(len(pairs)), seed, self.device),
                     settings=config.training,
-                    validate=None if truth is None else partial(validate, truth),
+                    validate=None if truth is None else validate,
                     checkpoint=self.folder.checkpoint_file(phase),
                     **options,
                 )

@@ -72,8 +72,7 @@ def test_missing_files_are_named_in_the_tables(tmp_path: Path, monkeypatch: pyte
     ranking = {
         "n_queries": 1000,
         "n_items": 2000,
-        "median": {"evaluate": 0.5, "implicit": 1.0, "loops": 4.0},
-        "propagation_for_every_batch_seconds": 16.0,
+        "median": {"evaluate": 0.5, "implicit": 1.0, "loops": 4.0, "loops_propagating": 20.0},
         "environment": {"processor": "P", "device": "cpu", "threads": 2, "torch": "2"},
     }
     (tmp_path / "ranking-gowalla.json").write_text(json.dumps(ranking))

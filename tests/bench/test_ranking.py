@@ -29,13 +29,15 @@ def result(split: Split) -> dict[str, Any]:
 
 
 def test_all_ways_agree(result: dict[str, Any]) -> None:
-    expected = {"loops", "rank", "implicit"} if HAS_IMPLICIT else {"loops", "rank"}
+    expected = {"loops", "loops_propagating", "rank"} | ({"implicit"} if HAS_IMPLICIT else set())
     assert {name.split()[0] for name in result["agreement"]} == expected
     assert max(result["agreement"].values()) < 1e-12
 
 
 def test_the_record_is_complete(result: dict[str, Any], split: Split) -> None:
-    expected = {"evaluate": 2, "rank": 2, "loops": 1} | ({"implicit": 2} if HAS_IMPLICIT else {})
+    expected = {"evaluate": 2, "rank": 2, "loops": 1, "loops_propagating": 1} | (
+        {"implicit": 2} if HAS_IMPLICIT else {}
+    )
     assert {name: len(seconds) for name, seconds in result["seconds"].items()} == expected
     assert result["n_queries"] == int((split.test.user_degrees > 0).sum())
     assert set(result["skipped"]) == (set() if HAS_IMPLICIT else {"implicit"})
@@ -52,3 +54,14 @@ def test_a_missing_peer_is_named_and_the_rest_is_measured(split: Split, monkeypa
 def test_the_loops_rank_nothing_that_was_seen(split: Split) -> None:
     contest = Contest(split, dim=4, threads=1, device=CPU)
     assert contest.loops() == pytest.approx(contest.metrics_of(contest.rank()))
+
+
+def test_the_programs_propagate_for_every_hundred_users(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    contest = Contest(split, dim=4, threads=1, device=CPU)
+    calls: list[int] = []
+    propagate = contest.program.propagate
+    monkeypatch.setattr(contest.program, "propagate", lambda start: calls.append(1) or propagate(start))
+    contest.loops()
+    assert not calls
+    contest.loops_propagating()
+    assert len(calls) == -(-len(contest.users) // 100) > 1

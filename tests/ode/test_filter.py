@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ltocf.graph import BipartiteGraph
-from ltocf.ode.filter import chebyshev_filter, chebyshev_states
+from ltocf.ode.filter import COLUMNS_AT_A_TIME, chebyshev_filter, chebyshev_states
 from ltocf.ode.response import chebyshev_coefficients, evaluate_series
 
 
@@ -34,6 +34,20 @@ def test_gradients_are_exact(graph: BipartiteGraph, embeddings: torch.Tensor) ->
     start = embeddings[:, :1].clone().requires_grad_()
     coefficients = torch.randn(5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda e, c: chebyshev_filter(graph, e, c), (start, coefficients))
+
+
+def test_of_many_columns_is_that_of_each_column(graph: BipartiteGraph) -> None:
+    graph.double()
+    start = torch.randn(graph.n_nodes, 2 * COLUMNS_AT_A_TIME + 5, dtype=torch.float64, requires_grad=True)
+    coefficients = torch.randn(7, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn_like(start)
+    found = chebyshev_filter(graph, start, coefficients)
+    gradients = torch.autograd.grad(found, (start, coefficients), upstream)
+    single = [chebyshev_filter(graph, column.contiguous(), coefficients) for column in start.split(1, dim=1)]
+    expected = torch.cat(single, dim=1)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+    for gradient, truth in zip(gradients, torch.autograd.grad(expected, (start, coefficients), upstream), strict=True):
+        torch.testing.assert_close(gradient, truth, atol=1e-10, rtol=1e-12)
 
 
 def test_does_not_touch_its_input(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:

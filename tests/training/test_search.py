@@ -11,10 +11,12 @@ import torch
 
 import ltocf
 from ltocf.data.interactions import Interactions
+from ltocf.evaluation import rank
 from ltocf.graph import BipartiteGraph
 from ltocf.models import SpectralLTOCF
 from ltocf.run_folder import RunFolder
-from ltocf.training import sample_users, search
+from ltocf.training import Shortlist, sample_users, search
+from ltocf.training.search import SHORTLIST
 
 BEST = [4.2, 0.1, 0.3, 0.55, -0.1, 0.1]
 
@@ -78,6 +80,28 @@ def test_without_validation_the_numbers_stay(model: SpectralLTOCF) -> None:
 def test_no_evaluations(model: SpectralLTOCF) -> None:
     with pytest.raises(ValueError, match="`evaluations` must be >= 1, got 0"):
         search(model, validate=lambda: closeness(model), evaluations=0)
+
+
+def test_a_shortlist_scores_what_was_best_at_first(model: SpectralLTOCF, interactions: Interactions) -> None:
+    model.decompose()
+    shortlist = Shortlist(model, interactions, interactions, k=1)
+    users = torch.tensor([7, 2, 11])
+    best = rank(model, users, SHORTLIST, seen=interactions)
+    assert rank(shortlist, users, SHORTLIST, seen=interactions).equal(best)
+    model.numbers.add_(0.3)
+    scores, everything = shortlist.scores(users), model.scores(users)
+    for row, listed in enumerate(best):
+        available = scores[row].isfinite().nonzero()[:, 0]
+        assert available.tolist() == sorted(listed.tolist())
+        torch.testing.assert_close(scores[row, available], everything[row, available])
+
+
+def test_places_left_on_a_shortlist_stay_empty(model: SpectralLTOCF, interactions: Interactions) -> None:
+    model.decompose()
+    n_items = interactions.n_items
+    shortlist = Shortlist(model, interactions, interactions, k=n_items)
+    users = torch.arange(interactions.n_users)
+    assert int(shortlist.scores(users).isfinite().sum()) == n_items * interactions.n_users - len(interactions)
 
 
 def test_sample_of_users(interactions: Interactions) -> None:

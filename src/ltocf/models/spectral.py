@@ -26,6 +26,11 @@ from ltocf.svd import item_singular_vectors
 
 PairRows: TypeAlias = Int64[Tensor, " entries"]
 PairValues: TypeAlias = Float[Tensor, " entries"]
+SparseScores: TypeAlias = Float[Tensor, "items histories"]
+Factors: TypeAlias = Float[Tensor, "histories rank"]
+
+USERS_AT_A_TIME, LISTS_AT_A_TIME = 64, 4
+"""In `SpectralLTOCF.list_scores`."""
 
 
 class SpectralLTOCF(Recommender):
@@ -119,23 +124,41 @@ class SpectralLTOCF(Recommender):
 
     def scores(self, users: UserIndices) -> Scores:
         """Score of every item for each user asked for, from their training history."""
-        rows, items = self.graph.items_of(users.to(self.numbers.device))
-        return self._history_scores(len(users), rows, items, self.item_vectors.new_ones(len(items)))
+        return self._all_scores(*self._parts(len(users), *self._training_history(users)))
 
     def history_scores(self, histories: Scores) -> Scores:
         """Score of every item for any histories: rows over the items, 1 where an item was touched and 0 elsewhere."""
         if histories.shape[1] != self.n_items:
             raise ValueError(f"`histories` must have {self.n_items} columns, one per item, got {histories.shape[1]}")
         rows, items = histories.nonzero(as_tuple=True)
-        return self._history_scores(len(histories), rows, items, histories[rows, items].to(self.item_vectors))
-
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
-        return self.scores(users).gather(1, items.clamp(min=0))
+        return self._all_scores(*self._parts(len(histories), rows, items, histories[rows, items].to(self.item_vectors)))
 
     @torch.no_grad()
-    def _history_scores(self, n_rows: int, rows: PairRows, items: PairRows, values: PairValues) -> Scores:
-        """The equation of the class for ``n_rows`` histories given as entries, row by row."""
+    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
+        """The scores of the items listed; the place of a missing item, -1, has that of item 0.
+
+        A few users at a time: what is read of V for them stays in the cache.
+        """
+        scores = []
+        scale = self._item_scale(self.numbers[-3])[:, 0]
+        listed = items.to(scale.device).clamp(min=0)
+        for some, rows in zip(torch.split(users, USERS_AT_A_TIME), torch.split(listed, USERS_AT_A_TIME), strict=True):
+            sparse, factors = self._parts(len(some), *self._training_history(some))
+            few = zip(torch.split(rows, LISTS_AT_A_TIME), torch.split(factors, LISTS_AT_A_TIME), strict=True)
+            low_rank = torch.cat([(self.item_vectors[row] @ factor[:, :, None]).squeeze(2) for row, factor in few])
+            scores.append((sparse.T.gather(1, rows) + low_rank) * scale[rows])
+        return torch.cat(scores)
+
+    def _training_history(self, users: UserIndices) -> tuple[PairRows, PairRows, PairValues]:
+        rows, items = self.graph.items_of(users.to(self.numbers.device))
+        return rows, items, self.item_vectors.new_ones(len(items))
+
+    @torch.no_grad()
+    def _parts(self, n_rows: int, rows: PairRows, items: PairRows, values: PairValues) -> tuple[SparseScores, Factors]:
+        """For ``n_rows`` histories given as entries, row by row, both parts of the equation of the class but D_i^b.
+
+        The sparse one as a column of scores for each history, the low-rank one as a row of factors for V.
+        """
         if not self.singular_values[0] > 0:
             raise ValueError("the model has no singular vectors yet; call `decompose`, or load a saved one")
         log_w, a, b, c, d = self.numbers[-5:]
@@ -150,8 +173,11 @@ class SpectralLTOCF(Recommender):
         factors = embedding_bag(
             items, self.item_vectors, lengths.cumsum(0) - lengths, mode="sum", per_sample_weights=weights
         )
-        gain = self.response(self.singular_values / self.singular_values[0])
-        return torch.addmm(sparse.T, factors * gain, self.item_vectors.T).mul_(self._item_scale(b).T)
+        return sparse, factors * self.response(self.singular_values / self.singular_values[0])
+
+    @torch.no_grad()
+    def _all_scores(self, sparse: SparseScores, factors: Factors) -> Scores:
+        return torch.addmm(sparse.T, factors, self.item_vectors.T).mul_(self._item_scale(self.numbers[-3]).T)
 
     def _gram_product(self, items: ItemEmbeddings) -> ItemEmbeddings:
         """BᵀB X = D_i^(1/2 - δ) R̃ᵀ D_u^(1 - 2γ) R̃ D_i^(1/2 - δ) X, without σ_1."""

@@ -2,7 +2,7 @@
 
 from ltocf.training.fit import EpochRecord, FitResult, TrainingSettings, fit
 from ltocf.training.runtime import Runtime, environment
-from ltocf.training.search import MOST_EVALUATIONS, sample_users, search
+from ltocf.training.search import MOST_EVALUATIONS, Shortlist, sample_users, search
 from ltocf.training.starts import start_from_factorisation
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "EpochRecord",
     "FitResult",
     "Runtime",
+    "Shortlist",
     "TrainingSettings",
     "environment",
     "fit",
