@@ -1,0 +1,192 @@
+"""The protocol of one run: select an epoch, train again on everything, read the test part once."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from ltocf.config import Config
+from ltocf.data import Interactions
+from ltocf.evaluation import evaluate
+from ltocf.graph import BipartiteGraph
+from ltocf.models import (
+    LTOCF,
+    MODELS,
+    EmbeddingRecommender,
+    GradientRecommender,
+    Recommender,
+    SpectralLTOCF,
+    start_from_spectrum,
+)
+from ltocf.recommending import TrainedModel
+from ltocf.run_folder import PHASES, RunData, RunFolder
+from ltocf.training import (
+    MOST_EVALUATIONS,
+    EpochRecord,
+    FitResult,
+    Shortlist,
+    environment,
+    fit,
+    sample_users,
+    search,
+    start_from_factorisation,
+)
+
+DEPTHS = (5, 10, 20)
+PROTOCOLS = {
+    "validation": "epoch selected on validation, trained again on all of train, test read once",
+    "test": "best epoch on the test set, as in the papers: optimistic",
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run: every step continues from what the folder already holds."""
+
+    folder: RunFolder
+    config: Config
+    data: RunData
+    device: torch.device
+    show_progress: bool
+
+    def run(self) -> dict[str, Any]:
+        started, split = time.perf_counter(), self.data.split
+        budget = self.config.training.max_minutes * 60 or float("inf")
+        if split.validation is None:
+            trained, selection = self.phase("selection", split.train, split.test, budget)
+            fits = {"selection": selection}
+        else:
+            chosen, selection = self.phase("selection", split.train, split.validation, budget / 2)
+            chosen.save(self.folder.selection_model_file)
+            again = replace(self, config=self.config.with_values({"epochs": selection.best_epoch}))
+            everything = split.train.union(split.validation)
+            trained, retraining = again.phase("retraining", everything, None, budget - selection.seconds, chosen.model)
+            fits = {"selection": selection, "retraining": retraining}
+        trained.save(self.folder.model_file)
+        ks = [k for k in DEPTHS if k <= split.n_items] or [split.n_items]
+        scorer = trained.model.scorer()
+        measured = evaluate(scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress)
+        metrics = measured | self.provenance(trained, fits)
+        metrics["seconds_of_this_process"] = time.perf_counter() - started
+        self.folder.write_metrics(metrics)
+        for phase in PHASES:
+            self.folder.checkpoint_file(phase).unlink(missing_ok=True)
+        return metrics
+
+    def phase(
+        self,
+        phase: str,
+        pairs: Interactions,
+        truth: Interactions | None,
+        max_seconds: float,
+        chosen: Recommender | None = None,
+    ) -> tuple[TrainedModel, FitResult]:
+        """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``chosen`` its numbers."""
+        config, data, seed = self.config, self.data, self.config.run.seed
+        graph = BipartiteGraph.from_interactions(pairs)
+        model = MODELS[config.model](graph, **config.options, seed=seed)
+        self.start(phase, model.to(self.device), graph, pairs)
+
+        depth = config.run.selection_depth
+
+        def validate() -> dict[str, float]:
+            assert truth is not None
+            return evaluate(model.scorer(), truth, seen=pairs, ks=[depth])
+
+        with ExitStack() as stack:
+            options: dict[str, Any] = {
+                "select_by": config.run.select_by,
+                "on_epoch": _recorder(self.folder, phase, stack),
+                "max_seconds": max_seconds,
+                "show_progress": self.show_progress,
+                "description": f"{config.model} {phase}",
+            }
+            if isinstance(model, SpectralLTOCF):
+                if isinstance(chosen, SpectralLTOCF):
+                    model.numbers.copy_(chosen.numbers)
+                evaluations = min(config.training.epochs, MOST_EVALUATIONS)
+                part = None if truth is None else sample_users(truth, seed)
+                judge = (
+                    None
+                    if part is None
+                    else partial(evaluate, Shortlist(model, part, pairs, depth), part, seen=pairs, ks=[depth])
+                )
+                result = search(model, validate=judge, evaluations=evaluations, **options)
+            else:
+                assert isinstance(model, GradientRecommender)
+                result = fit(
+                    model,
+                    model.batches(pairs, config.training.batch_size_for(len(pairs)), seed, self.device),
+                    settings=config.training,
+                    validate=None if truth is None else validate,
+                    checkpoint=self.folder.checkpoint_file(phase),
+                    **options,
+                )
+        notes = {"dataset": data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
+        ids = (data.user_ids, data.item_ids, data.titles)
+        return TrainedModel(config.model, config.options, model, pairs, *ids, notes), result
+
+    def start(self, phase: str, model: Recommender, graph: BipartiteGraph, pairs: Interactions) -> None:
+        """Initial embeddings other than random ones; a checkpoint has its own."""
+        run = self.config.run
+        if self.folder.checkpoint_file(phase).exists():
+            return
+        if run.init == "spectral" and isinstance(model, EmbeddingRecommender):
+            start_from_spectrum(model, graph.to(self.device), run.seed)
+        elif run.init == "mf" and isinstance(model, GradientRecommender):
+            settings = replace(self.config.training, epochs=run.init_epochs)
+            start_from_factorisation(model, graph, pairs, settings, run.seed)
+
+    def provenance(self, trained: TrainedModel, fits: dict[str, FitResult]) -> dict[str, Any]:
+        """What a number needs beside it to be believed and made again."""
+        config, split = self.config, self.data.split
+        return {
+            "dataset": self.data.name,
+            "model": config.model,
+            "preset": config.run.preset,
+            "protocol": PROTOCOLS[config.run.select_on],
+            "select_on": config.run.select_on,
+            "seed": config.run.seed,
+            "options": dict(config.options),
+            "training": dataclasses.asdict(config.training),
+            "times": trained.model.times.values.tolist() if isinstance(trained.model, LTOCF) else [],
+            "numbers": trained.model.named_numbers() if isinstance(trained.model, SpectralLTOCF) else {},
+            "selected": {config.run.select_by: fits["selection"].best_value, "epoch": fits["selection"].best_epoch},
+            "fits": {phase: result._asdict() for phase, result in fits.items()},
+            "cold_users": split.cold_users,
+            "cold_items": split.cold_items,
+            "seconds": sum(result.seconds for result in fits.values()),
+            "environment": environment(self.device),
+        }
+
+
+def _recorder(folder: RunFolder, phase: str, stack: ExitStack) -> Callable[[EpochRecord], None]:
+    """Write each epoch to the history, and to TensorBoard where the `tracking` extra is installed."""
+    board = None
+    if importlib.util.find_spec("tensorboard") is not None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        board = stack.enter_context(SummaryWriter(folder.path / "tensorboard" / phase))
+    first = True
+
+    def record_epoch(record: EpochRecord) -> None:
+        nonlocal first
+        if first:
+            folder.cut_history(phase, record["epoch"])
+            first = False
+        folder.add_history({"phase": phase, **record})
+        if board is not None:
+            numbers = {f"t_{i}": t for i, t in enumerate(record["times"], start=1)}
+            numbers |= {name: value for name, value in record.items() if isinstance(value, float)}
+            for name, value in numbers.items():
+                board.add_scalar(name, value, record["epoch"])
+
+    return record_epoch
