@@ -31,6 +31,11 @@ NAMES = {
     "mf": "MF, `paper`",
 }
 """Stem of a configuration and of its results to the name of its row."""
+SHORT = ("method", "recall@20", "NDCG@20", "published", "p against LT-OCF")
+SHORT_CAPTION = (
+    "Mean ± standard deviation over seeds. p: paired t-test against LT-OCF over users, corrected for all methods "
+    "of the column; ▲ marks methods that LT-OCF beats. Settings, seconds and more: [results](docs/results.md)."
+)
 METRICS = ("recall@20", "ndcg@20")
 SEEDS = (0, 1, 2)
 
@@ -50,22 +55,27 @@ def table(name: str) -> str:
     if name in made:
         return made[name]()
     what, _, dataset = name.partition(":")
-    return reproduced(what, dataset) if dataset else dataset_table(name)
+    dataset, _, form = dataset.partition(":")
+    return reproduced(what, dataset, short=form == "short") if dataset else dataset_table(name)
 
 
-def reproduced(what: str, dataset: str) -> str:
-    """A table of `ltocf reproduce`, of the cells that have a result."""
+def reproduced(what: str, dataset: str, *, short: bool = False) -> str:
+    """A table of `ltocf reproduce`, of the cells that have a result; in short without settings and differences."""
     places = Places(ROOT / "configs", ROOT / "results")
     cells = [cell for cell in plan(what, dataset, [], SEEDS, places, {}) if cell.is_done]
     if not cells:
         return f"Not measured yet: `ltocf reproduce {what} --dataset {dataset} --seeds 0,1,2`."
     contents = CONTENT[what](what, cells, places)
     content = next(content for content in contents if isinstance(content, Table))
-    lines = [content.columns, ["---"] * len(content.columns), *content.rows]
+    kept = [place for place, column in enumerate(content.columns) if not short or column in SHORT]
+    rows = [[row[place] for place in kept] for row in [content.columns, *content.rows]]
+    lines = [rows[0], ["---"] * len(kept), *rows[1:]]
     hardware = {(c.metrics()["environment"]["processor"], c.metrics()["environment"]["threads"]) for c in cells}
     where = "; ".join(f"{processor}, {threads} threads" for processor, threads in sorted(hardware))
     seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
-    notes = " ".join(part for part in (content.caption, f"Seeds {seeds}. Hardware: {where}.") if part)
+    notes = " ".join(
+        part for part in (SHORT_CAPTION if short else content.caption, f"Seeds {seeds}. Hardware: {where}.") if part
+    )
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", notes])
 
 

@@ -25,6 +25,7 @@ LINE: dict[str, Any] = {"linewidth": 1.4, "markersize": 4, "capsize": 2, "elinew
 WHISKER = {"elinewidth": 0.8, "capsize": 1.5, "ecolor": "#333333"}
 BAR: dict[str, Any] = {"edgecolor": "white", "linewidth": 0, "error_kw": WHISKER}
 MOST_LABELS_BELOW = 6
+FEW_TICKS = 6
 MOST_POINTS_WITH_MARKERS = 60
 PAGE_WIDTH = 1070
 LETTERS = 11
@@ -122,7 +123,7 @@ def _draw_lines(axes: Axes, panel: Panel, labels: Sequence[str], handles: dict[s
             **LINE,
         )
         handles.setdefault(curve.label, handle)
-    if _has_whole_numbers(panel):
+    if _whole_numbers(panel):
         axes.locator_params(axis="x", integer=True)
 
 
@@ -178,7 +179,8 @@ def _line_layers(base: altair.Chart, figure: Figure, panel: Panel) -> list[altai
     import altair
 
     scale = altair.Scale(zero=False, nice=False, padding=6)
-    axis = altair.Axis(grid=False, tickMinStep=1 if _has_whole_numbers(panel) else altair.Undefined)
+    whole = _whole_numbers(panel)
+    axis = altair.Axis(grid=False, values=whole if 0 < len(whole) <= FEW_TICKS else altair.Undefined)
     x = altair.X(field="x", type="quantitative", title=panel.x_label, scale=scale, axis=axis)
     points = base.encode(x=x, y=_y(panel, "y"))
     lines = points.mark_line(strokeWidth=1.8)
@@ -267,8 +269,10 @@ def _numbers(curve: Curve) -> list[float]:
     return [float(value) for value in curve.x]
 
 
-def _has_whole_numbers(panel: Panel) -> bool:
-    return all(value == round(value) for curve in panel.curves for value in _numbers(curve) if math.isfinite(value))
+def _whole_numbers(panel: Panel) -> list[float]:
+    """The values along x where all are whole: no tick belongs between two neighbours, such as 2 and 3 times."""
+    values = {value for curve in panel.curves for value in _numbers(curve) if math.isfinite(value)}
+    return sorted(values) if all(value == round(value) for value in values) else []
 
 
 def _crowded(words: Sequence[str], room: float) -> bool:
