@@ -42,7 +42,8 @@ def ranks(dataset: str) -> str:
         if is_ours(row)
         for name in METRICS
     ]
-    note += f" Shortlists: the search saw these validation metrics to within {max(differences):.0e}."
+    exactness = f"to within {max(differences):.0e}" if any(differences) else "exactly"
+    note += f" Shortlists: the search saw these validation metrics {exactness}."
     return "\n".join([*lines, "", note])
 
 

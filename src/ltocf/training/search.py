@@ -22,7 +22,7 @@ SEARCH_USERS = 4000
 MOST_EVALUATIONS = 30
 SMALLEST_STEP = 0.02
 SMALLEST_GAIN = 1e-4
-SHORTLIST = 5
+SHORTLIST = 10
 """Times the length of the lists that are judged."""
 
 
@@ -30,7 +30,7 @@ class Shortlist:
     """Scores of the items that were the best of a user when first asked for; all other items are not available.
 
     With other numbers an item of `SpectralLTOCF` moves by some places. Those that get onto a list of k were among the
-    first 5 k before, almost without exception (docs/spectral.md), and to score these takes a fraction of the time.
+    first 10 k before, almost without exception (docs/spectral.md), and to score these takes a fraction of the time.
 
     Args:
         model: scored as it stands at each call.
