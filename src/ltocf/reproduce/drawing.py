@@ -180,7 +180,8 @@ def _line_layers(base: altair.Chart, figure: Figure, panel: Panel) -> list[altai
 
     scale = altair.Scale(zero=False, nice=False, padding=6)
     whole = _whole_numbers(panel)
-    axis = altair.Axis(grid=False, values=whole if 0 < len(whole) <= FEW_TICKS else altair.Undefined)
+    ticks: dict[str, Any] = {"values": whole, "format": "d"} if 0 < len(whole) <= FEW_TICKS else {}
+    axis = altair.Axis(grid=False, **ticks)
     x = altair.X(field="x", type="quantitative", title=panel.x_label, scale=scale, axis=axis)
     points = base.encode(x=x, y=_y(panel, "y"))
     lines = points.mark_line(strokeWidth=1.8)
