@@ -140,7 +140,7 @@ class SpectralLTOCF(Recommender):
         A few users at a time: what is read of V for them stays in the cache.
         """
         scores = []
-        scale = self._item_scale(self.numbers[-3])[:, 0]
+        scale = self._final_scale()[:, 0]
         listed = items.to(scale.device).clamp(min=0)
         for some, rows in zip(torch.split(users, USERS_AT_A_TIME), torch.split(listed, USERS_AT_A_TIME), strict=True):
             sparse, factors = self._parts(len(some), *self._training_history(some))
@@ -177,7 +177,12 @@ class SpectralLTOCF(Recommender):
 
     @torch.no_grad()
     def _all_scores(self, sparse: SparseScores, factors: Factors) -> Scores:
-        return torch.addmm(sparse.T, factors, self.item_vectors.T).mul_(self._item_scale(self.numbers[-3]).T)
+        return torch.addmm(sparse.T, factors, self.item_vectors.T).mul_(self._final_scale().T)
+
+    def _final_scale(self) -> ItemEmbeddings:
+        """D_i^b, by which both parts are multiplied in the end."""
+        b = self.numbers[-3]
+        return self._item_scale(b)
 
     def _gram_product(self, items: ItemEmbeddings) -> ItemEmbeddings:
         """BᵀB X = D_i^(1/2 - δ) R̃ᵀ D_u^(1 - 2γ) R̃ D_i^(1/2 - δ) X, without σ_1."""
