@@ -26,7 +26,8 @@ def draw(path: Path, results: list[dict[str, Any]]) -> None:
         panel(by_rank, rows, [row["options"]["rank"] for row in rows], result["published"])
         panel(by_seconds, rows, [seconds(row) for row in rows], result["published"])
         by_rank.set_xscale("log", base=2)
-        by_rank.set_xticks([row["options"]["rank"] for row in rows], [str(row["options"]["rank"]) for row in rows])
+        ranks = sorted({row["options"]["rank"] for row in rows})
+        by_rank.set_xticks(ranks, [str(rank) for rank in ranks])
         by_rank.set_xlabel("rank")
         by_rank.set_ylabel(f"{result['dataset']}: test {METRIC}")
         threads = result["environment"]["threads"]

@@ -1,4 +1,4 @@
-"""The tables of docs/spectral.md, made from results/<dataset>/spectral-ranks.json; see tables.py."""
+"""The tables of docs/spectral.md, made from results/<dataset>/spectral-*.json; see tables.py."""
 
 from __future__ import annotations
 
@@ -58,10 +58,54 @@ def is_ours(row: dict[str, Any]) -> bool:
     return row["label"].startswith("rank")
 
 
+def density(dataset: str) -> str:
+    """For each share of train in the graph: what the best weight of each time has on the validation part."""
+    result = json.loads((RESULTS / dataset / "spectral-density.json").read_text())
+    parts = result["parts"]
+    lines = [
+        line(["t", *(f"{part['fraction']:.0%} withheld, {part['share_of_train']:.0%} in the graph" for part in parts)]),
+        line(["---"] * (len(parts) + 1)),
+    ]
+    best = [max(part["cells"], key=lambda cell: cell["recall@20"]) for part in parts]
+    for t in sorted({cell["t"] for cell in parts[0]["cells"]}):
+        cells = []
+        for part, highest in zip(parts, best, strict=True):
+            cell = max((c for c in part["cells"] if c["t"] == t), key=lambda c: c["recall@20"])
+            text = f"{cell['recall@20']:.4f} / {cell['ndcg@20']:.4f} at w = {cell['w']:g}"
+            cells.append(f"**{text}**" if cell is highest else text)
+        lines.append(line([f"{t:g}", *cells]))
+    rare = ", ".join(f"{part['rare_items']:.2f}" for part in parts)
+    note = (
+        f"Pairs withheld of an item with 5 to 7 pairs in the graph, relative to all items: {rare}.\n\n"
+        f"`{dataset}`, rank {result['rank']:,}: validation recall@20 / NDCG@20 of the weight with the highest recall; "
+        "the highest of each column in bold. Withheld: the end of each history in the 10-core of train."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def samples(dataset: str) -> str:
+    """The same search on other users of the validation part."""
+    files = (RESULTS / dataset / f"spectral-{name}.json" for name in ("ranks", "samples"))
+    rows = [row for file in files for row in json.loads(file.read_text())["rows"] if row["options"]["rank"] == 1024]
+    lines = [
+        "| users | t | w | a, b, c, d | validation recall@20 | NDCG@20 | test recall@20 | NDCG@20 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        numbers = [row["numbers"][name] for name in ("t_1", "w", *"abcd")]
+        exponents = ", ".join(f"{number:.2f}" for number in numbers[2:])
+        accuracy = [f"{row[part][metric]:.4f}" for part in ("validation", "test") for metric in METRICS]
+        name = row["label"].partition(", ")[2] or "sample 0"
+        lines.append(line([name, f"{numbers[0]:.1f}", f"{numbers[1]:.2f}", exponents, *accuracy]))
+    return "\n".join(lines)
+
+
 def line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
 SPECTRAL_TABLES: dict[str, Callable[[], str]] = {
-    f"spectral-{dataset}": partial(ranks, dataset) for dataset in ("gowalla", "yelp2018")
+    **{f"spectral-{dataset}": partial(ranks, dataset) for dataset in ("gowalla", "yelp2018")},
+    "spectral-density": partial(density, "gowalla"),
+    "spectral-samples": partial(samples, "gowalla"),
 }

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATIONS = sorted((ROOT / "configs").glob("**/*.toml"))
 
 STUDIES = {
+    "spectral-density.json": "benchmarks/spectral_density.py",
+    "spectral-samples.json": "benchmarks/spectral.py",
     "spectral-ranks.json": "benchmarks/spectral.py",
     "frontier.json": "benchmarks/frontier.py",
 }

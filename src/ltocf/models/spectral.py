@@ -29,7 +29,7 @@ PairValues: TypeAlias = Float[Tensor, " entries"]
 SparseScores: TypeAlias = Float[Tensor, "items histories"]
 Factors: TypeAlias = Float[Tensor, "histories rank"]
 
-USERS_AT_A_TIME, LISTS_AT_A_TIME = 64, 4
+USERS_AT_A_TIME = 64
 """In `SpectralLTOCF.list_scores`."""
 
 
@@ -135,18 +135,17 @@ class SpectralLTOCF(Recommender):
 
     @torch.no_grad()
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0.
-
-        A few users at a time: what is read of V for them stays in the cache.
-        """
+        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
         scores = []
         scale = self._final_scale()[:, 0]
         listed = items.to(scale.device).clamp(min=0)
         for some, rows in zip(torch.split(users, USERS_AT_A_TIME), torch.split(listed, USERS_AT_A_TIME), strict=True):
             sparse, factors = self._parts(len(some), *self._training_history(some))
-            few = zip(torch.split(rows, LISTS_AT_A_TIME), torch.split(factors, LISTS_AT_A_TIME), strict=True)
-            low_rank = torch.cat([(self.item_vectors[row] @ factor[:, :, None]).squeeze(2) for row, factor in few])
-            scores.append((sparse.T.gather(1, rows) + low_rank) * scale[rows])
+            # A CSR matrix of the places asked for: of factors times Vᵀ only these are computed, and V is not copied.
+            starts = torch.arange(len(rows) + 1, device=rows.device) * rows.shape[1]
+            places = torch.sparse_csr_tensor(starts, rows.flatten(), sparse.T.gather(1, rows).flatten(), sparse.T.shape)
+            both = torch.sparse.sampled_addmm(places, factors, self.item_vectors.T).values()
+            scores.append(both.view_as(rows) * scale[rows])
         return torch.cat(scores)
 
     def _training_history(self, users: UserIndices) -> tuple[PairRows, PairRows, PairValues]:

@@ -18,7 +18,7 @@ from ltocf.progress import progress_bar
 from ltocf.shapes import RankedItems, Scores, UserIndices
 from ltocf.training.fit import EpochRecord, FitResult
 
-SEARCH_USERS = 4000
+SEARCH_USERS = 8000
 MOST_EVALUATIONS = 30
 SMALLEST_STEP = 0.02
 SMALLEST_GAIN = 1e-4
