@@ -28,7 +28,8 @@ from ltocf.training import MOST_EVALUATIONS, EpochRecord, Shortlist, environment
 
 METRICS = ("recall@20", "ndcg@20")
 VALIDATION: dict[str, Any] = {"fraction": 0.1, "how": "last", "core": 10}
-"""As the test parts of these sets were made: the last fifth of each history of a 10-core."""
+"""The end of each history of a 10-core, as the test parts of these sets are, but a tenth and not a fifth: the graph is
+fuller then, see docs/spectral.md, "How much to withhold"."""
 RANKS = (64, 128, 256, 512, 1024)
 GFCF_WEIGHT = 0.3
 GFCF: dict[str, Any] = {

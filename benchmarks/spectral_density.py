@@ -53,8 +53,8 @@ def measure(split: Split, fraction: float, rank: int) -> dict[str, Any]:
 def rare_items(graph: Interactions, withheld: Interactions) -> float:
     """Withheld pairs for each pair in the graph, of items with 5 to 7 pairs there, relative to all items."""
     rare = (graph.item_degrees >= 5) & (graph.item_degrees <= 7)
-    shares = [float(withheld.item_degrees[some].sum() / graph.item_degrees[some].sum()) for some in (rare, rare | True)]
-    return shares[0] / shares[1]
+    share_of_rare = withheld.item_degrees[rare].sum() / graph.item_degrees[rare].sum()
+    return float(share_of_rare / (len(withheld) / len(graph)))
 
 
 def main() -> None:

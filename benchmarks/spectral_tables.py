@@ -12,6 +12,8 @@ from ltocf.training.search import SEARCH_USERS
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 METRICS = ("recall@20", "ndcg@20")
+SAMPLED_RANK = 1024
+"""The rank that was searched on several samples of users."""
 SECONDS = ("search", "svd", "ranking")
 
 
@@ -86,7 +88,8 @@ def density(dataset: str) -> str:
 def samples(dataset: str) -> str:
     """The same search on other users of the validation part."""
     files = (RESULTS / dataset / f"spectral-{name}.json" for name in ("ranks", "samples"))
-    rows = [row for file in files for row in json.loads(file.read_text())["rows"] if row["options"]["rank"] == 1024]
+    rows = [row for file in files for row in json.loads(file.read_text())["rows"]]
+    rows = [row for row in rows if row["options"]["rank"] == SAMPLED_RANK]
     lines = [
         "| users | t | w | a, b, c, d | validation recall@20 | NDCG@20 | test recall@20 | NDCG@20 |",
         "|---|---|---|---|---|---|---|---|",
