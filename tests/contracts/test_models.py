@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 ]
 BATCH = Batch(torch.tensor([0, 1, 2]), torch.tensor([3, 1, 0]), torch.tensor([7, 8, 9]))
 TRAINED_BY_GRADIENTS = [(name, options) for name, options in CASES if name != "spectral"]
+every_device = pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+)
 every_model = pytest.mark.parametrize(("name", "options"), CASES, ids=lambda value: str(value))
 every_trained_model = pytest.mark.parametrize(("name", "options"), TRAINED_BY_GRADIENTS, ids=lambda value: str(value))
 
@@ -160,18 +164,37 @@ def test_permuting_users_permutes_scores(name: str, options: dict[str, Any], int
     torch.testing.assert_close(moved.scores(torch.from_numpy(permutation)), expected, atol=1e-5, rtol=1e-4)
 
 
+@every_device
 @every_model
-def test_finds_the_withheld_cells_of_a_checkerboard(name: str, options: dict[str, Any]) -> None:
+def test_finds_the_withheld_cells_of_a_checkerboard(name: str, options: dict[str, Any], device: str) -> None:
     train, withheld = checkerboard()
-    model = build(name, options, train)
+    model = build(name, options, train).to(device)
     if isinstance(model, GradientRecommender):
         # A rate that falls to zero: what is left is no noise of the last steps.
         settings = TrainingSettings(learning_rate=0.05, l2=1e-3, batch_size=256, epochs=300, schedule="cosine")
-        fit(model, model.batches(train, 256, seed=0), settings=settings)
+        fit(model, model.batches(train, 256, 0, device), settings=settings)
     assert rank(model.scorer(), torch.arange(20), 1, seen=train).squeeze(1).tolist() == [
         withheld.items[user] for user in range(20)
     ]
     assert evaluate(model.scorer(), withheld, seen=train, ks=[1])["recall@1"] == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@every_model
+def test_a_gpu_computes_what_the_cpu_does(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+    model = build(name, options, interactions).eval()
+    twin = build(name, options, interactions).eval().to("cuda")
+    users, items = torch.tensor([0, 4]), torch.tensor([[3, 1], [0, 2]])
+    close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-4, check_device=False)
+    close(twin.scores(users), model.scores(users))
+    close(twin.scorer().list_scores(users.cuda(), items.cuda()), model.scorer().list_scores(users, items))
+    if name == "spectral":
+        return
+    for one, batch in ((model, BATCH), (twin, Batch(*(part.cuda() for part in BATCH)))):
+        one(batch).total(0.1).backward()
+    for (label, there), here in zip(twin.named_parameters(), model.parameters(), strict=True):
+        if here.grad is not None:
+            close(there.grad, here.grad, msg=lambda message, label=label: f"{label}: {message}")
 
 
 @every_model

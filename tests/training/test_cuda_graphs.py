@@ -143,3 +143,15 @@ def test_needs_a_gpu(graph: BipartiteGraph, interactions: Interactions) -> None:
     settings = TrainingSettings(cuda_graphs=True, epochs=1)
     with pytest.raises(ValueError, match="`cuda_graphs` needs a CUDA GPU, the batches are on cpu"):
         fit(MF(graph, dim=4), PairwiseBatches(interactions, 32, seed=0), settings=settings)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize(("build", "options"), MODELS, ids=str)
+def test_replayed_steps_are_the_steps(build: Any, options: dict[str, Any], interactions: Interactions) -> None:
+    trained = []
+    for cuda_graphs in (False, True):
+        model = build(BipartiteGraph.from_interactions(interactions), dim=4, **options).to("cuda")
+        settings = TrainingSettings(cuda_graphs=cuda_graphs, epochs=4, learning_rate=0.01)
+        fit(model, model.batches(interactions, 16, 0, "cuda"), settings=settings)
+        trained.append({name: value.cpu() for name, value in model.state_dict().items()})
+    torch.testing.assert_close(trained[1], trained[0], atol=1e-4, rtol=1e-3)

@@ -23,6 +23,8 @@ GroupMaxima: TypeAlias = Float[Tensor, "queries groups"]
 NO_ITEM = -1
 TILE = 64
 """Users per call of a scorer, the last call excepted: their scores fit in the cache, or nearly."""
+SCORES_ON_GPU = 2**27
+"""On a GPU as many users per call as have so many scores, half a gigabyte: each call waits for the GPU a few times."""
 GROUP_BY_USER, GROUP_BY_ITEM, GROUP_OF_GROUPS = 32, 8, 16
 """Neighbouring items whose best one `rank` looks at first, where a user's scores lie side by side in memory and where
 an item's do (a maximum along the memory needs a few registers' worth), and neighbouring groups after that."""
@@ -34,7 +36,7 @@ class Scorer(Protocol):
 
     Users arrive on the device `rank` got them on (the CPU in `evaluate`); scores may come back on any device. They are
     only read, so a scorer may return a tensor that it keeps. One that never does can say so by an attribute
-    ``scores_are_new = True``, which saves a copy.
+    ``scores_are_new = True``, which saves a copy; one whose attribute ``device`` is a GPU gets more users per call.
     """
 
     def scores(self, users: UserIndices) -> Scores: ...
@@ -118,12 +120,13 @@ def rank(
         ranked[q] = the k items i not in seen[users[q]] with the largest score(users[q], i)
 
     Args:
-        scorer: asked for `TILE` users at a time, whatever the block size. A matrix product may round differently for
-            another number of rows, which would let the block size decide between nearly equal scores.
+        scorer: asked for `TILE` users at a time (more on a GPU, see `SCORES_ON_GPU`), whatever the block size. A matrix
+            product may round differently for another number of rows, which would let the block size decide between
+            nearly equal scores.
         users: who is asked for, (queries,); any order, repeats allowed.
         k: length of a list, 1 <= k <= number of items.
         seen: pairs to leave out, or None to rank everything.
-        block_size: users whose seen items and candidates are held at once, rounded up to a multiple of `TILE`. It
+        block_size: users whose seen items and candidates are held at once, rounded up to whole calls of the scorer. It
             has no influence on the result. With the scores of a tile this bounds the memory: at most about
             (`TILE` + block_size) * n_items numbers, far fewer where k is a small part of the catalogue.
         show_progress: draw a bar on a terminal.
@@ -145,13 +148,14 @@ def rank(
     if k < 1:
         raise ValueError(f"`k` must be >= 1, got {k}")
     history = None if seen is None else _History(seen)
-    n_rows = -(-block_size // TILE) * TILE
     ranked = torch.empty(len(users), k, dtype=torch.int64, device=users.device)
+    tile = _users_per_call(scorer, history)
+    n_rows = -(-block_size // tile) * tile
     with torch.inference_mode(), progress_bar(enabled=show_progress) as bar:
         task = bar.add_task("ranking", total=len(users), note="")
         for start in range(0, len(users), n_rows):
             block = users[start : start + n_rows]
-            candidates = list(_candidates(scorer, block, k, history))
+            candidates = list(_candidates(scorer, block, k, history, tile))
             values, items = (torch.cat(parts) for parts in zip(*candidates, strict=True))
             best, places = _best(values, k)
             ranked[start : start + n_rows] = _in_order(best, items.gather(1, places))[1]
@@ -159,14 +163,21 @@ def rank(
     return ranked
 
 
+def _users_per_call(scorer: Scorer, history: _History | None) -> int:
+    device: torch.device | None = getattr(scorer, "device", None)
+    if history is None or device is None or device.type != "cuda":
+        return TILE
+    return max(TILE, SCORES_ON_GPU // history.n_items)
+
+
 def _candidates(
-    scorer: Scorer, users: UserIndices, k: int, history: _History | None
+    scorer: Scorer, users: UserIndices, k: int, history: _History | None, size: int
 ) -> Iterator[tuple[CandidateScores, CandidateItems]]:
     """For each tile the scores and items, ascending by item, among which are the k best unseen ones."""
     hidden = None if history is None else history.cells(users)
     n_items = -1
-    for start in range(0, len(users), TILE):
-        tile = users[start : start + TILE]
+    for start in range(0, len(users), size):
+        tile = users[start : start + size]
         scores = scorer.scores(tile)
         n_items = scores.shape[-1] if n_items < 0 else n_items
         if scores.shape != (len(tile), n_items):

@@ -32,6 +32,9 @@ NeighbourIndices: TypeAlias = Int64[Tensor, " neighbours"]
 NeighbourScores: TypeAlias = Float[Tensor, " neighbours"]
 NeighbourMask: TypeAlias = Bool[Tensor, " neighbours"]
 
+PAIRS_AT_A_TIME = 2**25
+"""On a GPU: enough to keep it busy, and some gigabytes."""
+
 
 class CMN(GradientRecommender):
     """Collaborative memory network.
@@ -122,10 +125,16 @@ class CMN(GradientRecommender):
     def scores(self, users: UserIndices) -> Scores:
         """Score of every item for each user asked for."""
         users = users.to(self.bias.device)
+        # On a GPU one user at a time would launch kernels longer than it runs them.
+        at_a_time = max(1, PAIRS_AT_A_TIME // len(self.graph.item_indices)) if users.is_cuda else 1
         every_item = torch.arange(self.n_items, device=users.device)
-        pairs, neighbours = self.graph.users_of(every_item)
-        rows = [self._scores_of(user.expand(self.n_items), every_item, pairs, neighbours) for user in users]
-        return torch.stack(rows)
+        rows = []
+        for block in torch.split(users, at_a_time):
+            items = every_item.repeat(len(block))
+            pairs, neighbours = self.graph.users_of(items)
+            scores = self._scores_of(block.repeat_interleave(self.n_items), items, pairs, neighbours)
+            rows.append(scores.view(len(block), self.n_items))
+        return torch.cat(rows)
 
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
         """The scores of the items listed; the place of a missing item, -1, has that of item 0."""

@@ -58,6 +58,11 @@ class EmbeddingScorer:
     item_embeddings: ItemEmbeddings
     scores_are_new: ClassVar[bool] = True
 
+    @property
+    def device(self) -> torch.device:
+        """Where the embeddings are."""
+        return self.item_embeddings.device
+
     def scores(self, users: UserIndices) -> Scores:
         """score(u, i) = <user_u, item_i>."""
         users = users.to(self.user_embeddings.device)

@@ -76,10 +76,13 @@ class _ChebyshevFilter(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         embeddings, coefficients = ctx.saved_tensors
-        inner_products = torch.zeros_like(coefficients) if ctx.needs_input_grad[1] else None
         gradient = gradients[0].contiguous()
+        if not ctx.needs_input_grad[1]:
+            return _weighted_sum(ctx.graph, gradient, coefficients, ctx.storage), None, None, None
+        # Where the embeddings are: coefficients that were computed on the CPU are waited for once, not in every order.
+        inner_products = torch.zeros_like(coefficients, device=embeddings.device)
         total = _weighted_sum(ctx.graph, gradient, coefficients, ctx.storage, embeddings, inner_products)
-        return total, inner_products, None, None
+        return total, inner_products.to(coefficients.device), None, None
 
 
 def _weighted_sum(
