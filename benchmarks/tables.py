@@ -26,11 +26,8 @@ PAGES = tuple(ROOT / page for page in ("README.md", "docs/results.md", "docs/spe
 NAMES = {
     "ltocf-fast-dim128": "LT-OCF, `fast`, dim 128",
     "ltocf-fast": "LT-OCF, `fast`",
-    "ltocf": "LT-OCF, `paper`",
-    "lightgcn": "LightGCN, `paper`",
-    "mf": "MF, `paper`",
 }
-"""Stem of a configuration and of its results to the name of its row."""
+"""Stem of a configuration with the preset `fast`, and of its results, to the name of its row."""
 SHORT = ("method", "recall@20", "NDCG@20", "published", "p against LT-OCF")
 SHORT_CAPTION = (
     "Mean ± standard deviation over seeds. p: paired t-test against LT-OCF over users, corrected for all methods "
@@ -70,13 +67,18 @@ def reproduced(what: str, dataset: str, *, short: bool = False) -> str:
     kept = [place for place, column in enumerate(content.columns) if not short or column in SHORT]
     rows = [[row[place] for place in kept] for row in [content.columns, *content.rows]]
     lines = [rows[0], ["---"] * len(kept), *rows[1:]]
-    hardware = {(c.metrics()["environment"]["processor"], c.metrics()["environment"]["threads"]) for c in cells}
-    where = "; ".join(f"{processor}, {threads} threads" for processor, threads in sorted(hardware))
+    where = "; ".join(sorted({hardware(cell.metrics()["environment"]) for cell in cells}))
     seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
     notes = " ".join(
         part for part in (SHORT_CAPTION if short else content.caption, f"Seeds {seeds}. Hardware: {where}.") if part
     )
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", notes])
+
+
+def hardware(environment: dict[str, Any]) -> str:
+    """Processor and threads of a run, or its GPU."""
+    on_processor = f"{environment['processor']}, {environment['threads']} threads"
+    return on_processor if environment["device"] == "cpu" else str(environment["device"])
 
 
 def dataset_table(dataset: str) -> str:
@@ -110,10 +112,9 @@ def spread(values: list[float]) -> str:
 
 def note(runs: list[dict[str, Any]]) -> str:
     """What all rows have in common."""
-    hardware = {(r["environment"]["processor"], r["environment"]["device"], r["environment"]["threads"]) for r in runs}
     protocols = {run["protocol"] for run in runs}
     seeds = sorted({run["seed"] for run in runs})
-    where = "; ".join(f"{processor}, {device}, {threads} threads" for processor, device, threads in sorted(hardware))
+    where = "; ".join(sorted({hardware(run["environment"]) for run in runs}))
     seed = f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
     return f"Protocol: {'; '.join(sorted(protocols))}. {seed.capitalize()}. Hardware: {where}. dim 64 unless stated."
 

@@ -73,6 +73,7 @@ def test_train_leaves_a_complete_folder(run_folder: Path) -> None:
         "data.safetensors",
         "history.jsonl",
         "metrics.json",
+        "test-users.safetensors",
         "model.safetensors",
         "model-selection.safetensors",
     }

@@ -15,7 +15,7 @@ import torch
 
 from ltocf.config import Config
 from ltocf.data import Interactions
-from ltocf.evaluation import evaluate
+from ltocf.evaluation import evaluate, evaluate_per_user
 from ltocf.graph import BipartiteGraph
 from ltocf.models import (
     LTOCF,
@@ -73,8 +73,11 @@ class Experiment:
         trained.save(self.folder.model_file)
         ks = [k for k in DEPTHS if k <= split.n_items] or [split.n_items]
         scorer = trained.model.scorer()
-        measured = evaluate(scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress)
-        metrics = measured | self.provenance(trained, fits)
+        ranking_started = time.perf_counter()
+        measured = evaluate_per_user(scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress)
+        ranking = {"ranking_seconds": time.perf_counter() - ranking_started}
+        self.folder.write_test_users(measured)
+        metrics = measured.means(split.n_items) | self.provenance(trained, fits) | ranking
         metrics["seconds_of_this_process"] = time.perf_counter() - started
         self.folder.write_metrics(metrics)
         for phase in PHASES:

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from ltocf.config import Config
 from ltocf.data import Dataset, IdMap, Split
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
+from ltocf.evaluation import PerUserMetrics
 from ltocf.files import read_arrays, replacing, write_text
 
 PHASES = ("selection", "retraining")
@@ -38,8 +39,9 @@ class RunFolder:
     """Paths and files of a run; every file is replaced whole, the history grows by lines.
 
     Files: ``config.toml``, ``data.safetensors`` (split and ids), ``history.jsonl``, ``metrics.json``,
-    ``model.safetensors`` (trained on all of train), ``model-selection.safetensors`` (trained without the validation
-    part), and, until the run is finished, ``checkpoint-*.safetensors``.
+    ``test-users.safetensors`` (the metrics of every test user), ``model.safetensors`` (trained on all of train),
+    ``model-selection.safetensors`` (trained without the validation part), and, until the run is finished,
+    ``checkpoint-*.safetensors``.
 
     Raises:
         FileNotFoundError: the folder holds no run.
@@ -51,6 +53,7 @@ class RunFolder:
         self.data_file = self.path / "data.safetensors"
         self.history_file = self.path / "history.jsonl"
         self.metrics_file = self.path / "metrics.json"
+        self.test_users_file = self.path / "test-users.safetensors"
         self.model_file = self.path / "model.safetensors"
         self.selection_model_file = self.path / "model-selection.safetensors"
         if not self.config_file.exists():
@@ -108,6 +111,12 @@ class RunFolder:
         limit = (PHASES.index(phase), epoch)
         kept = [row for row in self.history() if (PHASES.index(row["phase"]), row["epoch"]) < limit]
         write_text(self.history_file, "".join(json.dumps(row) + "\n" for row in kept))
+
+    def write_test_users(self, measured: PerUserMetrics) -> None:
+        """What a significance test between two runs needs: user indices and, by metric, their values."""
+        arrays = {name: values.numpy().astype(np.float32) for name, values in measured.values.items()}
+        with replacing(self.test_users_file) as temporary:
+            save_file({"users": measured.users.numpy(), **arrays}, temporary)
 
     def metrics(self) -> dict[str, Any]:
         if not self.metrics_file.exists():

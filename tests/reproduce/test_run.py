@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ltocf import experiment
+from ltocf.files import read_arrays
 from ltocf.reproduce.cells import Places, make_cells
 from ltocf.reproduce.run import run_cell, run_cells
 from ltocf.reproduce.workers import run_all
@@ -37,6 +38,10 @@ def test_the_result_is_that_of_a_plain_run(source: str, places: Places, tmp_path
     run_cell(cell)
     metrics = experiment.train_config(cell.config, tmp_path / "plain")
     assert cell.metrics()["recall@20"] == metrics["recall@20"]
+    of_users, _ = read_arrays(tmp_path / "plain" / "test-users.safetensors")
+    for name in ("recall@20", "ndcg@5"):
+        assert of_users[name].mean() == pytest.approx(metrics[name], abs=1e-6)
+    np.testing.assert_array_equal(of_users["recall@20"], cell.user_values()["recall@20"])
 
 
 def test_a_plan_runs_what_is_missing(source: str, places: Places, caplog: pytest.LogCaptureFixture) -> None:

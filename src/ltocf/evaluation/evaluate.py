@@ -28,6 +28,12 @@ class PerUserMetrics:
     ranked: RankedItems
     values: dict[str, PerUser]
 
+    def means(self, n_items: int) -> dict[str, float]:
+        """Every metric averaged over users, and the coverage of ``n_items`` at every k."""
+        depths = sorted({int(name.partition("@")[2]) for name in self.values})
+        averages = {name: float(values.mean()) for name, values in self.values.items()}
+        return averages | {f"coverage@{k}": coverage(self.ranked[:, :k], n_items) for k in depths}
+
 
 def evaluate(
     scorer: Scorer,
@@ -68,8 +74,7 @@ def evaluate(
         (0.75, 0.5, 0.75)
     """
     measured = evaluate_per_user(scorer, truth, seen=seen, ks=ks, block_size=block_size, show_progress=show_progress)
-    means = {name: float(values.mean()) for name, values in measured.values.items()}
-    return means | {f"coverage@{k}": coverage(measured.ranked[:, :k], truth.n_items) for k in ks}
+    return measured.means(truth.n_items)
 
 
 def evaluate_per_user(

@@ -101,6 +101,11 @@ class Cell:
         metrics: dict[str, Any] = json.loads(self.file(".json").read_text(encoding="utf-8"))
         return metrics
 
+    def hardware(self) -> str:
+        """The processor that it was measured on, or the GPU."""
+        environment = self.metrics()["environment"]
+        return str(environment["processor" if environment["device"] == "cpu" else "device"])
+
     def history(self, phase: str = "selection") -> list[dict[str, Any]]:
         """One record per epoch of a phase."""
         lines = self.file(".jsonl").read_text(encoding="utf-8").splitlines()

@@ -86,9 +86,9 @@ def report(what: str, progress: Progress, places: Places, command: str, environm
         tables += [item for item in made if isinstance(item, Table)]
         values[dataset] = next(item for item in made if isinstance(item, dict))
     settings = {f"{cell.dataset}/{cell.name}": cell.file_text() for cell in progress.done}
-    environments = {cell.metrics()["environment"]["processor"] for cell in progress.done}
-    if environments:
-        environment = environment | {"processors of the cells": ", ".join(sorted(environments))}
+    if progress.done:
+        hardware = {cell.hardware() for cell in progress.done}
+        environment = environment | {"hardware of the cells": ", ".join(sorted(hardware))}
     title = TITLES.get(what, "Every method on every data set")
     return Report(what, title, _summary(what, progress), tables, figures, settings, values, command, environment)
 

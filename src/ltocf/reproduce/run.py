@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import torch
 from safetensors.numpy import save_file
 
 from ltocf import experiment
-from ltocf.evaluation import evaluate_per_user
-from ltocf.files import replacing, write_text
+from ltocf.files import read_arrays, replacing, write_text
 from ltocf.progress import progress_bar
-from ltocf.recommending import TrainedModel
 from ltocf.reproduce.cells import Cell
 from ltocf.reproduce.workers import run_all
 from ltocf.run_folder import RunFolder
@@ -89,12 +84,8 @@ def run_cell(cell: Cell) -> str:
     else:
         metrics = experiment.train_config(cell.config, folder)
     run = RunFolder(folder)
-    trained, split = TrainedModel.load(run.model_file), run.read_data().split
-    scorer, started = trained.model.scorer(), time.perf_counter()
-    with torch.no_grad():
-        measured = evaluate_per_user(scorer, split.test, seen=trained.seen)
-    metrics["ranking_seconds"] = time.perf_counter() - started
-    users = {name: measured.values[name].numpy().astype(np.float32) for name in METRICS}
+    of_users, _ = read_arrays(run.test_users_file)
+    users = {name: of_users[name] for name in METRICS}
     with replacing(cell.file(".safetensors")) as temporary:
         save_file(users, temporary)
     write_text(cell.file(".jsonl"), run.history_file.read_text(encoding="utf-8"))
