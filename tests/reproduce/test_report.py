@@ -42,6 +42,30 @@ def test_a_row_is_the_mean_of_its_seeds(cells: list[Cell]) -> None:
     assert all(len(row) == len(table(cells).columns) for row in rows)
 
 
+def test_a_row_selected_on_test_is_compared_with_its_like(
+    cells: list[Cell], source: str, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ltocf.reproduce.table3.published", lambda _: {"mf": {"recall@20": 0.5}})
+    for name in ("mf", "ltocf"):
+        text = (places.configs / "log" / f"{name}.toml").read_text()
+        (places.configs / "log" / f"{name}-test.toml").write_text(text.replace("[run]", '[run]\nselect_on = "test"'))
+    on_test = make_cells(source, ["mf-test", "ltocf-test"], [0], places)
+    for cell in on_test:
+        run_cell(cell)
+    found = numbers([*cells, *on_test])
+    ours, other = (cell.user_values()["recall@20"] for cell in reversed(on_test))
+    assert found["mf-test"]["recall@20"]["ltocf_is_better_by"] == pytest.approx(np.mean(ours - other), abs=1e-6)
+    assert "p_holm" not in found["ltocf-test"]["recall@20"]
+    assert found["mf-test"]["recall@20"]["published"] == 0.5
+    rows = table([*cells, *on_test]).rows
+    assert [(row[0], row[-1]) for row in rows] == [
+        ("MF", "validation"),
+        ("LT-OCF", "validation"),
+        ("MF, best on test", "test"),
+        ("LT-OCF, best on test", "test"),
+    ]
+
+
 def test_published_numbers_are_beside_measured_ones(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"source": "a paper", "mf": {"recall@20": 0.5, "ndcg@20": 0.25}}
     monkeypatch.setattr("ltocf.reproduce.table3.published", lambda _: known)

@@ -14,7 +14,7 @@ from ltocf.models import LTOCF
 from ltocf.ode import CONNECTIONS, SOLVERS
 from ltocf.reproduce.cells import Cell
 from ltocf.reproduce.content import Curve, Figure, Panel, Table
-from ltocf.reproduce.table3 import LABELS, METRICS, by_name
+from ltocf.reproduce.table3 import METRICS, by_name, row_label
 
 HISTORY = {"figure6": ("loss", "loss"), "figure7": ("recall@20", "recall@20"), "figure8": ("ndcg@20", "NDCG@20")}
 """Figure -> what of the history it draws, and the name of its axis."""
@@ -38,7 +38,7 @@ def curves_of_training(what: str, cells: Sequence[Cell]) -> Figure:
     for name, group in by_name(cells).items():
         rows = group[0].history()
         known = [row for row in rows if key in row]
-        drawn.append(Curve(LABELS.get(name, name), [float(row["epoch"]) for row in known], [row[key] for row in known]))
+        drawn.append(Curve(row_label(name), [float(row["epoch"]) for row in known], [row[key] for row in known]))
         if rows and rows[0]["times"]:
             epochs: list[float | str] = [float(row["epoch"]) for row in rows]
             for index, values in enumerate(zip(*(row["times"] for row in rows), strict=True), start=1):
@@ -83,7 +83,7 @@ def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
     for name, group in by_name(cells).items():
         measured = [cell.metrics() for cell in group]
         fits = [fit for metrics in measured for fit in metrics["fits"].values()]
-        rows[LABELS.get(name, name)] = {
+        rows[row_label(name)] = {
             "seconds per epoch": sum(fit["seconds"] for fit in fits) / max(1, sum(fit["epochs"] for fit in fits)),
             "seconds of training": mean(metrics["seconds"] for metrics in measured),
             "seconds of ranking": mean(metrics["ranking_seconds"] for metrics in measured),

@@ -33,6 +33,19 @@ LABELS = {
 }
 """Names as the papers write them; another method goes by its own."""
 OURS = "ltocf"
+ON_TEST = "-test"
+"""Ends the name of a method's configuration that selects on the test part, as the papers do."""
+
+
+def row_label(name: str) -> str:
+    """The name of a row.
+
+    Example:
+        >>> row_label("lightgcn"), row_label("lightgcn-test")
+        ('LightGCN', 'LightGCN, best on test')
+    """
+    method = name.removesuffix(ON_TEST)
+    return LABELS.get(method, method) + (", best on test" if name.endswith(ON_TEST) else "")
 
 
 def published(dataset: str) -> dict[str, Any]:
@@ -64,7 +77,7 @@ def numbers(cells: Sequence[Cell]) -> dict[str, Any]:
             row[metric] = {
                 "mean": mean(values),
                 "standard_deviation": stdev(values) if len(values) > 1 else None,
-                "published": known.get(name, {}).get(metric),
+                "published": known.get(name.removesuffix(ON_TEST), {}).get(metric),
             }
         row["epochs"] = [measured["selected"]["epoch"] for measured in metrics]
         row["minutes"] = mean(measured["seconds"] for measured in metrics) / 60
@@ -81,7 +94,7 @@ def table(cells: Sequence[Cell]) -> Table:
     """The numbers of one data set as a table."""
     rows = []
     for name, row in numbers(cells).items():
-        line = [LABELS.get(name, name)]
+        line = [row_label(name)]
         for metric in METRICS:
             line += _metric_cells(row[metric])
         setting = row["training"]
@@ -92,10 +105,13 @@ def table(cells: Sequence[Cell]) -> Table:
     for label in METRICS.values():
         columns += [label, "published", "difference", "p against LT-OCF"]
     columns += ["learning rate, L2, batch", "epochs", "minutes", "epoch selected on"]
-    source = published(cells[0].dataset).get("source")
-    return Table(cells[0].dataset, columns, rows, CAPTION + (f" Published: {source}." if source else ""))
+    caption = CAPTION + (CAPTION_ON_TEST if any(cell.name.endswith(ON_TEST) for cell in cells) else "")
+    if source := published(cells[0].dataset).get("source"):
+        caption += f" Published: {source}."
+    return Table(cells[0].dataset, columns, rows, caption)
 
 
+CAPTION_ON_TEST = " Best on test: the protocol of the papers, compared with LT-OCF under the same one."
 CAPTION = (
     "Mean ± standard deviation over seeds. Difference: measured against published, in percent of it. p: two-sided "
     "paired t-test against LT-OCF over the test users, their values averaged over seeds, with Holm's correction for "
@@ -109,7 +125,7 @@ def figure(cells: Sequence[Cell]) -> Figure:
     dataset, rows = cells[0].dataset, numbers(cells)
     panels = []
     for metric, label in METRICS.items():
-        names: list[float | str] = [LABELS.get(name, name) for name in rows]
+        names: list[float | str] = [row_label(name) for name in rows]
         spread = [row[metric]["standard_deviation"] or 0.0 for row in rows.values()]
         curves = [Curve("measured", names, [row[metric]["mean"] for row in rows.values()], spread)]
         papers = [row[metric]["published"] for row in rows.values()]
@@ -120,12 +136,14 @@ def figure(cells: Sequence[Cell]) -> Figure:
 
 
 def _compared(groups: Mapping[str, list[Cell]], metric: str) -> dict[str, dict[str, float]]:
-    """Of each method but LT-OCF: LT-OCF's mean difference to it, and the adjusted p-value."""
+    """Of each method but LT-OCF: LT-OCF's mean difference to it, and the adjusted p-value.
+
+    A row that was selected on test is compared with LT-OCF's row of the same kind.
+    """
     users = {name: np.mean([cell.user_values()[metric] for cell in group], axis=0) for name, group in groups.items()}
-    if OURS not in users:
-        return {}
-    others = [name for name in users if name != OURS]
-    found = [compare(users[OURS], users[name]) for name in others]
+    ours = {name: OURS + ON_TEST if name.endswith(ON_TEST) else OURS for name in users}
+    others = [name for name in users if name != ours[name] and ours[name] in users]
+    found = [compare(users[ours[name]], users[name]) for name in others]
     adjusted = holm([comparison.p_value for comparison in found])
     return {
         name: {"ltocf_is_better_by": comparison.difference, "p_holm": p_value}
@@ -145,4 +163,7 @@ def _metric_cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _place(name: str) -> tuple[int, str]:
-    return (METHODS.index(name) if name in METHODS else len(METHODS), name)
+    method = name.removesuffix(ON_TEST)
+    if method not in METHODS:
+        return 2 * len(METHODS), name
+    return METHODS.index(method) + (len(METHODS) if name.endswith(ON_TEST) else 0), name
