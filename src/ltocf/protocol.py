@@ -30,6 +30,7 @@ from ltocf.recommending import TrainedModel
 from ltocf.run_folder import PHASES, RunData, RunFolder
 from ltocf.training import (
     MOST_EVALUATIONS,
+    SEARCH_USERS,
     EpochRecord,
     FitResult,
     Shortlist,
@@ -99,6 +100,9 @@ class Experiment:
         self.start(phase, model.to(self.device), graph, pairs)
 
         depth = config.run.selection_depth
+        n_users = config.training.validation_users or (SEARCH_USERS if isinstance(model, SpectralLTOCF) else 0)
+        if truth is not None and n_users and config.run.select_on == "validation":
+            truth = sample_users(truth, seed, n_users)
 
         def validate() -> dict[str, float]:
             assert truth is not None
@@ -116,11 +120,10 @@ class Experiment:
                 if isinstance(chosen, SpectralLTOCF):
                     model.numbers.copy_(chosen.numbers)
                 evaluations = min(config.training.epochs, MOST_EVALUATIONS)
-                part = None if truth is None else sample_users(truth, seed)
                 judge = (
                     None
-                    if part is None
-                    else partial(evaluate, Shortlist(model, part, pairs, depth), part, seen=pairs, ks=[depth])
+                    if truth is None
+                    else partial(evaluate, Shortlist(model, truth, pairs, depth), truth, seen=pairs, ks=[depth])
                 )
                 result = search(model, validate=judge, evaluations=evaluations, **options)
             else:

@@ -39,6 +39,7 @@ class TrainingSettings:
         batch_size: triples or pairs per step; 0 for about a hundred steps per epoch, see `batch_size_for`.
         epochs: most epochs.
         validate_every: epochs between validations.
+        validation_users: most users whom a validation ranks, drawn once; 0 for all. Selection on test asks all.
         patience: validations without a better value before training stops.
         time_updates: ``joint``: one backward pass, both updates. ``alternating``: the paper's Algorithm 1: update the
             embeddings, compute the loss again, update the times; twice the cost. The authors' program is joint.
@@ -58,6 +59,7 @@ class TrainingSettings:
     batch_size: int = 2048
     epochs: int = 1000
     validate_every: int = 5
+    validation_users: int = 0
     patience: int = 10
     time_updates: Literal["joint", "alternating"] = "joint"
     schedule: Literal["constant", "cosine"] = "constant"
@@ -69,7 +71,7 @@ class TrainingSettings:
         for name in ("learning_rate", "epochs", "validate_every", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be > 0, got {getattr(self, name)}")
-        for name in ("batch_size", "time_learning_rate", "l2", "max_minutes"):
+        for name in ("batch_size", "time_learning_rate", "l2", "max_minutes", "validation_users"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"`{name}` must be >= 0, got {getattr(self, name)}")
         if not 0 <= self.warm_up < 1:

@@ -65,7 +65,7 @@ class _OutOfTimeError(Exception):
 
 
 def sample_users(truth: Interactions, seed: int, n_users: int = SEARCH_USERS) -> Interactions:
-    """The pairs of ``n_users`` random users of ``truth``: enough to tell two settings of a few numbers apart.
+    """The pairs of ``n_users`` random users of ``truth``, or all pairs where they are no more than that.
 
     Example:
         >>> sample_users(Interactions.from_pairs([0, 1, 1, 2], [0, 0, 1, 2]), seed=0, n_users=1).users.tolist()
