@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 from cyclopts import Parameter
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from ltocf.reproduce.cells import METHODS, Places, make_cells
-from ltocf.reproduce.content import Report
+from ltocf.reproduce.content import Report, Table
 from ltocf.reproduce.html import write_report
 from ltocf.reproduce.plan import datasets, plan, report
 from ltocf.reproduce.run import run_cells
@@ -172,7 +174,17 @@ def _command(what: str, asked: Sequence[str], names: Sequence[str], seeds: str) 
 
 def _show(report: Report, console: Console) -> None:
     for content in report.tables:
-        table = RichTable(*content.columns, title=content.title)
+        n_shown = _fitting_columns(content, console.width)
+        table = RichTable(*content.columns[:n_shown], title=content.title)
         for row in content.rows:
-            table.add_row(*row)
+            table.add_row(*row[:n_shown])
         console.print(table)
+        if n_hidden := len(content.columns) - n_shown:
+            console.print(f"{n_hidden} more columns are in the report: {', '.join(content.columns[n_shown:])}")
+
+
+def _fitting_columns(table: Table, width: int) -> int:
+    """How many columns fit whole, at least two: squeezed into a narrow terminal all of them would be unreadable."""
+    widths = [max(map(cell_len, column)) + 3 for column in zip(table.columns, *table.rows, strict=True)]
+    fitting = [total <= width - 1 for total in accumulate(widths)]
+    return max(2, sum(fitting))
