@@ -126,12 +126,14 @@ class CMN(GradientRecommender):
         """Score of every item for each user asked for."""
         users = users.to(self.bias.device)
         # On a GPU one user at a time would launch kernels longer than it runs them.
-        at_a_time = max(1, PAIRS_AT_A_TIME // len(self.graph.item_indices)) if users.is_cuda else 1
+        n_pairs = max(1, len(self.graph.item_indices))
+        at_a_time = max(1, PAIRS_AT_A_TIME // n_pairs) if users.is_cuda else 1
         every_item = torch.arange(self.n_items, device=users.device)
-        rows = []
+        items, rows = every_item[:0], []
         for block in torch.split(users, at_a_time):
-            items = every_item.repeat(len(block))
-            pairs, neighbours = self.graph.users_of(items)
+            if len(items) != len(block) * self.n_items:  # the first block, or a last one that is smaller
+                items = every_item.repeat(len(block))
+                pairs, neighbours = self.graph.users_of(items)
             scores = self._scores_of(block.repeat_interleave(self.n_items), items, pairs, neighbours)
             rows.append(scores.view(len(block), self.n_items))
         return torch.cat(rows)
