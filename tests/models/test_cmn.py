@@ -41,8 +41,11 @@ def pair_score(model: CMN, user: int, item: int) -> float:
     return float(hidden @ found["output"][:, 0])
 
 
+@pytest.mark.parametrize("items_at_a_time", [7, 8192])
 @pytest.mark.parametrize("n_hops", [1, 2, 3])
-def test_scores_are_the_equation(n_hops: int) -> None:
+def test_scores_are_the_equation(n_hops: int, items_at_a_time: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ltocf.models.cmn.ITEMS_AT_A_TIME", items_at_a_time)
+    assert LOG.n_items % 7, "the last block should be a smaller one"
     model = CMN(GRAPH, dim=4, n_hops=n_hops)
     expected = [[pair_score(model, user, item) for item in range(LOG.n_items)] for user in (0, 5)]
     np.testing.assert_allclose(model.scores(torch.tensor([0, 5])).numpy(), expected, rtol=1e-4, atol=1e-6)

@@ -35,6 +35,9 @@ NeighbourMask: TypeAlias = Bool[Tensor, " neighbours"]
 PAIRS_AT_A_TIME = 2**25
 """On a GPU: enough to keep it busy, and some gigabytes."""
 
+ITEMS_AT_A_TIME = 8192
+"""Few enough for a CPU to keep what lies between two products in its cache."""
+
 
 class CMN(GradientRecommender):
     """Collaborative memory network.
@@ -125,17 +128,21 @@ class CMN(GradientRecommender):
     def scores(self, users: UserIndices) -> Scores:
         """Score of every item for each user asked for."""
         users = users.to(self.bias.device)
+        blocks = torch.split(torch.arange(self.n_items, device=users.device), ITEMS_AT_A_TIME)
+        return torch.cat([self._block_scores(users, items) for items in blocks], dim=1)
+
+    def _block_scores(self, users: UserIndices, items: BatchIndices) -> Scores:
+        """`scores`, of some of the items."""
+        pairs, neighbours = self.graph.users_of(items)
         # On a GPU one user at a time would launch kernels longer than it runs them.
-        n_pairs = max(1, len(self.graph.item_indices))
-        at_a_time = max(1, PAIRS_AT_A_TIME // n_pairs) if users.is_cuda else 1
-        every_item = torch.arange(self.n_items, device=users.device)
-        items, rows = every_item[:0], []
+        at_a_time = max(1, PAIRS_AT_A_TIME // max(1, len(pairs))) if users.is_cuda else 1
+        for_each_user, rows = items, []
         for block in torch.split(users, at_a_time):
-            if len(items) != len(block) * self.n_items:  # the first block, or a last one that is smaller
-                items = every_item.repeat(len(block))
-                pairs, neighbours = self.graph.users_of(items)
-            scores = self._scores_of(block.repeat_interleave(self.n_items), items, pairs, neighbours)
-            rows.append(scores.view(len(block), self.n_items))
+            if len(for_each_user) != len(block) * len(items):  # the first block, or a last one that is smaller
+                for_each_user = items.repeat(len(block))
+                pairs, neighbours = self.graph.users_of(for_each_user)
+            scores = self._scores_of(block.repeat_interleave(len(items)), for_each_user, pairs, neighbours)
+            rows.append(scores.view(len(block), len(items)))
         return torch.cat(rows)
 
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
