@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 import torch
 
 DEVICES = ("auto", "cpu", "cuda")
+
+MALLOPT_TRIM_THRESHOLD, MALLOPT_MMAP_MAX = -1, -4
+"""Numbers of two parameters in glibc's malloc.h."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,32 @@ class Runtime:
         return torch.device(self.device)
 
     def start(self) -> torch.device:
-        """Set the number of threads and return the device."""
+        """Set the number of threads, on a CPU keep freed memory, and return the device."""
         if self.threads:
             torch.set_num_threads(self.threads)
-        return self.torch_device()
+        device = self.torch_device()
+        if device.type == "cpu":
+            keep_freed_memory()
+        return device
+
+
+def keep_freed_memory() -> bool:
+    """Tell malloc to keep freed memory for the next tensor, where that can be told; whether it was.
+
+    A step of training allocates what the step before it freed. glibc gives blocks beyond 32 MB back to the system at
+    once, and gets each again as empty pages that the system must clear: docs/speed.md has what that costs. The process
+    stays as large as it has been at its peak. A process whose environment tunes malloc already is left as it is, for
+    example with ``MALLOC_MMAP_MAX_=65536``, glibc's own value.
+
+    Source: https://sourceware.org/glibc/manual/latest/html_node/Malloc-Tunable-Parameters.html.
+    """
+    if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False  # not glibc
+    return bool(mallopt(MALLOPT_TRIM_THRESHOLD, -1)) and bool(mallopt(MALLOPT_MMAP_MAX, 0))
 
 
 def environment(device: torch.device) -> dict[str, str | int]:
