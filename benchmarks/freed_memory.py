@@ -2,8 +2,7 @@
 
     python benchmarks/freed_memory.py --dataset gowalla --out results/speed/freed-memory-gowalla.json
 
-For each method two processes on the same batches take turns, step by step. Seconds are processor time of one thread, so
-that other programs on the machine do not count; memory is the peak of each process.
+For each method two processes on the same batches take turns, step by step. Memory is the peak of each process.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
-from time import process_time
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -38,27 +37,27 @@ steps: Iterator[float]
 """Of the process: each takes one step of training and is its seconds."""
 
 
-def begin(way: str, dataset: str, model: str, batch_size: int) -> None:
+def begin(way: str, dataset: str, model: str, threads: int) -> None:
     """Make the steps of this process."""
     global steps
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     if way == "kept":
         keep_freed_memory()
-    steps = train(dataset, model, batch_size)
+    steps = train(dataset, model)
     next(steps)
 
 
-def train(dataset: str, name: str, batch_size: int) -> Iterator[float]:
+def train(dataset: str, name: str) -> Iterator[float]:
     split = split_dataset(load_dataset(dataset))
     model: Any = MODELS[name](BipartiteGraph.from_interactions(split.train))
     optimizer = torch.optim.Adam(model.parameters())
-    for batch in cycle(model.batches(split.train, batch_size, seed=0).epoch(0)):
-        started = process_time()
+    for batch in cycle(model.batches(split.train, BATCH_SIZES[name], seed=0).epoch(0)):
+        started = perf_counter()
         optimizer.zero_grad()
         losses = model(batch)
         (losses.ranking + 1e-4 * losses.l2).backward()
         optimizer.step()
-        yield process_time() - started
+        yield perf_counter() - started
 
 
 def step() -> tuple[float, int]:
@@ -66,9 +65,9 @@ def step() -> tuple[float, int]:
     return next(steps), peak_bytes(CPU)
 
 
-def measure(dataset: str, model: str, batch_size: int, repeats: int) -> dict[str, Any]:
+def measure(dataset: str, model: str, repeats: int, threads: int) -> dict[str, Any]:
     """Both ways, step by step."""
-    pools = [ProcessPoolExecutor(1, get_context("spawn"), begin, (way, dataset, model, batch_size)) for way in WAYS]
+    pools = [ProcessPoolExecutor(1, get_context("spawn"), begin, (way, dataset, model, threads)) for way in WAYS]
     found: dict[str, list[tuple[float, int]]] = {way: [] for way in WAYS}
     for _ in range(repeats):
         for way, pool in zip(WAYS, pools, strict=True):
@@ -78,7 +77,7 @@ def measure(dataset: str, model: str, batch_size: int, repeats: int) -> dict[str
     seconds = {way: [second for second, _ in taken] for way, taken in found.items()}
     median = {way: statistics.median(taken) for way, taken in seconds.items()}
     peaks = {way: taken[-1][1] for way, taken in found.items()}
-    return {"batch_size": batch_size, "seconds": seconds, "median": median, "peak_bytes": peaks}
+    return {"batch_size": BATCH_SIZES[model], "seconds": seconds, "median": median, "peak_bytes": peaks}
 
 
 def main() -> None:
@@ -86,12 +85,14 @@ def main() -> None:
     parser.add_argument("--dataset", default="gowalla", help="a catalog name, folder or table file")
     parser.add_argument("--models", type=lambda text: text.split(","), default=list(BATCH_SIZES))
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=["cpu"], default="cpu", help="a GPU has an allocator of its own")
     parser.add_argument("--out", type=Path, help="a JSON file")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     result = {"dataset": Path(arguments.dataset).name, "models": {}, "environment": environment(CPU)}
     for model in arguments.models:
-        row = measure(arguments.dataset, model, BATCH_SIZES[model], arguments.repeats)
+        row = measure(arguments.dataset, model, arguments.repeats, arguments.threads)
         result["models"][model] = row
         seconds, peaks = row["median"], row["peak_bytes"]
         print(

@@ -32,12 +32,15 @@ RUNS: dict[str, list[str]] = {
     "step-synthetic-10m": ["step.py", "--synthetic=10000000", THREE, "--repeats=3", "--warm-ups=1", "--no-comparison"],
     "step-synthetic-50m": ["step.py", "--synthetic=50000000", BOTH, "--repeats=2", "--warm-ups=1", "--no-comparison"],
     "ranking-gowalla": ["ranking.py", "--repeats=5", "--loop-repeats=2"],
+    "freed-memory-gowalla": ["freed_memory.py", "--repeats=7"],
 }
 REHEARSED = {
     "step-gowalla-d64-b2048": ["step.py", "--dataset=movielens-small", ALL, "--details", "--quick"],
     "step-synthetic-1m": ["step.py", "--synthetic=100000", "--quick"],
     "ranking-gowalla": ["ranking.py", "--dataset=movielens-small", "--repeats=1", "--loop-repeats=1"],
+    "freed-memory-gowalla": ["freed_memory.py", "--dataset=movielens-small", "--models=mf,ltocf", "--repeats=1"],
 }
+ONLY_ON_A_CPU = ("freed-memory-gowalla",)
 
 
 def main() -> None:
@@ -52,6 +55,8 @@ def main() -> None:
     if unknown := set(arguments.names) - set(runs):
         parser.error(f"{', '.join(unknown)} is not among {', '.join(runs)}")
     for name in arguments.names or runs:
+        if arguments.device != "cpu" and name in ONLY_ON_A_CPU:
+            continue
         script, *options = runs[name]
         common = [f"--threads={arguments.threads}", f"--device={arguments.device}"]
         started = perf_counter()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "speed"
-MAIN, RANKING = "step-gowalla-d64-b2048", "ranking-gowalla"
+MAIN, RANKING, FREED = "step-gowalla-d64-b2048", "ranking-gowalla", "freed-memory-gowalla"
+WAYS = ("returned", "kept")
 OTHERS = [
     "step-gowalla-d128-b2048",
     "step-gowalla-d256-b2048",
@@ -164,6 +165,18 @@ def half_precision() -> str:
     return _with_notes(["bits stored", "step", "memory"], rows, [MAIN], [note, _hardware([step])])
 
 
+def freed_memory() -> str:
+    """What it saves to keep freed memory, and what it costs."""
+    found = read([FREED])
+    rows = []
+    for model, record in found.get(FREED, {"models": {}})["models"].items():
+        (plain, kept), (peak, peak_kept) = ([record[what][way] for way in WAYS] for what in ("median", "peak_bytes"))
+        row = [f"`{model}`", f"{record['batch_size']:,}", f"{plain:.2f} s", f"{kept:.2f} s", f"{plain / kept:.1f}"]
+        rows.append([*row, f"{peak / 1e6:,.0f} MB", f"{peak_kept / 1e6:,.0f} MB"])
+    heading = ["method", "batch", "malloc as it is", "kept", "ratio", "peak", "peak, kept"]
+    return _with_notes(heading, rows, [FREED], [_hardware(list(found.values()))])
+
+
 def _hardware(results: list[Result]) -> str:
     where = {
         f"{environment['processor']}, {environment['device']}, {environment['threads']} threads, "
@@ -185,4 +198,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed-growth": growth,
     "speed-profile": profile,
     "speed-precision": half_precision,
+    "speed-freed-memory": freed_memory,
 }
