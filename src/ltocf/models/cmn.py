@@ -56,8 +56,10 @@ class CMN(GradientRecommender):
         ValueError: a number out of range.
 
     Source: Ebesu, Shen, Fang, SIGIR 2018, section 3, https://doi.org/10.1145/3209978.3209991. With ``init = "mf"`` a
-    run starts m and e from a factorisation that it trains first, as the paper does with GMF. Differs: a user is not
-    among the neighbours of their own training items, or training would see an answer that ranking does not.
+    run starts m and e from a factorisation that it trains first, as the paper does with GMF. The L2 weight is that of
+    W_h, U, W and v, as in the authors' program, https://github.com/tebesu/CollaborativeMemoryNetwork: it is what
+    bounds the scores, for beside free weights a penalty on the embeddings only moves their size there. Differs: a user
+    is not among the neighbours of their own training items, or training would see an answer that ranking does not.
 
     Scoring all items of a user visits every training pair: fine for some ten thousand, slow for a million.
 
@@ -94,8 +96,8 @@ class CMN(GradientRecommender):
     def forward(self, batch: Batch) -> LossTerms:
         users, items = torch.cat([batch.users, batch.users]), torch.cat([batch.positives, batch.negatives])
         positives, negatives = self.pair_scores(users, items).chunk(2)
-        rows = torch.cat([self.user_memory.index_select(0, batch.users), self.item_embeddings.index_select(0, items)])
-        return LossTerms(bpr(positives, negatives), l2_penalty(rows, len(batch.users)))
+        weights = torch.cat([*self.hops, self.of_product, self.of_memory, self.output], dim=1)
+        return LossTerms(bpr(positives, negatives), l2_penalty(weights, batch_size=1))
 
     def pair_scores(self, users: BatchIndices, items: BatchIndices) -> BatchScores:
         """The equation of the class for pairs of a user and an item."""
@@ -106,7 +108,7 @@ class CMN(GradientRecommender):
         self, users: BatchIndices, items: BatchIndices, pairs: NeighbourIndices, neighbours: NeighbourIndices
     ) -> BatchScores:
         """`pair_scores`, given the users of each pair's item: the index of the pair and the user, in a row."""
-        is_self = neighbours == users[pairs]
+        is_self = neighbours == users.index_select(0, pairs)
         user, item = self.user_memory.index_select(0, users), self.item_embeddings.index_select(0, items)
         query = user + item
         read = self._attend(query, pairs, neighbours, is_self)
@@ -157,10 +159,10 @@ class CMN(GradientRecommender):
         ends = lengths.cumsum(0)
         weights = self._inner_products(query, pairs, neighbours, ends).masked_fill(is_self, -torch.inf)
         # The least number instead of -inf where nobody is left, so that the difference is a number.
-        highest = weights.detach().new_full((len(query),), torch.finfo(weights.dtype).min)
-        highest = highest.scatter_reduce(0, pairs, weights.detach(), "amax")
-        weights = torch.exp(weights - highest[pairs])
-        totals = weights.new_zeros(len(query)).index_add(0, pairs, weights)
+        least = torch.finfo(weights.dtype).min
+        highest = torch.segment_reduce(weights.detach(), "max", lengths=lengths, initial=least)
+        weights = torch.exp(weights - highest.index_select(0, pairs))
+        totals = torch.segment_reduce(weights, "sum", lengths=lengths, initial=0)
         sums = embedding_bag(neighbours, self.external_memory, ends - lengths, mode="sum", per_sample_weights=weights)
         read: BatchEmbeddings = sums / totals.clamp(min=1e-12)[:, None]
         return read
