@@ -77,6 +77,7 @@ class RunSettings:
         init: initial embeddings: ``random``, ``spectral`` from the truncated SVD of the graph, or ``mf`` from a
             factorisation that is trained first.
         init_epochs: epochs of that.
+        init_l2: L2 weight of that; left out, the run's own.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads, 0 for PyTorch's choice.
         select_on: ``validation`` chooses the epoch, then training starts again on all of train; ``test`` reports the
@@ -88,6 +89,7 @@ class RunSettings:
     seed: int = 0
     init: str = "random"
     init_epochs: int = 20
+    init_l2: float | None = None
     device: str = "auto"
     threads: int = 0
     select_on: Literal["validation", "test"] = "validation"
@@ -100,6 +102,8 @@ class RunSettings:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.init_epochs < 1:
             raise ValueError(f"`init_epochs` must be >= 1, got {self.init_epochs}")
+        if self.init_l2 is not None and self.init_l2 < 0:
+            raise ValueError(f"`init_l2` must be >= 0, got {self.init_l2}")
         metric, _, depth = self.select_by.partition("@")
         if metric not in METRICS or not depth.isdigit() or int(depth) < 1:
             raise ValueError(

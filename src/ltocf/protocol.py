@@ -148,7 +148,9 @@ class Experiment:
         if run.init == "spectral" and isinstance(model, EmbeddingRecommender):
             start_from_spectrum(model, graph.to(self.device), run.seed)
         elif run.init == "mf" and isinstance(model, GradientRecommender):
-            settings = replace(self.config.training, epochs=run.init_epochs)
+            training = self.config.training
+            l2 = training.l2 if run.init_l2 is None else run.init_l2
+            settings = replace(training, epochs=run.init_epochs, l2=l2)
             start_from_factorisation(model, graph, pairs, settings, run.seed)
 
     def provenance(self, trained: TrainedModel, fits: dict[str, FitResult]) -> dict[str, Any]:
