@@ -88,6 +88,8 @@ def test_what_is_said_comes_before_the_preset_whoever_says_it() -> None:
         ({"model": "mfx"}, f"`model` must be one of {', '.join(MODELS)}, got 'mfx'"),
         ({"model": "mf", "n_layers": 2}, "no setting `n_layers`"),
         ({"validation_fraction": 1.0}, r"`validation_fraction` must be in \(0, 1\), got 1.0"),
+        ({"init_epochs": 0}, "`init_epochs` must be >= 1, got 0"),
+        ({"init_l2": -1.0}, "`init_l2` must be >= 0, got -1.0"),
         ({"select_by": "accuracy@20"}, "`select_by` must be one of recall, precision"),
         ({"select_by": "recall"}, "`select_by` must be one of recall, precision"),
     ],

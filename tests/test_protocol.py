@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import ltocf
 from ltocf.evaluation import evaluate
 from ltocf.run_folder import RunFolder
-from ltocf.training import sample_users
+from ltocf.training import TrainingSettings, sample_users
 from samples import random_interactions
 
 
-def test_a_validation_can_ask_a_few_users(tmp_path: Path) -> None:
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
     log = random_interactions()
-    table = tmp_path / "log.csv"
+    path = tmp_path / "log.csv"
     rows = (f"{user},{item}" for user, item in zip(log.users, log.items, strict=True))
-    table.write_text("\n".join(["user,item", *rows]))
+    path.write_text("\n".join(["user,item", *rows]))
+    return path
+
+
+@pytest.mark.parametrize(("options", "l2"), [({}, 0.1), ({"init_l2": 0.002}, 0.002)])
+def test_a_factorisation_has_its_own_epochs_and_l2(
+    table: Path, tmp_path: Path, options: dict[str, Any], l2: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainingSettings] = []
+    monkeypatch.setattr("ltocf.protocol.start_from_factorisation", lambda *start: asked.append(start[3]))
+    settings = {"epochs": 1, "dim": 4, "batch_size": 64, "l2": 0.1, "init": "mf", "init_epochs": 3, **options}
+    ltocf.train(table, tmp_path / "run", model="cmn", preset="paper", **settings)
+    assert [(start.epochs, start.l2) for start in asked] == [(3, l2)] * 2
+
+
+def test_a_validation_can_ask_a_few_users(table: Path, tmp_path: Path) -> None:
     settings = {"epochs": 2, "dim": 4, "batch_size": 64, "validate_every": 1, "validation_users": 5}
     metrics = ltocf.train(table, tmp_path / "run", model="mf", preset="paper", **settings)
     run = RunFolder(tmp_path / "run")

@@ -61,6 +61,17 @@ def test_loss_is_bpr_of_the_scores() -> None:
     assert model(batch).ranking.item() == pytest.approx(softplus(-torch.tensor(leads)).mean().item(), rel=1e-5)
 
 
+def test_the_l2_term_is_that_of_the_matrices() -> None:
+    model = CMN(GRAPH, dim=4, n_hops=3)
+    batch = Batch(torch.tensor([0, 1]), torch.tensor([3, 1]), torch.tensor([7, 8]))
+    matrices = [*model.hops, model.of_product, model.of_memory, model.output]
+    expected = sum(float(np.square(matrix.detach().double().numpy()).sum()) for matrix in matrices) / 2
+    assert model(batch).l2.item() == pytest.approx(expected, rel=1e-6)
+    model(batch).l2.backward()
+    free = (model.user_memory, model.item_embeddings, model.external_memory, model.bias, *model.hop_biases)
+    assert all(parameter.grad is None for parameter in free)
+
+
 def test_an_item_nobody_else_touched_reads_nothing() -> None:
     graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 1], [0, 1], 2, 3))
     model = CMN(graph, dim=4)
