@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="gowalla", help="a catalog name, folder or table file")
     parser.add_argument("--models", type=lambda text: text.split(","), default=list(BATCH_SIZES))
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=["cpu"], default="cpu", help="a GPU has an allocator of its own")
     parser.add_argument("--out", type=Path, help="a JSON file")

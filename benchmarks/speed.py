@@ -32,7 +32,7 @@ RUNS: dict[str, list[str]] = {
     "step-synthetic-10m": ["step.py", "--synthetic=10000000", THREE, "--repeats=3", "--warm-ups=1", "--no-comparison"],
     "step-synthetic-50m": ["step.py", "--synthetic=50000000", BOTH, "--repeats=2", "--warm-ups=1", "--no-comparison"],
     "ranking-gowalla": ["ranking.py", "--repeats=5", "--loop-repeats=2"],
-    "freed-memory-gowalla": ["freed_memory.py", "--repeats=7"],
+    "freed-memory-gowalla": ["freed_memory.py", "--repeats=5"],
 }
 REHEARSED = {
     "step-gowalla-d64-b2048": ["step.py", "--dataset=movielens-small", ALL, "--details", "--quick"],
