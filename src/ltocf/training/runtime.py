@@ -61,8 +61,8 @@ class Runtime:
         return device
 
 
-def keep_freed_memory() -> bool:
-    """Tell malloc to keep freed memory for the next tensor, where that can be told; whether it was.
+def keep_freed_memory() -> None:
+    """Tell malloc to keep freed memory for the next tensor, where that can be told.
 
     A step of training allocates what the step before it freed. glibc gives blocks beyond 32 MB back to the system at
     once, and gets each again as empty pages that the system must clear: docs/speed.md has what that costs. The process
@@ -72,12 +72,13 @@ def keep_freed_memory() -> bool:
     Source: https://sourceware.org/glibc/manual/latest/html_node/Malloc-Tunable-Parameters.html.
     """
     if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
-        return False
+        return
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
-        return False  # not glibc
-    return bool(mallopt(MALLOPT_TRIM_THRESHOLD, -1)) and bool(mallopt(MALLOPT_MMAP_MAX, 0))
+        return  # not glibc
+    mallopt(MALLOPT_TRIM_THRESHOLD, -1)
+    mallopt(MALLOPT_MMAP_MAX, 0)
 
 
 def environment(device: torch.device) -> dict[str, str | int]:
