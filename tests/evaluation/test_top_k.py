@@ -131,6 +131,22 @@ def test_long_catalogues_are_ranked_exactly(n_items: int, k: int, values: int, b
     np.testing.assert_array_equal(matrix.numpy(), scores)
 
 
+@pytest.mark.parametrize("by_item", [False, True], ids=["stored by user", "stored by item"])
+@pytest.mark.parametrize(("n_items", "k"), [(37, 5), (1000, 5)], ids=["narrow", "wide"])
+def test_any_number_of_users_is_ranked(n_items: int, k: int, by_item: bool) -> None:
+    """A last call with one user has strides that say nothing of the layout: 65 users, 129 users, ..."""
+    generator = torch.Generator().manual_seed(0)
+    embeddings = [torch.randn(n, 4, generator=generator) for n in (300, n_items)]
+    scorer = EmbeddingScorer(*embeddings) if by_item else StoredScores(embeddings[0] @ embeddings[1].T)
+    seen = Interactions.from_pairs(range(300), [user % n_items for user in range(300)], 300, n_items)
+    matrix = scorer.scores(torch.arange(300)).clone()
+    matrix[torch.arange(300), torch.tensor(seen.items)] = MASKED
+    # Values of a product may differ in the last bit with the number of rows: the items' order does not here.
+    everybody = top_k(matrix, k)[1]
+    for n_users in range(1, 301):
+        assert torch.equal(rank(scorer, torch.arange(n_users), k, seen=seen), everybody[:n_users]), n_users
+
+
 def test_a_seen_item_may_have_no_number() -> None:
     scores = torch.arange(300.0).repeat(2, 1)
     scores[0, 7] = torch.nan

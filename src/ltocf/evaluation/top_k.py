@@ -175,11 +175,13 @@ def _candidates(
 ) -> Iterator[tuple[CandidateScores, CandidateItems]]:
     """For each tile the scores and items, ascending by item, among which are the k best unseen ones."""
     hidden = None if history is None else history.cells(users)
-    n_items = -1
+    n_items, by_item = -1, False
     for start in range(0, len(users), size):
         tile = users[start : start + size]
         scores = scorer.scores(tile)
-        n_items = scores.shape[-1] if n_items < 0 else n_items
+        if n_items < 0:
+            # Chosen once: the strides of a tile of one user say nothing, and all tiles need candidates of one number.
+            n_items, by_item = scores.shape[-1], scores.stride(0) < scores.stride(-1)
         if scores.shape != (len(tile), n_items):
             raise ValueError(f"scores of {len(tile)} users must be {len(tile)} x {n_items}, got {tuple(scores.shape)}")
         if not getattr(scorer, "scores_are_new", False):
@@ -191,7 +193,7 @@ def _candidates(
                 )
             rows, items = (part.to(scores.device) for part in hidden.of_rows(start, len(tile)))
             scores[rows, items] = -torch.inf
-        yield _members_of_best_groups(scores, k)
+        yield _members_of_best_groups(scores, k, GROUP_BY_ITEM if by_item else GROUP_BY_USER, by_item)
 
 
 @dataclass(frozen=True)
@@ -230,19 +232,21 @@ class _History:
         return _Hidden(rows, self.items[offsets], ends)
 
 
-def _members_of_best_groups(scores: Scores, k: int, size: int | None = None) -> tuple[CandidateScores, CandidateItems]:
+def _members_of_best_groups(
+    scores: Scores, k: int, size: int, by_item: bool
+) -> tuple[CandidateScores, CandidateItems]:
     """Scores and items of the k best groups of neighbouring items, or all if they are few; the k best are among them.
+
+    A group has ``size`` items; ``by_item`` says that an item's scores lie side by side in memory, not a user's.
 
     A group is as good as its best item, equal ones by the lower group. Were one of the k best items x in another group,
     each of the k groups would hold an item that is before x, by score or, at equal scores, by index.
     The best groups are found in the same way, as the best "items" of the matrix of the groups' maxima.
     """
     n_rows, n_items = scores.shape
-    by_item = scores.stride(0) < scores.stride(1)
-    size = size or (GROUP_BY_ITEM if by_item else GROUP_BY_USER)
     if 2 * k * size > n_items:
         return scores, torch.arange(n_items, device=scores.device).expand(n_rows, -1)
-    maxima, groups = _members_of_best_groups(_group_maxima(scores, size, by_item), k, GROUP_OF_GROUPS)
+    maxima, groups = _members_of_best_groups(_group_maxima(scores, size, by_item), k, GROUP_OF_GROUPS, True)
     chosen = groups.gather(1, _best(maxima, k)[1].sort(dim=1).values)
     items = (chosen[:, :, None] * size + torch.arange(size, device=chosen.device)).flatten(1)
     members = scores.gather(1, items.clamp(max=n_items - 1))
