@@ -19,10 +19,10 @@ from typing import Any
 import torch
 
 from ltocf import MODELS, BipartiteGraph, Config, Split, evaluate, load_dataset
-from ltocf.config import DataSettings
 from ltocf.data import carve_validation, split_dataset
 from ltocf.files import write_text
 from ltocf.models import EmbeddingRecommender, start_from_spectrum
+from ltocf.runs.config import DataSettings
 from ltocf.training import environment, fit, sample_users
 
 N_USERS = 15_000

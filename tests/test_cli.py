@@ -15,8 +15,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from ltocf.cli import main
-from ltocf.experiment import evaluate_run
-from ltocf.run_folder import RunFolder
+from ltocf.runs.experiment import evaluate_run
+from ltocf.runs.folder import RunFolder
 from samples import random_interactions
 
 SMALL = [

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from ltocf.experiment import train
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
 from ltocf.plots import draw_run, response_figure, run_figure, save_figure
-from ltocf.run_folder import RunFolder
+from ltocf.runs.experiment import train
+from ltocf.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ Example:
     ['user', 'rank', 'item', 'score', 'title']
 """
 
-from ltocf.config import Config
 from ltocf.data import Dataset, IdMap, Interactions, Split, load_dataset
 from ltocf.evaluation import evaluate
-from ltocf.experiment import evaluate_run, load, resume, train, train_config
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, MF, MODELS, LightGCN, Popularity
 from ltocf.models.installed import register_installed
 from ltocf.recommending import TrainedModel
+from ltocf.runs.config import Config
+from ltocf.runs.experiment import evaluate_run, load, resume, train, train_config
 
 __all__ = [
     "LTOCF",

@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from ltocf import experiment
 from ltocf.bench.command import bench
-from ltocf.config import Config
 from ltocf.data import CATALOG, load_dataset, statistics
 from ltocf.demo import run_demo
 from ltocf.reproduce.command import reproduce
+from ltocf.runs import experiment
+from ltocf.runs.config import Config
 
 app = App(name="ltocf", help="Learnable-Time ODE-based Collaborative Filtering: train, evaluate, recommend.")
 data_app = App(name="data", help="The data sets known by name, and figures of any data set.")

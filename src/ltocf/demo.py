@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ltocf.evaluation import evaluate
-from ltocf.experiment import load, resume, train
 from ltocf.models import Popularity
-from ltocf.run_folder import RunFolder
+from ltocf.runs.experiment import load, resume, train
+from ltocf.runs.folder import RunFolder
 
 SOURCE = "movielens-small"
 SETTINGS: dict[str, Any] = {

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ltocf.experiment import load
 from ltocf.files import replacing
 from ltocf.models import LTOCF
-from ltocf.run_folder import PHASES, RunFolder
+from ltocf.runs.experiment import load
+from ltocf.runs.folder import PHASES, RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from ltocf.cli import app
-from ltocf.config import Config, DataSettings, RunSettings, model_options
 from ltocf.data import CATALOG, SPLITS
 from ltocf.data.tables import TABLE_READERS
 from ltocf.evaluation import METRICS
 from ltocf.models import MODELS
 from ltocf.ode import SOLVERS
-from ltocf.presets import PRESETS
+from ltocf.runs.config import Config, DataSettings, RunSettings, model_options
+from ltocf.runs.presets import PRESETS
 from ltocf.training import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[2]

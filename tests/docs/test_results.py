@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ltocf.config import Config
+from ltocf.runs.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATIONS = sorted((ROOT / "configs").glob("**/*.toml"))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ltocf.config import Config
 from ltocf.models import MODELS
 from ltocf.reproduce.cells import METHODS, VARIANTS, Places, find_source, make_cells, variant_names
+from ltocf.runs.config import Config
 
 
 def test_the_papers_methods_are_models() -> None:

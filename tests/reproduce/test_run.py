@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ltocf import experiment
 from ltocf.files import read_arrays
 from ltocf.reproduce.cells import Places, make_cells
 from ltocf.reproduce.run import run_cell, run_cells
 from ltocf.reproduce.workers import run_all
+from ltocf.runs import experiment
 
 
 def test_a_cell_leaves_metrics_history_and_users(source: str, places: Places) -> None:

@@ -14,7 +14,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.evaluation import rank
 from ltocf.graph import BipartiteGraph
 from ltocf.models import SpectralLTOCF
-from ltocf.run_folder import RunFolder
+from ltocf.runs.folder import RunFolder
 from ltocf.training import Shortlist, sample_users, search
 from ltocf.training.search import SHORTLIST
 

@@ -232,9 +232,7 @@ class _History:
         return _Hidden(rows, self.items[offsets], ends)
 
 
-def _members_of_best_groups(
-    scores: Scores, k: int, size: int, by_item: bool
-) -> tuple[CandidateScores, CandidateItems]:
+def _members_of_best_groups(scores: Scores, k: int, size: int, by_item: bool) -> tuple[CandidateScores, CandidateItems]:
     """Scores and items of the k best groups of neighbouring items, or all if they are few; the k best are among them.
 
     A group has ``size`` items; ``by_item`` says that an item's scores lie side by side in memory, not a user's.

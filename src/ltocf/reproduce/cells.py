@@ -14,9 +14,9 @@ from typing import Any
 import tomli_w
 from safetensors.numpy import load_file
 
-from ltocf.config import Config
 from ltocf.data import CATALOG
 from ltocf.files import write_text
+from ltocf.runs.config import Config
 from ltocf.shapes import UserValues
 
 logger = logging.getLogger(__name__)

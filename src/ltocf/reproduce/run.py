@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from safetensors.numpy import save_file
 
-from ltocf import experiment
 from ltocf.files import read_arrays, replacing, write_text
 from ltocf.progress import progress_bar
 from ltocf.reproduce.cells import Cell
 from ltocf.reproduce.workers import run_all
-from ltocf.run_folder import RunFolder
+from ltocf.runs import experiment
+from ltocf.runs.folder import RunFolder
 
 logger = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from typing import Any, Literal
 import tomli_w
 import torch
 
-from ltocf import experiment
-from ltocf.config import Config
 from ltocf.files import write_text
 from ltocf.progress import progress_bar
 from ltocf.reproduce.cells import Cell
 from ltocf.reproduce.workers import run_all
+from ltocf.runs import experiment
+from ltocf.runs.config import Config
 from ltocf.training import TrainingSettings, environment
 
 logger = logging.getLogger(__name__)

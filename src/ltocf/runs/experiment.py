@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from ltocf.config import Config, DataSettings
 from ltocf.data import Interactions, carve_validation, load_dataset, split_dataset
 from ltocf.data.frame import ColumnOptions
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS
-from ltocf.protocol import DEPTHS, Experiment
 from ltocf.recommending import TrainedModel
-from ltocf.run_folder import RunData, RunFolder
+from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.folder import RunData, RunFolder
+from ltocf.runs.protocol import DEPTHS, Experiment
 from ltocf.training import FitResult
 
 

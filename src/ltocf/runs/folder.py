@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from ltocf.config import Config
 from ltocf.data import Dataset, IdMap, Split
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.evaluation import PerUserMetrics
 from ltocf.files import read_arrays, replacing, write_text
+from ltocf.runs.config import Config
 
 PHASES = ("selection", "retraining")
 """First an epoch is chosen on the validation part, then the model is trained again on all of train."""

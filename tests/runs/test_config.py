@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltocf.config import Config, DataSettings, RunSettings, model_options
 from ltocf.models import MODELS
-from ltocf.presets import PRESETS
+from ltocf.runs.config import Config, DataSettings, RunSettings, model_options
+from ltocf.runs.presets import PRESETS
 from ltocf.training import TrainingSettings
 
 PLAIN = Config(DataSettings("gowalla"))

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from ltocf.config import Config
 from ltocf.data import Interactions
 from ltocf.evaluation import evaluate, evaluate_per_user
 from ltocf.graph import BipartiteGraph
@@ -27,7 +26,8 @@ from ltocf.models import (
     start_from_spectrum,
 )
 from ltocf.recommending import TrainedModel
-from ltocf.run_folder import PHASES, RunData, RunFolder
+from ltocf.runs.config import Config
+from ltocf.runs.folder import PHASES, RunData, RunFolder
 from ltocf.training import (
     MOST_EVALUATIONS,
     SEARCH_USERS,

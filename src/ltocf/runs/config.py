@@ -15,7 +15,7 @@ import tomli_w
 from ltocf.data.split import VALIDATION_SPLITS
 from ltocf.evaluation import METRICS
 from ltocf.models import MODELS, EmbeddingRecommender
-from ltocf.presets import PRESETS, preset_values
+from ltocf.runs.presets import PRESETS, preset_values
 from ltocf.training import Runtime, TrainingSettings
 
 SELECT_ON = ("validation", "test")
