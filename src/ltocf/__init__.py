@@ -13,9 +13,9 @@ from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, MF, MODELS, LightGCN, Popularity
 from ltocf.models.installed import register_installed
-from ltocf.recommending import TrainedModel
 from ltocf.runs.config import Config
 from ltocf.runs.experiment import evaluate_run, load, resume, train, train_config
+from ltocf.serving import TrainedModel
 
 __all__ = [
     "LTOCF",

@@ -13,7 +13,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.evaluation import rank as rank_items
 from ltocf.graph import BipartiteGraph
 from ltocf.models import SpectralLTOCF
-from ltocf.recommending import TrainedModel
+from ltocf.serving import TrainedModel
 from samples import checkerboard, random_interactions
 
 

@@ -11,10 +11,10 @@ from ltocf.data.frame import ColumnOptions
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS
-from ltocf.recommending import TrainedModel
 from ltocf.runs.config import Config, DataSettings
 from ltocf.runs.folder import RunData, RunFolder
 from ltocf.runs.protocol import DEPTHS, Experiment
+from ltocf.serving import TrainedModel
 from ltocf.training import FitResult
 
 

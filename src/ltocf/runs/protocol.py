@@ -25,9 +25,9 @@ from ltocf.models import (
     SpectralLTOCF,
     start_from_spectrum,
 )
-from ltocf.recommending import TrainedModel
 from ltocf.runs.config import Config
 from ltocf.runs.folder import PHASES, RunData, RunFolder
+from ltocf.serving import TrainedModel
 from ltocf.training import (
     MOST_EVALUATIONS,
     SEARCH_USERS,

@@ -14,7 +14,7 @@ from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
-from ltocf.recommending import TrainedModel, UnknownUserError
+from ltocf.serving import TrainedModel, UnknownUserError
 from samples import random_interactions
 
 OPTIONS = {"dim": 4, "horizon": 2.0}

@@ -1,5 +1,5 @@
 """A trained model becomes answers in the caller's own ids."""
 
-from ltocf.recommending.trained import TrainedModel, UnknownUserError
+from ltocf.serving.model_file import TrainedModel, UnknownUserError
 
 __all__ = ["TrainedModel", "UnknownUserError"]
