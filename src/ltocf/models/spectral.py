@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from ltocf.graph import BipartiteGraph
+from ltocf.graph.svd import item_singular_vectors
 from ltocf.models.base import Recommender
 from ltocf.shapes import (
     ItemEmbeddings,
@@ -22,7 +23,6 @@ from ltocf.shapes import (
     UserEmbeddings,
     UserIndices,
 )
-from ltocf.svd import item_singular_vectors
 
 PairRows: TypeAlias = Int64[Tensor, " entries"]
 PairValues: TypeAlias = Float[Tensor, " entries"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from ltocf.graph import BipartiteGraph
+from ltocf.graph.svd import item_singular_vectors
 from ltocf.models.embedding import INITIAL_DEVIATION, EmbeddingRecommender
-from ltocf.svd import item_singular_vectors
 
 SMALLEST_SINGULAR_VALUE = 1e-4
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltocf.svd import OVERSAMPLING, item_singular_vectors
+from ltocf.graph.svd import OVERSAMPLING, item_singular_vectors
 
 WIDE = OVERSAMPLING + 60
 

@@ -1,0 +1,6 @@
+"""Interactions become an operator: built once, applied many times, and decomposed."""
+
+from ltocf.graph.operator import BipartiteGraph
+from ltocf.graph.svd import item_singular_vectors
+
+__all__ = ["BipartiteGraph", "item_singular_vectors"]
