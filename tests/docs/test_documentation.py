@@ -16,7 +16,7 @@ import pytest
 
 from ltocf.cli import app
 from ltocf.data import CATALOG, SPLITS
-from ltocf.data.tables import TABLE_READERS
+from ltocf.data.readers.tables import TABLE_READERS
 from ltocf.evaluation import METRICS
 from ltocf.models import MODELS
 from ltocf.ode import SOLVERS

@@ -1,13 +1,15 @@
 """Files, frames and pairs become `Interactions`, then splits, then batches."""
 
 from ltocf.data.batches import Batch, Batches, PairwiseBatches, SharedNegativeBatches
-from ltocf.data.catalog import CATALOG, CatalogEntry, find, load_named
 from ltocf.data.dataset import Dataset
-from ltocf.data.frame import ColumnOptions, dataset_from_frame
 from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.data.interactions import Interactions
-from ltocf.data.memory import to_dataset
-from ltocf.data.source import load_dataset
+from ltocf.data.readers.catalog import CATALOG, CatalogEntry, find, load_named
+from ltocf.data.readers.frame import ColumnOptions, dataset_from_frame
+from ltocf.data.readers.objects import to_dataset
+from ltocf.data.readers.source import load_dataset
+from ltocf.data.readers.tables import TABLE_READERS, read_table
+from ltocf.data.readers.text import read_text_folder
 from ltocf.data.split import (
     SPLITS,
     Split,
@@ -19,8 +21,6 @@ from ltocf.data.split import (
     time_split,
 )
 from ltocf.data.statistics import statistics
-from ltocf.data.tables import TABLE_READERS, read_table
-from ltocf.data.text import read_text_folder
 
 __all__ = [
     "CATALOG",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ltocf.data import Interactions, carve_validation, load_dataset, split_dataset
-from ltocf.data.frame import ColumnOptions
+from ltocf.data.readers.frame import ColumnOptions
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS

@@ -15,7 +15,7 @@ from typing import Unpack
 import polars as pl
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.frame import ColumnOptions, dataset_from_frame, with_titles
+from ltocf.data.readers.frame import ColumnOptions, dataset_from_frame, with_titles
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from ltocf.data.catalog import CATALOG, load_named
 from ltocf.data.dataset import Dataset
-from ltocf.data.frame import ColumnOptions
-from ltocf.data.tables import TABLE_READERS, read_table
-from ltocf.data.text import read_text_folder
+from ltocf.data.readers.catalog import CATALOG, load_named
+from ltocf.data.readers.frame import ColumnOptions
+from ltocf.data.readers.tables import TABLE_READERS, read_table
+from ltocf.data.readers.text import read_text_folder
 
 
 def load_dataset(

@@ -11,9 +11,9 @@ import polars as pl
 import scipy.sparse as sp
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.frame import ColumnOptions, dataset_from_frame
 from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
+from ltocf.data.readers.frame import ColumnOptions, dataset_from_frame
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.download import download, verify_checksum
-from ltocf.data.frame import dataset_from_frame
-from ltocf.data.text import read_text_folder
+from ltocf.data.readers.download import download, verify_checksum
+from ltocf.data.readers.frame import dataset_from_frame
+from ltocf.data.readers.text import read_text_folder
 
 _SHIPPED = Path(__file__).parent / "shipped"
 _LIGHTGCN_DATA = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data"
