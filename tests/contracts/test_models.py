@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import ltocf.models
-from ltocf.data.batches import Batch
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation import evaluate, rank
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS, GradientRecommender, Recommender, SpectralLTOCF
+from ltocf.sampling import Batch
 from ltocf.training import TrainingSettings, fit
 from samples import checkerboard, random_interactions
 

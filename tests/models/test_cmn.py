@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
-from ltocf.data.batches import Batch
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import CMN
+from ltocf.sampling import Batch
 from samples import random_interactions
 
 LOG = random_interactions()

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
-from ltocf.data.batches import Batch
 from ltocf.graph import BipartiteGraph
 from ltocf.models import GCMC, GRMF, LRGCCF, MF, NGCF, EmbeddingRecommender, GRMFNorm, LightGCN
+from ltocf.sampling import Batch
 from samples import random_interactions
 
 LOG = random_interactions()

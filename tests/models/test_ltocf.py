@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from ltocf.data.batches import Batch
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, LightGCN
+from ltocf.sampling import Batch
 from samples import random_interactions
 
 FIXED_STEP = ["euler", "rk4", "adams_moulton", "adams_bashforth"]

@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.stats import multinomial
 
-from ltocf.data.batches import Batch
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MultVAE
 from ltocf.models.multvae import divergence
+from ltocf.sampling import Batch
 from samples import random_interactions
 
 LOG = random_interactions()

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ltocf.data.batches import Batch
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MF, NeuMF
+from ltocf.sampling import Batch
 from samples import random_interactions
 
 LOG = random_interactions()

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from ltocf.data.batches import Batch
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MF, HOPRec, PinSage
 from ltocf.models.pinsage import important_neighbours
+from ltocf.sampling import Batch
 from samples import random_interactions
 
 LOG = random_interactions()

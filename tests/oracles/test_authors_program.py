@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from ltocf.data.batches import Batch
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
+from ltocf.sampling import Batch
 
 SOLVER_NAMES = {"implicit_adams": "adams_moulton", "explicit_adams": "adams_bashforth"}
 CASES = [

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ltocf.data.batches import Batch, PairwiseBatches
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, MF, EmbeddingRecommender, LightGCN
 from ltocf.ode.times import learnable_times
+from ltocf.sampling import Batch, PairwiseBatches
 from ltocf.training import TrainingSettings, fit
 from ltocf.training.cuda_graphs import WARM_UPS, RecordedStep
 

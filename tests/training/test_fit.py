@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from ltocf.data.batches import PairwiseBatches
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, MF
+from ltocf.sampling import PairwiseBatches
 from ltocf.training import FitResult, TrainingSettings, fit
 
 SETTINGS = TrainingSettings(learning_rate=0.02, time_learning_rate=0.05, batch_size=64, epochs=6, validate_every=2)

@@ -17,10 +17,11 @@ from ltocf.bench.contenders import CONTENDERS, LightGCNTorchGeometric
 from ltocf.bench.machine import memory_bandwidth, product_traffic, profile_step
 from ltocf.bench.memory import forget_peak, peak_bytes, resident_bytes
 from ltocf.bench.synthetic import FEWEST_PAIRS, power_law
-from ltocf.data import Interactions, PairwiseBatches
+from ltocf.data import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
 from ltocf.ode.times import learnable_times, time_parameters
+from ltocf.sampling import PairwiseBatches
 from ltocf.shapes import Scalar
 
 LEARNING_RATE = 1e-3

@@ -1,6 +1,5 @@
-"""Files, frames and pairs become `Interactions`, then splits, then batches."""
+"""Files, frames and pairs become `Interactions`, then splits."""
 
-from ltocf.data.batches import Batch, Batches, PairwiseBatches, SharedNegativeBatches
 from ltocf.data.dataset import Dataset
 from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.data.interactions import Interactions
@@ -27,15 +26,11 @@ __all__ = [
     "SPLITS",
     "TABLE_READERS",
     "UNKNOWN",
-    "Batch",
-    "Batches",
     "CatalogEntry",
     "ColumnOptions",
     "Dataset",
     "IdMap",
     "Interactions",
-    "PairwiseBatches",
-    "SharedNegativeBatches",
     "Split",
     "carve_validation",
     "dataset_from_frame",

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from ltocf.data.batches import Batch, Batches
 from ltocf.data.interactions import Interactions
+from ltocf.sampling import Batch, Batches
 from ltocf.shapes import ListScores, RankedItems, Scalar, Scores, UserIndices
 
 

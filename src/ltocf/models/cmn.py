@@ -9,13 +9,13 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, pad
 
-from ltocf.data.batches import Batch, Batches, PairwiseBatches
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import bpr, l2_penalty
 from ltocf.models.base import GradientRecommender, LossTerms
 from ltocf.models.embedding import INITIAL_DEVIATION
 from ltocf.models.ngcf import xavier
+from ltocf.sampling import Batch, Batches, PairwiseBatches
 from ltocf.shapes import (
     BatchEmbeddings,
     BatchIndices,

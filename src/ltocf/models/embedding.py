@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ltocf.data.batches import Batch, Batches, PairwiseBatches, SharedNegativeBatches
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LOSSES, LOWEST_TEMPERATURE, LossName, bpr, l2_penalty, sampled_softmax, user_temperatures
 from ltocf.models.base import GradientRecommender, LossTerms
+from ltocf.sampling import Batch, Batches, PairwiseBatches, SharedNegativeBatches
 from ltocf.shapes import (
     BatchEmbeddings,
     Embeddings,

@@ -8,10 +8,10 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor
 
-from ltocf.data.batches import Batch
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import LossTerms
 from ltocf.models.embedding import EmbeddingRecommender, Objective
+from ltocf.sampling import Batch
 from ltocf.shapes import Embeddings
 
 

@@ -7,11 +7,11 @@ import math
 import torch
 from torch.nn.functional import logsigmoid
 
-from ltocf.data.batches import Batch, Batches
 from ltocf.data.interactions import Interactions
-from ltocf.data.walks import WalkBatches
 from ltocf.graph import BipartiteGraph
 from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.sampling import Batch, Batches
+from ltocf.sampling.walks import WalkBatches
 from ltocf.shapes import BatchEmbeddings, Embeddings, NegativeEmbeddings, Scalar
 
 

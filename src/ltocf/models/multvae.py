@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, linear, log_softmax, normalize
 
-from ltocf.data.batches import Batch, Batches, UserBatches
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import GradientRecommender, LossTerms
+from ltocf.sampling import Batch, Batches, UserBatches
 from ltocf.shapes import ListScores, RankedItems, Scalar, Scores, UserEmbeddings, UserIndices
 
 BIAS_DEVIATION = 0.001

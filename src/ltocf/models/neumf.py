@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from ltocf.data.batches import Batch, Batches, PointwiseBatches
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import binary_cross_entropy, l2_penalty
 from ltocf.models.base import GradientRecommender, LossTerms
 from ltocf.models.ngcf import xavier
+from ltocf.sampling import Batch, Batches, PointwiseBatches
 from ltocf.shapes import ListScores, RankedItems, Scores, UserIndices
 
 INITIAL_DEVIATION = 0.1

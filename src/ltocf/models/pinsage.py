@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, linear, normalize
 
-from ltocf.data.batches import Batch
 from ltocf.graph import BipartiteGraph
 from ltocf.models.embedding import EmbeddingRecommender
 from ltocf.models.ngcf import xavier
+from ltocf.sampling import Batch
 from ltocf.shapes import BatchEmbeddings, Embeddings, NegativeEmbeddings, Scalar
 
 N_CONVOLUTIONS = 2

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ltocf.data.batches import Batch
+from ltocf.sampling import Batch
 
 WARM_UPS = 3
 """Steps before the recording, in which libraries allocate what they keep."""

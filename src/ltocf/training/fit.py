@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ltocf.data.batches import Batch, Batches
 from ltocf.models.base import GradientRecommender
 from ltocf.ode.times import learnable_times, time_parameters
 from ltocf.progress import progress_bar
+from ltocf.sampling import Batch, Batches
 from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from ltocf.training.cuda_graphs import RecordedStep
 

@@ -13,7 +13,7 @@ from ltocf.data.readers.download import download, verify_checksum
 from ltocf.data.readers.frame import dataset_from_frame
 from ltocf.data.readers.text import read_text_folder
 
-_SHIPPED = Path(__file__).parent / "shipped"
+_SHIPPED = Path(__file__).parents[1] / "shipped"
 _LIGHTGCN_DATA = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data"
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltocf.data.batches import Batch, Batches, draw_below
 from ltocf.data.interactions import Interactions
+from ltocf.sampling.batches import Batch, Batches
+from ltocf.sampling.untouched import draw_below
 from ltocf.shapes import BatchIndices
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ltocf.data.batches import Batches, PairwiseBatches, PointwiseBatches, SharedNegativeBatches, UserBatches
 from ltocf.data.interactions import Interactions
+from ltocf.sampling import Batches, PairwiseBatches, PointwiseBatches, SharedNegativeBatches, UserBatches
 from samples import random_interactions
 
 

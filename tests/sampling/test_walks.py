@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ltocf.data.interactions import Interactions
-from ltocf.data.walks import WalkBatches
+from ltocf.sampling.walks import WalkBatches
 from samples import random_interactions
 
 

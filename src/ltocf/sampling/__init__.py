@@ -1,0 +1,18 @@
+"""Interactions become training batches: users, items of theirs, and items to tell these from."""
+
+from ltocf.sampling.batches import Batch, Batches
+from ltocf.sampling.pairs import PairwiseBatches
+from ltocf.sampling.pointwise import PointwiseBatches
+from ltocf.sampling.shared import SharedNegativeBatches
+from ltocf.sampling.users import UserBatches
+from ltocf.sampling.walks import WalkBatches
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "PairwiseBatches",
+    "PointwiseBatches",
+    "SharedNegativeBatches",
+    "UserBatches",
+    "WalkBatches",
+]

@@ -1,0 +1,67 @@
+"""Batches for pairwise losses: a user, an item of theirs, an item not of theirs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from ltocf.data.interactions import Interactions
+from ltocf.sampling.batches import Batch, Batches
+from ltocf.sampling.untouched import UntouchedItems, draw_below
+
+logger = logging.getLogger(__name__)
+
+
+class PairwiseBatches(Batches):
+    """Batches for pairwise losses: users uniform, positives uniform among theirs, negatives uniform among the rest.
+
+    An epoch draws as many triples as there are training pairs, with replacement, so every user weighs the same
+    whatever the length of their history. A user who touched every item has no negative and is left out (counted in
+    the log).
+
+    Args:
+        train: the training pairs.
+        batch_size: triples per batch; the last batch of an epoch may be smaller.
+        seed: of the draws.
+        device: where the batches are drawn and live.
+
+    Raises:
+        ValueError: ``batch_size`` < 1, no training pairs, or nobody with both a positive and a negative.
+
+    Source: the sampler of LightGCN's program, which LT-OCF's uses, https://github.com/gusye1234/LightGCN-PyTorch
+
+    Example:
+        >>> batches = PairwiseBatches(Interactions.from_pairs([0, 1], [0, 1]), batch_size=2, seed=0)
+        >>> (batch,) = batches.epoch(0)
+        >>> bool((batch.positives == batch.users).all()), bool((batch.negatives == 1 - batch.users).all())
+        (True, True)
+    """
+
+    def __init__(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> None:
+        super().__init__(train, batch_size, seed, device)
+        degrees = train.user_degrees
+        eligible = np.flatnonzero((degrees > 0) & (degrees < train.n_items))
+        if not len(eligible):
+            raise ValueError(f"no user has both a positive and a negative item in {len(train)} training pairs")
+        if n_full := int((degrees == train.n_items).sum()):
+            logger.warning("%d users touched every item and have no negatives: left out of training", n_full)
+        self._users = torch.from_numpy(eligible).to(self.device)
+        self._degrees = torch.from_numpy(degrees).to(self.device)
+        self._offsets = torch.from_numpy(np.cumsum(degrees) - degrees).to(self.device)
+        self._items = torch.tensor(train.items, device=self.device)
+        self._untouched = UntouchedItems(train, self.device)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        generator = self.generator(epoch)
+        for start in range(0, self.n_examples, self.batch_size):
+            yield self._draw(min(self.batch_size, self.n_examples - start), generator)
+
+    def _draw(self, size: int, generator: torch.Generator) -> Batch:
+        places = torch.randint(len(self._users), (size,), generator=generator, device=self.device)
+        users = self._users.index_select(0, places)
+        offsets = self._offsets.index_select(0, users)
+        positives = self._items.index_select(0, offsets + draw_below(self._degrees.index_select(0, users), generator))
+        return Batch(users, positives, self._untouched.draw(users, generator))

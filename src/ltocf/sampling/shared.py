@@ -1,0 +1,59 @@
+"""Batches for the sampled softmax: every pair, and items that the whole batch is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from ltocf.data.interactions import Interactions
+from ltocf.sampling.batches import Batch, Batches
+
+
+class SharedNegativeBatches(Batches):
+    """Batches for the sampled softmax: every training pair once per epoch, negatives shared by the batch.
+
+    The negatives of a batch are the items of training pairs drawn at random, that is items in proportion to their
+    number of users. An epoch is a fresh permutation of the training pairs.
+
+    Args:
+        train: the training pairs.
+        batch_size: pairs per batch; the last batch of an epoch may be smaller.
+        seed: of the draws.
+        n_negatives: items each batch shares.
+        device: where the batches are drawn and live.
+
+    Raises:
+        ValueError: ``batch_size`` or ``n_negatives`` < 1, or no training pairs.
+
+    Example:
+        >>> batches = SharedNegativeBatches(Interactions.from_pairs([0, 1], [0, 1]), 2, seed=0, n_negatives=3)
+        >>> (batch,) = batches.epoch(0)
+        >>> sorted(batch.users.tolist()), len(batch.negatives)
+        ([0, 1], 3)
+    """
+
+    def __init__(
+        self,
+        train: Interactions,
+        batch_size: int,
+        seed: int,
+        n_negatives: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(train, batch_size, seed, device)
+        if n_negatives < 1:
+            raise ValueError(f"`n_negatives` must be >= 1, got {n_negatives}")
+        if not len(train):
+            raise ValueError("there are no training pairs")
+        self.n_negatives = n_negatives
+        self._users = torch.tensor(train.users, device=self.device)
+        self._items = torch.tensor(train.items, device=self.device)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        generator = self.generator(epoch)
+        order = torch.randperm(self.n_examples, generator=generator, device=self.device)
+        for pairs in torch.split(order, self.batch_size):
+            drawn = torch.randint(self.n_examples, (self.n_negatives,), generator=generator, device=self.device)
+            users, positives = self._users.index_select(0, pairs), self._items.index_select(0, pairs)
+            yield Batch(users, positives, self._items.index_select(0, drawn))
