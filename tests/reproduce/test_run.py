@@ -15,8 +15,8 @@ import pytest
 from ltocf.files import read_arrays
 from ltocf.reproduce.cells import Places, make_cells
 from ltocf.reproduce.run import run_cell, run_cells
-from ltocf.reproduce.workers import run_all
 from ltocf.runs import experiment
+from ltocf.tuning.processes import run_all
 
 
 def test_a_cell_leaves_metrics_history_and_users(source: str, places: Places) -> None:
@@ -101,7 +101,7 @@ def test_user_values_are_small(source: str, places: Places) -> None:
 
 LONG_TASK = """
 import threading, time, multiprocessing
-from ltocf.reproduce.workers import run_all
+from ltocf.tuning.processes import run_all
 
 def tell():
     while not multiprocessing.active_children():

@@ -20,8 +20,8 @@ from ltocf.reproduce.content import Report, Table
 from ltocf.reproduce.html import write_report
 from ltocf.reproduce.plan import datasets, plan, report
 from ltocf.reproduce.run import run_cells
-from ltocf.reproduce.search import paper_space, search_settings
 from ltocf.training import environment
+from ltocf.tuning.settings_search import paper_space, search_settings
 
 logger = logging.getLogger(__name__)
 

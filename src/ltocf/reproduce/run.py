@@ -13,9 +13,9 @@ from safetensors.numpy import save_file
 from ltocf.files import read_arrays, replacing, write_text
 from ltocf.progress import progress_bar
 from ltocf.reproduce.cells import Cell
-from ltocf.reproduce.workers import run_all
 from ltocf.runs import experiment
 from ltocf.runs.folder import RunFolder
+from ltocf.tuning.processes import run_all
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from ltocf.reproduce.cells import Places, make_cells
-from ltocf.reproduce.search import paper_space, search_settings
+from ltocf.tuning.settings_search import paper_space, search_settings
 
 SPACE = {"learning_rate": [0.003, 0.03], "l2": [1e-4, 1e-2]}
 

@@ -18,10 +18,10 @@ import torch
 from ltocf.files import write_text
 from ltocf.progress import progress_bar
 from ltocf.reproduce.cells import Cell
-from ltocf.reproduce.workers import run_all
 from ltocf.runs import experiment
 from ltocf.runs.config import Config
 from ltocf.training import TrainingSettings, environment
+from ltocf.tuning.processes import run_all
 
 logger = logging.getLogger(__name__)
 

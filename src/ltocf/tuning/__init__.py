@@ -1,0 +1,1 @@
+"""Many runs: settings searched over configurations, and the processes they run in."""
