@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ltocf.reproduce.significance import compare, holm
+from ltocf.evaluation.significance import compare, holm
 
 
 def test_is_the_paired_t_test() -> None:
