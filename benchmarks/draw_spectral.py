@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ltocf.plots import SHADES, save_figure
+from ltocf.report.run_figures import SHADES, save_figure
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE = ROOT / "docs" / "images" / "spectral.svg"

@@ -15,8 +15,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from frontier_tables import FRONTIER_TABLES
+from ltocf.report.content import Table
 from ltocf.reproduce.cells import Places
-from ltocf.reproduce.content import Table
 from ltocf.reproduce.plan import CONTENT, plan
 from spectral_tables import SPECTRAL_TABLES
 from speed_tables import TABLES

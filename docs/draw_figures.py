@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib
 
 from ltocf import LTOCF, BipartiteGraph, Interactions
-from ltocf.plots import response_figure, save_figure
+from ltocf.report.run_figures import response_figure, save_figure
 
 IMAGES = Path(__file__).parent / "images"
 

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from ltocf.plots import SHADES, save_figure
+from ltocf.report.run_figures import SHADES, save_figure
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = (20, 50, 100, 200, 500, 1000)

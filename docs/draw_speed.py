@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ltocf import LTOCF, BipartiteGraph, Interactions
 from ltocf.ode import LearnableTimes, Solver, states
-from ltocf.plots import SHADES, save_figure
+from ltocf.report.run_figures import SHADES, save_figure
 
 IMAGES = Path(__file__).parent / "images"
 STEPS = range(1, 9)

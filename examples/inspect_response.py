@@ -35,7 +35,7 @@ def main() -> None:
         print(f"h({eigenvalue:+.1f}) = {value:.4f}")
     print(f"sparse products per pass: {len(model.coefficients()) - 1}")
     if arguments.figure is not None:
-        from ltocf.plots import response_figure, save_figure
+        from ltocf.report.run_figures import response_figure, save_figure
 
         save_figure(response_figure({"h(λ)": model}), arguments.figure)
 

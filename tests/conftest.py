@@ -13,6 +13,8 @@ from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from samples import random_interactions
 
+pytest_plugins = ["reproduce_fixtures"]
+
 # Tests never assert seconds; the examples are the same in every run.
 settings.register_profile("ltocf", deadline=None, derandomize=True)
 settings.load_profile("ltocf")

@@ -208,7 +208,7 @@ def plot(folder: Path, /, *, out: Path) -> None:
     out
         An .svg, .png or .pdf file.
     """
-    from ltocf.plots import draw_run
+    from ltocf.report.run_figures import draw_run
 
     draw_run(folder, out)
     console.print(f"wrote {out}")

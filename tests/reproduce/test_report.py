@@ -12,8 +12,8 @@ import torch
 
 from ltocf.cli import main
 from ltocf.ode import CONNECTIONS, SOLVERS
+from ltocf.report.content import Curve
 from ltocf.reproduce.cells import VARIANTS, Cell, Places, make_cells, variant_names
-from ltocf.reproduce.content import Curve
 from ltocf.reproduce.figures import ablation, connections, curves_of_training, seconds
 from ltocf.reproduce.plan import datasets, plan
 from ltocf.reproduce.run import run_cell

@@ -15,9 +15,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from ltocf.report.content import Report, Table
+from ltocf.report.html import write_report
 from ltocf.reproduce.cells import METHODS, Places, make_cells
-from ltocf.reproduce.content import Report, Table
-from ltocf.reproduce.html import write_report
 from ltocf.reproduce.plan import datasets, plan, report
 from ltocf.reproduce.run import run_cells
 from ltocf.training import environment

@@ -12,8 +12,8 @@ import torch
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
 from ltocf.ode import CONNECTIONS, SOLVERS
+from ltocf.report.content import Curve, Figure, Panel, Table
 from ltocf.reproduce.cells import Cell
-from ltocf.reproduce.content import Curve, Figure, Panel, Table
 from ltocf.reproduce.table3 import METRICS, by_name, row_label
 
 HISTORY = {"figure6": ("loss", "loss"), "figure7": ("recall@20", "recall@20"), "figure8": ("ndcg@20", "NDCG@20")}

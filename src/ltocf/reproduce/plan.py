@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ltocf.models import MODELS
+from ltocf.report.content import Figure, Report, Table
 from ltocf.reproduce.cells import METHODS, VARIANTS, Cell, Places, find_source, make_cells, variant_names
-from ltocf.reproduce.content import Figure, Report, Table
 from ltocf.reproduce.figures import TITLES, ablation, connections, curves_of_training, seconds
 from ltocf.reproduce.run import Progress
 from ltocf.reproduce.table3 import figure, numbers, table

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ltocf.evaluation.significance import compare, holm
+from ltocf.report.content import Curve, Figure, Panel, Table
 from ltocf.reproduce.cells import METHODS, Cell
-from ltocf.reproduce.content import Curve, Figure, Panel, Table
 
 METRICS = {"recall@20": "recall@20", "ndcg@20": "NDCG@20"}
 LABELS = {

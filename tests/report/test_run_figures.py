@@ -10,7 +10,7 @@ import torch
 
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
-from ltocf.plots import draw_run, response_figure, run_figure, save_figure
+from ltocf.report.run_figures import draw_run, response_figure, run_figure, save_figure
 from ltocf.runs.experiment import train
 from ltocf.runs.folder import RunFolder
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from ltocf.reproduce.content import Curve, Figure, Panel
-from ltocf.reproduce.drawing import PANELS_PER_ROW, _picture, chart, draw
+from ltocf.report.content import Curve, Figure, Panel
+from ltocf.report.drawing import PANELS_PER_ROW, _picture, chart, draw
 
 METHODS: list[float | str] = [f"method-{number}" for number in range(13)]
 

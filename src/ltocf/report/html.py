@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ltocf.files import write_text
-from ltocf.reproduce.content import Report, Table
-from ltocf.reproduce.drawing import chart, draw, plots_extra
+from ltocf.report.content import Report, Table
+from ltocf.report.drawing import chart, draw, plots_extra
 
 BLANK = {"", "-", "–", "—", "nan", "n/a"}
 
@@ -58,7 +58,7 @@ def _page(report: Report, pictures: list[Path]) -> str:
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(
-        loader=PackageLoader("ltocf.reproduce", "."),
+        loader=PackageLoader("ltocf.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ltocf.reproduce.content import Curve, Figure, Panel, Report, Table
-from ltocf.reproduce.html import numbers_text, write_report
+from ltocf.report.content import Curve, Figure, Panel, Report, Table
+from ltocf.report.html import numbers_text, write_report
 
 HOSTILE = """<b>bold</b> & </script><script>alert("it's")</script><!-- -->"""
 

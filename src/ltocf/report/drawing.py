@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ltocf.plots import SHADES, save_figure
-from ltocf.reproduce.content import Curve, Figure, Panel
+from ltocf.report.content import Curve, Figure, Panel
+from ltocf.report.run_figures import SHADES, save_figure
 
 if TYPE_CHECKING:
     import altair

@@ -1,0 +1,1 @@
+"""Numbers become pages and figures."""
