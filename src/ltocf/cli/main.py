@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from ltocf.bench.command import bench
+from ltocf.cli.bench import bench
+from ltocf.cli.demo import run_demo
+from ltocf.cli.reproduce import reproduce
 from ltocf.data import CATALOG, load_dataset, statistics
-from ltocf.demo import run_demo
-from ltocf.reproduce.command import reproduce
 from ltocf.runs import experiment
 from ltocf.runs.config import Config
 
