@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ltocf.bench.ranking import Contest, bench_ranking
-from ltocf.data import IdMap, Split, split_dataset
+from ltocf.data import Names, Split, split_dataset
 from ltocf.data.dataset import Dataset
 from samples import random_interactions
 
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def split() -> Split:
     log = random_interactions(230, 90, density=0.2)
-    return split_dataset(Dataset("tiny", log, IdMap.identity(230), IdMap.identity(90)), "random")
+    return split_dataset(Dataset("tiny", log, Names.identity(230, 90)), "random")
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ltocf.data import (
     SPLITS,
     Dataset,
-    IdMap,
     Interactions,
+    Names,
     Split,
     carve_validation,
     given_split,
@@ -37,7 +37,7 @@ def logs(draw: st.DrawFn) -> Interactions:
 
 
 def dataset(log: Interactions, test: Interactions | None = None) -> Dataset:
-    return Dataset("d", log, IdMap.identity(log.n_users), IdMap.identity(log.n_items), test)
+    return Dataset("d", log, Names.identity(log.n_users, log.n_items), test)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -117,7 +117,7 @@ def test_time_split_takes_all_pairs_of_the_moment() -> None:
 
 def test_cold_users_and_items_stay_and_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     log = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 2, 3], timestamps=[1, 2, 3, 4])
-    dataset = Dataset("tiny", log, IdMap.identity(2), IdMap.identity(4))
+    dataset = Dataset("tiny", log, Names.identity(2, 4))
     parts = split_dataset(dataset, "time", test_fraction=0.5)
     assert (parts.cold_users, parts.cold_items, len(parts.test)) == (1, 2, 2)
     assert "1 users and 2 items of the test part have no training pairs" in caplog.text
@@ -133,7 +133,7 @@ def test_cold_counts_validation_too() -> None:
 
 def test_no_warning_without_cold_ones(caplog: pytest.LogCaptureFixture) -> None:
     train, test = Interactions.from_pairs([0, 1], [0, 1]), Interactions.from_pairs([0], [1], 2, 2)
-    split_dataset(Dataset("tiny", train, IdMap.identity(2), IdMap.identity(2), test))
+    split_dataset(Dataset("tiny", train, Names.identity(2, 2), test))
     assert "no training pairs" not in caplog.text
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ltocf.data import Dataset, IdMap, Interactions, load_named, statistics
+from ltocf.data import Dataset, Interactions, Names, load_named, statistics
 
 
 def dataset(train: Interactions, test: Interactions | None = None) -> Dataset:
-    return Dataset("d", train, IdMap.identity(train.n_users), IdMap.identity(train.n_items), test)
+    return Dataset("d", train, Names.identity(train.n_users, train.n_items), test)
 
 
 def test_by_hand() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltocf.data.ids import IdMap
+from ltocf.data.names import Names
 from ltocf.data.storage import pack_names, pack_text, unpack_names, unpack_text
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -20,7 +21,7 @@ def test_text_survives(titles: list[str]) -> None:
 @given(st.lists(texts, unique=True, max_size=8), st.lists(st.integers(-(2**62), 2**62), unique=True, max_size=8))
 def test_ids_keep_their_type_and_order(strings: list[str], integers: list[int]) -> None:
     users, items = IdMap(pl.Series(strings, dtype=pl.String)), IdMap(pl.Series(integers, dtype=pl.Int64))
-    again = unpack_names(pack_names(users, items, None))
-    assert again[0].ids.equals(users.ids)
-    assert again[1].ids.equals(items.ids)
-    assert again[2] is None
+    again = unpack_names(pack_names(Names(users, items)))
+    assert again.user_ids.ids.equals(users.ids)
+    assert again.item_ids.ids.equals(items.ids)
+    assert again.titles is None

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
 from ltocf.evaluation import rank as rank_items
 from ltocf.graph import BipartiteGraph
 from ltocf.models import SpectralLTOCF
@@ -138,8 +138,8 @@ def test_a_file_holds_all_of_it(interactions: Interactions, tmp_path: Path) -> N
     model = built(interactions, item_exponent=0.4)
     model.numbers.add_(0.1)
     options = {"rank": 8, "n_times": 1, "user_exponent": 0.4, "item_exponent": 0.4}
-    ids = (IdMap.identity(interactions.n_users), IdMap.identity(interactions.n_items))
-    trained = TrainedModel("spectral", options, model, interactions, *ids)
+    names = Names.identity(interactions.n_users, interactions.n_items)
+    trained = TrainedModel("spectral", options, model, interactions, names)
     trained.save(tmp_path / "model.safetensors")
     loaded = TrainedModel.load(tmp_path / "model.safetensors")
     users = torch.arange(interactions.n_users)

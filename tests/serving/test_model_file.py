@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
 from ltocf.serving import TrainedModel, UnknownUserError
@@ -28,7 +29,7 @@ def trained(interactions: Interactions) -> TrainedModel:
     users = IdMap([f"{user:03d}" for user in range(interactions.n_users)])
     items = IdMap([10 * item for item in range(interactions.n_items)])
     titles = tuple(f"Título {item}" for item in range(interactions.n_items))
-    return TrainedModel("ltocf", OPTIONS, model, interactions, users, items, titles, {"dataset": "tiny"})
+    return TrainedModel("ltocf", OPTIONS, model, interactions, Names(users, items, titles), {"dataset": "tiny"})
 
 
 def test_recommends_the_best_unseen_items(trained: TrainedModel) -> None:
@@ -61,7 +62,7 @@ def test_the_file_holds_everything(trained: TrainedModel, tmp_path: Path) -> Non
 
 
 def test_without_titles_there_is_no_title_column(trained: TrainedModel, tmp_path: Path) -> None:
-    replace(trained, titles=None).save(tmp_path / "model.safetensors")
+    replace(trained, names=replace(trained.names, titles=None)).save(tmp_path / "model.safetensors")
     frame = TrainedModel.load(tmp_path / "model.safetensors").recommend(["007"])
     assert frame.columns == ["user", "rank", "item", "score"]
 
@@ -80,7 +81,7 @@ def test_unknown_users_are_an_error_or_get_the_most_popular(trained: TrainedMode
 def test_a_user_of_nearly_everything_gets_what_is_left() -> None:
     log = Interactions.from_pairs([0, 0, 1], [0, 1, 2])
     model = LTOCF(BipartiteGraph.from_interactions(log), dim=2)
-    trained = TrainedModel("ltocf", {"dim": 2}, model, log, IdMap.identity(2), IdMap.identity(3))
+    trained = TrainedModel("ltocf", {"dim": 2}, model, log, Names.identity(2, 3))
     assert trained.recommend([0], k=3)["item"].to_list() == [2]
     with pytest.raises(ValueError, match=r"`k` must be in 1\.\.3"):
         trained.recommend([0], k=4)
@@ -100,5 +101,5 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_integer_ids_may_be_typed_as_text() -> None:
     log = random_interactions(5, 8)
     model = LTOCF(BipartiteGraph.from_interactions(log), dim=2)
-    trained = TrainedModel("ltocf", {"dim": 2}, model, log, IdMap([10, 20, 30, 40, 50]), IdMap.identity(8))
+    trained = TrainedModel("ltocf", {"dim": 2}, model, log, Names(IdMap([10, 20, 30, 40, 50]), IdMap.identity(8)))
     assert trained.recommend(["20"], k=2)["item"].equals(trained.recommend([20], k=2)["item"])

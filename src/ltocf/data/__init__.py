@@ -1,8 +1,10 @@
 """Files, frames and pairs become `Interactions`, then splits."""
 
 from ltocf.data.dataset import Dataset
+from ltocf.data.histories import Histories
 from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
 from ltocf.data.readers.catalog import CATALOG, CatalogEntry, find, load_named
 from ltocf.data.readers.frame import ColumnOptions, dataset_from_frame
 from ltocf.data.readers.objects import to_dataset
@@ -29,8 +31,10 @@ __all__ = [
     "CatalogEntry",
     "ColumnOptions",
     "Dataset",
+    "Histories",
     "IdMap",
     "Interactions",
+    "Names",
     "Split",
     "carve_validation",
     "dataset_from_frame",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,32 +16,39 @@ class Dataset:
     Args:
         name: where it came from, for logs and tables.
         interactions: all pairs, or only the training pairs where the source gives a test part.
-        user_ids: the caller's id of each user index.
-        item_ids: the caller's id of each item index.
+        names: the caller's ids, and titles if the source has any.
         test: the given test pairs, or None.
-        titles: a readable title of each item index, or None.
         has_clock: whether timestamps of different users can be compared. They cannot where they are only places in a
             file.
 
     Raises:
-        ValueError: sizes of the ids, titles or parts disagree.
+        ValueError: the numbers of ids, of training and of test users and items disagree.
     """
 
     name: str
     interactions: Interactions
-    user_ids: IdMap
-    item_ids: IdMap
+    names: Names
     test: Interactions | None = None
-    titles: tuple[str, ...] | None = None
     has_clock: bool = True
 
     def __post_init__(self) -> None:
         sizes = (self.interactions.n_users, self.interactions.n_items)
-        if sizes != (len(self.user_ids), len(self.item_ids)):
-            raise ValueError(
-                f"{self.name}: {sizes} users and items but {len(self.user_ids)} and {len(self.item_ids)} ids"
-            )
+        if sizes != self.names.sizes:
+            raise ValueError(f"{self.name}: {sizes} users and items but {self.names.sizes} ids")
         if self.test is not None and sizes != (self.test.n_users, self.test.n_items):
             raise ValueError(f"{self.name}: train is {sizes} but test is {(self.test.n_users, self.test.n_items)}")
-        if self.titles is not None and len(self.titles) != sizes[1]:
-            raise ValueError(f"{self.name}: {sizes[1]} items but {len(self.titles)} titles")
+
+    @property
+    def user_ids(self) -> IdMap:
+        """The caller's id of each user index."""
+        return self.names.user_ids
+
+    @property
+    def item_ids(self) -> IdMap:
+        """The caller's id of each item index."""
+        return self.names.item_ids
+
+    @property
+    def titles(self) -> tuple[str, ...] | None:
+        """A readable title of each item index, or None."""
+        return self.names.titles

@@ -204,9 +204,9 @@ def split_dataset(dataset: Dataset, how: str = "auto", *, test_fraction: float =
         ValueError: a name that is not in `SPLITS`, or what the split itself raises.
 
     Example:
-        >>> from ltocf.data.ids import IdMap
+        >>> from ltocf.data.names import Names
         >>> log = Interactions.from_pairs([0, 0, 0, 0, 0], [0, 1, 2, 3, 4])
-        >>> split = split_dataset(Dataset("tiny", log, IdMap.identity(1), IdMap.identity(5)), "random")
+        >>> split = split_dataset(Dataset("tiny", log, Names.identity(1, 5)), "random")
         >>> len(split.train), len(split.test)
         (4, 1)
     """

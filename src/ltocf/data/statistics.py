@@ -21,9 +21,9 @@ def statistics(dataset: Dataset) -> dict[str, int | float]:
     Source of the Gini formula for sorted values: https://en.wikipedia.org/wiki/Gini_coefficient
 
     Example:
-        >>> from ltocf.data import IdMap, Interactions
+        >>> from ltocf.data import Interactions, Names
         >>> log = Interactions.from_pairs([0, 0, 1], [0, 1, 1])
-        >>> figures = statistics(Dataset("tiny", log, IdMap.identity(2), IdMap.identity(2)))
+        >>> figures = statistics(Dataset("tiny", log, Names.identity(2, 2)))
         >>> figures["users"], figures["density"], figures["mean_items_per_user"]
         (2, 0.75, 1.5)
     """

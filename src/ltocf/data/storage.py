@@ -9,6 +9,7 @@ import polars as pl
 
 from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
 
 Arrays = dict[str, np.ndarray]
 
@@ -36,16 +37,16 @@ def unpack_interactions(name: str, arrays: Mapping[str, np.ndarray]) -> Interact
     return Interactions(users, items, n_users, n_items)
 
 
-def pack_names(user_ids: IdMap, item_ids: IdMap, titles: Sequence[str] | None) -> Arrays:
+def pack_names(names: Names) -> Arrays:
     """The caller's ids of both sides, and the titles where there are any."""
-    packed = _pack_ids("user_ids", user_ids) | _pack_ids("item_ids", item_ids)
-    return packed if titles is None else packed | pack_text("titles", titles)
+    packed = _pack_ids("user_ids", names.user_ids) | _pack_ids("item_ids", names.item_ids)
+    return packed if names.titles is None else packed | pack_text("titles", names.titles)
 
 
-def unpack_names(arrays: Mapping[str, np.ndarray]) -> tuple[IdMap, IdMap, tuple[str, ...] | None]:
+def unpack_names(arrays: Mapping[str, np.ndarray]) -> Names:
     """The inverse of `pack_names`."""
     titles = tuple(unpack_text("titles", arrays)) if "titles.bytes" in arrays else None
-    return _unpack_ids("user_ids", arrays), _unpack_ids("item_ids", arrays), titles
+    return Names(_unpack_ids("user_ids", arrays), _unpack_ids("item_ids", arrays), titles)
 
 
 def _pack_ids(name: str, ids: IdMap) -> Arrays:

@@ -158,4 +158,4 @@ def _prepare(config: Config) -> RunData:
             settings.validation_split,
             settings.validation_core,
         )
-    return RunData.of(dataset, split)
+    return RunData(dataset.name, split, dataset.names)

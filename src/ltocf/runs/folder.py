@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from ltocf.data import Dataset, IdMap, Split
+from ltocf.data import Names, Split
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.evaluation import PerUserMetrics
 from ltocf.files import read_arrays, replacing, write_text
@@ -26,13 +26,7 @@ class RunData:
 
     name: str
     split: Split
-    user_ids: IdMap
-    item_ids: IdMap
-    titles: tuple[str, ...] | None
-
-    @classmethod
-    def of(cls, dataset: Dataset, split: Split) -> RunData:
-        return cls(dataset.name, split, dataset.user_ids, dataset.item_ids, dataset.titles)
+    names: Names
 
 
 class RunFolder:
@@ -85,7 +79,7 @@ class RunFolder:
         for name in ("train", "validation", "test"):
             part = getattr(data.split, name)
             arrays |= {} if part is None else pack_interactions(name, part)
-        arrays |= pack_names(data.user_ids, data.item_ids, data.titles)
+        arrays |= pack_names(data.names)
         with replacing(self.data_file) as temporary:
             save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, {"name": data.name})
 
@@ -93,7 +87,7 @@ class RunFolder:
         arrays, metadata = read_arrays(self.data_file)
         train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
         validation = unpack_interactions("validation", arrays) if "validation.size" in arrays else None
-        return RunData(metadata["name"], Split(train, test, validation), *unpack_names(arrays))
+        return RunData(metadata["name"], Split(train, test, validation), unpack_names(arrays))
 
     def history(self) -> list[dict[str, Any]]:
         """One record per epoch; a last line that a crash cut short is passed over."""

@@ -137,8 +137,7 @@ class Experiment:
                     **options,
                 )
         notes = {"dataset": data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
-        ids = (data.user_ids, data.item_ids, data.titles)
-        return TrainedModel(config.model, config.options, model, pairs, *ids, notes), result
+        return TrainedModel(config.model, config.options, model, pairs, data.names, notes), result
 
     def start(self, phase: str, model: Recommender, graph: BipartiteGraph, pairs: Interactions) -> None:
         """Initial embeddings other than random ones; a checkpoint has its own."""

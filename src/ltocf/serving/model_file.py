@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.evaluation.top_k import rank, top_k
 from ltocf.files import read_arrays, replacing
@@ -39,9 +40,7 @@ class TrainedModel:
         options: its constructor's arguments.
         model: the trained module.
         seen: the pairs it was trained on: its graph, and what is left out of recommendations.
-        user_ids: the caller's id of each user.
-        item_ids: the caller's id of each item.
-        titles: a readable title of each item, or None.
+        names: the caller's ids of users and items, and titles if there are any.
         notes: free text about the training, kept with the file.
     """
 
@@ -49,9 +48,7 @@ class TrainedModel:
     options: Mapping[str, Any]
     model: Recommender
     seen: Interactions
-    user_ids: IdMap
-    item_ids: IdMap
-    titles: tuple[str, ...] | None = None
+    names: Names
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -77,13 +74,13 @@ class TrainedModel:
         weights = {name: arrays[f"weights.{name}"] for name in model.state_dict()}
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         notes = json.loads(metadata["notes"])
-        return cls(metadata["model"], options, model.eval(), seen, *unpack_names(arrays), notes)
+        return cls(metadata["model"], options, model.eval(), seen, unpack_names(arrays), notes)
 
     def save(self, path: str | Path) -> None:
         """Write weights, times, ids, titles and histories as one safetensors file, whole or not at all."""
         arrays = {f"weights.{name}": tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()}
         arrays |= pack_interactions("seen", self.seen)
-        arrays |= pack_names(self.user_ids, self.item_ids, self.titles)
+        arrays |= pack_names(self.names)
         metadata = {
             "format": FORMAT,
             "model": self.name,
@@ -92,6 +89,21 @@ class TrainedModel:
         }
         with replacing(Path(path)) as temporary:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata)
+
+    @property
+    def user_ids(self) -> IdMap:
+        """The caller's id of each user."""
+        return self.names.user_ids
+
+    @property
+    def item_ids(self) -> IdMap:
+        """The caller's id of each item."""
+        return self.names.item_ids
+
+    @property
+    def titles(self) -> tuple[str, ...] | None:
+        """A readable title of each item, or None."""
+        return self.names.titles
 
     def recommend(
         self,

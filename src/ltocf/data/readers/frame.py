@@ -13,6 +13,7 @@ import polars as pl
 from ltocf.data.dataset import Dataset
 from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def dataset_from_frame(
     user_ids, item_ids = IdMap.of(table["user"]), IdMap.of(table["item"])
     users, items = user_ids.encode(table["user"]), item_ids.encode(table["item"])
     pairs = Interactions.from_pairs(users, items, len(user_ids), len(item_ids), when)
-    dataset = Dataset(name, pairs, user_ids, item_ids)
+    dataset = Dataset(name, pairs, Names(user_ids, item_ids))
     return with_titles(dataset, table["item"], table["title"]) if "title" in columns else dataset
 
 
@@ -109,7 +110,7 @@ def with_titles(dataset: Dataset, ids: pl.Series, titles: pl.Series) -> Dataset:
     for item, title in known.iter_rows():
         names[item] = title
     logger.debug("%s: %d of %d items have no title", dataset.name, len(names) - len(known), len(names))
-    return replace(dataset, titles=tuple(names))
+    return replace(dataset, names=replace(dataset.names, titles=tuple(names)))
 
 
 def choose_columns(

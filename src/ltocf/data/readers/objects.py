@@ -11,8 +11,8 @@ import polars as pl
 import scipy.sparse as sp
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
 from ltocf.data.readers.frame import ColumnOptions, dataset_from_frame
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def _from_matrix(source: sp.spmatrix | sp.sparray, name: str, min_rating: float 
     users, items = matrix.coords
     n_users, n_items = matrix.shape
     pairs = Interactions.from_pairs(users[kept], items[kept], n_users, n_items)
-    return Dataset(name, pairs, IdMap.identity(n_users), IdMap.identity(n_items))
+    return Dataset(name, pairs, Names.identity(n_users, n_items))
 
 
 def _frame_of_tuples(rows: Sequence[tuple[object, ...]], name: str) -> pl.DataFrame:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
 from ltocf.shapes import PairIndices
 
 logger = logging.getLogger(__name__)
@@ -63,8 +63,7 @@ def read_text_folder(folder: str | Path) -> Dataset:
     train = Interactions.from_pairs(users, items, n_users, n_items, timestamps=np.arange(len(items)))
     tests = [Interactions.from_pairs(users, items, n_users, n_items) for users, items, _ in parts[1:]]
     test = _without_seen(tests[0], train, test_path) if tests else None
-    ids = IdMap.identity(n_users), IdMap.identity(n_items)
-    return Dataset(folder.absolute().name, train, *ids, test, has_clock=False)
+    return Dataset(folder.absolute().name, train, Names.identity(n_users, n_items), test, has_clock=False)
 
 
 def _read_pairs(path: Path) -> tuple[PairIndices, PairIndices, int]:

@@ -1,0 +1,75 @@
+"""Histories: the items of many users, one after the other, to be looked up without a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int32, Int64
+from torch import Tensor
+
+from ltocf.data.interactions import Interactions
+from ltocf.shapes import UserIndices
+
+
+@dataclass(frozen=True, eq=False)
+class Histories:
+    """Rows of items, row r being ``items[offsets[r]:offsets[r + 1]]``: what a user of training touched, or anybody.
+
+    Made once, it answers for any users in time that depends on their own histories only. Both arrays may be mapped
+    from a file.
+
+    Args:
+        offsets: where each row begins, and the end of the last one, (rows + 1,).
+        items: item indices of all rows, (entries,).
+        n_items: size of the catalogue.
+
+    Raises:
+        ValueError: offsets that do not ascend from 0 to the number of entries.
+
+    Example:
+        >>> histories = Histories.of(Interactions.from_pairs([0, 0, 2], [1, 3, 0]))
+        >>> histories.rows(torch.tensor([2, 0])).items.tolist(), histories.lengths.tolist()
+        ([0, 1, 3], [2, 0, 1])
+    """
+
+    offsets: Int64[Tensor, " rows_and_end"]
+    items: Int32[Tensor, " entries"]
+    n_items: int
+
+    def __post_init__(self) -> None:
+        ends = (int(self.offsets[0]), int(self.offsets[-1])) if len(self.offsets) else (-1, -1)
+        if ends != (0, len(self.items)) or bool((self.offsets.diff() < 0).any()):
+            raise ValueError(f"`offsets` must ascend from 0 to the {len(self.items)} entries, got {ends} at its ends")
+
+    @classmethod
+    def of(cls, seen: Interactions) -> Histories:
+        """A row for each user of ``seen``, items ascending."""
+        offsets = np.concatenate([[0], np.cumsum(seen.user_degrees)])
+        return cls(torch.from_numpy(offsets), torch.from_numpy(seen.items.astype(np.int32)), seen.n_items)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """Number of items in each row."""
+        return self.offsets.diff()
+
+    def rows(self, users: UserIndices) -> Histories:
+        """The rows of ``users``, in their order, repeats allowed.
+
+        Raises:
+            ValueError: a row that is not there.
+        """
+        users = users.cpu()
+        outside = (users < 0) | (users >= len(self))
+        if outside.any():
+            raise ValueError(f"user indices must be in [0, {len(self)}), got {int(users[outside][0])}")
+        starts = self.offsets[users]
+        lengths = self.offsets[users + 1] - starts
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        places = torch.arange(int(offsets[-1])) + (starts - offsets[:-1]).repeat_interleave(lengths)
+        return Histories(offsets, self.items[places], self.n_items)
