@@ -63,8 +63,8 @@ def test_the_embeddings_that_go_out_have_the_score_as_their_inner_product() -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"popularity": float("nan")}, "`popularity` must be finite, got nan"),
-        ({"temperature": 0.01}, "`temperature` must be >= 0.025"),
+        ({"popularity": float("nan")}, "`popularity` must be finite in single precision, got nan"),
+        ({"temperature": 0.01}, "`temperature` must be finite and >= 0.025"),
         ({"n_negatives": 0}, "`n_negatives` must be >= 1, got 0"),
     ],
 )

@@ -120,11 +120,11 @@ def test_numbers_out_of_range(graph: BipartiteGraph, name: str) -> None:
         SpectralLTOCF(graph, **{name: 0})
 
 
-def test_named_numbers(graph: BipartiteGraph) -> None:
+def test_learned_numbers(graph: BipartiteGraph) -> None:
     model = SpectralLTOCF(graph, n_times=2)
     model.numbers.copy_(torch.tensor([0.0, 1.0, 0.0, 0.25, 0.5, -0.75, 0.125]))
     expected = {"t_1": 1.0, "t_2": np.e, "w": 1.0, "a": 0.25, "b": 0.5, "c": -0.75, "d": 0.125}
-    assert model.named_numbers() == pytest.approx(expected)
+    assert model.learned() == pytest.approx(expected)
     assert len(model.search_steps) == len(model.numbers)
 
 

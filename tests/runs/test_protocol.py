@@ -9,6 +9,7 @@ import pytest
 
 import ltocf
 from ltocf.evaluation import evaluate
+from ltocf.models import STARTS
 from ltocf.runs.folder import RunFolder
 from ltocf.training import TrainingSettings, sample_users
 from samples import random_interactions
@@ -28,7 +29,7 @@ def test_a_factorisation_has_its_own_epochs_and_l2(
     table: Path, tmp_path: Path, options: dict[str, Any], l2: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[TrainingSettings] = []
-    monkeypatch.setattr("ltocf.runs.protocol.start_from_factorisation", lambda *start: asked.append(start[3]))
+    monkeypatch.setitem(STARTS, "mf", lambda *start: asked.append(start[3]))
     settings = {"epochs": 1, "dim": 4, "batch_size": 64, "l2": 0.1, "init": "mf", "init_epochs": 3, **options}
     ltocf.train(table, tmp_path / "run", model="cmn", preset="paper", **settings)
     assert [(start.epochs, start.l2) for start in asked] == [(3, l2)] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, MF
 from ltocf.sampling import PairwiseBatches
-from ltocf.training import FitResult, TrainingSettings, fit
+from ltocf.training import FitContext, FitResult, TrainingSettings, fit
 
 SETTINGS = TrainingSettings(learning_rate=0.02, time_learning_rate=0.05, batch_size=64, epochs=6, validate_every=2)
 
@@ -25,7 +26,9 @@ class CrashError(Exception):
 
 def run(log: Interactions, settings: TrainingSettings = SETTINGS, **arguments: Any) -> tuple[LTOCF, FitResult]:
     model = LTOCF(BipartiteGraph.from_interactions(log), dim=4)
-    result = fit(model, PairwiseBatches(log, settings.batch_size, seed=0), settings=settings, **arguments)
+    validate = arguments.pop("validate", None)
+    batches = PairwiseBatches(log, settings.batch_size, seed=0)
+    result = fit(model, batches, settings=settings, validate=validate, context=FitContext(**arguments))
     return model, result
 
 
@@ -61,7 +64,7 @@ def test_patience_counts_validations(interactions: Interactions) -> None:
 
 
 def test_out_of_time_stops_after_an_epoch_and_keeps_the_best(interactions: Interactions) -> None:
-    _, result = run(interactions, validate=scripted([0.5]), max_seconds=1e-9)
+    _, result = run(interactions, validate=scripted([0.5]), deadline=time.monotonic())
     assert (result.epochs, result.stopped_by, result.best_epoch) == (1, "max_minutes", 1)
 
 
@@ -110,7 +113,12 @@ def test_a_checkpoint_of_another_model_is_refused(interactions: Interactions, tm
     run(interactions, checkpoint=checkpoint)
     other = MF(BipartiteGraph.from_interactions(interactions), dim=4)
     with pytest.raises(ValueError, match="holds another model"):
-        fit(other, PairwiseBatches(interactions, 64, seed=0), settings=SETTINGS, checkpoint=checkpoint)
+        fit(
+            other,
+            PairwiseBatches(interactions, 64, seed=0),
+            settings=SETTINGS,
+            context=FitContext(checkpoint=checkpoint),
+        )
 
 
 def test_alternating_updates_each_part_with_its_own_step(interactions: Interactions) -> None:

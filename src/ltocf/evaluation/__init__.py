@@ -13,6 +13,7 @@ from ltocf.evaluation.metrics import (
     recall,
 )
 from ltocf.evaluation.top_k import NO_ITEM, Scorer, rank, top_k
+from ltocf.evaluation.validation import Validation, sample_users
 
 __all__ = [
     "METRICS",
@@ -20,6 +21,7 @@ __all__ = [
     "Metric",
     "PerUserMetrics",
     "Scorer",
+    "Validation",
     "average_precision",
     "coverage",
     "evaluate",
@@ -31,5 +33,6 @@ __all__ = [
     "precision",
     "rank",
     "recall",
+    "sample_users",
     "top_k",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -11,8 +11,8 @@ from torch.nn.functional import embedding_bag, pad
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.losses import bpr, l2_penalty
-from ltocf.models.base import GradientRecommender, LossTerms
+from ltocf.losses import LossTerms, bpr, l2_penalty
+from ltocf.models.base import GradientRecommender
 from ltocf.models.embedding import INITIAL_DEVIATION
 from ltocf.models.ngcf import xavier
 from ltocf.sampling import Batch, Batches, PairwiseBatches
@@ -70,12 +70,14 @@ class CMN(GradientRecommender):
         torch.Size([1, 2])
     """
 
+    starts: ClassVar[tuple[str, ...]] = ("random", "mf")
+
     def __init__(self, graph: BipartiteGraph, dim: int = 64, n_hops: int = 2, *, seed: int = 0) -> None:
         super().__init__(graph.n_users, graph.n_items)
         for name, value in (("dim", dim), ("n_hops", n_hops)):
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
-        self.graph, self.n_hops = graph, n_hops
+        self.graph, self.dim, self.n_hops = graph, dim, n_hops
         generator = torch.Generator().manual_seed(seed)
         sizes = (graph.n_users, graph.n_items, graph.n_users)
         self.user_memory, self.item_embeddings, self.external_memory = (
@@ -89,7 +91,6 @@ class CMN(GradientRecommender):
 
     @torch.no_grad()
     def start_from(self, users: UserEmbeddings, items: ItemEmbeddings) -> None:
-        """Replace m and e by the embeddings of a factorisation."""
         self.user_memory.copy_(users)
         self.item_embeddings.copy_(items)
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.base import LossTerms
-from ltocf.models.embedding import EmbeddingRecommender, Objective
+from ltocf.losses import LossTerms
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.objective import ObjectiveOptions
 from ltocf.sampling import Batch
 from ltocf.shapes import Embeddings
 
@@ -57,7 +58,7 @@ class GRMF(EmbeddingRecommender):
         smoothness: float = 0.01,
         *,
         seed: int = 0,
-        **objective: Unpack[Objective],
+        **objective: Unpack[ObjectiveOptions],
     ) -> None:
         super().__init__(graph, dim, seed, **objective)
         if not 0 <= smoothness < math.inf:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Unpack
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.embedding import EmbeddingRecommender, Objective
-from ltocf.shapes import Embeddings
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.objective import ObjectiveOptions
+from ltocf.shapes import Eigenvalues, Embeddings, Response
 
 
 class LightGCN(EmbeddingRecommender):
@@ -43,7 +44,7 @@ class LightGCN(EmbeddingRecommender):
         n_layers: int = 3,
         *,
         seed: int = 0,
-        **objective: Unpack[Objective],
+        **objective: Unpack[ObjectiveOptions],
     ) -> None:
         super().__init__(graph, dim, seed, **objective)
         if n_layers < 0:
@@ -56,3 +57,6 @@ class LightGCN(EmbeddingRecommender):
             layer = self.graph(layer)
             total = total + layer
         return total / (self.n_layers + 1)
+
+    def response_parts(self, eigenvalues: Eigenvalues) -> dict[str, Response]:
+        return {f"layer {layer}": eigenvalues**layer / (self.n_layers + 1) for layer in range(self.n_layers + 1)}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.embedding import EmbeddingRecommender, Objective
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.objective import ObjectiveOptions
 from ltocf.shapes import Embeddings, FinalEmbeddings
 
 
@@ -41,6 +42,8 @@ class LRGCCF(EmbeddingRecommender):
         True
     """
 
+    starts: ClassVar[tuple[str, ...]] = ("random", "mf")
+
     def __init__(
         self,
         graph: BipartiteGraph,
@@ -48,7 +51,7 @@ class LRGCCF(EmbeddingRecommender):
         n_layers: int = 3,
         *,
         seed: int = 0,
-        **objective: Unpack[Objective],
+        **objective: Unpack[ObjectiveOptions],
     ) -> None:
         super().__init__(graph, dim, seed, **objective)
         if n_layers < 0:

@@ -10,7 +10,8 @@ from torch.nn.functional import dropout, linear, log_softmax, normalize
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.models.base import GradientRecommender, LossTerms
+from ltocf.losses import LossTerms
+from ltocf.models.base import GradientRecommender
 from ltocf.sampling import Batch, Batches, UserBatches
 from ltocf.shapes import ListScores, RankedItems, Scalar, Scores, UserEmbeddings, UserIndices
 

@@ -10,8 +10,8 @@ from torch.nn.functional import linear
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.losses import binary_cross_entropy, l2_penalty
-from ltocf.models.base import GradientRecommender, LossTerms
+from ltocf.losses import LossTerms, binary_cross_entropy, l2_penalty
+from ltocf.models.base import GradientRecommender
 from ltocf.models.ngcf import xavier
 from ltocf.sampling import Batch, Batches, PointwiseBatches
 from ltocf.shapes import ListScores, RankedItems, Scores, UserIndices

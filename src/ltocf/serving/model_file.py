@@ -22,7 +22,7 @@ from ltocf.data.storage import pack_interactions, pack_names, unpack_interaction
 from ltocf.evaluation.top_k import rank, top_k
 from ltocf.files import read_arrays, replacing
 from ltocf.graph import BipartiteGraph
-from ltocf.models import MODELS, ListScorer, Popularity, Recommender
+from ltocf.models import ListScorer, Popularity, Recommender, build_model
 
 FORMAT = "ltocf-model-1"
 
@@ -70,7 +70,7 @@ class TrainedModel:
             raise ValueError(f"{path} is not an {FORMAT} file, its format is {metadata.get('format')!r}")
         seen = unpack_interactions("seen", arrays)
         options = json.loads(metadata["options"])
-        model = MODELS[metadata["model"]](BipartiteGraph.from_interactions(seen), **options)
+        model = build_model(metadata["model"], BipartiteGraph.from_interactions(seen), options)
         weights = {name: arrays[f"weights.{name}"] for name in model.state_dict()}
         model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         notes = json.loads(metadata["notes"])
