@@ -93,6 +93,9 @@ class Recommender(nn.Module, ABC):
         """
         raise ValueError(f'{type(self).__name__} has no embedding of every node to start from: use `init = "random"`')
 
+    def prepare(self) -> None:
+        """Compute what needs no training, so that the model can score. Usually nothing."""
+
     def take_over(self, chosen: Recommender) -> None:
         """Before training again on more pairs: what selection chose besides the number of epochs. Usually nothing."""
 

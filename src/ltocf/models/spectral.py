@@ -145,6 +145,10 @@ class SpectralLTOCF(Recommender):
         shortlist = Shortlist(self, asked.truth, asked.seen, asked.depth)
         return search(self, validate=lambda: asked(shortlist), evaluations=evaluations, context=context)
 
+    def prepare(self) -> None:
+        if not self.singular_values[0] > 0:
+            self.decompose()
+
     def take_over(self, chosen: Recommender) -> None:
         assert isinstance(chosen, SpectralLTOCF)
         self.numbers.copy_(chosen.numbers)

@@ -39,8 +39,7 @@ def start_from_factorisation(
     Source: Ebesu, Shen, Fang, SIGIR 2018, section 4.1, https://doi.org/10.1145/3209978.3209991, for CMN. Differs: MF is
     GMF with equal weights, which the embeddings can take over.
     """
-    if "mf" not in model.starts:
-        raise ValueError(f'`init = "mf"` needs a model with an embedding of every node, got {type(model).__name__}')
+    _refuse_unless_able(model, "mf")
     factors = MF(graph, model.dim, seed=seed).to(model.device)
     plain = replace(settings, cuda_graphs=False)
     batches = factors.batches(train, settings.batch_size_for(len(train)), seed, model.device)
@@ -58,7 +57,16 @@ def _spectral(
     seed: int,
     _context: FitContext | None = None,
 ) -> None:
+    _refuse_unless_able(model, "spectral")
     start_from_spectrum(cast(EmbeddingRecommender, model), graph.to(model.device), seed)
+
+
+def _refuse_unless_able(model: Recommender, start: str) -> None:
+    if start not in model.starts:
+        raise ValueError(
+            f'`init = "{start}"` needs a model with an embedding of every node'
+            f"{' and a final one as wide' if start == 'spectral' else ''}, got {type(model).__name__}"
+        )
 
 
 Start = Callable[[Recommender, BipartiteGraph, Interactions, TrainingSettings, int, FitContext | None], None]

@@ -126,6 +126,7 @@ def _rehearse(config: Config) -> None:
     device = config.runtime().torch_device()
     smallest = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
     model = build_model(config.model, smallest, config.options)
+    model.prepare()
     model.scorer()
     if config.training.cuda_graphs and device.type != "cuda":
         raise ValueError(f"`cuda_graphs` needs a CUDA GPU, the run is on {device}; leave it false")

@@ -21,7 +21,7 @@ class TimeBudget:
     """Seconds that a run may take from the moment this is made, infinite for no limit."""
 
     seconds: float
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
 
     def seconds_left(self) -> float:
         """Until the budget is spent; below zero after it."""
@@ -36,6 +36,7 @@ def ranking_seconds(model: Recommender, seen: Interactions, truth: Interactions)
     """
     users = torch.from_numpy(np.flatnonzero(truth.user_degrees))
     started = time.perf_counter()
+    model.prepare()
     scorer = model.scorer()
     prepared = time.perf_counter() - started
     n_users, seconds = min(FIRST_SAMPLE, len(users)), 0.0

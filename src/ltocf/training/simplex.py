@@ -37,8 +37,8 @@ class Searchable(Protocol):
     def search_steps(self) -> Numbers:
         """A step of each number that is worth trying first."""
 
-    def decompose(self) -> Any:
-        """What is computed once, before the numbers are tried."""
+    def prepare(self) -> None:
+        """Compute once what the numbers do not change."""
 
     def learned(self) -> dict[str, float]:
         """The numbers by their names."""
@@ -95,7 +95,7 @@ def search(
     evaluations: int = MOST_EVALUATIONS,
     context: FitContext | None = None,
 ) -> FitResult:
-    """Decompose ``model`` and leave it with the numbers that validate best, found by the Nelder-Mead simplex.
+    """Prepare ``model`` and leave it with the numbers that validate best, found by the Nelder-Mead simplex.
 
     Ranking metrics have no gradient, and there are a handful of numbers: the simplex asks for nothing else. It is
     deterministic, so a search that was cut off is done again with the same result.
@@ -120,7 +120,7 @@ def search(
         raise ValueError(f"`evaluations` must be >= 1, got {evaluations}; one measures the numbers as they are")
     context = context or FitContext(description="search")
     started = time.perf_counter()
-    model.decompose()
+    model.prepare()
     if validate is None:
         return FitResult(0, None, None, time.perf_counter() - started, "epochs")
     tried: list[tuple[float, np.ndarray]] = []
