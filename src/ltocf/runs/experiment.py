@@ -82,7 +82,7 @@ def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
         return run.metrics()
     with run.locked():
         config = run.config()
-        budget = _budget(config, spent=sum(row["seconds"] for row in run.history()))
+        budget = _budget(config, spent=math.fsum(row["seconds"] for row in run.history()))
         if not run.data_file.exists():
             run.write_data(_prepare(config))
         with config.runtime().active() as device:
