@@ -90,7 +90,7 @@ def test_block_size_and_other_depths_do_not_change_values() -> None:
 def test_hits_equal_membership_also_where_lists_ran_out() -> None:
     truth, seen = random_interactions(seed=1), random_interactions(density=0.9, seed=2)
     users = torch.from_numpy(np.random.default_rng(0).permutation(30))
-    ranked = rank(StoredScores(torch.rand(30, 40)), users, 40, seen=seen)
+    ranked = rank(StoredScores(torch.rand(30, 40)), users, 40, seen=seen).items
     assert bool((ranked == -1).any())
     pairs = set(zip(truth.users.tolist(), truth.items.tolist(), strict=True))
     expected = [

@@ -12,13 +12,14 @@ from ltocf.evaluation.metrics import (
     precision,
     recall,
 )
-from ltocf.evaluation.top_k import NO_ITEM, Scorer, rank, top_k
+from ltocf.evaluation.top_k import NO_ITEM, Ranked, Scorer, rank, top_k
 
 __all__ = [
     "METRICS",
     "NO_ITEM",
     "Metric",
     "PerUserMetrics",
+    "Ranked",
     "Scorer",
     "average_precision",
     "coverage",

@@ -100,7 +100,7 @@ def evaluate_per_user(
     _check(truth, seen, ks)
     n_relevant = torch.tensor(truth.user_degrees)
     users = n_relevant.nonzero().squeeze(1)
-    ranked = rank(scorer, users, max(ks), seen=seen, block_size=block_size, show_progress=show_progress)
+    ranked = rank(scorer, users, max(ks), seen=seen, block_size=block_size, show_progress=show_progress).items
     hits = find_hits(users, ranked, truth)
     values = {f"{name}@{k}": metric(hits[:, :k], n_relevant[users]) for k in ks for name, metric in METRICS.items()}
     return PerUserMetrics(users, ranked, values)

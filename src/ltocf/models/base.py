@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import chain
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from ltocf.data.interactions import Interactions
+from ltocf.evaluation.top_k import Scorer
 from ltocf.sampling import Batch, Batches
-from ltocf.shapes import ListScores, RankedItems, Scalar, Scores, UserIndices
+from ltocf.shapes import Scalar, Scores, UserIndices
 
 
 class LossTerms(NamedTuple):
@@ -24,15 +25,8 @@ class LossTerms(NamedTuple):
         return self.ranking + l2_weight * self.l2
 
 
-@runtime_checkable
-class ListScorer(Protocol):
-    """What ranking and recommending need of a trained model: computed once, asked many times."""
-
-    def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for; higher is better."""
-
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
+ListScorer = Scorer
+"""The name that `Scorer` had here while scorers were asked again for the scores of a list; `rank` returns them."""
 
 
 class Recommender(nn.Module, ABC):
@@ -48,7 +42,7 @@ class Recommender(nn.Module, ABC):
         return next(chain(self.parameters(), self.buffers())).device
 
     @abstractmethod
-    def scorer(self) -> ListScorer:
+    def scorer(self) -> Scorer:
         """The model as it stands, ready to rank."""
 
     def scores(self, users: UserIndices) -> Scores:

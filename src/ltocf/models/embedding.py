@@ -21,10 +21,8 @@ from ltocf.shapes import (
     Embeddings,
     FinalEmbeddings,
     ItemEmbeddings,
-    ListScores,
     NegativeEmbeddings,
     PerUser,
-    RankedItems,
     Scalar,
     Scores,
     UserEmbeddings,
@@ -68,11 +66,6 @@ class EmbeddingScorer:
         users = users.to(self.user_embeddings.device)
         # The longer side first is almost twice as fast.
         return (self.item_embeddings @ self.user_embeddings.index_select(0, users).T).T
-
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """score(u, i) of each item in each user's list; the place of a missing item, -1, has that of item 0."""
-        lists = self.item_embeddings[items.clamp(min=0)]
-        return (self.user_embeddings[users].unsqueeze(1) * lists).sum(2)
 
 
 class EmbeddingRecommender(GradientRecommender):

@@ -12,7 +12,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import GradientRecommender, LossTerms
 from ltocf.sampling import Batch, Batches, UserBatches
-from ltocf.shapes import ListScores, RankedItems, Scalar, Scores, UserEmbeddings, UserIndices
+from ltocf.shapes import Scalar, Scores, UserEmbeddings, UserIndices
 
 BIAS_DEVIATION = 0.001
 
@@ -127,10 +127,6 @@ class MultVAE(GradientRecommender):
         scores = self.decode(self.encode(histories)[0])
         self.train(training)
         return scores
-
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
-        return self.scores(users).gather(1, items.clamp(min=0))
 
 
 def divergence(mean: UserEmbeddings, log_variance: UserEmbeddings) -> Tensor:

@@ -19,10 +19,10 @@ from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
-from ltocf.evaluation.top_k import rank, top_k
+from ltocf.evaluation.top_k import Scorer, rank, top_k
 from ltocf.files import read_arrays, replacing
 from ltocf.graph import BipartiteGraph
-from ltocf.models import MODELS, ListScorer, Popularity, Recommender
+from ltocf.models import MODELS, Popularity, Recommender
 
 FORMAT = "ltocf-model-1"
 
@@ -142,8 +142,7 @@ class TrainedModel:
         if known.any():
             asked = torch.from_numpy(indices[known])
             ranked = rank(self._scorer, asked, k, seen=self.seen if exclude_seen else None)
-            items[known] = ranked.numpy()
-            scores[known] = self._scorer.list_scores(asked, ranked).numpy()
+            items[known], scores[known] = ranked.items.numpy(), ranked.scores.numpy()
         if not known.all():
             counts, popular = top_k(Popularity(self.seen).scores(torch.zeros(1, dtype=torch.int64)), k)
             items[~known], scores[~known] = popular.numpy(), counts.numpy()
@@ -157,7 +156,7 @@ class TrainedModel:
         return self._items(self.seen.items[self.seen.users == index])
 
     @cached_property
-    def _scorer(self) -> ListScorer:
+    def _scorer(self) -> Scorer:
         return self.model.scorer()
 
     def _frame(self, users: Sequence[str] | Sequence[int], items: np.ndarray, scores: np.ndarray) -> pl.DataFrame:
