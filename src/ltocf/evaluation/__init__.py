@@ -4,6 +4,7 @@ from ltocf.evaluation.evaluate import PerUserMetrics, evaluate, evaluate_per_use
 from ltocf.evaluation.metrics import (
     METRICS,
     Metric,
+    MetricFunction,
     average_precision,
     coverage,
     hit_rate,
@@ -18,6 +19,7 @@ __all__ = [
     "METRICS",
     "NO_ITEM",
     "Metric",
+    "MetricFunction",
     "PerUserMetrics",
     "Ranked",
     "Scorer",
