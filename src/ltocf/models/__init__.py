@@ -19,6 +19,7 @@ from ltocf.models.pinsage import PinSage
 from ltocf.models.popularity import Popularity
 from ltocf.models.spectral import SpectralLTOCF
 from ltocf.models.spectral_start import start_from_spectrum
+from ltocf.models.user_map import Contributions, LinearModel, UserMap
 
 MODELS: dict[str, Callable[..., Recommender]] = {
     "ltocf": LTOCF,
@@ -47,12 +48,14 @@ __all__ = [
     "MF",
     "MODELS",
     "NGCF",
+    "Contributions",
     "EmbeddingRecommender",
     "EmbeddingScorer",
     "GRMFNorm",
     "GradientRecommender",
     "HOPRec",
     "LightGCN",
+    "LinearModel",
     "ListScorer",
     "LossTerms",
     "MultVAE",
@@ -62,5 +65,6 @@ __all__ = [
     "Popularity",
     "Recommender",
     "SpectralLTOCF",
+    "UserMap",
     "start_from_spectrum",
 ]

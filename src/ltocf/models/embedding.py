@@ -15,6 +15,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LOSSES, LOWEST_TEMPERATURE, LossName, bpr, l2_penalty, sampled_softmax, user_temperatures
 from ltocf.models.base import GradientRecommender, LossTerms
+from ltocf.models.user_map import Touch, UserMap
 from ltocf.sampling import Batch, Batches, PairwiseBatches, SharedNegativeBatches
 from ltocf.shapes import (
     BatchEmbeddings,
@@ -208,3 +209,30 @@ class EmbeddingRecommender(GradientRecommender):
         users, items = self.embeddings()
         # Where `propagate` is the identity, these are views of the parameter and would still ask for gradients.
         return EmbeddingScorer(users.detach(), items.detach())
+
+    @torch.no_grad()
+    def item_vectors(self) -> ItemEmbeddings:
+        """Final embeddings of the items, without their popularity: what similar items are near in."""
+        return self.propagate(self.initial_embeddings)[self.n_users :].detach()
+
+    @torch.no_grad()
+    def _map(
+        self,
+        own: UserEmbeddings,
+        touch: Touch | None = None,
+        graph: BipartiteGraph | None = None,
+        *,
+        self_loops: bool = False,
+    ) -> UserMap:
+        """The `UserMap` of user vectors that are ``own`` and, over ``graph``, what ``touch`` adds."""
+        items, cosine = self.item_vectors(), self.ranking == "cosine"
+        return UserMap(
+            items.new_zeros(0, *items.shape) if touch is None else touch,
+            own.detach(),
+            normalize(items) if cosine else items,
+            items.new_ones(len(items)) if graph is None else graph.item_degrees.to(items),
+            self.popularity * self.log_degrees.to(items) if self.popularity else None,
+            self.temperature if cosine else None,
+            self._user_temperatures().to(items) if cosine and self.adaptive_temperature else None,
+            self_loops,
+        )
