@@ -24,6 +24,11 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("ltocf", {"operator": "laplacian", "connection": "residual", "n_times": 0}),
     ("ltocf", {"solver": "adams_moulton", "steps_per_interval": 4, "horizon": 2.0, "n_times": 1}),
     ("ltocf", {"tolerance": 0.02}),
+    # Its series is sampled at more nodes than its degree asks for.
+    (
+        "ltocf",
+        {"tolerance": 0.1, "horizon": 400.0, "operator": "laplacian", "solver": "exact", "connection": "residual"},
+    ),
     ("ltocf", {"propagation": "solver"}),
     ("ltocf", {"propagation": "solver", "solver": "adams_moulton", "operator": "laplacian"}),
     ("lightgcn", {}),
