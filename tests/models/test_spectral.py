@@ -128,10 +128,16 @@ def test_learned_numbers(graph: BipartiteGraph) -> None:
     assert len(model.search_steps) == len(model.numbers)
 
 
+def test_list_scores_are_the_scores_of_the_items_listed(interactions: Interactions) -> None:
+    model = built(interactions)
+    users, items = torch.tensor([0, 4]), torch.tensor([[3, 1], [0, 2]])
+    torch.testing.assert_close(model.list_scores(users, items), model.scores(users).gather(1, items))
+
+
 def test_finds_the_withheld_cells_of_a_checkerboard_untrained() -> None:
     train, withheld = checkerboard()
     ranked = rank_items(built(train, rank=2), torch.arange(20), 1, seen=train)
-    assert ranked.squeeze(1).tolist() == withheld.items[np.argsort(withheld.users)].tolist()
+    assert ranked.items.squeeze(1).tolist() == withheld.items[np.argsort(withheld.users)].tolist()
 
 
 def test_a_file_holds_all_of_it(interactions: Interactions, tmp_path: Path) -> None:

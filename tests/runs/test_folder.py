@@ -18,8 +18,14 @@ from ltocf.training import Runtime
 EARLIER = Path(__file__).with_name("earlier_version")
 LOG = EARLIER / "log.csv"
 SETTINGS: dict[str, Any] = {
-    **{"model": "ngcf", "preset": "paper", "dim": 4, "n_layers": 1, "epochs": 4, "validate_every": 2},
-    **{"select_by": "recall@5", "threads": 1},
+    "model": "ngcf",
+    "preset": "paper",
+    "dim": 4,
+    "n_layers": 1,
+    "epochs": 4,
+    "validate_every": 2,
+    "select_by": "recall@5",
+    "threads": 1,
 }
 
 
@@ -37,9 +43,10 @@ def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
         add(run, record)
 
     add = RunFolder.add_history
-    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+    with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "add_history", stop)
-        ltocf.train(LOG, tmp_path / "run", **SETTINGS)
+        with pytest.raises(StoppedError):
+            ltocf.train(LOG, tmp_path / "run", **SETTINGS)
     return RunFolder(tmp_path / "run")
 
 
@@ -55,9 +62,9 @@ def test_a_second_process_is_refused(interrupted: RunFolder) -> None:
 def test_a_new_run_is_refused_where_another_process_begins_one(tmp_path: Path) -> None:
     """Both looked while the folder was empty; the second to lock it finds the first one's file."""
     config = RunFolder(EARLIER / "run-ltocf").config()
-    with RunFolder.started(tmp_path / "run", config), pytest.raises(BlockingIOError):
-        with RunFolder.started(tmp_path / "run", config):
-            pytest.fail("two processes in one folder")
+    second = RunFolder.started(tmp_path / "run", config)
+    with RunFolder.started(tmp_path / "run", config), pytest.raises(BlockingIOError), second:
+        pytest.fail("two processes in one folder")
     with pytest.raises(FileExistsError, match="already holds a run"), RunFolder.started(tmp_path / "run", config):
         pytest.fail("a run was overwritten")
 

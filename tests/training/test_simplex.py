@@ -89,8 +89,8 @@ def test_a_shortlist_scores_what_was_best_at_first(model: SpectralLTOCF, interac
     model.decompose()
     shortlist = Shortlist(model, interactions, interactions, k=1)
     users = torch.tensor([7, 2, 11])
-    best = rank(model, users, SHORTLIST, seen=interactions)
-    assert rank(shortlist, users, SHORTLIST, seen=interactions).equal(best)
+    best = rank(model, users, SHORTLIST, seen=interactions).items
+    assert rank(shortlist, users, SHORTLIST, seen=interactions).items.equal(best)
     model.numbers.add_(0.3)
     scores, everything = shortlist.scores(users), model.scores(users)
     for row, listed in enumerate(best):

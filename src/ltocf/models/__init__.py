@@ -25,6 +25,7 @@ from ltocf.models.popularity import Popularity
 from ltocf.models.spectral import SpectralLTOCF
 from ltocf.models.spectral_start import start_from_spectrum
 from ltocf.models.starts import STARTS, start_from_factorisation
+from ltocf.models.user_map import Contributions, LinearModel, UserMap
 
 MODELS: dict[str, type[Recommender]] = {
     "ltocf": LTOCF,
@@ -92,12 +93,14 @@ __all__ = [
     "MODELS",
     "NGCF",
     "STARTS",
+    "Contributions",
     "EmbeddingRecommender",
     "EmbeddingScorer",
     "GRMFNorm",
     "GradientRecommender",
     "HOPRec",
     "LightGCN",
+    "LinearModel",
     "ListScorer",
     "LossTerms",
     "MultVAE",
@@ -108,6 +111,7 @@ __all__ = [
     "Popularity",
     "Recommender",
     "SpectralLTOCF",
+    "UserMap",
     "build_model",
     "find_model",
     "start_from_factorisation",

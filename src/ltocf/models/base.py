@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import signature
 from itertools import chain
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from ltocf.data.interactions import Interactions
+from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
 from ltocf.losses import LossTerms
 from ltocf.sampling import Batch, Batches
 from ltocf.shapes import (
     Eigenvalues,
     ItemEmbeddings,
-    ListScores,
-    RankedItems,
     Response,
     Scores,
     UserEmbeddings,
@@ -26,16 +27,19 @@ from ltocf.shapes import (
 )
 from ltocf.training import FitContext, FitResult, Trainable, TrainingSettings, fit
 
+ListScorer = Scorer
+"""The name that `Scorer` had here while scorers were asked again for the scores of a list; `rank` returns them."""
 
-@runtime_checkable
-class ListScorer(Protocol):
-    """What ranking and recommending need of a trained model: computed once, asked many times."""
 
-    def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for; higher is better."""
-
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, the model is in evaluation: nothing is dropped, and it gives the same numbers every time."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 class Recommender(nn.Module, ABC):
@@ -108,7 +112,7 @@ class Recommender(nn.Module, ABC):
         return {}
 
     @abstractmethod
-    def scorer(self) -> ListScorer:
+    def scorer(self) -> Scorer:
         """The model as it stands, ready to rank."""
 
     def scores(self, users: UserIndices) -> Scores:

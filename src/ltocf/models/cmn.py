@@ -21,8 +21,6 @@ from ltocf.shapes import (
     BatchIndices,
     BatchScores,
     ItemEmbeddings,
-    ListScores,
-    RankedItems,
     Scores,
     UserEmbeddings,
     UserIndices,
@@ -147,10 +145,6 @@ class CMN(GradientRecommender):
             scores = self._scores_of(block.repeat_interleave(len(items)), for_each_user, pairs, neighbours)
             rows.append(scores.view(len(block), len(items)))
         return torch.cat(rows)
-
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
-        return self.scores(users).gather(1, items.clamp(min=0))
 
     def _attend(
         self, query: BatchEmbeddings, pairs: NeighbourIndices, neighbours: NeighbourIndices, is_self: NeighbourMask

@@ -9,22 +9,22 @@ from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms, l2_penalty
-from ltocf.models.base import GradientRecommender
+from ltocf.models.base import GradientRecommender, evaluating
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
+from ltocf.models.user_map import Touch, UserMap
 from ltocf.sampling import Batch, Batches
 from ltocf.shapes import (
     BatchEmbeddings,
     Embeddings,
     FinalEmbeddings,
     ItemEmbeddings,
-    ListScores,
     NegativeEmbeddings,
     PerUser,
-    RankedItems,
     Scalar,
     ScoredItems,
     ScoredUsers,
@@ -54,11 +54,6 @@ class EmbeddingScorer:
         users = users.to(self.user_embeddings.device)
         # The longer side first is almost twice as fast.
         return (self.item_embeddings @ self.user_embeddings.index_select(0, users).T).T
-
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """score(u, i) of each item in each user's list; the place of a missing item, -1, has that of item 0."""
-        lists = self.item_embeddings[items.clamp(min=0)]
-        return (self.user_embeddings[users].unsqueeze(1) * lists).sum(2)
 
 
 class EmbeddingRecommender(GradientRecommender):
@@ -149,8 +144,36 @@ class EmbeddingRecommender(GradientRecommender):
     @torch.no_grad()
     def scorer(self) -> EmbeddingScorer:
         """The final embeddings without dropout, computed once, as a scorer for many calls."""
-        training = self.training
-        users, items = self.eval().embeddings()
-        self.train(training)
+        with evaluating(self):
+            users, items = self.embeddings()
         # Where `propagate` is the identity, these are views of the parameter and would still ask for gradients.
         return EmbeddingScorer(users.detach(), items.detach())
+
+    @torch.no_grad()
+    def item_vectors(self) -> ItemEmbeddings:
+        """Final embeddings of the items, without their popularity: what similar items are near in."""
+        with evaluating(self):
+            return self.propagate(self.initial_embeddings)[self.n_users :].detach()
+
+    @torch.no_grad()
+    def _map(
+        self,
+        own: UserEmbeddings,
+        touch: Touch | None = None,
+        graph: BipartiteGraph | None = None,
+        *,
+        self_loops: bool = False,
+    ) -> UserMap:
+        """The `UserMap` of user vectors that are ``own`` and, over ``graph``, what ``touch`` adds."""
+        items, cosine = self.item_vectors(), self.objective.ranking == "cosine"
+        temperatures = self._temperatures()
+        return UserMap(
+            items.new_zeros(0, *items.shape) if touch is None else touch,
+            own.detach(),
+            normalize(items) if cosine else items,
+            items.new_ones(len(items)) if graph is None else graph.item_degrees.to(items),
+            self.objective.popularity * self.log_degrees.to(items) if self.objective.popularity else None,
+            self.objective.temperature if cosine else None,
+            temperatures.to(items) if cosine and temperatures is not None else None,
+            self_loops,
+        )

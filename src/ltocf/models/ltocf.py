@@ -11,6 +11,7 @@ from torch import Tensor
 from ltocf.graph import BipartiteGraph
 from ltocf.models.embedding import EmbeddingRecommender
 from ltocf.models.objective import ObjectiveOptions
+from ltocf.models.user_map import UserMap, without_constant
 from ltocf.ode.filter import chebyshev_filter
 from ltocf.ode.response import chebyshev_coefficients
 from ltocf.ode.scalar import MeanResponse, Operator
@@ -21,6 +22,8 @@ from ltocf.shapes import Coefficients, Eigenvalues, Embeddings, Response, StateR
 Propagation = Literal["filter", "solver"]
 PROPAGATIONS: tuple[str, ...] = ("filter", "solver")
 Precision = Literal["float32", "bfloat16"]
+UNCUT = 1e-10
+"""Tolerance of a series that stands for the solver itself."""
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 
 
@@ -157,3 +160,25 @@ class LTOCF(EmbeddingRecommender):
 
     def _state_response(self, state: int, eigenvalues: Eigenvalues) -> Response:
         return self.state_responses(eigenvalues)[state]
+
+    @torch.no_grad()
+    def user_map(self) -> UserMap:
+        """A part for each of the T + 2 states, from the series that `propagate` applies, divided by λ.
+
+        With ``precision="bfloat16"`` it is the map of the model without that rounding.
+        """
+        constants, quotients = zip(*map(without_constant, self._state_series()), strict=True)
+        touch = [chebyshev_filter(self.graph, self.initial_embeddings, q)[self.n_users :] for q in quotients]
+        return self._map(sum(constants) * self.initial_embeddings[: self.n_users], torch.stack(touch), self.graph)
+
+    def _state_series(self) -> list[Coefficients]:
+        """A series for each state that add up to the series of `propagate`; step by step nothing is cut there."""
+        n_states = len(self.times.values) + 2
+        whole = self.coefficients() if self.propagation == "filter" else chebyshev_coefficients(self.response, UNCUT)
+        series = [
+            chebyshev_coefficients(partial(self._state_response, state), degree=len(whole) - 1).cpu()
+            for state in range(n_states)
+        ]
+        # The whole may have been sampled at more nodes, which moves its last coefficients by less than the tolerance.
+        left = (whole.cpu() - torch.stack(series).sum(0)) / n_states
+        return [part + left for part in series]

@@ -7,6 +7,7 @@ from typing import Unpack
 from ltocf.graph import BipartiteGraph
 from ltocf.models.embedding import EmbeddingRecommender
 from ltocf.models.objective import ObjectiveOptions
+from ltocf.models.user_map import UserMap
 from ltocf.shapes import Embeddings
 
 
@@ -41,3 +42,7 @@ class MF(EmbeddingRecommender):
 
     def propagate(self, embeddings: Embeddings) -> Embeddings:
         return embeddings
+
+    def user_map(self) -> UserMap:
+        """Users' own embeddings alone: nothing depends on the history, so a new user cannot be given a vector."""
+        return self._map(self.initial_embeddings[: self.n_users])

@@ -72,7 +72,7 @@ class Shortlist:
     @cached_property
     def items(self) -> RankedItems:
         """The best items of each of ``users``."""
-        return rank(self.model, self.users, self.depth, seen=self.seen)
+        return rank(self.model, self.users, self.depth, seen=self.seen).items
 
     def scores(self, users: UserIndices) -> Scores:
         """-inf where an item is not on the list."""
