@@ -17,7 +17,7 @@ def namesake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of ours called like a set of the catalog."""
     folder = tmp_path / "movielens-small"
     folder.mkdir()
-    (folder / "train.txt").write_text("".join(f"{user} 0 1 2 {3 + user % 3} 6\n" for user in range(20)))
+    (folder / "train.txt").write_text("".join(f"{user} 0 1 2 3 4 5 6 7 {8 + user % 3} 11\n" for user in range(20)))
     monkeypatch.chdir(tmp_path)
 
 
