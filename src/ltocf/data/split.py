@@ -10,14 +10,15 @@ from functools import cached_property
 import numpy as np
 
 from ltocf.data.dataset import Dataset
+from ltocf.data.display import Shown
 from ltocf.data.interactions import Interactions
 from ltocf.shapes import PairIndices, PairMask, PairTimestamps
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
+@dataclass(frozen=True, eq=False, repr=False)
+class Split(Shown):
     """Parts over the same users and items, no pair in two of them.
 
     Pairs of a user or an item without training pairs (cold) stay in their part, and a model that cannot score them
@@ -56,6 +57,11 @@ class Split:
                 if n_shared := int(np.isin(part.keys, keys, assume_unique=True).sum()):
                     raise ValueError(f"parts must not overlap, got {n_shared} pairs in both {other} and {name}")
             seen[name] = part.keys
+
+    def facts(self) -> dict[str, object]:
+        parts = {"n_train": self.train, "n_test": self.test, "n_validation": self.validation}
+        sizes: dict[str, object] = {"n_users": self.n_users, "n_items": self.n_items}
+        return sizes | {name: 0 if part is None else len(part) for name, part in parts.items()}
 
     @property
     def n_users(self) -> int:

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding_bag
 
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
-from ltocf.graph import BipartiteGraph
+from ltocf.graph import BipartiteGraph, csr_tensor
 from ltocf.graph.svd import item_singular_vectors
 from ltocf.models.base import Recommender
 from ltocf.shapes import (
@@ -178,7 +178,7 @@ class SpectralLTOCF(Recommender):
             sparse, factors = self._parts(len(some), *self._training_history(some))
             # A CSR matrix of the places asked for: of factors times Vᵀ only these are computed, and V is not copied.
             starts = torch.arange(len(rows) + 1, device=rows.device) * rows.shape[1]
-            places = torch.sparse_csr_tensor(starts, rows.flatten(), sparse.T.gather(1, rows).flatten(), sparse.T.shape)
+            places = csr_tensor(starts, rows.flatten(), sparse.T.gather(1, rows).flatten(), (len(rows), len(scale)))
             both = torch.sparse.sampled_addmm(places, factors, self.item_vectors.T).values()
             scores.append(both.view_as(rows) * scale[rows])
         return torch.cat(scores)

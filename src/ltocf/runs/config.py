@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import tomli_w
 
+from ltocf.data.readers.frame import ColumnOptions
 from ltocf.data.split import VALIDATION_SPLITS
 from ltocf.evaluation import METRICS
 from ltocf.models import MODELS, STARTS, find_model
@@ -26,8 +27,8 @@ SELECT_ON = ("validation", "test")
 
 
 @dataclass(frozen=True)
-class DataSettings:
-    """Where the interactions come from and how they are split.
+class DataSettings(ColumnOptions):
+    """Where the interactions come from and how they are split; the columns of a table file are `ColumnOptions`.
 
     Args:
         source: a name in the catalog, a folder with train.txt and test.txt, or a table file.
@@ -39,9 +40,6 @@ class DataSettings:
         validation_core: take it from the pairs whose user and item have this many among themselves; 10 where the
             source was filtered so before its test part was made, 0 for all pairs.
         split_seed: of the test and validation parts; apart from ``seed``, so that seeds share one split.
-        user_column, item_column, timestamp_column, rating_column, title_column: columns of a table file; left
-            out, the usual names are looked for (a title is not); "" ignores an optional one.
-        min_rating: least rating that counts as a positive; needs ratings.
     """
 
     source: str
@@ -52,12 +50,6 @@ class DataSettings:
     validation_split: str = "random"
     validation_core: int = 0
     split_seed: int = 0
-    user_column: str | None = None
-    item_column: str | None = None
-    timestamp_column: str | None = None
-    rating_column: str | None = None
-    title_column: str | None = None
-    min_rating: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("test_fraction", "validation_fraction"):
@@ -287,7 +279,8 @@ def _checked(build: Any, *arguments: Any, **values: Any) -> Any:
 
 
 def _converted(name: str, value: Any, annotation: str) -> Any:
-    wanted = {"int": int, "float": float, "float | None": float, "bool": bool}.get(annotation, str)
+    plain = annotation.removesuffix(" | None").removesuffix(" | int")
+    wanted = {"int": int, "float": float, "bool": bool}.get(plain, str)
     if type(value) is wanted or (value is None and "None" in annotation):
         return value
     if wanted is float and type(value) is int:

@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ltocf.data import Interactions, carve_validation, load_dataset, split_dataset
-from ltocf.data.readers.frame import ColumnOptions
+from ltocf.data.readers.source import source_text
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
@@ -51,9 +51,9 @@ def train(
     """
     values = settings if model is None else {"model": model, **settings}
     if config is None:
-        chosen = Config(DataSettings(str(source))).with_values(values)
+        chosen = Config(DataSettings(source_text(source))).with_values(values)
     else:
-        chosen = Config.from_file(config, str(source), values)
+        chosen = Config.from_file(config, source_text(source), values)
     return train_config(chosen, out, show_progress=show_progress)
 
 
@@ -177,9 +177,7 @@ def evaluate_run(
 
 def _prepare(config: Config) -> RunData:
     settings = config.data
-    said = {name: getattr(settings, name) for name in ColumnOptions.__annotations__}
-    columns = cast(ColumnOptions, {name: value for name, value in said.items() if value is not None})
-    dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **columns)
+    dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **settings.given())
     split = split_dataset(dataset, settings.split, test_fraction=settings.test_fraction, seed=settings.split_seed)
     depth = config.run.selection_depth
     if depth > split.n_items:
