@@ -63,7 +63,7 @@ def sampled_softmax(
     users: BatchEmbeddings,
     positives: BatchEmbeddings,
     negatives: NegativeEmbeddings,
-    temperature: float | BatchScores,
+    temperature: float | int | BatchScores,
     robustness: float = 0.0,
 ) -> tuple[Scalar, BatchScores]:
     """Cross-entropy of each positive against one set of sampled items, on cosines.
@@ -142,7 +142,7 @@ class _SampledSoftmax(torch.autograd.Function):
         return (*(gradient * scale for gradient in ctx.saved_tensors), None)
 
 
-def user_temperatures(user_losses: PerUser, temperature: float, strength: float) -> PerUser:
+def user_temperatures(user_losses: PerUser, temperature: float | int, strength: float | int) -> PerUser:
     """A temperature for each user: lower where their loss is below average, to press on; higher where it is above.
 
         τ_u = τ e^(W(max(-1/e, (ℓ_u - mean ℓ) strength / 2))),   W the Lambert function

@@ -36,7 +36,7 @@ class ObjectiveOptions(TypedDict, total=False):
     """The fields of `Objective` as keyword arguments of a model."""
 
     loss: LossName
-    temperature: float
+    temperature: float | int
     adaptive_temperature: float
     robustness: float
     n_negatives: int
@@ -76,7 +76,7 @@ class Objective:
     """
 
     loss: LossName = "bpr"
-    temperature: float = 0.12
+    temperature: float | int = 0.12
     adaptive_temperature: float = 0.0
     robustness: float = 0.0
     n_negatives: int = 1024
