@@ -174,7 +174,7 @@ def test_arrays_that_are_wrong(change: Callable[[dict[str, Any]], Any], message:
         (set_item("options", "{"), "its metadata are not JSON"),
         (set_item("options", "[" * 100_000), "its metadata are not JSON"),
         (set_item("options", "[1]"), r"must have 'options' as a dict, got \[1\]"),
-        (options(depth=3), "cannot be made with its options .*ltocf has no option `depth`"),
+        (options(depth=3), r"cannot be made with its options .*no option `depth`"),
         (options(dim="x"), "cannot be made with its options"),
         (options(solver="heun"), "cannot be made with its options"),
         (options(dim=4), r"'weights.initial_embeddings' must have the shape \(14, 4\), got \(14, 3\)"),

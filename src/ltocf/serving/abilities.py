@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -42,22 +41,10 @@ class HistoryScorer:
         return self.score(self.histories.rows(users))
 
 
-@contextmanager
-def evaluating(model: Recommender) -> Iterator[None]:
-    """The model without dropout, and afterwards as it was."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
 def item_vectors(name: str, model: Recommender) -> ItemEmbeddings:
     """Raises ValueError for a model that has none."""
     if isinstance(model, VectorModel):
-        with evaluating(model):
-            return model.item_vectors()
+        return model.item_vectors()
     raise ValueError(f"`{name}` has no item vectors to compare; {_those_that(_has_vectors)} have")
 
 

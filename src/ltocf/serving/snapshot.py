@@ -21,7 +21,7 @@ from ltocf.data.names import Names
 from ltocf.evaluation.top_k import Ranked, Scorer, rank, top_k
 from ltocf.models import LinearModel, Recommender, UserMap
 from ltocf.models.user_map import ItemNumbers
-from ltocf.serving.abilities import HistoryScorer, evaluating, history_score, item_vectors, user_map
+from ltocf.serving.abilities import HistoryScorer, history_score, item_vectors, user_map
 from ltocf.serving.explain import Explanation
 from ltocf.serving.lists import (
     Asked,
@@ -102,9 +102,7 @@ class Snapshot(Shown):
     @classmethod
     def of(cls, name: str, model: Recommender, seen: Interactions, names: Names, version: str = "") -> Snapshot:
         """The snapshot of a model in memory."""
-        with evaluating(model):
-            scorer = model.scorer()
-        return cls(name, version, model, scorer, Histories.of(seen), names)
+        return cls(name, version, model, model.scorer(), Histories.of(seen), names)
 
     def facts(self) -> dict[str, object]:
         n_users, n_items = self.names.sizes
