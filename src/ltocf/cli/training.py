@@ -132,7 +132,7 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
         if not (name and equals):
             raise ValueError(f"`--set` takes key=value, got {text!r}")
         if name in values:
-            raise ValueError(f"`{name}` was given twice with `--set`, as {values[name]!r} and {value!r}; give it once")
+            raise ValueError(f"`{name}` was given twice with `--set`; give it once")
         try:
             values[name] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
