@@ -10,7 +10,7 @@ demo: $(VENV)/.demo
 	$(BIN)/ltocf demo
 
 test: $(VENV)/.test check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

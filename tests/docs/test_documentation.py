@@ -67,7 +67,11 @@ def registry() -> Iterator[dict[str, Any]]:
 def test_python_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: dict[str, Any]
 ) -> None:
+    """With fewer negatives than the preset has for large sets: the blocks show what to call, not how long it takes."""
     monkeypatch.chdir(tmp_path)
+    for model in PRESETS["fast"]:
+        if "n_negatives" in PRESETS["fast"][model]:
+            monkeypatch.setitem(PRESETS["fast"][model], "n_negatives", 256)
     namespace: dict[str, Any] = {"__name__": "page"}
     for line, code in blocks(page, "python"):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
@@ -123,8 +127,25 @@ def test_model_settings_table(model: str) -> None:
 def documented_settings(heading: str) -> list[tuple[str, Any]]:
     special = {"required": dataclasses.MISSING, "none": None}
     table = rows("training.md", heading)
-    assert all(len(row) == 3 and row[2] for row in table)
-    return [(name, special[text] if text in special else tomllib.loads(f"v = {text}")["v"]) for name, text, _ in table]
+    assert all(len(row) in (3, 4) and row[-1] for row in table)
+    return [(row[0], special[row[1]] if row[1] in special else value_of(row[1])) for row in table]
+
+
+def value_of(text: str) -> Any:
+    return tomllib.loads(f"v = {text}")["v"]
+
+
+def test_columns_of_the_preset_fast() -> None:
+    """What the default preset really sets stands beside what the papers have."""
+    fast = Config(DataSettings("movielens-small"))
+    settings = {**fast.options, **vars(fast.training)}
+    documented = {
+        row[0]: value_of(row[2])
+        for heading in ("Model: all", "Model: ltocf", "Training")
+        for row in rows("training.md", heading)
+    }
+    assert documented == {name: settings[name] for name in documented}
+    assert documented.keys() == settings.keys()
 
 
 def test_presets_table() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 SOFTMAX_RECIPE: dict[str, Any] = {
@@ -28,7 +27,7 @@ OWN_RECIPES: dict[str, dict[str, Any]] = {
 }
 """Models that are not trained like the others, as their papers train them."""
 
-PRESETS: dict[str, Mapping[str, Mapping[str, Any]]] = {
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {
         "ltocf": SOFTMAX_RECIPE | {"n_times": 1, "solver": "exact", "tolerance": 0.02},
         "lightgcn": SOFTMAX_RECIPE,
