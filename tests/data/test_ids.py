@@ -62,6 +62,12 @@ def test_a_string_is_found_by_itself_and_by_the_integer_it_is(asked: object, ind
     assert STRINGS.encode_one(asked) == index
 
 
+def test_decimals_find_an_integer_as_long_as_they_are_one() -> None:
+    largest = 2**53 - 1
+    id_map = IdMap([largest, 2**53, -(2**60)])
+    assert id_map.encode([float(largest), 2.0**53, -(2.0**60), -(2**60)]).tolist() == [0, UNKNOWN, UNKNOWN, 2]
+
+
 def test_mixed_lists_go_one_by_one() -> None:
     assert INTEGERS.encode([7, "42", 1.5, "ann", None, 2.0, True]).tolist() == [0, 1, -1, -1, -1, 2, -1]
     assert INTEGERS.encode(iter(["42", 7])).tolist() == [1, 0]
@@ -127,7 +133,7 @@ def test_a_string_is_not_taken_apart_into_letters() -> None:
         ([True], "got bool"),
         (pl.Series([1.0, 2.0]), "got Float64"),
         ([1, 2**63], f"must fit 64 bits, got {2**63}"),
-        (["a", None], "1 missing of 2"),
+        (pl.Series(["a", None]), "1 missing of 2"),
         (["a", "b", "a"], "must appear once, got 'a'"),
     ],
 )

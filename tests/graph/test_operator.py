@@ -58,10 +58,14 @@ def test_copies_and_moves_like_any_module(graph: BipartiteGraph, embeddings: tor
     torch.testing.assert_close(twin(embeddings), graph.dense().double() @ embeddings, atol=1e-6, rtol=0)
 
 
-def test_what_32_bits_cannot_count_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match=r"the number of items must be below 2\^31 .* got 2,147,483,648"):
-        BipartiteGraph(sp.csr_matrix((1, 2**31), dtype=np.float32))
-    small = sp.csr_matrix((2, 3), dtype=np.float32)
-    monkeypatch.setattr(sp.csr_matrix, "nnz", 2**31)
-    with pytest.raises(ValueError, match=r"the number of pairs must be below 2\^31"):
-        BipartiteGraph(small)
+@pytest.mark.parametrize(
+    ("size", "value", "named"),
+    [("shape", (1, 2**31), "items"), ("shape", (2**31, 1), "users"), ("nnz", 2**31, "pairs")],
+)
+def test_what_32_bits_cannot_count_is_refused(
+    size: str, value: object, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix = sp.csr_matrix((2, 3), dtype=np.float32)
+    monkeypatch.setattr(sp.csr_matrix, size, value)
+    with pytest.raises(ValueError, match=rf"the number of {named} must be below 2\^31 .* got 2,147,483,648"):
+        BipartiteGraph(matrix)

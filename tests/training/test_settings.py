@@ -1,0 +1,70 @@
+"""The numbers and names that the loop obeys: their limits, the rates by formula, the batch that follows the data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ltocf.training import TrainingSettings
+
+SETTINGS = TrainingSettings()
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "epochs", "validate_every", "patience"])
+def test_must_be_positive(name: str) -> None:
+    smallest: Any = 1e-9 if name == "learning_rate" else 1
+    assert getattr(replace(SETTINGS, **{name: smallest}), name) == smallest
+    for value in (0, -1):
+        with pytest.raises(ValueError, match=f"`{name}` must be > 0, got {value}"):
+            replace(SETTINGS, **{name: type(smallest)(value)})
+
+
+@pytest.mark.parametrize("name", ["batch_size", "time_learning_rate", "l2", "max_minutes", "validation_users"])
+def test_must_not_be_negative(name: str) -> None:
+    kind = type(getattr(SETTINGS, name))
+    assert getattr(replace(SETTINGS, **{name: kind(0)}), name) == 0
+    with pytest.raises(ValueError, match=f"`{name}` must be >= 0, got -1"):
+        replace(SETTINGS, **{name: kind(-1)})
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "l2", "warm_up"])
+def test_must_be_a_number(name: str) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` must be .*, got nan"):
+        replace(SETTINGS, **{name: math.nan})
+
+
+@pytest.mark.parametrize("warm_up", [-0.1, 1.0, 1.5])
+def test_warm_up_is_a_share(warm_up: float) -> None:
+    assert replace(SETTINGS, warm_up=0.999).warm_up == 0.999
+    with pytest.raises(ValueError, match=rf"`warm_up` must be in \[0, 1\), got {warm_up}"):
+        replace(SETTINGS, warm_up=warm_up)
+
+
+@pytest.mark.parametrize(("name", "known"), [("time_updates", "joint, alternating"), ("schedule", "constant, cosine")])
+def test_names(name: str, known: str) -> None:
+    for value in known.split(", "):
+        assert getattr(replace(SETTINGS, **{name: value}), name) == value
+    with pytest.raises((ValueError, TypeError), match=rf"`{name}` must be one of {known}, got 'often'|Type-check"):
+        replace(SETTINGS, **{name: "often"})
+
+
+@pytest.mark.parametrize(
+    ("n_pairs", "size"), [(0, 256), (25_600, 256), (25_700, 257), (60_099, 600), (819_200, 8192), (10**7, 8192)]
+)
+def test_a_batch_is_a_hundredth_of_the_pairs_within_limits(n_pairs: int, size: int) -> None:
+    assert replace(SETTINGS, batch_size=0).batch_size_for(n_pairs) == size
+    assert replace(SETTINGS, batch_size=7).batch_size_for(n_pairs) == 7
+
+
+@pytest.mark.parametrize("warm_up", [0.0, 0.25, 0.5])
+@pytest.mark.parametrize("progress", [0.0, 0.1, 0.25, 0.5, 0.7, 0.99])
+def test_rates_rise_in_proportion_then_stay_or_fall_along_a_cosine(progress: float, warm_up: float) -> None:
+    rising = progress < warm_up
+    constant = replace(SETTINGS, warm_up=warm_up).rate(progress)
+    assert constant == (progress / warm_up if rising else 1.0)
+    cosine = replace(SETTINGS, warm_up=warm_up, schedule="cosine").rate(progress)
+    fallen = math.cos(math.pi / 2 * (progress - warm_up) / (1 - warm_up)) ** 2  # (1 + cos 2x) / 2 = cos² x
+    assert cosine == pytest.approx(progress / warm_up if rising else fallen, abs=1e-12)
