@@ -192,11 +192,15 @@ def answers() -> str:
 
 def _hardware(results: list[Result]) -> str:
     where = {
-        f"{environment['processor']}, {environment['device']}, {environment['threads']} threads, "
+        f"{environment['processor']}, {environment['device']}, {_threads(environment['threads'])}, "
         f"PyTorch {environment['torch']}"
         for environment in (result["environment"] for result in results)
     }
     return f"Hardware: {'; '.join(sorted(where))}. Medians." if where else ""
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _with_notes(heading: list[str], rows: list[list[str]], names: list[str], notes: list[str]) -> str:

@@ -60,6 +60,7 @@ def test_evaluate_averages_the_per_user_values(interactions: Interactions) -> No
     assert measured.users.tolist() == np.unique(truth.users).tolist()
     assert measured.ranked.shape == (len(measured.users), 10)
     assert set(measured.values) == {f"{name}@{k}" for name in METRICS for k in (3, 10)}
+    assert repr(measured).startswith(f"PerUserMetrics(n_users={len(measured.users)}, recall@3=0.")
     means = evaluate(StoredScores(scores), truth, seen=train, ks=(3, 10))
     assert all(means[name] == values.mean().item() for name, values in measured.values.items())
     likes = [set(truth.items[truth.users == user]) for user in measured.users.tolist()]

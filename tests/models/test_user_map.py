@@ -203,6 +203,13 @@ def test_who_is_linear() -> None:
     assert isinstance(LightGCN(graph, dim=2), LinearModel)
 
 
+def test_maps_show_themselves_in_one_line(interactions: Interactions) -> None:
+    found = build("ltocf", {}, interactions).user_map()
+    assert repr(found) == "UserMap(n_parts=5, n_items=40, dim=6, cosine=False)"
+    parts = found.contributions(Histories.of(interactions).rows(torch.tensor([7])), 3, 7)
+    assert repr(parts).startswith("Contributions(score=")
+
+
 def test_one_history_at_a_time(interactions: Interactions) -> None:
     with pytest.raises(ValueError, match="must be one row, got 30"):
         build("lightgcn", {}, interactions).user_map().contributions(Histories.of(interactions), 0)

@@ -98,6 +98,19 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         TrainedModel.load(tmp_path / "other")
 
 
+def test_it_shows_itself_in_one_line_and_as_a_small_table(trained: TrainedModel) -> None:
+    shown = f"TrainedModel(model='ltocf', dataset='tiny', n_users=30, n_items=40, n_pairs={len(trained.seen)})"
+    assert repr(trained) == shown
+    table = trained._repr_html_()
+    assert "<tr><th>n_users</th><td>30</td></tr>" in table
+    assert len(table) < 1000
+
+
+def test_the_snapshot_is_made_once(trained: TrainedModel) -> None:
+    assert trained.snapshot is trained.snapshot
+    assert trained.recommend(["007"], k=5).equals(trained.snapshot.recommend("007", k=5))
+
+
 def test_integer_ids_may_be_typed_as_text() -> None:
     log = random_interactions(5, 8)
     model = LTOCF(BipartiteGraph.from_interactions(log), dim=2)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.metrics import METRICS, Metric, coverage
@@ -15,8 +16,8 @@ from ltocf.evaluation.top_k import Scorer, rank
 from ltocf.shapes import Hits, PerUser, RankedItems, UserIndices
 
 
-@dataclass(frozen=True, eq=False)
-class PerUserMetrics:
+@dataclass(frozen=True, eq=False, repr=False)
+class PerUserMetrics(Shown):
     """One value per evaluated user: what a significance test between two models needs.
 
     Args:
@@ -28,6 +29,10 @@ class PerUserMetrics:
     users: UserIndices
     ranked: RankedItems
     values: dict[str, PerUser]
+
+    def facts(self) -> dict[str, object]:
+        means = {name: round(float(values.mean()), 4) for name, values in self.values.items()}
+        return {"n_users": len(self.users), **means}
 
     def means(self, n_items: int) -> dict[str, float]:
         """Every metric averaged over users, and the coverage of ``n_items`` at every k."""

@@ -150,7 +150,7 @@ class EmbeddingRecommender(GradientRecommender):
         return EmbeddingScorer(users.detach(), items.detach())
 
     @torch.no_grad()
-    def item_vectors(self) -> ItemEmbeddings:
+    def final_items(self) -> ItemEmbeddings:
         """Final embeddings of the items, without their popularity: what similar items are near in."""
         with evaluating(self):
             return self.propagate(self.initial_embeddings)[self.n_users :].detach()
@@ -165,7 +165,7 @@ class EmbeddingRecommender(GradientRecommender):
         self_loops: bool = False,
     ) -> UserMap:
         """The `UserMap` of user vectors that are ``own`` and, over ``graph``, what ``touch`` adds."""
-        items, cosine = self.item_vectors(), self.objective.ranking == "cosine"
+        items, cosine = self.final_items(), self.objective.ranking == "cosine"
         temperatures = self._temperatures()
         return UserMap(
             items.new_zeros(0, *items.shape) if touch is None else touch,

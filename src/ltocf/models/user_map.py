@@ -13,6 +13,7 @@ from numpy.polynomial import chebyshev
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
+from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.shapes import Coefficients, ItemEmbeddings, Scalar, Scores, UserEmbeddings, UserIndices
 
@@ -50,9 +51,13 @@ class Contributions(NamedTuple):
         total: Scalar = self.history.sum() + self.own + self.popularity
         return total
 
+    def __repr__(self) -> str:
+        n_parts, n_items = self.history.shape
+        return f"Contributions(score={self.score.item():.4g}, n_parts={n_parts}, n_items={n_items})"
 
-@dataclass(frozen=True, eq=False)
-class UserMap:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class UserMap(Shown):
     """Vectors and scores of any histories, exactly those of the model for the users of training.
 
         vector(u) = own[u] + Σ_p Σ_{j in history} w_p(u, j) touch[p, j]
@@ -97,6 +102,10 @@ class UserMap:
     temperature: float | None = None
     temperatures: UserNumbers | None = None
     self_loops: bool = False
+
+    def facts(self) -> dict[str, object]:
+        n_parts, n_items, dim = self.touch.shape
+        return {"n_parts": n_parts, "n_items": n_items, "dim": dim, "cosine": self.temperature is not None}
 
     @property
     def depends_on_history(self) -> bool:

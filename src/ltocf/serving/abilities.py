@@ -18,7 +18,7 @@ from ltocf.shapes import ItemEmbeddings, Scores, UserIndices
 class VectorModel(Protocol):
     """A model with a vector for each item, near those of similar items."""
 
-    def item_vectors(self) -> ItemEmbeddings: ...
+    def final_items(self) -> ItemEmbeddings: ...
 
 
 @runtime_checkable
@@ -44,7 +44,7 @@ class HistoryScorer:
 def item_vectors(name: str, model: Recommender) -> ItemEmbeddings:
     """Raises ValueError for a model that has none."""
     if isinstance(model, VectorModel):
-        return model.item_vectors()
+        return model.final_items()
     raise ValueError(f"`{name}` has no item vectors to compare; {_those_that(_has_vectors)} have")
 
 
@@ -83,7 +83,7 @@ def _those_that(can: Callable[[Callable[..., Recommender]], bool]) -> str:
 
 
 def _has_vectors(make: Callable[..., Recommender]) -> bool:
-    return hasattr(make, "item_vectors")
+    return hasattr(make, "final_items")
 
 
 def _is_linear(make: Callable[..., Recommender]) -> bool:

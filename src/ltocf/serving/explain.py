@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from ltocf.data.display import Shown
 from ltocf.data.names import Names
 from ltocf.models import Contributions
-from ltocf.serving.lists import Id, item_frame
+from ltocf.serving.lists import Id, item_columns
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,10 +39,11 @@ class Explanation(Shown):
     def of(cls, names: Names, user: int, item: int, contributions: Contributions, touched: list[int]) -> Explanation:
         """The explanation in the caller's ids; all arguments are indices."""
         parts = contributions.history.double().cpu()
-        frame = item_frame(names, pl.Series(touched, dtype=pl.Int64).to_numpy())
-        frame = frame.insert_column(1, pl.Series("contribution", parts.sum(0).numpy()))
+        columns = item_columns(names, np.array(touched, np.int64))
+        added = {"item": columns.pop("item"), "contribution": parts.sum(0).numpy()}
         if len(parts) > 1:
-            frame = frame.hstack([pl.Series(f"part_{p}", part.numpy()) for p, part in enumerate(parts, start=1)])
+            columns |= {f"part_{p}": pl.Series(part.numpy()) for p, part in enumerate(parts, start=1)}
+        frame = pl.DataFrame(added | columns)
         own, popularity = contributions.own.item(), contributions.popularity.item()
         return cls(
             names.user_ids.decode([user])[0],

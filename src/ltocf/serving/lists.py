@@ -117,7 +117,7 @@ def user_column(ids: IdMap, asked: list[Any], indices: PairIndices) -> pl.Series
         >>> user_column(IdMap([7, 9]), ["9", "x"], np.array([1, -1])).to_list()
         ['9', 'x']
     """
-    found = ids.ids.gather(np.maximum(indices, 0)) if len(ids) else ids.ids
+    found = ids.ids[np.maximum(indices, 0)] if len(ids) else ids.ids
     if not (indices == UNKNOWN).any():
         return found
     mixed = [known if index >= 0 else user for user, index, known in zip(asked, indices, found, strict=True)]
@@ -126,22 +126,21 @@ def user_column(ids: IdMap, asked: list[Any], indices: PairIndices) -> pl.Series
     return pl.Series([str(user) for user in mixed])
 
 
-def item_frame(names: Names, items: np.ndarray) -> pl.DataFrame:
+def item_columns(names: Names, items: np.ndarray) -> dict[str, pl.Series]:
     """Columns item and, if there are any, title."""
-    frame = pl.DataFrame({"item": names.item_ids.ids.gather(items)})
-    if names.titles is None:
-        return frame
-    return frame.with_columns(title=pl.Series([names.titles[item] for item in items], dtype=pl.String))
+    columns = {"item": names.item_ids.ids[items]}
+    if names.titles is not None:
+        columns["title"] = pl.Series([names.titles[item] for item in items], dtype=pl.String)
+    return columns
 
 
 def list_frame(names: Names, users: pl.Series, ranked: Ranked) -> pl.DataFrame:
     """Columns user, rank, item, score and, if there are any, title: a row for each place that has an item."""
     items, scores = ranked.items.cpu().numpy(), ranked.scores.float().cpu().numpy()
     rows, places = np.nonzero(items != UNKNOWN)
-    found = item_frame(names, items[rows, places]).with_columns(score=pl.Series(scores[rows, places]))
-    asked = pl.DataFrame({"user": users.gather(rows), "rank": places + 1})
-    columns = ["user", "rank", "item", "score", *(["title"] if names.titles is not None else [])]
-    return asked.hstack(found).select(columns)
+    columns = item_columns(names, items[rows, places])
+    found = {"user": users[rows], "rank": places + 1, "item": columns.pop("item"), "score": scores[rows, places]}
+    return pl.DataFrame(found | columns)
 
 
 def merged(ranked: Ranked, known: Tensor, popular: Ranked) -> Ranked:

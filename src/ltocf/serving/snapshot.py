@@ -30,7 +30,7 @@ from ltocf.serving.lists import (
     allowed_items,
     encode,
     histories_of,
-    item_frame,
+    item_columns,
     known_items,
     list_frame,
     listed,
@@ -183,7 +183,7 @@ class Snapshot(Shown):
         Raises:
             UnknownUserError: the user was not in training.
         """
-        return item_frame(self.names, self._history_of(self._user(user)).items.numpy())
+        return pl.DataFrame(item_columns(self.names, self._history_of(self._user(user)).items.numpy()))
 
     def similar_items(self, item: Id, k: int = 10, *, by: str = "cosine") -> pl.DataFrame:
         """The ``k`` items whose vectors are nearest to that of ``item``: columns rank, item, score, and title if any.
@@ -210,10 +210,9 @@ class Snapshot(Shown):
             scores = (normalize(vectors) @ normalize(target, dim=0)) if by == "cosine" else vectors @ target
             scores[index] = -torch.inf
             found, items = top_k(scores[None], k)
-        frame = item_frame(self.names, items[0].cpu().numpy()).with_columns(
-            rank=np.arange(1, k + 1), score=found[0].float().cpu().numpy()
-        )
-        return frame.select("rank", "item", "score", *frame.columns[1:-2])
+        columns = item_columns(self.names, items[0].cpu().numpy())
+        ranked = {"rank": np.arange(1, k + 1), "item": columns.pop("item"), "score": found[0].float().cpu().numpy()}
+        return pl.DataFrame(ranked | columns)
 
     def fold_in(
         self, histories: Mapping[Any, Iterable[Id]] | Iterable[Iterable[Id]], k: int = 10, *, exclude_seen: bool = True
