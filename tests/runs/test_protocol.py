@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 import ltocf
 from ltocf.evaluation import evaluate
+from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.training import TrainingSettings, sample_users
 from samples import random_interactions
@@ -43,3 +45,15 @@ def test_a_validation_can_ask_a_few_users(table: Path, tmp_path: Path) -> None:
     sample = sample_users(split.validation, seed=0, n_users=5)
     scorer = ltocf.load(run.selection_model_file).model.scorer()
     assert metrics["selected"]["recall@20"] == evaluate(scorer, sample, seen=split.train, ks=(20,))["recall@20"]
+
+
+def test_metrics_say_the_whole_configuration_and_the_split(table: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 1, "dim": 4, "batch_size": 64, "init": "mf", "init_epochs": 1, "validation_fraction": 0.2}
+    ltocf.train(table, tmp_path / "run", model="mf", preset="paper", **settings)
+    run = RunFolder(tmp_path / "run")
+    metrics, split = run.metrics(), run.read_data().split
+    assert metrics["split"] == split.summary()
+    assert metrics["split"]["validation"] > 0
+    assert Config.from_toml(tomli_w.dumps(metrics["configuration"])) == run.config()
+    assert metrics["configuration"]["data"]["validation_fraction"] == 0.2
+    assert (metrics["configuration"]["model"]["name"], metrics["configuration"]["run"]["init"]) == ("mf", "mf")

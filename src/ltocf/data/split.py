@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from ltocf.data.dataset import Dataset
+from ltocf.data.digest import digest
 from ltocf.data.interactions import Interactions
 from ltocf.shapes import PairIndices, PairMask, PairTimestamps
 
@@ -56,6 +57,17 @@ class Split:
                 if n_shared := int(np.isin(part.keys, keys, assume_unique=True).sum()):
                     raise ValueError(f"parts must not overlap, got {n_shared} pairs in both {other} and {name}")
             seen[name] = part.keys
+
+    @cached_property
+    def digest(self) -> str:
+        """The `digest` of train, validation and test, in this order."""
+        return digest(self.n_users, self.n_items, (self.train, self.validation, self.test))
+
+    def summary(self) -> dict[str, str | int | None]:
+        """Digest, users, items and the number of pairs of each set, ready for JSON."""
+        sets = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        counts = {name: None if pairs is None else len(pairs) for name, pairs in sets.items()}
+        return {"digest": self.digest, "users": self.n_users, "items": self.n_items, **counts}
 
     @property
     def n_users(self) -> int:

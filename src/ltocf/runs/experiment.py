@@ -59,7 +59,7 @@ def train_config(config: Config, out: str | Path, *, show_progress: bool = False
     config.runtime().torch_device()
     # Wrong options must show before anything is written: build the model once on the smallest graph.
     MODELS[config.model](BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0])), **config.options)
-    data = _prepare(config)
+    data = prepare_data(config)
     folder = RunFolder.create(out, config)
     folder.write_data(data)
     return Experiment(folder, config, data, config.runtime().start(), show_progress).run()
@@ -75,7 +75,7 @@ def resume(folder: str | Path, *, show_progress: bool = False) -> dict[str, Any]
         return run.metrics()
     config = run.config()
     if not run.data_file.exists():
-        run.write_data(_prepare(config))
+        run.write_data(prepare_data(config))
     return Experiment(run, config, run.read_data(), config.runtime().start(), show_progress).run()
 
 
@@ -93,7 +93,7 @@ def select(config: Config, out: str | Path) -> FitResult:
     else:
         run = RunFolder.create(out, config)
     if not run.data_file.exists():
-        run.write_data(_prepare(config))
+        run.write_data(prepare_data(config))
     data = run.read_data()
     budget = config.training.max_minutes * 60 or float("inf")
     trial = Experiment(run, config, data, config.runtime().start(), show_progress=False)
@@ -141,7 +141,8 @@ def evaluate_run(
     return evaluate(trained.model.scorer(), truth, seen=trained.seen, ks=ks, show_progress=show_progress)
 
 
-def _prepare(config: Config) -> RunData:
+def prepare_data(config: Config) -> RunData:
+    """Read the data of a configuration and split it."""
     settings = config.data
     said = {name: getattr(settings, name) for name in ColumnOptions.__annotations__}
     columns = cast(ColumnOptions, {name: value for name, value in said.items() if value is not None})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import time
+import tomllib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -157,6 +158,8 @@ class Experiment:
         config, split = self.config, self.data.split
         return {
             "dataset": self.data.name,
+            "split": split.summary(),
+            "configuration": tomllib.loads(config.to_toml()),
             "model": config.model,
             "preset": config.run.preset,
             "protocol": PROTOCOLS[config.run.select_on],
