@@ -19,7 +19,7 @@ STUDIES = {
     "spectral-samples.json": "benchmarks/spectral.py",
     "spectral-ranks.json": "benchmarks/spectral.py",
     "frontier.json": "benchmarks/frontier.py",
-    "trials.json": "src/ltocf/reproduce/search.py",
+    "trials.json": "src/ltocf/tuning/settings_search.py",
 }
 """Files that are not one run but many, and what makes each again."""
 
