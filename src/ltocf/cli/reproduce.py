@@ -105,6 +105,8 @@ def reproduce(
     values = {name: value for name, value in (("threads", threads), ("device", device)) if value is not None}
     names, asked = _split(models), _split(dataset)
     if what == "search":
+        if dry_run:
+            raise ValueError("`--dry-run` is for tables and figures, got search: it says what it tries as it goes")
         _search(datasets(asked, places), names, places, values, grid, sampler, trials, processes, budget)
         return
     command = partial(_command, what, names, seeds)
@@ -130,10 +132,10 @@ def reproduce(
 
 def _write_all(what: str, progress: Progress, places: Places, command: Command) -> None:
     """Write the report of every data set that has a result."""
-    for dataset in dict.fromkeys(cell.dataset for cell in progress.done):
+    for source, dataset in dict.fromkeys((cell.config.data.source, cell.dataset) for cell in progress.done):
         labels = [*(cell.label for cell in progress.left), *progress.failed]
         missing = [label for label in labels if label.startswith(f"{dataset}/")]
-        _write(what, [cell for cell in progress.done if cell.dataset == dataset], missing, places, command)
+        _write(what, [cell for cell in progress.done if cell.config.data.source == source], missing, places, command)
     if progress.left and progress.done:
         Console().print(f"{len(progress.left)} cells are left", soft_wrap=True)
     if progress.failed:

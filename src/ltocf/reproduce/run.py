@@ -48,11 +48,13 @@ def run_cells(
     Returns:
         What has a result and what has none. An error of one cell does not stop the others.
     """
-    plan = list({cell.label: cell for cell in with_splits(cells)}.values())
+    # Two sources of one name have cells of one label.
+    plan = list({(cell.label, cell.key): cell for cell in with_splits(cells)}.values())
     waiting = [cell for cell in plan if not cell.is_done]
     for cell in waiting:
         cell.write_configuration()
     failed: dict[str, str] = {}
+    ended: set[str] = set()
     with progress_bar(enabled=show_progress) as bar:
         task = bar.add_task("cells", total=len(plan), completed=len(plan) - len(waiting), note="")
         limit = max_minutes * 60 or float("inf")
@@ -61,12 +63,13 @@ def run_cells(
                 logger.info("%s: %s", outcome.task.label, outcome.value)
             else:
                 failed[outcome.task.label] = str(outcome.error)
+                ended.add(outcome.task.key)
                 logger.error("%s failed: %s", outcome.task.label, str(outcome.error).strip().splitlines()[-1])
             bar.update(task, advance=1, note=outcome.task.label)
     return Progress(
         [cell for cell in plan if cell.is_done],
         failed,
-        [cell for cell in plan if not cell.is_done and cell.label not in failed],
+        [cell for cell in plan if not cell.is_done and cell.key not in ended],
     )
 
 
