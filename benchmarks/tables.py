@@ -58,7 +58,10 @@ def table(name: str) -> str:
 
 
 def reproduced(what: str, dataset: str, *, short: bool = False) -> str:
-    """A table of `ltocf reproduce`, of the cells that have a result; in short without settings and differences."""
+    """A table of `ltocf reproduce`, of the cells that have a result; in short without settings and differences.
+
+    The data is not read: results are found by their configuration, the table ``data`` included.
+    """
     places = Places(ROOT / "configs", ROOT / "results")
     cells = [cell for cell in plan(what, dataset, [], SEEDS, places, {}) if cell.is_done]
     if not cells:
@@ -136,9 +139,10 @@ def main() -> None:
     check = parser.parse_args().check
     for page in PAGES:
         text = page.read_text()
-        if check and filled(text) != text:
+        made = filled(text)
+        if check and made != text:
             sys.exit(f"{page.name} is not what results/ says: run python benchmarks/tables.py")
-        page.write_text(filled(text))
+        page.write_text(made)
 
 
 if __name__ == "__main__":

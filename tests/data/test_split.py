@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -250,3 +252,42 @@ def test_a_text_folder_has_an_order_within_each_user_and_no_clock(tmp_path: Path
     assert list(zip(carved.validation.users, carved.validation.items, strict=True)) == [(0, 0), (1, 2)]
     with pytest.raises(ValueError, match="has only the order of each user's items"):
         split_dataset(dataset, "time")
+
+
+TRAIN = ([0, 0, 1, 2], [0, 3, 1, 2])
+TEST = ([0, 2], [1, 3])
+VALIDATION = ([0, 1], [2, 0])
+
+
+def split_of(train: tuple[list[int], list[int]] = TRAIN, n_items: int = 4, carved: bool = True) -> Split:
+    made = [Interactions.from_pairs(*pairs, 3, n_items) for pairs in (train, TEST, VALIDATION)]
+    return Split(*made) if carved else Split(*made[:2])
+
+
+def test_the_digest_is_of_these_bytes() -> None:
+    numbers = [3, 4, 4, *TRAIN[0], *TRAIN[1], 2, *VALIDATION[0], *VALIDATION[1], 2, *TEST[0], *TEST[1]]
+    assert split_of().digest == hashlib.sha256(struct.pack(f"<{len(numbers)}q", *numbers)).hexdigest()
+    numbers = [3, 4, 4, *TRAIN[0], *TRAIN[1], -1, 2, *TEST[0], *TEST[1]]
+    assert split_of(carved=False).digest == hashlib.sha256(struct.pack(f"<{len(numbers)}q", *numbers)).hexdigest()
+
+
+def test_the_digest_tells_splits_apart() -> None:
+    base = split_of()
+    moved = split_of(([0, 0, 1, 2], [0, 3, 2, 2]))
+    larger = split_of(n_items=5)
+    swapped = Split(base.train, base.validation, base.test)  # type: ignore[arg-type]
+    without = split_of(carved=False)
+    assert len({split.digest for split in (base, moved, larger, swapped, without)}) == 5
+
+
+def test_the_digest_forgets_order_and_times() -> None:
+    timed = Interactions.from_pairs([2, 1, 0, 0], [2, 1, 3, 0], 3, 4, timestamps=[9, 8, 7, 6])
+    assert Split(timed, split_of().test, split_of().validation).digest == split_of().digest
+
+
+def test_a_summary_counts_each_set() -> None:
+    found = split_of().summary()
+    digest = found.pop("digest")
+    assert found == {"users": 3, "items": 4, "train": 4, "validation": 2, "test": 2}
+    assert digest == split_of().digest
+    assert split_of(carved=False).summary()["validation"] is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ltocf.evaluation.significance import compare, holm
+from ltocf.evaluation.significance import UserResult, compare, compare_results, holm, mean_result
 
 
 def test_is_the_paired_t_test() -> None:
@@ -15,6 +15,45 @@ def test_is_the_paired_t_test() -> None:
     found = compare(first, second)
     assert found.p_value == pytest.approx(stats.ttest_rel(first.astype(float), second.astype(float)).pvalue)
     assert found.difference == pytest.approx(float((first - second).mean()), abs=1e-6)
+
+
+def shuffled(values: dict[int, float], seed: int, split: str = "one") -> UserResult:
+    users = np.random.default_rng(seed).permutation(list(values)).astype(np.int64)
+    return UserResult(users, np.array([values[int(user)] for user in users]), split)
+
+
+def test_users_are_paired_whatever_their_order() -> None:
+    generator = np.random.default_rng(3)
+    users = generator.choice(1000, 60, replace=False).tolist()
+    level = generator.random(60)
+    first = dict(zip(users, level + 0.02 + 0.02 * generator.random(60), strict=True))
+    second = dict(zip(users, level, strict=True))
+    pairs = [(first[user], second[user]) for user in users]
+    expected = stats.ttest_rel(*zip(*pairs, strict=True))
+    found = compare_results(shuffled(first, 1), shuffled(second, 2))
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert found.difference == pytest.approx(np.mean([one - other for one, other in pairs]))
+    # Paired in the order in which they come, the levels of the users hide a difference that all users have.
+    assert compare(shuffled(first, 1).values, shuffled(second, 2).values).p_value > 1000 * expected.pvalue
+
+
+def test_the_mean_of_seeds_is_by_user() -> None:
+    seeds = [{4: 0.1, 7: 0.5, 9: 0.3}, {4: 0.3, 7: 0.7, 9: 0.9}]
+    found = mean_result([shuffled(values, seed) for seed, values in enumerate(seeds)])
+    assert found.users.tolist() == [4, 7, 9]
+    assert found.values.tolist() == pytest.approx([0.2, 0.6, 0.6])
+    assert found.split == "one"
+
+
+def test_results_that_cannot_be_paired_are_refused() -> None:
+    values = {0: 0.1, 1: 0.2, 2: 0.4}
+    for combine in (compare_results, lambda *results: mean_result(results)):
+        with pytest.raises(ValueError, match="results must be of one split, got the digests one and two"):
+            combine(shuffled(values, 0), shuffled(values, 0, "two"))
+        with pytest.raises(ValueError, match="results must be of the same users, got 2 users that only one of them"):
+            combine(shuffled(values, 0), shuffled({0: 0.1, 1: 0.2, 3: 0.4}, 0))
+    with pytest.raises(ValueError, match="each user must occur once, got 1 repeated"):
+        UserResult(np.array([1, 1]), np.array([0.1, 0.2]), "one")
 
 
 def test_agrees_with_permutations_on_a_metric_that_is_mostly_zero() -> None:

@@ -3,120 +3,134 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ltocf.files import read_arrays
-from ltocf.reproduce.cells import Places, make_cells
+from ltocf.reproduce.cells import Cell, Places, make_cells, with_splits
 from ltocf.reproduce.run import run_cell, run_cells
 from ltocf.runs import experiment
-from ltocf.tuning.processes import run_all
+from ltocf.runs.folder import RunFolder
 
 
 def test_a_cell_leaves_metrics_history_and_users(source: str, places: Places) -> None:
-    (cell,) = make_cells(source, ["ltocf"], [1], places)
+    (cell,) = with_splits(make_cells(source, ["ltocf"], [1], places))
     assert run_cell(cell).startswith("recall@20 0.")
     assert cell.is_done
-    metrics, users = cell.metrics(), cell.user_values()
-    for name, values in users.items():
-        assert values.mean() == pytest.approx(metrics[name], abs=1e-6)
+    metrics = cell.metrics()
+    users = np.unique(experiment.prepare_data(cell.config).split.test.users)
+    for name in ("recall@20", "ndcg@20"):
+        of_users = cell.user_result(name)
+        np.testing.assert_array_equal(of_users.users, users)
+        assert of_users.values.dtype == np.float32
+        assert of_users.values.mean() == pytest.approx(metrics[name], abs=1e-6)
+        assert of_users.split == metrics["split"]["digest"]
     assert metrics["seed"] == 1
     assert metrics["ranking_seconds"] > 0
+    assert metrics["configuration"]["model"]["dim"] == 4
+    assert metrics["configuration"]["data"]["source"] == "log.csv"
+    assert str(places.configs.parent) not in cell.file(".json").read_text()
     assert [row["epoch"] for row in cell.history()] == [1, 2, 3]
     assert len(cell.history()[0]["times"]) == 3
     assert not cell.run_folder.exists()
 
 
 def test_the_result_is_that_of_a_plain_run(source: str, places: Places, tmp_path: Path) -> None:
-    (cell,) = make_cells(source, ["mf"], [0], places)
+    (cell,) = with_splits(make_cells(source, ["mf"], [0], places))
     run_cell(cell)
     metrics = experiment.train_config(cell.config, tmp_path / "plain")
     assert cell.metrics()["recall@20"] == metrics["recall@20"]
     of_users, _ = read_arrays(tmp_path / "plain" / "test-users.safetensors")
     for name in ("recall@20", "ndcg@5"):
         assert of_users[name].mean() == pytest.approx(metrics[name], abs=1e-6)
-    np.testing.assert_array_equal(of_users["recall@20"], cell.user_values()["recall@20"])
+    np.testing.assert_array_equal(of_users["recall@20"], cell.user_result("recall@20").values)
+    np.testing.assert_array_equal(of_users["users"], cell.user_result("recall@20").users)
 
 
-def test_a_plan_runs_what_is_missing(source: str, places: Places, caplog: pytest.LogCaptureFixture) -> None:
-    cells = make_cells(source, ["mf", "lightgcn"], [0], places)
+def test_a_plan_runs_what_is_missing(source: str, places: Places) -> None:
+    cells = with_splits(make_cells(source, ["mf", "grmf"], [0], places, {"epochs": 1, "dim": 4}))
     progress = run_cells([*cells, cells[0]], processes=2)
     assert [cell.label for cell in progress.done] == [cell.label for cell in cells]
     assert not progress.failed
     assert not progress.left
+    assert (places.configs / "log" / "grmf.toml").read_text() == cells[1].text
     before = [cell.file(".json").stat().st_mtime_ns for cell in cells]
     run_cells(cells)
     assert [cell.file(".json").stat().st_mtime_ns for cell in cells] == before
+
+
+def test_changed_settings_are_run_beside_the_result_before(source: str, places: Places) -> None:
+    (before,) = run_cells(make_cells(source, ["mf"], [0], places)).done
     toml = places.configs / "log" / "mf.toml"
     toml.write_text(toml.read_text().replace("learning_rate = 0.01", "learning_rate = 0.5"))
-    with caplog.at_level(logging.WARNING):
-        run_cells(make_cells(source, ["mf"], [0], places))
-    assert "mf-seed0.json was made with another learning_rate; remove it to run it again" in caplog.text
+    (after,) = run_cells(make_cells(source, ["mf"], [0], places)).done
+    assert before.metrics()["training"]["learning_rate"] == 0.01
+    assert after.metrics()["training"]["learning_rate"] == 0.5
+    assert {path.name for path in (places.results / "log").glob("*.json")} == {
+        "mf-seed0.json",
+        f"mf-seed0-{after.key[:8]}.json",
+    }
 
 
 def test_one_failure_does_not_stop_the_others(source: str, places: Places) -> None:
-    cells = make_cells(source, ["mf", "lightgcn"], [0], places)
-    cells[0].run_folder.mkdir(parents=True)
-    (cells[0].run_folder / "config.toml").write_text(cells[1].config.to_toml())
+    cells = with_splits(make_cells(source, ["mf", "lightgcn"], [0], places))
+    with RunFolder.started(cells[0].run_folder, cells[0].config.with_values({"dim": 9})):
+        pass
     progress = run_cells(cells)
     assert [cell.name for cell in progress.done] == ["lightgcn"]
-    assert "was started with other settings" in progress.failed["log/mf-seed0"]
+    assert "was started with dim 9 (now 4); remove it" in progress.failed["log/mf-seed0"]
 
 
-def test_out_of_time_leaves_the_rest_and_the_next_call_goes_on(source: str, places: Places) -> None:
+def test_data_that_changes_between_reading_and_training_is_noticed(source: str, places: Places) -> None:
+    (cell,) = with_splits(make_cells(source, ["mf"], [0], places))
+    with Path(source).open("a") as log:
+        log.write("999,0\n999,1\n999,2\n")
+    with pytest.raises(ValueError, match="the data of log/mf-seed0 has changed since it was first read"):
+        run_cell(cell)
+    assert not cell.file(".json").exists()
+
+
+@pytest.fixture
+def interrupted(source: str, places: Places, monkeypatch: pytest.MonkeyPatch) -> Cell:
+    """A cell that was interrupted in its second epoch, with a checkpoint of the first."""
+    (cell,) = with_splits(make_cells(source, ["mf"], [0], places))
+    add_history = RunFolder.add_history
+
+    def stop(folder: RunFolder, record: dict[str, Any]) -> None:
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+        add_history(folder, record)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "add_history", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_cells([cell])
+    return cell
+
+
+def test_an_interrupted_cell_goes_on(interrupted: Cell, tmp_path: Path) -> None:
+    assert list(interrupted.run_folder.glob("checkpoint-*"))
+    (done,) = run_cells([interrupted]).done
+    metrics = experiment.train_config(interrupted.config, tmp_path / "plain")
+    assert done.metrics()["recall@20"] == metrics["recall@20"]
+    assert len(done.history()) == 3
+
+
+def test_out_of_time_leaves_the_rest(source: str, places: Places) -> None:
+    """With a limit a cell has a process of its own, which is ended wherever it is."""
     toml = places.configs / "log" / "mf.toml"
-    toml.write_text(toml.read_text().replace("epochs = 3", "epochs = 100000\npatience = 100000"))
-    cells = make_cells(source, ["mf", "lightgcn"], [0], places)
-    progress = run_cells(cells, max_minutes=12 / 60)
+    toml.write_text(toml.read_text().replace("epochs = 3", "epochs = 100000000\npatience = 100000000"))
+    cells = with_splits(make_cells(source, ["mf", "lightgcn"], [0], places))
+    progress = run_cells(cells, max_minutes=1 / 60)
     assert not progress.done
+    assert not progress.failed
     assert [cell.name for cell in progress.left] == ["mf", "lightgcn"]
-    assert (cells[0].run_folder / "config.toml").exists()
-    assert not (cells[1].run_folder).exists()
-    # A checkpoint is what the next call goes on from.
-    assert list(cells[0].run_folder.glob("checkpoint-*"))
+    assert not cells[1].run_folder.exists()
 
 
-def test_workers_tell_of_a_process_that_dies() -> None:
-    outcomes = list(run_all(iter([0, 7]), os._exit, processes=2))
-    assert sorted(str(outcome.error) for outcome in outcomes) == [
-        "the process ended with exit code 0 and without a word",
-        "the process ended with exit code 7 and without a word",
-    ]
-    with pytest.raises(ValueError, match="`processes` must be >= 1, got 0"):
-        list(run_all(iter([]), os._exit, processes=0))
-
-
-def test_user_values_are_small(source: str, places: Places) -> None:
-    (cell,) = make_cells(source, ["mf"], [0], places)
-    run_cell(cell)
-    assert all(values.dtype == np.float32 for values in cell.user_values().values())
+def test_results_are_json_with_options(source: str, places: Places) -> None:
+    (cell,) = run_cells(make_cells(source, ["mf"], [0], places)).done
     assert json.loads(cell.file(".json").read_text())["options"]["dim"] == 4
-
-
-LONG_TASK = """
-import threading, time, multiprocessing
-from ltocf.tuning.processes import run_all
-
-def tell():
-    while not multiprocessing.active_children():
-        time.sleep(0.05)
-    print("started", flush=True)
-
-threading.Thread(target=tell).start()
-list(run_all(iter([600.0]), time.sleep))
-"""
-
-
-def test_workers_end_with_a_parent_that_is_killed() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", LONG_TASK], stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    assert parent.stdout.readline() == b"started\n"
-    parent.kill()
-    # The worker has the same standard output, so this ends when the worker does.
-    parent.communicate(timeout=60)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
 
 import ltocf
@@ -13,6 +14,7 @@ from ltocf.data import Interactions, Split, carve_validation, load_dataset, spli
 from ltocf.evaluation import evaluate, evaluate_per_user
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS, STARTS, Recommender, build_model
+from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.training import FitContext, TrainingSettings, fit, sample_users
 from samples import random_interactions
@@ -152,3 +154,15 @@ def test_every_start_is_taken_by_the_models_that_say_so(table: Path, tmp_path: P
             else:
                 with pytest.raises(ValueError, match=f'`init = "{start}"` needs a model'):
                     STARTS[start](model, graph, log, TrainingSettings(epochs=1), 0, FitContext())
+
+
+def test_metrics_say_the_whole_configuration_and_the_split(table: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 1, "dim": 4, "batch_size": 64, "init": "mf", "init_epochs": 1, "validation_fraction": 0.2}
+    ltocf.train(table, tmp_path / "run", model="mf", preset="paper", **settings)
+    run = RunFolder(tmp_path / "run")
+    metrics, split = run.metrics(), run.read_data().split
+    assert metrics["split"] == split.summary()
+    assert metrics["split"]["validation"] > 0
+    assert Config.from_toml(tomli_w.dumps(metrics["configuration"])) == run.config()
+    assert metrics["configuration"]["data"]["validation_fraction"] == 0.2
+    assert (metrics["configuration"]["model"]["name"], metrics["configuration"]["run"]["init"]) == ("mf", "mf")

@@ -1,63 +1,189 @@
-"""Settings are chosen on the validation part; every trial is kept."""
+"""Settings are chosen on the validation set; every trial is kept, with what makes it comparable."""
 
 from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from ltocf.reproduce.cells import Places, make_cells
-from ltocf.tuning.settings_search import paper_space, search_settings
+from ltocf.reproduce.cells import Places
+from ltocf.runs.config import Config
+from ltocf.tuning.processes import DiedError, Outcome
+from ltocf.tuning.settings_search import Trial, search_settings
+from ltocf.tuning.space import paper_space, read_space, write_best
 
 SPACE = {"learning_rate": [0.003, 0.03], "l2": [1e-4, 1e-2]}
 
 
-def test_the_grid_is_tried_once_and_its_best_is_written(source: str, places: Places) -> None:
-    (cell,) = make_cells(source, ["mf"], [0], places)
-    found = search_settings(cell, SPACE, processes=2)
-    assert sorted((t["values"]["learning_rate"], t["values"]["l2"]) for t in found["trials"]) == [
+@pytest.fixture
+def toml(places: Places) -> Path:
+    return places.configs / "log" / "mf.toml"
+
+
+@pytest.fixture
+def config(toml: Path, source: str) -> Config:
+    return Config.from_file(toml, source)
+
+
+def search(config: Config, space: dict[str, list[Any]], tmp_path: Path, **options: Any) -> dict[str, Any]:
+    return search_settings(config, space, tmp_path / "trials", tmp_path / "trials.json", **options)
+
+
+def test_the_grid_is_tried_once(config: Config, tmp_path: Path) -> None:
+    found = search(config, SPACE, tmp_path)
+    assert [(t["values"]["learning_rate"], t["values"]["l2"]) for t in found["trials"]] == [
         (rate, l2) for rate in SPACE["learning_rate"] for l2 in SPACE["l2"]
     ]
     assert found["best"]["recall@20"] == max(trial["recall@20"] for trial in found["trials"])
-    text = (places.configs / "log" / "mf.toml").read_text()
-    assert text.startswith("# a comment\n\n")
-    training = tomllib.loads(text)["training"]
-    assert {name: training[name] for name in SPACE} == found["best"]["values"]
-    assert training["epochs"] == 3
-    path = places.results / "log" / "search" / "mf.json"
-    before = path.read_text()
-    again = search_settings(make_cells(source, ["mf"], [0], places)[0], SPACE)
-    assert again["trials"] == json.loads(before)["trials"]
-    assert path.read_text() == before
+    before = (tmp_path / "trials.json").read_text()
+    assert json.loads(before) == found
+    assert search(config, SPACE, tmp_path) == found
+    assert (tmp_path / "trials.json").read_text() == before
+    assert not list((tmp_path / "trials").iterdir())
 
 
-def test_options_of_the_model_can_be_searched(source: str, places: Places) -> None:
-    (cell,) = make_cells(source, ["ltocf"], [0], places)
-    search_settings(cell, {"horizon": [2.0], "n_times": [1]})
-    model = tomllib.loads((places.configs / "log" / "ltocf.toml").read_text())["model"]
-    assert (model["horizon"], model["n_times"]) == (2.0, 1)
+def test_a_trial_is_what_a_run_with_its_settings_validates(config: Config, tmp_path: Path) -> None:
+    from ltocf.runs.experiment import train_config
+
+    (trial,) = search(config, {"l2": [0.01]}, tmp_path)["trials"]
+    metrics = train_config(config.with_values({"l2": 0.01}), tmp_path / "run")
+    assert metrics["selected"] == {"recall@20": trial["recall@20"], "epoch": trial["epoch"]}
+    assert metrics["split"] == trial["split"]
 
 
-def test_tpe_goes_on_from_what_is_known(source: str, places: Places) -> None:
-    (cell,) = make_cells(source, ["mf"], [0], places)
-    search_settings(cell, SPACE, sampler="tpe", n_trials=2)
-    found = search_settings(cell, SPACE, sampler="tpe", n_trials=3)
+def test_a_trial_says_where_it_was_measured(config: Config, tmp_path: Path) -> None:
+    """The record is of the trial: of its threads, not of those that are set before and after it."""
+    threads = torch.get_num_threads() + 1
+    found = search(config.with_values({"threads": threads, "device": "cpu"}), {"l2": [0.1]}, tmp_path)
+    (trial,) = found["trials"]
+    assert (trial["environment"]["threads"], trial["environment"]["device"]) == (threads, "cpu")
+    assert trial["configuration"]["training"]["l2"] == 0.1
+    assert trial["configuration"]["data"]["source"] == "log.csv"
+    assert str(tmp_path) not in (tmp_path / "trials.json").read_text()
+
+
+def test_trials_of_other_data_or_settings_are_not_taken(config: Config, source: str, tmp_path: Path) -> None:
+    space = {"l2": [0.01]}
+    first = search(config, space, tmp_path)
+    others = search(config.with_values({"seed": 5}), space, tmp_path)
+    assert len(others["trials"]) == 2
+    with Path(source).open("a") as log:
+        log.write("0,29\n1,29\n2,29\n3,29\n")
+    # Another size of the embeddings can only lose, and still is the best of what is searched now.
+    edited = search(config.with_values({"dim": 1}), space, tmp_path)
+    assert len(edited["trials"]) == 3
+    assert edited["best"]["recall@20"] == edited["trials"][2]["recall@20"]
+    assert len({trial["split"]["digest"] for trial in edited["trials"]}) == 2
+    assert edited["trials"][0] == first["trials"][0]
+
+
+def test_trials_of_an_earlier_version_stay_and_are_not_counted(config: Config, tmp_path: Path) -> None:
+    earlier = {"values": {"l2": 0.01}, "recall@20": 1.0, "epoch": 1, "seconds": 1.0}
+    (tmp_path / "trials.json").write_text(json.dumps({"trials": [earlier], "best": earlier}))
+    found = search(config, {"l2": [0.01]}, tmp_path)
+    assert found["trials"][0] == earlier
+    assert len(found["trials"]) == 2
+    assert found["best"]["recall@20"] == found["trials"][1]["recall@20"] < 1.0
+
+
+SPACES = {
+    "words": ("ltocf", ["solver=rk4,exact"], "model"),
+    "booleans": ("ltocf", ["learnable_times=true,false"], "model"),
+    "numbers of the model": ("ltocf", ["horizon=2.0,3.0"], "model"),
+    "the run": ("mf", ["seed=1,2"], "run"),
+    "the start": ("mf", ["init_l2=0.1,0.2"], "run"),
+    "the data": ("mf", ["validation_fraction=0.1,0.3"], "data"),
+    "training": ("mf", ["schedule=constant,cosine"], "training"),
+}
+
+
+@pytest.mark.parametrize("what", SPACES)
+def test_what_is_found_is_written_so_that_it_is_used(what: str, source: str, places: Places, tmp_path: Path) -> None:
+    model, grid, table = SPACES[what]
+    toml = places.configs / "log" / f"{model}.toml"
+    config = Config.from_file(toml, source)
+    found = search(config, read_space(grid), tmp_path)
+    assert len(found["trials"]) == 2
+    best = found["best"]["values"]
+    write_best(toml, best)
+    assert Config.from_file(toml, source) == config.with_values(best)
+    written = tomllib.loads(toml.read_text())
+    assert best.items() <= written[table].items()
+    assert written["training"]["epochs"] == 3
+    assert toml.read_text().startswith("# a comment\n\n")
+    # The configuration has changed only where it was searched, so the trials are known.
+    assert search(Config.from_file(toml, source), read_space(grid), tmp_path) == found
+
+
+def test_a_trial_that_diverges_is_kept_and_the_search_goes_on(config: Config, tmp_path: Path) -> None:
+    space = {"learning_rate": [float("inf"), 0.01]}
+    found = search(config, space, tmp_path)
+    diverged, trained = found["trials"]
+    assert "FloatingPointError" in diverged["error"]
+    assert "recall@20" not in diverged
+    assert found["best"]["values"] == trained["values"] == {"learning_rate": 0.01}
+    assert search(config, space, tmp_path) == found
+    with pytest.raises(ValueError, match="every trial failed, the last one with FloatingPointError"):
+        search(config.with_values({"dim": 3}), {"learning_rate": [float("inf")]}, tmp_path)
+
+
+def test_a_trial_whose_process_dies_is_tried_again(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(trials: Any, *_: Any, **__: Any) -> Any:
+        for trial in trials:
+            assert isinstance(trial, Trial)
+            yield Outcome(trial, error=DiedError("the process ended with exit code -9 and without a word"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ltocf.tuning.settings_search.run_all", dies)
+        with pytest.raises(ValueError, match="every trial failed, the last one with the process ended with exit code"):
+            search(config, {"l2": [0.01]}, tmp_path)
+    assert "best" in search(config, {"l2": [0.01]}, tmp_path)
+
+
+def test_tpe_goes_on_from_what_is_known(config: Config, tmp_path: Path) -> None:
+    space = SPACE | {"schedule": ["constant", "cosine"]}
+    search(config, space, tmp_path, sampler="tpe", n_trials=2)
+    found = search(config, space, tmp_path, sampler="tpe", n_trials=3)
     assert len(found["trials"]) == 3
     rates = [trial["values"]["learning_rate"] for trial in found["trials"]]
     assert len(set(rates)) == 3
     assert all(0.003 <= rate <= 0.03 for rate in rates)
+    # Trials that a narrower space does not hold are passed over.
+    narrow = {"learning_rate": [0.1, 0.2], "l2": [0.01], "schedule": ["constant"]}
+    assert len(search(config, narrow, tmp_path, sampler="tpe", n_trials=4)["trials"]) == 4
 
 
-def test_errors(source: str, places: Places) -> None:
-    (cell,) = make_cells(source, ["mf"], [0], places)
+def test_errors(config: Config, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`l2` must have at least one value to try, got none"):
-        search_settings(cell, {"l2": []})
+        search(config, {"l2": []}, tmp_path)
     with pytest.raises(ValueError, match="no setting `rate`; there are"):
-        search_settings(cell, {"rate": [0.1]})
-    (on_test,) = make_cells(source, ["mf"], [0], places, {"select_on": "test"})
-    with pytest.raises(ValueError, match="settings are chosen on the validation part, got select_on = 'test'"):
-        search_settings(on_test, {"l2": [0.1]})
+        search(config, {"rate": [0.1]}, tmp_path)
+    with pytest.raises(ValueError, match="`dim` must be of type int, got 'wide'"):
+        search(config, {"dim": [4, "wide"]}, tmp_path)
+    with pytest.raises(ValueError, match="`threads` cannot be searched: it changes no result"):
+        search(config, {"threads": [1, 2]}, tmp_path)
+    with pytest.raises(ValueError, match="settings are chosen on the validation set, got select_on = 'test'"):
+        search(config.with_values({"select_on": "test"}), {"l2": [0.1]}, tmp_path)
+    assert not (tmp_path / "trials.json").exists()
+
+
+def test_a_space_is_read_from_words() -> None:
+    assert read_space(["dim=4,8", "l2=1e-3,inf", "a=true,x"]) == {
+        "dim": [4, 8],
+        "l2": [0.001, float("inf")],
+        "a": [True, "x"],
+    }
+    for wrong in ("l2", "l2=", "=1", "l2=1,,2"):
+        with pytest.raises(ValueError, match="`--grid` takes setting=value,value, got"):
+            read_space([wrong])
+    with pytest.raises(ValueError, match="each setting once, got `l2` twice"):
+        read_space(["l2=1", "l2=2"])
 
 
 def test_the_papers_space() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,18 +17,22 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from ltocf.report.content import Report, Table
-from ltocf.report.html import write_report
-from ltocf.reproduce.cells import METHODS, Places, make_cells
-from ltocf.reproduce.plan import datasets, plan, report
-from ltocf.reproduce.run import run_cells
+from ltocf.reproduce.cells import METHODS, Cell, Places, make_cells, with_splits
+from ltocf.reproduce.cost import LONG_MINUTES, Plan
+from ltocf.reproduce.plan import datasets, keep_report, plan, report
+from ltocf.reproduce.run import Progress, run_cells
 from ltocf.training import environment
-from ltocf.tuning.settings_search import paper_space, search_settings
+from ltocf.training.runtime import keep_freed_memory
+from ltocf.tuning.settings_search import search_settings
+from ltocf.tuning.space import paper_space, read_space, write_best
 
 logger = logging.getLogger(__name__)
 
 What = Literal[
     "table1", "table3", "figure6", "figure7", "figure8", "figure9", "figure10", "figure11", "figure12", "search"
 ]
+Command = Callable[[str], str]
+"""From a source to the command that makes its report again."""
 Names = Annotated[str, Parameter(negative="")]
 
 
@@ -38,6 +43,8 @@ def reproduce(
     dataset: Names = "",
     models: Names = "",
     seeds: Names = "0",
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    run_long: Annotated[bool, Parameter(negative="")] = False,
     budget: float = 0.0,
     processes: int = 1,
     threads: int | None = None,
@@ -52,8 +59,10 @@ def reproduce(
 ) -> None:
     """Make a table or figure of the paper: run the cells that have no result yet, then write numbers, pictures, a page.
 
-    A cell is a file configs/DATASET/NAME.toml and a seed; what is in results/ already is not run again, and what was
-    interrupted goes on. A file that is missing is written with the paper's settings.
+    A cell is a file configs/DATASET/NAME.toml, a seed and the data. What is in results/ with the same settings and data
+    is not run again, and what was interrupted goes on. A file that is missing is written with the paper's settings.
+    The plan and its cost are printed first. If the missing cells should take more than 5 minutes together, or the time
+    of one is not known, they are run only with --run-long.
 
     Parameters
     ----------
@@ -66,10 +75,14 @@ def reproduce(
         Configurations, separated by commas; default: those of the table or figure.
     seeds
         Separated by commas.
+    dry_run
+        Print the plan and its cost, and stop.
+    run_long
+        Run what is missing however long it takes.
     budget
-        Most minutes of this call; the next goes on. 0: no limit. A cell has its own limit in `max_minutes`.
+        The limit in minutes for this call; the next goes on. 0: no limit. `max_minutes` is the limit of one cell.
     processes
-        Cells or trials at a time.
+        The number of cells or trials that may run at the same time.
     threads
         CPU threads of each.
     device
@@ -79,7 +92,7 @@ def reproduce(
     trials
         Of the sampler tpe.
     grid
-        Of search: setting=value,value; may be repeated; default: the paper's grid.
+        Of search: setting=value,value, with numbers, words, true or false; may be repeated; default: the paper's grid.
     data_dir
         Where named data sets are; default: LTOCF_DATA.
     configs
@@ -89,25 +102,57 @@ def reproduce(
     runs
         Folder of what is running.
     """
+    keep_freed_memory()
     places = Places(configs, results, runs, "" if data_dir is None else str(data_dir))
     values = {name: value for name, value in (("threads", threads), ("device", device)) if value is not None}
     names, asked = _split(models), _split(dataset)
     if what == "search":
+        if dry_run:
+            raise ValueError("`--dry-run` is for tables and figures, got search: it says what it tries as it goes")
         _search(datasets(asked, places), names, places, values, grid, sampler, trials, processes, budget)
         return
-    sources = [] if what == "table1" else datasets(asked, places)
+    command = partial(_command, what, names, seeds)
+    if what == "table1":
+        _write(what, [], [], places, command)
+        return
     seed_numbers = [_number(seed) for seed in _split(seeds)]
-    cells = [cell for source in sources for cell in plan(what, source, names, seed_numbers, places, values)]
-    progress = run_cells(cells, processes=processes, max_minutes=budget, show_progress=True)
-    written = report(what, progress, places, _command(what, asked, names, seeds), environment(torch.device("cpu")))
-    page = write_report(written, results / "reports")
-    console = Console()
-    _show(written, console)
-    console.print(f"report: {page}", soft_wrap=True)
-    if progress.left:
-        console.print(f"{len(progress.left)} of {len(cells)} cells are left: the same command goes on", soft_wrap=True)
+    sources = datasets(asked, places)
+    cells = with_splits([cell for one in sources for cell in plan(what, one, names, seed_numbers, places, values)])
+    work = Plan.of(cells, processes)
+    for line in work.lines():
+        Console().print(line, soft_wrap=True, markup=False, highlight=False)
+    if dry_run:
+        return
+    if work.is_long and not run_long:
+        limit = f"{LONG_MINUTES:g} minutes"
+        Console().print(f"nothing is run, as it may take more than {limit}; add --run-long to run it", soft_wrap=True)
+        progress = Progress(work.done, {}, [cell for cell, _ in work.missing])
+    else:
+        progress = run_cells(cells, processes=processes, max_minutes=budget, show_progress=True)
+    _write_all(what, progress, places, command)
+
+
+def _write_all(what: str, progress: Progress, places: Places, command: Command) -> None:
+    """Write the report of every data set that has a result."""
+    for source, dataset in dict.fromkeys((cell.config.data.source, cell.dataset) for cell in progress.done):
+        labels = [*(cell.label for cell in progress.left), *progress.failed]
+        missing = [label for label in labels if label.startswith(f"{dataset}/")]
+        _write(what, [cell for cell in progress.done if cell.config.data.source == source], missing, places, command)
+    if progress.left and progress.done:
+        Console().print(f"{len(progress.left)} cells are left", soft_wrap=True)
     if progress.failed:
         raise ValueError("\n".join(f"{label} failed:\n{error}" for label, error in progress.failed.items()))
+    if not progress.done:
+        raise ValueError(f"no cell of {what} has a result, so nothing is written: {len(progress.left)} are left to run")
+
+
+def _write(what: str, cells: Sequence[Cell], missing: Sequence[str], places: Places, command: Command) -> None:
+    source = Path(cells[0].config.data.source).name if cells else ""
+    made = report(what, cells, missing, places, command(source), environment(torch.device("cpu")))
+    page = keep_report(made, places.results / "reports")
+    console = Console()
+    _show(made, console)
+    console.print(f"report: {page}", soft_wrap=True)
 
 
 def _search(
@@ -124,33 +169,22 @@ def _search(
     console = Console()
     for source in sources:
         for cell in make_cells(source, names or METHODS, [0], places, values):
-            space = _space(grid, cell.config.model)
-            limits: dict[str, Any] = {"processes": processes, "max_minutes": budget}
-            found = search_settings(cell, space, sampler=sampler, n_trials=trials, show_progress=True, **limits)
+            space = read_space(grid) if grid else paper_space(cell.config.model)
+            limits: dict[str, Any] = {"processes": processes, "max_minutes": budget, "show_progress": True}
+            folder, file = (root / cell.dataset / "search" for root in (places.runs, places.results))
+            cell.write_configuration()
+            found = search_settings(
+                cell.config,
+                space,
+                folder / cell.name,
+                file / f"{cell.name}.json",
+                sampler=sampler,
+                n_trials=trials,
+                **limits,
+            )
             if "best" in found:
+                write_best(cell.configuration_file, found["best"]["values"])
                 console.print(f"{cell.dataset}/{cell.name}: {found['best']}", soft_wrap=True)
-
-
-def _space(grid: Sequence[str] | None, model: str) -> dict[str, list[Any]]:
-    """What ``--grid`` says, else the paper's space."""
-    if not grid:
-        return {name: list(values) for name, values in paper_space(model).items()}
-    space: dict[str, list[Any]] = {}
-    for text in grid:
-        name, equals, values = text.partition("=")
-        if not (name and equals and values):
-            raise ValueError(f"`--grid` takes setting=value,value, got {text!r}")
-        space[name] = [_value(value) for value in values.split(",")]
-    return space
-
-
-def _value(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _split(text: str) -> list[str]:
@@ -163,10 +197,10 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _command(what: str, asked: Sequence[str], names: Sequence[str], seeds: str) -> str:
-    """The command in its shortest form; of a path only the name."""
+def _command(what: str, names: Sequence[str], seeds: str, source: str) -> str:
+    """The command in its shortest form; ``source`` is the name of the data without its folder."""
     parts = ["ltocf", "reproduce", what]
-    parts += ["--dataset", ",".join(Path(name).name for name in asked)] if asked else []
+    parts += ["--dataset", source] if source else []
     parts += ["--models", ",".join(names)] if names else []
     parts += ["--seeds", seeds] if seeds != "0" else []
     return shlex.join(parts)

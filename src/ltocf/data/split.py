@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from ltocf.data.dataset import Dataset
+from ltocf.data.digest import digest
 from ltocf.data.display import Shown
 from ltocf.data.interactions import Interactions
 from ltocf.shapes import PairIndices, PairMask, PairTimestamps
@@ -62,6 +63,17 @@ class Split(Shown):
         parts = {"n_train": self.train, "n_test": self.test, "n_validation": self.validation}
         sizes: dict[str, object] = {"n_users": self.n_users, "n_items": self.n_items}
         return sizes | {name: 0 if part is None else len(part) for name, part in parts.items()}
+
+    @cached_property
+    def digest(self) -> str:
+        """The `digest` of train, validation and test, in this order."""
+        return digest(self.n_users, self.n_items, (self.train, self.validation, self.test))
+
+    def summary(self) -> dict[str, str | int | None]:
+        """Digest, users, items and the number of pairs of each set, ready for JSON."""
+        sets = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        counts = {name: None if pairs is None else len(pairs) for name, pairs in sets.items()}
+        return {"digest": self.digest, "users": self.n_users, "items": self.n_items, **counts}
 
     @property
     def n_users(self) -> int:

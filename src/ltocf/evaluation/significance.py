@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from ltocf.shapes import UserValues
+from ltocf.shapes import MeasuredUsers, UserValues
 
 
 class Comparison(NamedTuple):
@@ -16,6 +17,54 @@ class Comparison(NamedTuple):
 
     difference: float
     p_value: float
+
+
+@dataclass(frozen=True, eq=False)
+class UserResult:
+    """One metric of one method, user by user.
+
+    Args:
+        users: the index of each user, in any order, none twice.
+        values: the metric of each of these users.
+        split: the digest of the split that it was measured on, see `Split.digest`.
+
+    Raises:
+        ValueError: not one value per user, or a user twice.
+    """
+
+    users: MeasuredUsers
+    values: UserValues
+    split: str
+
+    def __post_init__(self) -> None:
+        if len(self.users) != len(self.values):
+            raise ValueError(f"need one value per user, got {len(self.values)} for {len(self.users)}")
+        if n_repeated := len(self.users) - len(np.unique(self.users)):
+            raise ValueError(f"each user must occur once, got {n_repeated} repeated")
+
+
+def compare_results(first: UserResult, second: UserResult) -> Comparison:
+    """The paired t-test of `compare`, each user's value against the same user's value.
+
+    Raises:
+        ValueError: results of different splits, or of different users.
+
+    Example:
+        >>> ours = UserResult(np.array([0, 1, 2]), np.array([0.5, 0.6, 0.9]), "a1b2")
+        >>> theirs = UserResult(np.array([2, 0, 1]), np.array([0.5, 0.4, 0.4]), "a1b2")
+        >>> compare_results(ours, theirs).difference.__round__(3)
+        0.233
+    """
+    return compare(*_same_users([first, second]))
+
+
+def mean_result(results: Sequence[UserResult]) -> UserResult:
+    """The mean of several results, such as those of several seeds, user by user.
+
+    Raises:
+        ValueError: results of different splits, or of different users.
+    """
+    return UserResult(np.sort(results[0].users), np.mean(_same_users(results), axis=0), results[0].split)
 
 
 def compare(first: UserValues, second: UserValues) -> Comparison:
@@ -26,8 +75,12 @@ def compare(first: UserValues, second: UserValues) -> Comparison:
     With thousands of users the mean difference is close to normal whatever the metric's own distribution, which the
     test needs and nothing more. Equal methods have p = 1.
 
+    Args:
+        first: a metric of each user.
+        second: the same of the other method; users in the same order, see `compare_results` for other orders.
+
     Raises:
-        ValueError: not the same users, or fewer than two.
+        ValueError: not the same number of users, or fewer than two.
 
     Source: Smucker, Allan and Carterette, CIKM 2007, https://doi.org/10.1145/1321440.1321528, who find the t-test and
     randomisation to agree on ranking metrics.
@@ -62,3 +115,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     result = np.empty(len(p_values))
     result[order] = adjusted
     return [float(value) for value in result]
+
+
+def _same_users(results: Sequence[UserResult]) -> list[UserValues]:
+    """The values of each result, all by ascending user."""
+    first = results[0]
+    for other in results[1:]:
+        if other.split != first.split:
+            raise ValueError(
+                f"results must be of one split, got the digests {first.split[:12]} and {other.split[:12]}: train both "
+                "on the same data with the same settings in [data]"
+            )
+        if not np.array_equal(np.sort(first.users), np.sort(other.users)):
+            n_alone = len(np.setxor1d(first.users, other.users))
+            raise ValueError(f"results must be of the same users, got {n_alone} users that only one of them has")
+    return [result.values[np.argsort(result.users)] for result in results]

@@ -58,7 +58,7 @@ class Report:
     """Everything one ``ltocf reproduce WHAT`` found.
 
     Args:
-        what: table3, figure6 ... ; the stem of its files.
+        what: table3, figure6 ...
         title: a sentence.
         summary: paragraphs of plain text, what there is to see; may be empty.
         tables: in order.
@@ -67,6 +67,8 @@ class Report:
         numbers: what the tables and figures were made from, ready for JSON.
         command: what made it.
         environment: processor, threads, versions, commit.
+        cells: cell -> the digest of its split.
+        name: the stem of its files; empty for ``what``.
     """
 
     what: str
@@ -78,3 +80,10 @@ class Report:
     numbers: dict[str, Any]
     command: str
     environment: dict[str, Any] = field(default_factory=dict)
+    cells: dict[str, str] = field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The name of its files without a suffix."""
+        return self.name or self.what

@@ -17,7 +17,7 @@ BLANK = {"", "-", "–", "—", "nan", "n/a"}
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Write ``<what>.json``, an SVG and a PNG of every figure, and ``<what>.html``; the same report, the same bytes.
+    """Write ``<stem>.json``, an SVG and a PNG of every figure, and ``<stem>.html``; the same report, the same bytes.
 
     The page loads nothing: scripts, pictures and data are inside. Its static pictures show where scripts are off.
 
@@ -32,8 +32,8 @@ def write_report(report: Report, folder: Path) -> Path:
     if len(set(names)) != len(names):
         raise ValueError(f"figures are files and need different names, got {names}")
     page = _page(report, [draw(figure, folder)[0] for figure in report.figures])
-    write_text(folder / f"{report.what}.json", numbers_text(report))
-    path = folder / f"{report.what}.html"
+    write_text(folder / f"{report.stem}.json", numbers_text(report))
+    path = folder / f"{report.stem}.html"
     write_text(path, page)
     return path
 
@@ -44,6 +44,7 @@ def numbers_text(report: Report) -> str:
         "what": report.what,
         "title": report.title,
         "summary": report.summary,
+        "cells": report.cells,
         "numbers": report.numbers,
         "tables": [asdict(table) for table in report.tables],
         "settings": report.settings,

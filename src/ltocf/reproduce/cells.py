@@ -7,7 +7,8 @@ import logging
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import tomli_w
 from safetensors.numpy import load_file
 
 from ltocf.data import CATALOG
+from ltocf.evaluation.significance import UserResult
 from ltocf.files import write_text
+from ltocf.models import MODELS
 from ltocf.runs.config import Config
-from ltocf.shapes import UserValues
+from ltocf.tuning.identity import Splits, differences, recorded, run_key, said
 
 logger = logging.getLogger(__name__)
 
@@ -57,16 +60,28 @@ class Places:
 
 @dataclass(frozen=True)
 class Cell:
-    """``configs/<dataset>/<name>.toml`` with a seed; its result is ``results/<dataset>/<name>-seed<k>.*``.
+    """``configs/<dataset>/<name>.toml`` with a seed, and the split of the data as it is now.
 
-    ``.json`` has the metrics and where they come from, ``.jsonl`` the history by epochs, ``.safetensors`` recall and
-    NDCG of every test user, which a significance test needs.
+    Its result is ``results/<dataset>/<name>-seed<k>.*``: ``.json`` has the metrics, the whole configuration and the
+    digest of the split, ``.jsonl`` the history by epochs, ``.safetensors`` recall and NDCG of every test user, which a
+    significance test needs. A result is a cell's own if its configuration and its digest are the cell's. Beside one
+    that is not, a cell keeps its own with the first eight digits of `key` after the seed.
+
+    Args:
+        dataset: the name of its folders.
+        name: of the configuration.
+        config: the configuration with the seed.
+        places: where everything lies.
+        text: the configuration file.
+        split: digest and sizes of the split; None while the data is not read, then the table ``data`` has to do.
     """
 
     dataset: str
     name: str
     config: Config
     places: Places
+    text: str
+    split: Mapping[str, Any] | None = None
 
     @property
     def seed(self) -> int:
@@ -78,23 +93,68 @@ class Cell:
         """A name for people: data set, name and seed."""
         return f"{self.dataset}/{self.name}-seed{self.seed}"
 
+    @cached_property
+    def recorded(self) -> dict[str, dict[str, Any]]:
+        """Its configuration as a result keeps it."""
+        return recorded(self.config)
+
+    @cached_property
+    def key(self) -> str:
+        """A name for its settings and data, in hexadecimal."""
+        return run_key(self.config, "" if self.split is None else self.split["digest"])
+
     @property
     def run_folder(self) -> Path:
         """Where it runs."""
-        return self.places.runs / self.label
+        return self.places.runs / f"{self.label}-{self.key[:8]}"
+
+    @property
+    def configuration_file(self) -> Path:
+        """Where its configuration is kept."""
+        return self.places.configs / self.dataset / f"{self.name}.toml"
 
     def file(self, suffix: str) -> Path:
-        """A file of its result."""
-        return self.places.results / f"{self.label}{suffix}"
+        """A file of its result, whether it is there or not."""
+        plain = self.places.results / self.label
+        # A name may have a dot, so `with_suffix` is not for it.
+        beside = sorted(path.name.removesuffix(".json") for path in plain.parent.glob(f"{plain.name}-{'?' * 8}.json"))
+        for stem in (plain.name, *beside):
+            if self.why_not(plain.with_name(f"{stem}.json")) is None:
+                return plain.with_name(f"{stem}{suffix}")
+        taken = plain.with_name(f"{plain.name}.json").exists()
+        return plain.with_name(f"{plain.name}-{self.key[:8]}{suffix}" if taken else f"{plain.name}{suffix}")
+
+    def why_not(self, file: Path) -> str | None:
+        """Why the result in a file is not this cell's; None if it is."""
+        if not file.exists():
+            return "there is none"
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if not {"configuration", "split"} <= found.keys():
+            return "it does not say its configuration and split"
+        if not found.get("configuration_certain", True):
+            return "its configuration is not certain"
+        other = differences(found["configuration"], self.recorded, with_data=self.split is None)
+        if self.split is not None and found["split"]["digest"] != self.split["digest"]:
+            return f"it is of other data{' and has ' + said(other) if other else ''}"
+        return f"it has {said(other)}" if other else None
 
     @property
     def is_done(self) -> bool:
-        """Whether all of the result is there."""
-        return all(self.file(suffix).exists() for suffix in (".jsonl", ".safetensors", ".json"))
+        """Whether all of the result is there, with its configuration and on its split."""
+        file = self.file(".json")
+        return self.why_not(file) is None and all(self.file(suffix).exists() for suffix in (".jsonl", ".safetensors"))
 
-    def file_text(self) -> str:
-        """The configuration file."""
-        return (self.places.configs / self.dataset / f"{self.name}.toml").read_text(encoding="utf-8")
+    def other_result(self) -> str | None:
+        """What is in its place that is not its own, and why; None if nothing is."""
+        plain = self.places.results / f"{self.label}.json"
+        why = self.why_not(plain) if plain.exists() else None
+        return None if why is None else f"{plain} is not taken, {why}"
+
+    def write_configuration(self) -> None:
+        """Write the configuration file if it is missing."""
+        if not self.configuration_file.exists():
+            write_text(self.configuration_file, self.text)
+            logger.info("wrote %s", self.configuration_file)
 
     def metrics(self) -> dict[str, Any]:
         """What was measured."""
@@ -111,15 +171,36 @@ class Cell:
         lines = self.file(".jsonl").read_text(encoding="utf-8").splitlines()
         return [row for row in map(json.loads, lines) if row["phase"] == phase]
 
-    def user_values(self) -> dict[str, UserValues]:
-        """ "recall@20" and "ndcg@20" of every test user."""
-        return load_file(self.file(".safetensors"))
+    def user_result(self, metric: str) -> UserResult:
+        """ "recall@20" or "ndcg@20" of every test user.
 
-    def changed_settings(self) -> list[str]:
-        """Settings that differ between the finished result and the configuration as it is now."""
-        metrics = self.metrics()
-        pairs = ((metrics["options"], self.config.options), (metrics["training"], asdict(self.config.training)))
-        return [name for then, now in pairs for name in now if name in then and then[name] != now[name]]
+        Raises:
+            ValueError: a result of an earlier version, which does not say its users.
+        """
+        file = self.file(".safetensors")
+        arrays = load_file(file)
+        if "users" not in arrays:
+            raise ValueError(f"{file} must have the array `users`, got {', '.join(sorted(arrays))}; run the cell again")
+        return UserResult(arrays["users"], arrays[metric], self.metrics()["split"]["digest"])
+
+
+def with_splits(cells: Sequence[Cell], splits: Splits | None = None) -> list[Cell]:
+    """The cells with the splits of their data as it is now; each data set is read once for each way to split it."""
+    splits = Splits() if splits is None else splits
+    return [replace(cell, split=splits.summary(cell.config)) if cell.split is None else cell for cell in cells]
+
+
+def dataset_name(source: str) -> str:
+    """The name of a data set's folders: that of the catalog, of its folder, or of its file without the suffix.
+
+    Example:
+        >>> dataset_name("gowalla"), dataset_name("logs/may.csv")
+        ('gowalla', 'may')
+    """
+    if source in CATALOG:
+        return source
+    path = Path(source).resolve()
+    return path.name if path.is_dir() else path.stem
 
 
 def find_source(dataset: str, data_dir: str = "") -> str | None:
@@ -142,29 +223,36 @@ def find_source(dataset: str, data_dir: str = "") -> str | None:
 def make_cells(
     source: str, names: Sequence[str], seeds: Sequence[int], places: Places, values: Mapping[str, Any] | None = None
 ) -> list[Cell]:
-    """The cells of one data set; a configuration file that is missing is written first.
+    """The cells of one data set, whose data is not read yet, see `with_splits`.
 
-    A method without a file gets the paper's defaults, a variant the data set's ``ltocf.toml`` with its changes.
+    Without a configuration file a method has the paper's settings, and a variant those of the data set's
+    ``ltocf.toml`` with its changes. Nothing is written.
 
     Args:
         source: a catalog name or a path.
-        names: of the configurations, without their suffix.
+        names: configurations, without their suffix.
         seeds: every configuration is run with each.
         places: where everything lies.
         values: settings for this call, such as ``device``.
+
+    Raises:
+        ValueError: a name that is no model, no variant and no file of the data set's folder.
     """
-    dataset, cells = Path(source).stem, []
+    dataset, cells = dataset_name(source), []
     changes = {name: change for variants in VARIANTS.values() for name, change in variants.items()}
     for name in names:
         path = places.configs / dataset / f"{name}.toml"
-        if not path.exists():
+        inside = not (Path(name).is_absolute() or ".." in Path(name).parts)
+        if not inside or not (name in MODELS or name in changes or path.is_file()):
+            raise ValueError(f"{name!r} is no model and has no configuration; models are {', '.join(MODELS)}")
+        text = path.read_text(encoding="utf-8") if path.exists() else None
+        if text is None:
             base = places.configs / dataset / "ltocf.toml"
-            text = _variant(base, changes[name]) if name in changes else _method(name)
-            write_text(path, f"# {source if source in CATALOG else dataset}: {name}, see `ltocf reproduce`.\n\n{text}")
-            logger.info("wrote %s", path)
+            settings = _variant(base, changes[name]) if name in changes else _method(name)
+            text = f"# {source if source in CATALOG else dataset}: {name}, see `ltocf reproduce`.\n\n{settings}"
         for seed in seeds:
             more = {"seed": seed, **({"data_dir": places.data_dir} if places.data_dir else {}), **(values or {})}
-            cells.append(Cell(dataset, name, Config.from_file(path, source, more), places))
+            cells.append(Cell(dataset, name, Config.from_toml(text, source, more), places, text))
     return cells
 
 

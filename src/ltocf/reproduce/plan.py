@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ltocf.models import MODELS
 from ltocf.report.content import Figure, Report, Table
-from ltocf.reproduce.cells import METHODS, VARIANTS, Cell, Places, find_source, make_cells, variant_names
+from ltocf.report.html import write_report
+from ltocf.reproduce.cells import (
+    METHODS,
+    VARIANTS,
+    Cell,
+    Places,
+    dataset_name,
+    find_source,
+    make_cells,
+    variant_names,
+)
 from ltocf.reproduce.figures import TITLES, ablation, connections, curves_of_training, seconds
-from ltocf.reproduce.run import Progress
 from ltocf.reproduce.table3 import figure, numbers, table
 
 logger = logging.getLogger(__name__)
 
 PAIR = ("lightgcn", "ltocf")
+TABLE1 = (
+    "Every solver is linear in the start, so all that it does is one function h of an eigenvalue λ of the "
+    "normalised adjacency. These are the functions before any training."
+)
+PROTOCOL = (
+    "Ranking is over all items, training items left out. Unless a row says test, the epoch is selected on a "
+    "validation set out of train, the model is trained again on all of train, and test is read once."
+)
 WHAT = ("table1", "table3", *(f"figure{number}" for number in range(6, 13)))
 """What `reproduce` makes of cells; ``search`` makes the configurations."""
 
@@ -44,7 +63,7 @@ def datasets(asked: Sequence[str], places: Places) -> list[str]:
 def plan(
     what: str, source: str, models: Sequence[str], seeds: Sequence[int], places: Places, values: dict[str, Any]
 ) -> list[Cell]:
-    """The cells of a table or figure for one data set.
+    """The cells of a table or figure for one data set, whose data is not read yet.
 
     Raises:
         ValueError: no such table or figure, or no such model.
@@ -59,42 +78,66 @@ def plan(
         names = models or [*METHODS, *_more_methods(source, places)]
     else:
         names = models or PAIR
-    for name in names:
-        if (
-            name not in MODELS
-            and not (places.configs / Path(source).stem / f"{name}.toml").exists()
-            and "/" not in name
-        ):
-            raise ValueError(f"{name!r} is no model and has no configuration; models are {', '.join(MODELS)}")
     return make_cells(source, names, seeds, places, values)
 
 
-def report(what: str, progress: Progress, places: Places, command: str, environment: dict[str, Any]) -> Report:
-    """What the finished cells of a plan say."""
-    by_dataset: dict[str, list[Cell]] = {}
-    for cell in progress.done:
-        by_dataset.setdefault(cell.dataset, []).append(cell)
-    tables: list[Table] = []
-    figures: list[Figure] = []
-    values: dict[str, Any] = {}
+def report(
+    what: str, cells: Sequence[Cell], missing: Sequence[str], places: Places, command: str, environment: dict[str, Any]
+) -> Report:
+    """What the finished cells of one data set say; Table 1 has no cells.
+
+    Args:
+        what: table or figure.
+        cells: with a result.
+        missing: labels of the cells without one.
+        places: where everything lies.
+        command: what makes the report again.
+        environment: of this process; the hardware of the cells is put beside it.
+    """
+    title = TITLES.get(what, "Every method")
     if what == "table1":
         drawn, listed, values = connections()
-        tables, figures = [listed], [drawn]
-    for dataset, cells in by_dataset.items():
-        made = CONTENT[what](what, cells, places)
-        figures += [item for item in made if isinstance(item, Figure)]
-        tables += [item for item in made if isinstance(item, Table)]
-        values[dataset] = next(item for item in made if isinstance(item, dict))
-    settings = {f"{cell.dataset}/{cell.name}": cell.file_text() for cell in progress.done}
-    if progress.done:
-        hardware = {cell.hardware() for cell in progress.done}
-        environment = environment | {"hardware of the cells": ", ".join(sorted(hardware))}
-    title = TITLES.get(what, "Every method on every data set")
-    return Report(what, title, _summary(what, progress), tables, figures, settings, values, command, environment)
+        return Report(what, title, [TABLE1], [listed], [drawn], {}, values, command, environment)
+    made = CONTENT[what](what, list(cells), places)
+    figures = [item for item in made if isinstance(item, Figure)]
+    tables = [item for item in made if isinstance(item, Table)]
+    values = next(item for item in made if isinstance(item, dict))
+    hardware = {cell.hardware() for cell in cells}
+    return Report(
+        what=what,
+        title=f"{title}: {cells[0].dataset}",
+        summary=[PROTOCOL, *([f"Not there yet: {', '.join(missing)}."] if missing else [])],
+        tables=tables,
+        figures=figures,
+        settings={f"{cell.dataset}/{cell.name}": cell.text for cell in cells},
+        numbers={cells[0].dataset: values},
+        command=command,
+        environment=environment | {"hardware of the cells": ", ".join(sorted(hardware))},
+        cells={cell.label: cell.metrics()["split"]["digest"] for cell in cells},
+        name=f"{what}-{cells[0].dataset}",
+    )
+
+
+def keep_report(made: Report, folder: Path) -> Path:
+    """Write a report, never in place of one that has something it has not; its page.
+
+    A report takes the place of one whose cells it has all, on the same splits. Beside any other it gets eight digits of
+    its own after its name.
+    """
+    name, found = made.stem, folder / f"{made.stem}.json"
+    if found.exists():
+        before: dict[str, str] = json.loads(found.read_text(encoding="utf-8")).get("cells", {})
+        if not before.items() <= made.cells.items():
+            digits = hashlib.sha256(json.dumps(made.cells, sort_keys=True).encode()).hexdigest()[:8]
+            logger.info("%s has other cells and stays", found)
+            name = f"{name}-{digits}"
+    figures = [replace(figure, name=name) for figure in made.figures]
+    return write_report(replace(made, name=name, figures=figures), folder)
 
 
 def _table3(_: str, cells: list[Cell], __: Places) -> list[Any]:
-    return [table(cells), figure(cells), numbers(cells)]
+    found = numbers(cells)
+    return [table(cells, found), figure(cells, found), found]
 
 
 def _curves(what: str, cells: list[Cell], _: Places) -> list[Any]:
@@ -115,23 +158,5 @@ CONTENT: dict[str, Callable[[str, list[Cell], Places], list[Any]]] = {
 
 def _more_methods(source: str, places: Places) -> list[str]:
     """Configurations of the data set that are no row of the paper's: methods and recipes that somebody added."""
-    stems = sorted(path.stem for path in (places.configs / Path(source).stem).glob("*.toml"))
+    stems = sorted(path.stem for path in (places.configs / dataset_name(source)).glob("*.toml"))
     return [stem for stem in stems if stem not in METHODS]
-
-
-def _summary(what: str, progress: Progress) -> list[str]:
-    paragraphs = []
-    if what == "table1":
-        paragraphs.append(
-            "Every solver is linear in the start, so all that it does is one function h of an eigenvalue λ of the "
-            "normalised adjacency. These are the functions before any training."
-        )
-    else:
-        paragraphs.append(
-            "Ranking is over all items, training items left out. Unless a row says test, the epoch is selected on a "
-            "validation part of train, the model is trained again on all of train, and test is read once."
-        )
-    if progress.left or progress.failed:
-        missing = [cell.label for cell in progress.left] + list(progress.failed)
-        paragraphs.append(f"Not there yet: {', '.join(missing)}.")
-    return paragraphs

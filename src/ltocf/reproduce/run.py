@@ -12,9 +12,10 @@ from safetensors.numpy import save_file
 
 from ltocf.files import read_arrays, replacing, write_text
 from ltocf.progress import progress_bar
-from ltocf.reproduce.cells import Cell
+from ltocf.reproduce.cells import Cell, with_splits
 from ltocf.runs import experiment
 from ltocf.runs.folder import RunFolder
+from ltocf.tuning.identity import differences, recorded, said
 from ltocf.tuning.processes import run_all
 
 logger = logging.getLogger(__name__)
@@ -36,23 +37,24 @@ def run_cells(
 ) -> Progress:
     """Run every cell without a result; a cell that was interrupted goes on from its last checkpoint.
 
+    With one process and no limit they run in this process, see `run_all`.
+
     Args:
         cells: the plan; a cell that occurs twice is run once.
-        processes: cells at a time.
-        max_minutes: of this call; what is not finished then goes on in the next. 0: no limit.
-        show_progress: a bar over the whole plan.
+        processes: the number of cells that may run at the same time.
+        max_minutes: the limit in minutes for this call, 0 for none; what is not finished then goes on in the next.
+        show_progress: show a bar over the whole plan.
 
     Returns:
         What has a result and what has none. An error of one cell does not stop the others.
     """
-    plan = list({cell.label: cell for cell in cells}.values())
-    for cell in plan:
-        if cell.is_done and (changed := cell.changed_settings()):
-            logger.warning(
-                "%s was made with another %s; remove it to run it again", cell.file(".json"), ", ".join(changed)
-            )
+    # Two sources of one name have cells of one label.
+    plan = list({(cell.label, cell.key): cell for cell in with_splits(cells)}.values())
     waiting = [cell for cell in plan if not cell.is_done]
+    for cell in waiting:
+        cell.write_configuration()
     failed: dict[str, str] = {}
+    ended: set[str] = set()
     with progress_bar(enabled=show_progress) as bar:
         task = bar.add_task("cells", total=len(plan), completed=len(plan) - len(waiting), note="")
         limit = max_minutes * 60 or float("inf")
@@ -61,12 +63,13 @@ def run_cells(
                 logger.info("%s: %s", outcome.task.label, outcome.value)
             else:
                 failed[outcome.task.label] = str(outcome.error)
+                ended.add(outcome.task.key)
                 logger.error("%s failed: %s", outcome.task.label, str(outcome.error).strip().splitlines()[-1])
             bar.update(task, advance=1, note=outcome.task.label)
     return Progress(
         [cell for cell in plan if cell.is_done],
         failed,
-        [cell for cell in plan if not cell.is_done and cell.label not in failed],
+        [cell for cell in plan if not cell.is_done and cell.key not in ended],
     )
 
 
@@ -74,21 +77,27 @@ def run_cell(cell: Cell) -> str:
     """Train, measure and write the result of one cell; a summary of it.
 
     Raises:
-        ValueError: its run folder was started with another configuration.
+        ValueError: its run folder was started with other settings, or the data is not what it was when it was read.
     """
+    (cell,) = with_splits([cell])
+    assert cell.split is not None
     folder = cell.run_folder
     if (folder / "config.toml").exists():
-        if RunFolder(folder).config() != cell.config:
-            raise ValueError(f"{folder} was started with other settings than {cell.name}.toml now has; remove it")
-        metrics = experiment.resume(folder)
+        if other := differences(recorded(RunFolder(folder).config()), cell.recorded):
+            raise ValueError(f"{folder} was started with {said(other)}; remove it")
+        metrics = experiment.resume(folder, show_progress=False)
     else:
-        metrics = experiment.train_config(cell.config, folder)
+        metrics = experiment.train_config(cell.config, folder, show_progress=False)
+    if metrics["split"]["digest"] != cell.split["digest"]:
+        raise ValueError(
+            f"the data of {cell.label} has changed since it was first read; remove {folder} and run it again"
+        )
     run = RunFolder(folder)
     of_users, _ = read_arrays(run.test_users_file)
-    users = {name: of_users[name] for name in METRICS}
-    with replacing(cell.file(".safetensors")) as temporary:
-        save_file(users, temporary)
-    write_text(cell.file(".jsonl"), run.history_file.read_text(encoding="utf-8"))
-    write_text(cell.file(".json"), json.dumps(metrics, indent=2) + "\n")
+    place = {suffix: cell.file(suffix) for suffix in (".safetensors", ".jsonl", ".json")}
+    with replacing(place[".safetensors"]) as temporary:
+        save_file({name: of_users[name] for name in ("users", *METRICS)}, temporary)
+    write_text(place[".jsonl"], run.history_file.read_text(encoding="utf-8"))
+    write_text(place[".json"], json.dumps(metrics | {"configuration": cell.recorded}, indent=2) + "\n")
     shutil.rmtree(folder)
     return ", ".join(f"{name} {metrics[name]:.4f}" for name in METRICS)

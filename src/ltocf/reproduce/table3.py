@@ -9,9 +9,7 @@ from importlib.resources import files
 from statistics import mean, stdev
 from typing import Any
 
-import numpy as np
-
-from ltocf.evaluation.significance import compare, holm
+from ltocf.evaluation.significance import compare_results, holm, mean_result
 from ltocf.report.content import Curve, Figure, Panel, Table
 from ltocf.reproduce.cells import METHODS, Cell
 
@@ -90,10 +88,10 @@ def numbers(cells: Sequence[Cell]) -> dict[str, Any]:
     return rows
 
 
-def table(cells: Sequence[Cell]) -> Table:
-    """The numbers of one data set as a table."""
+def table(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Table:
+    """The numbers of one data set as a table; ``found`` are its `numbers`, if they are known."""
     rows = []
-    for name, row in numbers(cells).items():
+    for name, row in (found or numbers(cells)).items():
         line = [row_label(name)]
         for metric in METRICS:
             line += _metric_cells(row[metric])
@@ -106,11 +104,13 @@ def table(cells: Sequence[Cell]) -> Table:
         columns += [label, "published", "difference", "p against LT-OCF"]
     columns += ["learning rate, L2, batch", "epochs", "minutes", "epoch selected on"]
     caption = CAPTION + (CAPTION_ON_TEST if any(cell.name.endswith(ON_TEST) for cell in cells) else "")
+    caption += CAPTION_OTHER_SPLIT if _has_other_splits(cells) else ""
     if source := published(cells[0].dataset).get("source"):
         caption += f" Published: {source}."
     return Table(cells[0].dataset, columns, rows, caption)
 
 
+CAPTION_OTHER_SPLIT = " A row without p has another validation set than LT-OCF's."
 CAPTION_ON_TEST = " Best on test: the protocol of the papers, compared with LT-OCF under the same one."
 CAPTION = (
     "Mean ± standard deviation over seeds. Difference: measured against published, in percent of it. p: two-sided "
@@ -120,9 +120,9 @@ CAPTION = (
 )
 
 
-def figure(cells: Sequence[Cell]) -> Figure:
-    """Measured and published numbers of one data set as bars."""
-    dataset, rows = cells[0].dataset, numbers(cells)
+def figure(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Figure:
+    """Measured and published numbers of one data set as bars; ``found`` are its `numbers`, if they are known."""
+    dataset, rows = cells[0].dataset, found or numbers(cells)
     panels = []
     for metric, label in METRICS.items():
         names: list[float | str] = [row_label(name) for name in rows]
@@ -138,12 +138,17 @@ def figure(cells: Sequence[Cell]) -> Figure:
 def _compared(groups: Mapping[str, list[Cell]], metric: str) -> dict[str, dict[str, float]]:
     """Of each method but LT-OCF: LT-OCF's mean difference to it, and the adjusted p-value.
 
-    A row that was selected on test is compared with LT-OCF's row of the same kind.
+    A row that was selected on test is compared with LT-OCF's row of the same kind. A row of another split has no
+    test: its epoch was chosen on other pairs.
     """
-    users = {name: np.mean([cell.user_values()[metric] for cell in group], axis=0) for name, group in groups.items()}
+    users = {name: mean_result([cell.user_result(metric) for cell in group]) for name, group in groups.items()}
     ours = {name: OURS + ON_TEST if name.endswith(ON_TEST) else OURS for name in users}
-    others = [name for name in users if name != ours[name] and ours[name] in users]
-    found = [compare(users[ours[name]], users[name]) for name in others]
+    others = [
+        name
+        for name in users
+        if name != ours[name] and ours[name] in users and users[name].split == users[ours[name]].split
+    ]
+    found = [compare_results(users[ours[name]], users[name]) for name in others]
     adjusted = holm([comparison.p_value for comparison in found])
     return {
         name: {"ltocf_is_better_by": comparison.difference, "p_holm": p_value}
@@ -160,6 +165,14 @@ def _metric_cells(row: Mapping[str, Any]) -> list[str]:
         mark = ("▲" if row["ltocf_is_better_by"] > 0 else "▼") if row["p_holm"] < 0.05 else ""
         p_value = f"{'< 0.001' if row['p_holm'] < 0.001 else format(row['p_holm'], '.3f')} {mark}".strip()
     return [shown, "–" if paper is None else f"{paper:.4f}", difference, p_value]
+
+
+def _has_other_splits(cells: Sequence[Cell]) -> bool:
+    """Whether rows of one protocol have several splits."""
+    digests: dict[bool, set[str]] = {}
+    for cell in cells:
+        digests.setdefault(cell.name.endswith(ON_TEST), set()).add(cell.metrics()["split"]["digest"])
+    return any(len(found) > 1 for found in digests.values())
 
 
 def _place(name: str) -> tuple[int, str]:

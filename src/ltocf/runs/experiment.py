@@ -62,7 +62,7 @@ def train_config(config: Config, out: str | Path, *, show_progress: bool = True)
     budget = _budget(config)
     RunFolder.refuse_used(out)
     _rehearse(config)
-    data = _prepare(config)
+    data = prepare_data(config)
     with RunFolder.started(out, config) as folder, config.runtime().active() as device:
         folder.write_data(data)
         return Experiment(folder, config, data, device, show_progress, budget).run()
@@ -84,7 +84,7 @@ def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
         config = run.config()
         budget = _budget(config, spent=math.fsum(row["seconds"] for row in run.history()))
         if not run.data_file.exists():
-            run.write_data(_prepare(config))
+            run.write_data(prepare_data(config))
         with config.runtime().active() as device:
             return Experiment(run, config, run.read_data(), device, show_progress, budget).run()
 
@@ -106,7 +106,7 @@ def select(config: Config, out: str | Path) -> FitResult:
         else:
             run = stack.enter_context(RunFolder.started(out, config))
         if not run.data_file.exists():
-            run.write_data(_prepare(config))
+            run.write_data(prepare_data(config))
         data, device = run.read_data(), stack.enter_context(config.runtime().active())
         trial = Experiment(run, config, data, device, show_progress=False, budget=budget)
         return trial.phase("selection", data.split.train, data.split.validation)[1]
@@ -175,7 +175,8 @@ def evaluate_run(
     return evaluate(trained.model.scorer(), truth, seen=trained.seen, ks=ks, show_progress=show_progress)
 
 
-def _prepare(config: Config) -> RunData:
+def prepare_data(config: Config) -> RunData:
+    """Read the data of a configuration and split it."""
     settings = config.data
     dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **settings.given())
     split = split_dataset(dataset, settings.split, test_fraction=settings.test_fraction, seed=settings.split_seed)

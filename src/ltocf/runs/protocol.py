@@ -140,6 +140,8 @@ class Experiment:
         learned = trained.model.learned()
         return {
             "dataset": self.data.name,
+            "split": split.summary(),
+            "configuration": config.tables(),
             "model": config.model,
             "preset": config.run.preset,
             "protocol": PROTOCOLS[config.run.select_on],

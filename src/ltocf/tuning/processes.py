@@ -1,4 +1,4 @@
-"""Several tasks at once, each in a process of its own that can be ended without loss."""
+"""Several tasks at once, each in a process of its own that can be ended without loss; or one after the other, here."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
+from ltocf.training.runtime import keep_freed_memory
+
 TaskType = TypeVar("TaskType")
 SECONDS_TO_STOP = 10.0
 
 
 class FailedError(RuntimeError):
     """A task raised; the message has its traceback."""
+
+
+class DiedError(FailedError):
+    """The process of a task ended before the task did."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +49,25 @@ def run_all(
 
     A task is taken from ``tasks`` when a process is free, so it may depend on outcomes before it. At ``max_seconds``,
     and when the caller stops or is interrupted, running processes get an interrupt like Ctrl-C, and then an end; their
-    tasks have no outcome.
+    tasks have no outcome. A process also ends, at once, when its parent does.
+
+    One process and no limit: tasks are done in this process, which saves the imports of another. A limit has to be
+    able to end a task at any point, and only another process can be ended.
 
     Args:
-        tasks: what to do; pickled.
-        work: a function of a module, which does one.
-        processes: most at a time, >= 1.
-        max_seconds: of all together.
+        tasks: what to do; must be picklable if processes are started.
+        work: a function at the top of a module, which does one task.
+        processes: the number of tasks that may run at the same time, >= 1.
+        max_seconds: the limit in seconds for all tasks together.
 
     Raises:
         ValueError: ``processes`` < 1.
     """
     if processes < 1:
         raise ValueError(f"`processes` must be >= 1, got {processes}")
+    if processes == 1 and max_seconds == float("inf"):
+        yield from (_do_here(work, each) for each in tasks)
+        return
     ends = time.monotonic() + max_seconds
     context = multiprocessing.get_context("spawn")
     running: dict[Connection, tuple[TaskType, BaseProcess]] = {}
@@ -80,8 +92,18 @@ def run_all(
         _stop([process for _, process in running.values()])
 
 
+def _do_here(work: Callable[[TaskType], Any], task: TaskType) -> Outcome[TaskType]:
+    try:
+        return Outcome(task, work(task))
+    except Exception as error:
+        return Outcome(task, error=FailedError("".join(traceback.format_exception(error))))
+
+
 def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # A shell starts background jobs with Ctrl-C ignored, and a parent that ignores it hands this on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    keep_freed_memory()
     try:
         connection.send((work(task), None))
     except KeyboardInterrupt:
@@ -97,20 +119,20 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(SECONDS_TO_STOP)
+    # Nothing more is written: what a run has kept until now is whole, and the next call goes on from it.
     os._exit(1)
 
 
 def _outcome(task: TaskType, process: BaseProcess, connection: Connection) -> Outcome[TaskType]:
     try:
-        value, error = connection.recv()
+        value, message = connection.recv()
+        error = None if message is None else FailedError(message)
     except EOFError:
         process.join()
-        value, error = None, f"the process ended with exit code {process.exitcode} and without a word"
+        value, error = None, DiedError(f"the process ended with exit code {process.exitcode} and without a word")
     process.join()
     connection.close()
-    return Outcome(task, value, None if error is None else FailedError(error))
+    return Outcome(task, value, error)
 
 
 def _stop(processes: list[BaseProcess]) -> None:

@@ -1,4 +1,4 @@
-"""Settings of a model, chosen on the validation part: the paper's grid, or a sampler over the same space."""
+"""Settings of a model, chosen on the validation set: a grid, or a sampler over the same space."""
 
 from __future__ import annotations
 
@@ -6,50 +6,43 @@ import itertools
 import json
 import logging
 import shutil
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import tomli_w
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from ltocf.files import write_text
 from ltocf.progress import progress_bar
-from ltocf.reproduce.cells import Cell
 from ltocf.runs import experiment
 from ltocf.runs.config import Config
-from ltocf.training import TrainingSettings, environment
-from ltocf.tuning.processes import run_all
+from ltocf.runs.folder import RunFolder
+from ltocf.training import environment
+from ltocf.tuning.identity import Splits, differences, recorded, run_key
+from ltocf.tuning.processes import DiedError, Outcome, run_all
+from ltocf.tuning.space import Space, check_space
+
+if TYPE_CHECKING:
+    import optuna
 
 logger = logging.getLogger(__name__)
 
-Space = Mapping[str, Sequence[Any]]
 Sampler = Literal["grid", "tpe"]
-
-PAPER_SPACE: Space = {"learning_rate": (1e-5, 1e-4, 1e-3, 1e-2), "l2": (1e-4, 1e-3, 1e-2)}
-PAPER_LTOCF_SPACE: Space = {**PAPER_SPACE, "horizon": (2.0, 3.0, 4.0), "n_times": (1, 2, 3)}
-"""LT-OCF, section 4.1: λ, the learning rate, K and T."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One point of the space and where it is tried."""
+    """One point of the space, and the folder it is tried in."""
 
     config: Config
     values: dict[str, Any]
     folder: Path
 
 
-def paper_space(model: str) -> Space:
-    """What the paper searches for a model."""
-    return PAPER_LTOCF_SPACE if model == "ltocf" else PAPER_SPACE
-
-
 def search_settings(
-    cell: Cell,
+    config: Config,
     space: Space,
+    folder: Path,
+    file: Path,
     *,
     sampler: Sampler = "grid",
     n_trials: int = 30,
@@ -57,106 +50,198 @@ def search_settings(
     max_minutes: float = 0.0,
     show_progress: bool = False,
 ) -> dict[str, Any]:
-    """Try settings on the validation part, keep every trial, and write the best into the cell's configuration.
+    """Try settings on the validation set and keep every trial; the test set is never read.
 
-    Trials are kept in ``results/<dataset>/search/<name>.json``; those that are there are not done again, whatever
-    sampler asked for them, and one that was interrupted goes on. The test part is never read.
+    A trial is known by its whole configuration and the digest of its split. One that ``file`` has is not done again,
+    whatever sampler asked for it; one that was interrupted goes on. A trial that raises, for example because it
+    diverges, is kept with its error and without a metric, and the search goes on.
 
     Args:
-        cell: what is searched; its other settings stay.
+        config: what is searched; settings that are not in ``space`` stay.
         space: setting -> values; the grid is their product.
+        folder: where trials run.
+        file: where trials are kept, as JSON.
         sampler: ``grid`` tries all; ``tpe`` is Optuna's tree-structured Parzen estimator, between the smallest and the
             largest value of a setting that is a decimal number, on a logarithmic scale, and among the values of others.
-        n_trials: trials of ``tpe`` in all, earlier ones included.
-        processes: trials at a time.
-        max_minutes: of this call, 0 for no limit.
+        n_trials: the number of trials of ``tpe``, earlier ones included.
+        processes: the number of trials that may run at the same time.
+        max_minutes: the limit in minutes for this call, 0 for none.
         show_progress: show a bar.
 
     Returns:
-        The file's content: ``trials``, each with its values, metric, epoch and seconds, and ``best``.
+        The content of ``file``: ``trials``, each with its values, configuration, split, environment, metric, epoch and
+        seconds, and ``best``, the best one with the other settings and the data that are searched now.
 
     Raises:
-        ValueError: a setting that is not there, an empty list of values, or a trial that failed.
+        ValueError: a setting that is not there or cannot be searched, an empty list of values, a configuration that
+            selects on the test set, or trials that all failed.
         ImportError: ``tpe`` without the ``search`` extra.
     """
-    if empty := [name for name, values in space.items() if not values]:
-        raise ValueError(f"`{empty[0]}` must have at least one value to try, got none")
-    path = cell.places.results / cell.dataset / "search" / f"{cell.name}.json"
-    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"trials": []}
-    metric = cell.config.run.select_by
-    points = _grid(space, known["trials"]) if sampler == "grid" else _parzen(space, known["trials"], metric, n_trials)
-    total = len(list(itertools.product(*space.values()))) if sampler == "grid" else n_trials
+    search = _Search(config, space, folder, file)
+    known = [trial for trial in search.trials if search.is_comparable(trial)]
+    points = search.grid() if sampler == "grid" else search.parzen(n_trials)
     with progress_bar(enabled=show_progress) as bar:
-        task = bar.add_task(f"{cell.dataset} {cell.name}", total=total, completed=len(known["trials"]), note="")
+        total = len(search.points()) if sampler == "grid" else n_trials
+        task = bar.add_task(f"{config.model} settings", total=total, completed=min(len(known), total), note="")
         limit = max_minutes * 60 or float("inf")
-        trials = (_trial(cell, values) for values in points)
-        for outcome in run_all(trials, try_settings, processes=processes, max_seconds=limit):
-            if outcome.error is not None:
-                raise ValueError(f"{cell.label} with {outcome.task.values} failed:\n{outcome.error}")
-            known["trials"].append({"values": outcome.task.values} | outcome.value)
-            known["best"] = max(known["trials"], key=lambda trial: trial[metric])
-            known["environment"] = environment(torch.device("cpu"))
-            write_text(path, json.dumps(known, indent=1) + "\n")
-            logger.info("%s %s: %s", cell.name, outcome.task.values, outcome.value)
-            bar.update(task, advance=1, note=f"{metric} {known['best'][metric]:.4f}")
-    if known["trials"]:
-        write_best(cell, known["best"]["values"])
-    return known
+        for outcome in run_all(points, try_settings, processes=processes, max_seconds=limit):
+            search.keep(outcome)
+            best = search.best()
+            bar.update(task, advance=1, note="" if best is None else f"{search.metric} {best[search.metric]:.4f}")
+    if search.failures and search.best() is None:
+        raise ValueError(f"every trial failed, the last one with {search.failures[-1]}")
+    return search.content()
 
 
 def try_settings(trial: Trial) -> dict[str, Any]:
-    """Validated metric, epoch and seconds of one trial."""
+    """Validated metric, epoch and seconds of one trial, and where and on what split they were measured."""
+    if (trial.folder / "config.toml").exists() and RunFolder(trial.folder).config() != trial.config:
+        # The folder is named by all that changes a result, so it is the device or the like that is another now.
+        shutil.rmtree(trial.folder)
+    with trial.config.runtime().active() as device:
+        where = environment(device)
     result = experiment.select(trial.config, trial.folder)
+    split = RunFolder(trial.folder).read_data().split.summary()
     shutil.rmtree(trial.folder)
-    return {trial.config.run.select_by: result.best_value, "epoch": result.best_epoch, "seconds": result.seconds}
-
-
-def write_best(cell: Cell, values: Mapping[str, Any]) -> None:
-    """Put settings into the cell's configuration file; its comments at the top stay."""
-    path = cell.places.configs / cell.dataset / f"{cell.name}.toml"
-    text = path.read_text(encoding="utf-8")
-    heading = list(itertools.takewhile(lambda line: line.startswith("#"), text.splitlines()))
-    tables = tomllib.loads(text)
-    for name, value in values.items():
-        section = "training" if name in TrainingSettings.__annotations__ else "model"
-        tables.setdefault(section, {})[name] = value
-    write_text(path, "\n".join([*heading, "", tomli_w.dumps(tables)]).lstrip("\n"))
-
-
-def _trial(cell: Cell, values: dict[str, Any]) -> Trial:
-    name = ",".join(f"{name}={value:g}" for name, value in values.items())
-    return Trial(cell.config.with_values(values), values, cell.places.runs / cell.dataset / "search" / cell.name / name)
-
-
-def _grid(space: Space, trials: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Points of the product that no trial has."""
-    for combination in itertools.product(*space.values()):
-        values = dict(zip(space, combination, strict=True))
-        if all(trial["values"] != values for trial in trials):
-            yield values
-
-
-def _parzen(space: Space, trials: list[dict[str, Any]], metric: str, n_trials: int) -> Iterator[dict[str, Any]]:
-    """Points that Optuna asks for, told of every trial that is done when the next is asked."""
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError("the sampler tpe needs the `search` extra: pip install 'ltocf[search]'") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    distributions: dict[str, optuna.distributions.BaseDistribution] = {
-        name: optuna.distributions.FloatDistribution(min(values), max(values), log=True)
-        if all(isinstance(value, float) for value in values) and len(set(values)) > 1 and min(values) > 0
-        else optuna.distributions.CategoricalDistribution(list(values))
-        for name, values in space.items()
+    return {
+        trial.config.run.select_by: result.best_value,
+        "epoch": result.best_epoch,
+        "seconds": result.seconds,
+        "split": split,
+        "environment": where,
     }
-    # Another seed for each call, or the next would ask for the first points again.
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=len(trials)))
-    n_told = 0
-    for _ in range(len(trials), n_trials):
-        for trial in trials[n_told:]:
-            if trial["values"].keys() == distributions.keys():
-                study.add_trial(
-                    optuna.trial.create_trial(params=trial["values"], distributions=distributions, value=trial[metric])
-                )
-        n_told = len(trials)
-        yield study.ask(distributions).params
+
+
+@dataclass
+class _Search:
+    """The trials of a file, and the points of a space that are still to be tried."""
+
+    config: Config
+    space: Space
+    folder: Path
+    file: Path
+    splits: Splits = field(default_factory=Splits)
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        check_space(self.space)
+        if self.config.run.select_on != "validation":
+            raise ValueError(
+                f"settings are chosen on the validation set, got select_on = {self.config.run.select_on!r}"
+            )
+        # A wrong name or type shows before the first trial.
+        for values in self.points():
+            self.config.with_values(values)
+        if self.file.exists():
+            self.trials = json.loads(self.file.read_text(encoding="utf-8"))["trials"]
+
+    @property
+    def metric(self) -> str:
+        return self.config.run.select_by
+
+    def points(self) -> list[dict[str, Any]]:
+        return [dict(zip(self.space, values, strict=True)) for values in itertools.product(*self.space.values())]
+
+    def is_comparable(self, trial: dict[str, Any]) -> bool:
+        """Whether a trial has today's other settings and data."""
+        try:
+            return self._is_of(trial, self.config.with_values(trial["values"]))
+        except ValueError:
+            return False
+
+    def best(self) -> dict[str, Any] | None:
+        """The best of the trials that can be compared."""
+        measured = [trial for trial in self.trials if "error" not in trial and self.is_comparable(trial)]
+        return max(measured, key=lambda trial: trial[self.metric]) if measured else None
+
+    def content(self) -> dict[str, Any]:
+        best = self.best()
+        if best is None:
+            return {"trials": self.trials}
+        return {
+            "trials": self.trials,
+            "best": {name: best[name] for name in ("values", self.metric, "epoch", "seconds")},
+        }
+
+    def keep(self, outcome: Outcome[Trial]) -> None:
+        values = outcome.task.values
+        if outcome.error is not None:
+            self.failures.append(str(outcome.error).strip().splitlines()[-1])
+        if isinstance(outcome.error, DiedError):
+            # Out of memory or killed: that says nothing about the settings, so the next call tries them again.
+            logger.error("%s with %s: %s", self.config.model, values, outcome.error)
+            return
+        trial: dict[str, Any] = {"values": values, "configuration": recorded(outcome.task.config)}
+        if outcome.error is None:
+            trial |= outcome.value
+        else:
+            trial["split"] = self.splits.summary(outcome.task.config)
+            trial["error"] = self.failures[-1]
+        self.trials.append(trial)
+        write_text(self.file, json.dumps(self.content(), indent=1) + "\n")
+        logger.info("%s %s: %s", self.config.model, values, trial.get("error", trial.get(self.metric)))
+
+    def grid(self) -> Iterator[Trial]:
+        """Points of the product that no trial has."""
+        for values in self.points():
+            config = self.config.with_values(values)
+            if not any(self._is_of(trial, config) for trial in self.trials):
+                yield self._trial(config, values)
+
+    def parzen(self, n_trials: int) -> Iterator[Trial]:
+        """Points that Optuna asks for, told of every trial that is done when the next is asked."""
+        try:
+            import optuna
+        except ImportError as error:
+            raise ImportError("the sampler tpe needs the `search` extra: pip install 'ltocf[search]'") from error
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        distributions = {name: _distribution(values) for name, values in self.space.items()}
+        told: list[dict[str, Any]] = []
+        n_done = sum(map(self.is_comparable, self.trials))
+        # Another seed for each call, or the next would ask for the first points again.
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=n_done))
+        for _ in range(n_done, n_trials):
+            for trial in self.trials:
+                if trial not in told and "error" not in trial and self.is_comparable(trial):
+                    told.append(trial)
+                    _tell(study, trial["values"], distributions, trial[self.metric])
+            values = study.ask(distributions).params
+            yield self._trial(self.config.with_values(values), values)
+
+    def _trial(self, config: Config, values: dict[str, Any]) -> Trial:
+        return Trial(config, values, self.folder / run_key(config, self.splits.summary(config)["digest"])[:12])
+
+    def _is_of(self, trial: dict[str, Any], config: Config) -> bool:
+        # A trial of an earlier version says neither its other settings nor its data.
+        if not {"configuration", "split"} <= trial.keys():
+            return False
+        if differences(trial["configuration"], recorded(config), with_data=False):
+            return False
+        return bool(trial["split"]["digest"] == self.splits.summary(config)["digest"])
+
+
+def _distribution(values: Any) -> optuna.distributions.BaseDistribution:
+    import optuna
+
+    if all(isinstance(value, float) for value in values) and len(set(values)) > 1 and min(values) > 0:
+        return optuna.distributions.FloatDistribution(min(values), max(values), log=True)
+    return optuna.distributions.CategoricalDistribution(list(values))
+
+
+def _tell(
+    study: optuna.Study,
+    values: dict[str, Any],
+    distributions: dict[str, optuna.distributions.BaseDistribution],
+    value: float,
+) -> None:
+    """Tell of a trial, if it is in the space that is searched now."""
+    import optuna
+
+    if values.keys() != distributions.keys():
+        return
+    try:
+        trial = optuna.trial.create_trial(params=values, distributions=distributions, value=value)
+    except ValueError:
+        return
+    study.add_trial(trial)

@@ -1,0 +1,96 @@
+"""What a plan does and what it costs, said before it is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any
+
+from ltocf.reproduce.cells import Cell
+
+LONG_MINUTES = 5.0
+"""Missing cells that should take longer together, or of which nothing is known, run only when it is asked for."""
+
+
+def expected_minutes(cell: Cell) -> float | None:
+    """Minutes that a cell should take: the mean of measured ones, no more than its own limit; None if unknown.
+
+    Measured are results of the same configuration, else of the same model, on the same data set and kind of device.
+    ``max_minutes`` is the limit.
+    """
+    on_gpu = cell.config.runtime().torch_device().type != "cpu"
+    same_kind = [found for found in _results(cell) if (found["environment"]["device"] != "cpu") == on_gpu]
+    of_model = [found for found in same_kind if found["model"] == cell.config.model]
+    measured = [found for found in of_model if found["name"] == cell.name] or of_model
+    known = (
+        [mean(max(found["seconds"], found["seconds_of_this_process"]) for found in measured) / 60] if measured else []
+    )
+    limit = cell.config.training.max_minutes
+    return min([*known, *([limit] if limit else [])], default=None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cells with a result, and cells without one with the minutes they should take.
+
+    Args:
+        done: cells with a result.
+        missing: the others; None stands for an unknown time.
+        processes: the number of cells that run at the same time.
+    """
+
+    done: list[Cell]
+    missing: list[tuple[Cell, float | None]]
+    processes: int = 1
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell], processes: int = 1) -> Plan:
+        """The plan for cells that know their splits."""
+        missing = [(cell, expected_minutes(cell)) for cell in cells if not cell.is_done]
+        return cls([cell for cell in cells if cell.is_done], missing, processes)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the missing cells should take more than `LONG_MINUTES` together, or there is one of unknown time."""
+        minutes = _together(self.missing, self.processes)
+        return any(known is None for _, known in self.missing) or minutes > LONG_MINUTES
+
+    def lines(self) -> Iterator[str]:
+        """The plan in words, a data set at a time."""
+        for dataset in dict.fromkeys(cell.dataset for cell in [*self.done, *(cell for cell, _ in self.missing)]):
+            n_done = sum(cell.dataset == dataset for cell in self.done)
+            missing = [one for one in self.missing if one[0].dataset == dataset]
+            yield f"{dataset}: {n_done} done, {len(missing)} to run{_named(missing, self.processes)}"
+        for cell, _ in self.missing:
+            if (other := cell.other_result()) is not None:
+                yield f"{other}; the new result will be {cell.file('.json').name}"
+
+
+def _results(cell: Cell) -> Iterator[dict[str, Any]]:
+    """Results of the data set, each with the name of its configuration."""
+    folder = cell.places.results / cell.dataset
+    for path in folder.rglob("*.json"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and {"model", "seconds", "seconds_of_this_process", "environment"} <= found.keys():
+            name = path.relative_to(folder).with_suffix("").as_posix().partition("-seed")[0]
+            yield found | {"name": name}
+
+
+def _together(cells: Sequence[tuple[Cell, float | None]], processes: int) -> float:
+    """Minutes of all cells whose time is known, shared among processes."""
+    return sum(minutes for _, minutes in cells if minutes is not None) / max(1, min(processes, len(cells)))
+
+
+def _named(cells: Sequence[tuple[Cell, float | None]], processes: int) -> str:
+    """Names and cost of cells, after a colon."""
+    if not cells:
+        return ""
+    seeds = {cell.seed for cell, _ in cells}
+    names = [cell.name if len(seeds) == 1 else f"{cell.name}-seed{cell.seed}" for cell, _ in cells]
+    n_unknown = sum(minutes is None for _, minutes in cells)
+    cost = [] if n_unknown == len(cells) else [f"about {max(1, round(_together(cells, processes)))} min"]
+    if n_unknown:
+        cost.append(f"{n_unknown} of unknown time" if cost else "time unknown")
+    return f": {', '.join(names)}; {' and '.join(cost)}"

@@ -1,0 +1,126 @@
+"""When two runs are the same: equal settings, as far as they change a result, and equal splits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ltocf.models import MODELS, Recommender
+from ltocf.runs.config import Config, DataSettings, RunSettings, model_options
+from ltocf.runs.experiment import prepare_data
+from ltocf.training import TrainingSettings
+
+Tables = Mapping[str, Mapping[str, Any]]
+"""A configuration as it is written: the tables ``data``, ``model`` (with ``name``), ``training`` and ``run``."""
+
+NO_EFFECT = {"data": ("source", "data_dir"), "run": ("device", "threads", "preset")}
+"""Settings that say where data lies, where a run computes, and where its other settings came from."""
+
+
+def recorded(config: Config) -> dict[str, dict[str, Any]]:
+    """The whole configuration for a result; of a path to the data only the last name, which is no machine's own.
+
+    Example:
+        >>> recorded(Config(DataSettings("/home/me/log.csv"), "mf"))["data"]["source"]
+        'log.csv'
+    """
+    tables = tomllib.loads(config.to_toml())
+    tables["data"]["source"] = Path(config.data.source).name
+    del tables["data"]["data_dir"]
+    return tables
+
+
+def differences(then: Tables, now: Tables, *, with_data: bool = True) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ between a recorded configuration and one of today, and that change a result.
+
+    A setting that is not recorded came later and has the default that leaves a run as it was. Device, threads, preset
+    (its values count, not its name) and the place of the data do not count.
+
+    Args:
+        then: what `recorded` gave for a run.
+        now: what it gives for the configuration of today.
+        with_data: compare the table ``data``; where the digests of both splits are known, they say more.
+
+    Returns:
+        Setting -> its recorded value and today's.
+
+    Example:
+        >>> config = Config(DataSettings("log.csv"), "mf")
+        >>> differences(recorded(config), recorded(config.with_values({"dim": 8, "threads": 2})))
+        {'dim': (64, 8)}
+    """
+    models = then.get("model", {}).get("name"), now["model"]["name"]
+    if models[0] != models[1]:
+        return {"model": models}
+    defaults = _defaults(now["model"]["name"])
+    found: dict[str, tuple[Any, Any]] = {}
+    for section in ("data", "model", "training", "run") if with_data else ("model", "training", "run"):
+        old, new, default = then.get(section, {}), now[section], defaults[section]
+        for name in sorted({*old, *new}.difference(NO_EFFECT.get(section, ()))):
+            pair = old.get(name, default.get(name)), new.get(name, default.get(name))
+            if pair[0] != pair[1]:
+                found[name] = pair
+    return found
+
+
+def said(found: Mapping[str, tuple[Any, Any]]) -> str:
+    """Differences as a phrase.
+
+    Example:
+        >>> said({"dim": (64, 8), "init": ("random", "mf")})
+        'dim 64 (now 8), init random (now mf)'
+    """
+    return ", ".join(f"{name} {old} (now {new})" for name, (old, new) in found.items())
+
+
+def run_key(config: Config, digest: str) -> str:
+    """A name for what a run is: its settings, as far as they change a result, and the digest of its split.
+
+    Example:
+        >>> config = Config(DataSettings("log.csv"), "mf")
+        >>> run_key(config, "a") == run_key(config.with_values({"device": "cpu"}), "a") != run_key(config, "b")
+        True
+    """
+    tables = recorded(config)
+    kept = {
+        section: {name: value for name, value in tables[section].items() if name not in NO_EFFECT.get(section, ())}
+        for section in ("model", "training", "run")
+    }
+    return hashlib.sha256(json.dumps([kept, digest], sort_keys=True).encode()).hexdigest()
+
+
+class Splits:
+    """The splits that configurations ask for: data is read once for all configurations with the same table ``data``."""
+
+    def __init__(self) -> None:
+        self._summaries: dict[tuple[DataSettings, str, int], dict[str, Any]] = {}
+
+    def summary(self, config: Config) -> dict[str, Any]:
+        """Digest and sizes of the split, as in metrics.json."""
+        key = config.data, config.run.select_on, config.run.selection_depth
+        if key not in self._summaries:
+            self._summaries[key] = prepare_data(config).split.summary()
+        return self._summaries[key]
+
+
+def _defaults(model: str) -> Tables:
+    return _defaults_of(model, MODELS.get(model))
+
+
+@lru_cache
+def _defaults_of(model: str, made: type[Recommender] | None) -> Tables:
+    defaults = {
+        "data": asdict(DataSettings("")),
+        "model": {"name": model, **(model_options(model) if made is not None else {})},
+        "training": asdict(TrainingSettings()),
+        "run": asdict(RunSettings()),
+    }
+    # What was recorded has lists where a default has a tuple.
+    tables: Tables = json.loads(json.dumps(defaults))
+    return tables

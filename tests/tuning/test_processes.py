@@ -1,0 +1,101 @@
+"""Tasks in processes: errors, deaths, limits, and a parent that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from ltocf.tuning.processes import DiedError, run_all
+
+
+def process_of(_: int) -> int:
+    return os.getpid()
+
+
+def fails(task: int) -> int:
+    if task == 1:
+        raise ValueError("one is wrong")
+    return task
+
+
+def test_one_process_without_a_limit_is_this_one() -> None:
+    assert [outcome.value for outcome in run_all(iter([0, 1]), process_of)] == [os.getpid()] * 2
+
+
+def test_an_error_here_is_an_outcome_and_the_next_task_is_done() -> None:
+    first, second, third = run_all(iter([0, 1, 2]), fails)
+    assert (first.value, second.value, third.value) == (0, None, 2)
+    assert "ValueError: one is wrong" in str(second.error)
+    assert not isinstance(second.error, DiedError)
+
+
+def test_a_task_here_leaves_the_threads_as_they_were() -> None:
+    before = torch.get_num_threads()
+    list(run_all(iter([before + 1]), torch.set_num_threads))
+    assert torch.get_num_threads() == before
+
+
+def test_an_interrupt_here_reaches_the_caller() -> None:
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run_all(iter([0]), interrupted))
+
+
+def test_a_limit_ends_a_task_at_any_point_and_starts_no_other() -> None:
+    """The second task would be done at once; the first would last ten minutes."""
+    assert list(run_all(iter([600.0, 0.0]), time.sleep, max_seconds=0.5)) == []
+
+
+def test_workers_tell_of_a_process_that_dies() -> None:
+    outcomes = list(run_all(iter([0, 7]), os._exit, processes=2))
+    assert all(isinstance(outcome.error, DiedError) for outcome in outcomes)
+    assert sorted(str(outcome.error) for outcome in outcomes) == [
+        "the process ended with exit code 0 and without a word",
+        "the process ended with exit code 7 and without a word",
+    ]
+    with pytest.raises(ValueError, match="`processes` must be >= 1, got 0"):
+        list(run_all(iter([]), os._exit, processes=0))
+
+
+TASK = """
+import time
+
+def work(seconds):
+    print("started", flush=True)
+    try:
+        time.sleep(seconds)
+    finally:
+        print("wrote on", flush=True)
+"""
+PARENT = """
+from ltocf.tuning.processes import run_all
+from task import work
+list(run_all(iter([600.0]), work, processes=2))
+"""
+
+
+def test_a_worker_ends_with_a_killed_parent_and_does_nothing_more(tmp_path: Path) -> None:
+    (tmp_path / "task.py").write_text(TASK)
+    path = os.pathsep.join([str(tmp_path), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    # As in the background of a script, which ignores Ctrl-C.
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": path},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"started\n"
+    parent.kill()
+    # The worker has the same standard output, so this ends when the worker does.
+    output, _ = parent.communicate(timeout=60)
+    assert output == b""
