@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from ltocf.graph import BipartiteGraph
-from ltocf.models import LTOCF
-from ltocf.ode import CONNECTIONS, SOLVERS
+from ltocf.ode import CONNECTIONS, SOLVERS, LearnableTimes, MeanResponse, Solver
+from ltocf.ode.solvers import Connection, SolverName
 from ltocf.report.content import Curve, Figure, Panel, Table
 from ltocf.reproduce.cells import Cell
 from ltocf.reproduce.table3 import METRICS, by_name, row_label
@@ -114,7 +113,7 @@ def connections(horizon: float = 4.0, n_times: int = 3) -> tuple[Figure, Table, 
     for connection in CONNECTIONS:
         curves = []
         for solver in SOLVERS:
-            response = _model(solver, connection, horizon, n_times).response(eigenvalues).detach().tolist()
+            response = _response(solver, connection, horizon, n_times)(eigenvalues).detach().tolist()
             curves.append(Curve(solver, x, response))
             values[f"{solver}, {connection}"] = response
         panels.append(Panel(f"{connection} connection", "eigenvalue λ", "response h(λ)", curves))
@@ -131,20 +130,17 @@ def _steps(solver: str) -> int:
     return 3 if solver.startswith("adams") else 1
 
 
-def _model(solver: str, connection: str, horizon: float, n_times: int) -> LTOCF:
-    from ltocf.data import Interactions
-
-    graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
-    options: dict[str, Any] = {"solver": solver, "connection": connection, "steps_per_interval": _steps(solver)}
-    return LTOCF(graph, 1, horizon, n_times, **options)
+def _response(solver: str, connection: str, horizon: float, n_times: int) -> MeanResponse:
+    stepped = Solver(cast(SolverName, solver), cast(Connection, connection), _steps(solver))
+    return MeanResponse(stepped, LearnableTimes(n_times, horizon))
 
 
 def _polynomial(solver: str, length: float) -> str:
     """The solution after one stretch as Σ c_k λ^k, interpolated at Chebyshev points; terms under 0.0005 left out."""
-    model = _model(solver, "residual", length, 0)
+    response = _response(solver, "residual", length, 0)
     nodes = torch.from_numpy(np.polynomial.chebyshev.chebpts1(25))
     # Two states of the same weight, the start, 1, and the end.
-    end = 2 * model.response(nodes).detach().numpy() - 1
+    end = 2 * response(nodes).detach().numpy() - 1
     coefficients = np.polynomial.Chebyshev.fit(nodes.numpy(), end, 12, domain=[-1, 1]).convert(
         kind=np.polynomial.Polynomial
     )

@@ -78,23 +78,24 @@ def _dense(histories: Histories) -> Scores:
     return rows
 
 
-def _those_that(can: Callable[[Callable[..., Recommender]], bool]) -> str:
-    return ", ".join(name for name, make in MODELS.items() if can(make))
+def _those_that(can: Callable[[type[Recommender]], bool]) -> str:
+    return ", ".join(name for name, model in MODELS.items() if can(model))
 
 
-def _has_vectors(make: Callable[..., Recommender]) -> bool:
-    return hasattr(make, "final_items")
+def _has_vectors(model: type[Recommender]) -> bool:
+    return issubclass(model, VectorModel)
 
 
-def _is_linear(make: Callable[..., Recommender]) -> bool:
-    return hasattr(make, "user_map")
+def _is_linear(model: type[Recommender]) -> bool:
+    return issubclass(model, LinearModel)
 
 
-def _takes_histories(make: Callable[..., Recommender]) -> bool:
-    if hasattr(make, "history_scores"):
+def _takes_histories(model: type[Recommender]) -> bool:
+    if issubclass(model, HistoryModel):
         return True
-    if not _is_linear(make):
+    if not issubclass(model, LinearModel):
         return False
     # Whether anything depends on the history shows in the map of the smallest model.
-    model = make(BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0])))
-    return isinstance(model, LinearModel) and model.user_map().depends_on_history
+    construct: Callable[..., LinearModel] = model
+    smallest = construct(BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0])))
+    return smallest.user_map().depends_on_history

@@ -18,8 +18,8 @@ from ltocf.training import TrainingSettings
 Space = Mapping[str, Sequence[Any]]
 
 PAPER_SPACE: Space = {"learning_rate": (1e-5, 1e-4, 1e-3, 1e-2), "l2": (1e-4, 1e-3, 1e-2)}
-PAPER_LTOCF_SPACE: Space = {**PAPER_SPACE, "horizon": (2.0, 3.0, 4.0), "n_times": (1, 2, 3)}
-"""LT-OCF, section 4.1: λ, the learning rate, K and T."""
+PAPER_SPACES: dict[str, Space] = {"ltocf": {**PAPER_SPACE, "horizon": (2.0, 3.0, 4.0), "n_times": (1, 2, 3)}}
+"""Models with more to search: LT-OCF, section 4.1: λ, the learning rate, K and T."""
 
 FIXED = {
     "model": "each model has a configuration of its own",
@@ -36,7 +36,7 @@ FIXED = {
 
 def paper_space(model: str) -> Space:
     """What the paper searches for a model."""
-    return PAPER_LTOCF_SPACE if model == "ltocf" else PAPER_SPACE
+    return PAPER_SPACES.get(model, PAPER_SPACE)
 
 
 def read_space(texts: Sequence[str]) -> dict[str, list[Any]]:

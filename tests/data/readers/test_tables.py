@@ -28,7 +28,7 @@ def write(path: Path, content: str | bytes) -> Path:
     [
         ("a.csv", 'user,item\nann,007\n"bob",42\n'),
         ("a.CSV", "\ufeffuser,item\r\nann,007\r\nbob,42\r\n\r\n"),
-        ("a.csv.gz", gzip.compress(b"user,item\nann,007\nbob,42\n")),
+        ("a.csv.gz", gzip.compress(b"user,item\nann,007\nbob,42\n", mtime=0)),
         ("a.tsv", "user\titem\nann\t007\nbob\t42"),
         ("a.jsonl", '{"user": "ann", "item": "007"}\n{"item": "42", "user": "bob"}\n'),
         ("a.ndjson", '{"user": "ann", "item": "007"}\n\n{"item": "42", "user": "bob"}\n'),
@@ -97,7 +97,7 @@ def test_movies_without_titles_are_left_alone(tmp_path: Path, caplog: pytest.Log
         ("a.csv", b"user,item\na,b\n\xe9a,c\n", r"must be UTF-8 text, got byte 0xe9 at offset 14 \(line 3\)"),
         ("a.inter", b"user:token\titem:token\n\xff\tb\n", r"must be UTF-8 text, got byte 0xff"),
         ("a.csv.gz", b"user,item\na,b\n", "must be a whole gzip file"),
-        ("a.csv.gz", gzip.compress(b"user,item\na,b\n" * 100)[:-20], "must be a whole gzip file"),
+        ("a.csv.gz", gzip.compress(b"user,item\na,b\n" * 100, mtime=0)[:-20], "must be a whole gzip file"),
         ("a.jsonl", '{"user": 1, "item": 2}\n{"user": 1,\n', "not a readable .jsonl file: line 2: "),
         ("a.jsonl", '{"user": 1, "item": 2}\n[1, 2]\n', "not a readable .jsonl file: line 2 is not an object"),
         ("a.inter", "user\titem\na\tb\n", "headers must be `name:type`"),
