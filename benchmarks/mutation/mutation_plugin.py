@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch._dynamo  # noqa: F401  (two seconds; an optimiser imports it, here once instead of in every fork)
 from jaxtyping import install_import_hook
 
 if "ltocf" not in sys.modules:

@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("folder", choices=TESTS)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--processes", type=int, default=1)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     copy = ROOT / "mutants" / arguments.folder
     _copy_sources(copy)
     with (copy / "pyproject.toml").open("a", encoding="utf-8") as file:
