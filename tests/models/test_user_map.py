@@ -117,6 +117,14 @@ def test_single_precision_agrees_to_rounding(interactions: Interactions) -> None
     torch.testing.assert_close(found, expected, atol=1e-6 * expected.abs().max().item(), rtol=0)
 
 
+def test_sixteen_bits_between_products_are_not_part_of_the_map(interactions: Interactions) -> None:
+    model = LTOCF(BipartiteGraph.from_interactions(interactions), dim=6, precision="bfloat16")
+    users = torch.arange(interactions.n_users)
+    expected = model.embeddings()[0]
+    found = model.user_map().vectors(Histories.of(interactions), users)
+    assert 0 < (found - expected).abs().max() < 0.02 * expected.abs().max()
+
+
 def test_a_part_is_what_a_state_adds(interactions: Interactions) -> None:
     """Each state of the ODE is h_s(Â) E(0), computed here from the eigenvectors of Â."""
     model = build("ltocf", {"tolerance": 1e-12}, interactions)
@@ -181,6 +189,18 @@ def test_a_folded_in_twin_of_a_training_user_lacks_only_the_own_part(interaction
     users = torch.tensor([3, 8])
     with_own, without = found.vectors(histories.rows(users), users), found.vectors(histories.rows(users))
     torch.testing.assert_close(with_own - without, found.own[users])
+
+
+@every_ranking
+def test_contributions_of_a_new_user_add_up_without_an_own_part(
+    ranking: dict[str, Any], interactions: Interactions
+) -> None:
+    found = build("ltocf", ranking, interactions).user_map()
+    row = Histories.of(interactions).rows(torch.tensor([7]))
+    for known in (found, replace(found, own=None)):
+        parts = known.contributions(row, 3)
+        assert parts.own.item() == 0
+        assert parts.score.item() == pytest.approx(found.scores(row)[0, 3].item(), rel=1e-12)
 
 
 def test_an_empty_history_and_an_item_nobody_touched() -> None:

@@ -124,6 +124,17 @@ def test_a_single_bit_of_the_weights_is_noticed(path: Path) -> None:
         TrainedModel.load(path)
 
 
+def test_arrays_that_change_names_are_noticed(path: Path) -> None:
+    arrays, content = load_file(path), content_of(path)
+    arrays["seen.users"], arrays["seen.items"] = arrays["seen.items"], arrays["seen.users"]
+    reshaped = load_file(path)
+    reshaped["weights.initial_embeddings"] = reshaped["weights.initial_embeddings"].reshape(3, 14)
+    for changed in (arrays, reshaped):
+        save_file(changed, path, {METADATA: json.dumps(content)})
+        with pytest.raises(ValueError, match="the checksum differs"):
+            TrainedModel.load(path)
+
+
 def set_item(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda values: values.__setitem__(name, value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +20,8 @@ Id: TypeAlias = Hashable
 """A string or an integer, as in the data; anything else is the id of nobody."""
 Asked: TypeAlias = Id | Iterable[Id]
 """One id, or many."""
+GivenHistories: TypeAlias = Histories | Mapping[Any, Iterable[Id]] | Iterable[Any]
+"""Lists of items, by user or one after the other."""
 
 SHOWN = 5
 
@@ -89,23 +91,28 @@ def allowed_items(names: Names, allow: Asked | None, deny: Asked | None) -> Allo
     return allowed
 
 
-def histories_of(names: Names, given: list[Any]) -> Histories:
-    """A row for each list of items, each item once.
+def histories_of(names: Names, given: GivenHistories) -> tuple[list[Any], Histories]:
+    """A name for each user, and their histories as indices, each item once.
 
     Raises:
         UnknownItemError: an item was not in training.
-        ValueError: one of them is an item, not a list of items.
+        ValueError: one of them is an item, not a list of items, or they are over another catalogue.
     """
-    for history in given:
+    if isinstance(given, Histories):
+        if given.n_items != len(names.item_ids):
+            raise ValueError(f"`histories` must be over the {len(names.item_ids)} items, got {given.n_items}")
+        return list(range(len(given))), given
+    by_user = given if isinstance(given, Mapping) else dict(enumerate(given))
+    for history in by_user.values():
         if isinstance(history, str) or not isinstance(history, Iterable):
             raise ValueError(
                 f"`histories` must have a list of items for each user, got {history!r} for one; pass [[1, 2]] for one "
                 "user of the items 1 and 2"
             )
-    rows = [np.unique(known_items(names, listed(history))).astype(np.int32) for history in given]
+    rows = [np.unique(known_items(names, listed(history))).astype(np.int32) for history in by_user.values()]
     offsets = torch.tensor([0, *map(len, rows)]).cumsum(0)
     items = np.concatenate([np.empty(0, np.int32), *rows])
-    return Histories(offsets, torch.from_numpy(items), len(names.item_ids))
+    return list(by_user), Histories(offsets, torch.from_numpy(items), len(names.item_ids))
 
 
 def user_column(ids: IdMap, asked: list[Any], indices: PairIndices) -> pl.Series:

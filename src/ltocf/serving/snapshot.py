@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,6 +24,7 @@ from ltocf.serving.abilities import HistoryScorer, history_score, item_vectors, 
 from ltocf.serving.explain import Explanation
 from ltocf.serving.lists import (
     Asked,
+    GivenHistories,
     Id,
     UnknownUserError,
     allowed_items,
@@ -102,6 +102,8 @@ class Snapshot(Shown):
     @classmethod
     def of(cls, name: str, model: Recommender, seen: Interactions, names: Names, version: str = "") -> Snapshot:
         """The snapshot of a model in memory."""
+        for ids in (names.user_ids, names.item_ids):
+            encode(ids, ids.decode([0]) if len(ids) else [])  # the first look-up makes the table
         return cls(name, version, model, model.scorer(), Histories.of(seen), names)
 
     def facts(self) -> dict[str, object]:
@@ -156,17 +158,29 @@ class Snapshot(Shown):
         return list_frame(self.names, user_column(self.names.user_ids, asked, indices), ranked)
 
     def recommend_all(
-        self, k: int = 10, *, rows: int = 4096, exclude_seen: bool = True, allow: Asked | None = None
+        self,
+        k: int = 10,
+        *,
+        rows: int = 4096,
+        exclude_seen: bool = True,
+        allow: Asked | None = None,
+        deny: Asked | None = None,
     ) -> Iterator[pl.DataFrame]:
         """The ``k`` best items of every user of training, in frames of ``rows`` users: memory for one frame at a time.
 
+        Args:
+            k: items per user, in 1..n_items.
+            rows: users in a frame.
+            exclude_seen, allow, deny: as for `recommend`.
+
         Raises:
+            UnknownItemError: no item of ``allow`` was in training.
             ValueError: ``k`` is not in 1..n_items, or ``rows`` < 1.
         """
         self._check_k(k)
         if rows < 1:
             raise ValueError(f"`rows` must be >= 1, got {rows}")
-        allowed = allowed_items(self.names, allow, None)
+        allowed = allowed_items(self.names, allow, deny)
         seen = self.histories if exclude_seen else None
 
         def frames() -> Iterator[pl.DataFrame]:
@@ -214,13 +228,12 @@ class Snapshot(Shown):
         ranked = {"rank": np.arange(1, k + 1), "item": columns.pop("item"), "score": found[0].float().cpu().numpy()}
         return pl.DataFrame(ranked | columns)
 
-    def fold_in(
-        self, histories: Mapping[Any, Iterable[Id]] | Iterable[Iterable[Id]], k: int = 10, *, exclude_seen: bool = True
-    ) -> pl.DataFrame:
+    def fold_in(self, histories: GivenHistories, k: int = 10, *, exclude_seen: bool = True) -> pl.DataFrame:
         """The ``k`` best items for users who were not in training, from what they touched. Nothing is trained.
 
         Args:
-            histories: the items of each user, by a name for the user, or one list of items after the other.
+            histories: the items of each user, by a name for the user, or one list of items after the other; or
+                `Histories` of item indices.
             k: items per user, in 1..n_items.
             exclude_seen: leave out the items of the history.
 
@@ -233,12 +246,11 @@ class Snapshot(Shown):
                 in 1..n_items, or there is one list of items where a list for each user is expected.
         """
         self._check_k(k)
-        given = histories if isinstance(histories, Mapping) else dict(enumerate(histories))
+        users, folded = histories_of(self.names, histories)
         score = self._history_score
-        folded = histories_of(self.names, list(given.values()))
         seen = folded if exclude_seen else None
         ranked = rank(HistoryScorer(folded, score), torch.arange(len(folded)), k, seen=seen)
-        return list_frame(self.names, pl.Series(list(given)), ranked)
+        return list_frame(self.names, pl.Series(users), ranked)
 
     def explain(self, user: Id, item: Id) -> Explanation:
         """Why ``item`` has its score for ``user``: what each item of their history adds to it.

@@ -93,9 +93,26 @@ class TrainedModel(Shown):
         exclude_seen: bool = True,
         unknown: str = "error",
     ) -> pl.DataFrame:
-        """The ``k`` best items of each user; see `Snapshot.recommend`."""
+        """The ``k`` best items of each user: columns user, rank, item, score and, if there are any, title.
+
+        Args:
+            users: one id or many, as in the data.
+            k: items per user; fewer come back where a user has fewer items left.
+            exclude_seen: leave out what the user touched in training.
+            unknown: ``error`` for a user who was not in training, or ``popular`` to give them the most popular items.
+
+        Raises:
+            UnknownUserError: a user is unknown and ``unknown`` is ``error``.
+            ValueError: ``k`` is not in 1..n_items, or ``unknown`` is neither word.
+
+        More ways to ask are those of `snapshot`.
+        """
         return self.snapshot.recommend(users, k, exclude_seen=exclude_seen, unknown=unknown)
 
     def history(self, user: Id) -> pl.DataFrame:
-        """What a user touched in training; see `Snapshot.history`."""
+        """What a user touched in training: columns item and, if there are any, title.
+
+        Raises:
+            UnknownUserError: the user was not in training.
+        """
         return self.snapshot.history(user)
