@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check mutation docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ltocf demo
@@ -18,6 +18,11 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/zensical build --clean --strict
+
+# Does a test notice when the code changes? Takes an hour or so; e.g. make mutation FOLDER=training
+FOLDER ?= training
+mutation: $(VENV)/.mutation
+	$(BIN)/python benchmarks/mutation/run.py $(FOLDER)
 
 docs: $(VENV)/.test
 	$(BIN)/zensical serve
@@ -33,5 +38,9 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e '.[test]'
 	touch $@ $(VENV)/.demo
 
+$(VENV)/.mutation: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e '.[mutation]'
+	touch $@ $(VENV)/.test $(VENV)/.demo
+
 clean:
-	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) mutants site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

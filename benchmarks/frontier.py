@@ -23,7 +23,7 @@ from ltocf.data import carve_validation, split_dataset
 from ltocf.files import write_text
 from ltocf.models import EmbeddingRecommender, start_from_spectrum
 from ltocf.runs.config import DataSettings
-from ltocf.training import environment, fit, sample_users
+from ltocf.training import FitContext, environment, fit, sample_users
 
 N_USERS = 15_000
 """Validation users of the curve, about half of Gowalla's: differences between variants are good to about 0.001."""
@@ -93,7 +93,7 @@ def run(config: Config, split: Split) -> dict[str, Any]:
         curve.append({"seconds": seconds, "epoch": epoch["epoch"]} | _measured(model, split, truth))
 
     batches = model.batches(split.train, config.training.batch_size_for(len(split.train)), seed)
-    fit(model, batches, settings=config.training, on_epoch=record)
+    fit(model, batches, settings=config.training, context=FitContext(on_epoch=record))
     return {
         "model": config.model,
         "init": config.run.init,

@@ -24,7 +24,16 @@ from ltocf import BipartiteGraph, evaluate, load_dataset
 from ltocf.data import Interactions, carve_validation, split_dataset
 from ltocf.files import write_text
 from ltocf.models import SpectralLTOCF
-from ltocf.training import MOST_EVALUATIONS, EpochRecord, Shortlist, environment, sample_users, search
+from ltocf.training import (
+    MOST_EVALUATIONS,
+    SEARCH_USERS,
+    EpochRecord,
+    FitContext,
+    Shortlist,
+    environment,
+    sample_users,
+    search,
+)
 
 METRICS = ("recall@20", "ndcg@20")
 VALIDATION: dict[str, Any] = {"fraction": 0.1, "how": "last", "core": 10}
@@ -59,7 +68,9 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     assert split.validation is not None
     model, records, searched = choose(task, split.train, split.validation)
     chosen = max(records, key=lambda record: record["recall@20"])
-    validated = evaluate(model, sample_users(split.validation, task["sample"]), seen=split.train, ks=(20,))
+    validated = evaluate(
+        model, sample_users(split.validation, task["sample"], SEARCH_USERS), seen=split.train, ks=(20,)
+    )
     everything = split.train.union(split.validation)
     final = SpectralLTOCF(BipartiteGraph.from_interactions(everything), **task["options"])
     final.numbers.copy_(model.numbers)
@@ -71,7 +82,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     return {
         "label": task["label"],
         "options": task["options"],
-        "numbers": final.named_numbers(),
+        "numbers": final.learned(),
         "validation": {name: validated[name] for name in METRICS},
         "shortlists": {name: chosen[name] for name in METRICS},
         "test": {name: tested[name] for name in METRICS},
@@ -88,14 +99,15 @@ def choose(
     model = SpectralLTOCF(BipartiteGraph.from_interactions(train), **task["options"])
     if task["numbers"] is not None:
         model.numbers.copy_(torch.tensor(task["numbers"]))
-    sample = sample_users(validation, task["sample"])
+    sample = sample_users(validation, task["sample"], SEARCH_USERS)
     shortlist = Shortlist(model, sample, train, k=20)
     records: list[EpochRecord] = []
 
     def validate() -> dict[str, float]:
         return evaluate(shortlist, sample, seen=train, ks=(20,))
 
-    search(model, validate=validate, evaluations=task["evaluations"], on_epoch=records.append)
+    context = FitContext(on_epoch=records.append)
+    search(model, validate=validate, evaluations=task["evaluations"], context=context)
     return model, records, sum(record["seconds"] for record in records)
 
 

@@ -20,7 +20,7 @@ from ltocf import BipartiteGraph, Split, evaluate, load_dataset
 from ltocf.data import Interactions, carve_validation, split_dataset
 from ltocf.files import write_text
 from ltocf.models import SpectralLTOCF
-from ltocf.training import Shortlist, environment, sample_users
+from ltocf.training import SEARCH_USERS, Shortlist, environment, sample_users
 
 FRACTIONS = (0.2, 0.1, 0.05)
 TIMES = (4.0, 6.0, 9.0, 13.5, 20.0, 30.0)
@@ -33,7 +33,7 @@ def measure(split: Split, fraction: float, rank: int) -> dict[str, Any]:
     carved = carve_validation(split, fraction, how="last", core=10)
     assert carved.validation is not None
     model = SpectralLTOCF(BipartiteGraph.from_interactions(carved.train), rank=rank).decompose()
-    truth = sample_users(carved.validation, seed=0)
+    truth = sample_users(carved.validation, 0, SEARCH_USERS)
     shortlist = Shortlist(model, truth, carved.train, k=20)
     evaluate(shortlist, truth, seen=carved.train, ks=(20,))  # The lists are those of the numbers as they start.
     cells = []

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ltocf.training.search import SEARCH_USERS
+from ltocf.training.simplex import SEARCH_USERS
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 METRICS = ("recall@20", "ndcg@20")

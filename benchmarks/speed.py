@@ -33,14 +33,16 @@ RUNS: dict[str, list[str]] = {
     "step-synthetic-50m": ["step.py", "--synthetic=50000000", BOTH, "--repeats=2", "--warm-ups=1", "--no-comparison"],
     "ranking-gowalla": ["ranking.py", "--repeats=5", "--loop-repeats=2"],
     "freed-memory-gowalla": ["freed_memory.py", "--repeats=5"],
+    "recommend-synthetic": ["recommend.py", "--repeats=101", "--threads=1"],
 }
 REHEARSED = {
     "step-gowalla-d64-b2048": ["step.py", "--dataset=movielens-small", ALL, "--details", "--quick"],
     "step-synthetic-1m": ["step.py", "--synthetic=100000", "--quick"],
     "ranking-gowalla": ["ranking.py", "--dataset=movielens-small", "--repeats=1", "--loop-repeats=1"],
     "freed-memory-gowalla": ["freed_memory.py", "--dataset=movielens-small", "--models=mf,ltocf", "--repeats=1"],
+    "recommend-synthetic": ["recommend.py", "--sizes=50000,100000", "--repeats=1"],
 }
-ONLY_ON_A_CPU = ("freed-memory-gowalla",)
+ONLY_ON_A_CPU = ("freed-memory-gowalla", "recommend-synthetic")
 
 
 def main() -> None:
@@ -62,7 +64,7 @@ def main() -> None:
         started = perf_counter()
         print(f"== {name}", flush=True)
         out = f"--out={arguments.out / name}.json"
-        subprocess.run([sys.executable, HERE / script, *options, *common, out], check=True)
+        subprocess.run([sys.executable, HERE / script, *common, *options, out], check=True)
         print(f"== {name}: {perf_counter() - started:.0f} s", flush=True)
 
 

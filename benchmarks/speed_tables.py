@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/speed.md from the files under results/speed/."""
+"""The tables of README.md, docs/speed.md and docs/recommending.md from the files under results/speed/."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "speed"
 MAIN, RANKING, FREED = "step-gowalla-d64-b2048", "ranking-gowalla", "freed-memory-gowalla"
+ANSWERS = "recommend-synthetic"
 WAYS = ("returned", "kept")
 OTHERS = [
     "step-gowalla-d128-b2048",
@@ -177,6 +178,18 @@ def freed_memory() -> str:
     return _with_notes(heading, rows, [FREED], [_hardware(list(found.values()))])
 
 
+def answers() -> str:
+    """Milliseconds of one answer by the number of training pairs."""
+    found = read([ANSWERS]).get(ANSWERS)
+    if found is None:
+        return absent([ANSWERS])
+    sizes = list(found["first answer"])
+    heading = ["one call, median", *(f"{int(size):,} pairs" for size in sizes)]
+    rows = [[what, *(f"{taken[size] * 1e3:.1f} ms" for size in sizes)] for what, taken in found["median"].items()]
+    catalogue = f"{found['n_users']:,} users, {found['n_items']:,} items, MF of dim {found['dim']}, k = {found['k']}."
+    return _with_notes(heading, rows, [ANSWERS], [catalogue, _hardware([found])])
+
+
 def _hardware(results: list[Result]) -> str:
     where = {
         f"{environment['processor']}, {environment['device']}, {environment['threads']} threads, "
@@ -199,4 +212,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed-profile": profile,
     "speed-precision": half_precision,
     "speed-freed-memory": freed_memory,
+    "answers": answers,
 }

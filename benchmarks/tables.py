@@ -1,4 +1,4 @@
-"""Write the tables of README.md, docs/results.md and docs/speed.md from the files under results/.
+"""Write the tables of README.md and of pages of docs/ from the files under results/.
 
 python benchmarks/tables.py            # rewrite the pages
 python benchmarks/tables.py --check    # fail if a page is not what the results say
@@ -22,7 +22,8 @@ from spectral_tables import SPECTRAL_TABLES
 from speed_tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = tuple(ROOT / page for page in ("README.md", "docs/results.md", "docs/speed.md", "docs/spectral.md"))
+DOCS = ("recommending", "results", "speed", "spectral")
+PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name in DOCS)))
 NAMES = {
     "ltocf-fast-dim128": "LT-OCF, `fast`, dim 128",
     "ltocf-fast": "LT-OCF, `fast`",

@@ -16,6 +16,10 @@ from samples import random_interactions
 pytest_plugins = ["reproduce_fixtures"]
 
 # Tests never assert seconds; the examples are the same in every run.
+# Tensors of tests are small: a second thread would only wait, here and in the processes that tests start.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("ltocf", deadline=None, derandomize=True)
 settings.load_profile("ltocf")
 

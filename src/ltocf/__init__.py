@@ -1,21 +1,26 @@
 """Learnable-Time ODE-based Collaborative Filtering: recommend items to users from nothing but who touched what.
 
+Names are imported when they are first used, so that ``import ltocf`` costs nothing and changes nothing.
+
 Example:
     >>> import ltocf, tempfile
     >>> folder = tempfile.mkdtemp() + "/run"
-    >>> metrics = ltocf.train("movielens-small", folder, epochs=1, dim=8)
+    >>> metrics = ltocf.train("movielens-small", folder, epochs=1, dim=8, n_negatives=256, show_progress=False)
     >>> ltocf.load(folder).recommend([1], k=3).columns
     ['user', 'rank', 'item', 'score', 'title']
 """
 
-from ltocf.data import Dataset, IdMap, Interactions, Split, load_dataset
-from ltocf.evaluation import evaluate
-from ltocf.graph import BipartiteGraph
-from ltocf.models import LTOCF, MF, MODELS, LightGCN, Popularity
-from ltocf.models.installed import register_installed
-from ltocf.runs.config import Config
-from ltocf.runs.experiment import evaluate_run, load, resume, train, train_config
-from ltocf.serving import TrainedModel
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ltocf.data import Dataset, Histories, IdMap, Interactions, Names, Split, load_dataset
+    from ltocf.evaluation import evaluate
+    from ltocf.graph import BipartiteGraph
+    from ltocf.models import LTOCF, MF, MODELS, LightGCN, Popularity
+    from ltocf.runs.config import Config
+    from ltocf.runs.experiment import evaluate_run, load, resume, train, train_config
+    from ltocf.serving import TrainedModel
 
 __all__ = [
     "LTOCF",
@@ -24,9 +29,11 @@ __all__ = [
     "BipartiteGraph",
     "Config",
     "Dataset",
+    "Histories",
     "IdMap",
     "Interactions",
     "LightGCN",
+    "Names",
     "Popularity",
     "Split",
     "TrainedModel",
@@ -39,5 +46,27 @@ __all__ = [
     "train_config",
 ]
 
-# At the very end: their modules import from this package.
-register_installed(MODELS)
+_HOMES = {
+    "ltocf.data": ("Dataset", "Histories", "IdMap", "Interactions", "Names", "Split", "load_dataset"),
+    "ltocf.evaluation": ("evaluate",),
+    "ltocf.graph": ("BipartiteGraph",),
+    "ltocf.models": ("LTOCF", "MF", "MODELS", "LightGCN", "Popularity"),
+    "ltocf.runs.config": ("Config",),
+    "ltocf.runs.experiment": ("evaluate_run", "load", "resume", "train", "train_config"),
+    "ltocf.serving": ("TrainedModel",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_PACKAGES = ("data", "evaluation", "graph", "losses", "models", "ode", "runs", "sampling", "serving", "training")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"ltocf.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'ltocf' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PACKAGES})

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
 
-    The content reaches the disk before the name does, so a crash leaves the old file or the new one.
+    The content reaches the disk before the name does, so a crash leaves the old file or the new one. Who may read the
+    file is what the umask says.
+
+    Raises:
+        OSError: the file cannot be written, also where safetensors would say so in an exception of its own.
 
     Example:
+        >>> import tempfile
         >>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
         >>> with replacing(target) as temporary:
         ...     _ = temporary.write_text("1 2 3")
@@ -26,15 +31,18 @@ def replacing(path: Path) -> Iterator[Path]:
         '1 2 3'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    mode = os.fstat(descriptor).st_mode & 0o777
     os.close(descriptor)
-    temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)  # a writer may have put a file of its own in this place
         temporary.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -49,8 +57,12 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Arrays and metadata of a safetensors file.
 
     Raises:
-        SafetensorError: not such a file.
+        OSError: no such file, or one that cannot be read.
+        ValueError: not such a file, a damaged one, or one with numbers of a kind that NumPy does not have.
     """
-    with safe_open(path, framework="np") as file:
-        names = file.keys()
-        return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    try:
+        with safe_open(path, framework="np") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not a safetensors file, or a damaged one: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,16 @@ LOSS_BLOCK = 2**21
 """Scores of a few hundred users against a few thousand negatives: 8 MB, which stay in the cache."""
 BRANCH_POINT = -1 / math.e + 1e-12
 """Lambert's W is real from -1/e on; the margin is for rounding."""
+
+
+class LossTerms(NamedTuple):
+    """The two terms of an objective: ``ranking + l2_weight * l2``."""
+
+    ranking: Scalar
+    l2: Scalar
+
+    def total(self, l2_weight: float) -> Scalar:
+        return self.ranking + l2_weight * self.l2
 
 
 def bpr(positive_scores: BatchScores, negative_scores: BatchScores) -> Scalar:
@@ -53,7 +63,7 @@ def sampled_softmax(
     users: BatchEmbeddings,
     positives: BatchEmbeddings,
     negatives: NegativeEmbeddings,
-    temperature: float | BatchScores,
+    temperature: float | int | BatchScores,
     robustness: float = 0.0,
 ) -> tuple[Scalar, BatchScores]:
     """Cross-entropy of each positive against one set of sampled items, on cosines.
@@ -88,7 +98,7 @@ def sampled_softmax(
         >>> round(sampled_softmax(user, item, item, temperature=0.1)[0].item(), 4)  # log 2
         0.6931
     """
-    scale = temperature if isinstance(temperature, float) else temperature[:, None]
+    scale = temperature[:, None] if isinstance(temperature, Tensor) else temperature
     mean, each = _SampledSoftmax.apply(  # type: ignore[no-untyped-call]
         normalize(users) / scale, normalize(positives), normalize(negatives), robustness
     )
@@ -132,7 +142,7 @@ class _SampledSoftmax(torch.autograd.Function):
         return (*(gradient * scale for gradient in ctx.saved_tensors), None)
 
 
-def user_temperatures(user_losses: PerUser, temperature: float, strength: float) -> PerUser:
+def user_temperatures(user_losses: PerUser, temperature: float | int, strength: float | int) -> PerUser:
     """A temperature for each user: lower where their loss is below average, to press on; higher where it is above.
 
         τ_u = τ e^(W(max(-1/e, (ℓ_u - mean ℓ) strength / 2))),   W the Lambert function

@@ -1,4 +1,4 @@
-"""Progress for anything that takes longer than two seconds: one bar, silent where nobody watches."""
+"""Progress for anything that takes longer than two seconds: a bar where somebody watches, lines where a log does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.progress import (
 
 @contextmanager
 def progress_bar(*, enabled: bool = True) -> Iterator[Progress]:
-    """A rich progress bar on standard error, shown only on a terminal and only if ``enabled``.
+    """A rich progress bar on standard error, shown only on a terminal or in Jupyter and only if ``enabled``.
 
     Example:
         >>> with progress_bar(enabled=False) as bar:
@@ -34,6 +34,31 @@ def progress_bar(*, enabled: bool = True) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    hidden = not (enabled and console.is_terminal)
+    hidden = not (enabled and _is_watched(console))
     with Progress(*columns, console=console, disable=hidden, transient=True) as bar:
         yield bar
+
+
+def log_line(text: str) -> None:
+    """A line on standard error where no bar can be drawn: in a log, a pipe, a batch job."""
+    console = Console(stderr=True, highlight=False, markup=False)
+    if not _is_watched(console):
+        console.print(text, soft_wrap=True)
+
+
+def readable_seconds(seconds: float) -> str:
+    """A duration for people.
+
+    Example:
+        >>> [readable_seconds(s) for s in (0.42, 75.0, 8000.0)]
+        ['0.4 s', '1 min 15 s', '2 h 13 min']
+    """
+    minutes, rest = divmod(seconds, 60)
+    hours, full_minutes = divmod(int(minutes), 60)
+    if hours:
+        return f"{hours} h {full_minutes} min"
+    return f"{full_minutes} min {rest:.0f} s" if full_minutes else f"{rest:.1f} s"
+
+
+def _is_watched(console: Console) -> bool:
+    return console.is_terminal or console.is_jupyter

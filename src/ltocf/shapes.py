@@ -1,9 +1,8 @@
 """The axis vocabulary: every array in the package has one of these shapes.
 
-Axes: ``nodes`` = users followed by items; ``dim`` = embedding size, ``final_dim`` that after propagation;
-``pairs`` = interactions; ``batch`` = one training batch; ``negatives`` = its sampled items;
-``queries`` = users asked for;
-``k`` = length of a ranked list.
+Axes: ``nodes`` = users followed by items; ``dim`` = embedding size, ``final_dim`` that after propagation and
+``scored_dim`` that of what is ranked; ``pairs`` = interactions; ``batch`` = one training batch; ``negatives`` = its
+sampled items; ``queries`` = users asked for; ``k`` = length of a ranked list.
 Under pytest the annotations are checked at run time (jaxtyping with beartype).
 """
 
@@ -24,6 +23,8 @@ Embeddings: TypeAlias = Float[Tensor, "nodes dim"]
 FinalEmbeddings: TypeAlias = Float[Tensor, "nodes final_dim"]
 UserEmbeddings: TypeAlias = Float[Tensor, "users dim"]
 ItemEmbeddings: TypeAlias = Float[Tensor, "items dim"]
+ScoredUsers: TypeAlias = Float[Tensor, "users scored_dim"]
+ScoredItems: TypeAlias = Float[Tensor, "items scored_dim"]
 Sides: TypeAlias = tuple[UserEmbeddings, ItemEmbeddings]
 NodeDegrees: TypeAlias = Int32[Tensor, " nodes"]
 SingularValues: TypeAlias = Float[Tensor, " rank"]
@@ -42,6 +43,7 @@ Eigenvalues: TypeAlias = Float[Tensor, " eigenvalues"]
 Response: TypeAlias = Float[Tensor, " eigenvalues"]
 StateResponses: TypeAlias = Float[Tensor, "states eigenvalues"]
 Coefficients: TypeAlias = Float[Tensor, " coefficients"]
+Transform: TypeAlias = Float[Tensor, "nodes nodes"]
 
 RankedItems: TypeAlias = Int64[Tensor, "queries k"]
 ListScores: TypeAlias = Float[Tensor, "queries k"]

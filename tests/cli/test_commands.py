@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from ltocf.cli import main
+from ltocf.cli.training import train
 from ltocf.runs.experiment import evaluate_run
 from ltocf.runs.folder import RunFolder
 from samples import random_interactions
@@ -63,11 +66,12 @@ def run_folder(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("runs") / "first"
     done = ltocf("train", log_file, "--out", folder, "--set", "title_column=name", *SMALL)
     assert "recall@20" in done.stdout
+    assert len(done.stderr.splitlines()) == 4  # three validations, and the end of training again
     return folder
 
 
 def test_train_leaves_a_complete_folder(run_folder: Path) -> None:
-    names = {path.name for path in run_folder.iterdir()} - {"tensorboard"}
+    names = {path.name for path in run_folder.iterdir()} - {".lock"}
     assert names == {
         "config.toml",
         "data.safetensors",
@@ -88,17 +92,19 @@ def test_train_leaves_a_complete_folder(run_folder: Path) -> None:
     assert "learning_rate = 0.001" in (run_folder / "config.toml").read_text()
 
 
-def test_tensorboard_events_hold_the_loss_and_the_times(run_folder: Path) -> None:
+def test_tensorboard_files_are_written_when_asked_for(log_file: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(run_folder / "tensorboard" / "selection")).Reload()
+    main(["train", str(log_file), "--out", str(tmp_path / "run"), "--set", "tensorboard=true", *SMALL])
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "selection")).Reload()
     assert {"loss", "recall@20", "t_1", "t_2", "t_3"} <= set(events.Tags()["scalars"])
     assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
 
 
-def test_evaluate_gives_what_training_measured(run_folder: Path) -> None:
+def test_evaluate_gives_what_training_measured(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = json.loads((run_folder / "metrics.json").read_text())
-    found = json.loads(ltocf("evaluate", run_folder, "--k", "5,20", "--format", "json").stdout)
+    main(["evaluate", str(run_folder), "--k", "5,20", "--format", "json"])
+    found = json.loads(capsys.readouterr().out)
     assert found["ndcg@5"] == metrics["ndcg@5"]
     assert found["recall@20"] == metrics["recall@20"]
 
@@ -110,8 +116,9 @@ def test_evaluate_on_validation_uses_the_model_that_has_not_seen_it(run_folder: 
 
 
 @pytest.mark.parametrize("format", ["json", "csv"])
-def test_recommend_keeps_the_callers_ids(run_folder: Path, log_file: Path, format: str) -> None:
-    printed = ltocf("recommend", run_folder, "--user", "007", "--user", "011", "--k", "4", "--format", format).stdout
+def test_recommend_keeps_the_callers_ids(run_folder: Path, format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["recommend", str(run_folder), "--user", "007", "--user", "011", "--k", "4", "--format", format])
+    printed = capsys.readouterr().out
     rows = json.loads(printed) if format == "json" else pl.read_csv(printed.encode(), infer_schema=False).to_dicts()
     assert [row["user"] for row in rows] == ["007"] * 4 + ["011"] * 4
     assert all(row["title"] == f"Film no. {row['item'].removeprefix('film-')} [cut]" for row in rows)
@@ -119,8 +126,9 @@ def test_recommend_keeps_the_callers_ids(run_folder: Path, log_file: Path, forma
     assert {"seen.users", "weights.initial_embeddings", "weights.times.values"} <= set(arrays)
 
 
-def test_recommend_prints_a_table(run_folder: Path) -> None:
-    printed = ltocf("recommend", run_folder, "--user", "007", "--k", "1").stdout
+def test_recommend_prints_a_table(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["recommend", str(run_folder), "--user", "007", "--k", "1"])
+    printed = capsys.readouterr().out
     assert "007" in printed
     assert "[cut]" in printed
 
@@ -148,9 +156,10 @@ def test_errors_say_the_rule_the_value_and_the_remedy(
     assert "takes key=value" in failure(capsys, "train", log_file, "--out", out, "--set", "dim")
     assert "holds no run" in failure(capsys, "evaluate", tmp_path)
     assert "depths >= 1" in failure(capsys, "evaluate", run_folder, "--k", "0")
-    assert "no CUDA GPU" in failure(capsys, "train", log_file, "--out", out, "--device", "cuda") or out.exists()
+    if not torch.cuda.is_available():
+        assert "no CUDA GPU" in failure(capsys, "train", log_file, "--out", out, "--device", "cuda")
     assert "give a folder" in failure(capsys, "train", log_file)
-    assert "no data" in failure(capsys, "train", "--out", out)
+    assert "names no data" in failure(capsys, "train", "--out", out)
     assert not out.exists()
 
 
@@ -159,6 +168,66 @@ def test_a_wrong_solver_name_lists_the_right_ones(log_file: Path, tmp_path: Path
     assert done.returncode == 2
     assert "`solver` must be one of euler, rk4, adams_moulton" in done.stderr
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--resume", "RUN", "--epochs", "500", "--seed", "9"], "leave out --seed, --epochs"),
+        (["--resume", "RUN", "--model", "mf", "--set", "dim=3"], "leave out --set, --model"),
+        (["LOG", "--resume", "RUN", "--out", "elsewhere"], "leave out a data set, --out"),
+        (["LOG", "--out", "NEW", "--set", "dim=3", "--set", "dim=4"], "`dim` was given twice with `--set`"),
+        (["LOG", "--out", "NEW", "--set", "epochs=3", "--epochs", "4"], "`epochs` was given twice, by `--set` and by"),
+        (["LOG", "--out", ""], "give a folder for the run"),
+        (["LOG", "--out", "NEW", "--config", "none.toml"], "no configuration file at none.toml"),
+        (["LOG", "--out", "NEW", "--set", "dim=1000000000000"], "out of memory"),
+    ],
+    ids=str,
+)
+def test_what_contradicts_itself_is_refused_by_name(
+    arguments: list[str],
+    said: str,
+    run_folder: Path,
+    log_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    named = {"RUN": str(run_folder), "LOG": str(log_file), "NEW": str(tmp_path / "new")}
+    assert said in failure(capsys, "train", *(named.get(argument, argument) for argument in arguments))
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_titles_and_paths_hold_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    title = "[/] \\[bold] :smile: \x1b[31m"
+    rows = [(user, item, title) for user in range(12) for item in range(10) if (user + item) % 3]
+    pl.DataFrame(rows, schema=["user", "item", "title"], orient="row").write_parquet(tmp_path / "log.parquet")
+    folder = tmp_path / "a[/]b"
+    options = [*SMALL, "--set", "title_column=title", "--set", "select_by=recall@5", "--model", "mf"]
+    main(["train", str(tmp_path / "log.parquet"), "--out", str(folder), *options])
+    assert f"run folder: {folder}" in capsys.readouterr().out
+    main(["recommend", str(folder), "--user", "1", "--k", "1"])
+    printed = capsys.readouterr().out
+    assert "[/] \\[bold] :smile: \N{REPLACEMENT CHARACTER}[31m" in printed
+    assert "q\\[/]" in failure(capsys, "recommend", "q\\[/]", "--user", "1")
+
+
+def test_a_run_that_its_minutes_cut_off_says_so(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ltocf.runs.protocol.ranking_seconds", lambda *_: 3600.0)
+    main(["train", str(log_file), "--out", str(tmp_path / "run"), "--max-minutes", "1", *SMALL])
+    printed = capsys.readouterr().out
+    assert "selection was stopped by `max_minutes` after 1 of 3 epochs" in printed
+
+
+def test_help_names_every_model_and_needs_no_torch() -> None:
+    from ltocf.models import MODELS
+
+    names = re.findall(r"[a-z-]+", (train.__doc__ or "").split("model\n")[1].split(", or a model")[0])
+    assert [name for name in names if name != "default"] == list(MODELS)
+    program = "import sys; from ltocf.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert all(command in done.stdout for command in ("bench", "data", "demo", "evaluate", "plot", "train"))
 
 
 def test_popular_for_unknown_users(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,8 +107,10 @@ def test_every_page_is_in_the_navigation() -> None:
     ("heading", "settings"), [("Data", DataSettings), ("Training", TrainingSettings), ("Run", RunSettings)]
 )
 def test_settings_table(heading: str, settings: type) -> None:
-    expected = [(field.name, field.default) for field in dataclasses.fields(settings)]
-    assert documented_settings(heading) == expected
+    expected = {field.name: field.default for field in dataclasses.fields(settings)}
+    documented = documented_settings(heading)
+    assert dict(documented) == expected
+    assert len(documented) == len(expected)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation import METRICS, evaluate, evaluate_per_user, find_hits, rank
 from samples import checkerboard, random_interactions
@@ -84,13 +85,14 @@ def test_block_size_and_other_depths_do_not_change_values() -> None:
     expected = evaluate(scorer, truth, seen=seen, ks=(5, 20))
     assert evaluate(scorer, truth, seen=seen, ks=[20, 5], block_size=7, show_progress=True) == expected
     alone = evaluate(scorer, truth, seen=seen, ks=(5,))
+    assert evaluate(scorer, truth, seen=Histories.of(seen), ks=(5,)) == alone
     assert alone == {name: value for name, value in expected.items() if name.endswith("@5")}
 
 
 def test_hits_equal_membership_also_where_lists_ran_out() -> None:
     truth, seen = random_interactions(seed=1), random_interactions(density=0.9, seed=2)
     users = torch.from_numpy(np.random.default_rng(0).permutation(30))
-    ranked = rank(StoredScores(torch.rand(30, 40)), users, 40, seen=seen)
+    ranked = rank(StoredScores(torch.rand(30, 40)), users, 40, seen=seen).items
     assert bool((ranked == -1).any())
     pairs = set(zip(truth.users.tolist(), truth.items.tolist(), strict=True))
     expected = [
@@ -105,6 +107,7 @@ def test_hits_equal_membership_also_where_lists_ran_out() -> None:
         ({"truth": Interactions.from_pairs([], [], 2, 3)}, "`truth` must have at least one pair, got none"),
         ({"seen": Interactions.from_pairs([0], [0], 2, 4)}, "got 2 x 3 and 2 x 4; build both"),
         ({"seen": Interactions.from_pairs([0], [0], 5, 3)}, "got 2 x 3 and 5 x 3; build both"),
+        ({"seen": Histories.of(Interactions.from_pairs([0], [0], 5, 3))}, "got 2 x 3 and 5 x 3; build both"),
         ({"ks": ()}, "`ks` must have at least one length, got none"),
         ({"ks": (1, 0)}, r"every k of `ks` must be in \[1, 3\], got 0"),
         ({"ks": (4, 1)}, r"every k of `ks` must be in \[1, 3\], got 4"),

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltocf.evaluation import METRICS, coverage
+from ltocf.evaluation import METRICS, Metric, coverage
 
 # Places of the hits, length of the list, number of relevant items, and the value of each metric.
 CASES = [
@@ -124,3 +124,22 @@ def test_coverage_counts_each_item_once_and_no_empty_place() -> None:
     assert coverage(torch.tensor([[0, 1], [1, 4], [-1, -1]]), 10) == 3 / 10
     assert coverage(torch.tensor([[-1]]), 10) == 0
     assert coverage(torch.arange(10)[None], 10) == 1
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_is_read_as_it_is_written(name: str) -> None:
+    assert Metric.parse(f"{name}@7") == Metric(name, 7)
+    assert str(Metric.parse(f"{name}@7")) == f"{name}@7"
+
+
+@pytest.mark.parametrize(
+    "text", ["recall", "recall@", "recall@0", "recall@-1", "recall@2.5", "recall@²", "Recall@5", "@5"]
+)
+def test_what_is_no_metric_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"one of {', '.join(METRICS)} at a depth >= 1.*got '{text}'"):
+        Metric.parse(text)
+
+
+def test_a_metric_has_a_depth_of_at_least_one() -> None:
+    with pytest.raises(ValueError, match="got 'recall@0'"):
+        Metric("recall", 0)

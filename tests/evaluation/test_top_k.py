@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation import NO_ITEM, rank, top_k
 from ltocf.evaluation.top_k import TILE
@@ -109,8 +110,38 @@ def test_rank_leaves_out_what_was_seen(scores: np.ndarray, data: st.DataObject) 
     scorer = StoredScores(torch.from_numpy(scores))
     seen = Interactions.from_pairs(*np.nonzero(seen_cells), n_users, n_items)
     ranked = rank(scorer, torch.tensor(asked, dtype=torch.int64), k, seen=seen)
-    assert ranked.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), k, asked)
+    assert ranked.items.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), k, asked)
     np.testing.assert_array_equal(scorer.matrix.numpy(), scores)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    n_users=st.integers(1, 140),
+    n_items=st.sampled_from([3, 70, 700]),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.float16]),
+    data=st.data(),
+)
+def test_scores_of_a_list_are_the_bits_the_scorer_gave(
+    n_users: int, n_items: int, dtype: torch.dtype, data: st.DataObject
+) -> None:
+    """Whatever is left out, however many users share a call, with `Histories` as with `Interactions`."""
+    k = data.draw(st.integers(1, min(n_items, 8)))
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
+    scorer = StoredScores(torch.randn(n_users, n_items, generator=generator, dtype=torch.float64).to(dtype))
+    cells = torch.rand(n_users, n_items, generator=generator) < data.draw(st.sampled_from([0.0, 0.3, 0.99]))
+    allowed = torch.rand(n_items, generator=generator) < data.draw(st.sampled_from([0.02, 0.5, 1.0]))
+    seen = Interactions.from_pairs(*(part.numpy() for part in cells.nonzero(as_tuple=True)), n_users, n_items)
+    users = torch.randint(n_users, (n_users,), generator=generator)
+    ranked = rank(scorer, users, k, seen=Histories.of(seen), allowed=allowed, block_size=100)
+    open_cells = scorer.matrix.double().masked_fill(cells | ~allowed, -torch.inf)
+    assert ranked.items.tolist() == brute_force(open_cells.numpy(), k, users.tolist())
+    padded = torch.cat([scorer.matrix, torch.full((n_users, 1), -torch.inf, dtype=dtype)], dim=1)
+    expected = padded.index_select(0, users).gather(1, ranked.items % (n_items + 1))
+    assert ranked.scores.dtype == dtype
+    assert ranked.scores.equal(expected)
+    again = rank(scorer, users, k, seen=seen, allowed=allowed)
+    assert again.items.equal(ranked.items)
+    assert again.scores.equal(ranked.scores)
 
 
 @pytest.mark.parametrize("by_item", [False, True], ids=["stored by user", "stored by item"])
@@ -127,7 +158,7 @@ def test_long_catalogues_are_ranked_exactly(n_items: int, k: int, values: int, b
     seen = Interactions.from_pairs(*np.nonzero(seen_cells), *scores.shape)
     matrix = torch.from_numpy(scores.T.copy()).T if by_item else torch.from_numpy(scores)
     ranked = rank(_Kept(matrix), torch.arange(len(scores)), k, seen=seen)
-    assert ranked.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), k)
+    assert ranked.items.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), k)
     np.testing.assert_array_equal(matrix.numpy(), scores)
 
 
@@ -144,13 +175,14 @@ def test_any_number_of_users_is_ranked(n_items: int, k: int, by_item: bool) -> N
     # Values of a product may differ in the last bit with the number of rows: the items' order does not here.
     everybody = top_k(matrix, k)[1]
     for n_users in range(1, 301):
-        assert torch.equal(rank(scorer, torch.arange(n_users), k, seen=seen), everybody[:n_users]), n_users
+        ranked = rank(scorer, torch.arange(n_users), k, seen=seen)
+        assert torch.equal(ranked.items, everybody[:n_users]), n_users
 
 
 def test_a_seen_item_may_have_no_number() -> None:
     scores = torch.arange(300.0).repeat(2, 1)
     scores[0, 7] = torch.nan
-    lists = rank(_Kept(scores), torch.arange(2), 2, seen=Interactions.from_pairs([0], [7], 2, 300))
+    lists = rank(_Kept(scores), torch.arange(2), 2, seen=Interactions.from_pairs([0], [7], 2, 300)).items
     assert lists.tolist() == [[299, 298]] * 2
     with pytest.raises(ValueError, match="NaN, got one in row 0"):
         rank(_Kept(scores), torch.arange(2), 2, seen=None)
@@ -171,7 +203,7 @@ def test_a_scorer_whose_scores_are_new_is_spared_the_copy(n_items: int) -> None:
     seen = Interactions.from_pairs(range(100), [user % n_items for user in range(100)], 100, n_items)
     users = torch.arange(100)
     lists = rank(New(*embeddings), users, 5, seen=seen)
-    assert torch.equal(lists, rank(EmbeddingScorer(*embeddings), users, 5, seen=seen))
+    assert torch.equal(lists.items, rank(EmbeddingScorer(*embeddings), users, 5, seen=seen).items)
     assert sum(int(scores.isinf().sum()) for scores in handed_out) == len(seen)
 
 
@@ -191,13 +223,14 @@ def test_the_scorer_gets_the_same_calls_whatever_the_block_size(block_size: int)
     scorer = StoredScores(torch.randn(50, 30, generator=torch.Generator().manual_seed(0)))
     ranked = rank(scorer, users, 5, seen=None, block_size=block_size)
     assert scorer.calls == [tile.tolist() for tile in users.split(TILE)]
-    assert torch.equal(ranked, top_k(scorer.matrix.index_select(0, users), 5)[1])
+    assert torch.equal(ranked.items, top_k(scorer.matrix.index_select(0, users), 5)[1])
 
 
 @pytest.mark.parametrize("n_users", [1, TILE - 1, TILE, TILE + 1, 1100])
 def test_near_ties_do_not_see_the_block_size(n_users: int) -> None:
     lists = [
-        rank(RowCountSensitiveScores(), torch.arange(n_users), 3, seen=None, block_size=size) for size in BLOCK_SIZES
+        rank(RowCountSensitiveScores(), torch.arange(n_users), 3, seen=None, block_size=size).items
+        for size in BLOCK_SIZES
     ]
     assert all(torch.equal(lists[0], other) for other in lists[1:])
 
@@ -207,7 +240,7 @@ def test_nearly_equal_inner_products_do_not_see_the_block_size() -> None:
     item = torch.randn(1, 64, generator=generator)
     nearly_equal = item * (1 + 1e-7 * torch.randn(500, 64, generator=generator))
     scorer = EmbeddingScorer(torch.randn(700, 64, generator=generator), nearly_equal)
-    lists = [rank(scorer, torch.arange(700), 20, seen=None, block_size=size) for size in BLOCK_SIZES]
+    lists = [rank(scorer, torch.arange(700), 20, seen=None, block_size=size).items for size in BLOCK_SIZES]
     assert all(torch.equal(lists[0], other) for other in lists[1:])
 
 
@@ -220,7 +253,7 @@ def test_seen_items_are_left_out_in_every_block(block_size: int) -> None:
     seen = Interactions.from_pairs(*np.nonzero(seen_cells), n_users, n_items)
     asked = generator.permutation(n_users)
     ranked = rank(StoredScores(torch.from_numpy(scores)), torch.from_numpy(asked), 8, seen=seen, block_size=block_size)
-    assert ranked.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), 8, asked)
+    assert ranked.items.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), 8, asked)
 
 
 def test_one_row_shared_by_all_users_is_only_read() -> None:
@@ -231,15 +264,18 @@ def test_one_row_shared_by_all_users_is_only_read() -> None:
             return counts.expand(len(users), -1)
 
     seen = Interactions.from_pairs([0], [1], 2, 3)
-    assert rank(Shared(), torch.arange(2), 2, seen=seen).tolist() == [[2, 0], [1, 2]]
+    assert rank(Shared(), torch.arange(2), 2, seen=seen).items.tolist() == [[2, 0], [1, 2]]
     assert counts.tolist() == [1.0, 3.0, 2.0]
 
 
 def test_the_result_can_be_used_outside_inference() -> None:
     scorer = Popularity(Interactions.from_pairs([0, 1], [0, 1]))
     ranked = rank(scorer, torch.tensor([0]), 1, seen=None, show_progress=True)
-    assert not ranked.is_inference()
-    assert rank(scorer, torch.empty(0, dtype=torch.int64), 1, seen=None).shape == (0, 1)
+    assert not ranked.items.is_inference()
+    assert not ranked.scores.is_inference()
+    nobody = rank(scorer, torch.empty(0, dtype=torch.int64), 1, seen=None)
+    assert nobody.items.shape == nobody.scores.shape == (0, 1)
+    assert repr(ranked) == "Ranked(lists=1, k=1)"
 
 
 @pytest.mark.parametrize(
@@ -251,6 +287,7 @@ def test_the_result_can_be_used_outside_inference() -> None:
         ({"users": torch.tensor([0, 2])}, r"user indices must be in \[0, 2\).*got 2"),
         ({"users": torch.tensor([-1])}, "got -1"),
         ({"seen": Interactions.from_pairs([0], [0], 2, 4)}, "`seen` has 4 items, but 3 were scored"),
+        ({"allowed": torch.ones(2, dtype=torch.bool)}, "`allowed` has 2 items, but 3 were scored"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused(change: dict[str, object], message: str) -> None:

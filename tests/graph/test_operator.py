@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import pytest
+import scipy.sparse as sp
 import torch
 
 from ltocf.data.interactions import Interactions
@@ -54,3 +56,12 @@ def test_copies_and_moves_like_any_module(graph: BipartiteGraph, embeddings: tor
     assert graph.user_values.dtype == torch.float32
     assert twin.state_dict() == {}
     torch.testing.assert_close(twin(embeddings), graph.dense().double() @ embeddings, atol=1e-6, rtol=0)
+
+
+def test_what_32_bits_cannot_count_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"the number of items must be below 2\^31 .* got 2,147,483,648"):
+        BipartiteGraph(sp.csr_matrix((1, 2**31), dtype=np.float32))
+    small = sp.csr_matrix((2, 3), dtype=np.float32)
+    monkeypatch.setattr(sp.csr_matrix, "nnz", 2**31)
+    with pytest.raises(ValueError, match=r"the number of pairs must be below 2\^31"):
+        BipartiteGraph(small)

@@ -93,3 +93,25 @@ def test_any_history_is_scored_as_that_of_a_user_and_without_dropout() -> None:
 def test_rejects_with_the_rule_and_the_value(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MultVAE(GRAPH, **options)
+
+
+def test_training_drops_from_histories_that_are_normalised() -> None:
+    """What a dropout of a half leaves of n items are entries of 2 / sqrt(n), however many are left."""
+    model = MultVAE(GRAPH, dim=4, hidden=6, dropout=0.5).train()
+    histories = GRAPH.histories(USERS)
+    seen: list[torch.Tensor] = []
+    hook = torch.nn.functional.linear
+
+    def linear(inputs: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        seen.append(inputs.detach())
+        return hook(inputs, *others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ltocf.models.multvae.linear", linear)
+        model.encode(histories)
+    inputs = seen[0]
+    expected = (2 / histories.sum(1, keepdim=True).sqrt()).expand_as(inputs)
+    left = inputs > 0
+    torch.testing.assert_close(inputs[left], expected[left])
+    assert 0.4 < left.sum() / histories.sum() < 0.6
+    assert not (left & (histories == 0)).any()

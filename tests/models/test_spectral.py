@@ -120,18 +120,24 @@ def test_numbers_out_of_range(graph: BipartiteGraph, name: str) -> None:
         SpectralLTOCF(graph, **{name: 0})
 
 
-def test_named_numbers(graph: BipartiteGraph) -> None:
+def test_learned_numbers(graph: BipartiteGraph) -> None:
     model = SpectralLTOCF(graph, n_times=2)
     model.numbers.copy_(torch.tensor([0.0, 1.0, 0.0, 0.25, 0.5, -0.75, 0.125]))
     expected = {"t_1": 1.0, "t_2": np.e, "w": 1.0, "a": 0.25, "b": 0.5, "c": -0.75, "d": 0.125}
-    assert model.named_numbers() == pytest.approx(expected)
+    assert model.learned() == pytest.approx(expected)
     assert len(model.search_steps) == len(model.numbers)
+
+
+def test_list_scores_are_the_scores_of_the_items_listed(interactions: Interactions) -> None:
+    model = built(interactions)
+    users, items = torch.tensor([0, 4]), torch.tensor([[3, 1], [0, 2]])
+    torch.testing.assert_close(model.list_scores(users, items), model.scores(users).gather(1, items))
 
 
 def test_finds_the_withheld_cells_of_a_checkerboard_untrained() -> None:
     train, withheld = checkerboard()
     ranked = rank_items(built(train, rank=2), torch.arange(20), 1, seen=train)
-    assert ranked.squeeze(1).tolist() == withheld.items[np.argsort(withheld.users)].tolist()
+    assert ranked.items.squeeze(1).tolist() == withheld.items[np.argsort(withheld.users)].tolist()
 
 
 def test_a_file_holds_all_of_it(interactions: Interactions, tmp_path: Path) -> None:

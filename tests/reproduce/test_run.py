@@ -77,7 +77,8 @@ def test_changed_settings_are_run_beside_the_result_before(source: str, places: 
 
 def test_one_failure_does_not_stop_the_others(source: str, places: Places) -> None:
     cells = with_splits(make_cells(source, ["mf", "lightgcn"], [0], places))
-    RunFolder.create(cells[0].run_folder, cells[0].config.with_values({"dim": 9}))
+    with RunFolder.started(cells[0].run_folder, cells[0].config.with_values({"dim": 9})):
+        pass
     progress = run_cells(cells)
     assert [cell.name for cell in progress.done] == ["lightgcn"]
     assert "was started with dim 9 (now 4); remove it" in progress.failed["log/mf-seed0"]

@@ -1,4 +1,4 @@
-"""Selection, as far as it can be told from what a run leaves."""
+"""The protocol by hand: what a run trains, chooses and reports, from plain calls of what it is made of."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from typing import Any
 
 import pytest
 import tomli_w
+import torch
 
 import ltocf
-from ltocf.evaluation import evaluate
+from ltocf.data import Interactions, Split, carve_validation, load_dataset, split_dataset
+from ltocf.evaluation import evaluate, evaluate_per_user
+from ltocf.graph import BipartiteGraph
+from ltocf.models import MODELS, STARTS, Recommender, build_model
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
-from ltocf.training import TrainingSettings, sample_users
+from ltocf.training import FitContext, TrainingSettings, fit, sample_users
 from samples import random_interactions
+
+SETTINGS: dict[str, Any] = {"epochs": 6, "validate_every": 1, "batch_size": 64, "learning_rate": 0.05, "threads": 1}
 
 
 @pytest.fixture
@@ -25,12 +31,71 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
+def by_hand(
+    name: str, options: dict[str, Any], pairs: Interactions, epochs: int, truth: Interactions | None = None
+) -> tuple[Recommender, int]:
+    """The model after so many epochs, or with a truth after the best of them; and how many that were."""
+    model = build_model(name, BipartiteGraph.from_interactions(pairs), options)
+    assert hasattr(model, "batches")
+    settings = TrainingSettings(epochs=epochs, validate_every=1, batch_size=64, learning_rate=0.05)
+    best = (-1.0, 0)
+
+    def validate() -> dict[str, float]:
+        nonlocal best
+        assert truth is not None
+        found = evaluate(model.scorer(), truth, seen=pairs, ks=[20])
+        records.append(found["recall@20"])
+        best = max(best, (found["recall@20"], -len(records)))
+        return found
+
+    records: list[float] = []
+    fit(model, model.batches(pairs, 64, 0), settings=settings, validate=None if truth is None else validate)
+    return model, -best[1]
+
+
+def same_weights(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    left, right = first.state_dict(), second.state_dict()
+    return left.keys() == right.keys() and all(left[name].equal(right[name]) for name in left)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("ltocf", {"dim": 4}), ("ngcf", {"dim": 4, "n_layers": 1, "message_dropout": 0.3}), ("mf", {"dim": 3})],
+    ids=lambda value: str(value),
+)
+def test_a_run_is_selection_then_training_anew_on_all_of_train(
+    table: Path, tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    metrics = ltocf.train(table, tmp_path / "run", model=name, preset="paper", **options, **SETTINGS)
+    split = carve_validation(split_dataset(load_dataset(table), "auto", test_fraction=0.2, seed=0), 0.1, 0)
+    assert split.validation is not None
+    chosen, best_epoch = by_hand(name, options, split.train, SETTINGS["epochs"], split.validation)
+    assert metrics["selected"]["epoch"] == best_epoch < SETTINGS["epochs"], "or all epochs would do as well"
+    everything = split.train.union(split.validation)
+    again, _ = by_hand(name, options, everything, best_epoch)
+    run = RunFolder(tmp_path / "run")
+    assert same_weights(ltocf.load(run.selection_model_file).model, chosen)
+    assert same_weights(ltocf.load(run.model_file).model, again)
+    by_user = evaluate_per_user(again.scorer(), split.test, seen=everything, ks=(20,))
+    assert metrics["ndcg@20"] == float(by_user.values["ndcg@20"].mean())
+    assert metrics["fits"]["retraining"]["epochs"] == best_epoch
+
+
+def test_selection_on_test_reports_the_best_epoch_on_it(table: Path, tmp_path: Path) -> None:
+    metrics = ltocf.train(table, tmp_path / "run", model="mf", preset="paper", dim=3, select_on="test", **SETTINGS)
+    split: Split = split_dataset(load_dataset(table), "auto", test_fraction=0.2, seed=0)
+    chosen, best_epoch = by_hand("mf", {"dim": 3}, split.train, SETTINGS["epochs"], split.test)
+    assert metrics["selected"]["epoch"] == best_epoch
+    assert same_weights(ltocf.load(tmp_path / "run").model, chosen)
+    assert "optimistic" in metrics["protocol"]
+
+
 @pytest.mark.parametrize(("options", "l2"), [({}, 0.1), ({"init_l2": 0.002}, 0.002)])
 def test_a_factorisation_has_its_own_epochs_and_l2(
     table: Path, tmp_path: Path, options: dict[str, Any], l2: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[TrainingSettings] = []
-    monkeypatch.setattr("ltocf.runs.protocol.start_from_factorisation", lambda *start: asked.append(start[3]))
+    monkeypatch.setitem(STARTS, "mf", lambda *start: asked.append(start[3]))
     settings = {"epochs": 1, "dim": 4, "batch_size": 64, "l2": 0.1, "init": "mf", "init_epochs": 3, **options}
     ltocf.train(table, tmp_path / "run", model="cmn", preset="paper", **settings)
     assert [(start.epochs, start.l2) for start in asked] == [(3, l2)] * 2
@@ -45,6 +110,50 @@ def test_a_validation_can_ask_a_few_users(table: Path, tmp_path: Path) -> None:
     sample = sample_users(split.validation, seed=0, n_users=5)
     scorer = ltocf.load(run.selection_model_file).model.scorer()
     assert metrics["selected"]["recall@20"] == evaluate(scorer, sample, seen=split.train, ks=(20,))["recall@20"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": "neumf", "init": "mf"}, "neumf has no `init` 'mf'; it has random. Models that start so: ltocf, "),
+        ({"model": "lr-gccf", "init": "spectral"}, "lr-gccf has no `init` 'spectral'"),
+        ({"model": "mult-vae", "init": "spectral"}, "mult-vae has no `init` 'spectral'"),
+        ({"cuda_graphs": True, "device": "cpu"}, "`cuda_graphs` needs a CUDA GPU"),
+        ({"select_by": "recall@4000"}, "`select_by` is recall@4000 but there are only 40 items"),
+        ({"seed": -1}, r"`seed` must be in \[0, 2\^63\), got -1"),
+        ({"horizon": 1e9, "model": "ltocf"}, "shorten the `horizon`"),
+        ({"device": "cuda:99"}, "`device` is 'cuda:99'"),
+        ({"device": "cpu:3"}, "`device` must be one of auto, cpu, cuda"),
+        ({"temperature": 0.001}, "`temperature` must be finite and >= 0.025"),
+        ({"split": "time"}, "timestamps"),
+    ],
+    ids=str,
+)
+def test_nothing_is_written_when_settings_are_wrong(
+    table: Path, tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ValueError, FloatingPointError), match=message):
+        ltocf.train(table, tmp_path / "new" / "run", **settings)
+    assert not (tmp_path / "new").exists()
+
+
+def test_every_start_is_taken_by_the_models_that_say_so(table: Path, tmp_path: Path) -> None:
+    """Each start changes what an untrained model scores, and only for those who declare it."""
+    log = random_interactions()
+    graph = BipartiteGraph.from_interactions(log)
+    users = torch.arange(log.n_users)
+    for name, model_class in MODELS.items():
+        for start in set(STARTS) - {"random"}:
+            model = build_model(name, graph, {"dim": 4} if "dim" in model_class.options() else {})
+            model.prepare()
+            before = model.scores(users)
+            if start in model_class.starts:
+                STARTS[start](model, graph, log, TrainingSettings(epochs=1, batch_size=64), 0, FitContext())
+                assert torch.isfinite(model.scores(users)).all()
+                assert not model.scores(users).equal(before), (name, start)
+            else:
+                with pytest.raises(ValueError, match=f'`init = "{start}"` needs a model'):
+                    STARTS[start](model, graph, log, TrainingSettings(epochs=1), 0, FitContext())
 
 
 def test_metrics_say_the_whole_configuration_and_the_split(table: Path, tmp_path: Path) -> None:

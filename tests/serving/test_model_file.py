@@ -1,105 +1,246 @@
-"""A trained model and its file: the caller's ids, their seen items, and nothing lost on the way."""
+"""A model file is believed only after it was checked: whatever is wrong with it is one clear line."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import random
+import resource
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from ltocf.data.ids import IdMap
-from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.graph import BipartiteGraph
-from ltocf.models import LTOCF
-from ltocf.serving import TrainedModel, UnknownUserError
+from ltocf.models import MODELS, SpectralLTOCF
+from ltocf.serving import Snapshot, TrainedModel
+from ltocf.serving.model_file import FORMAT, METADATA, WITHOUT_CHECKSUM
 from samples import random_interactions
 
-OPTIONS = {"dim": 4, "horizon": 2.0}
+EARLIER = Path(__file__).resolve().parents[1] / "runs" / "earlier_version"
+MODEL_OPTIONS: dict[str, dict[str, Any]] = {
+    "ltocf": {"dim": 3, "n_times": 2},
+    "spectral": {"rank": 3},
+    "pinsage": {"dim": 3, "n_walks": 3, "n_neighbours": 2},
+}
+
+
+def small(name: str) -> TrainedModel:
+    log = random_interactions(6, 8)
+    model = MODELS[name](BipartiteGraph.from_interactions(log), **MODEL_OPTIONS[name])
+    if isinstance(model, SpectralLTOCF):
+        model.decompose()
+    names = Names(IdMap([f"u{u}" for u in range(6)]), IdMap(range(10, 18)), tuple(f"Film {i}" for i in range(8)))
+    return TrainedModel(name, MODEL_OPTIONS[name], model, log, names, {"dataset": "tiny", "seed": "0"})
+
+
+def rewritten(
+    path: Path,
+    change: Callable[[dict[str, np.ndarray]], Any] = lambda _: None,
+    metadata: Callable[[dict[str, Any]], Any] = lambda _: None,
+) -> Path:
+    """The file in the format without a checksum, its arrays and metadata changed."""
+    arrays, content = load_file(path), content_of(path)
+    change(arrays)
+    texts = {"format": WITHOUT_CHECKSUM, "model": content["model"]}
+    texts |= {key: json.dumps(content[key]) for key in ("options", "notes")}
+    metadata(texts)
+    save_file(arrays, path, texts)
+    return path
+
+
+def content_of(path: Path) -> dict[str, Any]:
+    with safe_open(path, "np") as file:
+        content: dict[str, Any] = json.loads(file.metadata()[METADATA])
+    return content
 
 
 @pytest.fixture
-def trained(interactions: Interactions) -> TrainedModel:
-    model = LTOCF(BipartiteGraph.from_interactions(interactions), **OPTIONS, seed=5)
-    with torch.no_grad():
-        model.times.values.mul_(1.1)
-    users = IdMap([f"{user:03d}" for user in range(interactions.n_users)])
-    items = IdMap([10 * item for item in range(interactions.n_items)])
-    titles = tuple(f"Título {item}" for item in range(interactions.n_items))
-    return TrainedModel("ltocf", OPTIONS, model, interactions, Names(users, items, titles), {"dataset": "tiny"})
+def path(tmp_path: Path) -> Path:
+    small("ltocf").save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
 
 
-def test_recommends_the_best_unseen_items(trained: TrainedModel) -> None:
-    scores = trained.model.scores(torch.tensor([7]))[0].numpy()
-    unseen = np.setdiff1d(np.arange(40), trained.seen.items[trained.seen.users == 7])
-    best = unseen[np.argsort(-scores[unseen])][:5]
-    frame = trained.recommend(["007"], k=5)
-    assert frame["item"].to_list() == [10 * item for item in best]
-    assert frame["title"].to_list() == [f"Título {item}" for item in best]
-    np.testing.assert_allclose(frame["score"], scores[best], rtol=1e-5)
-    assert frame["rank"].to_list() == [1, 2, 3, 4, 5]
+@pytest.mark.parametrize("name", MODEL_OPTIONS)
+def test_the_same_model_gives_the_same_bytes_and_comes_back_whole(name: str, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    small(name).save(first)
+    small(name).save(second)
+    assert first.read_bytes() == second.read_bytes()
+    TrainedModel.load(first).save(second)
+    assert first.read_bytes() == second.read_bytes()
 
 
-def test_seen_items_come_back_when_asked(trained: TrainedModel) -> None:
-    everything = trained.recommend(["007"], k=40, exclude_seen=False)
-    unseen = trained.recommend(["007"], k=40)
-    seen = set(trained.history("007")["item"])
-    assert sorted(everything["item"]) == [10 * item for item in range(40)]
-    assert set(everything["item"]) - set(unseen["item"]) == seen
-
-
-def test_the_file_holds_everything(trained: TrainedModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("run", ["run-fast", "run-ltocf", "run-spectral"])
+def test_files_of_an_earlier_version_are_read(run: str, tmp_path: Path) -> None:
+    trained = TrainedModel.load(EARLIER / run / "model.safetensors")
     trained.save(tmp_path / "model.safetensors")
-    again = TrainedModel.load(tmp_path / "model.safetensors")
-    users = ["029", "000", "007"]
-    assert again.recommend(users).equals(trained.recommend(users))
-    assert again.history("003").equals(trained.history("003"))
-    assert again.notes == {"dataset": "tiny"}
-    assert again.model.state_dict()["times.values"].equal(trained.model.state_dict()["times.values"])
+    users = trained.user_ids.decode([0, 1])
+    assert TrainedModel.load(tmp_path / "model.safetensors").recommend(users, 3).equals(trained.recommend(users, 3))
 
 
-def test_without_titles_there_is_no_title_column(trained: TrainedModel, tmp_path: Path) -> None:
-    replace(trained, names=replace(trained.names, titles=None)).save(tmp_path / "model.safetensors")
-    frame = TrainedModel.load(tmp_path / "model.safetensors").recommend(["007"])
-    assert frame.columns == ["user", "rank", "item", "score"]
+def test_a_file_without_a_checksum_is_read(path: Path) -> None:
+    expected = TrainedModel.load(path).recommend(["u1"], 3)
+    assert TrainedModel.load(rewritten(path)).recommend(["u1"], 3).equals(expected)
 
 
-def test_unknown_users_are_an_error_or_get_the_most_popular(trained: TrainedModel) -> None:
-    with pytest.raises(UnknownUserError, match="2 of 3 users were not in training: 'x', 'y'"):
-        trained.recommend(["x", "001", "y"])
-    frame = trained.recommend(["x", "001"], k=3, unknown="popular")
-    counts = trained.seen.item_degrees
-    assert frame.filter(user="x")["score"].to_list() == sorted(counts.tolist(), reverse=True)[:3]
-    assert frame.filter(user="001").equals(trained.recommend(["001"], k=3))
-    with pytest.raises(UnknownUserError, match="'x'"):
-        trained.history("x")
+@pytest.mark.parametrize("old", [False, True], ids=[FORMAT, WITHOUT_CHECKSUM])
+@pytest.mark.parametrize("name", MODEL_OPTIONS)
+def test_damage_never_raises_anything_else(name: str, old: bool, tmp_path: Path) -> None:
+    """Flipped bits and cut ends: a ValueError with the file's name, or, without a checksum, a model."""
+    path = tmp_path / "model.safetensors"
+    small(name).save(path)
+    if old:
+        rewritten(path)
+    content, generator, refused = path.read_bytes(), random.Random(0), list[str]()
+    header = int.from_bytes(content[:8], "little") + 8
+    for case in range(250):
+        damaged = bytearray(content)
+        for _ in range(generator.choice([1, 1, 1, 4])):
+            place = generator.randrange(header if case % 2 else len(content))
+            damaged[place] ^= 1 << generator.randrange(8)
+        if case % 10 == 0:
+            damaged = damaged[: generator.randrange(len(damaged))]
+        path.write_bytes(damaged)
+        try:
+            TrainedModel.load(path)
+        except ValueError as error:
+            refused.append(str(error))
+    assert len(refused) > (100 if old else 240)
+    assert all(str(path) in message and "\n" not in message for message in refused)
 
 
-def test_a_user_of_nearly_everything_gets_what_is_left() -> None:
-    log = Interactions.from_pairs([0, 0, 1], [0, 1, 2])
-    model = LTOCF(BipartiteGraph.from_interactions(log), dim=2)
-    trained = TrainedModel("ltocf", {"dim": 2}, model, log, Names.identity(2, 3))
-    assert trained.recommend([0], k=3)["item"].to_list() == [2]
-    with pytest.raises(ValueError, match=r"`k` must be in 1\.\.3"):
-        trained.recommend([0], k=4)
+def test_a_single_bit_of_the_weights_is_noticed(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="its content is not what was written: the checksum differs"):
+        TrainedModel.load(path)
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no model file at"):
-        TrainedModel.load(tmp_path / "nothing")
-    (tmp_path / "text").write_text("not a model")
-    with pytest.raises(ValueError, match="is not a safetensors file"):
-        TrainedModel.load(tmp_path / "text")
-    save_file({"x": np.zeros(1)}, tmp_path / "other")
-    with pytest.raises(ValueError, match="is not an ltocf-model-1 file"):
-        TrainedModel.load(tmp_path / "other")
+def set_item(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda values: values.__setitem__(name, value)
 
 
-def test_integer_ids_may_be_typed_as_text() -> None:
-    log = random_interactions(5, 8)
-    model = LTOCF(BipartiteGraph.from_interactions(log), dim=2)
-    trained = TrainedModel("ltocf", {"dim": 2}, model, log, Names(IdMap([10, 20, 30, 40, 50]), IdMap.identity(8)))
-    assert trained.recommend(["20"], k=2)["item"].equals(trained.recommend([20], k=2)["item"])
+def options(**changes: Any) -> Callable[[dict[str, Any]], Any]:
+    return set_item("options", json.dumps(MODEL_OPTIONS["ltocf"] | changes))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop("weights.times.values"), r"it lacks weights\.times\.values, and has besides nothing"),
+        (lambda a: a.pop("seen.users"), "it has no array 'seen.users'"),
+        (lambda a: a.pop("user_ids.ends"), "it has no array 'user_ids.ends'"),
+        (lambda a: a.pop("titles.bytes"), "it has no array 'titles.bytes'"),
+        (set_item("weights.more", np.zeros(1)), r"it lacks nothing, and has besides weights\.more"),
+        (set_item("weights.times.values", np.zeros(3, np.float32)), r"must have the shape \(2,\), got \(3,\)"),
+        (set_item("weights.times.values", np.zeros(2, np.int32)), r"must be of type torch\.float32, got int32"),
+        (set_item("weights.times.values", np.array([1, np.nan], np.float32)), "must be finite, got NaN or infinity"),
+        (set_item("weights.times.values", np.array([np.inf, 1], np.float32)), "must be finite, got NaN or infinity"),
+        (set_item("seen.size", np.array([2**40, 8])), "got 6 and 8 for 1099511627776 and 8"),
+        (set_item("seen.size", np.array([-1, 8])), r"'seen.size' must be two numbers >= 0, got \[-1, 8\]"),
+        (set_item("seen.size", np.array([6.0, 8.0])), r"'seen.size' must be a row of int64, got float64"),
+        (set_item("seen.items", np.zeros((2, 2), np.int32)), r"a row of int32, got int32 of shape \(2, 2\)"),
+        (lambda a: a["seen.items"].__setitem__(0, 8), r"item indices must be in \[0, 8\), got 8"),
+        (lambda a: a["seen.items"].__setitem__(0, a["seen.items"][1]), "pairs must be sorted and unique"),
+        (set_item("item_ids.integers", np.arange(7)), "got 6 and 7 for 6 and 8|8 items|7 items"),
+        (lambda a: a["item_ids.integers"].__setitem__(0, 11), "each id must appear once, got 11 more than once"),
+        (lambda a: a["user_ids.ends"].__setitem__(-1, 99), "'user_ids.ends' must ascend to the 12 bytes"),
+        (lambda a: a["titles.ends"].__setitem__(0, 40), "'titles.ends' must ascend to the 48 bytes"),
+        (lambda a: a["user_ids.ends"].__setitem__(0, -1), "'user_ids.ends' must ascend"),
+        (set_item("titles.ends", np.array([48])), "one title, got 8 items and 1 titles"),
+        (lambda a: a["titles.bytes"].__setitem__(0, 255), "utf-8"),
+    ],
+)
+def test_arrays_that_are_wrong(change: Callable[[dict[str, Any]], Any], message: str, path: Path) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        TrainedModel.load(rewritten(path, change))
+    assert str(caught.value).startswith(f"{path} cannot be used as a model file: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (set_item("format", "pt"), f"does not have the format {FORMAT} or {WITHOUT_CHECKSUM}"),
+        (set_item("model", "appnp"), "`model` must be one of ltocf, spectral, lightgcn"),
+        (lambda texts: texts.pop("model"), "must have 'model' as a str, got None"),
+        (set_item("options", "{"), "its metadata are not JSON"),
+        (set_item("options", "[" * 100_000), "its metadata are not JSON"),
+        (set_item("options", "[1]"), r"must have 'options' as a dict, got \[1\]"),
+        (options(depth=3), r"cannot be made with its options .*no option `depth`"),
+        (options(dim="x"), "cannot be made with its options"),
+        (options(solver="heun"), "cannot be made with its options"),
+        (options(dim=4), r"'weights.initial_embeddings' must have the shape \(14, 4\), got \(14, 3\)"),
+        (options(dim=3_000_000), "they ask for far more numbers than the file holds"),
+        (options(n_times=9_000_000, dim=1), "'weights.(times.values|initial_embeddings)' must have the shape"),
+        (options(dim=2**62), "its option 'dim' is beyond reason"),
+        (options(n_times=True), "must have the shape"),
+    ],
+)
+def test_metadata_that_are_wrong(change: Callable[[dict[str, Any]], Any], message: str, path: Path) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        TrainedModel.load(rewritten(path, metadata=change))
+    assert str(caught.value).startswith(f"{path} cannot be used as a model file: ")
+
+
+def test_many_small_tensors_are_counted_together(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    log = random_interactions(6, 8)
+    model = MODELS["cmn"](BipartiteGraph.from_interactions(log), dim=100)
+    TrainedModel("cmn", {"dim": 100, "n_hops": 1_000_000}, model, log, Names.identity(6, 8)).save(path)
+    with pytest.raises(ValueError, match="they ask for far more numbers than the file holds"):
+        TrainedModel.load(path)
+
+
+def test_numbers_that_numpy_does_not_have(path: Path) -> None:
+    arrays = {"a": torch.zeros(2, dtype=torch.bfloat16)}
+    from safetensors.torch import save_file as save_tensors
+
+    save_tensors(arrays, path)
+    with pytest.raises(ValueError, match="is not a safetensors file, or a damaged one"):
+        TrainedModel.load(path)
+
+
+def test_a_full_disk_is_an_error_of_the_disk(path: Path) -> None:
+    trained, before = TrainedModel.load(path), path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match=path.name):
+            trained.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_snapshot_has_the_version_of_the_file_it_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file takes the name while this one is read: model and version are both of the newer one."""
+    from ltocf.serving import model_file
+
+    newer = path.with_name("newer")
+    other = small("ltocf")
+    with torch.no_grad():
+        other.model.initial_embeddings.add_(1)
+    other.save(newer)
+    read = model_file.read_model
+
+    def read_and_replace(path: Path) -> model_file.ModelParts:
+        parts = read(path)
+        if newer.exists():
+            newer.rename(path)
+        return parts
+
+    monkeypatch.setattr(model_file, "read_model", read_and_replace)
+    replaced = Snapshot.open(path)
+    monkeypatch.undo()
+    again = Snapshot.open(path)
+    assert replaced.version == again.version
+    assert replaced.recommend("u1", 3).equals(again.recommend("u1", 3))

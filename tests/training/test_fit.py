@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +13,12 @@ import torch
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.models import LTOCF, MF
+from ltocf.models import LTOCF, MF, GradientRecommender, build_model
 from ltocf.sampling import PairwiseBatches
-from ltocf.training import FitResult, TrainingSettings, fit
+from ltocf.training import FitContext, FitResult, TrainingSettings, fit
+from ltocf.training.checkpoint import TrainingState
+from ltocf.training.fit import _validate_and_decide
+from samples import random_interactions
 
 SETTINGS = TrainingSettings(learning_rate=0.02, time_learning_rate=0.05, batch_size=64, epochs=6, validate_every=2)
 
@@ -25,7 +29,9 @@ class CrashError(Exception):
 
 def run(log: Interactions, settings: TrainingSettings = SETTINGS, **arguments: Any) -> tuple[LTOCF, FitResult]:
     model = LTOCF(BipartiteGraph.from_interactions(log), dim=4)
-    result = fit(model, PairwiseBatches(log, settings.batch_size, seed=0), settings=settings, **arguments)
+    validate = arguments.pop("validate", None)
+    batches = PairwiseBatches(log, settings.batch_size, seed=0)
+    result = fit(model, batches, settings=settings, validate=validate, context=FitContext(**arguments))
     return model, result
 
 
@@ -61,7 +67,7 @@ def test_patience_counts_validations(interactions: Interactions) -> None:
 
 
 def test_out_of_time_stops_after_an_epoch_and_keeps_the_best(interactions: Interactions) -> None:
-    _, result = run(interactions, validate=scripted([0.5]), max_seconds=1e-9)
+    _, result = run(interactions, validate=scripted([0.5]), deadline=time.monotonic())
     assert (result.epochs, result.stopped_by, result.best_epoch) == (1, "max_minutes", 1)
 
 
@@ -97,6 +103,36 @@ def test_resumes_with_the_same_bits(
     assert result._replace(seconds=0) == expected._replace(seconds=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ngcf", {"dim": 4, "n_layers": 1, "message_dropout": 0.4, "node_dropout": 0.2}),
+        ("mult-vae", {"dim": 4, "hidden": 6}),
+    ],
+)
+def test_dropout_belongs_to_the_epoch_and_so_resumes_too(
+    interactions: Interactions, tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    graph, checkpoint = BipartiteGraph.from_interactions(interactions), tmp_path / "checkpoint.safetensors"
+
+    def train(epochs: int, **context: Any) -> torch.nn.Module:
+        model = build_model(name, graph, options)
+        settings = replace(SETTINGS, epochs=epochs)
+        assert isinstance(model, GradientRecommender)
+        fit(model, model.batches(interactions, 64, 0), settings=settings, context=FitContext(**context))
+        return model
+
+    def crash(record: dict[str, Any]) -> None:
+        if record["epoch"] == 3:
+            raise CrashError
+
+    whole = train(5)
+    with pytest.raises(CrashError):
+        train(5, checkpoint=checkpoint, seconds_between_checkpoints=0.0, on_epoch=crash)
+    torch.rand(11)  # whatever the new process has drawn before
+    assert same(train(5, checkpoint=checkpoint), whole)
+
+
 def test_a_finished_checkpoint_is_not_trained_on(interactions: Interactions, tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.safetensors"
     first, expected = run(interactions, checkpoint=checkpoint)
@@ -110,7 +146,12 @@ def test_a_checkpoint_of_another_model_is_refused(interactions: Interactions, tm
     run(interactions, checkpoint=checkpoint)
     other = MF(BipartiteGraph.from_interactions(interactions), dim=4)
     with pytest.raises(ValueError, match="holds another model"):
-        fit(other, PairwiseBatches(interactions, 64, seed=0), settings=SETTINGS, checkpoint=checkpoint)
+        fit(
+            other,
+            PairwiseBatches(interactions, 64, seed=0),
+            settings=SETTINGS,
+            context=FitContext(checkpoint=checkpoint),
+        )
 
 
 def test_alternating_updates_each_part_with_its_own_step(interactions: Interactions) -> None:
@@ -181,3 +222,58 @@ def test_divergence_is_an_error_that_says_what_to_do(interactions: Interactions)
 def test_rejects_with_the_rule_and_the_value(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainingSettings(**values)
+
+
+def test_an_epoch_ends_at_the_deadline(interactions: Interactions) -> None:
+    """A step is taken whatever the time, no other one after it, and the loss is the mean of what was taken."""
+    records: list[dict[str, Any]] = []
+    settings = replace(SETTINGS, batch_size=8)
+    model, _ = run(interactions, settings, deadline=time.monotonic(), on_epoch=records.append)
+    twin = LTOCF(BipartiteGraph.from_interactions(interactions), dim=4)
+    first = next(PairwiseBatches(interactions, 8, seed=0).epoch(0))
+    terms = twin(first)
+    assert [record["loss"] for record in records] == [pytest.approx(terms.ranking.item())]
+    assert not model.initial_embeddings.equal(twin.initial_embeddings)
+
+
+@pytest.mark.parametrize(
+    ("epoch_seconds", "validation_seconds", "left", "stops"),
+    [(10, 5, 14.9, True), (10, 5, 15.1, False), (10, 5, 19.9, True), (10, 5, 20.1, False)],
+)
+def test_no_epoch_is_begun_that_would_not_fit(
+    epoch_seconds: int, validation_seconds: int, left: float, stops: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no validation is due one more epoch and its validation must fit; where one is due that one as well."""
+    due = left > 16
+    state = TrainingState(epoch=2 if due else 1, validation_seconds=float(validation_seconds))
+    monkeypatch.setattr(FitContext, "seconds_left", lambda _: left)
+    model = MF(BipartiteGraph.from_interactions(random_interactions()), dim=2)
+    validate = scripted([0.5, 0.5])
+    _validate_and_decide(model, SETTINGS, validate, FitContext(), state, float(epoch_seconds))
+    assert (state.stopped_by == "max_minutes") is stops
+    assert (state.best_epoch > 0) is (due or stops)
+
+
+def test_what_diverged_is_named(interactions: Interactions) -> None:
+    with pytest.raises(
+        FloatingPointError, match=r"times must be finite .* lower `learning_rate`, `time_learning_rate`"
+    ):
+        run(interactions, replace(SETTINGS, l2=float("inf")))
+    model = MF(BipartiteGraph.from_interactions(interactions), dim=4)
+    batches = PairwiseBatches(interactions, len(interactions), seed=0)
+    with pytest.raises(FloatingPointError, match="lower `l2`, which is inf"):
+        fit(model, batches, settings=replace(SETTINGS, l2=float("inf")))
+    with pytest.raises(FloatingPointError, match="lower `learning_rate` or `time_learning_rate`"):
+        fit(model, batches, settings=replace(SETTINGS, learning_rate=float("inf")))
+
+
+def test_off_a_terminal_each_validation_is_a_line(
+    interactions: Interactions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(interactions, validate=scripted([0.1, 0.3, 0.2]), show_progress=True, description="ltocf selection")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("ltocf selection: epoch 2 of 6, loss 0.6")
+    assert "recall@20 0.3000" in lines[1]
+    assert "left" in lines[1]
+    assert "stopped by epochs" in lines[2]

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from ltocf.tuning.processes import DiedError, run_all
 
@@ -34,12 +33,6 @@ def test_an_error_here_is_an_outcome_and_the_next_task_is_done() -> None:
     assert (first.value, second.value, third.value) == (0, None, 2)
     assert "ValueError: one is wrong" in str(second.error)
     assert not isinstance(second.error, DiedError)
-
-
-def test_a_task_here_leaves_the_threads_as_they_were() -> None:
-    before = torch.get_num_threads()
-    list(run_all(iter([before + 1]), torch.set_num_threads))
-    assert torch.get_num_threads() == before
 
 
 def test_an_interrupt_here_reaches_the_caller() -> None:

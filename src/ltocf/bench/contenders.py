@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -106,6 +106,8 @@ class Contender:
         dense_copies: matrices of (nodes, dim) that a step takes at its peak, measured; a bound, not an average.
         bytes_per_pair: what its matrices take per interaction, each of which is stored twice.
         module: what it imports, which must be installed.
+        keeps_graph: False if it has a form of its own and lets the graph go.
+        describe: what a record says of a model besides its figures.
     """
 
     label: str
@@ -113,6 +115,8 @@ class Contender:
     dense_copies: int
     bytes_per_pair: int
     module: str = "torch"
+    keeps_graph: bool = True
+    describe: Callable[[Any], dict[str, Any]] = field(default=lambda _model: {})
 
     def is_installed(self) -> bool:
         return importlib.util.find_spec(self.module.partition(".")[0]) is not None
@@ -143,25 +147,42 @@ def _build_lightgcn(graph: BipartiteGraph, dim: int) -> EmbeddingRecommender:
     return LightGCN(graph, dim, N_LAYERS)
 
 
+def _describe_filter(model: LTOCF) -> dict[str, Any]:
+    return {"degree": len(model.coefficients()) - 1}
+
+
 CONTENDERS = {
-    "filter": Contender("LT-OCF here: the filter", build_filter, dense_copies=14, bytes_per_pair=16),
+    "filter": Contender(
+        "LT-OCF here: the filter", build_filter, dense_copies=14, bytes_per_pair=16, describe=_describe_filter
+    ),
     "filter_8_steps": Contender(
         "the filter of 8 solver steps for 1",
         partial(build_filter, steps_per_interval=8),
         dense_copies=14,
         bytes_per_pair=16,
+        describe=_describe_filter,
     ),
     "filter_bfloat16": Contender(
-        "the filter, storing 16 bits", partial(build_filter, precision="bfloat16"), dense_copies=14, bytes_per_pair=20
+        "the filter, storing 16 bits",
+        partial(build_filter, precision="bfloat16"),
+        dense_copies=14,
+        bytes_per_pair=20,
+        describe=_describe_filter,
     ),
-    "solver_coo": Contender("LT-OCF as its authors compute it", SolverCoo, dense_copies=98, bytes_per_pair=56),
-    "lightgcn_coo": Contender("LightGCN as its authors compute it", LightGCNCoo, dense_copies=20, bytes_per_pair=56),
+    "solver_coo": Contender(
+        "LT-OCF as its authors compute it", SolverCoo, dense_copies=98, bytes_per_pair=56, keeps_graph=False
+    ),
+    "lightgcn_coo": Contender(
+        "LightGCN as its authors compute it", LightGCNCoo, dense_copies=20, bytes_per_pair=56, keeps_graph=False
+    ),
     "lightgcn_torch_geometric": Contender(
         "LightGCN of torch_geometric",
         LightGCNTorchGeometric,
         dense_copies=20,
         bytes_per_pair=200,
         module="torch_geometric.nn.models",
+        keeps_graph=False,
+        describe=lambda model: {"form": model.form, "seconds_of_form": model.seconds_of_form},
     ),
     "lightgcn": Contender("LightGCN here", _build_lightgcn, dense_copies=17, bytes_per_pair=16),
 }

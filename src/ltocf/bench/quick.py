@@ -53,15 +53,15 @@ def quick_bench(
         if value < 1:
             raise ValueError(f"`{name}` must be >= 1, got {value}")
     runtime = runtime or Runtime()
-    device = runtime.start()
     split = split_dataset(load_dataset(source, data_dir=data_dir))
     dataset = Path(source).name
     effort = Effort(warm_ups=1, repeats=repeats, slow_repeats=repeats)
-    options: dict[str, Any] = {"dim": dim, "device": device, "say": say}
-    step = bench_step(
-        dataset, split.train, USUAL, batch_size=batch_size, threads=runtime.threads, effort=effort, **options
-    )
-    return {"step": step, "ranking": bench_ranking(dataset, split, repeats=repeats, loop_repeats=1, **options)}
+    with runtime.active() as device:
+        options: dict[str, Any] = {"dim": dim, "device": device, "say": say}
+        step = bench_step(
+            dataset, split.train, USUAL, batch_size=batch_size, threads=runtime.threads, effort=effort, **options
+        )
+        return {"step": step, "ranking": bench_ranking(dataset, split, repeats=repeats, loop_repeats=1, **options)}
 
 
 def tables(result: dict[str, Any]) -> list[Table]:

@@ -48,7 +48,7 @@ class Contest:
 
     def rank(self) -> RankedItems:
         """The package: the lists alone."""
-        return rank(self.scorer, self.users, K, seen=self.seen)
+        return rank(self.scorer, self.users, K, seen=self.seen).items
 
     def implicit(self) -> RankedItems:
         """implicit's ``recommend``: the lists alone."""

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ltocf.bench.contenders import CONTENDERS, LightGCNTorchGeometric
+from ltocf.bench.contenders import CONTENDERS
 from ltocf.bench.machine import memory_bandwidth, product_traffic, profile_step
 from ltocf.bench.memory import forget_peak, peak_bytes, resident_bytes
 from ltocf.bench.synthetic import FEWEST_PAIRS, power_law
 from ltocf.data import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.models import LTOCF
 from ltocf.ode.times import learnable_times, time_parameters
 from ltocf.sampling import PairwiseBatches
 from ltocf.shapes import Scalar
@@ -90,17 +89,11 @@ class Contestant:
         graph = BipartiteGraph.from_interactions(train).to(self.device)
         self.model = CONTENDERS[self.name].build(graph, task.dim).to(self.device)
         self.batch = next(PairwiseBatches(train, task.batch_size, 0, self.device).epoch(0))
-        # Some have a form of their own and let the graph go.
-        self.graph = graph if hasattr(self.model, "graph") else None
+        self.graph = graph if CONTENDERS[self.name].keeps_graph else None
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE, fused=True)
 
     def description(self) -> dict[str, Any]:
-        model = self.model
-        if isinstance(model, LTOCF):
-            return {"degree": len(model.coefficients()) - 1}
-        if isinstance(model, LightGCNTorchGeometric):
-            return {"form": model.form, "seconds_of_form": model.seconds_of_form}
-        return {}
+        return CONTENDERS[self.name].describe(self.model)
 
     def save_result(self) -> dict[str, Any]:
         """Loss, final embeddings and gradients of the untouched model, for the parent to compare."""

@@ -8,10 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ltocf.cli.output import plain, say
 from ltocf.evaluation import evaluate
 from ltocf.models import Popularity
 from ltocf.runs.experiment import load, resume, train
 from ltocf.runs.folder import RunFolder
+from ltocf.training.runtime import keep_freed_memory
 
 SOURCE = "movielens-small"
 SETTINGS: dict[str, Any] = {
@@ -26,15 +28,27 @@ SHOWN_USERS = (2, 15, 300)
 HISTORY_LENGTH = 5
 
 
+def demo(*, out: Path = Path("runs/demo")) -> None:
+    """Train LT-OCF and LightGCN on the shipped MovieLens set and show what they recommend.
+
+    Parameters
+    ----------
+    out
+        Where the runs go; finished ones are shown again, not trained again.
+    """
+    keep_freed_memory()
+    run_demo(out, Console())
+
+
 def run_demo(out: Path, console: Console) -> None:
     """Train LightGCN and LT-OCF, print their test metrics beside popularity's, and three users' recommendations."""
     metrics = {}
     for model in ("lightgcn", "ltocf"):
         folder = out / model
         if (folder / "config.toml").exists():
-            metrics[model] = resume(folder, show_progress=True)
+            metrics[model] = resume(folder)
         else:
-            metrics[model] = train(SOURCE, folder, model=model, show_progress=True, **SETTINGS)
+            metrics[model] = train(SOURCE, folder, model=model, **SETTINGS)
     split = RunFolder(out / "ltocf").read_data().split
     trained = load(out / "ltocf")
     popular = evaluate(Popularity(trained.seen), split.test, seen=trained.seen)
@@ -49,7 +63,7 @@ def run_demo(out: Path, console: Console) -> None:
     for user in SHOWN_USERS:
         history = trained.history(user)["title"]
         liked = "; ".join(history.sample(min(HISTORY_LENGTH, len(history)), seed=0))
-        console.print(f"[bold]User {user}[/] liked {len(history)} movies, among them: {liked}", highlight=False)
+        console.print(plain(f"User {user} liked {len(history)} movies, among them: {liked}"), highlight=False)
         for row in trained.recommend([user], k=10).iter_rows(named=True):
-            console.print(f"  {row['rank']:>2}. {row['title']}", highlight=False, markup=False)
-    console.print(f"\nMore: ltocf recommend {out / 'ltocf'} --user 42 --k 10", highlight=False)
+            console.print(plain(f"  {row['rank']:>2}. {row['title']}"), highlight=False)
+    say(f"\nMore: ltocf recommend {out / 'ltocf'} --user 42 --k 10")

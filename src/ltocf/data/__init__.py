@@ -1,5 +1,8 @@
 """Files, frames and pairs become `Interactions`, then splits."""
 
+from importlib import import_module
+from typing import Any
+
 from ltocf.data.dataset import Dataset
 from ltocf.data.histories import Histories
 from ltocf.data.ids import UNKNOWN, IdMap
@@ -51,3 +54,13 @@ __all__ = [
     "time_split",
     "to_dataset",
 ]
+
+
+_IN_SAMPLING = ("Batch", "Batches", "PairwiseBatches", "SharedNegativeBatches")
+
+
+def __getattr__(name: str) -> Any:
+    """Samplers were here before they had a package of their own."""
+    if name not in _IN_SAMPLING:
+        raise AttributeError(f"module 'ltocf.data' has no attribute {name!r}")
+    return getattr(import_module("ltocf.sampling"), name)

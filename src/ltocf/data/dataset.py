@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ltocf.data.display import Shown
 from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset(Shown):
     """Interactions read from one source, with the ids (and titles) they had there.
 
     Args:
@@ -37,6 +38,12 @@ class Dataset:
             raise ValueError(f"{self.name}: {sizes} users and items but {self.names.sizes} ids")
         if self.test is not None and sizes != (self.test.n_users, self.test.n_items):
             raise ValueError(f"{self.name}: train is {sizes} but test is {(self.test.n_users, self.test.n_items)}")
+
+    def facts(self) -> dict[str, object]:
+        pairs = self.interactions
+        figures: dict[str, object] = {"name": self.name, "n_users": pairs.n_users, "n_items": pairs.n_items}
+        figures |= {"n_pairs": len(pairs), "n_test_pairs": 0 if self.test is None else len(self.test)}
+        return figures | {"timestamps": pairs.timestamps is not None, "titles": self.titles is not None}
 
     @property
     def user_ids(self) -> IdMap:

@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Int32, Int64
 from torch import Tensor
 
-from ltocf.data.interactions import Interactions
+from ltocf.data.display import Shown
+from ltocf.data.interactions import Interactions, check_32_bits
 from ltocf.shapes import UserIndices
 
 
-@dataclass(frozen=True, eq=False)
-class Histories:
+@dataclass(frozen=True, eq=False, repr=False)
+class Histories(Shown):
     """Rows of items, row r being ``items[offsets[r]:offsets[r + 1]]``: what a user of training touched, or anybody.
 
     Made once, it answers for any users in time that depends on their own histories only. Both arrays may be mapped
@@ -45,9 +46,17 @@ class Histories:
 
     @classmethod
     def of(cls, seen: Interactions) -> Histories:
-        """A row for each user of ``seen``, items ascending."""
+        """A row for each user of ``seen``, items ascending.
+
+        Raises:
+            ValueError: 2^31 items or more.
+        """
+        check_32_bits(items=seen.n_items)
         offsets = np.concatenate([[0], np.cumsum(seen.user_degrees)])
         return cls(torch.from_numpy(offsets), torch.from_numpy(seen.items.astype(np.int32)), seen.n_items)
+
+    def facts(self) -> dict[str, object]:
+        return {"n_rows": len(self), "n_items": self.n_items, "n_entries": len(self.items)}
 
     def __len__(self) -> int:
         """Number of rows."""

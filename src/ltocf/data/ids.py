@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
 
+from ltocf.data.display import Shown
 from ltocf.shapes import PairIndices
 
 UNKNOWN = -1
 
+Id: TypeAlias = str | int
 
-class IdMap:
+USUAL_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
+"""An integer as it is printed: no leading zero, no plus, no blanks."""
+
+EXACT_BELOW = 2**53
+"""Whole decimals of less than this size are one integer each; from here on neighbours are the same decimal."""
+
+# From this length on a column is joined: faster than one look-up after the other.
+_LONG_COLUMN = 10_000
+
+
+class IdMap(Shown):
     """A one-to-one map between the caller's ids and the indices 0..n-1, in the order given.
 
     Ids are all strings or all integers. Strings are never read as numbers: ``"007"`` stays ``"007"``.
 
     Raises:
-        ValueError: an id is missing (None, NaN) or appears twice.
+        ValueError: an id is missing (None, NaN), appears twice, or is of another type than the others.
 
     Example:
         >>> map = IdMap(["alice", "007", "7"])
@@ -27,8 +42,13 @@ class IdMap:
     """
 
     def __init__(self, ids: Iterable[str] | Iterable[int] | pl.Series) -> None:
-        series = ids if isinstance(ids, pl.Series) else pl.Series(list(ids))
-        series = series.cast(pl.Int64) if series.dtype.is_integer() or not len(series) else series
+        series = ids if isinstance(ids, pl.Series) else _series(list(_many(ids)))
+        if series.dtype.is_integer() or not len(series):
+            fitting = series.cast(pl.Int64, strict=False)
+            if fitting.null_count() > series.null_count():
+                too_large = series.filter(fitting.is_null())[0]
+                raise ValueError(f"integer ids must fit 64 bits, got {too_large}; pass them as strings")
+            series = fitting
         if series.dtype not in (pl.Int64, pl.String):
             raise ValueError(f"ids must be all strings or all integers, got {series.dtype}")
         if series.null_count():
@@ -51,17 +71,80 @@ class IdMap:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def encode(self, ids: Iterable[str] | Iterable[int] | pl.Series) -> PairIndices:
+    def facts(self) -> dict[str, object]:
+        return {"n": len(self), "kind": "integers" if self._of_integers else "strings", "first": self.ids[:3].to_list()}
+
+    def encode(self, ids: Iterable[object] | Id) -> PairIndices:
         """Index of each id; ``UNKNOWN`` (-1) for an id that is not in the map.
 
-        Ids of the other type are converted first, so that ``"42"`` typed in a shell finds the integer 42.
+        Ids are compared, not converted. An integer is the same id as its usual text, so that ``"42"`` typed in a shell
+        finds the integer 42, and 42 the string ``"42"``; a whole decimal is the integer it is. Everything else finds
+        nobody: ``"007"`` is not 7, 1.5 and True are not 1. A few ids cost no more than these few, except that the
+        first call builds the table.
+
+        Raises:
+            TypeError: one id, where many are expected.
+
+        Example:
+            >>> IdMap([7, 42]).encode(["42", 7.0, "007", 7.5, True]).tolist()
+            [1, 0, -1, -1, -1]
         """
-        column = ids if isinstance(ids, pl.Series) else pl.Series(list(ids))
-        asked = pl.DataFrame({"id": column.cast(self.ids.dtype, strict=False)})
-        known = pl.DataFrame({"id": self.ids, "index": np.arange(len(self.ids), dtype=np.int64)})
-        found = asked.join(known, on="id", how="left", maintain_order="left")
-        return found["index"].fill_null(UNKNOWN).to_numpy().astype(np.int64)
+        if isinstance(ids, pl.Series) and ids.dtype == self.ids.dtype and len(ids) >= _LONG_COLUMN:
+            asked = pl.DataFrame({"id": ids})
+            known = pl.DataFrame({"id": self.ids, "index": np.arange(len(self), dtype=np.int64)})
+            found = asked.join(known, on="id", how="left", maintain_order="left")
+            return found["index"].fill_null(UNKNOWN).to_numpy().astype(np.int64)
+        return np.array([self.encode_one(one) for one in _many(ids)], np.int64)
+
+    def encode_one(self, id: object) -> int:
+        """Index of one id, or ``UNKNOWN``; compared as in `encode`.
+
+        Example:
+            >>> IdMap(["ann", "42"]).encode_one(42)
+            1
+        """
+        key = self._key(id)
+        return UNKNOWN if key is None else self._indices.get(key, UNKNOWN)
 
     def decode(self, indices: Iterable[int] | np.ndarray) -> list[str] | list[int]:
         """Id of each index, as Python strings or integers."""
         return self.ids.gather(np.asarray(indices, np.int64)).to_list()
+
+    @property
+    def _of_integers(self) -> bool:
+        return self.ids.dtype == pl.Int64
+
+    @cached_property
+    def _indices(self) -> dict[Id, int]:
+        return {id: index for index, id in enumerate(self.ids.to_list())}
+
+    def _key(self, asked: object) -> Id | None:
+        """The asked id in the type of this map's; None for what no id can equal."""
+        if isinstance(asked, (float, np.floating)):
+            number = float(asked)
+            asked = int(number) if number.is_integer() and abs(number) < EXACT_BELOW else None
+        if isinstance(asked, (int, np.integer)) and not isinstance(asked, bool):
+            return int(asked) if self._of_integers else str(asked)
+        if isinstance(asked, str):
+            if not self._of_integers:
+                return str(asked)
+            return int(asked) if re.fullmatch(USUAL_INTEGER, asked) else None
+        return None
+
+
+def _many(ids: object) -> Iterable[object]:
+    """Refuse a single id: a string would be taken apart into its letters."""
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
+        raise TypeError(f"ids must be a list of ids, got {ids!r}; pass [{ids!r}] for one")
+    return ids
+
+
+def _series(ids: list[object]) -> pl.Series:
+    kinds = set(map(type, ids))
+    rule = f"ids must be all strings or all integers, got {', '.join(sorted(kind.__name__ for kind in kinds))}"
+    if bool in kinds:
+        raise ValueError(rule)
+    try:
+        return pl.Series(ids)
+    except TypeError as error:
+        raise ValueError(rule) from error

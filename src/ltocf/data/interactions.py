@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from ltocf.data.display import Shown
 from ltocf.shapes import PairIndices, PairTimestamps
 
 logger = logging.getLogger(__name__)
 
+Indices: TypeAlias = ArrayLike | Sequence[Any]
+"""Whole numbers in any form that numpy takes; sequences are named apart: at run time numpy's alias has no tuples."""
 
-@dataclass(frozen=True, eq=False)
-class Interactions:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interactions(Shown):
     """A set of (user, item) pairs over ``n_users`` x ``n_items``, sorted by user then item, each pair once.
 
     Args:
@@ -25,8 +31,11 @@ class Interactions:
         n_items: number of items, those without a pair included.
         timestamps: when each pair happened, seconds since 1970 or any order-preserving integer; optional.
 
+    Arrays that can be written to are copied, so that nobody changes the pairs afterwards; read-only ones are kept.
+
     Raises:
-        ValueError: indices out of range, unsorted or repeated. Use `from_pairs` for raw pairs.
+        ValueError: indices out of range, unsorted or repeated, or more than 2^63 possible pairs. Use `from_pairs` for
+            raw pairs.
 
     Example:
         >>> log = Interactions.from_pairs([1, 0, 1], [2, 0, 0])
@@ -43,6 +52,7 @@ class Interactions:
     timestamps: PairTimestamps | None = None
 
     def __post_init__(self) -> None:
+        _check_sizes(self.n_users, self.n_items)
         _check_range("user", self.users, self.n_users)
         _check_range("item", self.items, self.n_items)
         if self.users.shape != self.items.shape:
@@ -51,34 +61,37 @@ class Interactions:
             raise ValueError(f"need one timestamp per pair, got {len(self.timestamps)} for {len(self.users)}")
         if np.any(np.diff(self.keys) <= 0):
             raise ValueError("pairs must be sorted and unique; build them with Interactions.from_pairs")
-        for array in (self.users, self.items, self.timestamps):
-            if array is not None:
-                array.flags.writeable = False
+        for name in ("users", "items", "timestamps"):
+            array = getattr(self, name)
+            if array is not None and array.flags.writeable:
+                object.__setattr__(self, name, read_only(array.copy()))
 
     @classmethod
     def from_pairs(
         cls,
-        users: ArrayLike,
-        items: ArrayLike,
+        users: Indices,
+        items: Indices,
         n_users: int | None = None,
         n_items: int | None = None,
-        timestamps: ArrayLike | None = None,
+        timestamps: Indices | None = None,
     ) -> Interactions:
         """Sort raw pairs and merge repeated ones, keeping the earliest timestamp of each (counted in the log).
 
-        The earliest is kept because a recommender of unseen items predicts the first touch.
+        The earliest is kept because a recommender of unseen items predicts the first touch. Decimals are taken where
+        they are whole numbers; timestamps are rounded down.
+
+        Raises:
+            ValueError: indices or timestamps that are no such numbers, indices out of range, or lengths that differ.
         """
-        user_indices, item_indices = (
-            np.array(users, np.int64).reshape(-1),
-            np.array(items, np.int64).reshape(-1),
-        )
+        user_indices, item_indices = _whole("user indices", users), _whole("item indices", items)
         n_users = n_users if n_users is not None else int(user_indices.max(initial=-1)) + 1
         n_items = n_items if n_items is not None else int(item_indices.max(initial=-1)) + 1
+        _check_sizes(n_users, n_items)
         _check_range("user", user_indices, n_users)
         _check_range("item", item_indices, n_items)
         if user_indices.shape != item_indices.shape:
             raise ValueError(f"users and items must pair up, got {len(user_indices)} and {len(item_indices)} values")
-        when = None if timestamps is None else np.array(timestamps, np.int64).reshape(-1)
+        when = None if timestamps is None else _moments(timestamps)
         keys = user_indices * np.int64(n_items) + item_indices
         order = np.argsort(keys, kind="stable") if when is None else np.lexsort((when, keys))
         sorted_keys = keys[order]
@@ -87,10 +100,15 @@ class Interactions:
         kept = order[first]
         if (n_duplicates := len(order) - len(kept)) > 0:
             logger.info("merged %d repeated pairs of %d", n_duplicates, len(order))
-        return cls(user_indices[kept], item_indices[kept], n_users, n_items, None if when is None else when[kept])
+        earliest = None if when is None else read_only(when[kept])
+        return cls(read_only(user_indices[kept]), read_only(item_indices[kept]), n_users, n_items, earliest)
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def facts(self) -> dict[str, object]:
+        sizes: dict[str, object] = {"n_users": self.n_users, "n_items": self.n_items, "n_pairs": len(self)}
+        return sizes | {"timestamps": self.timestamps is not None}
 
     @property
     def keys(self) -> PairIndices:
@@ -109,7 +127,12 @@ class Interactions:
         return np.bincount(self.items, minlength=self.n_items).astype(np.int64)
 
     def matrix(self) -> sp.csr_matrix:
-        """The 0/1 interaction matrix R, (n_users, n_items), float32 CSR with sorted int32 indices."""
+        """The 0/1 interaction matrix R, (n_users, n_items), float32 CSR with sorted int32 indices.
+
+        Raises:
+            ValueError: 2^31 pairs or items, or more.
+        """
+        check_32_bits(pairs=len(self), items=self.n_items)
         indptr = np.zeros(self.n_users + 1, np.int32)
         np.cumsum(self.user_degrees, out=indptr[1:])
         ones = np.ones(len(self), np.float32)
@@ -117,8 +140,9 @@ class Interactions:
 
     def where(self, mask: np.ndarray) -> Interactions:
         """The pairs for which ``mask`` holds, over the same users and items."""
-        when = None if self.timestamps is None else self.timestamps[mask]
-        return Interactions(self.users[mask], self.items[mask], self.n_users, self.n_items, when)
+        when = None if self.timestamps is None else read_only(self.timestamps[mask])
+        users, items = read_only(self.users[mask]), read_only(self.items[mask])
+        return Interactions(users, items, self.n_users, self.n_items, when)
 
     def core(self, min_degree: int) -> Interactions:
         """The ``min_degree``-core: the most pairs among which every user and every item has at least that many.
@@ -147,6 +171,55 @@ class Interactions:
         users = np.concatenate([self.users, other.users])
         items = np.concatenate([self.items, other.items])
         return Interactions.from_pairs(users, items, self.n_users, self.n_items, when)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The array itself, which must be nobody else's, closed for writing: `Interactions` takes it without a copy."""
+    array.flags.writeable = False
+    return array
+
+
+def check_32_bits(**counts: int) -> None:
+    """Refuse what 32-bit indices cannot count: they would wrap around without an error.
+
+    Example:
+        >>> check_32_bits(pairs=2**31)
+        Traceback (most recent call last):
+        ValueError: the number of pairs must be below 2^31 = 2,147,483,648 (indices have 32 bits), got 2,147,483,648
+    """
+    for name, count in counts.items():
+        if count >= 2**31:
+            raise ValueError(
+                f"the number of {name} must be below 2^31 = {2**31:,} (indices have 32 bits), got {count:,}"
+            )
+
+
+def _whole(name: str, values: Indices) -> PairIndices:
+    """Integers, or decimals that are whole numbers, as 64-bit integers; perhaps the caller's own array."""
+    array = np.asarray(values).reshape(-1)
+    if array.dtype == object:  # pandas hands out columns that may have missing values so
+        array = np.array(array.tolist())
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{name} must be integers, got values of type {array.dtype}; an IdMap makes them from ids")
+    with np.errstate(invalid="ignore"):
+        integers = array.astype(np.int64, copy=False)
+    if array.dtype.kind != "i" and (wrong := (integers != array) | (np.abs(array) >= 2.0**63)).any():
+        raise ValueError(f"{name} must be whole numbers below 2^63, got {array[wrong][0]!s}")
+    return integers
+
+
+def _moments(timestamps: Indices) -> PairTimestamps:
+    """Integers as they are, decimals rounded down, dates as integers of their own unit."""
+    array = np.asarray(timestamps).reshape(-1)
+    if array.dtype.kind == "M" and not np.isnat(array).any():
+        return array.astype(np.int64)
+    return _whole("timestamps", np.floor(array) if array.dtype.kind == "f" else array)
+
+
+def _check_sizes(n_users: int, n_items: int) -> None:
+    # Keys are user * n_items + item, samplers use n_items + 1.
+    if n_users < 0 or n_items < 0 or n_users * (n_items + 1) >= 2**63:
+        raise ValueError(f"`n_users` x (`n_items` + 1) must be in [0, 2^63), got {n_users} x ({n_items} + 1)")
 
 
 def _check_range(kind: str, indices: PairIndices, size: int) -> None:

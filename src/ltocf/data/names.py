@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ltocf.data.display import Shown
 from ltocf.data.ids import IdMap
 
 
-@dataclass(frozen=True, eq=False)
-class Names:
+@dataclass(frozen=True, eq=False, repr=False)
+class Names(Shown):
     """The caller's ids of users 0..n_users-1 and items 0..n_items-1, and a title for each item.
 
     Args:
@@ -32,6 +33,10 @@ class Names:
     def __post_init__(self) -> None:
         if self.titles is not None and len(self.titles) != len(self.item_ids):
             raise ValueError(f"each item needs one title, got {len(self.item_ids)} items and {len(self.titles)} titles")
+
+    def facts(self) -> dict[str, object]:
+        n_users, n_items = self.sizes
+        return {"n_users": n_users, "n_items": n_items, "titles": self.titles is not None}
 
     @classmethod
     def identity(cls, n_users: int, n_items: int) -> Names:

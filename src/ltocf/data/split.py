@@ -11,14 +11,15 @@ import numpy as np
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.digest import digest
+from ltocf.data.display import Shown
 from ltocf.data.interactions import Interactions
 from ltocf.shapes import PairIndices, PairMask, PairTimestamps
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
+@dataclass(frozen=True, eq=False, repr=False)
+class Split(Shown):
     """Parts over the same users and items, no pair in two of them.
 
     Pairs of a user or an item without training pairs (cold) stay in their part, and a model that cannot score them
@@ -68,6 +69,11 @@ class Split:
         sets = {name: getattr(self, name) for name in ("train", "validation", "test")}
         counts = {name: None if pairs is None else len(pairs) for name, pairs in sets.items()}
         return {"digest": self.digest, "users": self.n_users, "items": self.n_items, **counts}
+
+    def facts(self) -> dict[str, object]:
+        parts = {"n_train": self.train, "n_test": self.test, "n_validation": self.validation}
+        sizes: dict[str, object] = {"n_users": self.n_users, "n_items": self.n_items}
+        return sizes | {name: 0 if part is None else len(part) for name, part in parts.items()}
 
     @property
     def n_users(self) -> int:

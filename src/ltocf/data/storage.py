@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ltocf.data.ids import IdMap
-from ltocf.data.interactions import Interactions
+from ltocf.data.interactions import Interactions, check_32_bits, read_only
 from ltocf.data.names import Names
 
 Arrays = dict[str, np.ndarray]
@@ -17,12 +17,16 @@ Arrays = dict[str, np.ndarray]
 def pack_interactions(name: str, interactions: Interactions) -> Arrays:
     """``name.users``, ``name.items`` and ``name.size`` = (n_users, n_items). Timestamps are not kept.
 
+    Raises:
+        ValueError: 2^31 users or items, or more.
+
     Example:
         >>> log = Interactions.from_pairs([0, 2], [1, 0])
         >>> again = unpack_interactions("train", pack_interactions("train", log))
         >>> again.users.tolist(), again.items.tolist(), again.n_users
         ([0, 2], [1, 0], 3)
     """
+    check_32_bits(users=interactions.n_users, items=interactions.n_items)
     return {
         f"{name}.users": interactions.users.astype(np.int32),
         f"{name}.items": interactions.items.astype(np.int32),
@@ -33,7 +37,7 @@ def pack_interactions(name: str, interactions: Interactions) -> Arrays:
 def unpack_interactions(name: str, arrays: Mapping[str, np.ndarray]) -> Interactions:
     """The inverse of `pack_interactions`."""
     n_users, n_items = arrays[f"{name}.size"].tolist()
-    users, items = (arrays[f"{name}.{side}"].astype(np.int64) for side in ("users", "items"))
+    users, items = (read_only(arrays[f"{name}.{side}"].astype(np.int64)) for side in ("users", "items"))
     return Interactions(users, items, n_users, n_items)
 
 

@@ -4,6 +4,7 @@ from ltocf.evaluation.evaluate import PerUserMetrics, evaluate, evaluate_per_use
 from ltocf.evaluation.metrics import (
     METRICS,
     Metric,
+    MetricFunction,
     average_precision,
     coverage,
     hit_rate,
@@ -12,14 +13,18 @@ from ltocf.evaluation.metrics import (
     precision,
     recall,
 )
-from ltocf.evaluation.top_k import NO_ITEM, Scorer, rank, top_k
+from ltocf.evaluation.top_k import NO_ITEM, Ranked, Scorer, rank, top_k
+from ltocf.evaluation.validation import Validation, sample_users
 
 __all__ = [
     "METRICS",
     "NO_ITEM",
     "Metric",
+    "MetricFunction",
     "PerUserMetrics",
+    "Ranked",
     "Scorer",
+    "Validation",
     "average_precision",
     "coverage",
     "evaluate",
@@ -31,5 +36,6 @@ __all__ = [
     "precision",
     "rank",
     "recall",
+    "sample_users",
     "top_k",
 ]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
-from ltocf.evaluation.metrics import METRICS, coverage
+from ltocf.evaluation.metrics import METRICS, Metric, coverage
 from ltocf.evaluation.top_k import Scorer, rank
 from ltocf.shapes import Hits, PerUser, RankedItems, UserIndices
 
@@ -30,7 +31,7 @@ class PerUserMetrics:
 
     def means(self, n_items: int) -> dict[str, float]:
         """Every metric averaged over users, and the coverage of ``n_items`` at every k."""
-        depths = sorted({int(name.partition("@")[2]) for name in self.values})
+        depths = sorted({Metric.parse(name).depth for name in self.values})
         averages = {name: float(values.mean()) for name, values in self.values.items()}
         return averages | {f"coverage@{k}": coverage(self.ranked[:, :k], n_items) for k in depths}
 
@@ -39,7 +40,7 @@ def evaluate(
     scorer: Scorer,
     truth: Interactions,
     *,
-    seen: Interactions | None,
+    seen: Interactions | Histories | None,
     ks: Sequence[int] = (20,),
     block_size: int = 1024,
     show_progress: bool = False,
@@ -51,7 +52,8 @@ def evaluate(
     Args:
         scorer: the model, known only by its scores.
         truth: the relevant pairs. One that is also in ``seen`` cannot be ranked and counts as missed.
-        seen: pairs left out of the lists, usually training (and validation), or None.
+        seen: pairs left out of the lists, usually training (and validation), or None. `Histories` made once save
+            looking through all pairs at each call.
         ks: lengths of the lists, each in [1, n_items]; one ranking serves all.
         block_size: users whose scores are held at once; bounds the memory, does not change the result.
         show_progress: draw a bar on a terminal.
@@ -81,7 +83,7 @@ def evaluate_per_user(
     scorer: Scorer,
     truth: Interactions,
     *,
-    seen: Interactions | None,
+    seen: Interactions | Histories | None,
     ks: Sequence[int] = (20,),
     block_size: int = 1024,
     show_progress: bool = False,
@@ -100,9 +102,11 @@ def evaluate_per_user(
     _check(truth, seen, ks)
     n_relevant = torch.tensor(truth.user_degrees)
     users = n_relevant.nonzero().squeeze(1)
-    ranked = rank(scorer, users, max(ks), seen=seen, block_size=block_size, show_progress=show_progress)
+    ranked = rank(scorer, users, max(ks), seen=seen, block_size=block_size, show_progress=show_progress).items
     hits = find_hits(users, ranked, truth)
-    values = {f"{name}@{k}": metric(hits[:, :k], n_relevant[users]) for k in ks for name, metric in METRICS.items()}
+    values = {
+        str(Metric(name, k)): function(hits[:, :k], n_relevant[users]) for k in ks for name, function in METRICS.items()
+    }
     return PerUserMetrics(users, ranked, values)
 
 
@@ -123,14 +127,16 @@ def find_hits(users: UserIndices, ranked: RankedItems, truth: Interactions) -> H
     return torch.from_numpy(relevant[places] == keys) & (ranked >= 0)
 
 
-def _check(truth: Interactions, seen: Interactions | None, ks: Sequence[int]) -> None:
+def _check(truth: Interactions, seen: Interactions | Histories | None, ks: Sequence[int]) -> None:
     if not len(truth):
         raise ValueError("`truth` must have at least one pair, got none; is the test part of the split empty?")
-    if seen is not None and (seen.n_users, seen.n_items) != (truth.n_users, truth.n_items):
-        raise ValueError(
-            f"`truth` and `seen` must have the same users and items, got {truth.n_users} x {truth.n_items} and "
-            f"{seen.n_users} x {seen.n_items}; build both with the same n_users and n_items"
-        )
+    if seen is not None:
+        n_users = len(seen) if isinstance(seen, Histories) else seen.n_users
+        if (n_users, seen.n_items) != (truth.n_users, truth.n_items):
+            raise ValueError(
+                f"`truth` and `seen` must have the same users and items, got {truth.n_users} x {truth.n_items} and "
+                f"{n_users} x {seen.n_items}; build both with the same n_users and n_items"
+            )
     if not ks:
         raise ValueError("`ks` must have at least one length, got none; use ks=(20,)")
     for k in ks:

@@ -12,6 +12,7 @@ taken over users with at least one relevant item.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from ltocf.shapes import Hits, PerUser, RankedItems, RelevantCounts
 
-Metric: TypeAlias = Callable[[Hits, RelevantCounts], PerUser]
+MetricFunction: TypeAlias = Callable[[Hits, RelevantCounts], PerUser]
 Places: TypeAlias = Float64[Tensor, " k"]
 
 
@@ -140,7 +141,7 @@ def _places(hits: Hits) -> Places:
     return torch.arange(1, hits.shape[1] + 1, dtype=torch.float64, device=hits.device)
 
 
-METRICS: dict[str, Metric] = {
+METRICS: dict[str, MetricFunction] = {
     "recall": recall,
     "precision": precision,
     "ndcg": ndcg,
@@ -148,3 +149,49 @@ METRICS: dict[str, Metric] = {
     "map": average_precision,
     "hit_rate": hit_rate,
 }
+"""What is measured for each user, by the name it has in results."""
+
+
+@dataclass(frozen=True, order=True)
+class Metric:
+    """A metric at a depth: what ``recall@20`` says, parsed once.
+
+    Args:
+        name: a key of `METRICS`.
+        depth: k, the length of the lists, >= 1.
+
+    Raises:
+        ValueError: an unknown name (the error lists the right ones), or a depth below 1.
+
+    Example:
+        >>> metric = Metric.parse("recall@20")
+        >>> metric.name, metric.depth, str(metric)
+        ('recall', 20, 'recall@20')
+    """
+
+    name: str
+    depth: int
+
+    def __post_init__(self) -> None:
+        if self.name not in METRICS or self.depth < 1:
+            raise ValueError(_rule(str(self)))
+
+    @classmethod
+    def parse(cls, text: str) -> Metric:
+        """The metric written ``name@depth``.
+
+        Raises:
+            ValueError: the text is not of this form.
+        """
+        name, at, depth = text.partition("@")
+        # isdigit() holds for superscripts as well, which int() does not read.
+        if not (at and depth.isascii() and depth.isdigit()):
+            raise ValueError(_rule(text))
+        return cls(name, int(depth))
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.depth}"
+
+
+def _rule(text: str) -> str:
+    return f"a metric must be one of {', '.join(METRICS)} at a depth >= 1, like recall@20, got {text!r}"

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 
+from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.progress import progress_bar
 from ltocf.shapes import ListScores, RankedItems, Scores, UserIndices
 
-Cells: TypeAlias = Int64[Tensor, " cells"]
-CellCounts: TypeAlias = Int64[Tensor, " queries"]
+AllowedItems: TypeAlias = Bool[Tensor, " items"]
 CandidateScores: TypeAlias = Float[Tensor, "queries candidates"]
 CandidateItems: TypeAlias = Int64[Tensor, "queries candidates"]
 GroupMaxima: TypeAlias = Float[Tensor, "queries groups"]
@@ -35,11 +34,30 @@ class Scorer(Protocol):
     """Anything that scores every item for the users asked for; higher is better.
 
     Users arrive on the device `rank` got them on (the CPU in `evaluate`); scores may come back on any device. They are
-    only read, so a scorer may return a tensor that it keeps. One that never does can say so by an attribute
-    ``scores_are_new = True``, which saves a copy; one whose attribute ``device`` is a GPU gets more users per call.
+    only read, so a scorer may return a tensor that it keeps.
+
+    Two attributes are optional; a scorer without them is treated as the defaults say:
+
+    - ``scores_are_new: bool = False``: every call returns a tensor of its own, which spares `rank` a copy;
+    - ``device: torch.device = cpu``: where the scores are computed; a GPU gets more users per call.
     """
 
     def scores(self, users: UserIndices) -> Scores: ...
+
+
+class Ranked(NamedTuple):
+    """The lists of `rank`, best first: items, -1 where none was left, and the score of each, -inf there.
+
+    Example:
+        >>> Ranked(torch.tensor([[4, 2]]), torch.tensor([[1.5, 0.5]]))
+        Ranked(lists=1, k=2)
+    """
+
+    items: RankedItems
+    scores: ListScores
+
+    def __repr__(self) -> str:
+        return f"Ranked(lists={self.items.shape[0]}, k={self.items.shape[1]})"
 
 
 def top_k(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
@@ -111,13 +129,14 @@ def rank(
     users: UserIndices,
     k: int,
     *,
-    seen: Interactions | None,
+    seen: Interactions | Histories | None,
+    allowed: AllowedItems | None = None,
     block_size: int = 1024,
     show_progress: bool = False,
-) -> RankedItems:
-    """The k best items of each user over the whole catalogue, those already seen left out.
+) -> Ranked:
+    """The k best items of each user over the whole catalogue, those already seen left out, and their scores.
 
-        ranked[q] = the k items i not in seen[users[q]] with the largest score(users[q], i)
+        items[q] = the k items i not in seen[users[q]] with the largest score(users[q], i)
 
     Args:
         scorer: asked for `TILE` users at a time (more on a GPU, see `SCORES_ON_GPU`), whatever the block size. A matrix
@@ -125,56 +144,71 @@ def rank(
             nearly equal scores.
         users: who is asked for, (queries,); any order, repeats allowed.
         k: length of a list, 1 <= k <= number of items.
-        seen: pairs to leave out, or None to rank everything.
+        seen: items to leave out for each user, or None to rank everything. With `Histories`, made once, a call costs
+            what its own users cost; `Interactions` are turned into them by each call, at the cost of all pairs.
+        allowed: which items may be listed at all, (items,), or None for every item.
         block_size: users whose seen items and candidates are held at once, rounded up to whole calls of the scorer. It
             has no influence on the result. With the scores of a tile this bounds the memory: at most about
             (`TILE` + block_size) * n_items numbers, far fewer where k is a small part of the catalogue.
         show_progress: draw a bar on a terminal.
 
     Returns:
-        (queries, k) on the device of ``users``; -1 where no item is left. Ties: see `top_k`.
+        Items and scores, both (queries, k) on the device of ``users``. The scores are those that ``scorer`` gave, bit
+        for bit; an item is -1 and its score -inf where no item is left. Ties: see `top_k`.
 
     Raises:
-        ValueError: k or block_size out of range, a user that ``seen`` does not have, scores of the wrong shape or NaN.
+        ValueError: k or block_size out of range, a user that ``seen`` does not have, ``allowed`` of another length than
+            the catalogue, scores of the wrong shape or NaN.
 
     Example:
         >>> from ltocf.models import EmbeddingScorer
-        >>> scorer = EmbeddingScorer(torch.tensor([[1.0], [-1.0]]), torch.tensor([[0.0], [1.0], [2.0]]))
-        >>> rank(scorer, torch.tensor([0, 1]), 2, seen=Interactions.from_pairs([0], [2], 2, 3)).tolist()
-        [[1, 0], [0, 1]]
+        >>> scorer = EmbeddingScorer(torch.tensor([[1.0], [-1.0]]), torch.tensor([[0.5], [1.0], [2.0]]))
+        >>> ranked = rank(scorer, torch.tensor([0, 1]), 2, seen=Interactions.from_pairs([0], [2], 2, 3))
+        >>> ranked.items.tolist(), ranked.scores.tolist()
+        ([[1, 0], [0, 1]], [[1.0, 0.5], [-0.5, -1.0]])
     """
     if block_size < 1:
         raise ValueError(f"`block_size` must be >= 1, got {block_size}")
     if k < 1:
         raise ValueError(f"`k` must be >= 1, got {k}")
-    history = None if seen is None else _History(seen)
-    ranked = torch.empty(len(users), k, dtype=torch.int64, device=users.device)
-    tile = _users_per_call(scorer, history)
+    histories = Histories.of(seen) if isinstance(seen, Interactions) else seen
+    ranked = Ranked(torch.empty(len(users), k, dtype=torch.int64, device=users.device), torch.empty(0, k))
+    tile = _users_per_call(scorer, histories)
     n_rows = -(-block_size // tile) * tile
     with torch.inference_mode(), progress_bar(enabled=show_progress) as bar:
         task = bar.add_task("ranking", total=len(users), note="")
         for start in range(0, len(users), n_rows):
             block = users[start : start + n_rows]
-            candidates = list(_candidates(scorer, block, k, history, tile))
+            candidates = list(_candidates(scorer, block, k, histories, allowed, tile))
             values, items = (torch.cat(parts) for parts in zip(*candidates, strict=True))
             best, places = _best(values, k)
-            ranked[start : start + n_rows] = _in_order(best, items.gather(1, places))[1]
+            scores, lists = _in_order(best, items.gather(1, places))
+            if start == 0:
+                with torch.inference_mode(mode=False):
+                    ranked = Ranked(ranked.items, torch.empty(len(users), k, dtype=scores.dtype, device=users.device))
+            ranked.items[start : start + n_rows], ranked.scores[start : start + n_rows] = lists, scores
             bar.advance(task, len(block))
     return ranked
 
 
-def _users_per_call(scorer: Scorer, history: _History | None) -> int:
+def _users_per_call(scorer: Scorer, histories: Histories | None) -> int:
     device: torch.device | None = getattr(scorer, "device", None)
-    if history is None or device is None or device.type != "cuda":
+    if histories is None or device is None or device.type != "cuda":
         return TILE
-    return max(TILE, SCORES_ON_GPU // history.n_items)
+    return max(TILE, SCORES_ON_GPU // histories.n_items)
 
 
 def _candidates(
-    scorer: Scorer, users: UserIndices, k: int, history: _History | None, size: int
+    scorer: Scorer,
+    users: UserIndices,
+    k: int,
+    histories: Histories | None,
+    allowed: AllowedItems | None,
+    size: int,
 ) -> Iterator[tuple[CandidateScores, CandidateItems]]:
-    """For each tile the scores and items, ascending by item, among which are the k best unseen ones."""
-    hidden = None if history is None else history.cells(users)
+    """For each tile the scores and items, ascending by item, among which are the k best that may be listed."""
+    hidden = None if histories is None else histories.rows(users)
+    forbidden = None if allowed is None else ~allowed
     n_items, by_item = -1, False
     for start in range(0, len(users), size):
         tile = users[start : start + size]
@@ -182,54 +216,31 @@ def _candidates(
         if n_items < 0:
             # Chosen once: the strides of a tile of one user say nothing, and all tiles need candidates of one number.
             n_items, by_item = scores.shape[-1], scores.stride(0) < scores.stride(-1)
+            _check_catalogue(n_items, hidden, forbidden)
         if scores.shape != (len(tile), n_items):
             raise ValueError(f"scores of {len(tile)} users must be {len(tile)} x {n_items}, got {tuple(scores.shape)}")
         if not getattr(scorer, "scores_are_new", False):
             scores = scores.clone()
-        if history is not None and hidden is not None:
-            if n_items != history.n_items:
-                raise ValueError(
-                    f"`seen` has {history.n_items} items, but {n_items} were scored: use the same catalogue"
-                )
-            rows, items = (part.to(scores.device) for part in hidden.of_rows(start, len(tile)))
+        if hidden is not None:
+            rows, items = (part.to(scores.device) for part in _cells(hidden, start, start + len(tile)))
             scores[rows, items] = -torch.inf
+        if forbidden is not None:
+            scores.masked_fill_(forbidden.to(scores.device), -torch.inf)
         yield _members_of_best_groups(scores, k, GROUP_BY_ITEM if by_item else GROUP_BY_USER, by_item)
 
 
-@dataclass(frozen=True)
-class _Hidden:
-    """Cells that may not be ranked, ascending by row; ``ends`` is where each row's cells end."""
-
-    rows: Cells
-    items: Cells
-    ends: CellCounts
-
-    def of_rows(self, start: int, n_rows: int) -> tuple[Cells, Cells]:
-        """Rows, counted from ``start``, and items of the cells in so many rows."""
-        first = int(self.ends[start - 1]) if start else 0
-        last = int(self.ends[start + n_rows - 1])
-        return self.rows[first:last] - start, self.items[first:last]
+def _check_catalogue(n_items: int, hidden: Histories | None, forbidden: AllowedItems | None) -> None:
+    lengths = {} if hidden is None else {"seen": hidden.n_items}
+    lengths |= {} if forbidden is None else {"allowed": len(forbidden)}
+    for name, length in lengths.items():
+        if length != n_items:
+            raise ValueError(f"`{name}` has {length} items, but {n_items} were scored: use the same catalogue")
 
 
-class _History:
-    """The seen items of every user, one after the other."""
-
-    def __init__(self, seen: Interactions) -> None:
-        self.n_users, self.n_items = seen.n_users, seen.n_items
-        self.items = torch.tensor(seen.items)
-        self.lengths = torch.tensor(seen.user_degrees)
-        self.starts = self.lengths.cumsum(0) - self.lengths
-
-    def cells(self, users: UserIndices) -> _Hidden:
-        """What the users have seen, on the CPU; row q belongs to users[q]."""
-        users = users.cpu()
-        if users.min() < 0 or users.max() >= self.n_users:
-            bad = int(users[(users < 0) | (users >= self.n_users)][0])
-            raise ValueError(f"user indices must be in [0, {self.n_users}), the users of `seen`, got {bad}")
-        lengths = self.lengths[users]
-        rows, ends = torch.repeat_interleave(lengths), lengths.cumsum(0)
-        offsets = torch.arange(len(rows)) + (self.starts[users] - (ends - lengths))[rows]
-        return _Hidden(rows, self.items[offsets], ends)
+def _cells(histories: Histories, start: int, end: int) -> tuple[Int64[Tensor, " cells"], Int32[Tensor, " cells"]]:
+    """Row, counted from ``start``, and item of each entry of some rows."""
+    offsets = histories.offsets[start : end + 1]
+    return torch.repeat_interleave(offsets.diff()), histories.items[int(offsets[0]) : int(offsets[-1])]
 
 
 def _members_of_best_groups(scores: Scores, k: int, size: int, by_item: bool) -> tuple[CandidateScores, CandidateItems]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
-from ltocf.data.interactions import Interactions
+from ltocf.data.interactions import Interactions, check_32_bits
+from ltocf.graph.csr import csr_tensor
 from ltocf.shapes import Embeddings, ItemEmbeddings, NodeDegrees, Scores, Sides, UserEmbeddings, UserIndices
-
-# Every user of CSR tensors sees these two once; neither asks for anything to be done.
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
-warnings.filterwarnings("ignore", message="Sparse invariant checks are implicitly disabled")
 
 
 class BipartiteGraph(nn.Module):
@@ -28,6 +24,9 @@ class BipartiteGraph(nn.Module):
     R̃ and R̃ᵀ are kept as two CSR blocks with 32-bit indices (two products of the blocks beat one of the square
     matrix 4-8 times on a CPU), stored as plain buffers, which ``.to()`` and ``deepcopy`` handle and CSR tensors
     do not. They are not in the state_dict: the graph is made again from the interactions.
+
+    Raises:
+        ValueError: 2^31 pairs, users or items, or more.
 
     Source: LightGCN (He et al., SIGIR 2020, Eq. 8), https://doi.org/10.1145/3397271.3401063
 
@@ -49,6 +48,7 @@ class BipartiteGraph(nn.Module):
     def __init__(self, normalised: sp.csr_matrix) -> None:
         super().__init__()
         self.n_users, self.n_items = normalised.shape
+        check_32_bits(pairs=normalised.nnz, users=self.n_users, items=self.n_items)
         for side, block in (("user", normalised), ("item", normalised.T.tocsr())):
             for part, array in (("offsets", block.indptr), ("indices", block.indices)):
                 buffer = torch.from_numpy(array.astype(np.int32))
@@ -118,8 +118,9 @@ class BipartiteGraph(nn.Module):
 
     def dense(self) -> Embeddings:
         """Â as a dense (nodes, nodes) matrix: for tests and small examples."""
-        shape = (self.n_users, self.n_items)
-        block = torch.sparse_csr_tensor(self.user_offsets, self.user_indices, self.user_values, shape).to_dense()
+        rows = torch.repeat_interleave(self.user_degrees)
+        block = self.user_values.new_zeros(self.n_users, self.n_items)
+        block[rows, self.user_indices] = self.user_values
         zeros_users, zeros_items = (block.new_zeros(n, n) for n in block.shape)
         return torch.cat([torch.cat([zeros_users, block], dim=1), torch.cat([block.T, zeros_items], dim=1)], dim=0)
 
@@ -140,7 +141,7 @@ def _weighted_sums(offsets: Tensor, indices: Tensor, values: Tensor, source: Ten
     On a CPU PyTorch's bag of embeddings is the faster kernel: it prefetches rows and is compiled for the width.
     """
     if source.is_cuda:
-        return torch.sparse_csr_tensor(offsets, indices, values, (len(offsets) - 1, len(source))) @ source
+        return csr_tensor(offsets, indices, values, (len(offsets) - 1, len(source))) @ source
     return embedding_bag(
         indices, source, offsets, mode="sum", per_sample_weights=values.to(source), include_last_offset=True
     )

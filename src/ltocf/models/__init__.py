@@ -1,13 +1,17 @@
 """Parameters become scores: one file per paper, one registry for the CLI, the configs and Python."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from ltocf.models.base import GradientRecommender, ListScorer, LossTerms, Recommender
+from ltocf.graph import BipartiteGraph
+from ltocf.losses import LossTerms
+from ltocf.models.base import GradientRecommender, ListScorer, Recommender
 from ltocf.models.cmn import CMN
-from ltocf.models.embedding import EmbeddingRecommender, EmbeddingScorer, Objective
+from ltocf.models.embedding import EmbeddingRecommender, EmbeddingScorer
 from ltocf.models.gcmc import GCMC
 from ltocf.models.grmf import GRMF, GRMFNorm
 from ltocf.models.hoprec import HOPRec
+from ltocf.models.installed import register_installed
 from ltocf.models.lightgcn import LightGCN
 from ltocf.models.lrgccf import LRGCCF
 from ltocf.models.ltocf import LTOCF
@@ -15,12 +19,15 @@ from ltocf.models.mf import MF
 from ltocf.models.multvae import MultVAE
 from ltocf.models.neumf import NeuMF
 from ltocf.models.ngcf import NGCF
+from ltocf.models.objective import Objective, ObjectiveOptions
 from ltocf.models.pinsage import PinSage
 from ltocf.models.popularity import Popularity
 from ltocf.models.spectral import SpectralLTOCF
 from ltocf.models.spectral_start import start_from_spectrum
+from ltocf.models.starts import STARTS, start_from_factorisation
+from ltocf.models.user_map import Contributions, LinearModel, UserMap
 
-MODELS: dict[str, Callable[..., Recommender]] = {
+MODELS: dict[str, type[Recommender]] = {
     "ltocf": LTOCF,
     "spectral": SpectralLTOCF,
     "lightgcn": LightGCN,
@@ -36,7 +43,45 @@ MODELS: dict[str, Callable[..., Recommender]] = {
     "neumf": NeuMF,
     "mf": MF,
 }
-"""Every trainable model by the name it has in the CLI, in configs and in results."""
+"""Every trainable model of this package by the name it has in the CLI, in configs and in results; those of other
+installed packages are added when one is first asked for that is not among them, see `find_model`."""
+
+
+def find_model(name: str) -> type[Recommender]:
+    """The class of a model by its name, that of another installed package included.
+
+    Raises:
+        ValueError: no such model; the error lists all there are.
+
+    Example:
+        >>> find_model("hop-rec").options()
+        {'dim': 64, 'n_orders': 3, 'margin': 1.0}
+    """
+    if name not in MODELS:
+        register_installed(MODELS)
+    if name not in MODELS:
+        raise ValueError(f"`model` must be one of {', '.join(MODELS)}, got {name!r}")
+    return MODELS[name]
+
+
+def build_model(name: str, graph: BipartiteGraph, options: Mapping[str, Any], *, seed: int = 0) -> Recommender:
+    """A model by its name, with its options.
+
+    Raises:
+        ValueError: no such model, or an option that it does not have or refuses.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 1], [0, 1]))
+        >>> build_model("mf", graph, {"dim": 3}).dim
+        3
+    """
+    known = find_model(name).options()
+    if unknown := [option for option in options if option not in known]:
+        raise ValueError(f"{name} has no option `{unknown[0]}`; it has {', '.join(known)}")
+    construct: Callable[..., Recommender] = find_model(name)
+    return construct(graph, **options, seed=seed)
+
 
 __all__ = [
     "CMN",
@@ -47,20 +92,28 @@ __all__ = [
     "MF",
     "MODELS",
     "NGCF",
+    "STARTS",
+    "Contributions",
     "EmbeddingRecommender",
     "EmbeddingScorer",
     "GRMFNorm",
     "GradientRecommender",
     "HOPRec",
     "LightGCN",
+    "LinearModel",
     "ListScorer",
     "LossTerms",
     "MultVAE",
     "NeuMF",
     "Objective",
+    "ObjectiveOptions",
     "PinSage",
     "Popularity",
     "Recommender",
     "SpectralLTOCF",
+    "UserMap",
+    "build_model",
+    "find_model",
+    "start_from_factorisation",
     "start_from_spectrum",
 ]

@@ -1,46 +1,68 @@
-"""What every model is: batches to loss terms, users to scores."""
+"""What every model is: batches to loss terms, users to scores, and how it is trained and started."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from inspect import signature
 from itertools import chain
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from ltocf.data.interactions import Interactions
+from ltocf.evaluation.top_k import Scorer
+from ltocf.evaluation.validation import Validation
+from ltocf.losses import LossTerms
 from ltocf.sampling import Batch, Batches
-from ltocf.shapes import ListScores, RankedItems, Scalar, Scores, UserIndices
+from ltocf.shapes import (
+    Eigenvalues,
+    ItemEmbeddings,
+    Response,
+    Scores,
+    UserEmbeddings,
+    UserIndices,
+)
+from ltocf.training import FitContext, FitResult, Trainable, TrainingSettings, fit
+
+ListScorer = Scorer
+"""The name that `Scorer` had here while scorers were asked again for the scores of a list; `rank` returns them."""
 
 
-class LossTerms(NamedTuple):
-    """The two parts of an objective: ``ranking + l2_weight * l2``."""
-
-    ranking: Scalar
-    l2: Scalar
-
-    def total(self, l2_weight: float) -> Scalar:
-        return self.ranking + l2_weight * self.l2
-
-
-@runtime_checkable
-class ListScorer(Protocol):
-    """What ranking and recommending need of a trained model: computed once, asked many times."""
-
-    def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for; higher is better."""
-
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, the model is in evaluation: nothing is dropped, and it gives the same numbers every time."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 class Recommender(nn.Module, ABC):
-    """A model over ``n_users`` x ``n_items``; the number of users and items never changes."""
+    """A model over ``n_users`` x ``n_items``; the number of users and items never changes.
+
+    Whoever trains, starts, saves or shows a model asks it by these methods; nothing outside its own file needs to know
+    which model it is.
+    """
+
+    starts: ClassVar[tuple[str, ...]] = ("random",)
+    """What its initial embeddings can come from, see `ltocf.models.starts.STARTS`."""
+    dim: int = 0
+    """Length of an initial embedding, for models that have them."""
 
     def __init__(self, n_users: int, n_items: int) -> None:
         super().__init__()
         self.n_users, self.n_items = n_users, n_items
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """Its options with their defaults: the constructor's named arguments but for graph and seed."""
+        named = (p for p in signature(cls).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        return {p.name: p.default for p in named if p.name not in ("graph", "seed")}
 
     @property
     def device(self) -> torch.device:
@@ -48,7 +70,49 @@ class Recommender(nn.Module, ABC):
         return next(chain(self.parameters(), self.buffers())).device
 
     @abstractmethod
-    def scorer(self) -> ListScorer:
+    def train_on(
+        self,
+        pairs: Interactions,
+        *,
+        settings: TrainingSettings,
+        validation: Validation | None = None,
+        seed: int = 0,
+        context: FitContext | None = None,
+    ) -> FitResult:
+        """Train on ``pairs``; with a validation end as the model that ranked it best.
+
+        Args:
+            pairs: the training pairs, those of its graph.
+            settings: how it is trained.
+            validation: chooses among what training tries. None: train to the end of ``settings``.
+            seed: seed of the sampling.
+            context: checkpoint, time limit, and who hears of an epoch.
+        """
+
+    def start_from(self, users: UserEmbeddings, items: ItemEmbeddings) -> None:
+        """Replace the initial embeddings by given ones, (n_users, dim) and (n_items, dim).
+
+        Raises:
+            ValueError: the model has no embedding of every node.
+        """
+        raise ValueError(f'{type(self).__name__} has no embedding of every node to start from: use `init = "random"`')
+
+    def prepare(self) -> None:
+        """Compute what needs no training, so that the model can score. Usually nothing."""
+
+    def take_over(self, chosen: Recommender) -> None:
+        """Before training again on more pairs: what selection chose besides the number of epochs. Usually nothing."""
+
+    def learned(self) -> dict[str, float]:
+        """The few learned numbers that are worth showing, by their names in the paper: times, exponents, weights."""
+        return {}
+
+    def response_parts(self, eigenvalues: Eigenvalues) -> dict[str, Response]:
+        """For a model that is a filter of the graph: what each of its parts adds to h(λ); else nothing."""
+        return {}
+
+    @abstractmethod
+    def scorer(self) -> Scorer:
         """The model as it stands, ready to rank."""
 
     def scores(self, users: UserIndices) -> Scores:
@@ -56,7 +120,7 @@ class Recommender(nn.Module, ABC):
         return self.scorer().scores(users)
 
 
-class GradientRecommender(Recommender):
+class GradientRecommender(Recommender, Trainable):
     """A model that is trained by gradient steps on batches."""
 
     @abstractmethod
@@ -67,10 +131,15 @@ class GradientRecommender(Recommender):
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
         """The sampler its loss asks for."""
 
-    def freeze(self) -> bool:
-        """Before an epoch whose steps are recorded on a GPU: settle now what steps would have to look up.
-
-        Returns:
-            Whether steps depend on no value from here on, so that one recording serves them all.
-        """
-        return False
+    def train_on(
+        self,
+        pairs: Interactions,
+        *,
+        settings: TrainingSettings,
+        validation: Validation | None = None,
+        seed: int = 0,
+        context: FitContext | None = None,
+    ) -> FitResult:
+        batches = self.batches(pairs, settings.batch_size_for(len(pairs)), seed, self.device)
+        validate = None if validation is None else lambda: validation(self.scorer())
+        return fit(self, batches, settings=settings, validate=validate, context=context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, pad
 
 from ltocf.data.interactions import Interactions
-from ltocf.graph import BipartiteGraph
-from ltocf.losses import bpr, l2_penalty
-from ltocf.models.base import GradientRecommender, LossTerms
+from ltocf.graph import BipartiteGraph, csr_tensor
+from ltocf.losses import LossTerms, bpr, l2_penalty
+from ltocf.models.base import GradientRecommender
 from ltocf.models.embedding import INITIAL_DEVIATION
 from ltocf.models.ngcf import xavier
 from ltocf.sampling import Batch, Batches, PairwiseBatches
@@ -21,8 +21,6 @@ from ltocf.shapes import (
     BatchIndices,
     BatchScores,
     ItemEmbeddings,
-    ListScores,
-    RankedItems,
     Scores,
     UserEmbeddings,
     UserIndices,
@@ -70,12 +68,14 @@ class CMN(GradientRecommender):
         torch.Size([1, 2])
     """
 
+    starts: ClassVar[tuple[str, ...]] = ("random", "mf")
+
     def __init__(self, graph: BipartiteGraph, dim: int = 64, n_hops: int = 2, *, seed: int = 0) -> None:
         super().__init__(graph.n_users, graph.n_items)
         for name, value in (("dim", dim), ("n_hops", n_hops)):
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
-        self.graph, self.n_hops = graph, n_hops
+        self.graph, self.dim, self.n_hops = graph, dim, n_hops
         generator = torch.Generator().manual_seed(seed)
         sizes = (graph.n_users, graph.n_items, graph.n_users)
         self.user_memory, self.item_embeddings, self.external_memory = (
@@ -89,7 +89,6 @@ class CMN(GradientRecommender):
 
     @torch.no_grad()
     def start_from(self, users: UserEmbeddings, items: ItemEmbeddings) -> None:
-        """Replace m and e by the embeddings of a factorisation."""
         self.user_memory.copy_(users)
         self.item_embeddings.copy_(items)
 
@@ -147,10 +146,6 @@ class CMN(GradientRecommender):
             rows.append(scores.view(len(block), len(items)))
         return torch.cat(rows)
 
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
-        return self.scores(users).gather(1, items.clamp(min=0))
-
     def _attend(
         self, query: BatchEmbeddings, pairs: NeighbourIndices, neighbours: NeighbourIndices, is_self: NeighbourMask
     ) -> BatchEmbeddings:
@@ -177,8 +172,6 @@ class CMN(GradientRecommender):
             return trained
         # The same without a copy of either: ten times faster, but without a gradient.
         offsets = pad(ends, (1, 0))
-        pattern = torch.sparse_csr_tensor(
-            offsets, neighbours, query.new_zeros(len(neighbours)), (len(query), self.n_users), check_invariants=False
-        )
+        pattern = csr_tensor(offsets, neighbours, query.new_zeros(len(neighbours)), (len(query), self.n_users))
         products: NeighbourScores = torch.sparse.sampled_addmm(pattern, query, self.user_memory.T, beta=0.0).values()
         return products

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import torch
 from torch.nn.functional import dropout
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.embedding import EmbeddingRecommender, Objective
+from ltocf.models.embedding import EmbeddingRecommender
 from ltocf.models.ngcf import xavier
+from ltocf.models.objective import ObjectiveOptions
 from ltocf.shapes import Embeddings
 
 
@@ -41,6 +42,8 @@ class GCMC(EmbeddingRecommender):
         [(2, 8), (2, 8)]
     """
 
+    starts: ClassVar[tuple[str, ...]] = ("random", "mf")
+
     def __init__(
         self,
         graph: BipartiteGraph,
@@ -48,7 +51,7 @@ class GCMC(EmbeddingRecommender):
         dropout: float = 0.1,
         *,
         seed: int = 0,
-        **objective: Unpack[Objective],
+        **objective: Unpack[ObjectiveOptions],
     ) -> None:
         super().__init__(graph, dim, seed, **objective)
         if not 0 <= dropout < 1:

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.base import LossTerms
-from ltocf.models.embedding import EmbeddingRecommender, Objective
+from ltocf.losses import LossTerms
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.objective import ObjectiveOptions
+from ltocf.models.user_map import UserMap
 from ltocf.sampling import Batch
 from ltocf.shapes import Embeddings
 
@@ -57,7 +59,7 @@ class GRMF(EmbeddingRecommender):
         smoothness: float = 0.01,
         *,
         seed: int = 0,
-        **objective: Unpack[Objective],
+        **objective: Unpack[ObjectiveOptions],
     ) -> None:
         super().__init__(graph, dim, seed, **objective)
         if not 0 <= smoothness < math.inf:
@@ -83,6 +85,10 @@ class GRMF(EmbeddingRecommender):
             for nodes in (batch.users, batch.positives + self.n_users)
         )
         return (users - items).square().sum(1).mean()
+
+    def user_map(self) -> UserMap:
+        """Users' own embeddings alone: nothing depends on the history, so a new user cannot be given a vector."""
+        return self._map(self.initial_embeddings[: self.n_users])
 
 
 class GRMFNorm(GRMF):

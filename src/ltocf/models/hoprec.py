@@ -10,6 +10,7 @@ from torch.nn.functional import logsigmoid
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.user_map import UserMap
 from ltocf.sampling import Batch, Batches
 from ltocf.sampling.walks import WalkBatches
 from ltocf.shapes import BatchEmbeddings, Embeddings, NegativeEmbeddings, Scalar
@@ -67,3 +68,7 @@ class HOPRec(EmbeddingRecommender):
 
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
         return WalkBatches(train, batch_size, seed, self.n_orders, device)
+
+    def user_map(self) -> UserMap:
+        """Users' own embeddings alone: nothing depends on the history, so a new user cannot be given a vector."""
+        return self._map(self.initial_embeddings[: self.n_users])

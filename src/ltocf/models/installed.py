@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, MutableMapping
-from importlib.metadata import entry_points
+from collections.abc import MutableMapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 from ltocf.models.base import Recommender
 
 ENTRY_POINTS = "ltocf.models"
 
 
-def register_installed(models: MutableMapping[str, Callable[..., Recommender]]) -> None:
+def register_installed(models: MutableMapping[str, type[Recommender]]) -> None:
     """Add the models that installed packages declare in the entry point group ``ltocf.models``.
 
     One that cannot be imported, or has the name of a model that is there, is left out with a warning that names its
@@ -21,10 +22,22 @@ def register_installed(models: MutableMapping[str, Callable[..., Recommender]]) 
     """
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         package = entry.dist.name if entry.dist is not None else entry.value
-        if entry.name in models:
-            warnings.warn(f"model {entry.name!r} of {package} is left out: there is one of that name", stacklevel=2)
-            continue
-        try:
-            models[entry.name] = entry.load()
-        except Exception as error:  # whatever it is, it is that package's
-            warnings.warn(f"model {entry.name!r} of {package} is left out: {error!r}", stacklevel=2)
+        model = _loaded(entry)
+        if isinstance(model, BaseException):
+            warnings.warn(f"model {entry.name!r} of {package} is left out: {model!r}", stacklevel=3)
+        elif models.get(entry.name, model) is not model:
+            warnings.warn(f"model {entry.name!r} of {package} is left out: there is one of that name", stacklevel=3)
+        else:
+            models[entry.name] = model
+
+
+@cache
+def _loaded(entry: EntryPoint) -> type[Recommender] | BaseException:
+    """The model, or what its package raised: that package's business, even if it is an attempt to exit."""
+    try:
+        model: type[Recommender] = entry.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return error
+    return model

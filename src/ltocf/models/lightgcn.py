@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Unpack
 
+import torch
+
 from ltocf.graph import BipartiteGraph
-from ltocf.models.embedding import EmbeddingRecommender, Objective
-from ltocf.shapes import Embeddings
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.objective import ObjectiveOptions
+from ltocf.models.user_map import UserMap
+from ltocf.shapes import Eigenvalues, Embeddings, Response
 
 
 class LightGCN(EmbeddingRecommender):
@@ -43,7 +47,7 @@ class LightGCN(EmbeddingRecommender):
         n_layers: int = 3,
         *,
         seed: int = 0,
-        **objective: Unpack[Objective],
+        **objective: Unpack[ObjectiveOptions],
     ) -> None:
         super().__init__(graph, dim, seed, **objective)
         if n_layers < 0:
@@ -56,3 +60,17 @@ class LightGCN(EmbeddingRecommender):
             layer = self.graph(layer)
             total = total + layer
         return total / (self.n_layers + 1)
+
+    def response_parts(self, eigenvalues: Eigenvalues) -> dict[str, Response]:
+        return {f"layer {layer}": eigenvalues**layer / (self.n_layers + 1) for layer in range(self.n_layers + 1)}
+
+    @torch.no_grad()
+    def user_map(self) -> UserMap:
+        """touch = (1 / (n_layers + 1)) Σ_k Â^k E(0), k < n_layers, on the items."""
+        layer = self.initial_embeddings
+        own, total = layer[: self.n_users] / (self.n_layers + 1), torch.zeros_like(layer)
+        for _ in range(self.n_layers):
+            total += layer
+            layer = self.graph(layer)
+        touch = total[None, self.n_users :] / (self.n_layers + 1)
+        return self._map(own, touch[: self.n_layers], self.graph)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.embedding import EmbeddingRecommender, Objective
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.objective import ObjectiveOptions
+from ltocf.models.user_map import UserMap
 from ltocf.shapes import Embeddings, FinalEmbeddings
 
 
@@ -41,6 +43,8 @@ class LRGCCF(EmbeddingRecommender):
         True
     """
 
+    starts: ClassVar[tuple[str, ...]] = ("random", "mf")
+
     def __init__(
         self,
         graph: BipartiteGraph,
@@ -48,7 +52,7 @@ class LRGCCF(EmbeddingRecommender):
         n_layers: int = 3,
         *,
         seed: int = 0,
-        **objective: Unpack[Objective],
+        **objective: Unpack[ObjectiveOptions],
     ) -> None:
         super().__init__(graph, dim, seed, **objective)
         if n_layers < 0:
@@ -68,3 +72,19 @@ class LRGCCF(EmbeddingRecommender):
             neighbours = self.damping * self.graph(self.damping * layers[-1])
             layers.append(neighbours + self.self_loop * layers[-1])
         return torch.cat(layers, dim=1)
+
+    @torch.no_grad()
+    def user_map(self) -> UserMap:
+        """touch[p] = [0, .., 0, E(0), S E(0), ..] on the items, p + 1 layers late: the columns of all layers.
+
+        A row of S is the self-loop s = 1 / (deg(u) + 1) and the neighbours, so layer k of a user is
+
+            S^k E(0)[u] = s^k E(0)[u] + Σ_p s^p Σ_j S[u, j] (S^(k - 1 - p) E(0))[j],   p = 0..k-1
+        """
+        dim, layers = self.initial_embeddings.shape[1], self.propagate(self.initial_embeddings)
+        powers = torch.arange(self.n_layers + 1, device=layers.device).repeat_interleave(dim)
+        start = self.initial_embeddings[: self.n_users].repeat(1, self.n_layers + 1)
+        touch = layers.new_zeros(self.n_layers, self.n_items, layers.shape[1])
+        for late in range(self.n_layers):
+            touch[late, :, (late + 1) * dim :] = layers[self.n_users :, : (self.n_layers - late) * dim]
+        return self._map(start * self.self_loop[: self.n_users] ** powers, touch, self.graph, self_loops=True)

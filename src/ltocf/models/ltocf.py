@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Literal, Unpack
 
@@ -10,18 +9,21 @@ import torch
 from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.embedding import EmbeddingRecommender, Objective
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.objective import ObjectiveOptions
+from ltocf.models.user_map import UserMap, without_constant
 from ltocf.ode.filter import chebyshev_filter
 from ltocf.ode.response import chebyshev_coefficients
+from ltocf.ode.scalar import MeanResponse, Operator
 from ltocf.ode.solvers import Connection, Solver, SolverName, states
 from ltocf.ode.times import LearnableTimes
 from ltocf.shapes import Coefficients, Eigenvalues, Embeddings, Response, StateResponses
 
-Operator = Literal["adjacency", "laplacian"]
 Propagation = Literal["filter", "solver"]
-OPERATORS: tuple[str, ...] = ("adjacency", "laplacian")
 PROPAGATIONS: tuple[str, ...] = ("filter", "solver")
 Precision = Literal["float32", "bfloat16"]
+UNCUT = 1e-10
+"""Tolerance of a series that stands for the solver itself."""
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 
 
@@ -90,11 +92,9 @@ class LTOCF(EmbeddingRecommender):
         rtol: float = 1e-7,
         atol: float = 1e-9,
         seed: int = 0,
-        **objective: Unpack[Objective],
+        **objective: Unpack[ObjectiveOptions],
     ) -> None:
         super().__init__(graph, dim, seed, **objective)
-        if operator not in OPERATORS:
-            raise ValueError(f"`operator` must be one of {', '.join(OPERATORS)}, got {operator!r}")
         if propagation not in PROPAGATIONS:
             raise ValueError(f"`propagation` must be one of {', '.join(PROPAGATIONS)}, got {propagation!r}")
         if adjoint and propagation == "filter":
@@ -103,15 +103,15 @@ class LTOCF(EmbeddingRecommender):
             raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}, got {precision!r}")
         if not tolerance > 0:
             raise ValueError(f"`tolerance` must be > 0, got {tolerance}")
-        self.graph, self.operator, self.propagation, self.tolerance = graph, operator, propagation, tolerance
-        self.precision = precision
-        self.solver = Solver(solver, connection, steps_per_interval, rtol, atol, adjoint)
+        self.graph, self.propagation, self.tolerance, self.precision = graph, propagation, tolerance, precision
         self.times = LearnableTimes(n_times, horizon, learnable=learnable_times)
+        integrated = Solver(solver, connection, steps_per_interval, rtol, atol, adjoint)
+        self.mean_response = MeanResponse(integrated, self.times, operator)
         self.degree: int | None = None
 
     def freeze(self) -> bool:
         # The other solvers are torchdiffeq's, which checks the order of its times.
-        if not super().freeze() or self.propagation == "solver" or self.solver.name != "exact":
+        if not super().freeze() or self.propagation == "solver" or self.mean_response.solver.name != "exact":
             return False
         self.degree = None
         self.degree = len(self.coefficients()) - 1
@@ -120,14 +120,17 @@ class LTOCF(EmbeddingRecommender):
     def propagate(self, embeddings: Embeddings) -> Embeddings:
         if self.propagation == "filter":
             return chebyshev_filter(self.graph, embeddings, self.coefficients(), PRECISIONS[self.precision])
-        return _mean(states(self._field(self.graph), embeddings, self.times.boundaries(), self.solver))
+        field = self.mean_response.field(self.graph)
+        found = states(field, embeddings, self.times.boundaries(), self.mean_response.solver)
+        return sum(found[1:], found[0]) / len(found)
 
     def coefficients(self) -> Coefficients:
         """c_0..c_d of the response as a Chebyshev series, differentiable in the times; float64.
 
         Computed on the CPU, or where the times are once the degree is known, see `freeze`.
         """
-        return chebyshev_coefficients(lambda nodes: _mean(self._scalar_states(nodes)), self.tolerance, self.degree)
+        device = "cpu" if self.degree is None else self.times.values.device
+        return chebyshev_coefficients(self.mean_response, self.tolerance, self.degree, device)
 
     def response(self, eigenvalues: Eigenvalues) -> Response:
         """h(λ): by how much the model passes the component of E(0) at graph eigenvalue λ in [-1, 1]."""
@@ -135,8 +138,14 @@ class LTOCF(EmbeddingRecommender):
 
     def state_responses(self, eigenvalues: Eigenvalues) -> StateResponses:
         """What each of the T + 2 states adds to h(λ); the rows sum to `response`."""
-        parts = self._scalar_states(eigenvalues.double())
-        return (torch.stack(parts) / len(parts)).to(eigenvalues)
+        return self.mean_response.by_state(eigenvalues.double()).to(eigenvalues)
+
+    def response_parts(self, eigenvalues: Eigenvalues) -> dict[str, Response]:
+        labels = (f"t = {time:.2f}" for time in self.times.boundaries().tolist())
+        return dict(zip(labels, self.state_responses(eigenvalues), strict=True))
+
+    def learned(self) -> dict[str, float]:
+        return {f"t_{place}": time for place, time in enumerate(self.times.values.tolist(), start=1)}
 
     @torch.no_grad()
     def state_shares(self) -> Tensor:
@@ -152,17 +161,24 @@ class LTOCF(EmbeddingRecommender):
     def _state_response(self, state: int, eigenvalues: Eigenvalues) -> Response:
         return self.state_responses(eigenvalues)[state]
 
-    def _scalar_states(self, eigenvalues: Eigenvalues) -> list[Tensor]:
-        """The same solver on dx/dt = f(λ) x, x(0) = 1, for many λ at once."""
-        if self.degree is not None:
-            eigenvalues = eigenvalues.to(self.times.values.device)
-        start = torch.ones_like(eigenvalues)
-        boundaries = self.times.boundaries().to(eigenvalues)
-        return states(self._field(lambda x: eigenvalues * x), start, boundaries, self.solver)
+    @torch.no_grad()
+    def user_map(self) -> UserMap:
+        """A part for each of the T + 2 states, from the series that `propagate` applies, divided by λ.
 
-    def _field(self, product: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        return product if self.operator == "adjacency" else lambda state: product(state) - state
+        With ``precision="bfloat16"`` it is the map of the model without that rounding.
+        """
+        constants, quotients = zip(*map(without_constant, self._state_series()), strict=True)
+        touch = [chebyshev_filter(self.graph, self.initial_embeddings, q)[self.n_users :] for q in quotients]
+        return self._map(sum(constants) * self.initial_embeddings[: self.n_users], torch.stack(touch), self.graph)
 
-
-def _mean(found: list[Tensor]) -> Tensor:
-    return torch.stack(found).mean(0) if found[0].ndim == 1 else sum(found[1:], found[0]) / len(found)
+    def _state_series(self) -> list[Coefficients]:
+        """A series for each state that add up to the series of `propagate`; step by step nothing is cut there."""
+        n_states = len(self.times.values) + 2
+        whole = self.coefficients() if self.propagation == "filter" else chebyshev_coefficients(self.response, UNCUT)
+        series = [
+            chebyshev_coefficients(partial(self._state_response, state), degree=len(whole) - 1).cpu()
+            for state in range(n_states)
+        ]
+        # The whole may have been sampled at more nodes, which moves its last coefficients by less than the tolerance.
+        left = (whole.cpu() - torch.stack(series).sum(0)) / n_states
+        return [part + left for part in series]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Unpack
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.embedding import EmbeddingRecommender, Objective
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.objective import ObjectiveOptions
+from ltocf.models.user_map import UserMap
 from ltocf.shapes import Embeddings
 
 
@@ -33,8 +35,14 @@ class MF(EmbeddingRecommender):
         [(2, 8), (2, 8)]
     """
 
-    def __init__(self, graph: BipartiteGraph, dim: int = 64, *, seed: int = 0, **objective: Unpack[Objective]) -> None:
+    def __init__(
+        self, graph: BipartiteGraph, dim: int = 64, *, seed: int = 0, **objective: Unpack[ObjectiveOptions]
+    ) -> None:
         super().__init__(graph, dim, seed, **objective)
 
     def propagate(self, embeddings: Embeddings) -> Embeddings:
         return embeddings
+
+    def user_map(self) -> UserMap:
+        """Users' own embeddings alone: nothing depends on the history, so a new user cannot be given a vector."""
+        return self._map(self.initial_embeddings[: self.n_users])

@@ -10,9 +10,10 @@ from torch.nn.functional import dropout, linear, log_softmax, normalize
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.models.base import GradientRecommender, LossTerms
+from ltocf.losses import LossTerms
+from ltocf.models.base import GradientRecommender, evaluating
 from ltocf.sampling import Batch, Batches, UserBatches
-from ltocf.shapes import ListScores, RankedItems, Scalar, Scores, UserEmbeddings, UserIndices
+from ltocf.shapes import Scalar, Scores, UserEmbeddings, UserIndices
 
 BIAS_DEVIATION = 0.001
 
@@ -122,15 +123,8 @@ class MultVAE(GradientRecommender):
     @torch.no_grad()
     def history_scores(self, histories: Scores) -> Scores:
         """f(μ) of any histories: rows over the items, 1 where an item was touched and 0 elsewhere."""
-        training = self.training
-        self.eval()
-        scores = self.decode(self.encode(histories)[0])
-        self.train(training)
-        return scores
-
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
-        return self.scores(users).gather(1, items.clamp(min=0))
+        with evaluating(self):
+            return self.decode(self.encode(histories)[0])
 
 
 def divergence(mean: UserEmbeddings, log_variance: UserEmbeddings) -> Tensor:

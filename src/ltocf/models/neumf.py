@@ -10,11 +10,11 @@ from torch.nn.functional import linear
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.losses import binary_cross_entropy, l2_penalty
-from ltocf.models.base import GradientRecommender, LossTerms
+from ltocf.losses import LossTerms, binary_cross_entropy, l2_penalty
+from ltocf.models.base import GradientRecommender
 from ltocf.models.ngcf import xavier
 from ltocf.sampling import Batch, Batches, PointwiseBatches
-from ltocf.shapes import ListScores, RankedItems, Scores, UserIndices
+from ltocf.shapes import Scores, UserIndices
 
 INITIAL_DEVIATION = 0.1
 
@@ -95,10 +95,6 @@ class NeuMF(GradientRecommender):
         for row, of_user in zip(scores, of_users, strict=True):
             row += self._later_layers(of_items + of_user)
         return scores
-
-    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
-        return self.scores(users).gather(1, items.clamp(min=0))
 
     def _tables(self) -> tuple[Tensor, Tensor]:
         return self.gmf_embeddings, self.mlp_embeddings

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import torch
 from torch import nn
 from torch.nn.functional import dropout, leaky_relu, normalize
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models.embedding import EmbeddingRecommender, Objective
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.objective import ObjectiveOptions
 from ltocf.shapes import Embeddings, FinalEmbeddings
 
 SLOPE = 0.2
@@ -45,6 +46,8 @@ class NGCF(EmbeddingRecommender):
         (torch.Size([2, 24]), 1.0)
     """
 
+    starts: ClassVar[tuple[str, ...]] = ("random", "mf")
+
     def __init__(
         self,
         graph: BipartiteGraph,
@@ -54,7 +57,7 @@ class NGCF(EmbeddingRecommender):
         node_dropout: float = 0.0,
         *,
         seed: int = 0,
-        **objective: Unpack[Objective],
+        **objective: Unpack[ObjectiveOptions],
     ) -> None:
         super().__init__(graph, dim, seed, **objective)
         if n_layers < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -52,6 +53,8 @@ class PinSage(EmbeddingRecommender):
 
     neighbours: Tensor
     importance: Tensor
+
+    starts: ClassVar[tuple[str, ...]] = ("random", "mf")
 
     def __init__(
         self,

@@ -10,7 +10,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from ltocf.graph import BipartiteGraph
+from ltocf.data.interactions import Interactions
+from ltocf.evaluation.validation import Validation
+from ltocf.graph import BipartiteGraph, csr_tensor
 from ltocf.graph.svd import item_singular_vectors
 from ltocf.models.base import Recommender
 from ltocf.shapes import (
@@ -22,6 +24,15 @@ from ltocf.shapes import (
     SingularValues,
     UserEmbeddings,
     UserIndices,
+)
+from ltocf.training import (
+    MOST_EVALUATIONS,
+    SEARCH_USERS,
+    FitContext,
+    FitResult,
+    Shortlist,
+    TrainingSettings,
+    search,
 )
 
 PairRows: TypeAlias = Int64[Tensor, " entries"]
@@ -42,7 +53,7 @@ class SpectralLTOCF(Recommender):
 
     g is LT-OCF's linear connection, start minus solution, for the heat equation dE/dt = -BᵀB E among the items. V are
     the leading ``rank`` vectors; what they leave out is in the sparse product. Its ``numbers``, log t_s, log w and a to
-    d, are chosen by `ltocf.training.search`. Any history can be scored, that of a user who was not in training too.
+    d, are chosen by `ltocf.training.simplex`. Any history can be scored, that of a user who was not in training too.
 
     Args:
         graph: the training graph.
@@ -95,8 +106,7 @@ class SpectralLTOCF(Recommender):
         self.register_buffer("singular_values", torch.zeros(self.rank))
         self.register_buffer("item_vectors", torch.zeros(graph.n_items, self.rank))
 
-    def named_numbers(self) -> dict[str, float]:
-        """What was learned, by the names of the equation."""
+    def learned(self) -> dict[str, float]:
         t, (log_w, *exponents) = self.numbers[: self.n_times].exp().tolist(), self.numbers[self.n_times :].tolist()
         times = {f"t_{s}": time for s, time in enumerate(t, start=1)}
         return times | {"w": math.exp(log_w)} | dict(zip("abcd", exponents, strict=True))
@@ -117,6 +127,31 @@ class SpectralLTOCF(Recommender):
         """g(σ), for σ in [0, 1]."""
         times = self.numbers[: self.n_times].exp()
         return -torch.expm1(-times[:, None] * singular_values.square()).mean(0)
+
+    def train_on(
+        self,
+        pairs: Interactions,
+        *,
+        settings: TrainingSettings,
+        validation: Validation | None = None,
+        seed: int = 0,
+        context: FitContext | None = None,
+    ) -> FitResult:
+        """Decompose, and choose the numbers by a search; without a validation they stay as they are."""
+        evaluations = min(settings.epochs, MOST_EVALUATIONS)
+        if validation is None:
+            return search(self, validate=None, evaluations=evaluations, context=context)
+        asked = validation.of_at_most(SEARCH_USERS)
+        shortlist = Shortlist(self, asked.truth, asked.seen, asked.depth)
+        return search(self, validate=lambda: asked(shortlist), evaluations=evaluations, context=context)
+
+    def prepare(self) -> None:
+        if not self.singular_values[0] > 0:
+            self.decompose()
+
+    def take_over(self, chosen: Recommender) -> None:
+        assert isinstance(chosen, SpectralLTOCF)
+        self.numbers.copy_(chosen.numbers)
 
     def scorer(self) -> SpectralLTOCF:
         """The model itself: there is nothing to compute beforehand."""
@@ -143,7 +178,7 @@ class SpectralLTOCF(Recommender):
             sparse, factors = self._parts(len(some), *self._training_history(some))
             # A CSR matrix of the places asked for: of factors times Vᵀ only these are computed, and V is not copied.
             starts = torch.arange(len(rows) + 1, device=rows.device) * rows.shape[1]
-            places = torch.sparse_csr_tensor(starts, rows.flatten(), sparse.T.gather(1, rows).flatten(), sparse.T.shape)
+            places = csr_tensor(starts, rows.flatten(), sparse.T.gather(1, rows).flatten(), (len(rows), len(scale)))
             both = torch.sparse.sampled_addmm(places, factors, self.item_vectors.T).values()
             scores.append(both.view_as(rows) * scale[rows])
         return torch.cat(scores)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 
-from ltocf.shapes import Coefficients, Eigenvalues, Response
+from ltocf.shapes import Coefficients, Eigenvalues, Response, Transform
 
 FEWEST_NODES = 32
 MOST_NODES = 1024
@@ -15,7 +16,10 @@ ROUNDING = 1e-13
 
 
 def chebyshev_coefficients(
-    response: Callable[[Eigenvalues], Response], tolerance: float = 1e-5, degree: int | None = None
+    response: Callable[[Eigenvalues], Response],
+    tolerance: float = 1e-5,
+    degree: int | None = None,
+    device: torch.device | str = "cpu",
 ) -> Coefficients:
     """Coefficients c_0..c_d of h(λ) ≈ Σ_k c_k T_k(λ) on [-1, 1], cut where the rest no longer matters.
 
@@ -29,6 +33,7 @@ def chebyshev_coefficients(
         response: h at float64 eigenvalues, shape (n,) to (n,); may be differentiable in other tensors.
         tolerance: share of the coefficients' sum that may be cut, > 0.
         degree: d, known from before: nothing is looked at, so nothing waits for a GPU.
+        device: of the nodes. From the second call on nothing is copied to it: such a call can be recorded there.
 
     Raises:
         ValueError: ``tolerance`` <= 0, or h not resolved by 1,024 nodes.
@@ -46,10 +51,10 @@ def chebyshev_coefficients(
     if not tolerance > 0:
         raise ValueError(f"`tolerance` must be > 0, got {tolerance}")
     if degree is not None:
-        return _interpolate(response, max(FEWEST_NODES, 2 * degree))[: degree + 1]
+        return _interpolate(response, max(FEWEST_NODES, 2 * degree), device)[: degree + 1]
     n_nodes = FEWEST_NODES
     while n_nodes <= MOST_NODES:
-        coefficients = _interpolate(response, n_nodes)
+        coefficients = _interpolate(response, n_nodes, device)
         sizes = coefficients.detach().abs()
         allowed = tolerance * sizes.sum()
         if not torch.isfinite(allowed):
@@ -66,13 +71,20 @@ def chebyshev_coefficients(
     raise ValueError(f"the response needs more than {MOST_NODES} nodes: shorten the `horizon`")
 
 
-def _interpolate(response: Callable[[Eigenvalues], Response], n_nodes: int) -> Coefficients:
+def _interpolate(response: Callable[[Eigenvalues], Response], n_nodes: int, device: torch.device | str) -> Coefficients:
     """The series through h at as many Chebyshev nodes."""
-    angles = math.pi * (torch.arange(n_nodes, dtype=torch.float64) + 0.5) / n_nodes
-    cosines = torch.cos(torch.arange(n_nodes, dtype=torch.float64)[:, None] * angles)
-    values = response(torch.cos(angles))
-    coefficients = cosines.to(values.device) @ values * (2 / n_nodes)
-    return torch.cat([coefficients[:1] / 2, coefficients[1:]])
+    nodes, transform = _nodes(n_nodes, torch.device(device))
+    return transform @ response(nodes)
+
+
+@lru_cache(maxsize=16)
+def _nodes(n_nodes: int, device: torch.device) -> tuple[Eigenvalues, Transform]:
+    """Chebyshev nodes, and the matrix that turns values there into coefficients."""
+    with torch.inference_mode(False):
+        angles = math.pi * (torch.arange(n_nodes, dtype=torch.float64) + 0.5) / n_nodes
+        transform = torch.cos(torch.arange(n_nodes, dtype=torch.float64)[:, None] * angles) * (2 / n_nodes)
+        transform[0] /= 2
+        return torch.cos(angles).to(device), transform.to(device)
 
 
 def evaluate_series(coefficients: Coefficients, eigenvalues: Eigenvalues) -> Response:

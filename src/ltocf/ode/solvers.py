@@ -98,10 +98,16 @@ class Solver:
             tolerances, options = {}, {}
         method = TORCHDIFFEQ_METHODS[self.name]
         arguments = {"method": method, "options": options, **tolerances}
-        if self.adjoint:
-            solution = odeint_adjoint(_Autonomous(field), start, grid, adjoint_params=(), **arguments)
-        else:
-            solution = odeint(_Autonomous(field), start, grid, **arguments)
+        try:
+            if self.adjoint:
+                solution = odeint_adjoint(_Autonomous(field), start, grid, adjoint_params=(), **arguments)
+            else:
+                solution = odeint(_Autonomous(field), start, grid, **arguments)
+        except AssertionError as error:
+            raise FloatingPointError(
+                f"times must be finite and ascend, got a stretch from {begin.item()} to {end.item()}: training "
+                "diverged; lower `learning_rate`, `time_learning_rate` or `l2`"
+            ) from error
         last: Tensor = solution[-1]
         return last
 

@@ -40,6 +40,8 @@ class LearnableTimes(nn.Module):
         [0.0, 2.25, 2.25, 4.0, 4.0]
     """
 
+    ends: Tensor
+
     def __init__(self, n_times: int, horizon: float, *, learnable: bool = True) -> None:
         super().__init__()
         if n_times < 0:
@@ -49,14 +51,15 @@ class LearnableTimes(nn.Module):
         self.horizon = float(horizon)
         even = torch.linspace(0, self.horizon, n_times + 2)[1:-1]
         self.values = nn.Parameter(even.clone(), requires_grad=learnable and n_times > 0)
+        # On the device of the times: a number that comes from the CPU cannot be part of a recorded CUDA graph.
+        self.register_buffer("ends", torch.tensor([0.0, self.horizon]), persistent=False)
 
     def forward(self) -> Times:
         return self.values
 
     def boundaries(self) -> Times:
         """0, t_1, ..., t_T, K: the ends of the stretches that are integrated."""
-        ends = self.values.new_tensor([0.0, self.horizon])
-        return torch.cat([ends[:1], self.values, ends[1:]])
+        return torch.cat([self.ends[:1], self.values, self.ends[1:]])
 
     @torch.no_grad()
     def project_(self) -> None:

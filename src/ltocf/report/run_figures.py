@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ltocf.files import replacing
-from ltocf.models import LTOCF
+from ltocf.models import Recommender
 from ltocf.runs.experiment import load
 from ltocf.runs.folder import PHASES, RunFolder
+from ltocf.shapes import Eigenvalues, Response
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+History = Mapping[str, list[dict[str, Any]]]
+LOSS_LABELS = {"bpr": "BPR loss", "softmax": "softmax loss"}
 FORMATS = (".svg", ".png", ".pdf")
 SHADES = ("#1b6ca8", "#d1495b", "#2e933c", "#edae49", "#6a4c93", "#555555")
 
 
-def response_figure(models: Mapping[str, LTOCF], *, normalise: bool = False) -> Figure:
+def response_figure(models: Mapping[str, Recommender], *, normalise: bool = False) -> Figure:
     """The frequency response h(λ) of each model over the graph's eigenvalues.
 
     Args:
-        models: label of each curve and its model.
+        models: label of each curve and its model, a filter of the graph such as LT-OCF.
         normalise: divide each by h(1), to compare shapes.
 
     Raises:
+        ValueError: a model that is no filter of the graph.
         ImportError: the ``plots`` extra is not installed.
     """
     figure = _figure(6.4, 4.0)
     axes = figure.subplots()
     eigenvalues = torch.linspace(-1, 1, 401, dtype=torch.float64)
     for (label, model), color in zip(models.items(), _cycle(len(models)), strict=True):
-        response = model.response(eigenvalues).detach()
+        parts = _parts(model, eigenvalues)
+        if not parts:
+            raise ValueError(f"{label}: only a filter of the graph has a response, {type(model).__name__} is none")
+        response = torch.stack(list(parts.values())).sum(0)
         axes.plot(eigenvalues, response / response[-1] if normalise else response, label=label, color=color)
     _label(axes, "eigenvalue λ of the normalised adjacency", "h(λ) / h(1)" if normalise else "response h(λ)")
     axes.legend(frameon=False)
@@ -44,30 +51,22 @@ def response_figure(models: Mapping[str, LTOCF], *, normalise: bool = False) -> 
 
 
 def run_figure(folder: RunFolder) -> Figure:
-    """Training of one run: loss, validated metric, and for LT-OCF the times and the learned response."""
+    """Training of one run: loss, validated metric, learned times if there are any, and for a filter its response."""
     config, history = folder.config(), folder.history()
-    trained = load(folder.path).model if folder.model_file.exists() else None
-    has_times = isinstance(trained, LTOCF) and len(trained.times.values) > 0
-    n_panels = 4 if has_times else 2
-    figure = _figure(3.6 * n_panels, 3.2)
-    panels = figure.subplots(1, n_panels)
-    for phase, color in zip(PHASES, SHADES, strict=False):
-        rows = [row for row in history if row["phase"] == phase]
-        epochs = [row["epoch"] for row in rows]
-        # A search has no loss.
-        panels[0].plot(epochs, [row.get("loss", math.nan) for row in rows], color=color, label=phase)
-        measured = [(row["epoch"], row[config.run.select_by]) for row in rows if config.run.select_by in row]
-        if measured:
-            panels[1].plot(*zip(*measured, strict=True), color=color, marker=".")
-        if has_times:
-            _draw_times(panels[2], epochs, [row["times"] for row in rows], color)
-    _label(panels[0], "epoch", "BPR loss")
-    panels[0].legend(frameon=False)
-    _label(panels[1], "epoch", f"{config.run.select_on} {config.run.select_by}")
-    if isinstance(trained, LTOCF) and has_times:
-        _label(panels[2], "epoch", "times $t_1 … t_T$")
-        panels[2].set_ylim(0, trained.times.horizon)
-        _draw_states(panels[3], trained)
+    by_phase = {phase: [row for row in history if row["phase"] == phase] for phase in PHASES}
+    eigenvalues = torch.linspace(-1, 1, 401, dtype=torch.float64)
+    parts = _parts(load(folder.path).model, eigenvalues) if folder.model_file.exists() else {}
+    draw: list[Callable[[Axes], None]] = [
+        lambda axes: _draw_loss(axes, by_phase, config.options.get("loss", "")),
+        lambda axes: _draw_metric(axes, by_phase, config.run.select_by, config.run.select_on),
+    ]
+    if any(row.get("times") for row in history):
+        draw.append(lambda axes: _draw_times(axes, by_phase))
+    if parts:
+        draw.append(lambda axes: _draw_states(axes, eigenvalues, parts))
+    figure = _figure(3.6 * len(draw), 3.2)
+    for axes, panel in zip(figure.subplots(1, len(draw)), draw, strict=True):
+        panel(axes)
     return figure
 
 
@@ -93,19 +92,37 @@ def save_figure(figure: Figure, out: str | Path) -> None:
         figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=metadata)
 
 
-def _draw_times(axes: Axes, epochs: Sequence[int], times: Sequence[Sequence[float]], color: str) -> None:
-    for curve in zip(*times, strict=True):
-        axes.plot(epochs, curve, color=color)
+def _parts(model: Recommender, eigenvalues: Eigenvalues) -> dict[str, Response]:
+    return {label: part.detach() for label, part in model.response_parts(eigenvalues).items()}
 
 
-def _draw_states(axes: Axes, model: LTOCF) -> None:
-    eigenvalues = torch.linspace(-1, 1, 401, dtype=torch.float64)
-    parts = model.state_responses(eigenvalues).detach()
-    boundaries = model.times.boundaries().tolist()
-    axes.stackplot(
-        eigenvalues, parts, labels=[f"t = {t:.2f}" for t in boundaries], colors=_cycle(len(parts)), alpha=0.7
-    )
-    axes.plot(eigenvalues, parts.sum(0), color="black", linewidth=1)
+def _draw_loss(axes: Axes, by_phase: History, loss: str) -> None:
+    for color, (phase, rows) in zip(SHADES, by_phase.items(), strict=False):
+        # A search has no loss.
+        axes.plot([row["epoch"] for row in rows], [row.get("loss", math.nan) for row in rows], color=color, label=phase)
+    _label(axes, "epoch", LOSS_LABELS.get(loss, "loss"))
+    axes.legend(frameon=False)
+
+
+def _draw_metric(axes: Axes, by_phase: History, metric: str, truth: str) -> None:
+    for color, rows in zip(SHADES, by_phase.values(), strict=False):
+        measured = [(row["epoch"], row[metric]) for row in rows if metric in row]
+        if measured:
+            axes.plot(*zip(*measured, strict=True), color=color, marker=".")
+    _label(axes, "epoch", f"{truth} {metric}")
+
+
+def _draw_times(axes: Axes, by_phase: History) -> None:
+    for color, rows in zip(SHADES, by_phase.values(), strict=False):
+        for curve in zip(*(row["times"] for row in rows), strict=True):
+            axes.plot([row["epoch"] for row in rows], curve, color=color)
+    _label(axes, "epoch", "times $t_1 … t_T$")
+    axes.set_ylim(bottom=0)
+
+
+def _draw_states(axes: Axes, eigenvalues: Eigenvalues, parts: Mapping[str, Response]) -> None:
+    axes.stackplot(eigenvalues, *parts.values(), labels=list(parts), colors=_cycle(len(parts)), alpha=0.7)
+    axes.plot(eigenvalues, torch.stack(list(parts.values())).sum(0), color="black", linewidth=1)
     _label(axes, "eigenvalue λ", "response h(λ), by state")
     axes.legend(frameon=False, loc="upper left")
 

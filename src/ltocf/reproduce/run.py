@@ -85,9 +85,9 @@ def run_cell(cell: Cell) -> str:
     if (folder / "config.toml").exists():
         if other := differences(recorded(RunFolder(folder).config()), cell.recorded):
             raise ValueError(f"{folder} was started with {said(other)}; remove it")
-        metrics = experiment.resume(folder)
+        metrics = experiment.resume(folder, show_progress=False)
     else:
-        metrics = experiment.train_config(cell.config, folder)
+        metrics = experiment.train_config(cell.config, folder, show_progress=False)
     if metrics["split"]["digest"] != cell.split["digest"]:
         raise ValueError(
             f"the data of {cell.label} has changed since it was first read; remove {folder} and run it again"

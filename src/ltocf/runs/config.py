@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,19 +11,24 @@ from typing import Any, Literal
 
 import tomli_w
 
+from ltocf.data.readers.frame import ColumnOptions
 from ltocf.data.split import VALIDATION_SPLITS
 from ltocf.evaluation import METRICS
-from ltocf.models import MODELS, EmbeddingRecommender
+from ltocf.models import MODELS, STARTS, find_model
 from ltocf.runs.presets import PRESETS, preset_values
 from ltocf.training import Runtime, TrainingSettings
 
+WHERE_AND_HOW_LONG = {
+    "data": {"source", "data_dir"},
+    "training": {"max_minutes"},
+    "run": {"device", "threads", "tensorboard"},
+}
 SELECT_ON = ("validation", "test")
-INITS = ("random", "spectral", "mf")
 
 
 @dataclass(frozen=True)
-class DataSettings:
-    """Where the interactions come from and how they are split.
+class DataSettings(ColumnOptions):
+    """Where the interactions come from and how they are split; the columns of a table file are `ColumnOptions`.
 
     Args:
         source: a name in the catalog, a folder with train.txt and test.txt, or a table file.
@@ -36,9 +40,6 @@ class DataSettings:
         validation_core: take it from the pairs whose user and item have this many among themselves; 10 where the
             source was filtered so before its test part was made, 0 for all pairs.
         split_seed: of the test and validation parts; apart from ``seed``, so that seeds share one split.
-        user_column, item_column, timestamp_column, rating_column, title_column: columns of a table file; left
-            out, the usual names are looked for (a title is not); "" ignores an optional one.
-        min_rating: least rating that counts as a positive; needs ratings.
     """
 
     source: str
@@ -49,12 +50,6 @@ class DataSettings:
     validation_split: str = "random"
     validation_core: int = 0
     split_seed: int = 0
-    user_column: str | None = None
-    item_column: str | None = None
-    timestamp_column: str | None = None
-    rating_column: str | None = None
-    title_column: str | None = None
-    min_rating: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("test_fraction", "validation_fraction"):
@@ -83,6 +78,7 @@ class RunSettings:
         select_on: ``validation`` chooses the epoch, then training starts again on all of train; ``test`` reports the
             best epoch on the test set, as the papers do, and marks the run.
         select_by: the metric that chooses the epoch.
+        tensorboard: write what the history holds for TensorBoard too; needs the extra `tracking`.
         preset: the recipe that the settings start from: ``fast``, the best one found, or ``paper``.
     """
 
@@ -95,11 +91,14 @@ class RunSettings:
     select_on: Literal["validation", "test"] = "validation"
     select_by: str = "recall@20"
     preset: str = "fast"
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for name, known in (("select_on", SELECT_ON), ("init", INITS), ("preset", PRESETS)):
+        for name, known in (("select_on", SELECT_ON), ("init", STARTS), ("preset", PRESETS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"`seed` must be in [0, 2^63), got {self.seed}")
         if self.init_epochs < 1:
             raise ValueError(f"`init_epochs` must be >= 1, got {self.init_epochs}")
         if self.init_l2 is not None and self.init_l2 < 0:
@@ -142,10 +141,14 @@ class Config:
     run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise ValueError(f"`model` must be one of {', '.join(MODELS)}, got {self.model!r}")
+        options, starts = find_model(self.model).options(), find_model(self.model).starts
+        if self.run.init not in starts:
+            able = ", ".join(name for name, model in MODELS.items() if self.run.init in model.starts)
+            raise ValueError(
+                f"{self.model} has no `init` {self.run.init!r}; it has {', '.join(starts)}. "
+                f"Models that start so: {able}"
+            )
         recipe = preset_values(self.run.preset, self.model)
-        options = model_options(self.model)
         types = {name: type(value).__name__ for name, value in options.items()}
         options |= {name: value for name, value in recipe.items() if name in options}
         for name, value in self.options.items():
@@ -191,13 +194,23 @@ class Config:
     def runtime(self) -> Runtime:
         return Runtime(self.run.device, self.run.threads)
 
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The whole configuration as the tables ``data``, ``model``, ``training`` and ``run``, defaults included."""
+        data, training, run = (
+            _without_none(dataclasses.asdict(section)) for section in (self.data, self.training, self.run)
+        )
+        return {"data": data, "model": {"name": self.model, **self.options}, "training": training, "run": run}
+
+    def that_matters(self) -> dict[str, dict[str, Any]]:
+        """`tables` without what may differ between two calls of one run: where it computes, and for how long."""
+        tables = self.tables()
+        for table, names in WHERE_AND_HOW_LONG.items():
+            tables[table] = {name: value for name, value in tables[table].items() if name not in names}
+        return tables
+
     def to_toml(self) -> str:
         """The whole configuration, defaults written out."""
-        sections = {
-            name: _without_none(dataclasses.asdict(getattr(self, name))) for name in ("data", "training", "run")
-        }
-        tables = {"data": sections["data"], "model": {"name": self.model, **self.options}}
-        return tomli_w.dumps(tables | {"training": sections["training"], "run": sections["run"]})
+        return tomli_w.dumps(self.tables())
 
     @classmethod
     def from_toml(cls, text: str, source: str | None = None, values: Mapping[str, Any] | None = None) -> Config:
@@ -244,19 +257,7 @@ class Config:
 
 def model_options(model: str) -> dict[str, Any]:
     """Options of a model with their defaults: its constructor's arguments but for graph and seed."""
-    if model not in MODELS:
-        raise ValueError(f"`model` must be one of {', '.join(MODELS)}, got {model!r}")
-    parameters = list(inspect.signature(MODELS[model]).parameters.values())
-    takes_objective = parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
-    own = parameters[:-1] if takes_objective else parameters
-    options = {p.name: p.default for p in own if p.name not in ("graph", "seed")}
-    return options | (objective_options() if takes_objective else {})
-
-
-def objective_options() -> dict[str, Any]:
-    """Options of the loss with their defaults, which all models of embeddings share."""
-    parameters = inspect.signature(EmbeddingRecommender).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    return find_model(model).options()
 
 
 def _fields(settings: Any) -> list[str]:
@@ -278,7 +279,8 @@ def _checked(build: Any, *arguments: Any, **values: Any) -> Any:
 
 
 def _converted(name: str, value: Any, annotation: str) -> Any:
-    wanted = {"int": int, "float": float, "float | None": float, "bool": bool}.get(annotation, str)
+    plain = annotation.removesuffix(" | None").removesuffix(" | int")
+    wanted = {"int": int, "float": float, "bool": bool}.get(plain, str)
     if type(value) is wanted or (value is None and "None" in annotation):
         return value
     if wanted is float and type(value) is int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ltocf.data import Interactions, carve_validation, load_dataset, split_dataset
-from ltocf.data.readers.frame import ColumnOptions
+from ltocf.data.readers.source import source_text
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
-from ltocf.models import MODELS
+from ltocf.models import build_model
 from ltocf.runs.config import Config, DataSettings
 from ltocf.runs.folder import RunData, RunFolder
 from ltocf.runs.protocol import DEPTHS, Experiment
+from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
 from ltocf.training import FitResult
 
@@ -24,7 +28,7 @@ def train(
     *,
     model: str | None = None,
     config: str | Path | None = None,
-    show_progress: bool = False,
+    show_progress: bool = True,
     **settings: Any,
 ) -> dict[str, Any]:
     """Train a model and leave everything about it in the folder ``out``.
@@ -34,7 +38,7 @@ def train(
         out: a new folder.
         model: a key of `MODELS`; by default that of ``config``, or ltocf.
         config: a TOML file to start from.
-        show_progress: show progress bars.
+        show_progress: bars on a terminal and in Jupyter, else one line on standard error for each validation.
         **settings: any setting by its name: ``learning_rate=1e-3, horizon=2.0, epochs=100, seed=1`` ...
 
     Returns:
@@ -43,61 +47,91 @@ def train(
     Raises:
         ValueError, FileNotFoundError: wrong settings or data; nothing is written then.
         FileExistsError: ``out`` holds a run.
+        BlockingIOError: another process is at work in ``out``.
     """
     values = settings if model is None else {"model": model, **settings}
     if config is None:
-        chosen = Config(DataSettings(str(source))).with_values(values)
+        chosen = Config(DataSettings(source_text(source))).with_values(values)
     else:
-        chosen = Config.from_file(config, str(source), values)
+        chosen = Config.from_file(config, source_text(source), values)
     return train_config(chosen, out, show_progress=show_progress)
 
 
-def train_config(config: Config, out: str | Path, *, show_progress: bool = False) -> dict[str, Any]:
+def train_config(config: Config, out: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
     """Train what a `Config` describes; see `train`."""
-    if (Path(out) / "config.toml").exists():
-        RunFolder.create(out, config)
-    config.runtime().torch_device()
-    # Wrong options must show before anything is written: build the model once on the smallest graph.
-    MODELS[config.model](BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0])), **config.options)
+    budget = _budget(config)
+    RunFolder.refuse_used(out)
+    _rehearse(config)
     data = prepare_data(config)
-    folder = RunFolder.create(out, config)
-    folder.write_data(data)
-    return Experiment(folder, config, data, config.runtime().start(), show_progress).run()
+    with RunFolder.started(out, config) as folder, config.runtime().active() as device:
+        folder.write_data(data)
+        return Experiment(folder, config, data, device, show_progress, budget).run()
 
 
-def resume(folder: str | Path, *, show_progress: bool = False) -> dict[str, Any]:
+def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
     """Continue an interrupted run; a finished one returns its metrics at once.
 
     On a CPU the result has the same bits as that of a run never interrupted, unless ``max_minutes`` ended either.
+
+    Raises:
+        ValueError: ``config.toml`` was changed, or a file of the run is damaged.
+        BlockingIOError: another process is at work in the folder.
     """
     run = RunFolder(folder)
     if run.metrics_file.exists():
         return run.metrics()
-    config = run.config()
-    if not run.data_file.exists():
-        run.write_data(prepare_data(config))
-    return Experiment(run, config, run.read_data(), config.runtime().start(), show_progress).run()
+    with run.locked():
+        config = run.config()
+        budget = _budget(config, spent=math.fsum(row["seconds"] for row in run.history()))
+        if not run.data_file.exists():
+            run.write_data(prepare_data(config))
+        with config.runtime().active() as device:
+            return Experiment(run, config, run.read_data(), device, show_progress, budget).run()
 
 
 def select(config: Config, out: str | Path) -> FitResult:
     """The selection phase alone: how well these settings validate, and at which epoch. It goes on where it was cut off.
 
     Raises:
-        ValueError: ``select_on`` is not ``validation``: settings are never chosen on the test part.
+        ValueError: ``select_on`` is not ``validation``: settings are never chosen on the test set.
         FileExistsError: ``out`` was started with other settings.
     """
     if config.run.select_on != "validation":
-        raise ValueError(f"settings are chosen on the validation part, got select_on = {config.run.select_on!r}")
-    if (Path(out) / "config.toml").exists() and RunFolder(out).config() == config:
-        run = RunFolder(out)
-    else:
-        run = RunFolder.create(out, config)
-    if not run.data_file.exists():
-        run.write_data(prepare_data(config))
-    data = run.read_data()
-    budget = config.training.max_minutes * 60 or float("inf")
-    trial = Experiment(run, config, data, config.runtime().start(), show_progress=False)
-    return trial.phase("selection", data.split.train, data.split.validation, budget)[1]
+        raise ValueError(f"settings are chosen on the validation set, got select_on = {config.run.select_on!r}")
+    budget = _budget(config)
+    with ExitStack() as stack:
+        if (Path(out) / "config.toml").exists() and RunFolder(out).config() == config:
+            run = RunFolder(out)
+            stack.enter_context(run.locked())
+        else:
+            run = stack.enter_context(RunFolder.started(out, config))
+        if not run.data_file.exists():
+            run.write_data(prepare_data(config))
+        data, device = run.read_data(), stack.enter_context(config.runtime().active())
+        trial = Experiment(run, config, data, device, show_progress=False, budget=budget)
+        return trial.phase("selection", data.split.train, data.split.validation)[1]
+
+
+def _budget(config: Config, spent: float = 0.0) -> TimeBudget:
+    return TimeBudget((config.training.max_minutes * 60 or math.inf) - spent)
+
+
+def _rehearse(config: Config) -> None:
+    """Find what is wrong with the settings before anything is read or written: build and ask the smallest model.
+
+    Raises:
+        ValueError: an option that the model refuses, a device that is not there, steps that cannot be recorded.
+        ImportError: an extra that is asked for is not installed.
+    """
+    device = config.runtime().torch_device()
+    smallest = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
+    model = build_model(config.model, smallest, config.options)
+    model.prepare()
+    model.scorer()
+    if config.training.cuda_graphs and device.type != "cuda":
+        raise ValueError(f"`cuda_graphs` needs a CUDA GPU, the run is on {device}; leave it false")
+    if config.run.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ImportError("`tensorboard` needs the `tracking` extra: pip install 'ltocf[tracking]'")
 
 
 def load(path: str | Path) -> TrainedModel:
@@ -144,9 +178,7 @@ def evaluate_run(
 def prepare_data(config: Config) -> RunData:
     """Read the data of a configuration and split it."""
     settings = config.data
-    said = {name: getattr(settings, name) for name in ColumnOptions.__annotations__}
-    columns = cast(ColumnOptions, {name: value for name, value in said.items() if value is not None})
-    dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **columns)
+    dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **settings.given())
     split = split_dataset(dataset, settings.split, test_fraction=settings.test_fraction, seed=settings.split_seed)
     depth = config.run.selection_depth
     if depth > split.n_items:

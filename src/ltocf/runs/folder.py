@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from safetensors.numpy import save_file
 
 from ltocf.data import Names, Split
@@ -54,22 +58,67 @@ class RunFolder:
             raise FileNotFoundError(f"{self.path} holds no run (no config.toml); `ltocf train ... --out DIR` makes one")
 
     @classmethod
-    def create(cls, path: str | Path, config: Config) -> RunFolder:
-        """Start a run in an empty or new folder.
+    def refuse_used(cls, path: str | Path) -> None:
+        """Nothing if a run can be started at ``path``.
 
         Raises:
-            FileExistsError: the folder already holds a run, which is never overwritten.
+            FileExistsError: the folder holds a run, which is never overwritten, or what is left of one.
+            NotADirectoryError: there is a file.
         """
         path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"{path} is a file; choose a folder for the run")
         if (path / "config.toml").exists():
             raise FileExistsError(
                 f"{path} already holds a run; continue it with `ltocf train --resume {path}` or choose another --out"
             )
-        write_text(path / "config.toml", config.to_toml())
-        return cls(path)
+        if left := sorted(file.name for file in path.glob("*.safetensors")):
+            raise FileExistsError(
+                f"{path} holds {left[0]} of a run without its config.toml; remove what is left or choose another --out"
+            )
+
+    @classmethod
+    @contextmanager
+    def started(cls, path: str | Path, config: Config) -> Iterator[RunFolder]:
+        """A new run in an empty or new folder, locked for as long as the block lasts.
+
+        Raises:
+            FileExistsError, NotADirectoryError: see `refuse_used`.
+            BlockingIOError: another process is at work in the folder.
+        """
+        Path(path).mkdir(parents=True, exist_ok=True)
+        with _locked(Path(path)):
+            cls.refuse_used(path)
+            write_text(Path(path) / "config.toml", config.to_toml())
+            yield cls(path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one process at a time works in the folder; one that died holds nothing.
+
+        Raises:
+            BlockingIOError: another process is at work in the folder.
+        """
+        with _locked(self.path):
+            yield
 
     def config(self) -> Config:
-        return Config.from_file(self.config_file)
+        """What was asked.
+
+        Raises:
+            ValueError: ``config.toml`` was edited after the run was started, in a setting that changes its result.
+        """
+        config = Config.from_file(self.config_file)
+        if self.data_file.exists():
+            _, metadata = read_arrays(self.data_file)
+            if before := metadata.get("configuration"):
+                _refuse_changes(self.config_file, Config.from_toml(before), config)
+        return config
+
+    def fingerprint(self) -> str:
+        """A digest of the settings and the data that the result depends on; binds checkpoints to them."""
+        content = json.dumps(self.config().that_matters(), sort_keys=True).encode() + self.data_file.read_bytes()
+        return hashlib.sha256(content).hexdigest()
 
     def checkpoint_file(self, phase: str) -> Path:
         return self.path / f"checkpoint-{phase}.safetensors"
@@ -80,8 +129,9 @@ class RunFolder:
             part = getattr(data.split, name)
             arrays |= {} if part is None else pack_interactions(name, part)
         arrays |= pack_names(data.names)
+        metadata = {"name": data.name, "configuration": self.config_file.read_text(encoding="utf-8")}
         with replacing(self.data_file) as temporary:
-            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, {"name": data.name})
+            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
 
     def read_data(self) -> RunData:
         arrays, metadata = read_arrays(self.data_file)
@@ -90,7 +140,7 @@ class RunFolder:
         return RunData(metadata["name"], Split(train, test, validation), unpack_names(arrays))
 
     def history(self) -> list[dict[str, Any]]:
-        """One record per epoch; a last line that a crash cut short is passed over."""
+        """One record per epoch; a last line that a crash cut short is ignored."""
         if not self.history_file.exists():
             return []
         text = self.history_file.read_text(encoding="utf-8")
@@ -115,8 +165,43 @@ class RunFolder:
     def metrics(self) -> dict[str, Any]:
         if not self.metrics_file.exists():
             raise FileNotFoundError(f"{self.path} is not finished; continue it with `ltocf train --resume {self.path}`")
-        metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        try:
+            metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"{self.metrics_file} is damaged: {error}; remove it, `ltocf train --resume {self.path}` measures anew"
+            ) from error
         return metrics
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The operating system holds the lock for the process, so it is gone with it, however it ends."""
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BlockingIOError(
+            f"another process is at work in {folder}; wait until it has ended, or choose another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refuse_changes(file: Path, before: Config, now: Config) -> None:
+    then, today = before.that_matters(), now.that_matters()
+    changed = [
+        f"{name} {value!r} -> {today[table].get(name)!r}"
+        for table, values in then.items()
+        for name, value in values.items()
+        if today[table].get(name) != value
+    ]
+    if changed:
+        raise ValueError(
+            f"{file} was changed after the run was started: {', '.join(changed)}; restore it, or start a new run"
+        )

@@ -1,46 +1,27 @@
-"""The protocol of one run: select an epoch, train again on everything, read the test part once."""
+"""The protocol of one run: select an epoch, train again on everything, read the test set once."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
+import math
 import time
 import tomllib
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
 
 from ltocf.data import Interactions
-from ltocf.evaluation import evaluate, evaluate_per_user
+from ltocf.evaluation import Validation, evaluate_per_user
 from ltocf.graph import BipartiteGraph
-from ltocf.models import (
-    LTOCF,
-    MODELS,
-    EmbeddingRecommender,
-    GradientRecommender,
-    Recommender,
-    SpectralLTOCF,
-    start_from_spectrum,
-)
+from ltocf.models import STARTS, Recommender, build_model
 from ltocf.runs.config import Config
 from ltocf.runs.folder import PHASES, RunData, RunFolder
+from ltocf.runs.recorder import recorder
+from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
-from ltocf.training import (
-    MOST_EVALUATIONS,
-    SEARCH_USERS,
-    EpochRecord,
-    FitResult,
-    Shortlist,
-    environment,
-    fit,
-    sample_users,
-    search,
-    start_from_factorisation,
-)
+from ltocf.training import FitContext, FitResult, environment
 
 DEPTHS = (5, 10, 20)
 PROTOCOLS = {
@@ -51,35 +32,39 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """One run: every step continues from what the folder already holds."""
+    """One run: every step continues from what the folder already holds.
+
+    Args:
+        folder: where everything is kept; locked by the caller.
+        config: what to run.
+        data: the split, with the caller's ids.
+        device: where to compute.
+        show_progress: bars on a terminal, else a line for each validation.
+        budget: what is left of ``max_minutes``.
+    """
 
     folder: RunFolder
     config: Config
     data: RunData
     device: torch.device
     show_progress: bool
+    budget: TimeBudget
 
     def run(self) -> dict[str, Any]:
+        """Both phases, the test, and the files; the metrics."""
         started, split = time.perf_counter(), self.data.split
-        budget = self.config.training.max_minutes * 60 or float("inf")
         if split.validation is None:
-            trained, selection = self.phase("selection", split.train, split.test, budget)
+            trained, selection = self.phase("selection", split.train, split.test)
             fits = {"selection": selection}
         else:
-            chosen, selection = self.phase("selection", split.train, split.validation, budget / 2)
+            chosen, selection = self.phase("selection", split.train, split.validation)
             chosen.save(self.folder.selection_model_file)
             again = replace(self, config=self.config.with_values({"epochs": selection.best_epoch}))
             everything = split.train.union(split.validation)
-            trained, retraining = again.phase("retraining", everything, None, budget - selection.seconds, chosen.model)
+            trained, retraining = again.phase("retraining", everything, None, chosen.model)
             fits = {"selection": selection, "retraining": retraining}
         trained.save(self.folder.model_file)
-        ks = [k for k in DEPTHS if k <= split.n_items] or [split.n_items]
-        scorer = trained.model.scorer()
-        ranking_started = time.perf_counter()
-        measured = evaluate_per_user(scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress)
-        ranking = {"ranking_seconds": time.perf_counter() - ranking_started}
-        self.folder.write_test_users(measured)
-        metrics = measured.means(split.n_items) | self.provenance(trained, fits) | ranking
+        metrics = self.measured(trained) | self.provenance(trained, fits)
         metrics["seconds_of_this_process"] = time.perf_counter() - started
         self.folder.write_metrics(metrics)
         for phase in PHASES:
@@ -87,75 +72,73 @@ class Experiment:
         return metrics
 
     def phase(
-        self,
-        phase: str,
-        pairs: Interactions,
-        truth: Interactions | None,
-        max_seconds: float,
-        chosen: Recommender | None = None,
+        self, phase: str, pairs: Interactions, truth: Interactions | None, chosen: Recommender | None = None
     ) -> tuple[TrainedModel, FitResult]:
-        """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``chosen`` its numbers."""
-        config, data, seed = self.config, self.data, self.config.run.seed
+        """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``chosen`` what that learned."""
+        config, seed = self.config, self.config.run.seed
         graph = BipartiteGraph.from_interactions(pairs)
-        model = MODELS[config.model](graph, **config.options, seed=seed)
-        self.start(phase, model.to(self.device), graph, pairs)
-
-        depth = config.run.selection_depth
-        n_users = config.training.validation_users or (SEARCH_USERS if isinstance(model, SpectralLTOCF) else 0)
-        if truth is not None and n_users and config.run.select_on == "validation":
-            truth = sample_users(truth, seed, n_users)
-
-        def validate() -> dict[str, float]:
-            assert truth is not None
-            return evaluate(model.scorer(), truth, seen=pairs, ks=[depth])
-
+        model = build_model(config.model, graph, config.options, seed=seed).to(self.device)
+        if chosen is not None:
+            model.take_over(chosen)
+        validation = None if truth is None else self.validation(truth, pairs)
         with ExitStack() as stack:
-            options: dict[str, Any] = {
-                "select_by": config.run.select_by,
-                "on_epoch": _recorder(self.folder, phase, stack),
-                "max_seconds": max_seconds,
-                "show_progress": self.show_progress,
-                "description": f"{config.model} {phase}",
-            }
-            if isinstance(model, SpectralLTOCF):
-                if isinstance(chosen, SpectralLTOCF):
-                    model.numbers.copy_(chosen.numbers)
-                evaluations = min(config.training.epochs, MOST_EVALUATIONS)
-                judge = (
-                    None
-                    if truth is None
-                    else partial(evaluate, Shortlist(model, truth, pairs, depth), truth, seen=pairs, ks=[depth])
-                )
-                result = search(model, validate=judge, evaluations=evaluations, **options)
-            else:
-                assert isinstance(model, GradientRecommender)
-                result = fit(
-                    model,
-                    model.batches(pairs, config.training.batch_size_for(len(pairs)), seed, self.device),
-                    settings=config.training,
-                    validate=None if truth is None else validate,
-                    checkpoint=self.folder.checkpoint_file(phase),
-                    **options,
-                )
-        notes = {"dataset": data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
-        return TrainedModel(config.model, config.options, model, pairs, data.names, notes), result
+            context = FitContext(
+                select_by=config.run.select_by,
+                checkpoint=self.folder.checkpoint_file(phase),
+                fingerprint=self.folder.fingerprint(),
+                deadline=self.deadline(phase, model, pairs),
+                validation_seconds=self._validation_seconds(model, validation),
+                on_epoch=recorder(self.folder, phase, stack, tensorboard=config.run.tensorboard),
+                show_progress=self.show_progress,
+                description=f"{config.model} {phase}",
+            )
+            if not self.folder.checkpoint_file(phase).exists():  # which has its own embeddings
+                self.start(model, graph, pairs, context)
+            settings = config.training
+            result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
+        notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
+        return TrainedModel(config.model, config.options, model, pairs, self.data.names, notes), result
 
-    def start(self, phase: str, model: Recommender, graph: BipartiteGraph, pairs: Interactions) -> None:
-        """Initial embeddings other than random ones; a checkpoint has its own."""
+    def validation(self, truth: Interactions, seen: Interactions) -> Validation:
+        """What chooses the epoch: a validation set may ask a sample of the users, a test set asks all."""
         run = self.config.run
-        if self.folder.checkpoint_file(phase).exists():
-            return
-        if run.init == "spectral" and isinstance(model, EmbeddingRecommender):
-            start_from_spectrum(model, graph.to(self.device), run.seed)
-        elif run.init == "mf" and isinstance(model, GradientRecommender):
-            training = self.config.training
-            l2 = training.l2 if run.init_l2 is None else run.init_l2
-            settings = replace(training, epochs=run.init_epochs, l2=l2)
-            start_from_factorisation(model, graph, pairs, settings, run.seed)
+        n_users, may_sample = self.config.training.validation_users, run.select_on == "validation"
+        return Validation(truth, seen, run.selection_depth, n_users, run.seed, may_sample)
+
+    def start(self, model: Recommender, graph: BipartiteGraph, pairs: Interactions, context: FitContext) -> None:
+        """Initial embeddings other than random ones; half of the phase's time at most."""
+        run, training = self.config.run, self.config.training
+        l2 = training.l2 if run.init_l2 is None else run.init_l2
+        settings = replace(training, epochs=run.init_epochs, l2=l2)
+        STARTS[run.init](model, graph, pairs, settings, run.seed, context.within(context.seconds_left() / 2))
+
+    def deadline(self, phase: str, model: Recommender, pairs: Interactions) -> float:
+        """When a phase must be over, so that what follows it still fits into the budget."""
+        if self.budget.seconds == math.inf:
+            return math.inf
+        test = ranking_seconds(model, pairs, self.data.split.test)
+        left = self.budget.seconds_left() - test
+        share = 0.5 if phase == "selection" and self.data.split.validation is not None else 1.0
+        return time.monotonic() + share * left
+
+    def _validation_seconds(self, model: Recommender, validation: Validation | None) -> float:
+        if validation is None or self.budget.seconds == math.inf:
+            return 0.0
+        return ranking_seconds(model, validation.seen, validation.truth)
+
+    def measured(self, trained: TrainedModel) -> dict[str, Any]:
+        """The metrics of the test set, which is read here and nowhere else; each user's values are kept."""
+        split, started = self.data.split, time.perf_counter()
+        ks = [k for k in DEPTHS if k <= split.n_items] or [split.n_items]
+        scorer = trained.model.scorer()
+        per_user = evaluate_per_user(scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress)
+        self.folder.write_test_users(per_user)
+        return per_user.means(split.n_items) | {"ranking_seconds": time.perf_counter() - started}
 
     def provenance(self, trained: TrainedModel, fits: dict[str, FitResult]) -> dict[str, Any]:
         """What a number needs beside it to be believed and made again."""
         config, split = self.config, self.data.split
+        learned = trained.model.learned()
         return {
             "dataset": self.data.name,
             "split": split.summary(),
@@ -167,8 +150,8 @@ class Experiment:
             "seed": config.run.seed,
             "options": dict(config.options),
             "training": dataclasses.asdict(config.training),
-            "times": trained.model.times.values.tolist() if isinstance(trained.model, LTOCF) else [],
-            "numbers": trained.model.named_numbers() if isinstance(trained.model, SpectralLTOCF) else {},
+            "times": [value for name, value in learned.items() if name.startswith("t_")],
+            "learned": learned,
             "selected": {config.run.select_by: fits["selection"].best_value, "epoch": fits["selection"].best_epoch},
             "fits": {phase: result._asdict() for phase, result in fits.items()},
             "cold_users": split.cold_users,
@@ -176,27 +159,3 @@ class Experiment:
             "seconds": sum(result.seconds for result in fits.values()),
             "environment": environment(self.device),
         }
-
-
-def _recorder(folder: RunFolder, phase: str, stack: ExitStack) -> Callable[[EpochRecord], None]:
-    """Write each epoch to the history, and to TensorBoard where the `tracking` extra is installed."""
-    board = None
-    if importlib.util.find_spec("tensorboard") is not None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        board = stack.enter_context(SummaryWriter(folder.path / "tensorboard" / phase))
-    first = True
-
-    def record_epoch(record: EpochRecord) -> None:
-        nonlocal first
-        if first:
-            folder.cut_history(phase, record["epoch"])
-            first = False
-        folder.add_history({"phase": phase, **record})
-        if board is not None:
-            numbers = {f"t_{i}": t for i, t in enumerate(record["times"], start=1)}
-            numbers |= {name: value for name, value in record.items() if isinstance(value, float)}
-            for name, value in numbers.items():
-                board.add_scalar(name, value, record["epoch"])
-
-    return record_epoch

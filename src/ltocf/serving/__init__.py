@@ -1,5 +1,8 @@
 """A trained model becomes answers in the caller's own ids."""
 
-from ltocf.serving.model_file import TrainedModel, UnknownUserError
+from ltocf.serving.explain import Explanation
+from ltocf.serving.lists import UnknownItemError, UnknownUserError
+from ltocf.serving.snapshot import Snapshot
+from ltocf.serving.trained import TrainedModel
 
-__all__ = ["TrainedModel", "UnknownUserError"]
+__all__ = ["Explanation", "Snapshot", "TrainedModel", "UnknownItemError", "UnknownUserError"]

@@ -1,174 +1,211 @@
-"""A trained model with the ids, titles and histories it was trained on: one file, ready to recommend."""
+"""The model file: everything about a trained model in one safetensors file, believed only after it was checked."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import save_file
+from torch.overrides import TorchFunctionMode
 
-from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
-from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
-from ltocf.evaluation.top_k import rank, top_k
+from ltocf.data.storage import Arrays, pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.files import read_arrays, replacing
 from ltocf.graph import BipartiteGraph
-from ltocf.models import MODELS, ListScorer, Popularity, Recommender
+from ltocf.models import Recommender, build_model, find_model
 
-FORMAT = "ltocf-model-1"
+FORMAT = "ltocf-model-2"
+WITHOUT_CHECKSUM = "ltocf-model-1"
+"""The format of version 0.1.0: the same arrays, other metadata; still read."""
+METADATA = "ltocf"
+"""The one key of the metadata: safetensors writes several in random order."""
+TEXTS = ("user_ids", "item_ids", "titles")
+LARGEST_OPTION = 10_000_000
+SPARE_NUMBERS = 2**24
+"""How many numbers a model may ask for beyond a few times what the file holds: 64 megabytes."""
 
 
-class UnknownUserError(ValueError):
-    """Asked for users that the model was not trained on."""
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A model, and everything needed to recommend with it.
-
-    Args:
-        name: its key in `MODELS`.
-        options: its constructor's arguments.
-        model: the trained module.
-        seen: the pairs it was trained on: its graph, and what is left out of recommendations.
-        names: the caller's ids of users and items, and titles if there are any.
-        notes: free text about the training, kept with the file.
-    """
+class ModelParts(NamedTuple):
+    """What a model file holds; see `TrainedModel` for the parts."""
 
     name: str
-    options: Mapping[str, Any]
+    options: dict[str, Any]
     model: Recommender
     seen: Interactions
     names: Names
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: dict[str, str]
 
-    @classmethod
-    def load(cls, path: str | Path) -> TrainedModel:
-        """Read a model file that `save` wrote.
 
-        Raises:
-            FileNotFoundError: no such file.
-            ValueError: not a model file of this package.
-        """
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"no model file at {path}; `ltocf train ... --out DIR` writes one")
-        try:
-            arrays, metadata = read_arrays(path)
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a safetensors file: {error}") from error
-        if metadata.get("format") != FORMAT:
-            raise ValueError(f"{path} is not an {FORMAT} file, its format is {metadata.get('format')!r}")
-        seen = unpack_interactions("seen", arrays)
-        options = json.loads(metadata["options"])
-        model = MODELS[metadata["model"]](BipartiteGraph.from_interactions(seen), **options)
-        weights = {name: arrays[f"weights.{name}"] for name in model.state_dict()}
-        model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
-        notes = json.loads(metadata["notes"])
-        return cls(metadata["model"], options, model.eval(), seen, unpack_names(arrays), notes)
+def write_model(path: Path, parts: ModelParts) -> None:
+    """Write weights, ids, titles and training pairs, whole or not at all; the same model gives the same bytes.
 
-    def save(self, path: str | Path) -> None:
-        """Write weights, times, ids, titles and histories as one safetensors file, whole or not at all."""
-        arrays = {f"weights.{name}": tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()}
-        arrays |= pack_interactions("seen", self.seen)
-        arrays |= pack_names(self.names)
-        metadata = {
-            "format": FORMAT,
-            "model": self.name,
-            "options": json.dumps(dict(self.options)),
-            "notes": json.dumps(dict(self.notes)),
-        }
-        with replacing(Path(path)) as temporary:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata)
+    Raises:
+        OSError: the file cannot be written.
+    """
+    arrays = {f"weights.{name}": tensor.cpu().numpy() for name, tensor in parts.model.state_dict().items()}
+    arrays |= pack_interactions("seen", parts.seen) | pack_names(parts.names)
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    content = {"format": FORMAT, "model": parts.name, "options": dict(parts.options), "notes": dict(parts.notes)}
+    content["checksum"] = _checksum(arrays, content)
+    with replacing(path) as temporary:
+        save_file(arrays, temporary, {METADATA: json.dumps(content, sort_keys=True)})
 
-    @property
-    def user_ids(self) -> IdMap:
-        """The caller's id of each user."""
-        return self.names.user_ids
 
-    @property
-    def item_ids(self) -> IdMap:
-        """The caller's id of each item."""
-        return self.names.item_ids
+def read_model(path: Path) -> ModelParts:
+    """Read what `write_model` wrote, in this version or an earlier one.
 
-    @property
-    def titles(self) -> tuple[str, ...] | None:
-        """A readable title of each item, or None."""
-        return self.names.titles
-
-    def recommend(
-        self,
-        users: Sequence[str] | Sequence[int],
-        k: int = 10,
-        *,
-        exclude_seen: bool = True,
-        unknown: Literal["error", "popular"] = "error",
-    ) -> pl.DataFrame:
-        """The ``k`` best items of each user: columns user, rank, item, score and, where there are any, title.
-
-        Args:
-            users: the caller's ids.
-            k: items per user; fewer come back where a user has fewer unseen items.
-            exclude_seen: leave out what the user touched in training.
-            unknown: what to do with a user who was not in training: an error, or the most popular items, with the
-                number of users who touched them as score.
-
-        Raises:
-            UnknownUserError: a user is unknown and ``unknown`` is ``error``; all such users are listed.
-            ValueError: ``k`` is not in 1..n_items.
-        """
-        if not 1 <= k <= self.seen.n_items:
-            raise ValueError(f"`k` must be in 1..{self.seen.n_items} (the number of items), got {k}")
-        indices = self.user_ids.encode(users)
-        known = indices != UNKNOWN
-        if unknown == "error" and not known.all():
-            missing = [user for user, is_known in zip(users, known, strict=True) if not is_known]
-            some = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
-            raise UnknownUserError(
-                f"{len(missing)} of {len(users)} users were not in training: {some}; "
-                'ask for `unknown="popular"` to give them the most popular items'
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged, or no model file, or of a model that is not registered; the error says which.
+    """
+    _check_exists(path)
+    arrays, metadata = read_arrays(path)
+    try:
+        content = _content(arrays, metadata)
+        _check_arrays(arrays)
+        seen, names = unpack_interactions("seen", arrays), unpack_names(arrays)
+        if names.sizes != (seen.n_users, seen.n_items):
+            raise ValueError(
+                f"there must be an id for each user and item, got {' and '.join(map(str, names.sizes))} for "
+                f"{seen.n_users} and {seen.n_items}"
             )
-        items = np.full((len(users), k), UNKNOWN)
-        scores = np.zeros((len(users), k))
-        if known.any():
-            asked = torch.from_numpy(indices[known])
-            ranked = rank(self._scorer, asked, k, seen=self.seen if exclude_seen else None)
-            items[known] = ranked.numpy()
-            scores[known] = self._scorer.list_scores(asked, ranked).numpy()
-        if not known.all():
-            counts, popular = top_k(Popularity(self.seen).scores(torch.zeros(1, dtype=torch.int64)), k)
-            items[~known], scores[~known] = popular.numpy(), counts.numpy()
-        return self._frame(users, items, scores)
+        model = _built(content["model"], content["options"], seen, sum(array.size for array in arrays.values()))
+        _load_weights(model, arrays)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be used as a model file: {error}") from error
+    return ModelParts(content["model"], content["options"], model.eval(), seen, names, content["notes"])
 
-    def history(self, user: str | int) -> pl.DataFrame:
-        """What a user touched in training: columns item and, where there are any, title."""
-        index = self.user_ids.encode(pl.Series([user]))[0]
-        if index == UNKNOWN:
-            raise UnknownUserError(f"user {user!r} was not in training")
-        return self._items(self.seen.items[self.seen.users == index])
 
-    @cached_property
-    def _scorer(self) -> ListScorer:
-        return self.model.scorer()
+def read_version(path: Path) -> tuple[ModelParts, str]:
+    """`read_model`, and the SHA-256 of that very file, though another may take its name meanwhile."""
+    while True:
+        _check_exists(path)
+        with path.open("rb") as file:
+            parts = read_model(path)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return parts, hashlib.file_digest(file, "sha256").hexdigest()
 
-    def _frame(self, users: Sequence[str] | Sequence[int], items: np.ndarray, scores: np.ndarray) -> pl.DataFrame:
-        rows, places = np.nonzero(items != UNKNOWN)
-        asked = pl.DataFrame({"user": pl.Series(list(users)).gather(rows), "rank": places + 1})
-        found = self._items(items[rows, places]).with_columns(score=pl.Series(scores[rows, places].astype(np.float32)))
-        columns = ["user", "rank", "item", "score", *(["title"] if self.titles is not None else [])]
-        return asked.hstack(found).select(columns)
 
-    def _items(self, items: np.ndarray) -> pl.DataFrame:
-        frame = pl.DataFrame({"item": self.item_ids.decode(items)})
-        if self.titles is not None:
-            frame = frame.with_columns(title=pl.Series([self.titles[item] for item in items], dtype=pl.String))
-        return frame
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise FileNotFoundError(f"no model file at {path}; `ltocf train ... --out DIR` writes one")
+
+
+def _checksum(arrays: Arrays, content: Mapping[str, Any]) -> str:
+    """SHA-256 of all arrays, with their names and shapes, and of the metadata."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _content(arrays: Arrays, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Model, options and notes, in the same form for every format."""
+    try:
+        if METADATA in metadata:
+            content, known = json.loads(metadata[METADATA]), FORMAT
+        elif metadata.get("format") == WITHOUT_CHECKSUM:
+            content, known = dict(metadata), WITHOUT_CHECKSUM
+            content |= {key: json.loads(metadata[key]) for key in ("options", "notes") if key in metadata}
+        else:
+            content, known = None, FORMAT
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its metadata are not JSON ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != known:
+        raise ValueError(f"it does not have the format {FORMAT} or {WITHOUT_CHECKSUM}")
+    for key, kind in (("model", str), ("options", dict), ("notes", dict)):
+        if not isinstance(content.get(key), kind):
+            raise ValueError(f"its metadata must have {key!r} as a {kind.__name__}, got {content.get(key)!r}")
+    if known == FORMAT and content.pop("checksum", None) != _checksum(arrays, content):
+        raise ValueError("its content is not what was written: the checksum differs")
+    return content
+
+
+def _check_arrays(arrays: Arrays) -> None:
+    """The arrays of pairs, ids and titles have the type and form that unpacking them expects."""
+    vectors: dict[str, type[np.generic]] = {"seen.users": np.int32, "seen.items": np.int32, "seen.size": np.int64}
+    for name in TEXTS:
+        if name != "titles" and f"{name}.integers" in arrays:
+            vectors[f"{name}.integers"] = np.int64
+        elif name != "titles" or any(key.startswith("titles.") for key in arrays):
+            vectors |= {f"{name}.bytes": np.uint8, f"{name}.ends": np.int64}
+    for name, kind in vectors.items():
+        if name not in arrays:
+            raise ValueError(f"it has no array {name!r}")
+        if arrays[name].dtype != kind or arrays[name].ndim != 1:
+            raise ValueError(
+                f"{name!r} must be a row of {kind.__name__}, got {arrays[name].dtype} of shape {arrays[name].shape}"
+            )
+    if len(arrays["seen.size"]) != 2 or (arrays["seen.size"] < 0).any():
+        raise ValueError(f"'seen.size' must be two numbers >= 0, got {arrays['seen.size'].tolist()[:3]}")
+    for name in TEXTS:
+        if f"{name}.ends" in vectors:
+            _check_ends(name, arrays[f"{name}.ends"], len(arrays[f"{name}.bytes"]))
+
+
+def _check_ends(name: str, ends: np.ndarray, n_bytes: int) -> None:
+    last = int(ends[-1]) if len(ends) else 0
+    if last != n_bytes or (len(ends) and (ends[0] < 0 or (ends[1:] < ends[:-1]).any())):
+        raise ValueError(f"'{name}.ends' must ascend to the {n_bytes} bytes of '{name}.bytes'")
+
+
+def _built(name: str, options: dict[str, Any], seen: Interactions, n_numbers: int) -> Recommender:
+    """The model with random weights, if its options ask for no more than the file can fill."""
+    find_model(name)
+    for option, value in options.items():
+        if isinstance(value, int) and abs(value) > LARGEST_OPTION and option != "seed":
+            raise ValueError(f"its option {option!r} is beyond reason, got {value}")
+    graph = BipartiteGraph.from_interactions(seen)
+    try:
+        with _AtMost(8 * n_numbers + SPARE_NUMBERS):
+            return build_model(name, graph, options)
+    except Exception as error:  # options of a file may be anything, and so may what a constructor makes of them
+        first_line = (str(error).splitlines() or [repr(error)])[0]
+        raise ValueError(f"its model {name!r} cannot be made with its options ({first_line})") from error
+
+
+class _AtMost(TorchFunctionMode):
+    """Refuses to make tensors of more than so many numbers in all, before they are allocated."""
+
+    MAKERS = (torch.empty, torch.full, torch.linspace, torch.ones, torch.rand, torch.randn, torch.zeros)
+
+    def __init__(self, n_numbers: int) -> None:
+        super().__init__()
+        self.left = n_numbers
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in self.MAKERS:
+            shape = {key: value for key, value in kwargs.items() if key not in ("generator", "device", "out")}
+            self.left -= func(*args, **shape, device="meta").numel()
+            if self.left < 0:
+                raise ValueError("they ask for far more numbers than the file holds")
+        return func(*args, **kwargs)
+
+
+def _load_weights(model: Recommender, arrays: Arrays) -> None:
+    wanted = {f"weights.{name}": tensor for name, tensor in model.state_dict().items()}
+    found = {name for name in arrays if name.startswith("weights.")}
+    if found != set(wanted):
+        lacks, has = (", ".join(sorted(names)) or "nothing" for names in (set(wanted) - found, found - set(wanted)))
+        raise ValueError(f"its weights are not those of its model: it lacks {lacks}, and has besides {has}")
+    for name, tensor in wanted.items():
+        array = arrays[name]
+        if array.shape != tuple(tensor.shape):
+            raise ValueError(f"{name!r} must have the shape {tuple(tensor.shape)}, got {array.shape}")
+        if (array.dtype.kind == "f") != tensor.is_floating_point() or array.dtype.kind not in "fiu":
+            raise ValueError(f"{name!r} must be of type {tensor.dtype}, got {array.dtype}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name!r} must be finite, got NaN or infinity: did training diverge?")
+    model.load_state_dict({name: torch.from_numpy(arrays[f"weights.{name}"]) for name in model.state_dict()})

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -23,27 +23,43 @@ class TrainingState:
     best_value: float = float("-inf")
     validations_without_gain: int = 0
     seconds: float = 0.0
+    validation_seconds: float = 0.0
     stopped_by: str = ""
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
-    """Write the weights, the optimiser's moments, the best weights so far and the counters."""
+def save_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState, fingerprint: str = ""
+) -> None:
+    """Write the weights, the optimiser's moments, the best weights so far, the counters, and whose they are."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in state.best_weights.items()}
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
     counters = {name: value for name, value in asdict(state).items() if name != "best_weights"}
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, _metadata(counters))
+        save_file(contiguous, temporary, {"state": json.dumps(counters), "fingerprint": fingerprint})
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
+def load_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str = ""
+) -> TrainingState:
     """Put a saved state back into ``model`` and ``optimizer``, and return the counters.
 
     Raises:
-        ValueError: the file belongs to another model (names or shapes of its tensors differ).
+        ValueError: a damaged file, one of another model (names or shapes of its tensors differ), or one with another
+            fingerprint. A file without one, of an earlier version, is taken.
     """
+    try:
+        return _load(path, model, optimizer, fingerprint)
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is damaged or no checkpoint ({error!r}); remove it to train this phase anew"
+        ) from error
+
+
+def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> TrainingState:
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     device = str(next(model.parameters()).device)
     with safe_open(path, framework="pt", device=device) as file:
@@ -51,7 +67,12 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         for name in names:
             part, _, rest = name.partition(".")
             parts[part][rest] = file.get_tensor(name)
-        counters = json.loads(file.metadata()["state"])
+        metadata = file.metadata()
+    counters, owner = json.loads(metadata["state"]), metadata.get("fingerprint", "")
+    if owner and fingerprint and owner != fingerprint:
+        raise ValueError(
+            f"{path} belongs to a run with other settings or data; remove it, or restore what the run was started with"
+        )
     try:
         model.load_state_dict(parts["model"])
     except RuntimeError as error:
@@ -63,7 +84,3 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         moments.setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return TrainingState(**counters, best_weights=parts["best"])
-
-
-def _metadata(counters: dict[str, object]) -> dict[str, str]:
-    return {"state": json.dumps(counters)}

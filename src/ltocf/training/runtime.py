@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
+logger = logging.getLogger(__name__)
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -24,7 +30,7 @@ class Runtime:
 
     Args:
         device: ``auto`` takes a CUDA GPU where there is one; ``cpu``; ``cuda``, also with a number, ``cuda:1``.
-        threads: CPU threads, 0 for what PyTorch chooses.
+        threads: CPU threads, 0 for what PyTorch chooses; no more than there are cores are used.
 
     Raises:
         ValueError: an unknown device, CUDA asked for where there is none, or ``threads`` < 0.
@@ -38,27 +44,38 @@ class Runtime:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        if self.device.split(":")[0] not in DEVICES:
-            raise ValueError(f"`device` must be one of {', '.join(DEVICES)}, got {self.device!r}")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ValueError(f"`device` must be one of {', '.join(DEVICES)} (or cuda:1, ...), got {self.device!r}")
         if self.threads < 0:
             raise ValueError(f"`threads` must be >= 0 (0: PyTorch's choice), got {self.threads}")
 
     def torch_device(self) -> torch.device:
+        """The device by its name.
+
+        Raises:
+            ValueError: a device that is not there.
+        """
         has_cuda = torch.cuda.is_available()
         if self.device.startswith("cuda") and not has_cuda:
             raise ValueError(f"`device` is {self.device!r} but PyTorch finds no CUDA GPU; use `auto` or `cpu`")
+        if ":" in self.device and int(self.device[5:]) >= torch.cuda.device_count():
+            raise ValueError(f"`device` is {self.device!r} but there are {torch.cuda.device_count()} CUDA GPUs, from 0")
         if self.device == "auto":
             return torch.device("cuda" if has_cuda else "cpu")
         return torch.device(self.device)
 
-    def start(self) -> torch.device:
-        """Set the number of threads, on a CPU keep freed memory, and return the device."""
+    @contextmanager
+    def active(self) -> Iterator[torch.device]:
+        """The device, and inside the block the number of threads; the caller's own is back afterwards."""
+        before, available = torch.get_num_threads(), os.cpu_count() or 1
+        if self.threads > available:
+            logger.warning("`threads` is %d and there are %d cores: %d are used", self.threads, available, available)
         if self.threads:
-            torch.set_num_threads(self.threads)
-        device = self.torch_device()
-        if device.type == "cpu":
-            keep_freed_memory()
-        return device
+            torch.set_num_threads(min(self.threads, available))
+        try:
+            yield self.torch_device()
+        finally:
+            torch.set_num_threads(before)
 
 
 def keep_freed_memory() -> None:
@@ -97,13 +114,25 @@ def environment(device: torch.device) -> dict[str, str | int]:
 
 
 def _commit() -> str:
-    """The git commit of the package's source tree, with ``-dirty`` for uncommitted changes; empty when installed."""
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
+    """The commit of the package's own source tree, with ``-dirty`` for uncommitted changes; empty when installed.
+
+    An installed package may lie inside somebody's repository, in a virtual environment there: only a repository that
+    keeps this very file is the package's own.
+    """
+    here = Path(__file__)
+    if not _git(here.parent, "ls-files", "--error-unmatch", here.name):
+        return ""
+    return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=12", "--match=")
+
+
+def _git(folder: Path, *arguments: str) -> str:
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
+    return done.stdout.strip()
 
 
 def _processor() -> str:

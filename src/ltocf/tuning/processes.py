@@ -15,8 +15,6 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
-import torch
-
 TaskType = TypeVar("TaskType")
 SECONDS_TO_STOP = 10.0
 
@@ -93,14 +91,10 @@ def run_all(
 
 
 def _do_here(work: Callable[[TaskType], Any], task: TaskType) -> Outcome[TaskType]:
-    threads = torch.get_num_threads()
     try:
         return Outcome(task, work(task))
     except Exception as error:
         return Outcome(task, error=FailedError("".join(traceback.format_exception(error))))
-    finally:
-        # The threads of one task are not those of the next.
-        torch.set_num_threads(threads)
 
 
 def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:

@@ -99,6 +99,8 @@ def try_settings(trial: Trial) -> dict[str, Any]:
         # The folder is named by all that changes a result, so it is the device or the like that is another now.
         shutil.rmtree(trial.folder)
     result = experiment.select(trial.config, trial.folder)
+    with trial.config.runtime().active() as device:
+        where = environment(device)
     split = RunFolder(trial.folder).read_data().split.summary()
     shutil.rmtree(trial.folder)
     return {
@@ -106,7 +108,7 @@ def try_settings(trial: Trial) -> dict[str, Any]:
         "epoch": result.best_epoch,
         "seconds": result.seconds,
         "split": split,
-        "environment": environment(trial.config.runtime().torch_device()),
+        "environment": where,
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ltocf.data import CATALOG, CatalogEntry, find, load_dataset, load_named
+from ltocf.data import CATALOG, CatalogEntry, Dataset, find, load_dataset, load_named, read_text_folder
 
 TRAIN, TEST = b"0 0 1\n1 1\n", b"1 0\n"
 
@@ -126,6 +126,17 @@ def test_a_wrong_file_that_is_there(tmp_path: Path) -> None:
     assert path.read_bytes() == b"0 0\n"
 
 
+def test_an_entry_says_how_its_folder_is_read(
+    tmp_path: Path, tiny: CatalogEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(folder: Path) -> Dataset:
+        dataset = read_text_folder(folder)
+        return replace(dataset, names=replace(dataset.names, titles=("Ran", "Heat")))
+
+    monkeypatch.setitem(CATALOG, "tiny", replace(tiny, read=read))
+    assert load_named("tiny", tmp_path).titles == ("Ran", "Heat")
+
+
 def test_counts_are_checked(tmp_path: Path, tiny: CatalogEntry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CATALOG, "tiny", replace(tiny, n_test=2))
     with pytest.raises(ValueError, match=r"= \(2, 2, 3, 2\), got \(2, 2, 3, 1\) in"):
@@ -156,11 +167,14 @@ def test_one_way_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_dataset("a.csv", user_column="who").user_ids.decode([0]) == ["ann"]
 
 
-def test_what_is_no_source(tmp_path: Path) -> None:
+def test_what_is_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError) as caught:
         load_dataset(str(tmp_path / "gowala"))
     for part in ("gowalla, yelp2018, amazon-book, movielens-small", "train.txt", ".parquet", "gowala'"):
         assert part in str(caught.value)
+    with pytest.raises(FileNotFoundError, match="for the set of that name pass the text 'gowalla'"):
+        load_dataset(Path("gowalla"))
     for source in ("gowalla", tmp_path):
         with pytest.raises(ValueError, match="user_column: only table files have columns"):
             load_dataset(source, user_column="x")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltocf.data import IdMap, dataset_from_frame
+from ltocf.data import ColumnOptions, IdMap, dataset_from_frame
 
 
 def frame(**columns: object) -> pl.DataFrame:
@@ -111,6 +111,13 @@ def test_integer_like_ids(users: pl.Series) -> None:
     assert dataset_from_frame(frame(user=users), "d").user_ids.decode([0, 1]) == [1, 2]
 
 
+def test_large_ids_stay_apart() -> None:
+    largest = [2**53, 2**53 + 1, 2**63 - 1]
+    assert dataset_from_frame(frame(user=largest), "d").user_ids.decode(range(3)) == largest
+    below = [2.0**53 - 1, 2.0**53 - 2, -(2.0**53) + 1]
+    assert dataset_from_frame(frame(user=below), "d").user_ids.decode(range(3)) == sorted(map(int, below))
+
+
 def test_categories_are_strings_and_sorted_as_such() -> None:
     users = pl.Series(["b", "a", "b"], dtype=pl.Categorical)
     assert dataset_from_frame(frame(user=users), "d").user_ids.decode([0, 1]) == ["a", "b"]
@@ -124,6 +131,11 @@ def test_categories_are_strings_and_sorted_as_such() -> None:
         ([True, False, True], "must be strings or integers, got Boolean"),
         ([date(2020, 1, 1)] * 3, "must be strings or integers, got Date"),
         ([2**63, 1, 2], f"must fit 64-bit integers, got {2**63} in row 1"),
+        ([1.0, 2.0**53, 2.0], r"must be below 2\^53 where they are decimals, got 9007199254740992.0 in row 2"),
+        (
+            [-(2.0**60), 1.0, 2.0],
+            r"below 2\^53 .*, got -1.15.*e\+18 in row 1 .*; store them as integers",
+        ),
         ([float("inf"), 1.0, 2.0], "must fit 64-bit integers, got inf in row 1"),
         (["a", None, None], r"must not be missing, got None in row 2 .* one of 2 such rows of 3; give them an id"),
         (["a", "b", " "], "must not be missing, got ' ' in row 3"),
@@ -188,6 +200,32 @@ def test_min_rating_keeps_what_is_rated_at_least_that(caplog: pytest.LogCaptureF
     dataset = dataset_from_frame(frame(stars=[4.0, 3.5, 3.0]), "d", min_rating=3.5)
     assert (dataset.interactions.users.tolist(), dataset.interactions.items.tolist()) == ([0, 1], [0, 1])
     assert "2 of 3 rows are rated at least 3.5" in caplog.text
+
+
+@pytest.mark.parametrize("column", ["timestamp", "rating", "item"])
+def test_an_error_names_the_row_of_the_source_whatever_min_rating_leaves(column: str) -> None:
+    ratings, others = [1, 5, 1, 5, 5, 1], ["1", "2", "3", "4", "5", "6"]
+    rows = {"user": list("abcdef"), "item": others, "rating": list(map(str, ratings)), "timestamp": others}
+    rows[column] = [*rows[column][:4], None, rows[column][5]]  # type: ignore[list-item]
+    with pytest.raises(ValueError, match=r"got None in row 5 \(from 1, without the header\)"):
+        dataset_from_frame(pl.DataFrame(rows), "d", min_rating=4, from_text=True)
+
+
+def test_a_row_that_min_rating_drops_needs_no_timestamp() -> None:
+    rows = frame(rating=[5, 1, 5], timestamp=[7, None, 9])
+    dataset = dataset_from_frame(rows, "d", min_rating=4)
+    assert dataset.interactions.timestamps is not None
+    assert dataset.interactions.timestamps.tolist() == [7, 9]
+
+
+def test_column_options_are_one_thing_however_they_are_given() -> None:
+    rows = frame().rename({"user": "who", "item": "what"}).with_columns(when=pl.Series([3, 2, 1]), film=pl.lit("Ran"))
+    options = ColumnOptions(user_column="who", item_column="what", timestamp_column="when", title_column="film")
+    dataset = dataset_from_frame(rows, "d", **options.given())
+    assert dataset.titles == ("Ran",) * len(dataset.item_ids)
+    assert dataset.interactions.timestamps is not None
+    with pytest.raises(TypeError, match="user_colum"):
+        dataset_from_frame(rows, "d", user_colum="who")
 
 
 def test_without_min_rating_every_row_counts(caplog: pytest.LogCaptureFixture) -> None:

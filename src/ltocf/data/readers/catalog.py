@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +19,15 @@ _SHIPPED = Path(__file__).parents[1] / "shipped"
 _LIGHTGCN_DATA = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data"
 
 
+def read_films(folder: Path, *, name: str, min_rating: float) -> Dataset:
+    """The ratings of at least ``min_rating`` in ``name.parquet`` as interactions, and titles with their year."""
+    year = pl.format("({})", "year")
+    has_year = pl.col("title").str.contains(year, literal=True)
+    title = pl.when(year.is_null() | has_year).then("title").otherwise(pl.format("{} {}", "title", year))
+    frame = pl.read_parquet(folder / f"{name}.parquet").with_columns(title=title)
+    return dataset_from_frame(frame, name, title_column="title", min_rating=min_rating)
+
+
 @dataclass(frozen=True)
 class CatalogEntry:
     """A named dataset.
@@ -28,6 +39,7 @@ class CatalogEntry:
         n_test: number of test pairs.
         url: the folder the files are downloaded from; None if they come with the package.
         files: checksum of each file as ``algorithm:digest``; None where no checksum is published.
+        read: makes a `Dataset` of the folder.
     """
 
     n_users: int
@@ -36,6 +48,7 @@ class CatalogEntry:
     n_test: int = 0
     url: str | None = None
     files: dict[str, str | None] = field(default_factory=dict)
+    read: Callable[[Path], Dataset] = read_text_folder
 
 
 CATALOG = {
@@ -74,6 +87,7 @@ CATALOG = {
         n_items=6_993,
         n_train=62_106,
         files={"movielens-small.parquet": "sha256:cbb88dfa0280810ed301267340043c217c0b6abd98d25df3d54afc7ac915e92e"},
+        read=partial(read_films, name="movielens-small", min_rating=3.5),
     ),
 }
 
@@ -124,18 +138,10 @@ def load_named(name: str, data_dir: str | Path | None = None) -> Dataset:
         'Toy Story (1995)'
     """
     folder, entry = find(name, data_dir), CATALOG[name]
-    dataset = _movielens(folder, name) if name == "movielens-small" else read_text_folder(folder)
+    dataset = entry.read(folder)
     n_test = 0 if dataset.test is None else len(dataset.test)
     found = (dataset.interactions.n_users, dataset.interactions.n_items, len(dataset.interactions), n_test)
     expected = (entry.n_users, entry.n_items, entry.n_train, entry.n_test)
     if found != expected:
         raise ValueError(f"{name} must have (users, items, train, test) = {expected}, got {found} in {folder}")
     return dataset
-
-
-def _movielens(folder: Path, name: str) -> Dataset:
-    year = pl.format("({})", "year")
-    has_year = pl.col("title").str.contains(year, literal=True)
-    title = pl.when(year.is_null() | has_year).then("title").otherwise(pl.format("{} {}", "title", year))
-    frame = pl.read_parquet(folder / f"{name}.parquet").with_columns(title=title)
-    return dataset_from_frame(frame, name, title_column="title", min_rating=3.5)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import TypedDict
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.ids import IdMap
+from ltocf.data.ids import EXACT_BELOW, USUAL_INTEGER, IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 
@@ -28,38 +28,51 @@ USUAL_NAMES = {
     "rating": ("rating", "ratings", "stars", "overall", "score"),
 }
 
+_KINDS = {"user": "user ids", "item": "item ids", "timestamp": "timestamps", "rating": "ratings"}
+
 # What programs write for "no value" when they write text.
 _MISSING_TEXTS = ("", "nan", "NaN", "null", "NULL", "None", "<NA>")
 
 
-class ColumnOptions(TypedDict, total=False):
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions:
     """Which columns to read; one that is not given is guessed from the usual names, ``""`` ignores an optional one.
 
-    ``title_column`` is never guessed: in review data ``title`` is that of the review. With ``min_rating`` only rows
-    rated at least that much are interactions; without it every row is one.
+    Args:
+        user_column: the users' ids.
+        item_column: the items' ids.
+        timestamp_column: when it happened.
+        rating_column: how much the user liked it.
+        title_column: titles of items; never guessed: in review data ``title`` is that of the review.
+        min_rating: least rating that counts as an interaction; without it every row is one.
+
+    Example:
+        >>> ColumnOptions(user_column="customer", min_rating=4).given()
+        {'user_column': 'customer', 'min_rating': 4}
     """
 
-    user_column: str | None
-    item_column: str | None
-    timestamp_column: str | None
-    rating_column: str | None
-    title_column: str | None
-    min_rating: float | int | None
+    user_column: str | None = None
+    item_column: str | None = None
+    timestamp_column: str | None = None
+    rating_column: str | None = None
+    title_column: str | None = None
+    min_rating: float | int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The options that are not left out, by name: what a reader takes as keywords."""
+        values = {field.name: getattr(self, field.name) for field in fields(ColumnOptions)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def by_role(self) -> dict[str, str | None]:
+        """What the columns are, and which was asked for: user, item, timestamp, rating, title."""
+        columns = [field.name for field in fields(ColumnOptions) if field.name.endswith("_column")]
+        return {column.removesuffix("_column"): getattr(self, column) for column in columns}
 
 
 def dataset_from_frame(
-    frame: pl.DataFrame | pl.LazyFrame,
-    name: str,
-    *,
-    user_column: str | None = None,
-    item_column: str | None = None,
-    timestamp_column: str | None = None,
-    rating_column: str | None = None,
-    title_column: str | None = None,
-    min_rating: float | int | None = None,
-    from_text: bool = False,
+    frame: pl.DataFrame | pl.LazyFrame, name: str, *, from_text: bool = False, **columns: Any
 ) -> Dataset:
-    """Turn a polars frame into a Dataset; see `ColumnOptions` for the columns.
+    """Turn a polars frame into a Dataset; ``columns`` are those of `ColumnOptions`.
 
     Ids keep their type, strings or integers, and are sorted, so the indices do not depend on the order of rows.
     ``from_text`` says that all columns were read as strings: then ids are stored as integers if every one of them
@@ -77,28 +90,29 @@ def dataset_from_frame(
         >>> dataset.user_ids.decode([0, 1]), dataset.item_ids.decode([0]), len(dataset.interactions)
         (['ann', 'bob'], [7], 2)
     """
-    asked = {"user": user_column, "item": item_column, "timestamp": timestamp_column, "rating": rating_column}
-    columns = choose_columns(frame.collect_schema().names(), name, {**asked, "title": title_column}, min_rating)
-    table = frame.lazy().select(**{role: pl.col(column) for role, column in columns.items()}).collect()
+    options = ColumnOptions(**columns)
+    chosen = choose_columns(frame.collect_schema().names(), name, options)
+    table = frame.lazy().select(**{role: pl.col(column) for role, column in chosen.items()}).collect()
     if not len(table):
         raise ValueError(f"{name} must hold at least one row besides the header, got none")
+    labels = {role: f"{name}: {kind} (column {chosen[role]!r})" for role, kind in _KINDS.items() if role in chosen}
     for role in ("user", "item"):
-        ids = _ids(table[role], f"{name}: {role} ids (column {columns[role]!r})", from_text)
-        table = table.with_columns(ids.alias(role))
-    if min_rating is not None:
-        ratings = _numbers(table["rating"], f"{name}: ratings (column {columns['rating']!r})")
-        table = _keep_rated(table, ratings, min_rating, name)
-    elif "rating" in columns:
+        table = table.with_columns(_ids(table[role], labels[role], from_text).alias(role))
+    rows = None
+    if options.min_rating is not None:
+        rows = _rated(_numbers(table["rating"], labels["rating"]), options.min_rating, name)
+        table = table[rows]
+    elif "rating" in chosen:
         logger.info("%s: every row is an interaction, whatever its rating; `min_rating` would choose", name)
     when = None
-    if "timestamp" in columns:
-        when = _epoch_seconds(table["timestamp"], f"{name}: timestamps (column {columns['timestamp']!r})").to_numpy()
+    if "timestamp" in chosen:
+        when = _epoch_seconds(table["timestamp"], labels["timestamp"], rows).to_numpy()
 
     user_ids, item_ids = IdMap.of(table["user"]), IdMap.of(table["item"])
     users, items = user_ids.encode(table["user"]), item_ids.encode(table["item"])
     pairs = Interactions.from_pairs(users, items, len(user_ids), len(item_ids), when)
     dataset = Dataset(name, pairs, Names(user_ids, item_ids))
-    return with_titles(dataset, table["item"], table["title"]) if "title" in columns else dataset
+    return with_titles(dataset, table["item"], table["title"]) if "title" in chosen else dataset
 
 
 def with_titles(dataset: Dataset, ids: pl.Series, titles: pl.Series) -> Dataset:
@@ -113,14 +127,12 @@ def with_titles(dataset: Dataset, ids: pl.Series, titles: pl.Series) -> Dataset:
     return replace(dataset, names=replace(dataset.names, titles=tuple(names)))
 
 
-def choose_columns(
-    available: Iterable[str], name: str, asked: dict[str, str | None], min_rating: float | int | None = None
-) -> dict[str, str]:
+def choose_columns(available: Iterable[str], name: str, options: ColumnOptions) -> dict[str, str]:
     """Role -> column: the one asked for, else the usual name that is there; see `ColumnOptions`."""
     available = list(available)
     plain = {column.lower().translate(str.maketrans("", "", "_- ")): column for column in reversed(available)}
     chosen: dict[str, str] = {}
-    for role, column in asked.items():
+    for role, column in options.by_role().items():
         if column is None:
             usual = USUAL_NAMES.get(role, ())
             column = next((plain[usual_name] for usual_name in usual if usual_name in plain), "")
@@ -128,7 +140,7 @@ def choose_columns(
             raise ValueError(f"{name}: `{role}_column` must be one of its columns {available}, got {column!r}")
         if column:
             chosen[role] = column
-        elif role in ("user", "item") or (role == "rating" and min_rating is not None):
+        elif role in ("user", "item") or (role == "rating" and options.min_rating is not None):
             reason = "`min_rating` needs one: " if role == "rating" else ""
             raise ValueError(
                 f"{name}: no column is named like a {role}; {reason}pass `{role}_column` as one of {available}"
@@ -155,6 +167,9 @@ def _ids(column: pl.Series, label: str, from_text: bool) -> pl.Series:
             decimals = column.cast(pl.Float64)
             broken = decimals != decimals.floor()
             _refuse(broken, column, f"{label} must be strings or integers", "store them as such")
+        if column.dtype.is_float():
+            blurred = column.is_finite() & (column.abs() >= EXACT_BELOW)
+            _refuse(blurred, column, f"{label} must be below 2^53 where they are decimals", "store them as integers")
         integers = column.cast(pl.Int64, strict=False)
         _refuse(integers.is_null(), column, f"{label} must fit 64-bit integers", "store them as strings")
         return integers
@@ -164,7 +179,7 @@ def _ids(column: pl.Series, label: str, from_text: bool) -> pl.Series:
         return column
     distinct = column.unique()
     integers = distinct.cast(pl.Int64, strict=False)
-    is_integer = distinct.str.contains(r"^(0|-?[1-9][0-9]*)$") & integers.is_not_null()
+    is_integer = distinct.str.contains(USUAL_INTEGER) & integers.is_not_null()
     return column.cast(pl.Int64) if is_integer.all() else column
 
 
@@ -177,19 +192,20 @@ def _numbers(column: pl.Series, label: str) -> pl.Series:
     return numbers
 
 
-def _keep_rated(table: pl.DataFrame, ratings: pl.Series, min_rating: float | int, name: str) -> pl.DataFrame:
-    kept = table.filter(ratings >= min_rating)
-    if not len(kept):
+def _rated(ratings: pl.Series, min_rating: float | int, name: str) -> pl.Series:
+    """The rows that are rated at least that."""
+    rows = (ratings >= min_rating).arg_true()
+    if not len(rows):
         values = ratings.to_numpy()
         raise ValueError(
             f"{name}: `min_rating` must leave at least one row, got {min_rating} and ratings from {values.min():g} "
             f"to {values.max():g}"
         )
-    logger.info("%s: %d of %d rows are rated at least %g", name, len(kept), len(table), min_rating)
-    return kept
+    logger.info("%s: %d of %d rows are rated at least %g", name, len(rows), len(ratings), min_rating)
+    return rows
 
 
-def _epoch_seconds(column: pl.Series, label: str) -> pl.Series:
+def _epoch_seconds(column: pl.Series, label: str, rows: pl.Series | None) -> pl.Series:
     """Integers as they are; decimals, dates and ISO 8601 text as whole seconds since 1970."""
     remedy = 'correct the rows, or pass `timestamp_column=""` to read no timestamps'
     if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
@@ -209,15 +225,16 @@ def _epoch_seconds(column: pl.Series, label: str) -> pl.Series:
         seconds = whole.cast(pl.Int64, strict=False)
     else:
         raise ValueError(f"{label} must be numbers, dates or ISO 8601 text, got {column.dtype}; {remedy}")
-    _refuse(seconds.is_null(), column, f"{label} must be numbers, dates or ISO 8601 text", remedy)
+    _refuse(seconds.is_null(), column, f"{label} must be numbers, dates or ISO 8601 text", remedy, rows)
     return seconds
 
 
-def _refuse(bad: pl.Series, column: pl.Series, rule: str, remedy: str) -> None:
-    """Raise if any value is bad, with their number and the first of them."""
+def _refuse(bad: pl.Series, column: pl.Series, rule: str, remedy: str, rows: pl.Series | None = None) -> None:
+    """Raise if any value is bad, with their number and the first of them; ``rows`` is where the values were read."""
     if n_bad := int(bad.sum()):
-        row = int(bad.arg_true()[0])
+        place = int(bad.arg_true()[0])
+        row = place if rows is None else rows[place]
         raise ValueError(
-            f"{rule}, got {column[row]!r} in row {row + 1} (from 1, without the header), one of {n_bad} such rows "
+            f"{rule}, got {column[place]!r} in row {row + 1} (from 1, without the header), one of {n_bad} such rows "
             f"of {len(column)}; {remedy}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias, Unpack, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -29,7 +29,7 @@ class ArrowTable(Protocol):
 Source: TypeAlias = pl.DataFrame | pl.LazyFrame | ArrowTable | sp.spmatrix | sp.sparray | Sequence[tuple[object, ...]]
 
 
-def to_dataset(source: Source, *, name: str = "memory", **columns: Unpack[ColumnOptions]) -> Dataset:
+def to_dataset(source: Source, *, name: str = "memory", **columns: Any) -> Dataset:
     """A Dataset from a pandas, polars or pyarrow table, a scipy sparse matrix, or a sequence of tuples.
 
     Tables follow `dataset_from_frame`. A sparse matrix is users x items: indices are the ids, stored zeros are no
@@ -49,10 +49,11 @@ def to_dataset(source: Source, *, name: str = "memory", **columns: Unpack[Column
         return dataset_from_frame(source, name, **columns)
     if isinstance(source, ArrowTable):
         return dataset_from_frame(_polars(source, name), name, **columns)
-    if named := sorted(option for option in columns if option.endswith("_column")):
+    options = ColumnOptions(**columns)
+    if named := sorted(option for option in options.given() if option.endswith("_column")):
         raise ValueError(f"{name}: {', '.join(named)} need a table with named columns, got {type(source).__name__}")
     if isinstance(source, (sp.spmatrix, sp.sparray)):
-        return _from_matrix(source, name, columns.get("min_rating"))
+        return _from_matrix(source, name, options.min_rating)
     if isinstance(source, Sequence):
         return dataset_from_frame(_frame_of_tuples(source, name), name, **columns)
     raise TypeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.readers.catalog import CATALOG, load_named
@@ -12,13 +12,11 @@ from ltocf.data.readers.tables import TABLE_READERS, read_table
 from ltocf.data.readers.text import read_text_folder
 
 
-def load_dataset(
-    name_or_path: str | Path, *, data_dir: str | Path | None = None, **columns: Unpack[ColumnOptions]
-) -> Dataset:
+def load_dataset(name_or_path: str | Path, *, data_dir: str | Path | None = None, **columns: Any) -> Dataset:
     """Load a named dataset (see `CATALOG`), a folder with train.txt, or a table file (see `read_table`).
 
-    A name wins over a folder of that name: write ``./gowalla`` for the folder. ``data_dir`` is where named sets
-    are kept, see `find`; ``columns`` are for table files only, as in `ColumnOptions`.
+    A name wins over a folder of that name: write ``./gowalla`` for the folder. A `Path` is never a name.
+    ``data_dir`` is where named sets are kept, see `find`; ``columns`` are for table files only, as in `ColumnOptions`.
 
     Raises:
         ValueError: column options without a table file, or what the reader raises.
@@ -31,15 +29,28 @@ def load_dataset(
     """
     path = Path(name_or_path)
     is_name = isinstance(name_or_path, str) and name_or_path in CATALOG
-    if columns and (is_name or path.is_dir()):
-        raise ValueError(f"{', '.join(sorted(columns))}: only table files have columns, and {name_or_path} is none")
+    given = ColumnOptions(**columns).given()
+    if given and (is_name or path.is_dir()):
+        raise ValueError(f"{', '.join(sorted(given))}: only table files have columns, and {name_or_path} is none")
     if is_name:
         return load_named(str(name_or_path), data_dir)
     if path.is_dir():
         return read_text_folder(path)
     if path.is_file():
-        return read_table(path, **columns)
+        return read_table(path, **given)
+    remedy = f"; for the set of that name pass the text {str(path)!r}" if str(path) in CATALOG else ""
     raise FileNotFoundError(
         f"a dataset must be one of {', '.join(CATALOG)}, a folder with train.txt, or a file with one of the suffixes "
-        f"{', '.join(TABLE_READERS)}; got {str(name_or_path)!r}, which does not exist"
+        f"{', '.join(TABLE_READERS)}; got {str(path)!r}, which does not exist{remedy}"
     )
+
+
+def source_text(source: str | Path) -> str:
+    """A source as text that means the same to `load_dataset`: a `Path` that reads like a name gets a ``./``.
+
+    Example:
+        >>> source_text(Path("gowalla")), source_text("gowalla"), source_text(Path("logs/visits.csv"))
+        ('./gowalla', 'gowalla', 'logs/visits.csv')
+    """
+    text = str(source)
+    return f"./{text}" if isinstance(source, Path) and text in CATALOG else text

@@ -10,17 +10,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 import polars as pl
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.readers.frame import ColumnOptions, dataset_from_frame, with_titles
+from ltocf.data.readers.frame import dataset_from_frame, with_titles
 
 logger = logging.getLogger(__name__)
 
 
-def read_table(path: str | Path, **columns: Unpack[ColumnOptions]) -> Dataset:
+def read_table(path: str | Path, **columns: Any) -> Dataset:
     """Read a table of interactions; the suffix says the format, see `TABLE_READERS`.
 
     Columns are as in `ColumnOptions`. Text formats must be UTF-8; ``.gz`` behind the suffix is unpacked. Parquet

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from torch import Tensor
 
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation import rank
-from ltocf.models.spectral import SpectralLTOCF
-from ltocf.progress import progress_bar
-from ltocf.shapes import RankedItems, Scores, UserIndices
-from ltocf.training.fit import EpochRecord, FitResult
+from ltocf.progress import log_line, progress_bar
+from ltocf.shapes import ListScores, Numbers, RankedItems, Scores, UserIndices
+from ltocf.training.context import FitContext, FitResult
 
 SEARCH_USERS = 8000
 MOST_EVALUATIONS = 30
@@ -26,10 +26,34 @@ SHORTLIST = 10
 """Times the length of the lists that are judged."""
 
 
+@runtime_checkable
+class Searchable(Protocol):
+    """A model of a few numbers that no gradient reaches."""
+
+    n_items: int
+    numbers: Tensor
+
+    @property
+    def search_steps(self) -> Numbers:
+        """A step of each number that is worth trying first."""
+
+    def prepare(self) -> None:
+        """Compute once what the numbers do not change."""
+
+    def learned(self) -> dict[str, float]:
+        """The numbers by their names."""
+
+    def scores(self, users: UserIndices) -> Scores:
+        """Score of every item for each user asked for."""
+
+    def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
+        """The scores of the items listed."""
+
+
 class Shortlist:
     """Scores of the items that were the best of a user when first asked for; all other items are not available.
 
-    With other numbers an item of `SpectralLTOCF` moves by some places. Those that get onto a list of k were among the
+    With other numbers of `SpectralLTOCF` an item moves by some places. Those that get onto a list of k were among the
     first 10 k before, almost without exception (docs/spectral.md), and to score these takes a fraction of the time.
 
     Args:
@@ -41,14 +65,14 @@ class Shortlist:
 
     scores_are_new = True
 
-    def __init__(self, model: SpectralLTOCF, truth: Interactions, seen: Interactions, k: int) -> None:
+    def __init__(self, model: Searchable, truth: Interactions, seen: Interactions, k: int) -> None:
         self.model, self.seen, self.depth = model, seen, min(SHORTLIST * k, truth.n_items)
         self.users = torch.from_numpy(np.flatnonzero(truth.user_degrees))
 
     @cached_property
     def items(self) -> RankedItems:
         """The best items of each of ``users``."""
-        return rank(self.model, self.users, self.depth, seen=self.seen)
+        return rank(self.model, self.users, self.depth, seen=self.seen).items
 
     def scores(self, users: UserIndices) -> Scores:
         """-inf where an item is not on the list."""
@@ -64,33 +88,14 @@ class _OutOfTimeError(Exception):
     pass
 
 
-def sample_users(truth: Interactions, seed: int, n_users: int = SEARCH_USERS) -> Interactions:
-    """The pairs of ``n_users`` random users of ``truth``, or all pairs where they are no more than that.
-
-    Example:
-        >>> sample_users(Interactions.from_pairs([0, 1, 1, 2], [0, 0, 1, 2]), seed=0, n_users=1).users.tolist()
-        [2]
-    """
-    users = np.flatnonzero(truth.user_degrees)
-    if len(users) <= n_users:
-        return truth
-    chosen = np.zeros(truth.n_users, dtype=bool)
-    chosen[np.random.default_rng(seed).choice(users, n_users, replace=False)] = True
-    return truth.where(chosen[truth.users])
-
-
 def search(
-    model: SpectralLTOCF,
+    model: Searchable,
     *,
     validate: Callable[[], dict[str, float]] | None,
-    select_by: str = "recall@20",
     evaluations: int = MOST_EVALUATIONS,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
-    max_seconds: float = float("inf"),
-    show_progress: bool = False,
-    description: str = "search",
+    context: FitContext | None = None,
 ) -> FitResult:
-    """Decompose ``model`` and leave it with the numbers that validate best, found by the Nelder-Mead simplex.
+    """Prepare ``model`` and leave it with the numbers that validate best, found by the Nelder-Mead simplex.
 
     Ranking metrics have no gradient, and there are a handful of numbers: the simplex asks for nothing else. It is
     deterministic, so a search that was cut off is done again with the same result.
@@ -98,12 +103,9 @@ def search(
     Args:
         model: its singular vectors and its ``numbers`` are written.
         validate: metrics of the model as it stands; None leaves the numbers as they are.
-        select_by: the metric that is to be highest.
-        evaluations: most evaluations.
-        on_epoch: receives one flat record per evaluation, numbered as epochs.
-        max_seconds: no evaluation but the first starts after this time.
-        show_progress: show a progress bar.
-        description: its label.
+        evaluations: maximum number of evaluations.
+        context: see `FitContext`; evaluations count as epochs, and no evaluation but the first starts after the
+            deadline. There is no checkpoint.
 
     Returns:
         Evaluations count as epochs; ``stopped_by`` is ``epochs``, ``converged`` or ``max_minutes``.
@@ -116,27 +118,33 @@ def search(
     """
     if evaluations < 1:
         raise ValueError(f"`evaluations` must be >= 1, got {evaluations}; one measures the numbers as they are")
+    context = context or FitContext(description="search")
     started = time.perf_counter()
-    model.decompose()
+    model.prepare()
     if validate is None:
         return FitResult(0, None, None, time.perf_counter() - started, "epochs")
     tried: list[tuple[float, np.ndarray]] = []
+    seconds: list[float] = []
 
     def loss(numbers: np.ndarray) -> float:
-        if tried and time.perf_counter() - started > max_seconds:
-            raise _OutOfTimeError
         begun = time.perf_counter()
+        slowest = max(seconds, default=0.0)
+        if tried and context.seconds_left() < slowest:
+            raise _OutOfTimeError
         _write(model, numbers)
         metrics = validate()
-        tried.append((metrics[select_by], numbers.copy()))
-        bar.update(task, advance=1, note=f"{select_by} {max(value for value, _ in tried):.4f}")
-        if on_epoch is not None:
-            record: EpochRecord = {"epoch": len(tried), "times": [], **model.named_numbers(), **metrics}
-            on_epoch(record | {"seconds": time.perf_counter() - begun})
-        return -metrics[select_by]
+        tried.append((metrics[context.select_by], numbers.copy()))
+        seconds.append(time.perf_counter() - begun)
+        best = max(value for value, _ in tried)
+        bar.update(task, advance=1, note=f"{context.select_by} {best:.4f}")
+        if context.on_epoch is not None:
+            context.on_epoch({"epoch": len(tried), "times": [], **model.learned(), **metrics, "seconds": seconds[-1]})
+        if context.show_progress:
+            log_line(f"{context.description}: evaluation {len(tried)} of {evaluations}, best {best:.4f}")
+        return -metrics[context.select_by]
 
-    with progress_bar(enabled=show_progress) as bar:
-        task = bar.add_task(description, total=evaluations, note="")
+    with progress_bar(enabled=context.show_progress) as bar:
+        task = bar.add_task(context.description, total=evaluations, note="")
         try:
             stopped_by = _nelder_mead(loss, model, evaluations)
         except _OutOfTimeError:
@@ -146,7 +154,7 @@ def search(
     return FitResult(len(tried), best + 1, tried[best][0], time.perf_counter() - started, stopped_by)
 
 
-def _nelder_mead(loss: Callable[[np.ndarray], float], model: SpectralLTOCF, evaluations: int) -> str:
+def _nelder_mead(loss: Callable[[np.ndarray], float], model: Searchable, evaluations: int) -> str:
     """Why it stopped."""
     start, steps = (values.double().cpu().numpy() for values in (model.numbers.clone(), model.search_steps))
     options: Any = {
@@ -160,5 +168,5 @@ def _nelder_mead(loss: Callable[[np.ndarray], float], model: SpectralLTOCF, eval
     return "converged" if found.success else "epochs"
 
 
-def _write(model: SpectralLTOCF, numbers: np.ndarray) -> None:
+def _write(model: Searchable, numbers: np.ndarray) -> None:
     model.numbers.copy_(torch.from_numpy(numbers))

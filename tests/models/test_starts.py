@@ -7,8 +7,8 @@ import torch
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.models import CMN, MF, LightGCN, NeuMF
-from ltocf.training import TrainingSettings, fit, start_from_factorisation
+from ltocf.models import CMN, MF, LightGCN, NeuMF, start_from_factorisation
+from ltocf.training import TrainingSettings, fit
 
 SETTINGS = TrainingSettings(learning_rate=0.02, batch_size=64, epochs=2)
 

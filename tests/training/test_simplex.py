@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from ltocf.evaluation import rank
 from ltocf.graph import BipartiteGraph
 from ltocf.models import SpectralLTOCF
 from ltocf.runs.folder import RunFolder
-from ltocf.training import Shortlist, sample_users, search
-from ltocf.training.search import SHORTLIST
+from ltocf.training import FitContext, Shortlist, sample_users, search
+from ltocf.training.simplex import SHORTLIST
 
 BEST = [4.2, 0.1, 0.3, 0.55, -0.1, 0.1]
 
@@ -40,12 +41,14 @@ def test_finds_the_maximum(model: SpectralLTOCF) -> None:
 
 def test_keeps_the_best_evaluation_and_records_each(model: SpectralLTOCF) -> None:
     records: list[dict[str, Any]] = []
-    result = search(model, validate=lambda: closeness(model), evaluations=12, on_epoch=records.append)
+    result = search(
+        model, validate=lambda: closeness(model), evaluations=12, context=FitContext(on_epoch=records.append)
+    )
     assert (result.epochs, result.stopped_by) == (12, "epochs")
     assert [record["epoch"] for record in records] == list(range(1, 13))
     best = max(records, key=lambda record: record["recall@20"])
     assert (result.best_epoch, result.best_value) == (best["epoch"], best["recall@20"])
-    assert {name: best[name] for name in model.named_numbers()} == model.named_numbers()
+    assert {name: best[name] for name in model.learned()} == model.learned()
 
 
 def test_the_start_is_measured_first(model: SpectralLTOCF) -> None:
@@ -64,7 +67,7 @@ def test_is_deterministic(graph: BipartiteGraph) -> None:
 
 
 def test_out_of_time_after_one_evaluation(model: SpectralLTOCF) -> None:
-    result = search(model, validate=lambda: closeness(model), max_seconds=0.0)
+    result = search(model, validate=lambda: closeness(model), context=FitContext(deadline=time.monotonic()))
     assert (result.epochs, result.best_epoch, result.stopped_by) == (1, 1, "max_minutes")
 
 
@@ -86,8 +89,8 @@ def test_a_shortlist_scores_what_was_best_at_first(model: SpectralLTOCF, interac
     model.decompose()
     shortlist = Shortlist(model, interactions, interactions, k=1)
     users = torch.tensor([7, 2, 11])
-    best = rank(model, users, SHORTLIST, seen=interactions)
-    assert rank(shortlist, users, SHORTLIST, seen=interactions).equal(best)
+    best = rank(model, users, SHORTLIST, seen=interactions).items
+    assert rank(shortlist, users, SHORTLIST, seen=interactions).items.equal(best)
     model.numbers.add_(0.3)
     scores, everything = shortlist.scores(users), model.scores(users)
     for row, listed in enumerate(best):
@@ -121,10 +124,10 @@ def test_a_run_carries_the_numbers_to_the_model_that_is_tested(tmp_path: Path) -
     assert len(rows) == metrics["fits"]["selection"]["epochs"] == 9
     assert metrics["selected"]["recall@20"] == max(row["recall@20"] for row in rows)
     chosen = rows[metrics["selected"]["epoch"] - 1]
-    assert {name: chosen[name] for name in metrics["numbers"]} == metrics["numbers"]
+    assert {name: chosen[name] for name in metrics["learned"]} == metrics["learned"]
     trained = ltocf.load(tmp_path / "run")
     assert isinstance(trained.model, SpectralLTOCF)
-    assert trained.model.named_numbers() == metrics["numbers"]
+    assert trained.model.learned() == metrics["learned"]
     assert ltocf.evaluate(trained.model, RunFolder(tmp_path / "run").read_data().split.test, seen=trained.seen)[
         "recall@20"
     ] == pytest.approx(metrics["recall@20"])
@@ -135,7 +138,7 @@ def test_an_interrupted_run_ends_the_same(tmp_path: Path) -> None:
     metrics = ltocf.train("movielens-small", tmp_path / "run", **options)
     (tmp_path / "run" / "metrics.json").unlink()
     again = ltocf.resume(tmp_path / "run")
-    assert {name: again[name] for name in ("recall@20", "ndcg@20", "numbers", "selected")} == {
-        name: metrics[name] for name in ("recall@20", "ndcg@20", "numbers", "selected")
+    assert {name: again[name] for name in ("recall@20", "ndcg@20", "learned", "selected")} == {
+        name: metrics[name] for name in ("recall@20", "ndcg@20", "learned", "selected")
     }
     assert len(RunFolder(tmp_path / "run").history()) == 4

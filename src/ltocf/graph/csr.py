@@ -1,0 +1,34 @@
+"""PyTorch's CSR tensors, without the warning that comes with a process's first one."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+
+import torch
+from torch import Tensor
+
+
+def csr_tensor(offsets: Tensor, indices: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The CSR tensor of valid parts, which are not copied; nothing is checked.
+
+    Example:
+        >>> one = torch.ones(1)
+        >>> csr_tensor(torch.tensor([0, 1, 1]), torch.tensor([2]), one, (2, 3)).to_dense().tolist()
+        [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    """
+    _hear_the_warning()
+    return torch.sparse_csr_tensor(offsets, indices, values, shape, check_invariants=False)
+
+
+@cache
+def _hear_the_warning() -> None:
+    """Let PyTorch say once, unheard, that CSR tensors are in beta state: it says so once per process.
+
+    So the caller's filters stay, and a product does not have to change and restore them, which no other thread
+    must see.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nothing = torch.zeros(1, dtype=torch.int32)
+        torch.sparse_csr_tensor(nothing, nothing[:0], torch.zeros(0), (0, 0), check_invariants=False)

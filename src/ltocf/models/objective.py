@@ -1,0 +1,172 @@
+"""What a model of embeddings is trained to do and how its scores are formed: an object that the model has."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ltocf.data.interactions import Interactions
+from ltocf.losses import LOSSES, LOWEST_TEMPERATURE, LossName, bpr, sampled_softmax, user_temperatures
+from ltocf.sampling import Batches, PairwiseBatches, SharedNegativeBatches
+from ltocf.shapes import (
+    BatchEmbeddings,
+    BatchIndices,
+    BatchScores,
+    ItemEmbeddings,
+    NegativeEmbeddings,
+    PerUser,
+    Scalar,
+    ScoredItems,
+    ScoredUsers,
+    UserEmbeddings,
+)
+
+RankingName = Literal["inner_product", "cosine"]
+RANKINGS: tuple[str, ...] = ("inner_product", "cosine")
+LOSS_MEMORY = 0.1
+"""Weight of the newest loss in the running mean of a user's."""
+
+
+class ObjectiveOptions(TypedDict, total=False):
+    """The fields of `Objective` as keyword arguments of a model."""
+
+    loss: LossName
+    temperature: float | int
+    adaptive_temperature: float
+    robustness: float
+    n_negatives: int
+    ranking: RankingName
+    popularity: float
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Loss, sampler and ranking of a model whose score is the inner product of embeddings, or their cosine.
+
+        score(u, i) = <F_u, F_i> + β log deg(i)          or          cos(F_u, F_i) / τ + β log deg(i)
+
+    Why β: against negatives drawn in proportion to their degree the softmax learns log(p(i | u) / deg(i)) + const.
+    Ranking by p(i | u) adds log deg(i) back. The norms of the final embeddings hold some of it too, with noise.
+
+    Args:
+        loss: ``bpr`` (one negative for each positive) or ``softmax`` (on cosines, negatives shared by the batch).
+        temperature: τ of the softmax.
+        adaptive_temperature: how far τ differs between users by their loss, see `user_temperatures`; 0: not at all.
+        robustness: how much less the softmax counts pairs that are far from ranking high, in [0, 1); 0: not at all.
+        n_negatives: items a batch shares for the softmax.
+        ranking: ``inner_product``, or ``cosine``, which leaves the norms out of the score.
+        popularity: β, the weight of an item's popularity in the score; 1 in theory, a little less in practice.
+
+    Raises:
+        ValueError: an unknown loss or ranking, or a number out of range.
+
+    Source of β: the correction of sampled softmax, Yi et al., RecSys 2019, section 4,
+    https://doi.org/10.1145/3298689.3346996. Differs: added when ranking instead of subtracted in training, where it
+    would ask cosines for differences in popularity that they are too small to hold.
+
+    Example:
+        >>> users, items = Objective(popularity=2.0).scored(torch.ones(1, 2), torch.ones(1, 2), torch.tensor([3.0]))
+        >>> (users @ items.T).item()  # 1 + 1 + 2 · 3
+        8.0
+    """
+
+    loss: LossName = "bpr"
+    temperature: float | int = 0.12
+    adaptive_temperature: float = 0.0
+    robustness: float = 0.0
+    n_negatives: int = 1024
+    ranking: RankingName = "inner_product"
+    popularity: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, known in (("loss", LOSSES), ("ranking", RANKINGS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.n_negatives < 1:
+            raise ValueError(f"`n_negatives` must be >= 1, got {self.n_negatives}")
+        if not LOWEST_TEMPERATURE <= self.temperature < math.inf:
+            raise ValueError(
+                f"`temperature` must be finite and >= {LOWEST_TEMPERATURE}, or exponentials overflow, "
+                f"got {self.temperature}"
+            )
+        if not 0 <= self.adaptive_temperature < math.inf:
+            raise ValueError(f"`adaptive_temperature` must be finite and >= 0, got {self.adaptive_temperature}")
+        if not 0 <= self.robustness < 1:
+            raise ValueError(f"`robustness` must be in [0, 1), got {self.robustness}")
+        if not abs(self.popularity) <= torch.finfo(torch.float32).max:
+            raise ValueError(f"`popularity` must be finite in single precision, got {self.popularity}")
+
+    def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str) -> Batches:
+        """The sampler that the loss asks for."""
+        if self.loss == "softmax":
+            return SharedNegativeBatches(train, batch_size, seed, self.n_negatives, device)
+        return PairwiseBatches(train, batch_size, seed, device)
+
+    def ranking_loss(
+        self,
+        users: BatchEmbeddings,
+        positives: BatchEmbeddings,
+        negatives: NegativeEmbeddings,
+        temperatures: BatchScores | None = None,
+    ) -> tuple[Scalar, BatchScores]:
+        """The mean loss of a batch, and that of each example without a gradient.
+
+        Args:
+            users: final embeddings of the users, (batch, final_dim).
+            positives: final embedding of an item of each, (batch, final_dim).
+            negatives: one for each, or the set shared by all, (negatives, final_dim).
+            temperatures: τ of each user of the batch, (batch,); by default that of the objective.
+        """
+        if self.loss == "softmax":
+            temperature = self.temperature if temperatures is None else temperatures
+            return sampled_softmax(users, positives, negatives, temperature, self.robustness)
+        positive_scores, negative_scores = (users * positives).sum(1), (users * negatives).sum(1)
+        return bpr(positive_scores, negative_scores), (negative_scores - positive_scores).detach()
+
+    def temperatures(self, user_losses: PerUser) -> PerUser:
+        """τ of each user, by their running loss."""
+        return user_temperatures(user_losses, self.temperature, self.adaptive_temperature)
+
+    def scored(
+        self,
+        users: UserEmbeddings,
+        items: ItemEmbeddings,
+        log_degrees: Tensor,
+        temperatures: PerUser | None = None,
+    ) -> tuple[ScoredUsers, ScoredItems]:
+        """What the score is the inner product of, from the final embeddings of all users and of all items.
+
+        With the cosine they are normalised, those of the users divided by τ; with a popularity one column longer.
+        """
+        if self.ranking == "cosine":
+            scale = self.temperature if temperatures is None else temperatures[:, None]
+            users, items = normalize(users) / scale, normalize(items)
+        if self.popularity:
+            bias = self.popularity * log_degrees.to(items)
+            users = torch.cat([users, torch.ones_like(users[:, :1])], dim=1)
+            items = torch.cat([items, bias[:, None]], dim=1)
+        return users, items
+
+
+@torch.no_grad()
+def remember_losses(user_losses: PerUser, users: BatchIndices, losses: BatchScores) -> None:
+    """Move the running loss of each user of a batch, once, towards the mean loss of their pairs in it.
+
+        ℓ_u <- ℓ_u + 0.1 (mean of u's losses in the batch - ℓ_u)
+
+    Once per pair instead, a user with more than twenty pairs in a batch would overshoot without bound.
+
+    Example:
+        >>> user_losses = torch.tensor([0.0, 5.0])
+        >>> remember_losses(user_losses, torch.tensor([0, 0]), torch.tensor([1.0, 3.0]))
+        >>> user_losses.tolist()
+        [0.20000000298023224, 5.0]
+    """
+    counts = torch.zeros_like(user_losses).index_add_(0, users, torch.ones_like(losses))
+    sums = torch.zeros_like(user_losses).index_add_(0, users, losses)
+    user_losses.add_((sums - counts * user_losses) / counts.clamp(min=1), alpha=LOSS_MEMORY)

@@ -1,0 +1,189 @@
+"""UserMap: a user's vector as a linear map of their history, and so every score as a sum over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.polynomial import chebyshev
+from torch import Tensor
+from torch.nn.functional import embedding_bag, normalize
+
+from ltocf.data.histories import Histories
+from ltocf.shapes import Coefficients, ItemEmbeddings, Scalar, Scores, UserEmbeddings, UserIndices
+
+Touch: TypeAlias = Float[Tensor, "parts items dim"]
+ItemNumbers: TypeAlias = Float[Tensor, " items"]
+UserNumbers: TypeAlias = Float[Tensor, " users"]
+QueryVectors: TypeAlias = Float[Tensor, "queries dim"]
+PartContributions: TypeAlias = Float[Tensor, "parts touched"]
+
+
+@runtime_checkable
+class LinearModel(Protocol):
+    """A model whose user vectors are linear in the histories: it can be explained, and most take new users."""
+
+    def user_map(self) -> UserMap:
+        """The map, as the model stands."""
+
+
+class Contributions(NamedTuple):
+    """A score, taken apart: its parts sum to it.
+
+    Args:
+        history: what each item of the history adds, in each part of the map.
+        own: what the user's own embedding adds, 0 for a user who was not in training.
+        popularity: what the item's popularity adds.
+    """
+
+    history: PartContributions
+    own: Scalar
+    popularity: Scalar
+
+    @property
+    def score(self) -> Scalar:
+        """The sum of all."""
+        total: Scalar = self.history.sum() + self.own + self.popularity
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class UserMap:
+    """Vectors and scores of any histories, exactly those of the model for the users of training.
+
+        vector(u) = own[u] + Σ_p Σ_{j in history} w_p(u, j) touch[p, j]
+        w_p(u, j) = s^p / sqrt(d_u d_j),   d_u = |history|, d_j = degree of j, s = 1
+        score(u, i) = <vector(u), items[i]> + bias[i]
+
+    With self-loops both degrees are one larger and s = 1 / d_u: what comes p steps late passed p loops of the user.
+    With the cosine the vector is divided by its norm and by the temperature, so the score stays a sum.
+
+    Args:
+        touch: what touching item j adds to a vector, in each part: one part for each state of an ODE, one for a mean
+            over layers, none where a vector does not depend on the history.
+        own: the share of a user of training that comes from their own embedding, or None.
+        items: item vectors, normalised for the cosine.
+        degrees: number of training users of each item.
+        bias: what popularity adds to the score of an item, or None.
+        temperature: None for the inner product, else τ of the cosine.
+        temperatures: τ of each user of training, where they differ.
+        self_loops: whether nodes are neighbours of themselves.
+
+    Source: E_final = h(Â) E(0) and h(λ) = h(0) + λ q(λ), so the row of a user is h(0) E(0)[u] + Â[u, :] q(Â) E(0).
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> from ltocf.graph import BipartiteGraph
+        >>> from ltocf.models import LightGCN
+        >>> log = Interactions.from_pairs([0, 0, 1], [0, 1, 1])
+        >>> model = LightGCN(BipartiteGraph.from_interactions(log), dim=4)
+        >>> histories, users = Histories.of(log), torch.tensor([0, 1])
+        >>> model.user_map().vectors(histories, users).allclose(model.embeddings()[0])
+        True
+        >>> parts = model.user_map().contributions(histories.rows(users[:1]), item=1, user=0)
+        >>> parts.score.allclose(model.scores(users)[0, 1])
+        True
+    """
+
+    touch: Touch
+    own: UserEmbeddings | None
+    items: ItemEmbeddings
+    degrees: ItemNumbers
+    bias: ItemNumbers | None = None
+    temperature: float | None = None
+    temperatures: UserNumbers | None = None
+    self_loops: bool = False
+
+    @property
+    def depends_on_history(self) -> bool:
+        """Whether a new user can be given a vector."""
+        return len(self.touch) > 0
+
+    def vectors(self, histories: Histories, users: UserIndices | None = None) -> QueryVectors:
+        """The vector of each history.
+
+        Args:
+            histories: a row for each vector; an item is in it once.
+            users: the users of training whose histories they are, (queries,), or None for users who were not there.
+        """
+        raw = self._raw(histories, users)
+        return raw if self.temperature is None else normalize(raw) / self._temperatures(users)
+
+    def scores(self, histories: Histories, users: UserIndices | None = None) -> Scores:
+        """Score of every item for each history; arguments as for `vectors`."""
+        scores = self.vectors(histories, users) @ self.items.T
+        return scores if self.bias is None else scores + self.bias
+
+    def contributions(self, history: Histories, item: int, user: int | None = None) -> Contributions:
+        """What each item of one history adds to the score of ``item``, and what else does.
+
+        Args:
+            history: one row.
+            item: the item that is scored.
+            user: the user of training whose history it is, or None for a user who was not there.
+
+        Raises:
+            ValueError: not exactly one row.
+        """
+        if len(history) != 1:
+            raise ValueError(f"`history` must be one row, got {len(history)}; take `histories.rows(users[:1])`")
+        users = None if user is None else torch.tensor([user])
+        target, scale = self.items[item], self.items.new_ones(())
+        if self.temperature is not None:
+            scale = 1 / (self._raw(history, users).norm().clamp(min=1e-12) * self._temperatures(users).squeeze())
+        touched = history.items.long().to(self.items.device)
+        products = self.touch.index_select(1, touched) @ target
+        for part, weights in zip(products, self._weights(history), strict=True):
+            part *= weights * scale
+        own = target.new_zeros(()) if self.own is None or user is None else (self.own[user] @ target) * scale
+        return Contributions(products, own, target.new_zeros(()) if self.bias is None else self.bias[item])
+
+    def _raw(self, histories: Histories, users: UserIndices | None) -> QueryVectors:
+        """The equation of the class, before the cosine."""
+        device = self.items.device
+        rows = self.items.new_zeros(len(histories), self.items.shape[1])
+        if self.own is not None and users is not None:
+            rows += self.own.index_select(0, users.to(device))
+        items, offsets = histories.items.long().to(device), histories.offsets.to(device)
+        for touch, weights in zip(self.touch, self._weights(histories), strict=True):
+            rows += embedding_bag(
+                items, touch, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
+            )
+        return rows
+
+    def _weights(self, histories: Histories) -> Iterator[Float[Tensor, " entries"]]:
+        """w_p(u, j) of every entry, for one part after the other."""
+        loops, device = int(self.self_loops), self.items.device
+        items = histories.items.long().to(device)
+        # A row without entries has no weight to compute.
+        lengths = (histories.lengths + loops).to(device, self.items.dtype)
+        lengths = lengths.repeat_interleave(histories.lengths.to(device))
+        # An item that nobody had touched has this user's pair.
+        degrees = (self.degrees.index_select(0, items) + loops).clamp(min=1)
+        weights = (lengths * degrees).rsqrt()
+        for _ in self.touch:
+            yield weights
+            weights = weights / lengths if self.self_loops else weights
+
+    def _temperatures(self, users: UserIndices | None) -> Float[Tensor, "queries_or_all 1"]:
+        if self.temperatures is None or users is None:
+            return self.items.new_full((1, 1), self.temperature or 1.0)
+        return self.temperatures.index_select(0, users.to(self.items.device))[:, None]
+
+
+def without_constant(coefficients: Coefficients) -> tuple[float, Float[Tensor, " quotient"]]:
+    """h(0), and the Chebyshev coefficients of q(λ) = (h(λ) - h(0)) / λ for h = Σ_k c_k T_k.
+
+    The division leaves no rest, so Â q(Â) + h(0) is the polynomial that was given and not one near it.
+
+    Example:
+        >>> h0, q = without_constant(torch.tensor([1.5, 3.0, 0.5], dtype=torch.float64))  # 1 + 3 λ + λ²
+        >>> h0, q.tolist()
+        (1.0, [3.0, 1.0])
+    """
+    quotient, rest = chebyshev.chebdiv(coefficients.detach().cpu().double().numpy(), np.array([0.0, 1.0]))
+    return float(rest[0]), torch.from_numpy(quotient)

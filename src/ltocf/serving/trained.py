@@ -1,0 +1,101 @@
+"""A trained model with the ids, titles and histories it was trained on: one file, ready to recommend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ltocf.data.display import Shown
+from ltocf.data.ids import IdMap
+from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
+from ltocf.models import Recommender
+from ltocf.serving.lists import Asked, Id
+from ltocf.serving.model_file import ModelParts, read_model, write_model
+from ltocf.serving.snapshot import Snapshot
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainedModel(Shown):
+    """A model, and everything needed to recommend with it.
+
+    Args:
+        name: its key in `MODELS`.
+        options: its constructor's arguments.
+        model: the trained module.
+        seen: the pairs it was trained on: its graph, and what is left out of recommendations.
+        names: the caller's ids of users and items, and titles if there are any.
+        notes: free text about the training, kept with the file.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    model: Recommender
+    seen: Interactions
+    names: Names
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainedModel:
+        """Read a model file that `save` wrote, of this version or an earlier one.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: not a model file of this package, a damaged one, or one of a model that is not registered.
+        """
+        return cls(*read_model(Path(path)))
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, times, ids, titles and histories as one safetensors file, whole or not at all.
+
+        The same model gives the same bytes.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        parts = ModelParts(self.name, dict(self.options), self.model, self.seen, self.names, dict(self.notes))
+        write_model(Path(path), parts)
+
+    def facts(self) -> dict[str, object]:
+        sizes: dict[str, object] = {"n_users": self.seen.n_users, "n_items": self.seen.n_items}
+        return {"model": self.name, "dataset": self.notes.get("dataset", "")} | sizes | {"n_pairs": len(self.seen)}
+
+    @property
+    def user_ids(self) -> IdMap:
+        """The caller's id of each user."""
+        return self.names.user_ids
+
+    @property
+    def item_ids(self) -> IdMap:
+        """The caller's id of each item."""
+        return self.names.item_ids
+
+    @property
+    def titles(self) -> tuple[str, ...] | None:
+        """A readable title of each item, or None."""
+        return self.names.titles
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """What answers: made when first asked for, from the model as it stands then."""
+        return Snapshot.of(self.name, self.model, self.seen, self.names)
+
+    def recommend(
+        self,
+        users: Asked,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        unknown: str = "error",
+    ) -> pl.DataFrame:
+        """The ``k`` best items of each user; see `Snapshot.recommend`."""
+        return self.snapshot.recommend(users, k, exclude_seen=exclude_seen, unknown=unknown)
+
+    def history(self, user: Id) -> pl.DataFrame:
+        """What a user touched in training; see `Snapshot.history`."""
+        return self.snapshot.history(user)

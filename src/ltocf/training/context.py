@@ -1,0 +1,60 @@
+"""What surrounds a training: its time limit, its checkpoint, and who hears of an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+EpochRecord: TypeAlias = dict[str, Any]
+
+
+class FitResult(NamedTuple):
+    """How training ended: ``stopped_by`` is ``epochs``, ``patience``, ``converged`` or ``max_minutes``.
+
+    There is no best epoch without a validation.
+    """
+
+    epochs: int
+    best_epoch: int | None
+    best_value: float | None
+    seconds: float
+    stopped_by: str
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a training is told besides model, data and settings.
+
+    Args:
+        select_by: the validated metric that is to be highest.
+        checkpoint: file to continue from if it is there, rewritten after epochs and at the end; None for none.
+        fingerprint: of configuration and data; a checkpoint of another one is refused.
+        deadline: when everything must be over, on the clock of `time.monotonic`.
+        validation_seconds: what a validation is expected to take before one was measured.
+        on_epoch: receives one flat record per epoch.
+        seconds_between_checkpoints: at most this much work, and one epoch, is lost in a crash.
+        show_progress: a bar on a terminal and in Jupyter, else one line for each validation.
+        description: the label of both.
+    """
+
+    select_by: str = "recall@20"
+    checkpoint: Path | None = None
+    fingerprint: str = ""
+    deadline: float = math.inf
+    validation_seconds: float = 0.0
+    on_epoch: Callable[[EpochRecord], None] | None = None
+    seconds_between_checkpoints: float = 10.0
+    show_progress: bool = False
+    description: str = "training"
+
+    def seconds_left(self) -> float:
+        """Until the deadline; below zero after it."""
+        return self.deadline - time.monotonic()
+
+    def within(self, seconds: float) -> FitContext:
+        """The same with a deadline no later than ``seconds`` from now."""
+        return replace(self, deadline=min(self.deadline, time.monotonic() + seconds))

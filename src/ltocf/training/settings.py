@@ -1,0 +1,94 @@
+"""How a model is trained: numbers and names that the loop obeys."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+TIME_UPDATES = ("joint", "alternating")
+SCHEDULES = ("constant", "cosine")
+STEPS_PER_EPOCH = 100
+SMALLEST_BATCH, LARGEST_BATCH = 256, 8192
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a model is trained.
+
+    Args:
+        learning_rate: Adam's, for everything but the times.
+        time_learning_rate: Adam's, for the learned times.
+        l2: weight of the L2 penalty on the embeddings of the batch.
+        batch_size: triples or pairs per step; 0 for about a hundred steps per epoch, see `batch_size_for`.
+        epochs: maximum number of epochs.
+        validate_every: epochs between validations.
+        validation_users: maximum number of users a validation ranks, drawn once; 0 for all. Selection on test asks all.
+        patience: validations without a better value before training stops.
+        time_updates: ``joint``: one backward pass, both updates. ``alternating``: the paper's Algorithm 1: update the
+            embeddings, compute the loss again, update the times; twice the cost. The authors' program is joint.
+        schedule: what both learning rates do: ``constant``, or ``cosine`` from them to zero over ``epochs``.
+        warm_up: share of all steps during which both rates rise from zero, in proportion to the step. With ``cosine``
+            and a warm-up of 0.3 this is the one-cycle policy.
+        max_minutes: time limit of the whole run, reading, initial embeddings, validations and ranking included; 0 for
+            none. Training stops when the rest would not fit, at least one step is taken, and the best is kept.
+        cuda_graphs: on a GPU, record a step once per epoch and replay it, see `RecordedStep`.
+
+    Raises:
+        ValueError: a number out of range or an unknown name.
+    """
+
+    learning_rate: float = 1e-3
+    time_learning_rate: float = 1e-3
+    l2: float = 1e-4
+    batch_size: int = 2048
+    epochs: int = 1000
+    validate_every: int = 5
+    validation_users: int = 0
+    patience: int = 10
+    time_updates: Literal["joint", "alternating"] = "joint"
+    schedule: Literal["constant", "cosine"] = "constant"
+    warm_up: float = 0.0
+    max_minutes: float = 0.0
+    cuda_graphs: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "epochs", "validate_every", "patience"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` must be > 0, got {getattr(self, name)}")
+        for name in ("batch_size", "time_learning_rate", "l2", "max_minutes", "validation_users"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"`{name}` must be >= 0, got {getattr(self, name)}")
+        if not 0 <= self.warm_up < 1:
+            raise ValueError(f"`warm_up` must be in [0, 1), got {self.warm_up}")
+        for name, known in (("time_updates", TIME_UPDATES), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+
+    def batch_size_for(self, n_pairs: int) -> int:
+        """``batch_size``, or where that is 0 a hundredth of the pairs, in 256..8,192.
+
+        Example:
+            >>> [TrainingSettings(batch_size=0).batch_size_for(n) for n in (1_000, 60_000, 10_000_000)]
+            [256, 600, 8192]
+        """
+        return self.batch_size or min(max(n_pairs // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+
+    def rate(self, progress: float) -> float:
+        """Share of the learning rates in force when ``progress``, in [0, 1), of all epochs is done.
+
+            min(1, p / w)   or, with the cosine,   p / w  up to p = w, then (1 + cos(π (p - w) / (1 - w))) / 2
+
+        Source: Loshchilov & Hutter, ICLR 2017, Eq. 5 without restarts, https://arxiv.org/abs/1608.03983; the warm-up:
+        Smith & Topin, 2018, section 2, https://arxiv.org/abs/1708.07120, with a cosine in place of its second line.
+
+        Example:
+            >>> settings = TrainingSettings(schedule="cosine", warm_up=0.2)
+            >>> [round(settings.rate(p), 3) for p in (0.1, 0.2, 0.6, 0.999)]
+            [0.5, 1.0, 0.5, 0.0]
+        """
+        if progress < self.warm_up:
+            return progress / self.warm_up
+        if self.schedule == "constant":
+            return 1.0
+        return (1 + math.cos(math.pi * (progress - self.warm_up) / (1 - self.warm_up))) / 2

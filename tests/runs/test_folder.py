@@ -1,0 +1,162 @@
+"""One process at a time, one configuration for ever, and nothing else's files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ltocf
+from ltocf.runs.folder import RunFolder
+from ltocf.training import Runtime
+
+EARLIER = Path(__file__).with_name("earlier_version")
+LOG = EARLIER / "log.csv"
+SETTINGS: dict[str, Any] = {
+    "model": "ngcf",
+    "preset": "paper",
+    "dim": 4,
+    "n_layers": 1,
+    "epochs": 4,
+    "validate_every": 2,
+    "select_by": "recall@5",
+    "threads": 1,
+}
+
+
+class StoppedError(Exception):
+    """Stands for a crash: nothing in the package catches it."""
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A run that stopped in its third epoch, with a checkpoint of the first."""
+
+    def stop(run: RunFolder, record: dict[str, Any]) -> None:
+        if record["epoch"] == 3:
+            raise StoppedError
+        add(run, record)
+
+    add = RunFolder.add_history
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "add_history", stop)
+        with pytest.raises(StoppedError):
+            ltocf.train(LOG, tmp_path / "run", **SETTINGS)
+    return RunFolder(tmp_path / "run")
+
+
+def test_a_second_process_is_refused(interrupted: RunFolder) -> None:
+    with interrupted.locked(), pytest.raises(BlockingIOError, match="another process is at work in"):
+        ltocf.resume(interrupted.path)
+    with interrupted.locked(), pytest.raises(FileExistsError, match="already holds a run"):
+        ltocf.train(LOG, interrupted.path, **SETTINGS)
+    assert len(interrupted.history()) == 2
+    assert ltocf.resume(interrupted.path)["fits"]["selection"]["epochs"] == 4
+
+
+def test_a_new_run_is_refused_where_another_process_begins_one(tmp_path: Path) -> None:
+    """Both looked while the folder was empty; the second to lock it finds the first one's file."""
+    config = RunFolder(EARLIER / "run-ltocf").config()
+    second = RunFolder.started(tmp_path / "run", config)
+    with RunFolder.started(tmp_path / "run", config), pytest.raises(BlockingIOError), second:
+        pytest.fail("two processes in one folder")
+    with pytest.raises(FileExistsError, match="already holds a run"), RunFolder.started(tmp_path / "run", config):
+        pytest.fail("a run was overwritten")
+
+
+def test_a_dead_process_holds_no_lock(interrupted: RunFolder) -> None:
+    program = (
+        "import os, sys; from ltocf.runs.folder import _locked; from pathlib import Path\n"
+        "with _locked(Path(sys.argv[1])): print('locked', flush=True); os._exit(9)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, interrupted.path], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (9, "locked"), done.stderr
+    with interrupted.locked():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("learning_rate = 0.001", "learning_rate = 0.5", "learning_rate 0.001 -> 0.5"),
+        ("\nseed = 0", "\nseed = 3", "seed 0 -> 3"),
+        ("n_layers = 1", "n_layers = 2", "n_layers 1 -> 2"),
+        ("test_fraction = 0.2", "test_fraction = 0.3", "test_fraction 0.2 -> 0.3"),
+    ],
+)
+def test_an_edited_configuration_is_noticed(interrupted: RunFolder, old: str, new: str, said: str) -> None:
+    text = interrupted.config_file.read_text()
+    assert old in text
+    interrupted.config_file.write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=f"was changed after the run was started: {said}; restore it"):
+        ltocf.resume(interrupted.path)
+    interrupted.config_file.write_text(text)
+    assert ltocf.resume(interrupted.path)["seed"] == 0
+
+
+def test_where_and_how_long_it_runs_may_change(interrupted: RunFolder) -> None:
+    text = interrupted.config_file.read_text()
+    interrupted.config_file.write_text(text.replace("max_minutes = 0.0", "max_minutes = 60.0"))
+    assert ltocf.resume(interrupted.path)["training"]["max_minutes"] == 60
+
+
+def test_a_checkpoint_of_another_run_is_refused(interrupted: RunFolder, tmp_path: Path) -> None:
+    checkpoint = interrupted.checkpoint_file("selection")
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(checkpoint, other)
+    with pytest.raises(FileExistsError, match=r"holds checkpoint-selection.safetensors of a run without its config"):
+        ltocf.train(LOG, other, **SETTINGS)
+    config = interrupted.config().with_values({"seed": 5})
+    with RunFolder.started(tmp_path / "third", config) as run:
+        run.write_data(interrupted.read_data())
+    shutil.copy(checkpoint, tmp_path / "third")
+    with pytest.raises(ValueError, match="belongs to a run with other settings or data"):
+        ltocf.resume(tmp_path / "third")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metrics.json", b"{", "metrics.json is damaged"),
+        ("checkpoint-selection.safetensors", b"\x00" * 9, "is damaged or no checkpoint"),
+        ("data.safetensors", b"\xff" * 100, "data.safetensors"),
+        ("config.toml", b"epochs = [", "not valid TOML"),
+    ],
+    ids=["metrics", "checkpoint", "data", "configuration"],
+)
+def test_a_damaged_file_is_named(interrupted: RunFolder, name: str, content: bytes, message: str) -> None:
+    (interrupted.path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        ltocf.resume(interrupted.path)
+
+
+def test_a_run_is_not_written_over_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="is a file; choose a folder"):
+        ltocf.train(LOG, tmp_path / "file", **SETTINGS)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_callers_threads_and_random_numbers_are_left_alone(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    ltocf.train(LOG, tmp_path / "run", **{**SETTINGS, "message_dropout": 0.3})
+    assert torch.rand(3).equal(expected)
+    assert torch.get_num_threads() == threads
+    with Runtime(threads=1).active():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == threads
+
+
+def test_no_more_threads_than_cores(caplog: pytest.LogCaptureFixture) -> None:
+    with Runtime(threads=99_999).active():
+        assert torch.get_num_threads() <= 1024
+    assert "`threads` is 99999" in caplog.text

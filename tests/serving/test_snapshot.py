@@ -1,0 +1,288 @@
+"""A snapshot answers for whoever is asked about, in the caller's ids, at the cost of what was asked."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ltocf.data.histories import Histories
+from ltocf.data.ids import IdMap
+from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
+from ltocf.graph import BipartiteGraph
+from ltocf.models import MODELS, SpectralLTOCF
+from ltocf.serving import Snapshot, TrainedModel, UnknownItemError, UnknownUserError
+from ltocf.serving.lists import histories_of
+from samples import random_interactions
+
+LINEAR = ["ltocf", "lightgcn", "lr-gccf", "grmf", "grmf-norm", "hop-rec", "mf"]
+
+
+def names_of(log: Interactions, *, integers: bool = True) -> Names:
+    users = IdMap([user if integers else f"u{user}" for user in range(100, 100 + log.n_users)])
+    items = IdMap([10 * item for item in range(log.n_items)])
+    return Names(users, items, tuple(f"Film {item}" for item in range(log.n_items)))
+
+
+def snapshot_of(name: str, log: Interactions, names: Names | None = None, **options: Any) -> Snapshot:
+    graph = BipartiteGraph.from_interactions(log)
+    model = SpectralLTOCF(graph).decompose() if name == "spectral" else MODELS[name](graph, dim=8, **options)
+    return Snapshot.of(name, model, log, names or names_of(log))
+
+
+@pytest.fixture
+def snapshot(interactions: Interactions) -> Snapshot:
+    return snapshot_of("ltocf", interactions)
+
+
+def test_scores_and_items_are_those_of_the_model(snapshot: Snapshot, interactions: Interactions) -> None:
+    frame = snapshot.recommend([107, 100], k=4)
+    assert frame.columns == ["user", "rank", "item", "score", "title"]
+    assert frame["user"].to_list() == [107] * 4 + [100] * 4
+    assert frame["rank"].to_list() == [1, 2, 3, 4] * 2
+    scores = snapshot.model.scores(torch.tensor([7, 0])).detach().numpy()
+    for row, user in enumerate((7, 0)):
+        scores[row, interactions.items[interactions.users == user]] = -np.inf
+        best = np.argsort(-scores[row])[:4]
+        mine = frame.filter(user=100 + user)
+        assert mine["item"].to_list() == [10 * item for item in best]
+        assert mine["title"].to_list() == [f"Film {item}" for item in best]
+        assert mine["score"].to_list() == scores[row, best].tolist()
+
+
+@pytest.mark.parametrize("asked", [107, "107", np.int64(107), [107], ["107"], np.array([107]), pl.Series([107])])
+def test_one_id_is_one_user_and_has_the_type_of_the_data(asked: Any, snapshot: Snapshot) -> None:
+    assert snapshot.recommend(asked, k=3).equals(snapshot.recommend([107], k=3))
+    assert snapshot.recommend(asked, k=3).to_dicts()[0]["user"] == 107
+
+
+def test_an_id_is_not_its_letters(interactions: Interactions) -> None:
+    names = Names(IdMap([*"0123456789", *map(str, range(10, 30))]), IdMap.identity(40))
+    snapshot = snapshot_of("mf", interactions, names)
+    assert snapshot.recommend("12", k=2)["user"].to_list() == ["12", "12"]
+    assert snapshot.history("12").equals(snapshot.history(user="12"))
+    assert snapshot.history("12")["item"].to_list() == interactions.items[interactions.users == 12].tolist()
+
+
+def test_unknown_users(snapshot: Snapshot, interactions: Interactions) -> None:
+    with pytest.raises(UnknownUserError, match=r'2 of 3 users were not in training: 1, 2;.*`unknown="popular"`'):
+        snapshot.recommend([1, 101, 2])
+    frame = snapshot.recommend([1, 101, 2], k=3, unknown="popular")
+    counts = np.sort(interactions.item_degrees)[::-1][:3].tolist()
+    assert frame["user"].to_list() == [1] * 3 + [101] * 3 + [2] * 3
+    assert frame.filter(user=1)["score"].to_list() == frame.filter(user=2)["score"].to_list() == counts
+    assert frame.filter(user=101).equals(snapshot.recommend(101, k=3))
+    assert snapshot.recommend("x", k=1, unknown="popular")["user"].to_list() == ["x"]
+    with pytest.raises(ValueError, match="`unknown` must be one of error, popular, got 'eror'"):
+        snapshot.recommend(101, unknown="eror")
+    with pytest.raises(UnknownUserError, match="user 1 was not in training"):
+        snapshot.history(1)
+
+
+def test_what_may_be_listed(snapshot: Snapshot) -> None:
+    everything = snapshot.recommend(107, k=40)["item"].to_list()
+    assert snapshot.recommend(107, k=40, deny=everything[:3])["item"].to_list() == everything[3:]
+    assert snapshot.recommend(107, k=40, allow=everything[5:2:-1])["item"].to_list() == everything[3:6]
+    assert snapshot.recommend(107, k=40, allow=[*everything[:2], 7], deny=everything[0])["item"].to_list() == [
+        everything[1]
+    ]
+    popular = snapshot.recommend(1, k=40, unknown="popular", deny=snapshot.recommend(1, k=1, unknown="popular")["item"])
+    assert popular.equals(
+        snapshot.recommend(1, k=40, unknown="popular")[1:].with_columns(rank=pl.Series(range(1, 40), dtype=pl.Int64))
+    )
+    with pytest.raises(UnknownItemError, match="none of the items of `allow` was in training: 7, 8"):
+        snapshot.recommend(107, allow=[7, 8])
+
+
+@pytest.mark.parametrize("k", [0, 41])
+def test_lengths_of_lists(k: int, snapshot: Snapshot) -> None:
+    for answer in (
+        lambda: snapshot.recommend(107, k),
+        lambda: snapshot.recommend_all(k),
+        lambda: snapshot.fold_in([], k),
+    ):
+        with pytest.raises(ValueError, match=rf"`k` must be in 1\.\.40 \(the number of items\), got {k}"):
+            answer()
+    with pytest.raises(ValueError, match=rf"`k` must be in 1\.\.39 \(the number of other items\), got {k}"):
+        snapshot.similar_items(10, k)
+    with pytest.raises(ValueError, match="`rows` must be >= 1, got 0"):
+        snapshot.recommend_all(rows=0)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 30, 4096])
+def test_recommending_to_all_in_frames(rows: int, snapshot: Snapshot) -> None:
+    frames = list(snapshot.recommend_all(k=3, rows=rows))
+    assert [frame["user"].n_unique() for frame in frames] == [min(rows, 30 - start) for start in range(0, 30, rows)]
+    expected = snapshot.recommend(range(100, 130), k=3)
+    found = pl.concat(frames)
+    assert found.drop("score").equals(expected.drop("score"))
+    np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-5)
+
+
+def test_nobody_asked_for(snapshot: Snapshot) -> None:
+    frame = snapshot.recommend([])
+    assert frame.schema == snapshot.recommend(107).schema
+    assert len(frame) == 0
+
+
+@pytest.mark.parametrize("by", ["cosine", "inner_product"])
+@pytest.mark.parametrize(
+    ("name", "options"), [("ltocf", {"popularity": 0.5}), ("ngcf", {"popularity": 0.5}), ("mf", {})]
+)
+def test_similar_items(name: str, options: dict[str, Any], by: Any, interactions: Interactions) -> None:
+    snapshot = snapshot_of(name, interactions, **options)
+    with torch.no_grad():
+        vectors = snapshot.model.eval().propagate(snapshot.model.initial_embeddings)[30:].detach()
+    lengths = vectors.norm(dim=1) * vectors[4].norm() if by == "cosine" else 1
+    scores = vectors @ vectors[4] / lengths
+    scores[4] = -torch.inf
+    frame = snapshot.similar_items(40, k=5, by=by)
+    assert frame.columns == ["rank", "item", "score", "title"]
+    assert frame["item"].to_list() == (10 * scores.topk(5).indices).tolist()
+    np.testing.assert_allclose(frame["score"], scores.topk(5).values, rtol=1e-5)
+    assert frame["rank"].to_list() == [1, 2, 3, 4, 5]
+
+
+def test_what_similar_items_needs(interactions: Interactions, snapshot: Snapshot) -> None:
+    with pytest.raises(UnknownItemError, match="1 of 1 items were not in training: 7"):
+        snapshot.similar_items(7)
+    with pytest.raises(ValueError, match="`by` must be one of cosine, inner_product, got 'dot'"):
+        snapshot.similar_items(40, by="dot")
+    with pytest.raises(ValueError, match=r"`neumf` has no item vectors to compare; ltocf, lightgcn, .*mf have"):
+        snapshot_of("neumf", interactions).similar_items(40)
+
+
+@pytest.mark.parametrize("name", ["ltocf", "lightgcn", "lr-gccf", "mult-vae", "spectral"])
+def test_folding_in(name: str, interactions: Interactions) -> None:
+    """A user of training, taken for a new one, has the scores that their history alone gives them."""
+    snapshot = snapshot_of(name, interactions)
+    history = snapshot.history(107)["item"].to_list()
+    frame = snapshot.fold_in({"new": [*history, history[0]], "other": [10]}, k=40)
+    assert frame["user"].unique(maintain_order=True).to_list() == ["new", "other"]
+    row = Histories.of(interactions).rows(torch.tensor([7]))
+    scores = snapshot.model.user_map().scores(row) if name in LINEAR else snapshot.model.scores(torch.tensor([7]))
+    mine = frame.filter(user="new")
+    assert not set(mine["item"]) & set(history)
+    assert len(mine) == 40 - len(history)
+    np.testing.assert_allclose(mine["score"], scores[0].numpy()[mine["item"] // 10], rtol=1e-4, atol=1e-6)
+    assert mine["score"].is_sorted(descending=True)
+    unmasked = snapshot.fold_in([history], k=40, exclude_seen=False)
+    assert unmasked["user"].unique().to_list() == [0]
+    assert set(history) < set(unmasked["item"])
+
+
+def test_what_folding_in_needs(interactions: Interactions, snapshot: Snapshot) -> None:
+    with pytest.raises(UnknownItemError, match="2 of 3 items were not in training: 7, 8"):
+        snapshot.fold_in([[10, 7, 8]])
+    with pytest.raises(ValueError, match=r"must have a list of items for each user, got 10 for one; pass \[\[1, 2\]\]"):
+        histories_of(snapshot.names, [10, 20])
+    takes = "ltocf, spectral, lightgcn, lr-gccf, mult-vae have"
+    for name in ("mf", "neumf"):
+        with pytest.raises(ValueError, match=f"`{name}` has no way from a history to a user.*; {takes}"):
+            snapshot_of(name, interactions).fold_in([[10, 20]])
+
+
+@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("options", [{}, {"ranking": "cosine", "popularity": 0.5}], ids=["plain", "cosine"])
+def test_an_explanation_adds_up_to_the_score(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+    if name == "hop-rec" and options:
+        pytest.skip("it has one ranking")
+    snapshot = snapshot_of(name, interactions, **options)
+    best = snapshot.recommend(107, k=1)
+    why = snapshot.explain("107", best["item"][0])
+    assert (why.user, why.item) == (107, best["item"][0])
+    assert why.score == pytest.approx(best["score"][0], rel=1e-4, abs=1e-6)
+    assert why.own + why.popularity + why.history["contribution"].sum() == pytest.approx(why.score)
+    assert sorted(why.history["item"]) == snapshot.history(107)["item"].to_list()
+    assert why.history["contribution"].is_sorted(descending=True)
+    parts = [column for column in why.history.columns if column.startswith("part_")]
+    assert len(parts) == {"ltocf": 5, "lr-gccf": 3}.get(name, 0)
+    if parts:
+        np.testing.assert_allclose(
+            why.history.select(pl.sum_horizontal(parts)).to_series(), why.history["contribution"]
+        )
+    assert repr(why).startswith("Explanation(user=107, item=")
+
+
+def test_what_an_explanation_needs(interactions: Interactions, snapshot: Snapshot) -> None:
+    with pytest.raises(UnknownUserError, match="user 1 was not"):
+        snapshot.explain(1, 10)
+    with pytest.raises(UnknownItemError, match="items were not in training: 7"):
+        snapshot.explain(107, 7)
+    with pytest.raises(ValueError, match=r"scores of `mult-vae` are not sums over a history; those of ltocf, .*mf are"):
+        snapshot_of("mult-vae", interactions).explain(107, 10)
+
+
+class _LargestResult(TorchDispatchMode):
+    """How many numbers the largest tensor has that any operation makes."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for made in result if isinstance(result, (tuple, list)) else (result,):
+            # A view or a result that was there before costs nothing.
+            known = {id(a) for a in args if isinstance(a, torch.Tensor)}
+            if isinstance(made, torch.Tensor) and id(made) not in known and not made._is_view():
+                self.largest = max(self.largest, made.numel())
+        return result
+
+
+def test_an_answer_does_not_look_through_all_pairs() -> None:
+    log = random_interactions(500, 50, density=0.3)
+    snapshot = snapshot_of("mf", log)
+    answers = (
+        lambda: snapshot.recommend([103, 1], unknown="popular"),
+        lambda: snapshot.history(103),
+        lambda: snapshot.similar_items(10),
+    )
+    for answer in answers:
+        answer()
+        with _LargestResult() as mode:
+            answer()
+        assert mode.largest < 1000 < len(log)
+
+
+def test_threads_get_what_one_gets(snapshot: Snapshot) -> None:
+    users = [100 + number % 5 for number in range(40)]
+
+    def answers(user: int) -> list[pl.DataFrame]:
+        item = snapshot.recommend(user, 3)["item"][0]
+        return [snapshot.fold_in([[item]], 3), snapshot.similar_items(item, 3), snapshot.explain(user, item).history]
+
+    cold = Snapshot.of(snapshot.name, snapshot.model, random_interactions(), snapshot.names)
+    alone = [answers(user) for user in users[:5]]
+    snapshot = cold
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(answers, users))
+    for place, frames in enumerate(together):
+        assert all(one.equals(other) for one, other in zip(frames, alone[place % 5], strict=True))
+
+
+def test_dropout_is_off_and_the_model_left_as_it_was(interactions: Interactions) -> None:
+    model = MODELS["ngcf"](BipartiteGraph.from_interactions(interactions), dim=8, message_dropout=0.5).train()
+    first, second = (Snapshot.of("ngcf", model, interactions, names_of(interactions)) for _ in range(2))
+    assert first.recommend(range(100, 130)).equals(second.recommend(range(100, 130)))
+    assert first.similar_items(10).equals(second.similar_items(10))
+    assert model.training
+
+
+def test_opening_a_run_or_a_file(snapshot: Snapshot, interactions: Interactions, tmp_path: Path) -> None:
+    file = tmp_path / "run" / "model.safetensors"
+    with pytest.raises(FileNotFoundError, match="no model file at"):
+        Snapshot.open(file)
+    file.parent.mkdir()
+    with pytest.raises(FileNotFoundError, match=r"holds no finished run .*; `ltocf train --resume"):
+        Snapshot.open(file.parent)
+    TrainedModel("ltocf", {"dim": 8}, snapshot.model, interactions, snapshot.names).save(file)
+    opened = Snapshot.open(file.parent)
+    assert opened.version == Snapshot.open(str(file)).version
+    assert repr(opened) == f"Snapshot(model='ltocf', version='{opened.version[:12]}', n_users=30, n_items=40)"
+    assert opened.recommend(107).equals(snapshot.recommend(107))
