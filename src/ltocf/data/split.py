@@ -59,11 +59,6 @@ class Split(Shown):
                     raise ValueError(f"parts must not overlap, got {n_shared} pairs in both {other} and {name}")
             seen[name] = part.keys
 
-    def facts(self) -> dict[str, object]:
-        parts = {"n_train": self.train, "n_test": self.test, "n_validation": self.validation}
-        sizes: dict[str, object] = {"n_users": self.n_users, "n_items": self.n_items}
-        return sizes | {name: 0 if part is None else len(part) for name, part in parts.items()}
-
     @cached_property
     def digest(self) -> str:
         """The `digest` of train, validation and test, in this order."""
@@ -74,6 +69,11 @@ class Split(Shown):
         sets = {name: getattr(self, name) for name in ("train", "validation", "test")}
         counts = {name: None if pairs is None else len(pairs) for name, pairs in sets.items()}
         return {"digest": self.digest, "users": self.n_users, "items": self.n_items, **counts}
+
+    def facts(self) -> dict[str, object]:
+        parts = {"n_train": self.train, "n_test": self.test, "n_validation": self.validation}
+        sizes: dict[str, object] = {"n_users": self.n_users, "n_items": self.n_items}
+        return sizes | {name: 0 if part is None else len(part) for name, part in parts.items()}
 
     @property
     def n_users(self) -> int:

@@ -19,8 +19,8 @@ from ltocf.training import TrainingSettings
 Tables = Mapping[str, Mapping[str, Any]]
 """A configuration as it is written: the tables ``data``, ``model`` (with ``name``), ``training`` and ``run``."""
 
-NO_EFFECT = {"data": ("source", "data_dir"), "run": ("device", "threads", "preset")}
-"""Settings that say where data lies, where a run computes, and where its other settings came from."""
+NO_EFFECT = {"data": ("source", "data_dir"), "run": ("device", "threads", "preset", "tensorboard")}
+"""Settings that say where data lies, where a run computes, what else it writes, and where its settings came from."""
 
 
 def recorded(config: Config) -> dict[str, dict[str, Any]]:
@@ -39,8 +39,8 @@ def recorded(config: Config) -> dict[str, dict[str, Any]]:
 def differences(then: Tables, now: Tables, *, with_data: bool = True) -> dict[str, tuple[Any, Any]]:
     """Settings that differ between a recorded configuration and one of today, and that change a result.
 
-    A setting that is not recorded came later and has the default that leaves a run as it was. Device, threads, preset
-    (its values count, not its name) and the place of the data do not count.
+    A setting that is not recorded came later and has the default that leaves a run as it was. `NO_EFFECT` lists
+    what does not count; of a preset only its name does not.
 
     Args:
         then: what `recorded` gave for a run.

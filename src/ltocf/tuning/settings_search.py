@@ -101,6 +101,8 @@ def try_settings(trial: Trial) -> dict[str, Any]:
     with trial.config.runtime().active() as device:
         where = environment(device)
     result = experiment.select(trial.config, trial.folder)
+    with trial.config.runtime().active() as device:
+        where = environment(device)
     split = RunFolder(trial.folder).read_data().split.summary()
     shutil.rmtree(trial.folder)
     return {

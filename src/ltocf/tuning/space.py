@@ -28,6 +28,7 @@ FIXED = {
     "data_dir": "a search is on one data set",
     "device": "it changes no result",
     "threads": "it changes no result",
+    "tensorboard": "it changes no result",
     "select_on": "settings are chosen on the validation set",
     "select_by": "trials are compared by it",
 }
