@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
+from ltocf.data import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import GCMC, GRMF, LRGCCF, MF, NGCF, EmbeddingRecommender, GRMFNorm, LightGCN
 from ltocf.sampling import Batch
@@ -156,3 +157,20 @@ def test_one_step_of_training_is_that_of_the_equation() -> None:
 def test_rejects_with_the_rule_and_the_value(build: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(GRAPH, dim=4, **options)
+
+
+@pytest.mark.parametrize("build", [GRMF, GRMFNorm])
+def test_the_energy_of_a_sampled_batch_weighs_pairs_as_the_sampler_does(build: type[GRMF]) -> None:
+    """Planted: one user with 30 far items, 30 users with a near one. BPR weighs users alike, the softmax pairs."""
+    log = Interactions.from_pairs([0] * 30 + list(range(1, 31)), [*range(30)] + [30] * 30, 31, 31)
+    for loss in ("bpr", "softmax"):
+        model = build(BipartiteGraph.from_interactions(log), dim=3, smoothness=1.0, loss=loss, n_negatives=2)
+        with torch.no_grad():
+            model.initial_embeddings[log.n_users : log.n_users + 30] *= 10
+        rows = model.initial_embeddings.detach() * model.scales
+        each = (rows[log.users] - rows[log.items + log.n_users]).square().sum(1).double().numpy()
+        weights = 1 / log.user_degrees[log.users] if loss == "bpr" else np.ones(len(log))
+        expected = float((weights * each).sum() / weights.sum())
+        batches = model.batches(log, 60, seed=0)
+        drawn = [model.energy(batch).item() for epoch in range(200) for batch in batches.epoch(epoch)]
+        assert np.mean(drawn) == pytest.approx(expected, rel=0.03)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ltocf.reproduce.cells import Places
 from ltocf.runs.config import Config

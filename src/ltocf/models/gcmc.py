@@ -33,7 +33,8 @@ class GCMC(EmbeddingRecommender):
 
     Source: van den Berg, Kipf, Welling, 2017, Eqs. 2-5 and section 2.6, https://arxiv.org/abs/1706.02263. Differs: with
     one kind of interaction there is no softmax over ratings to learn from, so the loss is BPR, as in NGCF's and
-    LT-OCF's comparisons.
+    LT-OCF's comparisons, and the decoder has one Q. The dense layer has no activation, as in the authors' program,
+    https://github.com/riannevdberg/gc-mc; Eq. 3 writes one.
 
     Example:
         >>> from ltocf.data import Interactions

@@ -22,7 +22,9 @@ class GRMF(EmbeddingRecommender):
 
         score(u, i) = <e_u, e_i>,   loss = BPR + smoothness · mean over the batch's pairs (u, i) of ||e_u - e_i||²
 
-    The sum over all pairs is the Dirichlet energy tr(Eᵀ L E) of the graph Laplacian L = D - A, so a batch estimates it.
+    The sum over all pairs is the Dirichlet energy tr(Eᵀ L E) of the graph Laplacian L = D - A. A batch of the softmax,
+    whose pairs are drawn alike, estimates its mean. A batch of BPR draws users alike and then one of their items: it
+    estimates the mean over users of the mean over their items, in which a pair weighs 1 / deg(u).
 
     Args:
         graph: of which the numbers of users and items and the degrees are used.
@@ -37,7 +39,7 @@ class GRMF(EmbeddingRecommender):
     Source: Rao et al., NIPS 2015, Eq. 2,
     https://papers.nips.cc/paper/2015/hash/f4573fc71c731d5c362f0d7860945b88-Abstract.html, in the form that LightGCN's
     comparison gives it (section 4.1.2, https://doi.org/10.1145/3397271.3401063). Differs: BPR instead of squared
-    errors of ratings, and Adam instead of alternating least squares, as in that comparison.
+    errors of ratings, and Adam instead of alternating least squares, as in that comparison, whose sampler is BPR's too.
 
     Example:
         >>> from ltocf.data import Interactions

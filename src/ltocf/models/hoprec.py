@@ -35,7 +35,9 @@ class HOPRec(EmbeddingRecommender):
         ValueError: a number out of range.
 
     Source: Yang et al., RecSys 2018, Eqs. 3-6, https://doi.org/10.1145/3240323.3240381. Differs: the paper writes
-    log σ of the negative difference, whose gradient grows as the ranking gets better; this is its usual form.
+    log σ of the negative difference, whose gradient grows as the ranking gets better; this is its usual form. The paper
+    prints the indicator for a negative item that leads by more than the margin, which would learn from nothing else;
+    here a pair counts until its positive leads by the margin, as its text says.
 
     Example:
         >>> from ltocf.data import Interactions
