@@ -34,6 +34,7 @@ def evaluate(
     format
         How to print them.
     """
+    from ltocf.evaluation import METRICS
     from ltocf.runs import experiment
 
     depths = [_depth(part) for part in k.split(",")]
@@ -41,7 +42,7 @@ def evaluate(
     if format == "json":
         sys.stdout.write(json.dumps(measured, indent=2) + "\n")
         return
-    names = dict.fromkeys(key.partition("@")[0] for key in measured)
+    names = [name for name in (*METRICS, "coverage") if f"{name}@{depths[0]}" in measured]
     rows = [(name, *(f"{measured[f'{name}@{depth}']:.4f}" for depth in depths)) for name in names]
     Console().print(table(("metric", *(f"@{depth}" for depth in depths)), rows, f"{folder} on {on}"))
 

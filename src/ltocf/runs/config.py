@@ -13,7 +13,7 @@ import tomli_w
 
 from ltocf.data.readers.frame import ColumnOptions
 from ltocf.data.split import VALIDATION_SPLITS
-from ltocf.evaluation import METRICS
+from ltocf.evaluation import Metric
 from ltocf.models import MODELS, STARTS, find_model
 from ltocf.runs.presets import PRESETS, preset_values
 from ltocf.training import Runtime, TrainingSettings
@@ -103,16 +103,15 @@ class RunSettings:
             raise ValueError(f"`init_epochs` must be >= 1, got {self.init_epochs}")
         if self.init_l2 is not None and self.init_l2 < 0:
             raise ValueError(f"`init_l2` must be >= 0, got {self.init_l2}")
-        metric, _, depth = self.select_by.partition("@")
-        if metric not in METRICS or not depth.isdigit() or int(depth) < 1:
-            raise ValueError(
-                f"`select_by` must be one of {', '.join(METRICS)} at a depth, like recall@20, got {self.select_by!r}"
-            )
+        try:
+            Metric.parse(self.select_by)
+        except ValueError as error:
+            raise ValueError(f"`select_by`{str(error).removeprefix('a metric')}") from error
 
     @property
     def selection_depth(self) -> int:
         """The k of ``select_by``."""
-        return int(self.select_by.partition("@")[2])
+        return Metric.parse(self.select_by).depth
 
 
 class _FromPreset(TrainingSettings):
