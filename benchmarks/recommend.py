@@ -3,9 +3,9 @@
     python benchmarks/recommend.py --out results/speed/recommend-synthetic.json
 
 The largest log follows a power law (`ltocf.bench.synthetic`), the others are random parts of it, so that the scores of
-a user cost the same everywhere. The sizes take turns, call by call. Seconds are those of
-the processor in this process, so that other work on the machine does not count. `looking through all pairs` ranks the same user
-from the pairs themselves, which every call has to look through.
+a user cost the same everywhere. The sizes take turns, call by call. Seconds are those of the processor in this process,
+so that other work on the machine does not count. `looking through all pairs` ranks the same user from the pairs
+themselves, which every call has to look through.
 """
 
 from __future__ import annotations
