@@ -3,8 +3,9 @@
     python benchmarks/recommend.py --out results/speed/recommend-synthetic.json
 
 The largest log follows a power law (`ltocf.bench.synthetic`), the others are random parts of it, so that the scores of
-a user cost the same everywhere. The sizes take turns, call by call. `looking through all pairs` ranks the same user
-from the pairs themselves, which every call has to look through.
+a user cost the same everywhere. The sizes take turns, call by call. Seconds are those of the processor in this process,
+so that other work on the machine does not count. `looking through all pairs` ranks the same user from the pairs
+themselves, which every call has to look through.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -51,10 +52,10 @@ def calls_of(log: Interactions, dim: int) -> tuple[dict[str, Call], float]:
     """What is measured, given a user's number; and the seconds until the first answer is there."""
     model = MF(BipartiteGraph.from_interactions(log), dim)
     names = Names.identity(log.n_users, log.n_items)
-    started = perf_counter()
+    started = process_time()
     snapshot = Snapshot.of("mf", model, log, names)
     snapshot.recommend(0, K)
-    seconds = perf_counter() - started
+    seconds = process_time() - started
     stranger = log.n_users
     calls: dict[str, Call] = {
         "recommend": lambda user: snapshot.recommend(user, K),
@@ -76,9 +77,9 @@ def measure(sizes: tuple[int, ...], dim: int, repeats: int) -> dict[str, Any]:
     for turn, user in enumerate(users.tolist()):
         # Size after size: every call finds the embeddings of another model in the cache, as after a pause.
         for what, size in product(kinds, sizes):
-            started = perf_counter()
+            started = process_time()
             made[size][0][what](user)
-            taken = perf_counter() - started
+            taken = process_time() - started
             if turn:  # the first is not counted
                 seconds.setdefault(what, {}).setdefault(str(size), []).append(taken)
     return {

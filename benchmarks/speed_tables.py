@@ -187,7 +187,8 @@ def answers() -> str:
     heading = ["one call, median", *(f"{int(size):,} pairs" for size in sizes)]
     rows = [[what, *(f"{taken[size] * 1e3:.1f} ms" for size in sizes)] for what, taken in found["median"].items()]
     catalogue = f"{found['n_users']:,} users, {found['n_items']:,} items, MF of dim {found['dim']}, k = {found['k']}."
-    return _with_notes(heading, rows, [ANSWERS], [catalogue, _hardware([found])])
+    clock = "Time of the processor: other work on the machine is left out."
+    return _with_notes(heading, rows, [ANSWERS], [f"{catalogue} {clock}", _hardware([found])])
 
 
 def _hardware(results: list[Result]) -> str:
