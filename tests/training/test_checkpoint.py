@@ -1,0 +1,102 @@
+"""A checkpoint gives back what was put in, to its owner only, or says why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+
+STATE = TrainingState(7, 5, 0.25, 2, 12.5, 0.75, "patience", {"weight": torch.full((2, 3), 4.0), "bias": torch.ones(2)})
+
+
+def trained() -> tuple[torch.nn.Linear, torch.optim.Optimizer]:
+    """A model that is not as it was made, and an optimiser with moments."""
+    model = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    for _ in range(3):
+        model(torch.arange(3.0)).square().sum().backward()
+        optimizer.step()
+    return model, optimizer
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoint.safetensors"
+
+
+def test_everything_comes_back(path: Path) -> None:
+    (model, optimizer), (other, others) = trained(), trained()
+    with torch.no_grad():
+        model.weight.set_(model.weight.T.contiguous().T)  # not one run of memory
+    save_checkpoint(path, model, optimizer, STATE)
+    state = load_checkpoint(path, other, others)
+    assert vars(state) | {"best_weights": None} == vars(STATE) | {"best_weights": None}
+    for found, put in ((state.best_weights, STATE.best_weights), (other.state_dict(), model.state_dict())):
+        assert found.keys() == put.keys()
+        assert all(found[name].equal(put[name]) for name in put)
+    for index, moments in optimizer.state_dict()["state"].items():
+        found = others.state_dict()["state"][index]
+        assert found.keys() == moments.keys()
+        assert all(found[name].equal(moments[name]) for name in moments)
+
+
+@pytest.mark.parametrize(
+    ("owner", "asked", "taken"),
+    [("a", "a", True), ("a", "b", False), ("", "b", True), ("a", "", True), (None, "b", True)],
+)
+def test_only_the_owner_goes_on(path: Path, owner: str | None, asked: str, taken: bool) -> None:
+    model, optimizer = trained()
+    if owner is None:  # as an earlier version wrote it
+        save_file({"model.weight": model.weight.data, "model.bias": model.bias.data}, path, {"state": '{"epoch": 7}'})
+    else:
+        save_checkpoint(path, model, optimizer, STATE, owner)
+    if taken:
+        assert load_checkpoint(path, model, optimizer, asked).epoch == 7
+    else:
+        with pytest.raises(ValueError, match=f"{path.name} belongs to a run with other settings or data; remove it"):
+            load_checkpoint(path, model, optimizer, asked)
+
+
+def test_without_an_owner_everybody_goes_on(path: Path) -> None:
+    model, optimizer = trained()
+    save_checkpoint(path, model, optimizer, STATE, "a")
+    assert load_checkpoint(path, model, optimizer).epoch == 7
+    save_checkpoint(path, model, optimizer, STATE)
+    assert load_checkpoint(path, model, optimizer, "b").epoch == 7
+
+
+def test_another_model_is_refused(path: Path) -> None:
+    save_checkpoint(path, *trained(), STATE)
+    other = torch.nn.Linear(4, 2)
+    with pytest.raises(ValueError, match=r"(?s)holds another model than the configured one: .*size mismatch"):
+        load_checkpoint(path, other, torch.optim.Adam(other.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "name"),
+    [
+        (None, "model.weight"),
+        ({"state": "{"}, "model.weight"),
+        ({"other": "1"}, "model.weight"),
+        ({"state": "{}"}, "x.y"),
+    ],
+)
+def test_no_checkpoint_of_ours(path: Path, metadata: dict[str, str] | None, name: str) -> None:
+    save_file({name: torch.ones(2, 3)}, path, metadata)
+    with pytest.raises(
+        ValueError, match=r"checkpoint.safetensors is damaged or no checkpoint \(.*; remove it to train"
+    ):
+        load_checkpoint(path, *trained())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
+def test_a_cut_file_is_damaged(path: Path, share: float) -> None:
+    save_checkpoint(path, *trained(), STATE)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match="is damaged or no checkpoint"):
+        load_checkpoint(path, *trained())
