@@ -141,7 +141,8 @@ def _weighted_sums(offsets: Tensor, indices: Tensor, values: Tensor, source: Ten
     On a CPU PyTorch's bag of embeddings is the faster kernel: it prefetches rows and is compiled for the width.
     """
     if source.is_cuda:
-        return csr_tensor(offsets, indices, values, (len(offsets) - 1, len(source))) @ source
+        # cuSPARSE multiplies numbers of one type only; it adds them up in single precision.
+        return csr_tensor(offsets, indices, values.to(source), (len(offsets) - 1, len(source))) @ source
     return embedding_bag(
         indices, source, offsets, mode="sum", per_sample_weights=values.to(source), include_last_offset=True
     )
