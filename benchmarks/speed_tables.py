@@ -191,6 +191,24 @@ def answers() -> str:
     return _with_notes(heading, rows, [ANSWERS], [f"{catalogue} {clock}", _hardware([found])])
 
 
+def recorded_steps() -> str:
+    """An epoch of the preset `fast` on a GPU, with its steps as they are and replayed from one recording."""
+    path = FOLDER / "cuda-graphs-h200.json"
+    if not path.exists():
+        return "Not measured yet: `python benchmarks/cuda_graphs.py --out results/speed/cuda-graphs-h200.json`."
+    found: Result = json.loads(path.read_text(encoding="utf-8"))
+    seconds = {(row["model"], row["cuda_graphs"]): row["seconds_per_epoch"] for row in found["rows"]}
+    rows = [
+        [f"`{model}`", f"{plain:.3f} s", f"{replayed:.3f} s", f"{plain / replayed:.1f}x"]
+        for model in dict.fromkeys(model for model, _ in seconds)
+        for plain, replayed in [(seconds[model, False], seconds[model, True])]
+    ]
+    heading = ["model", "steps as they are", "replayed", ""]
+    first = found["rows"][0]
+    what = f"An epoch of {first['steps_per_epoch']} steps, batch {first['batch_size']:,}, dim {first['dim']}"
+    return _with_notes(heading, rows, [], [f"{what}, on {found['data']}.", _hardware([found])])
+
+
 def _hardware(results: list[Result]) -> str:
     where = {
         f"{environment['processor']}, {environment['device']}, {_threads(environment['threads'])}, "
@@ -217,5 +235,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed-profile": profile,
     "speed-precision": half_precision,
     "speed-freed-memory": freed_memory,
+    "speed-recorded-steps": recorded_steps,
     "answers": answers,
 }
