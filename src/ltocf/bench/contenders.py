@@ -198,7 +198,8 @@ def square_coo(graph: BipartiteGraph) -> Tensor:
     positions[0] = torch.repeat_interleave(torch.arange(graph.n_nodes, device=device), lengths)
     torch.cat([graph.user_indices.long() + n_users, graph.item_indices.long()], out=positions[1])
     values = torch.cat([graph.user_values, graph.item_values])
-    return torch.sparse_coo_tensor(positions, values, (graph.n_nodes, graph.n_nodes), is_coalesced=True)
+    size = (graph.n_nodes, graph.n_nodes)
+    return torch.sparse_coo_tensor(positions, values, size, is_coalesced=True, check_invariants=False)
 
 
 def _torch_geometric_forms() -> dict[str, Callable[[Tensor], Any]]:
