@@ -155,3 +155,32 @@ def test_replayed_steps_are_the_steps(build: Any, options: dict[str, Any], inter
         fit(model, model.batches(interactions, 16, 0, "cuda"), settings=settings)
         trained.append({name: value.cpu() for name, value in model.state_dict().items()})
     torch.testing.assert_close(trained[1], trained[0], atol=1e-4, rtol=1e-3)
+
+
+class _Copies(TorchDispatchMode):
+    """Writes down what is copied from the CPU to another device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        came_from = [tensor.device.type for tensor in args if isinstance(tensor, torch.Tensor)]
+        if isinstance(result, torch.Tensor) and result.device.type != "cpu" and "cpu" in came_from:
+            self.found.append(str(func))
+        return result
+
+
+def test_coefficients_of_a_frozen_model_copy_nothing_to_the_device(graph: BipartiteGraph) -> None:
+    """A copy from ordinary memory cannot be recorded; a device without memory stands for the GPU."""
+    model = LTOCF(graph, dim=4, solver="exact")
+    assert model.freeze()
+    model.times.to("meta")
+    model.coefficients()  # the first call takes nodes and transform there
+    with _Copies() as copies:
+        assert model.coefficients().device.type == "meta"
+    assert copies.found == []
+    with _Copies() as copies:
+        torch.ones(2).to("meta")
+    assert copies.found
