@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,4 +62,5 @@ def readable_seconds(seconds: float) -> str:
 
 
 def _is_watched(console: Console) -> bool:
-    return console.is_terminal or console.is_jupyter
+    """Whether a bar can be drawn: in Jupyter rich draws it by ipywidgets."""
+    return console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)

@@ -80,6 +80,15 @@ def test_every_model_is_registered_and_has_a_case() -> None:
     assert {name for name, _ in CASES} == set(MODELS)
 
 
+@every_model
+def test_a_model_shows_itself_in_one_line(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+    model = build(name, options, interactions)
+    assert repr(model).startswith(f"{type(model).__name__}(n_users=30, n_items=40, n_parameters=")
+    assert len(repr(model)) < 200
+    assert "\n" not in repr(model)
+    assert all(f"<th>{learned}</th>" in model._repr_html_() for learned in model.learned())
+
+
 @every_trained_model
 def test_loss_terms(name: str, options: dict[str, Any], interactions: Interactions) -> None:
     terms = build(name, options, interactions)(batch_of(name))

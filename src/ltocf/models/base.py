@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from ltocf.data.display import Shown
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
@@ -42,7 +43,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-class Recommender(nn.Module, ABC):
+class Recommender(Shown, nn.Module, ABC):
     """A model over ``n_users`` x ``n_items``; the number of users and items never changes.
 
     Whoever trains, starts, saves or shows a model asks it by these methods; nothing outside its own file needs to know
@@ -63,6 +64,11 @@ class Recommender(nn.Module, ABC):
         """Its options with their defaults: the constructor's named arguments but for graph and seed."""
         named = (p for p in signature(cls).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
         return {p.name: p.default for p in named if p.name not in ("graph", "seed")}
+
+    def facts(self) -> dict[str, object]:
+        n_numbers = sum(parameter.numel() for parameter in self.parameters())
+        sizes: dict[str, object] = {"n_users": self.n_users, "n_items": self.n_items, "n_parameters": n_numbers}
+        return sizes | {name: round(value, 4) for name, value in self.learned().items()}
 
     @property
     def device(self) -> torch.device:
