@@ -94,9 +94,23 @@ def test_no_evaluation_is_begun_that_may_not_end_in_time(
     context = FitContext(deadline=clock[0] + seconds, on_epoch=records.append)
     result = search(model, validate=validate, evaluations=4, context=context)
     spent = [10.0, 20.0, 10.0, 10.0][:evaluations]
-    assert [record["seconds"] for record in records] == spent
+    assert [(record["seconds"], record["times"]) for record in records] == [(second, []) for second in spent]
     assert (result.epochs, result.seconds) == (evaluations, sum(spent))
     assert result.stopped_by == ("epochs" if evaluations == 4 else "max_minutes")
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.25, 0.125], [0.25, 0.5, 0.125], [0.25, 0.125, 0.5], [0.125, 0.5, 0.5]])
+def test_the_best_evaluation_is_kept_wherever_it_was(values: list[float], model: SpectralLTOCF) -> None:
+    tried, remaining = [], iter(values)
+
+    def validate() -> dict[str, float]:
+        tried.append(model.numbers.clone())
+        return {"recall@20": next(remaining)}
+
+    result = search(model, validate=validate, evaluations=3)
+    first = values.index(max(values))
+    assert (result.best_epoch, result.best_value) == (first + 1, values[first])
+    assert model.numbers.equal(tried[first])
 
 
 def test_lines_of_a_log(model: SpectralLTOCF, monkeypatch: pytest.MonkeyPatch) -> None:
