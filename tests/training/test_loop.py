@@ -17,6 +17,7 @@ from ltocf.data import Interactions
 from ltocf.losses import LossTerms
 from ltocf.sampling import Batch, Batches
 from ltocf.training import FitContext, FitResult, Trainable, TrainingSettings, fit
+from ltocf.training.step import Stepper
 
 LOOP = import_module("ltocf.training.fit")  # the package has a function of that name
 SETTINGS = TrainingSettings(learning_rate=1e-9, l2=0.0, epochs=4, validate_every=2)
@@ -164,9 +165,11 @@ def test_no_epoch_is_begun_that_would_not_fit_with_its_validation(
     assert (result.epochs, result.stopped_by, deadline - clock.now) == (epochs, "max_minutes", left)
 
 
-def test_without_validation_only_epochs_have_to_fit(clock: Clock) -> None:
-    result = run(Number(clock, 10.0), KnownBatches(2), replace(SETTINGS, epochs=100), deadline=clock.now + 35.0)
-    assert (result.epochs, result.best_epoch, result.stopped_by) == (3, None, "max_minutes")
+@pytest.mark.parametrize(("seconds", "epochs"), [(35.0, 3), (40.0, 4), (50.0, 5)])
+def test_without_validation_only_epochs_have_to_fit(seconds: float, epochs: int, clock: Clock) -> None:
+    options = {"deadline": clock.now + seconds, "validation_seconds": 7.0}
+    result = run(Number(clock, 10.0), KnownBatches(2), replace(SETTINGS, epochs=100), **options)
+    assert (result.epochs, result.best_epoch, result.stopped_by) == (epochs, None, "max_minutes")
 
 
 def test_an_epoch_is_cut_short_where_its_validation_would_be_late(clock: Clock) -> None:
@@ -220,6 +223,21 @@ def test_lines_of_a_log_tell_epoch_loss_value_and_time(clock: Clock, monkeypatch
 def test_a_penalty_that_diverges_is_named(l2: float, remedy: str) -> None:
     with pytest.raises(FloatingPointError, match=rf"the loss became 2.0, {remedy}"):
         run(Number(l2=l2), KnownBatches(2), replace(SETTINGS, l2=0.5))
+
+
+def test_rates_that_a_recording_reads_are_changed_in_place() -> None:
+    settings = TrainingSettings(learning_rate=0.02, schedule="cosine", cuda_graphs=True)
+    stepper = Stepper(Number(), settings)
+    (rate,) = (group["lr"] for group in stepper.optimizer.param_groups)
+    for progress, share in ((0.0, 1.0), (0.5, 0.5), (2 / 3, 0.25)):
+        stepper.set_rates(progress)
+        assert rate.item() == pytest.approx(0.02 * share)
+
+
+def test_steps_that_look_values_up_cannot_be_recorded() -> None:
+    stepper = Stepper(Number(), replace(SETTINGS, cuda_graphs=True))
+    with pytest.raises(ValueError, match="`cuda_graphs` needs a model whose steps look nothing up"):
+        stepper.steps()
 
 
 def test_graphs_need_a_gpu() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ltocf.evaluation import rank
 from ltocf.graph import BipartiteGraph
 from ltocf.models import SpectralLTOCF
 from ltocf.runs.folder import RunFolder
-from ltocf.training import FitContext, Shortlist, sample_users, search
+from ltocf.training import FitContext, FitResult, Shortlist, sample_users, search
 from ltocf.training.simplex import SHORTLIST
 
 BEST = [4.2, 0.1, 0.3, 0.55, -0.1, 0.1]
@@ -58,6 +59,72 @@ def test_the_start_is_measured_first(model: SpectralLTOCF) -> None:
     assert model.singular_values.min() > 0
 
 
+def test_the_first_simplex_is_the_start_and_a_step_along_each_number(model: SpectralLTOCF) -> None:
+    start, tried = model.numbers.clone(), []
+
+    def validate() -> dict[str, float]:
+        tried.append(model.numbers.clone())
+        return {"recall@20": 0.5}
+
+    search(model, validate=validate, evaluations=len(start) + 1)
+    expected = torch.cat([start[None], start + torch.diag(model.search_steps)])
+    torch.testing.assert_close(torch.stack(tried), expected)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds on the clock of the search, which stands still unless they are changed."""
+    now = [1000.0]
+    time_of_now = SimpleNamespace(perf_counter=lambda: now[0], monotonic=lambda: now[0])
+    monkeypatch.setattr("ltocf.training.simplex.time", time_of_now)
+    monkeypatch.setattr("ltocf.training.context.time", time_of_now)
+    return now
+
+
+@pytest.mark.parametrize(("seconds", "evaluations"), [(0.0, 1), (19.0, 1), (20.0, 2), (49.0, 2), (50.0, 3), (1e9, 4)])
+def test_no_evaluation_is_begun_that_may_not_end_in_time(
+    seconds: float, evaluations: int, model: SpectralLTOCF, clock: list[float]
+) -> None:
+    costs, records = iter([10.0, 20.0, 10.0, 10.0]), []
+
+    def validate() -> dict[str, float]:
+        clock[0] += next(costs)
+        return closeness(model)
+
+    context = FitContext(deadline=clock[0] + seconds, on_epoch=records.append)
+    result = search(model, validate=validate, evaluations=4, context=context)
+    spent = [10.0, 20.0, 10.0, 10.0][:evaluations]
+    assert [(record["seconds"], record["times"]) for record in records] == [(second, []) for second in spent]
+    assert (result.epochs, result.seconds) == (evaluations, sum(spent))
+    assert result.stopped_by == ("epochs" if evaluations == 4 else "max_minutes")
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.25, 0.125], [0.25, 0.5, 0.125], [0.25, 0.125, 0.5], [0.125, 0.5, 0.5]])
+def test_the_best_evaluation_is_kept_wherever_it_was(values: list[float], model: SpectralLTOCF) -> None:
+    tried, remaining = [], iter(values)
+
+    def validate() -> dict[str, float]:
+        tried.append(model.numbers.clone())
+        return {"recall@20": next(remaining)}
+
+    result = search(model, validate=validate, evaluations=3)
+    first = values.index(max(values))
+    assert (result.best_epoch, result.best_value) == (first + 1, values[first])
+    assert model.numbers.equal(tried[first])
+
+
+def test_lines_of_a_log(model: SpectralLTOCF, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("ltocf.training.simplex.log_line", lines.append)
+    values = iter([0.25, 0.5, 0.125])
+    context = FitContext(show_progress=True, description="spectral selection")
+    search(model, validate=lambda: {"recall@20": next(values)}, evaluations=3, context=context)
+    assert lines == [
+        f"spectral selection: evaluation {i} of 3, best {best}"
+        for i, best in ((1, "0.2500"), (2, "0.5000"), (3, "0.5000"))
+    ]
+
+
 def test_is_deterministic(graph: BipartiteGraph) -> None:
     models = [SpectralLTOCF(graph, rank=4) for _ in range(2)]
     for model in models:
@@ -71,11 +138,20 @@ def test_out_of_time_after_one_evaluation(model: SpectralLTOCF) -> None:
     assert (result.epochs, result.best_epoch, result.stopped_by) == (1, 1, "max_minutes")
 
 
-def test_without_validation_the_numbers_stay(model: SpectralLTOCF) -> None:
+def test_without_validation_the_numbers_stay(
+    model: SpectralLTOCF, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decompose = model.prepare
+
+    def prepare() -> None:
+        clock[0] += 3.0
+        decompose()
+
+    monkeypatch.setattr(model, "prepare", prepare)
     model.numbers.add_(0.5)
     before = model.numbers.clone()
     result = search(model, validate=None)
-    assert (result.epochs, result.best_epoch) == (0, None)
+    assert result == FitResult(0, None, None, 3.0, "epochs")
     assert model.numbers.equal(before)
     assert model.singular_values.min() > 0
 
