@@ -51,7 +51,8 @@ def test_ranking_is_measured_on_a_few_users_and_scaled(clock: Clock, monkeypatch
             clock.now += 2
             return Popularity(log)
 
-    def rank(_scorer: Any, users: torch.Tensor, _k: int, *, seen: Any) -> None:
+    def rank(_scorer: Any, users: torch.Tensor, k: int, *, seen: Any) -> None:
+        assert (k, seen) == (20, log), "the lists of the test itself"
         asked.append(len(users))
         clock.now += 0.01 * len(users)
 

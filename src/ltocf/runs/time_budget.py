@@ -39,7 +39,7 @@ def ranking_seconds(model: Recommender, seen: Interactions, truth: Interactions)
     model.prepare()
     scorer = model.scorer()
     prepared = time.perf_counter() - started
-    n_users, seconds = min(FIRST_SAMPLE, len(users)), 0.0
+    n_users = min(FIRST_SAMPLE, len(users))
     while True:
         started = time.perf_counter()
         rank(scorer, users[:n_users], min(20, truth.n_items), seen=seen)
