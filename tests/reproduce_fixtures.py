@@ -1,14 +1,19 @@
-"""A small log with configurations that train in a second."""
+"""A small log with configurations that train in a second, and results that took no training."""
 
 from __future__ import annotations
 
-import shutil
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from ltocf.reproduce.cells import Cell, Places, make_cells, with_splits
-from ltocf.reproduce.run import run_cells
+from ltocf.reproduce.run import METRICS
 from samples import random_interactions
 
 QUICK = """[model]
@@ -56,20 +61,55 @@ def places(tmp_path: Path) -> Places:
     return write_places(tmp_path)
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of ltocf and mf with seeds 0 and 1 on the data of `source`, not to be changed."""
-    folder = tmp_path_factory.mktemp("finished")
-    places = write_places(folder)
-    progress = run_cells(make_cells(write_source(folder), ["ltocf", "mf"], [0, 1], places))
-    assert len(progress.done) == 4
-    return places.results
+def plant(cell: Cell, recall: Sequence[float], ndcg: Sequence[float] | None = None, **more: Any) -> Cell:
+    """Write a result of a cell as `run_cell` would, with these values of its test users, and nothing trained.
+
+    ``more`` takes the place of what metrics.json would have otherwise.
+    """
+    assert cell.split is not None
+    file = {suffix: cell.file(suffix) for suffix in (".json", ".jsonl", ".safetensors")}
+    file[".json"].parent.mkdir(parents=True, exist_ok=True)
+    values = {
+        name: np.array(of_users, np.float32) for name, of_users in zip(METRICS, (recall, ndcg or recall), strict=True)
+    }
+    save_file({"users": np.arange(len(recall)), **values}, file[".safetensors"])
+    history = [
+        {"phase": phase, "epoch": epoch, "loss": 1 / epoch, "times": planted_times(cell, epoch)}
+        | (dict.fromkeys(METRICS, epoch / 4) if phase == "selection" and epoch != 2 else {})
+        for phase, n_epochs in (("selection", 3), ("retraining", 1))
+        for epoch in range(1, n_epochs + 1)
+    ]
+    file[".jsonl"].write_text("".join(json.dumps(row) + "\n" for row in history))
+    metrics = {
+        **{name: float(of_users.mean(dtype=np.float64)) for name, of_users in values.items()},
+        "model": cell.config.model,
+        "seed": cell.seed,
+        "select_on": cell.config.run.select_on,
+        "training": asdict(cell.config.training),
+        "times": planted_times(cell, 1),
+        "selected": {"epoch": 1},
+        "fits": {"selection": {"epochs": 3, "seconds": 7.0}, "retraining": {"epochs": 1, "seconds": 2.0}},
+        "seconds": 9.0,
+        "seconds_of_this_process": 10.0,
+        "ranking_seconds": 0.5,
+        "environment": {"device": "cpu", "processor": "a processor"},
+        "split": cell.split,
+        "configuration": cell.recorded,
+    }
+    file[".json"].write_text(json.dumps(metrics | more))
+    assert cell.is_done
+    return cell
+
+
+def planted_times(cell: Cell, epoch: int) -> list[float]:
+    """Times that are learned, one further with every epoch."""
+    return [float(index + epoch) for index in range(cell.config.options.get("n_times", 0))]
 
 
 @pytest.fixture
-def cells(source: str, places: Places, finished: Path) -> list[Cell]:
+def cells(source: str, places: Places) -> list[Cell]:
     """Cells with a result of their own: ltocf and mf with seeds 0 and 1."""
-    shutil.copytree(finished, places.results)
     found = with_splits(make_cells(source, ["ltocf", "mf"], [0, 1], places))
-    assert all(cell.is_done for cell in found)
-    return found
+    # Sixteenths: their means are exact.
+    values = np.random.default_rng(0).integers(0, 17, (len(found), 2, 8)) / 16
+    return [plant(cell, *of_cell.tolist()) for cell, of_cell in zip(found, values, strict=True)]

@@ -33,9 +33,20 @@ TESTS = {
 
 SLOW: dict[str, list[str]] = {
     "runs": ["test_a_dead_process_holds_no_lock"],
+    "reproduce": [
+        "test_committed",
+        "test_a_plan_runs_what_is_missing",
+        "test_out_of_time_leaves_the_rest",
+        "test_the_command_writes_a_report",
+        "test_the_command_searches",
+    ],
     "training": ["test_freed_memory_is_kept_unless_the_environment_tunes_malloc"],
 }
-"""Tests in processes of their own: these import the package as it is, so no mutant can fail them."""
+"""Names of tests, or of their files, that take long and fail no mutant.
+
+Processes of their own import the package as it is; `results` is not copied; a whole call of the command, with its
+training and its drawing, has what other tests have one by one.
+"""
 
 DEAD = ("killed", "timeout", "segfault")
 
@@ -94,8 +105,8 @@ def _copy_sources(copy: Path) -> None:
 
 
 def _settings(folder: str) -> str:
-    slow = SLOW.get(folder, [])
-    deselected = ["-k", " and ".join(f"not {test}" for test in slow)] if slow else []
+    # pytest takes the last `-k` only.
+    deselected = ["-k", " and ".join(f"not {test}" for test in slow)] if (slow := SLOW.get(folder)) else []
     values = {
         "source_paths": ["src"],
         "only_mutate": [f"src/ltocf/{folder}/*"],

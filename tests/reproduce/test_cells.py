@@ -28,6 +28,7 @@ from ltocf.reproduce.run import run_cell, run_cells
 from ltocf.runs.config import Config
 from ltocf.runs.experiment import prepare_data
 from ltocf.tuning import identity
+from reproduce_fixtures import plant
 
 
 def test_the_papers_methods_are_models() -> None:
@@ -111,9 +112,7 @@ def test_sources(tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch) -
 def done(source: str, places: Places) -> Cell:
     """A cell with a result."""
     (cell,) = with_splits(make_cells(source, ["mf"], [0], places))
-    run_cell(cell)
-    assert cell.is_done
-    return cell
+    return plant(cell, [0.0, 0.25, 1.0])
 
 
 def changed(cell: Cell, **values: Any) -> Cell:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ltocf.reproduce.cells import Cell, Places, make_cells, with_splits
+from ltocf.reproduce.cells import Cell, Places, make_cells
 from ltocf.reproduce.cost import Plan, expected_minutes
+from reproduce_fixtures import plant
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +26,7 @@ def measured(places: Places, name: str, model: str, minutes: float, device: str 
 
 
 def cell(source: str, places: Places, name: str, **values: Any) -> Cell:
-    return with_splits(make_cells(source, [name], [0], places, values))[0]
+    return replace(make_cells(source, [name], [0], places, values)[0], split={"digest": "one"})
 
 
 def test_minutes_are_those_of_the_same_configuration(source: str, places: Places) -> None:
@@ -49,6 +51,16 @@ def test_a_run_in_pieces_took_as_long_as_its_training_and_a_slow_ranking_counts(
 def test_a_gpu_says_nothing_about_a_processor(source: str, places: Places) -> None:
     measured(places, "mf-seed1", "mf", 2.0, device="NVIDIA H200")
     assert expected_minutes(cell(source, places, "mf")) is None
+    measured(places, "mf-seed2", "mf", 4.0)
+    assert expected_minutes(cell(source, places, "mf")) == pytest.approx(4)
+
+
+def test_a_processor_says_nothing_about_a_gpu(source: str, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    measured(places, "mf-seed1", "mf", 2.0)
+    assert expected_minutes(cell(source, places, "mf")) is None
+    measured(places, "mf-seed2", "mf", 4.0, device="NVIDIA H200")
+    assert expected_minutes(cell(source, places, "mf")) == pytest.approx(4)
 
 
 def test_a_limit_bounds_what_is_expected(source: str, places: Places) -> None:
@@ -83,6 +95,38 @@ def test_a_plan_says_what_it_costs(
     made = plan(source, minutes, processes)
     assert list(made.lines()) == [f"log: 0 done, 2 to run: mf, ltocf; {cost}"]
     assert made.is_long is is_long
+
+
+def test_a_plan_has_all_cells_with_their_minutes(source: str, places: Places) -> None:
+    measured(places, "mf-seed1", "mf", 2.0)
+    done = plant(cell(source, places, "lightgcn"), [0.5])
+    waiting = [cell(source, places, name) for name in ("mf", "ltocf")]
+    made = Plan.of([waiting[0], done, waiting[1]], 3)
+    assert made == Plan([done], [(waiting[0], 2.0), (waiting[1], None)], 3)
+    assert Plan.of([done]) == Plan([done], [], 1)
+
+
+def test_seeds_are_named_where_there_are_several_and_data_sets_apart(source: str, places: Places) -> None:
+    other = replace(make_cells("other.csv", ["mf"], [0], places)[0], split={"digest": "one"})
+    cells = [replace(each, split={"digest": "one"}) for each in make_cells(source, ["mf", "ltocf"], [0, 3], places)]
+    made = Plan([cells[0], other], [(each, 2.0) for each in cells[1:]])
+    assert list(made.lines()) == [
+        "log: 1 done, 3 to run: mf-seed3, ltocf-seed0, ltocf-seed3; about 6 min",
+        "other: 1 done, 0 to run",
+    ]
+
+
+def test_what_is_no_result_of_a_run_says_nothing(source: str, places: Places) -> None:
+    measured(places, "search/other-seed0", "mf", 2.0)
+    folder = places.results / "log"
+    keys = ["model", "seconds", "seconds_of_this_process", "environment"]
+    result = {"model": "mf", "seconds": 9.0, "seconds_of_this_process": 9.0, "environment": {"device": "cpu"}}
+    for name in keys:
+        rest = {key: value for key, value in result.items() if key != name}
+        (folder / f"without-{name}.json").write_text(json.dumps(rest))
+    (folder / "list.json").write_text(json.dumps(keys))
+    (folder / "mf-seed7.jsonl").write_text("{")
+    assert expected_minutes(cell(source, places, "mf")) == pytest.approx(2)
 
 
 def test_a_plan_names_what_is_done(source: str, places: Places) -> None:

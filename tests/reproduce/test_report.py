@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,11 @@ from scipy import stats
 
 from ltocf.ode import CONNECTIONS, SOLVERS
 from ltocf.report.content import Curve
-from ltocf.reproduce.cells import VARIANTS, Cell, Places, make_cells, variant_names
+from ltocf.reproduce.cells import VARIANTS, Cell, Places, make_cells, variant_names, with_splits
 from ltocf.reproduce.figures import ablation, connections, curves_of_training, seconds
 from ltocf.reproduce.plan import datasets, plan
-from ltocf.reproduce.run import run_cells
 from ltocf.reproduce.table3 import numbers, published, table
+from reproduce_fixtures import plant
 
 
 def by_user(cell: Cell) -> dict[int, float]:
@@ -39,7 +40,8 @@ def test_the_order_of_users_in_a_file_does_not_matter(cells: list[Cell]) -> None
 def test_a_row_of_another_split_is_not_compared(cells: list[Cell], source: str, places: Places) -> None:
     toml = places.configs / "log" / "grmf.toml"
     toml.write_text((places.configs / "log" / "mf.toml").read_text() + "\n[data]\nsplit_seed = 5\n")
-    other = run_cells(make_cells(source, ["grmf"], [0], places)).done
+    other = with_splits(make_cells(source, ["grmf"], [0], places))
+    plant(other[0], [0.5] * 8)
     found = numbers([*cells, *other])
     assert "p_holm" not in found["grmf"]["recall@20"]
     assert found["mf"]["recall@20"] == numbers(cells)["mf"]["recall@20"]
@@ -72,7 +74,9 @@ def test_a_row_selected_on_test_is_compared_with_its_like(
     for name in ("mf", "ltocf"):
         text = (places.configs / "log" / f"{name}.toml").read_text()
         (places.configs / "log" / f"{name}-test.toml").write_text(text.replace("[run]", '[run]\nselect_on = "test"'))
-    on_test = run_cells(make_cells(source, ["mf-test", "ltocf-test"], [0], places)).done
+    on_test = with_splits(make_cells(source, ["mf-test", "ltocf-test"], [0], places))
+    for cell, values in zip(on_test, ([0.0, 0.25, 0.5], [0.5, 0.5, 1.0]), strict=True):
+        plant(cell, values)
     found = numbers([*cells, *on_test])
     ours, other = (np.mean(list(by_user(cell).values())) for cell in reversed(on_test))
     assert found["mf-test"]["recall@20"]["ltocf_is_better_by"] == pytest.approx(ours - other)
@@ -108,16 +112,41 @@ def test_curves_of_training_are_the_history(cells: list[Cell]) -> None:
     figure = curves_of_training("figure7", cells)
     (metrics, times) = figure.panels
     assert [curve.label for curve in metrics.curves] == ["MF", "LT-OCF"]
-    history = cells[0].history()
-    assert metrics.curves[1].y == [row["recall@20"] for row in history]
-    assert [curve.label for curve in times.curves] == ["t_1", "t_2", "t_3"]
-    assert times.curves[2].y == [row["times"][2] for row in history]
-    assert "validation" in metrics.y_label
+    # The second epoch was not validated.
+    assert metrics.curves[1] == Curve("LT-OCF", [1.0, 3.0], [0.25, 0.75])
+    assert times.curves == [
+        Curve("t_1", [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
+        Curve("t_2", [1.0, 2.0, 3.0], [2.0, 3.0, 4.0]),
+        Curve("t_3", [1.0, 2.0, 3.0], [3.0, 4.0, 5.0]),
+    ]
+    assert [(panel.title, panel.x_label, panel.y_label, panel.kind) for panel in figure.panels] == [
+        ("", "epoch", "recall@20 on the validation part", "line"),
+        ("", "epoch", "learned times", "line"),
+    ]
+    assert figure.caption == "log, seed 0. The phase that selects the epoch on the validation part."
+    assert (figure.name, figure.title) == ("figure7-log", "Recall while training: log")
+
+
+def test_the_loss_is_known_for_each_epoch_and_a_model_without_times_has_one_panel(cells: list[Cell]) -> None:
+    figure = curves_of_training("figure6", cells[2:])
+    (losses,) = figure.panels
+    assert losses.curves == [Curve("MF", [1.0, 2.0, 3.0], [1.0, 0.5, 1 / 3])]
+    assert losses.y_label == "loss"
+    assert (figure.name, figure.title) == ("figure6-log", "Training loss: log")
+
+
+def test_curves_say_if_the_epoch_was_selected_on_test(cells: list[Cell]) -> None:
+    on_test = with_splits([replace(cells[2], config=cells[2].config.with_values({"select_on": "test"}), split=None)])
+    figure = curves_of_training("figure8", [plant(on_test[0], [0.5])])
+    assert figure.panels[0].y_label == "NDCG@20 on the test part"
+    assert figure.caption == "log, seed 0. The phase that selects the epoch on the test part."
 
 
 def test_an_ablation_has_a_point_for_each_variant(source: str, places: Places) -> None:
     names = variant_names("figure10", source, places)
-    made = run_cells(make_cells(source, [name for name in names.values() if "2" not in name], [0], places)).done
+    made = with_splits(make_cells(source, [name for name in names.values() if "2" not in name], [0], places))
+    for number, cell in enumerate(made):
+        plant(cell, [0.1 * number])
     figure, rows, values = ablation("figure10", names, made)
     curves = {curve.label: curve for curve in figure.panels[0].curves}
     assert (curves["fixed times"].x, curves["learned times"].x) == ([1.0, 3.0], [1.0, 3.0])
