@@ -10,6 +10,7 @@ from rich.console import Console
 from ltocf.bench.quick import quick_bench, tables
 from ltocf.files import write_text
 from ltocf.training import Runtime
+from ltocf.training.runtime import keep_freed_memory
 
 
 def bench(
@@ -45,6 +46,7 @@ def bench(
     repeats
         Steps and evaluations that are timed.
     """
+    keep_freed_memory()
     result = quick_bench(
         source,
         data_dir=data_dir,
