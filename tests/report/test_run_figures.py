@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from ltocf.graph import BipartiteGraph
-from ltocf.models import LTOCF
+from ltocf.models import LTOCF, NGCF, LightGCN
 from ltocf.report.run_figures import draw_run, response_figure, run_figure, save_figure
 from ltocf.runs.experiment import train
 from ltocf.runs.folder import RunFolder
@@ -53,3 +54,27 @@ def test_an_unknown_ending_is_an_error(tmp_path: Path, graph: BipartiteGraph) ->
     with pytest.raises(ValueError, match=r"must end in \.svg, \.png, \.pdf"):
         save_figure(figure, tmp_path / "figure.gif")
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "labels"),
+    [
+        ("mf", {"loss": "softmax", "n_negatives": 8}, ["softmax loss", "validation recall@5"]),
+        ("hop-rec", {}, ["loss", "validation recall@5"]),
+        ("lightgcn", {}, ["BPR loss", "validation recall@5", "response h(λ), by state"]),
+    ],
+)
+def test_the_panels_say_what_they_show(model: str, options: dict[str, Any], labels: list[str], tmp_path: Path) -> None:
+    log = Path(__file__).parents[1] / "runs" / "earlier_version" / "log.csv"
+    settings = {"epochs": 2, "dim": 2, "select_by": "recall@5", "validate_every": 1, "threads": 1, **options}
+    train(log, tmp_path / "run", model=model, preset="paper", **settings)
+    figure = run_figure(RunFolder(tmp_path / "run"))
+    assert [axes.get_ylabel() for axes in figure.axes] == labels
+
+
+def test_only_a_filter_has_a_response(graph: BipartiteGraph) -> None:
+    with pytest.raises(ValueError, match="neighbours: only a filter of the graph has a response, NGCF is none"):
+        response_figure({"neighbours": NGCF(graph, dim=2)})
+    figure = response_figure({"layers": LightGCN(graph, dim=2, n_layers=2)})
+    curve = figure.axes[0].lines[0].get_xydata()
+    np.testing.assert_allclose(curve[:, 1], (1 + curve[:, 0] + curve[:, 0] ** 2) / 3, atol=1e-12)
