@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import ltocf
+from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.training import Runtime
 
@@ -218,6 +219,18 @@ def test_a_fingerprint_is_that_of_what_matters(begun: RunFolder) -> None:
     assert begun.fingerprint() == first
     begun.write_data(dataclasses.replace(data, name="another"))
     assert begun.fingerprint() != first
+
+
+def test_the_data_remember_what_was_asked(begun: RunFolder) -> None:
+    text = begun.config_file.read_text()
+    begun.config_file.write_text(text.replace("seed = 0", "seed = 3"))
+    assert begun.config().run.seed == 3, "before there are data nothing has begun"
+    begun.config_file.write_text(text)
+    begun.write_data(RunFolder(EARLIER / "run-ltocf").read_data())
+    assert begun.config() == Config.from_toml(text)
+    begun.config_file.write_text(text.replace("\nseed = 0", "\nseed = 3").replace("\nepochs = 6", "\nepochs = 7"))
+    with pytest.raises(ValueError, match=r"changed after the run was started: epochs 6 -> 7, seed 0 -> 3; restore it"):
+        begun.config()
 
 
 def test_metrics_are_text_that_people_read(begun: RunFolder) -> None:
