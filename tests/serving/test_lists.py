@@ -17,7 +17,6 @@ from ltocf.models import Contributions
 from ltocf.serving import Explanation, UnknownItemError
 from ltocf.serving.lists import (
     allowed_items,
-    encode,
     histories_of,
     item_columns,
     known_items,
@@ -60,11 +59,9 @@ def test_an_error_names_five_at_most() -> None:
     assert some([]) == ""
 
 
-def test_nothing_asked_for_has_no_indices() -> None:
-    assert encode(NAMES.user_ids, []).tolist() == []
-    assert encode(NAMES.user_ids, []).dtype == np.int64
-    assert encode(NAMES.user_ids, ["bob", "eve"]).tolist() == [1, -1]
+def test_items_of_training_have_indices_and_others_are_named() -> None:
     assert known_items(NAMES, [30, 10]).tolist() == [2, 0]
+    assert known_items(NAMES, []).dtype == np.int64
     with pytest.raises(UnknownItemError, match="2 of 3 items were not in training: 7, 'x'"):
         known_items(NAMES, [7, 10, "x"])
 
@@ -187,3 +184,6 @@ def test_an_explanation_is_the_sum_that_it_shows() -> None:
     )
     assert whole.history.columns == ["item", "contribution"]
     assert whole.facts() == {"user": "ann", "item": 20, "score": 5.3333, "own": 0.3333, "popularity": 0.0}
+    nobody = Contributions(torch.empty(1, 0), torch.tensor(0.5), torch.tensor(0.25))
+    why = Explanation.of(NAMES, 0, 1, nobody, [])
+    assert (why.score, why.history.rows(), why.history.schema["item"]) == (0.75, [], pl.Int64)

@@ -46,11 +46,6 @@ def listed(ids: Asked) -> list[Any]:
     return ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
 
 
-def encode(ids: IdMap, asked: list[Any]) -> PairIndices:
-    """Index of each id, or `UNKNOWN`."""
-    return ids.encode(asked) if asked else np.empty(0, np.int64)
-
-
 def some(ids: Iterable[object]) -> str:
     """The first few, for an error."""
     shown = list(map(repr, ids))
@@ -63,7 +58,7 @@ def known_items(names: Names, asked: list[Any]) -> PairIndices:
     Raises:
         UnknownItemError: an item was not in training; all such items are counted and the first few named.
     """
-    indices = encode(names.item_ids, asked)
+    indices = names.item_ids.encode(asked)
     if (indices == UNKNOWN).any():
         missing = [item for item, index in zip(asked, indices, strict=True) if index == UNKNOWN]
         raise UnknownItemError(f"{len(missing)} of {len(asked)} items were not in training: {some(missing)}")
@@ -81,12 +76,12 @@ def allowed_items(names: Names, allow: Asked | None, deny: Asked | None) -> Allo
     allowed = torch.ones(len(names.item_ids), dtype=torch.bool)
     if allow is not None:
         asked = listed(allow)
-        indices = encode(names.item_ids, asked)
+        indices = names.item_ids.encode(asked)
         if (indices == UNKNOWN).all():
             raise UnknownItemError(f"none of the items of `allow` was in training: {some(asked)}")
         allowed.zero_()[torch.from_numpy(indices[indices != UNKNOWN])] = True
     if deny is not None:
-        indices = encode(names.item_ids, listed(deny))
+        indices = names.item_ids.encode(listed(deny))
         allowed[torch.from_numpy(indices[indices != UNKNOWN])] = False
     return allowed
 
