@@ -168,6 +168,10 @@ def options(**changes: Any) -> Callable[[dict[str, Any]], Any]:
         (lambda a: a["user_ids.ends"].__setitem__(0, -1), "'user_ids.ends' must ascend"),
         (set_item("titles.ends", np.array([48])), "one title, got 8 items and 1 titles"),
         (lambda a: a["titles.bytes"].__setitem__(0, 255), "utf-8"),
+        (
+            lambda a: a.update({"titles.integers": np.arange(8), "titles.bytes": np.zeros(48, np.int8)}),
+            "'titles.bytes' must be a row of uint8, got int8",
+        ),
     ],
 )
 def test_arrays_that_are_wrong(change: Callable[[dict[str, Any]], Any], message: str, path: Path) -> None:

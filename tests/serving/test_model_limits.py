@@ -82,6 +82,7 @@ def test_options_beyond_reason_are_refused() -> None:
         ([3], 3, True),
         ([2], 3, False),
         ([2, 1, 3], 3, False),
+        ([0, 2, 1, 3], 3, False),
         ([-1, 3], 3, False),
         ([1, 4], 3, False),
     ],

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ltocf.data.histories import Histories
-from ltocf.data.ids import UNKNOWN, IdMap
+from ltocf.data.ids import UNKNOWN, USUAL_INTEGER, IdMap
 from ltocf.data.names import Names
 from ltocf.evaluation.top_k import AllowedItems, Ranked
 from ltocf.shapes import PairIndices
@@ -119,13 +119,16 @@ def user_column(ids: IdMap, asked: list[Any], indices: PairIndices) -> pl.Series
         >>> user_column(IdMap([7, 9]), ["9", "x"], np.array([1, -1])).to_list()
         ['9', 'x']
     """
-    found = ids.ids[np.maximum(indices, 0)] if len(ids) else ids.ids
+    found = ids.ids[np.maximum(indices, 0)]
     if not (indices == UNKNOWN).any():
         return found
     mixed = [known if index >= 0 else user for user, index, known in zip(asked, indices, found, strict=True)]
-    if ids.ids.dtype == pl.Int64 and all(str(user).lstrip("-").isdecimal() for user in mixed):
-        return pl.Series([int(user) for user in mixed])
-    return pl.Series([str(user) for user in mixed])
+    texts = pl.Series([str(user) for user in mixed])
+    # "007" is not 7, who may be a user of their own.
+    if ids.ids.dtype == pl.Int64 and texts.str.contains(USUAL_INTEGER).all():
+        numbers = texts.cast(pl.Int64, strict=False)
+        return texts if numbers.null_count() else numbers
+    return texts
 
 
 def item_columns(names: Names, items: np.ndarray) -> dict[str, pl.Series]:
