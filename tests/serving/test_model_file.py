@@ -147,6 +147,10 @@ def options(**changes: Any) -> Callable[[dict[str, Any]], Any]:
     ("change", "message"),
     [
         (lambda a: a.pop("weights.times.values"), r"it lacks weights\.times\.values, and has besides nothing"),
+        (
+            lambda a: a.update({"weights.b": np.zeros(1), "weights.a": np.zeros(1)}),
+            r"it lacks nothing, and has besides weights\.a, weights\.b$",
+        ),
         (lambda a: a.pop("seen.users"), "it has no array 'seen.users'"),
         (lambda a: a.pop("user_ids.ends"), "it has no array 'user_ids.ends'"),
         (lambda a: a.pop("titles.bytes"), "it has no array 'titles.bytes'"),

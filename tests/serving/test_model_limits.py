@@ -40,7 +40,7 @@ def test_numbers_are_counted_before_they_are_made() -> None:
         torch.randn(4, generator=generator)
         torch.rand(2, out=torch.full((2,), 1.0))
         assert most.left == 24 - 6 - 3 - 2 - 4 - 4
-        torch.linspace(0, 1, 5)
+        torch.linspace(0, 1, steps=5)
         assert most.left == 0
         torch.zeros(0)
         (torch.arange(99) + 1).clone()
@@ -71,6 +71,15 @@ def test_options_beyond_reason_are_refused() -> None:
             _built("mf", {"dim": value}, LOG, 100)
     with pytest.raises(ValueError, match="cannot be made with its options"):
         _built("mf", {"dim": LARGEST_OPTION}, LOG, 100)
+
+
+def test_a_constructor_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(model_file, "build_model", fail)
+    with pytest.raises(ValueError, match=r"its model 'mf' cannot be made with its options \(MemoryError\(\)\)"):
+        _built("mf", {}, LOG, 100)
 
 
 @pytest.mark.parametrize(
