@@ -119,7 +119,7 @@ def user_column(ids: IdMap, asked: list[Any], indices: PairIndices) -> pl.Series
         >>> user_column(IdMap([7, 9]), ["9", "x"], np.array([1, -1])).to_list()
         ['9', 'x']
     """
-    found = ids.ids[np.maximum(indices, 0)]
+    found: pl.Series = ids.ids[np.maximum(indices, 0)]
     if not (indices == UNKNOWN).any():
         return found
     mixed = [known if index >= 0 else user for user, index, known in zip(asked, indices, found, strict=True)]
