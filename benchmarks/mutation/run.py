@@ -21,7 +21,7 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-COPIED = ("src", "tests", "configs")
+COPIED = ("src", "tests", "configs", "docs")
 
 TESTS = {
     "runs": ["tests/runs"],

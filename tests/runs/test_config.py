@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from ltocf.models import MODELS
 from ltocf.runs.config import Config, DataSettings, RunSettings, model_options
 from ltocf.runs.presets import PRESETS
-from ltocf.training import TrainingSettings
+from ltocf.training import Runtime, TrainingSettings
 
 PLAIN = Config(DataSettings("gowalla"))
 
@@ -88,6 +90,20 @@ def test_what_is_said_comes_before_the_preset_whoever_says_it() -> None:
         ({"model": "mfx"}, f"`model` must be one of {', '.join(MODELS)}, got 'mfx'"),
         ({"model": "mf", "n_layers": 2}, "no setting `n_layers`"),
         ({"validation_fraction": 1.0}, r"`validation_fraction` must be in \(0, 1\), got 1.0"),
+        ({"validation_fraction": 0.0}, r"`validation_fraction` must be in \(0, 1\), got 0.0"),
+        ({"test_fraction": 1.0}, r"`test_fraction` must be in \(0, 1\), got 1.0"),
+        ({"test_fraction": 0.0}, r"`test_fraction` must be in \(0, 1\), got 0.0"),
+        ({"validation_core": -1}, "`validation_core` must be >= 0, got -1"),
+        ({"validation_split": "first"}, "`validation_split` must be one of random, last, got 'first'"),
+        ({"init": "zero"}, "`init` must be one of random, spectral, mf, got 'zero'"),
+        ({"seed": 2**63}, r"`seed` must be in \[0, 2\^63\), got 9223372036854775808"),
+        ({"seed": -1}, r"`seed` must be in \[0, 2\^63\), got -1"),
+        ({"seed": None}, "`seed` must be of type int, got None"),
+        ({"tensorboard": 1}, "`tensorboard` must be of type bool, got 1"),
+        ({"learning_rate": True}, "`learning_rate` must be of type float, got True"),
+        ({"min_rating": "4"}, "`min_rating` must be of type float, got '4'"),
+        ({"user_column": 3}, "`user_column` must be of type str, got 3"),
+        ({"init": "mf", "model": "neumf"}, "neumf has no `init` 'mf'; it has random. Models that start so: ltocf, "),
         ({"init_epochs": 0}, "`init_epochs` must be >= 1, got 0"),
         ({"init_l2": -1.0}, "`init_l2` must be >= 0, got -1.0"),
         ({"select_by": "accuracy@20"}, "`select_by` must be one of recall, precision"),
@@ -112,3 +128,93 @@ def test_rejects_with_the_rule_and_the_value(values: dict[str, Any], message: st
 def test_a_wrong_file_is_a_clear_error(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Config.from_toml(text, None if text == "" else "gowalla")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"init_epochs": 1},
+        {"init_l2": 0.0},
+        {"init_l2": None},
+        {"seed": 2**63 - 1},
+        {"validation_core": 0},
+        {"min_rating": None},
+        {"user_column": "who"},
+        {"tensorboard": True},
+    ],
+    ids=str,
+)
+def test_the_last_values_that_are_right(values: dict[str, Any]) -> None:
+    ((name, value),) = values.items()
+    changed = PLAIN.with_values(values)
+    assert getattr(changed.data if hasattr(changed.data, name) else changed.run, name) == value
+
+
+def test_an_error_lists_every_setting_there_is() -> None:
+    sections = [field.name for section in (PLAIN.data, PLAIN.training, PLAIN.run) for field in fields(section)]
+    with pytest.raises(ValueError) as caught:
+        PLAIN.with_values({"model": "mf", "speed": 1})
+    listed = ", ".join(["model", *model_options("mf"), *sections])
+    assert str(caught.value) == f"no setting `speed`; there are {listed}"
+    with pytest.raises(ValueError, match="no setting `speed`; there are learning_rate, time_learning_rate"):
+        PLAIN.with_training({"speed": 1})
+
+
+def test_every_setting_is_changed_by_its_own_name_and_nothing_else_is() -> None:
+    start = PLAIN.with_values({"preset": "paper", "seed": 3, "l2": 0.5, "min_rating": 2})
+    changed = start.with_values({"source": "log.csv", "learning_rate": 1, "threads": 2, "horizon": 3})
+    assert changed == Config(
+        replace(start.data, source="log.csv"),
+        "ltocf",
+        {**start.options, "horizon": 3.0},
+        replace(start.training, learning_rate=1.0),
+        replace(start.run, threads=2),
+    )
+    assert [type(value) for value in (changed.training.learning_rate, changed.data.min_rating)] == [float, float]
+    assert start.with_training({"epochs": 2}) == replace(start, training=replace(start.training, epochs=2))
+    assert changed.runtime() == Runtime("auto", 2)
+    assert start.with_values({"device": "cpu"}).runtime() == Runtime("cpu", 0)
+
+
+def test_another_model_or_preset_keeps_data_and_run_and_starts_from_its_own_recipe() -> None:
+    start = PLAIN.with_values({"seed": 3, "min_rating": 2, "epochs": 77, "dim": 5})
+    for values, model, preset in (
+        ({"model": "mf"}, "mf", "fast"),
+        ({"preset": "paper"}, "ltocf", "paper"),
+        ({"model": "mf", "preset": "paper"}, "mf", "paper"),
+    ):
+        expected = Config(start.data, model, run=replace(start.run, preset=preset))
+        assert start.with_values(values) == expected
+        assert start.with_values({**values, "dim": 6}) == replace(expected, options={**expected.options, "dim": 6})
+    assert start.with_values({"model": "ltocf", "preset": "fast"}) == start
+
+
+def test_what_may_differ_between_two_calls_of_a_run_does_not_matter() -> None:
+    elsewhere = {"source": "b", "data_dir": "sets", "max_minutes": 3.0, "device": "cpu", "threads": 4}
+    assert PLAIN.with_values({**elsewhere, "tensorboard": True}).that_matters() == PLAIN.that_matters()
+    names = {name for table in PLAIN.tables().values() for name in table}
+    assert names - {name for table in PLAIN.that_matters().values() for name in table} == {*elsewhere, "tensorboard"}
+    assert PLAIN.tables()["model"] == {"name": "ltocf", **PLAIN.options}
+    assert "init_l2" not in PLAIN.tables()["run"], "TOML has no word for nothing"
+
+
+def test_a_file_is_read_with_what_comes_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(
+        '[data]\nsource = "théâtre"\nsplit_seed = 2\n[model]\nname = "mf"\ndim = 5\n[run]\nseed = 3', encoding="utf-8"
+    )
+    plain = Config.from_file(str(path))
+    assert (plain.data, plain.model, plain.options["dim"]) == (DataSettings("théâtre", split_seed=2), "mf", 5)
+    assert (plain.run.preset, plain.run.seed) == ("fast", 3)
+    changed = Config.from_file(path, "gowalla", {"dim": 7, "seed": 4, "preset": "paper"})
+    assert (changed.data, changed.options["dim"]) == (DataSettings("gowalla", split_seed=2), 7)
+    assert changed.run == RunSettings(seed=4, preset="paper")
+    assert Config.from_file(path, values={"model": "mf"}).options["dim"] == 5
+    assert Config.from_file(path, values={"model": "lightgcn"}).options["dim"] == model_options("lightgcn")["dim"]
+    assert Config.from_toml("", "gowalla") == PLAIN
+    with pytest.raises(FileNotFoundError, match=r"no configuration file at .*missing\.toml"):
+        Config.from_file(tmp_path / "missing.toml")
+
+
+def test_the_depth_of_the_choice_is_that_of_its_metric() -> None:
+    assert RunSettings(select_by="ndcg@7").selection_depth == 7

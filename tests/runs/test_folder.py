@@ -1,7 +1,10 @@
-"""One process at a time, one configuration for ever, and nothing else's files."""
+"""One process at a time, one configuration for ever, and nothing else's files; each file holds what it is for."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -12,6 +15,7 @@ import pytest
 import torch
 
 import ltocf
+from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.training import Runtime
 
@@ -160,3 +164,93 @@ def test_no_more_threads_than_cores(caplog: pytest.LogCaptureFixture) -> None:
     with Runtime(threads=99_999).active():
         assert torch.get_num_threads() <= 1024
     assert "`threads` is 99999" in caplog.text
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> RunFolder:
+    """A run that has its configuration and nothing else."""
+    shutil.copy(EARLIER / "run-ltocf" / "config.toml", tmp_path)
+    return RunFolder(tmp_path)
+
+
+def record(phase: str, epoch: int) -> dict[str, Any]:
+    return {"phase": phase, "epoch": epoch, "loss": 0.5}
+
+
+def test_a_history_grows_by_lines_and_is_cut_where_a_run_goes_on(begun: RunFolder) -> None:
+    rows = [record("selection", 1), record("selection", 2), record("retraining", 1), record("retraining", 2)]
+    assert begun.history() == []
+    for row in rows:
+        begun.add_history(row)
+    assert begun.history() == rows
+    assert begun.history_file.read_text() == "".join(json.dumps(row) + "\n" for row in rows)
+    with begun.history_file.open("a") as file:
+        file.write('{"phase": "retraining", "epo')
+    assert begun.history() == rows, "a line that a crash cut short"
+    begun.cut_history("retraining", 2)
+    assert begun.history() == rows[:3]
+    begun.cut_history("selection", 2)
+    assert begun.history() == rows[:1]
+    begun.add_history(rows[1])
+    assert begun.history() == rows[:2], "the new line is one of its own"
+
+
+def test_data_come_back_as_they_were(begun: RunFolder) -> None:
+    data = RunFolder(EARLIER / "run-ltocf").read_data()
+    titles = tuple(f"Théâtre {item}" for item in range(data.split.n_items))
+    data = dataclasses.replace(data, name="théâtre", names=dataclasses.replace(data.names, titles=titles))
+    assert data.split.validation is not None
+    for split in (data.split, dataclasses.replace(data.split, validation=None)):
+        begun.write_data(dataclasses.replace(data, split=split))
+        again = begun.read_data()
+        assert (again.name, again.split.digest) == ("théâtre", split.digest)
+        assert again.names.user_ids.ids.equals(data.names.user_ids.ids)
+        assert again.names.item_ids.ids.equals(data.names.item_ids.ids)
+        assert again.names.titles == titles
+
+
+def test_a_fingerprint_is_that_of_what_matters(begun: RunFolder) -> None:
+    data = RunFolder(EARLIER / "run-ltocf").read_data()
+    begun.write_data(data)
+    text, first = begun.config_file.read_text(), begun.fingerprint()
+    content = json.dumps(begun.config().that_matters(), sort_keys=True).encode() + begun.data_file.read_bytes()
+    assert first == hashlib.sha256(content).hexdigest()
+    begun.config_file.write_text(text.replace("max_minutes = 0.0", "max_minutes = 9.0"))
+    assert begun.fingerprint() == first
+    begun.write_data(dataclasses.replace(data, name="another"))
+    assert begun.fingerprint() != first
+
+
+def test_the_data_remember_what_was_asked(begun: RunFolder) -> None:
+    text = begun.config_file.read_text()
+    begun.config_file.write_text(text.replace("seed = 0", "seed = 3"))
+    assert begun.config().run.seed == 3, "before there are data nothing has begun"
+    begun.config_file.write_text(text)
+    begun.write_data(RunFolder(EARLIER / "run-ltocf").read_data())
+    assert begun.config() == Config.from_toml(text)
+    begun.config_file.write_text(text.replace("\nseed = 0", "\nseed = 3").replace("\nepochs = 6", "\nepochs = 7"))
+    with pytest.raises(ValueError, match=r"changed after the run was started: epochs 6 -> 7, seed 0 -> 3; restore it"):
+        begun.config()
+
+
+def test_metrics_are_text_that_people_read(begun: RunFolder) -> None:
+    with pytest.raises(FileNotFoundError, match="is not finished; continue it with `ltocf train --resume"):
+        begun.metrics()
+    begun.write_metrics({"recall@20": 0.5, "dataset": "a"})
+    assert begun.metrics_file.read_text() == '{\n  "recall@20": 0.5,\n  "dataset": "a"\n}\n'
+    assert begun.metrics() == {"recall@20": 0.5, "dataset": "a"}
+
+
+def test_the_names_of_the_files_are_those_of_the_pages(begun: RunFolder) -> None:
+    paths = {value.name for value in vars(begun).values()} - {begun.path.name}
+    assert paths == {
+        "config.toml",
+        "data.safetensors",
+        "history.jsonl",
+        "metrics.json",
+        "test-users.safetensors",
+        "model.safetensors",
+        "model-selection.safetensors",
+    }
+    assert begun.checkpoint_file("selection") == begun.path / "checkpoint-selection.safetensors"
+    assert {value.parent for name, value in vars(begun).items() if name != "path"} == {begun.path}

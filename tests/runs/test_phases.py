@@ -31,15 +31,8 @@ from ltocf.training import FitContext, FitResult, environment, sample_users
 
 LOG = Path(__file__).with_name("earlier_version") / "log.csv"
 CPU = torch.device("cpu")
-VALUES: dict[str, Any] = {
-    "preset": "paper",
-    "dim": 3,
-    "n_times": 2,
-    "epochs": 7,
-    "seed": 4,
-    "select_by": "ndcg@5",
-    "validation_users": 12,
-}
+MODEL: dict[str, Any] = {"dim": 3, "n_times": 2, "preset": "paper"}
+VALUES = {**MODEL, "epochs": 7, "seed": 4, "select_by": "ndcg@5", "validation_users": 12}
 NOW = 1000.0
 
 
@@ -151,8 +144,8 @@ def test_what_initial_embeddings_are_made_from(
 ) -> None:
     started: list[Any] = []
     monkeypatch.setitem(STARTS, "mf", lambda *start: started.append(start))
-    monkeypatch.setattr(protocol, "ranking_seconds", lambda *_: 0.0)
-    run = experiment(tmp_path, stack, 400.0, init="mf", init_epochs=9, **given)
+    monkeypatch.setattr(protocol, "ranking_seconds", lambda *_: 40.0)
+    run = experiment(tmp_path, stack, 440.0, init="mf", init_epochs=9, **given)
     train = run.data.split.train
     run.phase("selection", train, run.data.split.validation)
     (model, graph, pairs, settings, seed, context) = started[0]
@@ -160,6 +153,7 @@ def test_what_initial_embeddings_are_made_from(
     assert graph.n_users == train.n_users
     assert settings == dataclasses.replace(run.config.training, epochs=9, l2=l2)
     assert (context.deadline, trainings[0].context.deadline) == (NOW + 100, NOW + 200), "half of half of the time"
+    assert trainings[0].context.validation_seconds == 40
     run.folder.checkpoint_file("selection").touch()
     run.phase("selection", train, run.data.split.validation)
     assert len(started) == 1, "a checkpoint has its own embeddings"
@@ -274,8 +268,10 @@ def test_what_stands_beside_the_numbers(tmp_path: Path, stack: ExitStack) -> Non
 
 @pytest.mark.parametrize("select_on", ["validation", "test"])
 def test_a_run_is_its_phases_and_the_test(
-    select_on: str, trainings: list[Any], clock: SimpleNamespace, tmp_path: Path, stack: ExitStack
+    select_on: str, trainings: list[Any], tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    taken: list[Any] = []
+    monkeypatch.setattr(LTOCF, "take_over", lambda _, chosen: taken.append(chosen))
     run = experiment(tmp_path, stack, select_on=select_on)
     split = run.data.split
     assert (split.validation is None) == (select_on == "test")
@@ -293,6 +289,7 @@ def test_a_run_is_its_phases_and_the_test(
     else:
         assert trainings[0].validation.truth.n_users == split.validation.n_users
         assert trainings[1].settings == dataclasses.replace(run.config.training, epochs=3)
+        assert taken == [trainings[0].model]
         assert len(trainings[1].pairs) == len(split.train) + len(split.validation)
         assert len(TrainedModel.load(run.folder.selection_model_file).seen) == len(split.train)
     assert len(TrainedModel.load(run.folder.model_file).seen) == len(trainings[-1].pairs)

@@ -147,6 +147,10 @@ def options(**changes: Any) -> Callable[[dict[str, Any]], Any]:
     ("change", "message"),
     [
         (lambda a: a.pop("weights.times.values"), r"it lacks weights\.times\.values, and has besides nothing"),
+        (
+            lambda a: a.update({"weights.b": np.zeros(1), "weights.a": np.zeros(1)}),
+            r"it lacks nothing, and has besides weights\.a, weights\.b$",
+        ),
         (lambda a: a.pop("seen.users"), "it has no array 'seen.users'"),
         (lambda a: a.pop("user_ids.ends"), "it has no array 'user_ids.ends'"),
         (lambda a: a.pop("titles.bytes"), "it has no array 'titles.bytes'"),
@@ -168,6 +172,10 @@ def options(**changes: Any) -> Callable[[dict[str, Any]], Any]:
         (lambda a: a["user_ids.ends"].__setitem__(0, -1), "'user_ids.ends' must ascend"),
         (set_item("titles.ends", np.array([48])), "one title, got 8 items and 1 titles"),
         (lambda a: a["titles.bytes"].__setitem__(0, 255), "utf-8"),
+        (
+            lambda a: a.update({"titles.integers": np.arange(8), "titles.bytes": np.zeros(48, np.int8)}),
+            "'titles.bytes' must be a row of uint8, got int8",
+        ),
     ],
 )
 def test_arrays_that_are_wrong(change: Callable[[dict[str, Any]], Any], message: str, path: Path) -> None:

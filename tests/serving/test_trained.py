@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from safetensors.numpy import save_file
@@ -109,6 +110,35 @@ def test_it_shows_itself_in_one_line_and_as_a_small_table(trained: TrainedModel)
 def test_the_snapshot_is_made_once(trained: TrainedModel) -> None:
     assert trained.snapshot is trained.snapshot
     assert trained.recommend(["007"], k=5).equals(trained.snapshot.recommend("007", k=5))
+
+
+def test_ten_unseen_items_are_listed_unless_asked_otherwise(trained: TrainedModel) -> None:
+    snapshot = trained.snapshot
+    history = trained.history("007")["item"].to_list()
+    for frame in (
+        trained.recommend("007"),
+        snapshot.recommend("007"),
+        pl.concat(snapshot.recommend_all()).filter(user="007"),
+        snapshot.fold_in([history]),
+    ):
+        assert len(frame) == 10
+        assert not set(frame["item"]) & set(history)
+    everything = pl.concat(snapshot.recommend_all(k=40, exclude_seen=False)).filter(user="007")
+    assert set(everything["item"]) > set(history)
+    allowed = pl.concat(snapshot.recommend_all(k=40, allow=range(0, 100, 10), deny=[20])).filter(user="007")
+    assert set(allowed["item"]) == {item for item in range(0, 100, 10) if item not in [*history, 20]}
+    similar = snapshot.similar_items(40)
+    assert len(similar) == 10
+    assert similar.equals(snapshot.similar_items(40, by="cosine"))
+    assert not similar.equals(snapshot.similar_items(40, by="inner_product"))
+    assert len(snapshot.similar_items(40, 1)) == 1
+    assert len(snapshot.similar_items(40, 39)) == 39
+
+
+def test_a_new_snapshot_is_warm_and_has_no_version(trained: TrainedModel) -> None:
+    assert trained.snapshot.version == ""
+    for ids in (trained.user_ids, trained.item_ids):
+        assert "_indices" in vars(ids), "the first answer would make the table"
 
 
 def test_integer_ids_may_be_typed_as_text() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ltocf.data.histories import Histories
-from ltocf.data.ids import UNKNOWN, IdMap
+from ltocf.data.ids import UNKNOWN, USUAL_INTEGER, IdMap
 from ltocf.data.names import Names
 from ltocf.evaluation.top_k import AllowedItems, Ranked
 from ltocf.shapes import PairIndices
@@ -46,11 +46,6 @@ def listed(ids: Asked) -> list[Any]:
     return ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
 
 
-def encode(ids: IdMap, asked: list[Any]) -> PairIndices:
-    """Index of each id, or `UNKNOWN`."""
-    return ids.encode(asked) if asked else np.empty(0, np.int64)
-
-
 def some(ids: Iterable[object]) -> str:
     """The first few, for an error."""
     shown = list(map(repr, ids))
@@ -63,7 +58,7 @@ def known_items(names: Names, asked: list[Any]) -> PairIndices:
     Raises:
         UnknownItemError: an item was not in training; all such items are counted and the first few named.
     """
-    indices = encode(names.item_ids, asked)
+    indices = names.item_ids.encode(asked)
     if (indices == UNKNOWN).any():
         missing = [item for item, index in zip(asked, indices, strict=True) if index == UNKNOWN]
         raise UnknownItemError(f"{len(missing)} of {len(asked)} items were not in training: {some(missing)}")
@@ -81,12 +76,12 @@ def allowed_items(names: Names, allow: Asked | None, deny: Asked | None) -> Allo
     allowed = torch.ones(len(names.item_ids), dtype=torch.bool)
     if allow is not None:
         asked = listed(allow)
-        indices = encode(names.item_ids, asked)
+        indices = names.item_ids.encode(asked)
         if (indices == UNKNOWN).all():
             raise UnknownItemError(f"none of the items of `allow` was in training: {some(asked)}")
         allowed.zero_()[torch.from_numpy(indices[indices != UNKNOWN])] = True
     if deny is not None:
-        indices = encode(names.item_ids, listed(deny))
+        indices = names.item_ids.encode(listed(deny))
         allowed[torch.from_numpy(indices[indices != UNKNOWN])] = False
     return allowed
 
@@ -124,13 +119,16 @@ def user_column(ids: IdMap, asked: list[Any], indices: PairIndices) -> pl.Series
         >>> user_column(IdMap([7, 9]), ["9", "x"], np.array([1, -1])).to_list()
         ['9', 'x']
     """
-    found = ids.ids[np.maximum(indices, 0)] if len(ids) else ids.ids
+    found: pl.Series = ids.ids[np.maximum(indices, 0)]
     if not (indices == UNKNOWN).any():
         return found
     mixed = [known if index >= 0 else user for user, index, known in zip(asked, indices, found, strict=True)]
-    if ids.ids.dtype == pl.Int64 and all(str(user).lstrip("-").isdecimal() for user in mixed):
-        return pl.Series([int(user) for user in mixed])
-    return pl.Series([str(user) for user in mixed])
+    texts = pl.Series([str(user) for user in mixed])
+    # "007" is not 7, who may be a user of their own.
+    if ids.ids.dtype == pl.Int64 and texts.str.contains(USUAL_INTEGER).all():
+        numbers = texts.cast(pl.Int64, strict=False)
+        return texts if numbers.null_count() else numbers
+    return texts
 
 
 def item_columns(names: Names, items: np.ndarray) -> dict[str, pl.Series]:

@@ -162,7 +162,7 @@ def _built(name: str, options: dict[str, Any], seen: Interactions, n_numbers: in
     """The model with random weights, if its options ask for no more than the file can fill."""
     find_model(name)
     for option, value in options.items():
-        if isinstance(value, int) and abs(value) > LARGEST_OPTION and option != "seed":
+        if isinstance(value, int) and abs(value) > LARGEST_OPTION:
             raise ValueError(f"its option {option!r} is beyond reason, got {value}")
     graph = BipartiteGraph.from_interactions(seen)
     try:

@@ -28,7 +28,6 @@ from ltocf.serving.lists import (
     Id,
     UnknownUserError,
     allowed_items,
-    encode,
     histories_of,
     item_columns,
     known_items,
@@ -103,7 +102,7 @@ class Snapshot(Shown):
     def of(cls, name: str, model: Recommender, seen: Interactions, names: Names, version: str = "") -> Snapshot:
         """The snapshot of a model in memory."""
         for ids in (names.user_ids, names.item_ids):
-            encode(ids, ids.decode([0]) if len(ids) else [])  # the first look-up makes the table
+            ids.encode(ids.ids[:1])  # the first look-up makes the table
         return cls(name, version, model, model.scorer(), Histories.of(seen), names)
 
     def facts(self) -> dict[str, object]:
@@ -140,7 +139,7 @@ class Snapshot(Shown):
         if unknown not in UNKNOWN_USERS:
             raise ValueError(f"`unknown` must be one of {', '.join(UNKNOWN_USERS)}, got {unknown!r}")
         asked = listed(users)
-        indices = encode(self.names.user_ids, asked)
+        indices = self.names.user_ids.encode(asked)
         known = torch.from_numpy(indices != UNKNOWN)
         if unknown == "error" and not known.all():
             missing = [user for user, is_known in zip(asked, known.tolist(), strict=True) if not is_known]
@@ -287,7 +286,7 @@ class Snapshot(Shown):
             raise ValueError(f"`k` must be in 1..{self.histories.n_items} (the number of items), got {k}")
 
     def _user(self, user: Id) -> int:
-        index = int(encode(self.names.user_ids, [user])[0])
+        index = self.names.user_ids.encode_one(user)
         if index == UNKNOWN:
             raise UnknownUserError(f"user {user!r} was not in training")
         return index
