@@ -39,6 +39,11 @@ def test_minutes_are_those_of_the_same_configuration(source: str, places: Places
     assert expected_minutes(cell(source, places, "ltocf")) is None
     measured(places, "solver/rk4-seed2", "ltocf", 7.0)
     assert expected_minutes(cell(source, places, "ltocf")) == pytest.approx(7)
+    # "-seed" in the name of a configuration is no seed, and a result beside another is of the same configuration.
+    measured(places, "mf-seedless-seed1", "mf", 9.0)
+    assert expected_minutes(cell(source, places, "mf")) == pytest.approx(3)
+    measured(places, "mf-seed1-0123abcd", "mf", 6.0)
+    assert expected_minutes(cell(source, places, "mf")) == pytest.approx(4)
 
 
 def test_a_run_in_pieces_took_as_long_as_its_training_and_a_slow_ranking_counts(source: str, places: Places) -> None:

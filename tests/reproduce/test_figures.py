@@ -144,9 +144,9 @@ def test_responses_are_the_mean_of_the_states_at_the_times() -> None:
     x = np.linspace(-1, 1, 101)
     for solver, coefficients in STEP.items():
         expected = sum(polynomial(coefficients, x) ** power for power in range(5)) / 5
-        np.testing.assert_allclose(values[f"{solver}, residual"], expected, rtol=1e-6)
+        np.testing.assert_allclose(values[f"{solver}, residual"], expected, rtol=1e-12)
     exact = sum(np.exp(power * x) for power in range(5)) / 5
-    np.testing.assert_allclose(values["exact, residual"], exact, rtol=1e-5)
+    np.testing.assert_allclose(values["exact, residual"], exact, rtol=1e-12)
     assert list(values) == [f"{solver}, {connection}" for connection in CONNECTIONS for solver in SOLVERS]
     assert (figure.name, figure.title) == ("table1", "What each solver connects")
     assert figure.caption == "K = 4, T = 3 times at their start, so each stretch is 1 long."
@@ -186,4 +186,4 @@ def test_the_length_of_a_stretch_is_in_its_polynomial() -> None:
     assert polynomials["rk4"] == "1 + 0.5λ + 0.125λ^2 + 0.0208λ^3 + 0.0026λ^4"
     x = np.linspace(-1, 1, 101)
     expected = (1 + polynomial([1, 0.5], x) + polynomial([1, 0.5], x) ** 2) / 3
-    np.testing.assert_allclose(values["euler, residual"], expected, rtol=1e-6)
+    np.testing.assert_allclose(values["euler, residual"], expected, rtol=1e-12)

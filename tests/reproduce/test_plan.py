@@ -104,6 +104,15 @@ def test_a_report_says_where_its_numbers_come_from(places: Places) -> None:
     assert report("table3", cells, [], places, "a command", {}).summary == [PROTOCOL]
 
 
+def test_numbers_are_counted_once_for_table_and_bars(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [planted(places, name) for name in ("mf", "ltocf")]
+    found = {"ltocf": numbers(cells)["ltocf"]}
+    monkeypatch.setattr("ltocf.reproduce.plan.numbers", lambda _: found)
+    made = report("table3", cells, [], places, "", {})
+    assert (made.tables, made.figures) == ([table(cells, found)], [figure(cells, found)])
+    assert [row[0] for row in made.tables[0].rows] == ["LT-OCF"]
+
+
 @pytest.mark.parametrize("what", ["figure6", "figure7", "figure8"])
 def test_a_report_of_curves_has_the_histories(what: str, places: Places) -> None:
     cells = [planted(places, name) for name in ("lightgcn", "ltocf")]
@@ -130,6 +139,7 @@ def test_a_report_of_an_ablation_counts_the_plain_cell_as_its_variant(
     drawn, listed, values = ablation(what, names, cells)
     assert (made.figures, made.tables, made.numbers) == ([drawn], [listed], {"log": values})
     assert list(values["recall@20"]) == list(names)
+    assert list(report(what, cells[:1], [], places, "", {}).numbers["log"]["recall@20"]) == list(names)[:1]
 
 
 def test_a_report_of_seconds(places: Places) -> None:

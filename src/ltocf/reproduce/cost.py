@@ -74,7 +74,7 @@ def _results(cell: Cell) -> Iterator[dict[str, Any]]:
     for path in folder.rglob("*.json"):
         found = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(found, dict) and {"model", "seconds", "seconds_of_this_process", "environment"} <= found.keys():
-            name = path.relative_to(folder).with_suffix("").as_posix().partition("-seed")[0]
+            name = path.relative_to(folder).with_suffix("").as_posix().rpartition("-seed")[0]
             yield found | {"name": name}
 
 
