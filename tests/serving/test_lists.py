@@ -44,7 +44,7 @@ UNTITLED = Names(NAMES.user_ids, NAMES.item_ids)
         (range(2), [0, 1]),
         ((name for name in "ab"), ["a", "b"]),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_one_id_is_a_list_of_one(asked: Any, expected: list[Any]) -> None:
     found = listed(asked)
