@@ -213,11 +213,13 @@ def test_a_fingerprint_is_that_of_what_matters(begun: RunFolder) -> None:
     data = RunFolder(EARLIER / "run-ltocf").read_data()
     begun.write_data(data)
     text, first = begun.config_file.read_text(), begun.fingerprint()
-    content = json.dumps(begun.config().that_matters(), sort_keys=True).encode() + begun.data_file.read_bytes()
-    assert first == hashlib.sha256(content).hexdigest()
+    content = json.dumps([begun.config().that_matters(), data.split.digest], sort_keys=True)
+    assert first == hashlib.sha256(content.encode()).hexdigest()
     begun.config_file.write_text(text.replace("max_minutes = 0.0", "max_minutes = 9.0"))
     assert begun.fingerprint() == first
-    begun.write_data(dataclasses.replace(data, name="another"))
+    begun.write_data(dataclasses.replace(data, name="written again under another name"))
+    assert begun.fingerprint() == first
+    begun.write_data(dataclasses.replace(data, split=dataclasses.replace(data.split, validation=None)))
     assert begun.fingerprint() != first
 
 

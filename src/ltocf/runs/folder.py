@@ -116,9 +116,9 @@ class RunFolder:
         return config
 
     def fingerprint(self) -> str:
-        """A digest of the settings and the data that the result depends on; binds checkpoints to them."""
-        content = json.dumps(self.config().that_matters(), sort_keys=True).encode() + self.data_file.read_bytes()
-        return hashlib.sha256(content).hexdigest()
+        """A digest of the settings and the split that the result depends on; binds checkpoints to them."""
+        content = [self.config().that_matters(), self.read_data().split.digest]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def checkpoint_file(self, phase: str) -> Path:
         return self.path / f"checkpoint-{phase}.safetensors"
