@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Int32, Int64
 from torch import Tensor
 
 PairIndices: TypeAlias = Int64[np.ndarray, " pairs"]
 PairTimestamps: TypeAlias = Int64[np.ndarray, " pairs"]
+PairWeights: TypeAlias = Float32[np.ndarray, " pairs"]
 PairMask: TypeAlias = Bool[np.ndarray, " pairs"]
 UserIndices: TypeAlias = Int64[Tensor, " queries"]
 

@@ -148,3 +148,21 @@ def test_pairs_are_merged_at_their_earliest(pairs: list[tuple[int, int, int]]) -
     assert log.timestamps.tolist() == list(earliest.values())
     matrix = sp.csr_matrix(([1.0] * len(earliest), tuple(zip(*earliest, strict=True)) or ([], [])), shape=(6, 8))
     assert (log.matrix() != matrix).nnz == 0
+
+
+def test_weights_of_a_repeated_pair_add_up_and_follow_their_pairs() -> None:
+    log = Interactions.from_pairs([1, 0, 1, 0], [0, 1, 0, 0], weights=[0.5, 2.0, 0.25, 1.0])
+    assert log.weights is not None
+    assert log.weights.tolist() == [1.0, 2.0, 0.75]
+    part = log.where(log.users == 0)
+    assert part.weights is not None
+    assert part.weights.tolist() == [1.0, 2.0]
+    both = part.union(log.where(log.users == 1))
+    assert both.weights is not None
+    assert both.weights.tolist() == log.weights.tolist()
+
+
+@pytest.mark.parametrize("weights", [[0.0, 1.0], [-1.0, 1.0], [float("nan"), 1.0], [1.0]])
+def test_weights_must_be_positive_one_for_each_pair(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match="weight"):
+        Interactions.from_pairs([0, 1], [0, 1], weights=weights)

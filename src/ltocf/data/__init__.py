@@ -9,8 +9,9 @@ from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.data.readers.catalog import CATALOG, CatalogEntry, find, load_named
-from ltocf.data.readers.frame import ColumnOptions, dataset_from_frame
+from ltocf.data.readers.frame import dataset_from_frame
 from ltocf.data.readers.objects import to_dataset
+from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.source import load_dataset
 from ltocf.data.readers.tables import TABLE_READERS, read_table
 from ltocf.data.readers.text import read_text_folder
@@ -32,12 +33,12 @@ __all__ = [
     "TABLE_READERS",
     "UNKNOWN",
     "CatalogEntry",
-    "ColumnOptions",
     "Dataset",
     "Histories",
     "IdMap",
     "Interactions",
     "Names",
+    "ReadOptions",
     "Split",
     "carve_validation",
     "dataset_from_frame",

@@ -8,6 +8,7 @@ from ltocf.data.display import Shown
 from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
+from ltocf.data.report import ReadingReport
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -21,9 +22,12 @@ class Dataset(Shown):
         test: the given test pairs, or None.
         has_clock: whether timestamps of different users can be compared. They cannot where they are only places in a
             file.
+        also_seen: pairs that are no interactions but that users have seen, such as items they rated low: never
+            trained on, and left out of lists; or None.
+        report: what was understood of the source, or None.
 
     Raises:
-        ValueError: the numbers of ids, of training and of test users and items disagree.
+        ValueError: the numbers of ids, of training, test and other users and items disagree.
     """
 
     name: str
@@ -31,13 +35,16 @@ class Dataset(Shown):
     names: Names
     test: Interactions | None = None
     has_clock: bool = True
+    also_seen: Interactions | None = None
+    report: ReadingReport | None = None
 
     def __post_init__(self) -> None:
         sizes = (self.interactions.n_users, self.interactions.n_items)
         if sizes != self.names.sizes:
             raise ValueError(f"{self.name}: {sizes} users and items but {self.names.sizes} ids")
-        if self.test is not None and sizes != (self.test.n_users, self.test.n_items):
-            raise ValueError(f"{self.name}: train is {sizes} but test is {(self.test.n_users, self.test.n_items)}")
+        for part, pairs in (("test", self.test), ("also_seen", self.also_seen)):
+            if pairs is not None and sizes != (pairs.n_users, pairs.n_items):
+                raise ValueError(f"{self.name}: train is {sizes} but {part} is {(pairs.n_users, pairs.n_items)}")
 
     def facts(self) -> dict[str, object]:
         pairs = self.interactions

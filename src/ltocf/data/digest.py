@@ -15,7 +15,8 @@ def digest(n_users: int, n_items: int, sets: Sequence[Interactions | None]) -> s
 
     Every number is a signed 64-bit integer in little-endian order. The bytes are: ``n_users``, ``n_items``, then for
     each set its number of pairs, the user of each pair and the item of each pair, sorted by user and then by item. A
-    set that is missing has -1 pairs and nothing after that. Ids, titles and timestamps are not in it.
+    set that is missing has -1 pairs and nothing after that. Weights, if there are any, follow the items of their set
+    as 32-bit floats. Ids, titles and timestamps are not in it.
 
     Example:
         >>> digest(2, 1, [Interactions.from_pairs([0, 1], [0, 0]), None])[:16]
@@ -26,4 +27,6 @@ def digest(n_users: int, n_items: int, sets: Sequence[Interactions | None]) -> s
         sha.update(np.array([-1 if pairs is None else len(pairs)], "<i8").tobytes())
         for indices in () if pairs is None else (pairs.users, pairs.items):
             sha.update(indices.astype("<i8").tobytes())
+        if pairs is not None and pairs.weights is not None:
+            sha.update(pairs.weights.astype("<f4").tobytes())
     return sha.hexdigest()

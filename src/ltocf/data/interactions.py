@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from ltocf.data.display import Shown
-from ltocf.shapes import PairIndices, PairTimestamps
+from ltocf.shapes import PairIndices, PairTimestamps, PairWeights
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +30,13 @@ class Interactions(Shown):
         n_users: number of users, those without a pair included.
         n_items: number of items, those without a pair included.
         timestamps: when each pair happened, seconds since 1970 or any order-preserving integer; optional.
+        weights: how much each pair counts, > 0; optional, 1 for all without.
 
     Arrays that can be written to are copied, so that nobody changes the pairs afterwards; read-only ones are kept.
 
     Raises:
-        ValueError: indices out of range, unsorted or repeated, or more than 2^63 possible pairs. Use `from_pairs` for
-            raw pairs.
+        ValueError: indices out of range, unsorted or repeated, weights that are not positive numbers, or more than
+            2^63 possible pairs. Use `from_pairs` for raw pairs.
 
     Example:
         >>> log = Interactions.from_pairs([1, 0, 1], [2, 0, 0])
@@ -50,6 +51,7 @@ class Interactions(Shown):
     n_users: int
     n_items: int
     timestamps: PairTimestamps | None = None
+    weights: PairWeights | None = None
 
     def __post_init__(self) -> None:
         _check_sizes(self.n_users, self.n_items)
@@ -59,9 +61,11 @@ class Interactions(Shown):
             raise ValueError(f"users and items must pair up, got {len(self.users)} and {len(self.items)} values")
         if self.timestamps is not None and self.timestamps.shape != self.users.shape:
             raise ValueError(f"need one timestamp per pair, got {len(self.timestamps)} for {len(self.users)}")
+        if self.weights is not None:
+            _check_weights(self.weights, len(self.users))
         if np.any(np.diff(self.keys) <= 0):
             raise ValueError("pairs must be sorted and unique; build them with Interactions.from_pairs")
-        for name in ("users", "items", "timestamps"):
+        for name in ("users", "items", "timestamps", "weights"):
             array = getattr(self, name)
             if array is not None and array.flags.writeable:
                 object.__setattr__(self, name, read_only(array.copy()))
@@ -74,8 +78,9 @@ class Interactions(Shown):
         n_users: int | None = None,
         n_items: int | None = None,
         timestamps: Indices | None = None,
+        weights: ArrayLike | None = None,
     ) -> Interactions:
-        """Sort raw pairs and merge repeated ones, keeping the earliest timestamp of each (counted in the log).
+        """Sort raw pairs and merge repeated ones: the earliest timestamp stays, weights add up (counted in the log).
 
         The earliest is kept because a recommender of unseen items predicts the first touch. Decimals are taken where
         they are whole numbers; timestamps are rounded down.
@@ -101,14 +106,16 @@ class Interactions(Shown):
         if (n_duplicates := len(order) - len(kept)) > 0:
             logger.info("merged %d repeated pairs of %d", n_duplicates, len(order))
         earliest = None if when is None else read_only(when[kept])
-        return cls(read_only(user_indices[kept]), read_only(item_indices[kept]), n_users, n_items, earliest)
+        summed = None if weights is None else _summed(np.asarray(weights).reshape(-1), order, first)
+        return cls(read_only(user_indices[kept]), read_only(item_indices[kept]), n_users, n_items, earliest, summed)
 
     def __len__(self) -> int:
         return len(self.users)
 
     def facts(self) -> dict[str, object]:
         sizes: dict[str, object] = {"n_users": self.n_users, "n_items": self.n_items, "n_pairs": len(self)}
-        return sizes | {"timestamps": self.timestamps is not None}
+        weighted: dict[str, object] = {} if self.weights is None else {"weights": True}
+        return sizes | {"timestamps": self.timestamps is not None} | weighted
 
     @property
     def keys(self) -> PairIndices:
@@ -141,8 +148,9 @@ class Interactions(Shown):
     def where(self, mask: np.ndarray) -> Interactions:
         """The pairs for which ``mask`` holds, over the same users and items."""
         when = None if self.timestamps is None else read_only(self.timestamps[mask])
+        weights = None if self.weights is None else read_only(self.weights[mask])
         users, items = read_only(self.users[mask]), read_only(self.items[mask])
-        return Interactions(users, items, self.n_users, self.n_items, when)
+        return Interactions(users, items, self.n_users, self.n_items, when, weights)
 
     def core(self, min_degree: int) -> Interactions:
         """The ``min_degree``-core: the most pairs among which every user and every item has at least that many.
@@ -160,17 +168,19 @@ class Interactions(Shown):
         return pairs
 
     def union(self, other: Interactions) -> Interactions:
-        """All pairs of both; the sizes must agree. Timestamps survive when both sides have them."""
+        """All pairs of both; the sizes must agree. Timestamps and weights survive when both sides have them."""
         if (self.n_users, self.n_items) != (other.n_users, other.n_items):
             raise ValueError(
                 f"cannot unite {self.n_users} x {self.n_items} with {other.n_users} x {other.n_items} interactions"
             )
-        when = None
+        when = weights = None
         if self.timestamps is not None and other.timestamps is not None:
             when = np.concatenate([self.timestamps, other.timestamps])
+        if self.weights is not None and other.weights is not None:
+            weights = np.concatenate([self.weights, other.weights])
         users = np.concatenate([self.users, other.users])
         items = np.concatenate([self.items, other.items])
-        return Interactions.from_pairs(users, items, self.n_users, self.n_items, when)
+        return Interactions.from_pairs(users, items, self.n_users, self.n_items, when, weights)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
@@ -214,6 +224,26 @@ def _moments(timestamps: Indices) -> PairTimestamps:
     if array.dtype.kind == "M" and not np.isnat(array).any():
         return array.astype(np.int64)
     return _whole("timestamps", np.floor(array) if array.dtype.kind == "f" else array)
+
+
+def _summed(weights: np.ndarray, order: np.ndarray, first: np.ndarray) -> PairWeights:
+    """The sum of the weights of each pair; ``order`` sorts them by pair, ``first`` says where the next pair begins."""
+    if weights.shape != order.shape:
+        raise ValueError(f"need one weight per pair, got {len(weights)} for {len(order)}")
+    _check_weights(weights, len(order))
+    starts = np.flatnonzero(first)
+    sums = np.add.reduceat(weights[order].astype(np.float64), starts) if len(starts) else np.empty(0)
+    return read_only(sums.astype(np.float32))
+
+
+def _check_weights(weights: np.ndarray, n_pairs: int) -> None:
+    if weights.shape != (n_pairs,):
+        raise ValueError(f"need one weight per pair, got {len(weights)} for {n_pairs}")
+    wrong = ~((weights > 0) & np.isfinite(weights))
+    if wrong.any():
+        raise ValueError(
+            f"weights must be positive numbers, got {weights[wrong][0]!s}; leave out pairs that do not count"
+        )
 
 
 def _check_sizes(n_users: int, n_items: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import polars as pl
+
 from ltocf.data.display import Shown
 from ltocf.data.ids import IdMap
 
@@ -16,9 +18,10 @@ class Names(Shown):
         user_ids: the caller's id of each user index.
         item_ids: the caller's id of each item index.
         titles: a readable title of each item index, or None.
+        attributes: a row for each item index, with whatever is known of items: what `where` can ask for; or None.
 
     Raises:
-        ValueError: there are titles, but not one for each item.
+        ValueError: there are titles or attributes, but not one for each item.
 
     Example:
         >>> names = Names(IdMap(["ann", "bob"]), IdMap([7, 9]), ("Heat", "Ran"))
@@ -29,10 +32,15 @@ class Names(Shown):
     user_ids: IdMap
     item_ids: IdMap
     titles: tuple[str, ...] | None = None
+    attributes: pl.DataFrame | None = None
 
     def __post_init__(self) -> None:
         if self.titles is not None and len(self.titles) != len(self.item_ids):
             raise ValueError(f"each item needs one title, got {len(self.item_ids)} items and {len(self.titles)} titles")
+        if self.attributes is not None and len(self.attributes) != len(self.item_ids):
+            raise ValueError(
+                f"each item needs one row of attributes, got {len(self.item_ids)} items and {len(self.attributes)} rows"
+            )
 
     def facts(self) -> dict[str, object]:
         n_users, n_items = self.sizes

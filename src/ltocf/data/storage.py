@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def pack_interactions(name: str, interactions: Interactions) -> Arrays:
-    """``name.users``, ``name.items`` and ``name.size`` = (n_users, n_items). Timestamps are not kept.
+    """``name.users``, ``name.items`` and ``name.size`` = (n_users, n_items); timestamps and weights if there are any.
 
     Raises:
         ValueError: 2^31 users or items, or more.
@@ -27,30 +28,42 @@ def pack_interactions(name: str, interactions: Interactions) -> Arrays:
         ([0, 2], [1, 0], 3)
     """
     check_32_bits(users=interactions.n_users, items=interactions.n_items)
-    return {
+    packed: Arrays = {
         f"{name}.users": interactions.users.astype(np.int32),
         f"{name}.items": interactions.items.astype(np.int32),
         f"{name}.size": np.array([interactions.n_users, interactions.n_items], np.int64),
     }
+    optional = {f"{name}.timestamps": interactions.timestamps, f"{name}.weights": interactions.weights}
+    return packed | {key: array for key, array in optional.items() if array is not None}
 
 
 def unpack_interactions(name: str, arrays: Mapping[str, np.ndarray]) -> Interactions:
     """The inverse of `pack_interactions`."""
     n_users, n_items = arrays[f"{name}.size"].tolist()
     users, items = (read_only(arrays[f"{name}.{side}"].astype(np.int64)) for side in ("users", "items"))
-    return Interactions(users, items, n_users, n_items)
+    when, weights = (arrays.get(f"{name}.{kind}") for kind in ("timestamps", "weights"))
+    return Interactions(users, items, n_users, n_items, when, weights)
 
 
 def pack_names(names: Names) -> Arrays:
-    """The caller's ids of both sides, and the titles where there are any."""
+    """The caller's ids of both sides, and titles and attributes of the items if there are any."""
     packed = _pack_ids("user_ids", names.user_ids) | _pack_ids("item_ids", names.item_ids)
-    return packed if names.titles is None else packed | pack_text("titles", names.titles)
+    if names.titles is not None:
+        packed |= pack_text("titles", names.titles)
+    if names.attributes is not None:
+        buffer = io.BytesIO()
+        names.attributes.write_parquet(buffer)
+        packed["attributes.parquet"] = np.frombuffer(buffer.getvalue(), np.uint8)
+    return packed
 
 
 def unpack_names(arrays: Mapping[str, np.ndarray]) -> Names:
     """The inverse of `pack_names`."""
     titles = tuple(unpack_text("titles", arrays)) if "titles.bytes" in arrays else None
-    return Names(_unpack_ids("user_ids", arrays), _unpack_ids("item_ids", arrays), titles)
+    attributes = None
+    if "attributes.parquet" in arrays:
+        attributes = pl.read_parquet(io.BytesIO(arrays["attributes.parquet"].tobytes()))
+    return Names(_unpack_ids("user_ids", arrays), _unpack_ids("item_ids", arrays), titles, attributes)
 
 
 def _pack_ids(name: str, ids: IdMap) -> Arrays:

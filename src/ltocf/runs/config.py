@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import tomli_w
 
-from ltocf.data.readers.frame import ColumnOptions
+from ltocf.data.readers.options import ReadOptions
 from ltocf.data.split import VALIDATION_SPLITS
 from ltocf.evaluation import Metric
 from ltocf.models import MODELS, STARTS, find_model
@@ -27,8 +27,8 @@ SELECT_ON = ("validation", "test")
 
 
 @dataclass(frozen=True)
-class DataSettings(ColumnOptions):
-    """Where the interactions come from and how they are split; the columns of a table file are `ColumnOptions`.
+class DataSettings(ReadOptions):
+    """Where the interactions come from and how they are split; the columns of a table file are `ReadOptions`.
 
     Args:
         source: a name in the catalog, a folder with train.txt and test.txt, or a table file.

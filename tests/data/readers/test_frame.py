@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltocf.data import ColumnOptions, IdMap, dataset_from_frame
+from ltocf.data import IdMap, ReadOptions, dataset_from_frame
 
 
 def frame(**columns: object) -> pl.DataFrame:
@@ -220,7 +220,7 @@ def test_a_row_that_min_rating_drops_needs_no_timestamp() -> None:
 
 def test_column_options_are_one_thing_however_they_are_given() -> None:
     rows = frame().rename({"user": "who", "item": "what"}).with_columns(when=pl.Series([3, 2, 1]), film=pl.lit("Ran"))
-    options = ColumnOptions(user_column="who", item_column="what", timestamp_column="when", title_column="film")
+    options = ReadOptions(user_column="who", item_column="what", timestamp_column="when", title_column="film")
     dataset = dataset_from_frame(rows, "d", **options.given())
     assert dataset.titles == ("Ran",) * len(dataset.item_ids)
     assert dataset.interactions.timestamps is not None

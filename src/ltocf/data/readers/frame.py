@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ltocf.data.dataset import Dataset
 from ltocf.data.ids import EXACT_BELOW, USUAL_INTEGER, IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
+from ltocf.data.readers.options import ReadOptions
 
 logger = logging.getLogger(__name__)
 
@@ -28,51 +29,17 @@ USUAL_NAMES = {
     "rating": ("rating", "ratings", "stars", "overall", "score"),
 }
 
+_ROLES = ("user", "item", "timestamp", "rating", "title")
 _KINDS = {"user": "user ids", "item": "item ids", "timestamp": "timestamps", "rating": "ratings"}
 
 # What programs write for "no value" when they write text.
 _MISSING_TEXTS = ("", "nan", "NaN", "null", "NULL", "None", "<NA>")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ColumnOptions:
-    """Which columns to read; one that is not given is guessed from the usual names, ``""`` ignores an optional one.
-
-    Args:
-        user_column: the users' ids.
-        item_column: the items' ids.
-        timestamp_column: when it happened.
-        rating_column: how much the user liked it.
-        title_column: titles of items; never guessed: in review data ``title`` is that of the review.
-        min_rating: least rating that counts as an interaction; without it every row is one.
-
-    Example:
-        >>> ColumnOptions(user_column="customer", min_rating=4).given()
-        {'user_column': 'customer', 'min_rating': 4}
-    """
-
-    user_column: str | None = None
-    item_column: str | None = None
-    timestamp_column: str | None = None
-    rating_column: str | None = None
-    title_column: str | None = None
-    min_rating: float | int | None = None
-
-    def given(self) -> dict[str, Any]:
-        """The options that are not left out, by name: what a reader takes as keywords."""
-        values = {field.name: getattr(self, field.name) for field in fields(ColumnOptions)}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def by_role(self) -> dict[str, str | None]:
-        """What the columns are, and which was asked for: user, item, timestamp, rating, title."""
-        columns = [field.name for field in fields(ColumnOptions) if field.name.endswith("_column")]
-        return {column.removesuffix("_column"): getattr(self, column) for column in columns}
-
-
 def dataset_from_frame(
     frame: pl.DataFrame | pl.LazyFrame, name: str, *, from_text: bool = False, **columns: Any
 ) -> Dataset:
-    """Turn a polars frame into a Dataset; ``columns`` are those of `ColumnOptions`.
+    """Turn a polars frame into a Dataset; ``columns`` are those of `ReadOptions`.
 
     Ids keep their type, strings or integers, and are sorted, so the indices do not depend on the order of rows.
     ``from_text`` says that all columns were read as strings: then ids are stored as integers if every one of them
@@ -90,7 +57,7 @@ def dataset_from_frame(
         >>> dataset.user_ids.decode([0, 1]), dataset.item_ids.decode([0]), len(dataset.interactions)
         (['ann', 'bob'], [7], 2)
     """
-    options = ColumnOptions(**columns)
+    options = ReadOptions(**columns)
     chosen = choose_columns(frame.collect_schema().names(), name, options)
     table = frame.lazy().select(**{role: pl.col(column) for role, column in chosen.items()}).collect()
     if not len(table):
@@ -127,12 +94,13 @@ def with_titles(dataset: Dataset, ids: pl.Series, titles: pl.Series) -> Dataset:
     return replace(dataset, names=replace(dataset.names, titles=tuple(names)))
 
 
-def choose_columns(available: Iterable[str], name: str, options: ColumnOptions) -> dict[str, str]:
-    """Role -> column: the one asked for, else the usual name that is there; see `ColumnOptions`."""
+def choose_columns(available: Iterable[str], name: str, options: ReadOptions) -> dict[str, str]:
+    """Role -> column: the one asked for, else the usual name that is there; see `ReadOptions`."""
     available = list(available)
     plain = {column.lower().translate(str.maketrans("", "", "_- ")): column for column in reversed(available)}
     chosen: dict[str, str] = {}
-    for role, column in options.by_role().items():
+    for role in _ROLES:
+        column = getattr(options, f"{role}_column")
         if column is None:
             usual = USUAL_NAMES.get(role, ())
             column = next((plain[usual_name] for usual_name in usual if usual_name in plain), "")

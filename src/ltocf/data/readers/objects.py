@@ -13,7 +13,8 @@ import scipy.sparse as sp
 from ltocf.data.dataset import Dataset
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
-from ltocf.data.readers.frame import ColumnOptions, dataset_from_frame
+from ltocf.data.readers.frame import dataset_from_frame
+from ltocf.data.readers.options import ReadOptions
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def to_dataset(source: Source, *, name: str = "memory", **columns: Any) -> Datas
         return dataset_from_frame(source, name, **columns)
     if isinstance(source, ArrowTable):
         return dataset_from_frame(_polars(source, name), name, **columns)
-    options = ColumnOptions(**columns)
+    options = ReadOptions(**columns)
     if named := sorted(option for option in options.given() if option.endswith("_column")):
         raise ValueError(f"{name}: {', '.join(named)} need a table with named columns, got {type(source).__name__}")
     if isinstance(source, (sp.spmatrix, sp.sparray)):

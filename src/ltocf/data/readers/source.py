@@ -7,7 +7,7 @@ from typing import Any
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.readers.catalog import CATALOG, load_named
-from ltocf.data.readers.frame import ColumnOptions
+from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.tables import TABLE_READERS, read_table
 from ltocf.data.readers.text import read_text_folder
 
@@ -16,7 +16,7 @@ def load_dataset(name_or_path: str | Path, *, data_dir: str | Path | None = None
     """Load a named dataset (see `CATALOG`), a folder with train.txt, or a table file (see `read_table`).
 
     A name wins over a folder of that name: write ``./gowalla`` for the folder. A `Path` is never a name.
-    ``data_dir`` is where named sets are kept, see `find`; ``columns`` are for table files only, as in `ColumnOptions`.
+    ``data_dir`` is where named sets are kept, see `find`; ``columns`` are for table files only, as in `ReadOptions`.
 
     Raises:
         ValueError: column options without a table file, or what the reader raises.
@@ -29,7 +29,7 @@ def load_dataset(name_or_path: str | Path, *, data_dir: str | Path | None = None
     """
     path = Path(name_or_path)
     is_name = isinstance(name_or_path, str) and name_or_path in CATALOG
-    given = ColumnOptions(**columns).given()
+    given = ReadOptions(**columns).given()
     if given and (is_name or path.is_dir()):
         raise ValueError(f"{', '.join(sorted(given))}: only table files have columns, and {name_or_path} is none")
     if is_name:

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def read_table(path: str | Path, **columns: Any) -> Dataset:
     """Read a table of interactions; the suffix says the format, see `TABLE_READERS`.
 
-    Columns are as in `ColumnOptions`. Text formats must be UTF-8; ``.gz`` behind the suffix is unpacked. Parquet
+    Columns are as in `ReadOptions`. Text formats must be UTF-8; ``.gz`` behind the suffix is unpacked. Parquet
     and JSON keep the types of their ids; in the others ids are strings, or integers if all are written as such.
     ``.dat`` is MovieLens: user::item::rating::timestamp, no header. A ``ratings`` file of MovieLens takes its
     titles from the ``movies`` file beside it.

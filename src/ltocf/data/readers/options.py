@@ -1,0 +1,72 @@
+"""How a source is read: every option of every reader, by one name each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How rows become interactions; what is not given is recognised, and the report says what was.
+
+    Columns are recognised by the usual names; ``""`` ignores an optional one.
+
+    Args:
+        user_column: the users' ids.
+        item_column: the items' ids.
+        timestamp_column: when it happened.
+        rating_column: how much the user liked it.
+        weight_column: how much a row counts, > 0; never recognised by its name.
+        title_column: titles of items, in the item table if there is one; never recognised by its name in a log: in
+            review data ``title`` is that of the review.
+        min_rating: least rating that counts as an interaction; lower ones count as seen. Without it every row is one.
+        only: column -> value, or list of values: the rows to read.
+        drop: column -> value, or list of values: the rows to leave out.
+        event_weights: column -> {value: weight}: how much a row counts by the value of a column.
+        timestamp_format: how timestamps are written, like ``%d.%m.%Y %H:%M``.
+        since: first moment to read, ISO 8601.
+        until: first moment not to read, ISO 8601.
+        min_user_interactions: least number of interactions of a user, within what is left of the items.
+        min_item_interactions: least number of interactions of an item, within what is left of the users.
+        separator: between the fields of a text file.
+        encoding: of a text file.
+        header: whether a text file begins with the names of its columns.
+        columns: names of the columns of a text file without a header.
+        query: the SQL that makes the table, where the source is a database.
+        items: file with a row for each item: titles and attributes.
+        item_id_column: the items' ids in that file.
+
+    Example:
+        >>> ReadOptions(user_column="customer", min_rating=4).given()
+        {'user_column': 'customer', 'min_rating': 4}
+    """
+
+    user_column: str | None = None
+    item_column: str | None = None
+    timestamp_column: str | None = None
+    rating_column: str | None = None
+    weight_column: str | None = None
+    title_column: str | None = None
+    min_rating: float | int | None = None
+    only: Mapping[str, Any] | None = None
+    drop: Mapping[str, Any] | None = None
+    event_weights: Mapping[str, Mapping[str, float | int]] | None = None
+    timestamp_format: str | None = None
+    since: str | None = None
+    until: str | None = None
+    min_user_interactions: int | None = None
+    min_item_interactions: int | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    columns: Sequence[str] | None = None
+    query: str | None = None
+    items: str | None = None
+    item_id_column: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The options that are not left out, by name: what a reader takes as keywords."""
+        values = {field.name: getattr(self, field.name) for field in fields(ReadOptions)}
+        return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,43 @@
+"""The seam between where rows come from and what they mean: a table as its source has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from ltocf.data.report import DroppedRows
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Rows as a source has them, all columns.
+
+    Args:
+        name: the source, for messages.
+        frame: the rows.
+        from_text: all columns are text: ids and numbers are still to be recognised.
+        format: how it was read, for the report: ``CSV, separator ';', latin-1``.
+        first_line: the line of the first row in a text file, if rows are lines from there on; else None.
+        n_rows: rows in the source, if some are not in ``frame``; else None.
+        dropped: rows that could not be read.
+        notes: sentences for the report.
+    """
+
+    name: str
+    frame: pl.DataFrame | pl.LazyFrame
+    from_text: bool = False
+    format: str = ""
+    first_line: int | None = None
+    n_rows: int | None = None
+    dropped: tuple[DroppedRows, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def place(self, row: int) -> str:
+        """Where a row of ``frame`` is, for people.
+
+        Example:
+            >>> RawTable("a.csv", pl.DataFrame(), first_line=2).place(5), RawTable("frame", pl.DataFrame()).place(5)
+            ('line 7', 'row 6')
+        """
+        return f"row {row + 1}" if self.first_line is None else f"line {row + self.first_line}"

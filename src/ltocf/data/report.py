@@ -1,0 +1,119 @@
+"""What a reader understood of its source: one report, so that nothing is dropped, merged or guessed in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ltocf.data.display import Shown
+
+
+@dataclass(frozen=True)
+class ChosenColumn:
+    """A column that was read.
+
+    Args:
+        role: user, item, timestamp, rating, weight, title, or filter.
+        name: its name in the source.
+        why: ``given``, or what it was recognised by.
+    """
+
+    role: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class DroppedRows:
+    """Rows that were left out for one reason.
+
+    Args:
+        reason: what is wrong with them.
+        n_rows: how many.
+        first: where the first one is: ``line 7`` of a text file, else ``row 7``, from 1 without the header.
+        example: what stands there.
+    """
+
+    reason: str
+    n_rows: int
+    first: str
+    example: str = ""
+
+    def __str__(self) -> str:
+        shown = f": {self.example}" if self.example else ""
+        return f"{self.n_rows:,} rows dropped: {self.reason} (first: {self.first}{shown})"
+
+
+@dataclass(frozen=True, repr=False)
+class ReadingReport(Shown):
+    """What was understood of a source.
+
+    Args:
+        source: what was read.
+        format: how: separator, encoding, header, compression.
+        columns: the columns read, and why these.
+        unused: the other columns.
+        n_rows: rows in the source.
+        n_pairs: distinct pairs that came out as interactions.
+        n_merged: rows that repeat a pair.
+        n_also_seen: pairs that are no interactions but count as seen, such as those rated low.
+        dropped: rows left out, by reason.
+        notes: anything else that was decided for the reader: one sentence each.
+
+    Example:
+        >>> report = ReadingReport("visits.csv", "CSV", (ChosenColumn("user", "uid", "usual name"),), n_rows=3)
+        >>> print(report.dropping(DroppedRows("no user", 1, "line 4")).text())
+        visits.csv: CSV, 3 rows, 0 distinct pairs
+          user: 'uid' (usual name)
+          1 rows dropped: no user (first: line 4)
+    """
+
+    source: str
+    format: str = ""
+    columns: tuple[ChosenColumn, ...] = ()
+    unused: tuple[str, ...] = ()
+    n_rows: int = 0
+    n_pairs: int = 0
+    n_merged: int = 0
+    n_also_seen: int = 0
+    dropped: tuple[DroppedRows, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, object]:
+        chosen: dict[str, object] = {column.role: column.name for column in self.columns}
+        counts = {"n_rows": self.n_rows, "n_pairs": self.n_pairs, "n_dropped": self.n_dropped}
+        return {"source": self.source} | chosen | counts | {"n_merged": self.n_merged}
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows left out, for whatever reason."""
+        return sum(dropped.n_rows for dropped in self.dropped)
+
+    def dropping(self, *rows: DroppedRows) -> ReadingReport:
+        """The report with more rows dropped; reasons without rows are passed over."""
+        return replace(self, dropped=(*self.dropped, *(row for row in rows if row.n_rows)))
+
+    def noting(self, *notes: str) -> ReadingReport:
+        """The report with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    def lines(self) -> Iterable[str]:
+        """The report as lines of text."""
+        kind = f"{self.format}, " if self.format else ""
+        yield f"{self.source}: {kind}{self.n_rows:,} rows, {self.n_pairs:,} distinct pairs"
+        for column in self.columns:
+            yield f"  {column.role}: {column.name!r} ({column.why})"
+        if self.unused:
+            yield f"  columns not used: {', '.join(map(repr, self.unused))}"
+        for dropped in self.dropped:
+            yield f"  {dropped}"
+        if self.n_merged:
+            yield f"  {self.n_merged:,} rows repeat a pair and were merged with it"
+        if self.n_also_seen:
+            yield f"  {self.n_also_seen:,} pairs are no interactions but count as seen"
+        for note in self.notes:
+            yield f"  {note}"
+
+    def text(self) -> str:
+        """The lines, one under the other."""
+        return "\n".join(self.lines())
