@@ -31,6 +31,7 @@ class TrainedModel(Shown):
         seen: the pairs it was trained on: its graph, and what is left out of recommendations.
         names: the caller's ids of users and items, and titles if there are any.
         notes: free text about the training, kept with the file.
+        also_seen: pairs that are no interactions but that users have seen, such as items they rated low; or None.
     """
 
     name: str
@@ -39,6 +40,7 @@ class TrainedModel(Shown):
     seen: Interactions
     names: Names
     notes: Mapping[str, str] = field(default_factory=dict)
+    also_seen: Interactions | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedModel:
