@@ -10,7 +10,7 @@ import torch
 
 from ltocf.data.interactions import Interactions
 from ltocf.sampling.batches import Batch, Batches
-from ltocf.sampling.untouched import UntouchedItems, draw_below
+from ltocf.sampling.untouched import NO_NEGATIVES, UntouchedItems, draw_below
 from ltocf.sampling.weighted import CumulativeWeights
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class PairwiseBatches(Batches):
         degrees = train.user_degrees
         eligible = np.flatnonzero((degrees > 0) & (degrees < train.n_items))
         if not len(eligible):
-            raise ValueError(f"no user has both a positive and a negative item in {len(train)} training pairs")
+            raise ValueError(NO_NEGATIVES.format(len(train)))
         if n_full := int((degrees == train.n_items).sum()):
             logger.warning("%d users touched every item and have no negatives: left out of training", n_full)
         self._users = torch.from_numpy(eligible).to(self.device)
