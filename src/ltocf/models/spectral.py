@@ -153,6 +153,10 @@ class SpectralLTOCF(Recommender):
         assert isinstance(chosen, SpectralLTOCF)
         self.numbers.copy_(chosen.numbers)
 
+    def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
+        self.take_over(smaller)
+        self.prepare()
+
     def scorer(self) -> SpectralLTOCF:
         """The model itself: there is nothing to compute beforehand."""
         return self
