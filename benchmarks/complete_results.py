@@ -24,7 +24,7 @@ from ltocf.data import Split
 from ltocf.files import replacing, write_text
 from ltocf.reproduce.cells import find_source
 from ltocf.runs.config import Config, DataSettings, model_options
-from ltocf.runs.experiment import prepare_data
+from ltocf.runs.preparation import prepare_data
 from ltocf.training import TrainingSettings
 from ltocf.tuning.identity import recorded
 

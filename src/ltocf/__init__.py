@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ltocf.models import LTOCF, MF, MODELS, LightGCN, Popularity
     from ltocf.runs.config import Config
     from ltocf.runs.experiment import evaluate_run, load, resume, train, train_config
+    from ltocf.runs.production import fit
     from ltocf.serving import TrainedModel
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "TrainedModel",
     "evaluate",
     "evaluate_run",
+    "fit",
     "load",
     "load_dataset",
     "resume",
@@ -53,6 +55,7 @@ _HOMES = {
     "ltocf.models": ("LTOCF", "MF", "MODELS", "LightGCN", "Popularity"),
     "ltocf.runs.config": ("Config",),
     "ltocf.runs.experiment": ("evaluate_run", "load", "resume", "train", "train_config"),
+    "ltocf.runs.production": ("fit",),
     "ltocf.serving": ("TrainedModel",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ import torch
 
 import ltocf.models
 from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
 from ltocf.evaluation import evaluate, rank
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS, GradientRecommender, Recommender, SpectralLTOCF
 from ltocf.sampling import Batch
+from ltocf.serving import TrainedModel
 from ltocf.training import TrainingSettings, fit
 from samples import checkerboard, random_interactions
 
@@ -113,6 +116,17 @@ def test_the_scores_of_a_list_are_the_ones_it_was_ranked_by(
     users = torch.tensor([0, 4, 0])
     ranked = rank(model.scorer(), users, 5, seen=interactions)
     assert ranked.scores.equal(model.scorer().scores(users).gather(1, ranked.items))
+
+
+@every_model
+def test_a_model_comes_back_from_its_file(
+    name: str, options: dict[str, Any], interactions: Interactions, tmp_path: Path
+) -> None:
+    model, names = build(name, options, interactions), Names.identity(interactions.n_users, interactions.n_items)
+    made_with = options if name == "spectral" else options | {"dim": 8}
+    TrainedModel(name, made_with, model, interactions, names).save(tmp_path / "model")
+    users = torch.tensor([0, 4])
+    assert TrainedModel.load(tmp_path / "model").model.scores(users).equal(model.eval().scores(users))
 
 
 @every_trained_model

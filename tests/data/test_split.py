@@ -171,7 +171,7 @@ def test_auto_takes_what_is_given_and_others_start_anew() -> None:
 
 
 def test_every_split_has_its_name() -> None:
-    assert list(SPLITS) == ["auto", "given", "random", "leave-last-out", "time"]
+    assert list(SPLITS) == ["auto", "given", "random", "leave-last-out", "time", "none"]
     with pytest.raises(ValueError, match=r"`how` must be one of \['auto', 'given', .*\], got 'loo'"):
         split_dataset(dataset(Interactions.from_pairs([0], [0])), "loo")
 
@@ -185,7 +185,7 @@ def test_fractions_out_of_range(split: Callable[[Interactions, float], Split], f
 
 def test_what_cannot_be_split() -> None:
     one_each = Interactions.from_pairs([0, 1], [0, 1], timestamps=[4, 4])
-    with pytest.raises(ValueError, match=r"`test_fraction` must be large enough .* got 0.2 of at most 1 items"):
+    with pytest.raises(ValueError, match=r"`test_fraction` must take an item from somebody .* got 0\.2 of 2 pairs"):
         random_split(one_each)
     with pytest.raises(ValueError, match="leave-last-out needs a user with two items"):
         leave_last_out(one_each)
@@ -291,3 +291,20 @@ def test_a_summary_counts_each_set() -> None:
     assert found == {"users": 3, "items": 4, "train": 4, "validation": 2, "test": 2}
     assert digest == split_of().digest
     assert split_of(carved=False).summary()["validation"] is None
+
+
+def test_of_short_histories_evenly_spaced_users_give_one_item_each() -> None:
+    users, items = [user for user in range(10) for _ in range(2)], [i for _ in range(10) for i in range(2)]
+    split = random_split(Interactions.from_pairs(users, items), 0.2)
+    assert len(split.test) == 4  # a fifth of 20 pairs
+    assert split.test.users.tolist() == [0, 3, 6, 9]
+    one = random_split(Interactions.from_pairs([0, 0, 1], [0, 1, 0]), 0.2)
+    assert one.test.users.tolist() == [0]
+    assert len(one.train) == 2
+
+
+def test_nothing_need_be_held_back() -> None:
+    log = Interactions.from_pairs([0, 1], [0, 0])
+    split = split_dataset(dataset(log), "none")
+    assert split.train.keys.tolist() == log.keys.tolist()
+    assert (len(split.test), split.cold_users) == (0, 0)

@@ -26,7 +26,7 @@ from ltocf.reproduce.cells import (
 )
 from ltocf.reproduce.run import run_cell, run_cells
 from ltocf.runs.config import Config
-from ltocf.runs.experiment import prepare_data
+from ltocf.runs.preparation import prepare_data
 from ltocf.tuning import identity
 from reproduce_fixtures import plant
 

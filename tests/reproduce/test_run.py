@@ -14,6 +14,7 @@ from ltocf.reproduce.cells import Cell, Places, make_cells, with_splits
 from ltocf.reproduce.run import run_cell, run_cells
 from ltocf.runs import experiment
 from ltocf.runs.folder import RunFolder
+from ltocf.runs.preparation import prepare_data
 
 
 def test_a_cell_leaves_metrics_history_and_users(source: str, places: Places) -> None:
@@ -21,7 +22,7 @@ def test_a_cell_leaves_metrics_history_and_users(source: str, places: Places) ->
     assert run_cell(cell).startswith("recall@20 0.")
     assert cell.is_done
     metrics = cell.metrics()
-    users = np.unique(experiment.prepare_data(cell.config).split.test.users)
+    users = np.unique(prepare_data(cell.config).split.test.users)
     for name in ("recall@20", "ndcg@20"):
         of_users = cell.user_result(name)
         np.testing.assert_array_equal(of_users.users, users)

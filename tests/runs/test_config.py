@@ -214,7 +214,3 @@ def test_a_file_is_read_with_what_comes_before_it(tmp_path: Path) -> None:
     assert Config.from_toml("", "gowalla") == PLAIN
     with pytest.raises(FileNotFoundError, match=r"no configuration file at .*missing\.toml"):
         Config.from_file(tmp_path / "missing.toml")
-
-
-def test_the_depth_of_the_choice_is_that_of_its_metric() -> None:
-    assert RunSettings(select_by="ndcg@7").selection_depth == 7

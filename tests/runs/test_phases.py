@@ -22,8 +22,8 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, STARTS, build_model
 from ltocf.runs import protocol
 from ltocf.runs.config import Config, DataSettings
-from ltocf.runs.experiment import prepare_data
 from ltocf.runs.folder import RunFolder
+from ltocf.runs.preparation import prepare_data
 from ltocf.runs.protocol import Experiment
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel

@@ -119,7 +119,6 @@ def test_a_validation_can_ask_a_few_users(table: Path, tmp_path: Path) -> None:
         ({"model": "lr-gccf", "init": "spectral"}, "lr-gccf has no `init` 'spectral'"),
         ({"model": "mult-vae", "init": "spectral"}, "mult-vae has no `init` 'spectral'"),
         ({"cuda_graphs": True, "device": "cpu"}, "`cuda_graphs` needs a CUDA GPU"),
-        ({"select_by": "recall@4000"}, "`select_by` is recall@4000 but there are only 40 items"),
         ({"seed": -1}, r"`seed` must be in \[0, 2\^63\), got -1"),
         ({"horizon": 1e9, "model": "ltocf"}, "shorten the `horizon`"),
         ({"device": "cuda:99"}, "`device` is 'cuda:99'"),

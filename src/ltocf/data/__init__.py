@@ -15,12 +15,13 @@ from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.source import load_dataset
 from ltocf.data.readers.tables import TABLE_READERS, read_table
 from ltocf.data.readers.text import read_text_folder
-from ltocf.data.split import (
+from ltocf.data.split import Split
+from ltocf.data.splitting import (
     SPLITS,
-    Split,
     carve_validation,
     given_split,
     leave_last_out,
+    no_split,
     random_split,
     split_dataset,
     time_split,
@@ -47,6 +48,7 @@ __all__ = [
     "leave_last_out",
     "load_dataset",
     "load_named",
+    "no_split",
     "random_split",
     "read_table",
     "read_text_folder",

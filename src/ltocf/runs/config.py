@@ -12,7 +12,7 @@ from typing import Any, Literal
 import tomli_w
 
 from ltocf.data.readers.options import ReadOptions
-from ltocf.data.split import VALIDATION_SPLITS
+from ltocf.data.splitting import VALIDATION_SPLITS
 from ltocf.evaluation import Metric
 from ltocf.models import MODELS, STARTS, find_model
 from ltocf.runs.presets import PRESETS, preset_values
@@ -28,12 +28,14 @@ SELECT_ON = ("validation", "test")
 
 @dataclass(frozen=True)
 class DataSettings(ReadOptions):
-    """Where the interactions come from and how they are split; the columns of a table file are `ReadOptions`.
+    """Where the interactions come from and how they are split; how a table is read are the `ReadOptions`.
 
     Args:
-        source: a name in the catalog, a folder with train.txt and test.txt, or a table file.
+        source: what `load_dataset` takes as text: a name in the catalog, a folder with train.txt and test.txt, a table
+            file, a pattern of such, or the address of a database; ``<memory>`` for what was handed over in Python.
         data_dir: where named sets are looked for; empty for the environment's LTOCF_DATA.
-        split: ``auto`` (the given test part, else random), ``given``, ``random``, ``leave-last-out`` or ``time``.
+        split: ``auto`` (the given test part, else random), ``given``, ``random``, ``leave-last-out``, ``time``, or
+            ``none``: nothing is held back for a test.
         test_fraction: share of test pairs, where the split is made here.
         validation_fraction: share of each user's training pairs that chooses the epoch.
         validation_split: ``random``, or ``last``: the latest pairs of each user, where test is the end of histories.
@@ -107,11 +109,6 @@ class RunSettings:
             Metric.parse(self.select_by)
         except ValueError as error:
             raise ValueError(f"`select_by`{str(error).removeprefix('a metric')}") from error
-
-    @property
-    def selection_depth(self) -> int:
-        """The k of ``select_by``."""
-        return Metric.parse(self.select_by).depth
 
 
 class _FromPreset(TrainingSettings):
@@ -278,8 +275,10 @@ def _checked(build: Any, *arguments: Any, **values: Any) -> Any:
 
 
 def _converted(name: str, value: Any, annotation: str) -> Any:
-    plain = annotation.removesuffix(" | None").removesuffix(" | int")
-    wanted = {"int": int, "float": float, "bool": bool}.get(plain, str)
+    plain = annotation.removesuffix(" | None").removesuffix(" | int").partition("[")[0]
+    wanted: type = {"int": int, "float": float, "bool": bool, "Mapping": dict, "Sequence": list}.get(plain, str)
+    if wanted is list and type(value) is tuple:
+        return list(value)
     if type(value) is wanted or (value is None and "None" in annotation):
         return value
     if wanted is float and type(value) is int:

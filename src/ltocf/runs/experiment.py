@@ -9,21 +9,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ltocf.data import Interactions, carve_validation, load_dataset, split_dataset
-from ltocf.data.readers.source import source_text
+from ltocf.data import Dataset, Interactions
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
-from ltocf.runs.config import Config, DataSettings
-from ltocf.runs.folder import RunData, RunFolder
-from ltocf.runs.protocol import DEPTHS, Experiment
+from ltocf.runs.config import Config
+from ltocf.runs.folder import RunFolder
+from ltocf.runs.preparation import configure, prepare_data
+from ltocf.runs.protocol import Experiment, depths_for
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
 from ltocf.training import FitResult
 
 
 def train(
-    source: str | Path,
+    source: Any,
     out: str | Path,
     *,
     model: str | None = None,
@@ -34,7 +34,8 @@ def train(
     """Train a model and leave everything about it in the folder ``out``.
 
     Args:
-        source: a catalog name, a folder with train.txt and test.txt, or a table file.
+        source: anything that `load_dataset` takes: a catalog name, a folder with train.txt and test.txt, a table file,
+            a pattern, the address of a database, a frame, a sparse matrix, tuples.
         out: a new folder.
         model: a key of `MODELS`; by default that of ``config``, or ltocf.
         config: a TOML file to start from.
@@ -50,19 +51,19 @@ def train(
         BlockingIOError: another process is at work in ``out``.
     """
     values = settings if model is None else {"model": model, **settings}
-    if config is None:
-        chosen = Config(DataSettings(source_text(source))).with_values(values)
-    else:
-        chosen = Config.from_file(config, source_text(source), values)
-    return train_config(chosen, out, show_progress=show_progress)
+    RunFolder.refuse_used(out)
+    chosen, dataset = configure(source, config, values)
+    return train_config(chosen, out, show_progress=show_progress, dataset=dataset)
 
 
-def train_config(config: Config, out: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
-    """Train what a `Config` describes; see `train`."""
+def train_config(
+    config: Config, out: str | Path, *, show_progress: bool = True, dataset: Dataset | None = None
+) -> dict[str, Any]:
+    """Train what a `Config` describes; see `train`. ``dataset`` takes the place of reading its source."""
     budget = _budget(config)
     RunFolder.refuse_used(out)
     _rehearse(config)
-    data = prepare_data(config)
+    data = prepare_data(config, dataset)
     with RunFolder.started(out, config) as folder, config.runtime().active() as device:
         folder.write_data(data)
         return Experiment(folder, config, data, device, show_progress, budget).run()
@@ -146,7 +147,7 @@ def load(path: str | Path) -> TrainedModel:
 
 
 def evaluate_run(
-    folder: str | Path, *, on: str = "test", ks: Sequence[int] = DEPTHS, show_progress: bool = False
+    folder: str | Path, *, on: str = "test", ks: Sequence[int] | None = None, show_progress: bool = False
 ) -> dict[str, float]:
     """Metrics of a finished run at any depths.
 
@@ -154,7 +155,7 @@ def evaluate_run(
         folder: the run.
         on: ``test``: the model trained on all of train. ``validation``: the model of the selection phase, which has not
             seen the validation part.
-        ks: depths.
+        ks: depths; by default those of `DEPTHS` that the catalogue has items for.
         show_progress: show a progress bar.
 
     Raises:
@@ -162,33 +163,18 @@ def evaluate_run(
     """
     run = RunFolder(folder)
     split = run.read_data().split
+    if on == "test" and not len(split.test):
+        raise ValueError(f"{run.path} holds nothing back for a test; `on` can be validation")
     if on == "test":
         trained, truth = load(folder), split.test
     elif on == "validation":
         if split.validation is None:
             raise ValueError(
-                f'{run.path} was selected on its test set (`select_on = "test"`): it has no validation part'
+                f'{run.path} has no validation part: it was selected on its test set (`select_on = "test"`), or nobody '
+                "had two items"
             )
         trained, truth = TrainedModel.load(run.selection_model_file), split.validation
     else:
         raise ValueError(f"`on` must be test or validation, got {on!r}")
+    ks = depths_for(split.n_items) if ks is None else ks
     return evaluate(trained.model.scorer(), truth, seen=trained.seen, ks=ks, show_progress=show_progress)
-
-
-def prepare_data(config: Config) -> RunData:
-    """Read the data of a configuration and split it."""
-    settings = config.data
-    dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **settings.given())
-    split = split_dataset(dataset, settings.split, test_fraction=settings.test_fraction, seed=settings.split_seed)
-    depth = config.run.selection_depth
-    if depth > split.n_items:
-        raise ValueError(f"`select_by` is {config.run.select_by} but there are only {split.n_items} items")
-    if config.run.select_on == "validation":
-        split = carve_validation(
-            split,
-            settings.validation_fraction,
-            settings.split_seed,
-            settings.validation_split,
-            settings.validation_core,
-        )
-    return RunData(dataset.name, split, dataset.names)

@@ -14,7 +14,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from safetensors.numpy import save_file
 
-from ltocf.data import Names, Split
+from ltocf.data import Interactions, Names, Split
+from ltocf.data.report import ReadingReport
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.evaluation import PerUserMetrics
 from ltocf.files import read_arrays, replacing, write_text
@@ -26,17 +27,23 @@ PHASES = ("selection", "retraining")
 
 @dataclass(frozen=True)
 class RunData:
-    """The split a run trains and evaluates on, with the caller's ids."""
+    """The split a run trains and evaluates on, with the caller's ids, and what users have seen besides.
+
+    ``report`` is what was understood of the source, at the time when it was read.
+    """
 
     name: str
     split: Split
     names: Names
+    also_seen: Interactions | None = None
+    report: ReadingReport | None = None
 
 
 class RunFolder:
     """Paths and files of a run; every file is replaced whole, the history grows by lines.
 
-    Files: ``config.toml``, ``data.safetensors`` (split and ids), ``history.jsonl``, ``metrics.json``,
+    Files: ``config.toml``, ``data.safetensors`` (split and ids), ``reading.txt`` (what was understood of the source),
+    ``history.jsonl``, ``metrics.json``,
     ``test-users.safetensors`` (the metrics of every test user), ``model.safetensors`` (trained on all of train),
     ``model-selection.safetensors`` (trained without the validation part), and, until the run is finished,
     ``checkpoint-*.safetensors``.
@@ -128,6 +135,10 @@ class RunFolder:
         for name in ("train", "validation", "test"):
             part = getattr(data.split, name)
             arrays |= {} if part is None else pack_interactions(name, part)
+        if data.also_seen is not None:
+            arrays |= pack_interactions("also_seen", data.also_seen)
+        if data.report is not None:
+            write_text(self.path / "reading.txt", data.report.text() + "\n")
         arrays |= pack_names(data.names)
         metadata = {"name": data.name, "configuration": self.config_file.read_text(encoding="utf-8")}
         with replacing(self.data_file) as temporary:
@@ -137,7 +148,8 @@ class RunFolder:
         arrays, metadata = read_arrays(self.data_file)
         train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
         validation = unpack_interactions("validation", arrays) if "validation.size" in arrays else None
-        return RunData(metadata["name"], Split(train, test, validation), unpack_names(arrays))
+        also_seen = unpack_interactions("also_seen", arrays) if "also_seen.size" in arrays else None
+        return RunData(metadata["name"], Split(train, test, validation), unpack_names(arrays), also_seen)
 
     def history(self) -> list[dict[str, Any]]:
         """One record per epoch; a last line that a crash cut short is ignored."""

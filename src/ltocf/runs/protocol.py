@@ -7,16 +7,18 @@ import math
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from ltocf.data import Interactions
-from ltocf.evaluation import Validation, evaluate_per_user
+from ltocf.evaluation import Metric, Validation, evaluate_per_user
 from ltocf.graph import BipartiteGraph
 from ltocf.models import STARTS, Recommender, build_model
 from ltocf.runs.config import Config
 from ltocf.runs.folder import PHASES, RunData, RunFolder
+from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
@@ -26,7 +28,18 @@ DEPTHS = (5, 10, 20)
 PROTOCOLS = {
     "validation": "epoch selected on validation, trained again on all of train, test read once",
     "test": "best epoch on the test set, as in the papers: optimistic",
+    "none": "epoch selected on validation, then trained on everything: nothing is held back for a test",
 }
+
+
+def depths_for(n_items: int) -> list[int]:
+    """The `DEPTHS` that a catalogue has items for.
+
+    Example:
+        >>> depths_for(1_000), depths_for(12), depths_for(3)
+        ([5, 10, 20], [5, 10], [3])
+    """
+    return [k for k in DEPTHS if k <= n_items] or [n_items]
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,8 @@ class Experiment:
         """Both phases, the test, and the files; the metrics."""
         started, split = time.perf_counter(), self.data.split
         if split.validation is None:
-            trained, selection = self.phase("selection", split.train, split.test)
+            truth = split.test if self.config.run.select_on == "test" else None
+            trained, selection = self.phase("selection", split.train, truth)
             fits = {"selection": selection}
         else:
             chosen, selection = self.phase("selection", split.train, split.validation)
@@ -82,7 +96,7 @@ class Experiment:
         validation = None if truth is None else self.validation(truth, pairs)
         with ExitStack() as stack:
             context = FitContext(
-                select_by=config.run.select_by,
+                select_by=self.select_by,
                 checkpoint=self.folder.checkpoint_file(phase),
                 fingerprint=self.folder.fingerprint(),
                 deadline=self.deadline(phase, model, pairs),
@@ -96,13 +110,19 @@ class Experiment:
             settings = config.training
             result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
-        return TrainedModel(config.model, config.options, model, pairs, self.data.names, notes), result
+        trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
+        return trained, result
 
     def validation(self, truth: Interactions, seen: Interactions) -> Validation:
         """What chooses the epoch: a validation set may ask a sample of the users, a test set asks all."""
         run = self.config.run
         n_users, may_sample = self.config.training.validation_users, run.select_on == "validation"
-        return Validation(truth, seen, run.selection_depth, n_users, run.seed, may_sample)
+        return Validation(truth, seen, Metric.parse(self.select_by).depth, n_users, run.seed, may_sample)
+
+    @cached_property
+    def select_by(self) -> str:
+        """The metric that chooses the epoch, at a depth that the catalogue has."""
+        return selection_metric(self.config.run.select_by, self.data.split.n_items)
 
     def start(self, model: Recommender, graph: BipartiteGraph, pairs: Interactions, context: FitContext) -> None:
         """Initial embeddings other than random ones; half of the phase's time at most."""
@@ -115,7 +135,7 @@ class Experiment:
         """When a phase must be over, so that what follows it still fits into the budget."""
         if self.budget.seconds == math.inf:
             return math.inf
-        test = ranking_seconds(model, pairs, self.data.split.test)
+        test = ranking_seconds(model, pairs, self.data.split.test) if len(self.data.split.test) else 0.0
         left = self.budget.seconds_left() - test
         share = 0.5 if phase == "selection" and self.data.split.validation is not None else 1.0
         return time.monotonic() + share * left
@@ -128,8 +148,9 @@ class Experiment:
     def measured(self, trained: TrainedModel) -> dict[str, Any]:
         """The metrics of the test set, which is read here and nowhere else; each user's values are kept."""
         split, started = self.data.split, time.perf_counter()
-        ks = [k for k in DEPTHS if k <= split.n_items] or [split.n_items]
-        scorer = trained.model.scorer()
+        if not len(split.test):
+            return {}
+        ks, scorer = depths_for(split.n_items), trained.model.scorer()
         per_user = evaluate_per_user(scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress)
         self.folder.write_test_users(per_user)
         return per_user.means(split.n_items) | {"ranking_seconds": time.perf_counter() - started}
@@ -144,14 +165,14 @@ class Experiment:
             "configuration": config.tables(),
             "model": config.model,
             "preset": config.run.preset,
-            "protocol": PROTOCOLS[config.run.select_on],
+            "protocol": PROTOCOLS[config.run.select_on if len(split.test) else "none"],
             "select_on": config.run.select_on,
             "seed": config.run.seed,
             "options": dict(config.options),
             "training": dataclasses.asdict(config.training),
             "times": [value for name, value in learned.items() if name.startswith("t_")],
             "learned": learned,
-            "selected": {config.run.select_by: fits["selection"].best_value, "epoch": fits["selection"].best_epoch},
+            "selected": {self.select_by: fits["selection"].best_value, "epoch": fits["selection"].best_epoch},
             "fits": {phase: result._asdict() for phase, result in fits.items()},
             "cold_users": split.cold_users,
             "cold_items": split.cold_items,

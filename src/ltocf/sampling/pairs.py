@@ -10,13 +10,16 @@ import torch
 
 from ltocf.data.interactions import Interactions
 from ltocf.sampling.batches import Batch, Batches
-from ltocf.sampling.untouched import UntouchedItems, draw_below
+from ltocf.sampling.untouched import NO_NEGATIVES, UntouchedItems, draw_below
+from ltocf.sampling.weighted import CumulativeWeights
 
 logger = logging.getLogger(__name__)
 
 
 class PairwiseBatches(Batches):
     """Batches for pairwise losses: users uniform, positives uniform among theirs, negatives uniform among the rest.
+
+    Positives with weights are drawn in proportion to them.
 
     An epoch draws as many triples as there are training pairs, with replacement, so every user weighs the same
     whatever the length of their history. A user who touched every item has no negative and is left out (counted in
@@ -45,13 +48,14 @@ class PairwiseBatches(Batches):
         degrees = train.user_degrees
         eligible = np.flatnonzero((degrees > 0) & (degrees < train.n_items))
         if not len(eligible):
-            raise ValueError(f"no user has both a positive and a negative item in {len(train)} training pairs")
+            raise ValueError(NO_NEGATIVES.format(len(train)))
         if n_full := int((degrees == train.n_items).sum()):
             logger.warning("%d users touched every item and have no negatives: left out of training", n_full)
         self._users = torch.from_numpy(eligible).to(self.device)
         self._degrees = torch.from_numpy(degrees).to(self.device)
         self._offsets = torch.from_numpy(np.cumsum(degrees) - degrees).to(self.device)
         self._items = torch.tensor(train.items, device=self.device)
+        self._weights = None if train.weights is None else CumulativeWeights(train.weights, self.device)
         self._untouched = UntouchedItems(train, self.device)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
@@ -62,6 +66,10 @@ class PairwiseBatches(Batches):
     def _draw(self, size: int, generator: torch.Generator) -> Batch:
         places = torch.randint(len(self._users), (size,), generator=generator, device=self.device)
         users = self._users.index_select(0, places)
-        offsets = self._offsets.index_select(0, users)
-        positives = self._items.index_select(0, offsets + draw_below(self._degrees.index_select(0, users), generator))
+        offsets, lengths = self._offsets.index_select(0, users), self._degrees.index_select(0, users)
+        if self._weights is None:
+            pairs = offsets + draw_below(lengths, generator)
+        else:
+            pairs = self._weights.draw_within(offsets, lengths, generator)
+        positives = self._items.index_select(0, pairs)
         return Batch(users, positives, self._untouched.draw(users, generator))

@@ -8,7 +8,7 @@ import torch
 
 from ltocf.data.interactions import Interactions
 from ltocf.sampling.batches import Batch, Batches
-from ltocf.sampling.untouched import UntouchedItems
+from ltocf.sampling.untouched import NO_NEGATIVES, UntouchedItems
 
 
 class PointwiseBatches(Batches):
@@ -50,7 +50,7 @@ class PointwiseBatches(Batches):
         self.n_negatives = n_negatives
         kept = train.where((train.user_degrees < train.n_items)[train.users])
         if not len(kept):
-            raise ValueError(f"no user has both a positive and a negative item in {len(train)} training pairs")
+            raise ValueError(NO_NEGATIVES.format(len(train)))
         self.n_examples = len(kept)
         self._users = torch.tensor(kept.users, device=self.device)
         self._items = torch.tensor(kept.items, device=self.device)

@@ -8,6 +8,11 @@ import torch
 from ltocf.data.interactions import Interactions
 from ltocf.shapes import BatchIndices
 
+NO_NEGATIVES = (
+    "somebody must have both an item and an item left for a negative, got nobody in {} training pairs; "
+    'train with `loss = "softmax"`, or `spectral`, which need no negatives'
+)
+
 
 class UntouchedItems:
     """Draws items that users have not touched, uniformly: the r-th of them, for a random r."""

@@ -55,7 +55,8 @@ def write_model(path: Path, parts: ModelParts) -> None:
     arrays |= pack_interactions("seen", parts.seen) | pack_names(parts.names)
     if parts.also_seen is not None:
         arrays |= pack_interactions("also_seen", parts.also_seen)
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # A number alone is contiguous as it is, and would come back as a row of one.
+    arrays = {name: np.ascontiguousarray(array) if array.ndim else array for name, array in arrays.items()}
     content = {"format": FORMAT, "model": parts.name, "options": dict(parts.options), "notes": dict(parts.notes)}
     content["checksum"] = _checksum(arrays, content)
     with replacing(path) as temporary:
@@ -188,6 +189,8 @@ def _load_weights(model: Recommender, arrays: Arrays) -> None:
         raise ValueError(f"its weights are not those of its model: it lacks {lacks}, and has besides {has}")
     for name, tensor in wanted.items():
         array = arrays[name]
+        if array.shape == (1,) and tensor.ndim == 0:  # as files had it for a while
+            array = arrays[name] = array.reshape(())
         if array.shape != tuple(tensor.shape):
             raise ValueError(f"{name!r} must have the shape {tuple(tensor.shape)}, got {array.shape}")
         if (array.dtype.kind == "f") != tensor.is_floating_point() or array.dtype.kind not in "fiu":

@@ -13,7 +13,7 @@ from typing import Any
 
 from ltocf.models import MODELS, Recommender
 from ltocf.runs.config import Config, DataSettings, RunSettings, model_options
-from ltocf.runs.experiment import prepare_data
+from ltocf.runs.preparation import prepare_data
 from ltocf.training import TrainingSettings
 
 Tables = Mapping[str, Mapping[str, Any]]
@@ -99,11 +99,11 @@ class Splits:
     """The splits that configurations ask for: data is read once for all configurations with the same table ``data``."""
 
     def __init__(self) -> None:
-        self._summaries: dict[tuple[DataSettings, str, int], dict[str, Any]] = {}
+        self._summaries: dict[str, dict[str, Any]] = {}
 
     def summary(self, config: Config) -> dict[str, Any]:
         """Digest and sizes of the split, as in metrics.json."""
-        key = config.data, config.run.select_on, config.run.selection_depth
+        key = json.dumps([config.tables()["data"], config.run.select_on], sort_keys=True)
         if key not in self._summaries:
             self._summaries[key] = prepare_data(config).split.summary()
         return self._summaries[key]

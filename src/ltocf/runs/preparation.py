@@ -1,0 +1,123 @@
+"""From a configuration to the data of a run: read, split, and made to fit whatever size they have."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ltocf.data import Dataset, Interactions, Split, carve_validation, load_dataset, split_dataset, to_dataset
+from ltocf.data.readers.source import source_text
+from ltocf.evaluation import Metric
+from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.folder import RunData
+
+logger = logging.getLogger(__name__)
+
+IN_MEMORY = "<memory>"
+"""What a configuration has as source where the data were handed over in Python."""
+
+
+def configure(
+    source: Any, config: str | Path | Config | None, settings: dict[str, Any]
+) -> tuple[Config, Dataset | None]:
+    """The configuration of a run, and the data if only this process can read them.
+
+    Args:
+        source: anything that `load_dataset` takes.
+        config: a TOML file, or a configuration, to start from.
+        settings: any setting by its name; ``items`` may be a table in memory.
+
+    Raises:
+        ValueError, FileNotFoundError: wrong settings, or data that cannot be read.
+    """
+    items = settings.get("items")
+    handed_over = {"items": items} if items is not None and not isinstance(items, (str, Path)) else {}
+    values = {name: value for name, value in settings.items() if name not in handed_over}
+    values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
+    named = source_text(source) if isinstance(source, (str, Path)) else IN_MEMORY
+    if isinstance(config, Config):
+        chosen = replace(config, data=replace(config.data, source=named)).with_values(values)
+    elif config is None:
+        chosen = Config(DataSettings(source=named)).with_values(values)
+    else:
+        chosen = Config.from_file(config, named, values)
+    if named != IN_MEMORY and not handed_over and "://" not in named:
+        return chosen, None
+    # What is in memory, or behind a password, is read now: nothing but the data themselves is kept of it.
+    options = chosen.data.given() | handed_over
+    if named == IN_MEMORY:
+        return chosen, to_dataset(source, **options)
+    dataset = load_dataset(source, data_dir=chosen.data.data_dir or None, **options)
+    if "://" in named:
+        chosen = replace(chosen, data=replace(chosen.data, source=dataset.name))
+    return chosen, dataset
+
+
+def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:
+    """The split of a configuration's data, read now unless they are given.
+
+    Data of any size can be trained on: where nobody has two items nothing is held back, and a note says so.
+    """
+    settings = config.data
+    if dataset is None:
+        if settings.source == IN_MEMORY:
+            raise ValueError("the data of this run were in memory, and it ended before it wrote them; start a new run")
+        dataset = load_dataset(settings.source, data_dir=settings.data_dir or None, **settings.given())
+    split = split_dataset(
+        dataset, _possible_split(config, dataset), test_fraction=settings.test_fraction, seed=settings.split_seed
+    )
+    if config.run.select_on == "test" and not len(split.test):
+        raise ValueError('`select_on = "test"` needs a test set, got a split without one; leave it at "validation"')
+    if config.run.select_on == "validation" and _can_spare(split.train):
+        split = carve_validation(
+            split,
+            settings.validation_fraction,
+            settings.split_seed,
+            settings.validation_split,
+            settings.validation_core,
+        )
+    if not dataset.has_clock:
+        split = _without_timestamps(split)
+    return RunData(dataset.name, split, dataset.names, dataset.also_seen, dataset.report)
+
+
+def selection_metric(select_by: str, n_items: int) -> str:
+    """``select_by`` at a depth that tells lists apart: at most half of a catalogue that is not longer than it.
+
+    Example:
+        >>> selection_metric("recall@20", 1_000), selection_metric("recall@20", 10), selection_metric("ndcg@20", 1)
+        ('recall@20', 'recall@5', 'ndcg@1')
+    """
+    metric = Metric.parse(select_by)
+    if metric.depth < n_items:
+        return select_by
+    shorter = f"{select_by.partition('@')[0]}@{max(1, n_items // 2)}"
+    logger.info("there are %d items: %s takes the place of %s", n_items, shorter, select_by)
+    return shorter
+
+
+def _possible_split(config: Config, dataset: Dataset) -> str:
+    """``auto`` holds back what there is to hold back."""
+    how = config.data.split
+    if how == "auto" and dataset.test is None and not _can_spare(dataset.interactions):
+        logger.warning(
+            "%s: nobody has two items, so nothing is held back for a test and nothing measured", dataset.name
+        )
+        return "none"
+    return how
+
+
+def _can_spare(pairs: Interactions) -> bool:
+    """Whether somebody keeps an item when one is taken."""
+    if int(pairs.user_degrees.max(initial=0)) > 1:
+        return True
+    logger.warning("nobody has two items to train on: training runs for `epochs`, without a validation set")
+    return False
+
+
+def _without_timestamps(split: Split) -> Split:
+    """Places in a file are no times: once they have served to split, nobody should compare them."""
+    train, test = (replace(part, timestamps=None) for part in (split.train, split.test))
+    return Split(train, test, None if split.validation is None else replace(split.validation, timestamps=None))

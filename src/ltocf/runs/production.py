@@ -1,0 +1,86 @@
+"""The model that is used, not measured: chosen on a validation set, then trained on everything."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ltocf.data import Dataset
+from ltocf.runs.config import Config
+from ltocf.runs.experiment import load, train_config
+from ltocf.runs.folder import RunFolder
+from ltocf.runs.preparation import configure
+from ltocf.serving import TrainedModel
+
+
+def fit(
+    source: Any = None,
+    out: str | Path | None = None,
+    *,
+    model: str | None = None,
+    config: str | Path | None = None,
+    like: str | Path | None = None,
+    show_progress: bool = True,
+    **settings: Any,
+) -> TrainedModel:
+    """Train the model that answers: a validation set chooses the epoch, then all pairs are trained on.
+
+    Unlike `train` nothing is held back for a test, so nothing that a user has is recommended to them, and there is no
+    measured accuracy but that of the validation.
+
+    Args:
+        source: anything that `load_dataset` takes; may be left out with ``like``.
+        out: a new folder for the run; None keeps nothing but what is returned.
+        model: a key of `MODELS`.
+        config: a TOML file to start from.
+        like: the folder of a run whose settings, and without ``source`` whose data, are taken.
+        show_progress: as for `train`.
+        **settings: any setting by its name, as for `train`.
+
+    Raises:
+        ValueError: neither ``source`` nor ``like``, both ``config`` and ``like``, or as `train`.
+        FileExistsError: ``out`` holds a run.
+
+    Example:
+        >>> visits = [(user, item) for user in range(6) for item in range(4) if user % 3 != item]
+        >>> trained = fit(visits, model="lightgcn", dim=4, epochs=1, show_progress=False)
+        >>> trained.recommend(0, k=1)["item"].to_list()  # the one item that user 0 does not have
+        [0]
+    """
+    if source is None and like is None:
+        raise ValueError("give the data to fit, or `like=` a run whose data and settings are taken")
+    if config is not None and like is not None:
+        raise ValueError("give `config` or `like`, not both: each has all the settings")
+    if out is None:
+        with tempfile.TemporaryDirectory() as folder:
+            return fit(
+                source,
+                Path(folder) / "run",
+                model=model,
+                config=config,
+                like=like,
+                show_progress=show_progress,
+                **settings,
+            )
+    RunFolder.refuse_used(out)
+    values = {**settings, "split": "none"} | ({} if model is None else {"model": model})
+    if "split" in settings:
+        raise ValueError(f"`split` must be left out: fit holds nothing back, got {settings['split']!r}; use train")
+    if source is None and like is not None:
+        chosen, dataset = _like(RunFolder(like), values)
+        train_config(chosen, out, show_progress=show_progress, dataset=dataset)
+    else:
+        chosen, read = configure(source, config if like is None else RunFolder(like).config(), values)
+        train_config(chosen, out, show_progress=show_progress, dataset=read)
+    return load(out)
+
+
+def _like(run: RunFolder, values: dict[str, Any]) -> tuple[Config, Dataset]:
+    """The settings of a run, and all its pairs as it read them."""
+    config, data = run.config().with_values({"select_on": "validation", **values}), run.read_data()
+    pairs = data.split.train.union(data.split.test)
+    if data.split.validation is not None:
+        pairs = pairs.union(data.split.validation)
+    dataset = Dataset(data.name, pairs, data.names, has_clock=pairs.timestamps is not None, also_seen=data.also_seen)
+    return config, dataset
