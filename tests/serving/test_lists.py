@@ -15,8 +15,8 @@ from ltocf.data.names import Names
 from ltocf.evaluation.top_k import Ranked
 from ltocf.models import Contributions
 from ltocf.serving import Explanation, UnknownItemError
+from ltocf.serving.choice import allowed_items
 from ltocf.serving.lists import (
-    allowed_items,
     histories_of,
     item_columns,
     known_items,
@@ -67,7 +67,7 @@ def test_items_of_training_have_indices_and_others_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("allow", "deny", "expected"),
+    ("only", "exclude", "expected"),
     [
         (10, None, [True, False, False]),
         ([10, 30, 7], None, [True, False, True]),
@@ -79,15 +79,15 @@ def test_items_of_training_have_indices_and_others_are_named() -> None:
     ],
     ids=str,
 )
-def test_what_may_be_listed_is_allowed_and_not_denied(allow: Any, deny: Any, expected: list[bool]) -> None:
-    allowed = allowed_items(NAMES, allow, deny)
+def test_what_may_be_listed_is_among_those_and_not_excluded(only: Any, exclude: Any, expected: list[bool]) -> None:
+    allowed = allowed_items(NAMES, only, exclude)
     assert allowed is not None
     assert (allowed.tolist(), allowed.dtype) == (expected, torch.bool)
 
 
 def test_without_a_wish_everything_may_be_listed_and_an_impossible_one_is_an_error() -> None:
     assert allowed_items(NAMES, None, None) is None
-    with pytest.raises(UnknownItemError, match="none of the items of `allow` was in training: 7, 8"):
+    with pytest.raises(UnknownItemError, match="none of the items of `only` was in training: 7, 8"):
         allowed_items(NAMES, [7, 8], None)
 
 
@@ -107,7 +107,21 @@ def test_histories_are_rows_of_sorted_items_each_once() -> None:
     assert (users, same) == ([0, 1, 2], histories)
 
 
-@pytest.mark.parametrize("given", [["ab"], [10], {"x": "ab"}, [[10], 20], [[10], "ab"]], ids=str)
+@pytest.mark.parametrize(
+    "given", [10, [10], (10,), iter([10]), np.array([10]), pl.Series([10, 10])], ids=lambda value: type(value).__name__
+)
+def test_one_list_of_items_is_one_user(given: Any) -> None:
+    users, histories = histories_of(NAMES, given)
+    assert (users, histories.items.tolist(), histories.lengths.tolist()) == ([0], [0], [1])
+
+
+def test_items_that_were_not_in_training_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    users, histories = histories_of(NAMES, {"x": [30, "010", 7], "y": [7.5, True, None]})
+    assert (users, histories.items.tolist(), histories.lengths.tolist()) == (["x", "y"], [2], [1, 0])
+    assert "5 of 6 items of histories were not in training: ignored '010', 7, 7.5, True, None" in caplog.text
+
+
+@pytest.mark.parametrize("given", [{"x": "ab"}, [[10], 20], [[10], "ab"]], ids=str)
 def test_an_item_in_place_of_a_list_of_items_is_an_error(given: Any) -> None:
     with pytest.raises(ValueError, match="`histories` must have a list of items for each user, got"):
         histories_of(NAMES, given)
@@ -166,10 +180,10 @@ def test_a_list_has_a_row_for_each_place_that_has_an_item() -> None:
 
 def test_unknown_users_get_the_popular_list_in_their_own_place() -> None:
     ranked = Ranked(torch.tensor([[2, 0]]), torch.tensor([[0.5, 0.25]], dtype=torch.float64))
-    popular = Ranked(torch.tensor([[1, 0]]), torch.tensor([[9.0, 8.0]]))
+    popular = Ranked(torch.tensor([[1, 0], [1, 2]]), torch.tensor([[9.0, 8.0], [9.0, 7.0]]))
     both = merged(ranked, torch.tensor([False, True, False]), popular)
-    assert both.items.tolist() == [[1, 0], [2, 0], [1, 0]]
-    assert both.scores.tolist() == [[9, 8], [0.5, 0.25], [9, 8]]
+    assert both.items.tolist() == [[1, 0], [2, 0], [1, 2]]
+    assert both.scores.tolist() == [[9, 8], [0.5, 0.25], [9, 7]]
     assert both.scores.dtype == torch.float64
 
 

@@ -18,7 +18,8 @@ from ltocf.data.names import Names
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MF, MODELS
 from ltocf.serving import Snapshot, TrainedModel, model_file
-from ltocf.serving.model_file import LARGEST_OPTION, METADATA, _AtMost, _built, _check_ends
+from ltocf.serving.model_arrays import check_ends
+from ltocf.serving.model_file import LARGEST_OPTION, METADATA, _AtMost, _built
 from samples import random_interactions
 
 LOG = random_interactions(6, 8)
@@ -99,10 +100,10 @@ def test_a_constructor_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatc
 )
 def test_where_texts_end(ends: list[int], n_bytes: int, right: bool) -> None:
     if right:
-        _check_ends("titles", np.array(ends, np.int64), n_bytes)
+        check_ends("titles", np.array(ends, np.int64), n_bytes)
         return
     with pytest.raises(ValueError, match=f"'titles.ends' must ascend to the {n_bytes} bytes of 'titles.bytes'"):
-        _check_ends("titles", np.array(ends, np.int64), n_bytes)
+        check_ends("titles", np.array(ends, np.int64), n_bytes)
 
 
 def test_what_stands_in_a_file(trained: TrainedModel, tmp_path: Path) -> None:

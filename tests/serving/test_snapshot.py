@@ -77,9 +77,12 @@ def test_unknown_users(snapshot: Snapshot, interactions: Interactions) -> None:
     counts = np.sort(interactions.item_degrees)[::-1][:3].tolist()
     assert frame["user"].to_list() == [1] * 3 + [101] * 3 + [2] * 3
     assert frame.filter(user=1)["score"].to_list() == frame.filter(user=2)["score"].to_list() == counts
-    assert frame.filter(user=101).equals(snapshot.recommend(101, k=3))
+    assert frame.columns[-1] == "by"
+    assert frame["by"].to_list() == ["popular"] * 3 + ["model"] * 3 + ["popular"] * 3
+    assert frame.filter(user=101).drop("by").equals(snapshot.recommend(101, k=3))
+    assert snapshot.recommend([1, 101, 2], k=3, unknown="skip").equals(snapshot.recommend(101, k=3))
     assert snapshot.recommend("x", k=1, unknown="popular")["user"].to_list() == ["x"]
-    with pytest.raises(ValueError, match="`unknown` must be one of error, popular, got 'eror'"):
+    with pytest.raises(ValueError, match="`unknown` must be one of error, popular, skip, got 'eror'"):
         snapshot.recommend(101, unknown="eror")
     with pytest.raises(UnknownUserError, match="user 1 was not in training"):
         snapshot.history(1)
@@ -87,17 +90,19 @@ def test_unknown_users(snapshot: Snapshot, interactions: Interactions) -> None:
 
 def test_what_may_be_listed(snapshot: Snapshot) -> None:
     everything = snapshot.recommend(107, k=40)["item"].to_list()
-    assert snapshot.recommend(107, k=40, deny=everything[:3])["item"].to_list() == everything[3:]
-    assert snapshot.recommend(107, k=40, allow=everything[5:2:-1])["item"].to_list() == everything[3:6]
-    assert snapshot.recommend(107, k=40, allow=[*everything[:2], 7], deny=everything[0])["item"].to_list() == [
+    assert snapshot.recommend(107, k=40, exclude=everything[:3])["item"].to_list() == everything[3:]
+    assert snapshot.recommend(107, k=40, only=everything[5:2:-1])["item"].to_list() == everything[3:6]
+    assert snapshot.recommend(107, k=40, only=[*everything[:2], 7], exclude=everything[0])["item"].to_list() == [
         everything[1]
     ]
-    popular = snapshot.recommend(1, k=40, unknown="popular", deny=snapshot.recommend(1, k=1, unknown="popular")["item"])
+    popular = snapshot.recommend(
+        1, k=40, unknown="popular", exclude=snapshot.recommend(1, k=1, unknown="popular")["item"]
+    )
     assert popular.equals(
         snapshot.recommend(1, k=40, unknown="popular")[1:].with_columns(rank=pl.Series(range(1, 40), dtype=pl.Int64))
     )
-    with pytest.raises(UnknownItemError, match="none of the items of `allow` was in training: 7, 8"):
-        snapshot.recommend(107, allow=[7, 8])
+    with pytest.raises(UnknownItemError, match="none of the items of `only` was in training: 7, 8"):
+        snapshot.recommend(107, only=[7, 8])
 
 
 @pytest.mark.parametrize("k", [0, 41])
@@ -121,7 +126,8 @@ def test_recommending_to_all_in_frames(rows: int, snapshot: Snapshot) -> None:
     assert [frame["user"].n_unique() for frame in frames] == [min(rows, 30 - start) for start in range(0, 30, rows)]
     expected = snapshot.recommend(range(100, 130), k=3)
     found = pl.concat(frames)
-    assert found.drop("score").equals(expected.drop("score"))
+    assert set(found["by"]) == {"model"}
+    assert found.drop("score", "by").equals(expected.drop("score"))
     np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-5)
 
 
@@ -152,9 +158,9 @@ def test_similar_items(name: str, options: dict[str, Any], by: Any, interactions
 def test_what_similar_items_needs(interactions: Interactions, snapshot: Snapshot) -> None:
     with pytest.raises(UnknownItemError, match="1 of 1 items were not in training: 7"):
         snapshot.similar_items(7)
-    with pytest.raises(ValueError, match="`by` must be one of cosine, inner_product, got 'dot'"):
+    with pytest.raises(ValueError, match="`by` must be one of cosine, inner_product, history, got 'dot'"):
         snapshot.similar_items(40, by="dot")
-    with pytest.raises(ValueError, match=r"`neumf` has no item vectors to compare; ltocf, lightgcn, .*mf have"):
+    with pytest.raises(ValueError, match=r"`neumf` has no vectors of users and items; ltocf, lightgcn, .*mf have"):
         snapshot_of("neumf", interactions).similar_items(40)
 
 
@@ -180,14 +186,14 @@ def test_folding_in(name: str, interactions: Interactions) -> None:
 
 
 def test_what_folding_in_needs(interactions: Interactions, snapshot: Snapshot) -> None:
-    with pytest.raises(UnknownItemError, match="2 of 3 items were not in training: 7, 8"):
-        snapshot.fold_in([[10, 7, 8]])
-    with pytest.raises(ValueError, match=r"must have a list of items for each user, got 10 for one; pass \[\[1, 2\]\]"):
-        snapshot.fold_in([10, 20])
+    with pytest.raises(UnknownUserError, match=r"1 of 2 histories have no item of training, those of 1; .*popular"):
+        snapshot.fold_in([[10, 7, 8], [7, 8]])
+    with pytest.raises(ValueError, match=r"must have a list of items for each user, got 20 for one; pass \[1, 2\]"):
+        snapshot.fold_in([[10], 20])
     with pytest.raises(ValueError, match="`histories` must be over the 40 items, got 8"):
         snapshot.fold_in(Histories.of(random_interactions(6, 8)))
-    takes = "ltocf, spectral, lightgcn, lr-gccf, mult-vae have"
-    for name in ("mf", "neumf"):
+    takes = "ltocf, spectral, lightgcn, lr-gccf, ngcf, gc-mc, pinsage, hop-rec, grmf, grmf-norm, mult-vae, mf have"
+    for name in ("cmn", "neumf"):
         with pytest.raises(ValueError, match=f"`{name}` has no way from a history to a user.*; {takes}"):
             snapshot_of(name, interactions).fold_in([[10, 20]])
 

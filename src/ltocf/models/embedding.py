@@ -15,6 +15,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms, l2_penalty
 from ltocf.models.base import GradientRecommender, Recommender, evaluating
+from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
 from ltocf.models.user_map import Touch, UserMap
 from ltocf.sampling import Batch, Batches
@@ -164,6 +165,20 @@ class EmbeddingRecommender(GradientRecommender):
             return self.propagate(self.initial_embeddings)[self.n_users :].detach()
 
     @torch.no_grad()
+    def final_users(self) -> UserEmbeddings:
+        """Final embeddings of the users: what similar users are near in."""
+        with evaluating(self):
+            return self.propagate(self.initial_embeddings)[: self.n_users].detach()
+
+    def least_squares(self) -> LeastSquares:
+        """Vectors for any histories beside the items as they stand."""
+        items, users = self.final_items(), self.final_users()
+        cosine = self.objective.ranking == "cosine"
+        bias = self.objective.popularity * self.log_degrees.to(items) if self.objective.popularity else None
+        length = 1 / self.objective.temperature if cosine else users.norm(dim=1).mean().item()
+        return LeastSquares(normalize(items) if cosine else items, length, bias)
+
+    @torch.no_grad()
     def _map(
         self,
         own: UserEmbeddings,
@@ -171,6 +186,7 @@ class EmbeddingRecommender(GradientRecommender):
         graph: BipartiteGraph | None = None,
         *,
         self_loops: bool = False,
+        part_names: tuple[str, ...] = (),
     ) -> UserMap:
         """The `UserMap` of user vectors that are ``own`` and, over ``graph``, what ``touch`` adds."""
         items, cosine = self.final_items(), self.objective.ranking == "cosine"
@@ -184,4 +200,5 @@ class EmbeddingRecommender(GradientRecommender):
             self.objective.temperature if cosine else None,
             temperatures.to(items) if cosine and temperatures is not None else None,
             self_loops,
+            part_names,
         )

@@ -141,8 +141,10 @@ class LTOCF(EmbeddingRecommender):
         return self.mean_response.by_state(eigenvalues.double()).to(eigenvalues)
 
     def response_parts(self, eigenvalues: Eigenvalues) -> dict[str, Response]:
-        labels = (f"t = {time:.2f}" for time in self.times.boundaries().tolist())
-        return dict(zip(labels, self.state_responses(eigenvalues), strict=True))
+        return dict(zip(self._state_names(), self.state_responses(eigenvalues), strict=True))
+
+    def _state_names(self) -> tuple[str, ...]:
+        return tuple(f"t = {time:.2f}" for time in self.times.boundaries().tolist())
 
     def learned(self) -> dict[str, float]:
         return {f"t_{place}": time for place, time in enumerate(self.times.values.tolist(), start=1)}
@@ -169,7 +171,8 @@ class LTOCF(EmbeddingRecommender):
         """
         constants, quotients = zip(*map(without_constant, self._state_series()), strict=True)
         touch = [chebyshev_filter(self.graph, self.initial_embeddings, q)[self.n_users :] for q in quotients]
-        return self._map(sum(constants) * self.initial_embeddings[: self.n_users], torch.stack(touch), self.graph)
+        own = sum(constants) * self.initial_embeddings[: self.n_users]
+        return self._map(own, torch.stack(touch), self.graph, part_names=self._state_names())
 
     def _state_series(self) -> list[Coefficients]:
         """A series for each state that add up to the series of `propagate`; step by step nothing is cut there."""

@@ -77,6 +77,7 @@ class UserMap(Shown):
         temperature: None for the inner product, else τ of the cosine.
         temperatures: τ of each user of training, where they differ.
         self_loops: whether nodes are neighbours of themselves.
+        part_names: what each part is, for people: the time of a state of an ODE; or none.
 
     Source: E_final = h(Â) E(0) and h(λ) = h(0) + λ q(λ), so the row of a user is h(0) E(0)[u] + Â[u, :] q(Â) E(0).
 
@@ -102,6 +103,7 @@ class UserMap(Shown):
     temperature: float | None = None
     temperatures: UserNumbers | None = None
     self_loops: bool = False
+    part_names: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, object]:
         n_parts, n_items, dim = self.touch.shape

@@ -48,15 +48,20 @@ def draw(figure: Figure, folder: Path) -> list[Path]:
         ImportError: the ``plots`` extra is not installed.
         ValueError: a ``line`` panel has words on its x axis.
     """
+    paths = [folder / f"{figure.name}{ending}" for ending in (".svg", ".png")]
+    draw_to(figure, *paths)
+    return paths
+
+
+def draw_to(figure: Figure, *paths: Path) -> None:
+    """Write the figure to files that end in .svg, .png or .pdf; errors as for `draw`."""
     with plots_extra():
         from matplotlib import rc_context
-    paths = [folder / f"{figure.name}{ending}" for ending in (".svg", ".png")]
     # A label is plain text: two dollar signs in it are no mathematics.
     with rc_context({"text.parse_math": False}):
         canvas = _picture(figure)
         for path in paths:
             save_figure(canvas, path)
-    return paths
 
 
 def chart(figure: Figure) -> dict[str, Any]:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 
 from ltocf.data.histories import Histories
-from ltocf.data.interactions import Interactions
-from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS, LinearModel, Recommender, UserMap
-from ltocf.shapes import ItemEmbeddings, Scores, UserIndices
+from ltocf.models.least_squares import LeastSquares
+from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
+
+HistoryScore: TypeAlias = Callable[[Histories, UserIndices | None], Scores]
+"""Scores of histories; with users of training, whose histories they are, with the share of their own embeddings."""
 
 
 @runtime_checkable
 class VectorModel(Protocol):
-    """A model with a vector for each item, near those of similar items."""
+    """A model with vectors whose inner product, or cosine, is the score: similar nodes are near each other."""
+
+    def final_users(self) -> UserEmbeddings: ...
 
     def final_items(self) -> ItemEmbeddings: ...
+
+    def least_squares(self) -> LeastSquares: ...
 
 
 @runtime_checkable
@@ -28,24 +34,37 @@ class HistoryModel(Protocol):
     def history_scores(self, histories: Scores) -> Scores: ...
 
 
+@runtime_checkable
+class VectorScorer(Protocol):
+    """A scorer whose score is the inner product of two vectors."""
+
+    user_embeddings: UserEmbeddings
+    item_embeddings: ItemEmbeddings
+
+
 class HistoryScorer:
     """Scores of histories in place of users, by a function of some of them."""
 
     scores_are_new = True
 
-    def __init__(self, histories: Histories, score: Callable[[Histories], Scores]) -> None:
-        self.histories, self.score = histories, score
+    def __init__(self, histories: Histories, score: HistoryScore, users: UserIndices | None = None) -> None:
+        self.histories, self.score, self.users = histories, score, users
 
     def scores(self, users: UserIndices) -> Scores:
         """Score of every item for the histories of these numbers."""
-        return self.score(self.histories.rows(users))
+        whole = len(users) == len(self.histories) == 1
+        rows = self.histories if whole else self.histories.rows(users)
+        return self.score(rows, None if self.users is None else self.users[users])
 
 
-def item_vectors(name: str, model: Recommender) -> ItemEmbeddings:
+def vectors(name: str, model: Recommender) -> VectorModel:
     """Raises ValueError for a model that has none."""
     if isinstance(model, VectorModel):
-        return model.final_items()
-    raise ValueError(f"`{name}` has no item vectors to compare; {_those_that(_has_vectors)} have")
+        return model
+    raise ValueError(
+        f"`{name}` has no vectors of users and items; {_those_that(_has_vectors)} have; "
+        '`by="history"` compares histories, of any model'
+    )
 
 
 def user_map(name: str, model: Recommender) -> UserMap:
@@ -55,16 +74,19 @@ def user_map(name: str, model: Recommender) -> UserMap:
     raise ValueError(f"the scores of `{name}` are not sums over a history; those of {_those_that(_is_linear)} are")
 
 
-def history_score(name: str, model: Recommender, linear: UserMap | None) -> Callable[[Histories], Scores]:
-    """Scores of any histories, also of users who were not in training, by the model or by its map.
+def history_score(name: str, model: Recommender, linear: UserMap | None) -> HistoryScore:
+    """Scores of any histories, also of users who were not in training, by the model, its map or least squares.
 
     Raises ValueError for a model that has no such thing.
     """
     if isinstance(model, HistoryModel):
         score = model.history_scores
-        return lambda histories: score(_dense(histories).to(model.device))
+        return lambda histories, users: score(_dense(histories).to(model.device))
     if linear is not None and linear.depends_on_history:
         return linear.scores
+    if isinstance(model, VectorModel):
+        fitted = model.least_squares()
+        return lambda histories, users: fitted.scores(histories)
     raise ValueError(
         f"`{name}` has no way from a history to a user: one who was not in training needs training; "
         f"{_those_that(_takes_histories)} have"
@@ -91,11 +113,4 @@ def _is_linear(model: type[Recommender]) -> bool:
 
 
 def _takes_histories(model: type[Recommender]) -> bool:
-    if issubclass(model, HistoryModel):
-        return True
-    if not issubclass(model, LinearModel):
-        return False
-    # Whether anything depends on the history shows in the map of the smallest model.
-    construct: Callable[..., LinearModel] = model
-    smallest = construct(BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0])))
-    return smallest.user_map().depends_on_history
+    return issubclass(model, (HistoryModel, VectorModel))

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from ltocf.data.histories import Histories
 from ltocf.data.ids import UNKNOWN, USUAL_INTEGER, IdMap
 from ltocf.data.names import Names
-from ltocf.evaluation.top_k import AllowedItems, Ranked
+from ltocf.evaluation.top_k import Ranked
 from ltocf.shapes import PairIndices
+
+logger = logging.getLogger(__name__)
 
 Id: TypeAlias = Hashable
 """A string or an integer, as in the data; anything else is the id of nobody."""
 Asked: TypeAlias = Id | Iterable[Id]
 """One id, or many."""
-GivenHistories: TypeAlias = Histories | Mapping[Any, Iterable[Id]] | Iterable[Any]
-"""Lists of items, by user or one after the other."""
+GivenHistories: TypeAlias = Histories | Mapping[Any, Iterable[Id]] | Id | Iterable[Any]
+"""The items of one user, or lists of items, by user or one after the other."""
+
+NewUsers: TypeAlias = Bool[Tensor, " queries"]
+"""Whether each user asked for has no history."""
 
 SHOWN = 5
+REMEDY = 'ask for `unknown="popular"` to give them the most popular items, or `unknown="skip"` to leave them out'
 
 
 class UnknownUserError(ValueError):
@@ -34,7 +42,7 @@ class UnknownItemError(ValueError):
     """Asked about items that the model was not trained on."""
 
 
-def listed(ids: Asked) -> list[Any]:
+def listed(ids: Id | Iterable[Any]) -> list[Any]:
     """The ids asked for; a string or a number is one id, not its letters.
 
     Example:
@@ -43,13 +51,45 @@ def listed(ids: Asked) -> list[Any]:
     """
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         return [ids.item() if isinstance(ids, np.generic) else ids]
-    return ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+    return ids.tolist() if isinstance(ids, np.ndarray) else ids.to_list() if isinstance(ids, pl.Series) else list(ids)
 
 
 def some(ids: Iterable[object]) -> str:
     """The first few, for an error."""
     shown = list(map(repr, ids))
     return ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")
+
+
+def check_users(asked: list[Any], indices: PairIndices, without_history: NewUsers) -> None:
+    """Everybody asked for has a history.
+
+    Raises:
+        UnknownUserError: how many were not in training and how many have no history there; the first few are named.
+    """
+    if not without_history.any():
+        return
+    groups = (
+        ("were not in training", indices == UNKNOWN),
+        ("have no history in training", without_history.numpy() & (indices != UNKNOWN)),
+    )
+    parts = [
+        f"{mask.sum()} of {len(asked)} users {what}: {some(asked[place] for place in np.flatnonzero(mask))}"
+        for what, mask in groups
+        if mask.any()
+    ]
+    raise UnknownUserError(f"{'; '.join(parts)}; {REMEDY}")
+
+
+def check_histories(users: list[Any], without_history: NewUsers) -> None:
+    """Every history has an item of training.
+
+    Raises:
+        UnknownUserError: some have none; the first few of their users are named.
+    """
+    without = [user for user, is_new in zip(users, without_history.tolist(), strict=True) if is_new]
+    if without:
+        whose = f"{len(without)} of {len(users)} histories have no item of training, those of {some(without)}"
+        raise UnknownUserError(f"{whose}; {REMEDY}")
 
 
 def known_items(names: Names, asked: list[Any]) -> PairIndices:
@@ -65,49 +105,62 @@ def known_items(names: Names, asked: list[Any]) -> PairIndices:
     return indices
 
 
-def allowed_items(names: Names, allow: Asked | None, deny: Asked | None) -> AllowedItems | None:
-    """Which items may be listed: those of ``allow`` but not of ``deny``; None for all.
+def rows_of_items(names: Names, given: Iterable[Iterable[Id]]) -> tuple[Histories, list[Any]]:
+    """Indices of the items of each list, each item once, and the items that were not in training.
 
-    Raises:
-        UnknownItemError: there is no item of ``allow`` among those of training.
+    Example:
+        >>> rows, unknown = rows_of_items(Names(IdMap([]), IdMap([10, 20])), [[20, 10, 20], [30]])
+        >>> rows.items.tolist(), rows.lengths.tolist(), unknown
+        ([0, 1], [2, 0], [30])
     """
-    if allow is None and deny is None:
-        return None
-    allowed = torch.ones(len(names.item_ids), dtype=torch.bool)
-    if allow is not None:
-        asked = listed(allow)
+    rows, unknown = [], []
+    for items in given:
+        asked = listed(items)
         indices = names.item_ids.encode(asked)
-        if (indices == UNKNOWN).all():
-            raise UnknownItemError(f"none of the items of `allow` was in training: {some(asked)}")
-        allowed.zero_()[torch.from_numpy(indices[indices != UNKNOWN])] = True
-    if deny is not None:
-        indices = names.item_ids.encode(listed(deny))
-        allowed[torch.from_numpy(indices[indices != UNKNOWN])] = False
-    return allowed
+        if (indices == UNKNOWN).any():
+            unknown += [item for item, index in zip(asked, indices.tolist(), strict=True) if index == UNKNOWN]
+            indices = indices[indices != UNKNOWN]
+        rows.append(np.unique(indices).astype(np.int32))
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    items_of_all = np.concatenate([np.empty(0, np.int32), *rows])
+    return Histories(torch.from_numpy(offsets), torch.from_numpy(items_of_all), len(names.item_ids)), unknown
 
 
 def histories_of(names: Names, given: GivenHistories) -> tuple[list[Any], Histories]:
     """A name for each user, and their histories as indices, each item once.
 
+    Items that were not in training are left out; a warning says how many and which.
+
     Raises:
-        UnknownItemError: an item was not in training.
-        ValueError: one of them is an item, not a list of items, or they are over another catalogue.
+        ValueError: an item among lists of items, or histories over another catalogue.
     """
     if isinstance(given, Histories):
         if given.n_items != len(names.item_ids):
             raise ValueError(f"`histories` must be over the {len(names.item_ids)} items, got {given.n_items}")
         return list(range(len(given))), given
-    by_user = given if isinstance(given, Mapping) else dict(enumerate(given))
+    if isinstance(given, Mapping):
+        by_user: Mapping[Any, Any] = given
+    else:
+        lists = listed(given)
+        by_user = dict(enumerate([lists] if lists and not any(map(_is_list, lists)) else lists))
     for history in by_user.values():
-        if isinstance(history, str) or not isinstance(history, Iterable):
+        if not _is_list(history):
             raise ValueError(
-                f"`histories` must have a list of items for each user, got {history!r} for one; pass [[1, 2]] for one "
-                "user of the items 1 and 2"
+                f"`histories` must have a list of items for each user, got {history!r} for one; pass [1, 2] for one "
+                "user of the items 1 and 2, and [[1, 2], [3]] for two users"
             )
-    rows = [np.unique(known_items(names, listed(history))).astype(np.int32) for history in by_user.values()]
-    offsets = torch.tensor([0, *map(len, rows)]).cumsum(0)
-    items = np.concatenate([np.empty(0, np.int32), *rows])
-    return list(by_user), Histories(offsets, torch.from_numpy(items), len(names.item_ids))
+    rows, unknown = rows_of_items(names, by_user.values())
+    if unknown:
+        n_all = len(rows.items) + len(unknown)
+        logger.warning(
+            "%d of %d items of histories were not in training: ignored %s", len(unknown), n_all, some(unknown)
+        )
+    return list(by_user), rows
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes))
 
 
 def user_column(ids: IdMap, asked: list[Any], indices: PairIndices) -> pl.Series:
@@ -139,17 +192,29 @@ def item_columns(names: Names, items: np.ndarray) -> dict[str, pl.Series]:
     return columns
 
 
-def list_frame(names: Names, users: pl.Series, ranked: Ranked) -> pl.DataFrame:
-    """Columns user, rank, item, score and, if there are any, title: a row for each place that has an item."""
+def list_frame(names: Names, users: pl.Series, ranked: Ranked, by: pl.Series | None = None) -> pl.DataFrame:
+    """Columns user, rank, item, score, title if there are any, and ``by``: a row for each place that has an item."""
     items, scores = ranked.items.cpu().numpy(), ranked.scores.float().cpu().numpy()
     rows, places = np.nonzero(items != UNKNOWN)
     columns = item_columns(names, items[rows, places])
     found = {"user": users[rows], "rank": places + 1, "item": columns.pop("item"), "score": scores[rows, places]}
-    return pl.DataFrame(found | columns)
+    return pl.DataFrame(found | columns | ({} if by is None else {"by": by[rows]}))
 
 
-def merged(ranked: Ranked, known: Tensor, popular: Ranked) -> Ranked:
-    """The lists of known users, and the most popular items for the others."""
-    items, scores = popular.items.repeat(len(known), 1), popular.scores.to(ranked.scores).repeat(len(known), 1)
-    items[known], scores[known] = ranked
+def nearest_frame(columns: Callable[[PairIndices], dict[str, pl.Series]], found: tuple[Tensor, Tensor]) -> pl.DataFrame:
+    """Columns rank, those of what was found, score, and the others of what was found, for one list of `top_k`."""
+    places = found[1][0].cpu().numpy()
+    places = places[places != UNKNOWN]
+    others = columns(places)
+    name, ids = next(iter(others.items()))
+    scores = found[0][0, : len(places)].float().cpu().numpy()
+    return pl.DataFrame({"rank": np.arange(1, len(places) + 1), name: ids, "score": scores} | others)
+
+
+def merged(known: Ranked, is_known: Tensor, others: Ranked) -> Ranked:
+    """The lists of known users and those of the others, each in their own place."""
+    k = others.items.shape[1]
+    items, scores = known.items.new_empty(len(is_known), k), known.scores.new_empty(len(is_known), k)
+    items[is_known], scores[is_known] = known
+    items[~is_known], scores[~is_known] = others.items, others.scores.to(scores)
     return Ranked(items, scores)

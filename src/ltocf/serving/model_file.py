@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 import torch
 from safetensors.numpy import save_file
 from torch.overrides import TorchFunctionMode
@@ -20,13 +21,13 @@ from ltocf.data.storage import Arrays, pack_interactions, pack_names, unpack_int
 from ltocf.files import read_arrays, replacing
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Recommender, build_model, find_model
+from ltocf.serving.model_arrays import check_arrays
 
 FORMAT = "ltocf-model-2"
 WITHOUT_CHECKSUM = "ltocf-model-1"
 """The format of version 0.1.0: the same arrays, other metadata; still read."""
 METADATA = "ltocf"
 """The one key of the metadata: safetensors writes several in random order."""
-TEXTS = ("user_ids", "item_ids", "titles")
 LARGEST_OPTION = 10_000_000
 SPARE_NUMBERS = 2**24
 """How many numbers a model may ask for beyond a few times what the file holds: 64 megabytes."""
@@ -41,6 +42,7 @@ class ModelParts(NamedTuple):
     seen: Interactions
     names: Names
     notes: dict[str, str]
+    also_seen: Interactions | None = None
 
 
 def write_model(path: Path, parts: ModelParts) -> None:
@@ -51,6 +53,8 @@ def write_model(path: Path, parts: ModelParts) -> None:
     """
     arrays = {f"weights.{name}": tensor.cpu().numpy() for name, tensor in parts.model.state_dict().items()}
     arrays |= pack_interactions("seen", parts.seen) | pack_names(parts.names)
+    if parts.also_seen is not None:
+        arrays |= pack_interactions("also_seen", parts.also_seen)
     # A number alone is contiguous as it is, and would come back as a row of one.
     arrays = {name: np.ascontiguousarray(array) if array.ndim else array for name, array in arrays.items()}
     content = {"format": FORMAT, "model": parts.name, "options": dict(parts.options), "notes": dict(parts.notes)}
@@ -70,8 +74,9 @@ def read_model(path: Path) -> ModelParts:
     arrays, metadata = read_arrays(path)
     try:
         content = _content(arrays, metadata)
-        _check_arrays(arrays)
-        seen, names = unpack_interactions("seen", arrays), unpack_names(arrays)
+        check_arrays(arrays)
+        seen, names = unpack_interactions("seen", arrays), _names(arrays)
+        also_seen = unpack_interactions("also_seen", arrays) if "also_seen.users" in arrays else None
         if names.sizes != (seen.n_users, seen.n_items):
             raise ValueError(
                 f"there must be an id for each user and item, got {' and '.join(map(str, names.sizes))} for "
@@ -81,7 +86,7 @@ def read_model(path: Path) -> ModelParts:
         _load_weights(model, arrays)
     except ValueError as error:
         raise ValueError(f"{path} cannot be used as a model file: {error}") from error
-    return ModelParts(content["model"], content["options"], model.eval(), seen, names, content["notes"])
+    return ModelParts(content["model"], content["options"], model.eval(), seen, names, content["notes"], also_seen)
 
 
 def read_version(path: Path) -> tuple[ModelParts, str]:
@@ -131,32 +136,13 @@ def _content(arrays: Arrays, metadata: Mapping[str, str]) -> dict[str, Any]:
     return content
 
 
-def _check_arrays(arrays: Arrays) -> None:
-    """The arrays of pairs, ids and titles have the type and form that unpacking them expects."""
-    vectors: dict[str, type[np.generic]] = {"seen.users": np.int32, "seen.items": np.int32, "seen.size": np.int64}
-    for name in TEXTS:
-        if name != "titles" and f"{name}.integers" in arrays:
-            vectors[f"{name}.integers"] = np.int64
-        elif name != "titles" or any(key.startswith("titles.") for key in arrays):
-            vectors |= {f"{name}.bytes": np.uint8, f"{name}.ends": np.int64}
-    for name, kind in vectors.items():
-        if name not in arrays:
-            raise ValueError(f"it has no array {name!r}")
-        if arrays[name].dtype != kind or arrays[name].ndim != 1:
-            raise ValueError(
-                f"{name!r} must be a row of {kind.__name__}, got {arrays[name].dtype} of shape {arrays[name].shape}"
-            )
-    if len(arrays["seen.size"]) != 2 or (arrays["seen.size"] < 0).any():
-        raise ValueError(f"'seen.size' must be two numbers >= 0, got {arrays['seen.size'].tolist()[:3]}")
-    for name in TEXTS:
-        if f"{name}.ends" in vectors:
-            _check_ends(name, arrays[f"{name}.ends"], len(arrays[f"{name}.bytes"]))
-
-
-def _check_ends(name: str, ends: np.ndarray, n_bytes: int) -> None:
-    last = int(ends[-1]) if len(ends) else 0
-    if last != n_bytes or (len(ends) and (ends[0] < 0 or (ends[1:] < ends[:-1]).any())):
-        raise ValueError(f"'{name}.ends' must ascend to the {n_bytes} bytes of '{name}.bytes'")
+def _names(arrays: Arrays) -> Names:
+    """Ids, titles and attributes; whatever is wrong inside the attributes is a ValueError."""
+    try:
+        return unpack_names(arrays)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"its attributes of items cannot be read ({first_line})") from error
 
 
 def _built(name: str, options: dict[str, Any], seen: Interactions, n_numbers: int) -> Recommender:

@@ -2,65 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import polars as pl
 import torch
-from torch.nn.functional import normalize
 
-from ltocf.data.display import Shown
-from ltocf.data.histories import Histories
-from ltocf.data.ids import UNKNOWN
-from ltocf.data.interactions import Interactions
-from ltocf.data.names import Names
-from ltocf.evaluation.top_k import Ranked, Scorer, rank, top_k
-from ltocf.models import LinearModel, Recommender, UserMap
-from ltocf.models.user_map import ItemNumbers
-from ltocf.serving.abilities import HistoryScorer, history_score, item_vectors, user_map
+from ltocf.evaluation.top_k import top_k
+from ltocf.serving.abilities import HistoryScorer
+from ltocf.serving.choice import Candidates, Condition, allowed_items, candidate_rows
 from ltocf.serving.explain import Explanation
+from ltocf.serving.held import Held
 from ltocf.serving.lists import (
     Asked,
     GivenHistories,
     Id,
     UnknownUserError,
-    allowed_items,
+    check_histories,
+    check_users,
     histories_of,
     item_columns,
     known_items,
-    list_frame,
     listed,
-    merged,
-    some,
+    nearest_frame,
     user_column,
 )
-from ltocf.serving.model_file import read_version
-from ltocf.shapes import ItemEmbeddings, Scores
-
-MODEL_FILE = "model.safetensors"
-UNKNOWN_USERS = ("error", "popular")
-SIMILARITIES = ("cosine", "inner_product")
+from ltocf.serving.popular import Moment, counts_between
+from ltocf.serving.ranking import Source, Wish
+from ltocf.serving.similar import check_similarity, nearness, overlap
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Snapshot(Shown):
-    """A trained model as it stands, warm: final embeddings are computed, histories can be looked up.
+class Snapshot(Held):
+    """A trained model that answers, in the caller's own ids.
 
     Nothing in it changes, so threads share it, and a server exchanges one reference to serve a newer one. An answer
-    costs what was asked for: nothing is proportional to the number of training pairs.
+    costs what was asked for: nothing is proportional to the number of training pairs, but for a popular list of a time
+    window and what is near by history.
+
+    A user of training whose history is empty, because all their pairs are in the test set, is treated as one who was
+    not there: what a model has for them is noise.
 
     Args:
-        name: the model's key in `MODELS`.
-        version: SHA-256 of the model file; empty for a model that was not read from one.
-        model: the model that ``scorer`` belongs to.
-        scorer: what ranks.
-        histories: what each user touched in training: what is left out of lists.
-        names: the caller's ids and titles.
+        name, version, model, scorer, histories, names, hidden, timestamps: as for `Held`; `open` and `of` fill them in.
 
     Example:
+        >>> from ltocf.data import Interactions, Names
         >>> from ltocf.graph import BipartiteGraph
         >>> from ltocf.models import LightGCN
         >>> log = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2])
@@ -72,43 +61,6 @@ class Snapshot(Shown):
         [2, 0]
     """
 
-    name: str
-    version: str
-    model: Recommender
-    scorer: Scorer
-    histories: Histories
-    names: Names
-
-    @classmethod
-    def open(cls, path: str | Path, device: str = "cpu") -> Snapshot:
-        """The model of a finished run's folder, or of a model file, on a device.
-
-        Raises:
-            FileNotFoundError: no such file, or a run that is not finished.
-            ValueError: not a model file, or a damaged one.
-        """
-        path = Path(path)
-        if path.is_dir():
-            if not (path / MODEL_FILE).exists():
-                raise FileNotFoundError(
-                    f"{path} holds no finished run (no {MODEL_FILE}); "
-                    f"`ltocf train --resume {path}` continues one that was interrupted"
-                )
-            path = path / MODEL_FILE
-        parts, version = read_version(path)
-        return cls.of(parts.name, parts.model.to(device), parts.seen, parts.names, version)
-
-    @classmethod
-    def of(cls, name: str, model: Recommender, seen: Interactions, names: Names, version: str = "") -> Snapshot:
-        """The snapshot of a model in memory."""
-        for ids in (names.user_ids, names.item_ids):
-            ids.encode(ids.ids[:1])  # the first look-up makes the table
-        return cls(name, version, model, model.scorer(), Histories.of(seen), names)
-
-    def facts(self) -> dict[str, object]:
-        n_users, n_items = self.names.sizes
-        return {"model": self.name, "version": self.version[:12], "n_users": n_users, "n_items": n_items}
-
     def recommend(
         self,
         users: Asked,
@@ -116,79 +68,122 @@ class Snapshot(Shown):
         *,
         exclude_seen: bool = True,
         unknown: str = "error",
-        allow: Asked | None = None,
-        deny: Asked | None = None,
+        only: Asked | None = None,
+        exclude: Asked | None = None,
+        where: Condition | None = None,
+        candidates: Candidates | None = None,
     ) -> pl.DataFrame:
         """The ``k`` best items of each user: columns user, rank, item, score and, if there are any, title.
 
         Args:
             users: one id or many, as in the data.
             k: items per user, in 1..n_items; fewer come back where a user has fewer items left.
-            exclude_seen: leave out what the user touched in training.
-            unknown: what to do with a user who was not in training: ``error``, or ``popular``, the most popular items
-                with the number of users who touched them as score.
-            allow: the only items that may be listed; ids that were not in training are ignored.
-            deny: items that may not be listed.
+            exclude_seen: leave out what the user touched in training, and what else counts as seen.
+            unknown: what becomes of a user who was not in training, or has no history there: ``error``; ``popular``,
+                the most popular items with the number of users who touched them as score, and a last column ``by``
+                that says ``model`` or ``popular`` of each list; or ``skip``, no list.
+            only: the only items that may be listed; ids that were not in training are ignored.
+            exclude: items that may not be listed.
+            where: a condition on the attributes of the items, such as ``"price < 20 AND genre = 'Drama'"`` or
+                ``pl.col("price") < 20``; a missing value makes it false.
+            candidates: for each user asked for the only items that they may get.
 
         Raises:
-            UnknownUserError: a user is unknown and ``unknown`` is ``error``; the first few are named.
-            UnknownItemError: no item of ``allow`` was in training.
-            ValueError: ``k`` is not in 1..n_items, or ``unknown`` is neither word.
+            UnknownUserError: a user has no history and ``unknown`` is ``error``; the first few are named.
+            UnknownItemError: no item of ``only`` was in training.
+            ValueError: ``k`` is not in 1..n_items, ``unknown`` is no policy, ``where`` cannot be answered or holds for
+                no item, or a user has no ``candidates``.
         """
-        self._check_k(k)
-        if unknown not in UNKNOWN_USERS:
-            raise ValueError(f"`unknown` must be one of {', '.join(UNKNOWN_USERS)}, got {unknown!r}")
+        self.check_k(k)
+        wish = Wish(k, exclude_seen, unknown, allowed_items(self.names, only, exclude, where))
         asked = listed(users)
         indices = self.names.user_ids.encode(asked)
-        known = torch.from_numpy(indices != UNKNOWN)
-        if unknown == "error" and not known.all():
-            missing = [user for user, is_known in zip(asked, known.tolist(), strict=True) if not is_known]
-            raise UnknownUserError(
-                f"{len(missing)} of {len(asked)} users were not in training: {some(missing)}; "
-                'ask for `unknown="popular"` to give them the most popular items'
-            )
-        allowed = allowed_items(self.names, allow, deny)
-        seen = self.histories if exclude_seen else None
-        ranked = rank(self.scorer, torch.from_numpy(indices)[known], k, seen=seen, allowed=allowed)
-        if not known.all():
-            counts = self._counts if allowed is None else self._counts.masked_fill(~allowed, -torch.inf)
-            scores, items = top_k(counts[None], k)
-            ranked = merged(ranked, known, Ranked(items, scores))
-        return list_frame(self.names, user_column(self.names.user_ids, asked, indices), ranked)
+        rows = None if candidates is None else candidate_rows(self.names, candidates, asked, indices)
+        found = torch.from_numpy(indices)
+        if unknown == "error":
+            check_users(asked, indices, self.source.without_history(found))
+        return self.source.frame(self.names, user_column(self.names.user_ids, asked, indices), found, wish, rows)
 
     def recommend_all(
         self,
         k: int = 10,
         *,
+        users: Asked | None = None,
         rows: int = 4096,
         exclude_seen: bool = True,
-        allow: Asked | None = None,
-        deny: Asked | None = None,
+        unknown: str = "popular",
+        only: Asked | None = None,
+        exclude: Asked | None = None,
+        where: Condition | None = None,
     ) -> Iterator[pl.DataFrame]:
-        """The ``k`` best items of every user of training, in frames of ``rows`` users: memory for one frame at a time.
+        """The ``k`` best items of every user, in frames of ``rows`` users: memory for one frame at a time.
 
         Args:
             k: items per user, in 1..n_items.
+            users: whom to ask for; by default every user of training.
             rows: users in a frame.
-            exclude_seen, allow, deny: as for `recommend`.
+            unknown: as for `recommend`: by default users without a history get the popular list, and ``by`` says so.
+            exclude_seen, only, exclude, where: as for `recommend`.
 
         Raises:
-            UnknownItemError: no item of ``allow`` was in training.
-            ValueError: ``k`` is not in 1..n_items, or ``rows`` < 1.
+            UnknownUserError, UnknownItemError, ValueError: as for `recommend`, at once; or ``rows`` < 1.
         """
-        self._check_k(k)
+        self.check_k(k)
         if rows < 1:
             raise ValueError(f"`rows` must be >= 1, got {rows}")
-        allowed = allowed_items(self.names, allow, deny)
-        seen = self.histories if exclude_seen else None
+        wish = Wish(k, exclude_seen, unknown, allowed_items(self.names, only, exclude, where))
+        ids = self.names.user_ids
+        asked = ids.ids if users is None else listed(users)
+        indices = np.arange(len(ids)) if users is None else ids.encode(asked)
+        found = torch.from_numpy(indices)
+        if unknown == "error":
+            check_users(list(asked), indices, self.source.without_history(found))
+        shown = ids.ids if users is None else user_column(ids, list(asked), indices)
 
         def frames() -> Iterator[pl.DataFrame]:
-            for start in range(0, len(self.names.user_ids), rows):
-                ids = self.names.user_ids.ids[start : start + rows]
-                users = torch.arange(start, start + len(ids))
-                yield list_frame(self.names, ids, rank(self.scorer, users, k, seen=seen, allowed=allowed))
+            for start in range(0, len(found), rows):
+                part = slice(start, start + rows)
+                yield self.source.frame(self.names, shown[part], found[part], wish)
 
         return frames()
+
+    def popular(
+        self,
+        k: int = 10,
+        *,
+        days: float | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        only: Asked | None = None,
+        exclude: Asked | None = None,
+        where: Condition | None = None,
+    ) -> pl.DataFrame:
+        """The ``k`` items that most users touched: columns rank, item, count (of users) and, if there are any, title.
+
+        Args:
+            k: how many, in 1..n_items.
+            days: only the last so many days before ``until``, or before the end of the data.
+            since: the first moment that counts: seconds since 1970, a date, or ISO text, in UTC without a zone.
+            until: the first moment that does not count any more.
+            only, exclude, where: which items, as for `recommend`.
+
+        A user counts where they touched the item first: later touches of the same item are not kept.
+
+        Raises:
+            UnknownItemError: no item of ``only`` was in training.
+            ValueError: ``k`` out of range, a window without timestamps in the model, or an empty window.
+        """
+        self.check_k(k)
+        allowed = allowed_items(self.names, only, exclude, where)
+        windowed = not (days is since is until is None)
+        counts = self.counts
+        if windowed:
+            counts = counts_between(self.histories, self.timestamps, days, since, until)
+            counts = counts.masked_fill(counts == 0, -torch.inf)
+        if allowed is not None:
+            counts = counts.masked_fill(~allowed, -torch.inf)
+        frame = nearest_frame(partial(item_columns, self.names), top_k(counts[None], k))
+        return frame.rename({"score": "count"}).with_columns(pl.col("count").cast(pl.Int64))
 
     def history(self, user: Id) -> pl.DataFrame:
         """What a user touched in training: columns item and, if there are any, title.
@@ -196,100 +191,112 @@ class Snapshot(Shown):
         Raises:
             UnknownUserError: the user was not in training.
         """
-        return pl.DataFrame(item_columns(self.names, self._history_of(self._user(user)).items.numpy()))
+        return pl.DataFrame(item_columns(self.names, self.history_of(self.index_of_user(user)).items.numpy()))
 
     def similar_items(self, item: Id, k: int = 10, *, by: str = "cosine") -> pl.DataFrame:
-        """The ``k`` items whose vectors are nearest to that of ``item``: columns rank, item, score, and title if any.
+        """The ``k`` items nearest to ``item``: columns rank, item, score, and title if any.
 
         Args:
             item: the item's id.
             k: how many, in 1..n_items - 1.
-            by: ``cosine``, or ``inner_product``, which favours popular items. An item's popularity itself, where the
-                model adds one, does not count.
+            by: ``cosine`` of the vectors, in [-1, 1]; their ``inner_product``, which favours popular items; or
+                ``history``, |A ∩ B| / sqrt(|A| |B|) of the users who touched them, in [0, 1], for any model. An item's
+                popularity itself, where the model adds one, does not count.
 
         Raises:
             UnknownItemError: the item was not in training.
             ValueError: the model has no item vectors (the error names those that have), ``k`` out of range or an
                 unknown similarity.
         """
-        if by not in SIMILARITIES:
-            raise ValueError(f"`by` must be one of {', '.join(SIMILARITIES)}, got {by!r}")
+        check_similarity(by)
         index, n_others = int(known_items(self.names, [item])[0]), len(self.names.item_ids) - 1
-        if not 1 <= k <= n_others:
-            raise ValueError(f"`k` must be in 1..{n_others} (the number of other items), got {k}")
-        vectors = self._item_vectors
-        with torch.inference_mode():
-            target = vectors[index]
-            scores = (normalize(vectors) @ normalize(target, dim=0)) if by == "cosine" else vectors @ target
-            scores[index] = -torch.inf
-            found, items = top_k(scores[None], k)
-        columns = item_columns(self.names, items[0].cpu().numpy())
-        ranked = {"rank": np.arange(1, k + 1), "item": columns.pop("item"), "score": found[0].float().cpu().numpy()}
-        return pl.DataFrame(ranked | columns)
+        self.check_k(k, n_others, "other items")
+        near = overlap(self.users_of_items, index) if by == "history" else nearness(self.item_vectors, index, by)
+        near[index] = -torch.inf
+        return nearest_frame(partial(item_columns, self.names), top_k(near[None], k))
 
-    def fold_in(self, histories: GivenHistories, k: int = 10, *, exclude_seen: bool = True) -> pl.DataFrame:
+    def similar_users(self, user: Id, k: int = 10, *, by: str = "cosine") -> pl.DataFrame:
+        """The ``k`` users nearest to ``user``: columns rank, user, score.
+
+        Args:
+            user: the user's id.
+            k: how many, in 1..n_users - 1; users without a history are left out.
+            by: as for `similar_items`, ``history`` being that of the items that both touched.
+
+        Raises:
+            UnknownUserError: the user was not in training, or has no history there.
+            ValueError: the model has no user vectors (the error names those that have), ``k`` out of range or an
+                unknown similarity.
+        """
+        check_similarity(by)
+        index, n_others = self._user_with_history(user), len(self.names.user_ids) - 1
+        self.check_k(k, n_others, "other users")
+        near = overlap(self.items_of_users, index) if by == "history" else nearness(self.user_vectors, index, by)
+        near[(self.histories.lengths == 0).to(near.device)] = -torch.inf
+        near[index] = -torch.inf
+        return nearest_frame(lambda users: {"user": self.names.user_ids.ids[users]}, top_k(near[None], k))
+
+    def fold_in(
+        self,
+        histories: GivenHistories,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        unknown: str = "error",
+        own: bool = False,
+        only: Asked | None = None,
+        exclude: Asked | None = None,
+        where: Condition | None = None,
+    ) -> pl.DataFrame:
         """The ``k`` best items for users who were not in training, from what they touched. Nothing is trained.
 
         Args:
-            histories: the items of each user, by a name for the user, or one list of items after the other; or
-                `Histories` of item indices.
+            histories: the items of one user; or of each user, by a name for the user or one list after the other; or
+                `Histories` of item indices. An item counts once; items that were not in training are ignored, and a
+                warning in the log counts them.
             k: items per user, in 1..n_items.
             exclude_seen: leave out the items of the history.
+            unknown: what becomes of a history without an item of training, as for `recommend`.
+            own: the names are those of users of training, whose history is a fresh one: keep what the model learned of
+                them besides.
+            only, exclude, where: which items, as for `recommend`.
 
         Returns:
             The columns of `recommend`; ``user`` is the name, or the place among the lists.
 
         Raises:
-            UnknownItemError: an item was not in training.
+            UnknownUserError: nothing of a history was in training and ``unknown`` is ``error``; or ``own`` and a name
+                is not a user's.
+            UnknownItemError: no item of ``only`` was in training.
             ValueError: the model has no way from a history to a score (the error names those that have), ``k`` is not
-                in 1..n_items, or there is one list of items where a list for each user is expected.
+                in 1..n_items, or an item stands among lists of items.
         """
-        self._check_k(k)
+        self.check_k(k)
+        score = self.history_score
+        wish = Wish(k, exclude_seen, unknown, allowed_items(self.names, only, exclude, where))
         users, folded = histories_of(self.names, histories)
-        score = self._history_score
-        seen = folded if exclude_seen else None
-        ranked = rank(HistoryScorer(folded, score), torch.arange(len(folded)), k, seen=seen)
-        return list_frame(self.names, pl.Series(users), ranked)
+        known = torch.tensor([self.index_of_user(user) for user in users]) if own else None
+        source = Source(HistoryScorer(folded, score, known), folded, folded, self.counts)
+        numbers = torch.arange(len(folded))
+        if unknown == "error":
+            check_histories(users, source.without_history(numbers))
+        return source.frame(self.names, pl.Series(users), numbers, wish)
 
     def explain(self, user: Id, item: Id) -> Explanation:
         """Why ``item`` has its score for ``user``: what each item of their history adds to it.
 
         Raises:
-            UnknownUserError, UnknownItemError: one of them was not in training.
+            UnknownUserError, UnknownItemError: one of them was not in training, or the user has no history there.
             ValueError: the model's scores are not sums over a history; the error names the models whose are.
         """
-        index, target = self._user(user), int(known_items(self.names, [item])[0])
-        history = self._history_of(index)
-        contributions = self._user_map.contributions(history, target, index)
-        return Explanation.of(self.names, index, target, contributions, history.items.tolist())
+        linear = self.user_map
+        index, target = self._user_with_history(user), int(known_items(self.names, [item])[0])
+        history = self.history_of(index)
+        contributions = linear.contributions(history, target, index)
+        return Explanation.of(self.names, index, target, contributions, history.items.tolist(), linear.part_names)
 
-    @cached_property
-    def _counts(self) -> ItemNumbers:
-        """How many users touched each item."""
-        return torch.bincount(self.histories.items, minlength=self.histories.n_items).float()
-
-    @cached_property
-    def _item_vectors(self) -> ItemEmbeddings:
-        return item_vectors(self.name, self.model)
-
-    @cached_property
-    def _user_map(self) -> UserMap:
-        return user_map(self.name, self.model)
-
-    @cached_property
-    def _history_score(self) -> Callable[[Histories], Scores]:
-        linear = self._user_map if isinstance(self.model, LinearModel) else None
-        return history_score(self.name, self.model, linear)
-
-    def _check_k(self, k: int) -> None:
-        if not 1 <= k <= self.histories.n_items:
-            raise ValueError(f"`k` must be in 1..{self.histories.n_items} (the number of items), got {k}")
-
-    def _user(self, user: Id) -> int:
-        index = self.names.user_ids.encode_one(user)
-        if index == UNKNOWN:
-            raise UnknownUserError(f"user {user!r} was not in training")
+    def _user_with_history(self, user: Id) -> int:
+        index = self.index_of_user(user)
+        if not len(self.history_of(index).items):
+            raise UnknownUserError(f"user {user!r} has no history in training")
         return index
-
-    def _history_of(self, user: int) -> Histories:
-        return self.histories.rows(torch.tensor([user]))

@@ -31,7 +31,11 @@ class TrainedModel(Shown):
         seen: the pairs it was trained on: its graph, and what is left out of recommendations.
         names: the caller's ids of users and items, and titles if there are any.
         notes: free text about the training, kept with the file.
-        also_seen: pairs that are no interactions but that users have seen, such as items they rated low; or None.
+        also_seen: pairs that are no interactions but count as seen, such as items that were rated low: nobody is
+            recommended an item of theirs; or None.
+
+    Raises:
+        ValueError: ``also_seen`` is over other users or items than ``seen``.
     """
 
     name: str
@@ -41,6 +45,14 @@ class TrainedModel(Shown):
     names: Names
     notes: Mapping[str, str] = field(default_factory=dict)
     also_seen: Interactions | None = None
+
+    def __post_init__(self) -> None:
+        pairs = self.also_seen
+        if pairs is not None and (pairs.n_users, pairs.n_items) != (self.seen.n_users, self.seen.n_items):
+            raise ValueError(
+                f"`also_seen` must be over the {self.seen.n_users} users and {self.seen.n_items} items of `seen`, got "
+                f"{pairs.n_users} and {pairs.n_items}"
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedModel:
@@ -60,8 +72,8 @@ class TrainedModel(Shown):
         Raises:
             OSError: the file cannot be written.
         """
-        parts = ModelParts(self.name, dict(self.options), self.model, self.seen, self.names, dict(self.notes))
-        write_model(Path(path), parts)
+        given = (self.name, dict(self.options), self.model, self.seen, self.names, dict(self.notes), self.also_seen)
+        write_model(Path(path), ModelParts(*given))
 
     def facts(self) -> dict[str, object]:
         sizes: dict[str, object] = {"n_users": self.seen.n_users, "n_items": self.seen.n_items}
@@ -85,7 +97,7 @@ class TrainedModel(Shown):
     @cached_property
     def snapshot(self) -> Snapshot:
         """What answers: made when first asked for, from the model as it stands then."""
-        return Snapshot.of(self.name, self.model, self.seen, self.names)
+        return Snapshot.of(self.name, self.model, self.seen, self.names, also_seen=self.also_seen)
 
     def recommend(
         self,

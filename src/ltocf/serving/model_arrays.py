@@ -1,0 +1,86 @@
+"""The arrays of a model file have the type and form that unpacking them expects."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import polars as pl
+
+from ltocf.data.storage import Arrays
+
+TEXTS = ("user_ids", "item_ids", "titles")
+PAIRS = ("seen", "also_seen")
+OPTIONAL = ("titles", "also_seen")
+Kinds = dict[str, type[np.generic]]
+
+
+def check_arrays(arrays: Arrays) -> None:
+    """The arrays of pairs, ids, titles and attributes; those of weights are checked against the model.
+
+    Raises:
+        ValueError: an array is missing, of another type or form, or its content cannot be what it stands for.
+    """
+    for name, kind in _expected(arrays).items():
+        if name not in arrays:
+            raise ValueError(f"it has no array {name!r}")
+        if arrays[name].dtype != kind or arrays[name].ndim != 1:
+            raise ValueError(
+                f"{name!r} must be a row of {kind.__name__}, got {arrays[name].dtype} of shape {arrays[name].shape}"
+            )
+    for name in PAIRS:
+        if f"{name}.size" in arrays:
+            _check_size(name, arrays)
+    for name in TEXTS:
+        if f"{name}.ends" in arrays and f"{name}.integers" not in arrays:
+            check_ends(name, arrays[f"{name}.ends"], len(arrays[f"{name}.bytes"]))
+    if "attributes.parquet" in arrays:
+        _check_attributes(arrays["attributes.parquet"], int(arrays["seen.size"][1]))
+
+
+def _expected(arrays: Arrays) -> Kinds:
+    """Type of each array that is there or must be."""
+    kinds: Kinds = {}
+    for name in PAIRS:
+        if name not in OPTIONAL or _has(arrays, name):
+            kinds |= {f"{name}.users": np.int32, f"{name}.items": np.int32, f"{name}.size": np.int64}
+            by_pair: Kinds = {f"{name}.timestamps": np.int64, f"{name}.weights": np.float32}
+            kinds |= {key: kind for key, kind in by_pair.items() if key in arrays}
+    for name in TEXTS:
+        if name not in OPTIONAL and f"{name}.integers" in arrays:
+            kinds[f"{name}.integers"] = np.int64
+        elif name not in OPTIONAL or _has(arrays, name):
+            kinds |= {f"{name}.bytes": np.uint8, f"{name}.ends": np.int64}
+    if "attributes.parquet" in arrays:
+        kinds["attributes.parquet"] = np.uint8
+    return kinds
+
+
+def _has(arrays: Arrays, name: str) -> bool:
+    return any(key.startswith(f"{name}.") for key in arrays)
+
+
+def _check_size(name: str, arrays: Arrays) -> None:
+    size = arrays[f"{name}.size"]
+    if len(size) != 2 or (size < 0).any():
+        raise ValueError(f"'{name}.size' must be two numbers >= 0, got {size.tolist()[:3]}")
+    if (size != arrays["seen.size"]).any():
+        raise ValueError(f"'{name}.size' must be 'seen.size', got {size.tolist()} and {arrays['seen.size'].tolist()}")
+
+
+def check_ends(name: str, ends: np.ndarray, n_bytes: int) -> None:
+    """Where the texts of an array end: ascending, up to the last byte."""
+    last = int(ends[-1]) if len(ends) else 0
+    if last != n_bytes or (len(ends) and (ends[0] < 0 or (ends[1:] < ends[:-1]).any())):
+        raise ValueError(f"'{name}.ends' must ascend to the {n_bytes} bytes of '{name}.bytes'")
+
+
+def _check_attributes(content: np.ndarray, n_items: int) -> None:
+    """As many rows as items, by the file's own account: a few bytes can stand for billions of rows."""
+    try:
+        n_rows = pl.scan_parquet(io.BytesIO(content.tobytes())).select(pl.len()).collect().item()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"its attributes of items cannot be read ({first_line})") from error
+    if n_rows != n_items:
+        raise ValueError(f"there must be a row of attributes for each item, got {n_rows} for {n_items}")

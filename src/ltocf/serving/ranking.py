@@ -1,0 +1,159 @@
+"""Lists for users who have a history, by the model, and for those who have none, by policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+
+from ltocf.data.histories import Histories
+from ltocf.data.names import Names
+from ltocf.evaluation.top_k import AllowedItems, Ranked, Scorer, rank, top_k
+from ltocf.models.user_map import ItemNumbers
+from ltocf.serving.lists import NewUsers, list_frame, merged
+from ltocf.shapes import Scores, UserIndices
+
+POLICIES = ("error", "popular", "skip")
+"""What a user without a history gets: an error, the most popular items, or nothing."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the lists shall be like.
+
+    Args:
+        k: items for each user.
+        exclude_seen: leave out what is hidden for a user.
+        unknown: one of `POLICIES`.
+        allowed: which items may be listed, None for all.
+
+    Raises:
+        ValueError: ``unknown`` is no policy.
+    """
+
+    k: int
+    exclude_seen: bool
+    unknown: str
+    allowed: AllowedItems | None = None
+
+    def __post_init__(self) -> None:
+        if self.unknown not in POLICIES:
+            raise ValueError(f"`unknown` must be one of {', '.join(POLICIES)}, got {self.unknown!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What lists are made from.
+
+    Args:
+        scorer: scores of the users who have a history.
+        histories: of each user that the scorer has.
+        hidden: what is left out of the list of each user.
+        counts: how many users touched each item.
+    """
+
+    scorer: Scorer
+    histories: Histories
+    hidden: Histories
+    counts: ItemNumbers
+
+    def without_history(self, users: UserIndices) -> NewUsers:
+        """Who has no history: nobody of that index, or somebody whose row is empty."""
+        if not len(self.histories):
+            return torch.ones(len(users), dtype=torch.bool)
+        rows = users.clamp(min=0)
+        return (users < 0) | (self.histories.offsets[rows] == self.histories.offsets[rows + 1])
+
+    def frame(
+        self, names: Names, ids: pl.Series, users: UserIndices, wish: Wish, candidates: Histories | None = None
+    ) -> pl.DataFrame:
+        """The lists of users, by their ids; with the policy ``popular`` a last column ``by`` says what made each.
+
+        Args:
+            names: the caller's ids and titles.
+            ids: what to call each user.
+            users: index of each, -1 for one who has none.
+            wish: what the lists shall be like.
+            candidates: the items that each user may get, or None.
+        """
+        new = self.without_history(users)
+        if wish.unknown == "skip" and new.any():
+            kept = ~new
+            ids, users = ids.filter(pl.Series(kept.numpy())), users[kept]
+            candidates = None if candidates is None else candidates.rows(kept.nonzero().squeeze(1))
+            new = new[kept]
+        ranked = self._ranked(users, new, wish, candidates)
+        by = pl.Series(np.where(new.numpy(), "popular", "model"), dtype=pl.String)
+        return list_frame(names, ids, ranked, by if wish.unknown == "popular" else None)
+
+    def _ranked(self, users: UserIndices, new: NewUsers, wish: Wish, candidates: Histories | None) -> Ranked:
+        seen = self.hidden if wish.exclude_seen else None
+        if not new.any():
+            return _rank(self.scorer, users, wish, seen, candidates)
+        of_known, of_new = (
+            None if candidates is None else candidates.rows(some.nonzero().squeeze(1)) for some in (~new, new)
+        )
+        known = _rank(self.scorer, users[~new], wish, seen, of_known)
+        return merged(known, ~new, self._popular(users[new], wish, seen, of_new))
+
+    def _popular(self, users: UserIndices, wish: Wish, seen: Histories | None, candidates: Histories | None) -> Ranked:
+        """One list for all, but for those who have candidates or for whom something is hidden."""
+        counts = self.counts if wish.allowed is None else self.counts.masked_fill(~wish.allowed, -torch.inf)
+        hidden = None if seen is None else _rows_if_any(seen, users)
+        special = torch.full((len(users),), candidates is not None)
+        if hidden is not None:
+            special |= hidden.lengths > 0
+        values, items = top_k(counts[None], wish.k)
+        lists, scores = items.repeat(len(users), 1), values.repeat(len(users), 1)
+        if special.any():
+            own = special.nonzero().squeeze(1)
+            of_own = None if candidates is None else candidates.rows(own)
+            lists[own], scores[own] = _rank(_Counts(counts), own, wish, hidden, of_own)
+        return Ranked(lists, scores)
+
+
+def _rank(
+    scorer: Scorer, users: UserIndices, wish: Wish, seen: Histories | None, candidates: Histories | None
+) -> Ranked:
+    if candidates is None:
+        return rank(scorer, users, wish.k, seen=seen, allowed=wish.allowed)
+    rows = None if seen is None else seen.rows(users)
+    among = _Among(scorer, users, candidates)
+    return rank(among, torch.arange(len(users)), wish.k, seen=rows, allowed=wish.allowed)
+
+
+def _rows_if_any(histories: Histories, users: UserIndices) -> Histories:
+    """The rows of users, empty ones for those who have no index."""
+    known = users >= 0
+    rows = histories.rows(users[known])
+    lengths = torch.zeros_like(users)
+    lengths[known] = rows.lengths
+    return Histories(torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]), rows.items, histories.n_items)
+
+
+class _Counts:
+    """The same scores for everybody: how many users touched each item."""
+
+    def __init__(self, counts: ItemNumbers) -> None:
+        self.counts = counts
+
+    def scores(self, users: UserIndices) -> Scores:
+        return self.counts.expand(len(users), -1)
+
+
+class _Among:
+    """The scores of a scorer for each query's candidates, -inf for all other items."""
+
+    scores_are_new = True
+
+    def __init__(self, scorer: Scorer, users: UserIndices, candidates: Histories) -> None:
+        self.scorer, self.users, self.candidates = scorer, users, candidates
+
+    def scores(self, queries: UserIndices) -> Scores:
+        scores, rows = self.scorer.scores(self.users[queries]), self.candidates.rows(queries)
+        places = torch.repeat_interleave(rows.lengths).to(scores.device), rows.items.long().to(scores.device)
+        among = torch.full_like(scores, -torch.inf)
+        among[places] = scores[places]
+        return among
