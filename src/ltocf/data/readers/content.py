@@ -106,7 +106,12 @@ def _unpack(data: Buffer, name: str, kind: str, unpack: Callable[[bytes], bytes]
 
 def _unpack_zstandard(data: bytes) -> bytes:
     """Python has no unpacker of its own before 3.14, polars has one for lines of text."""
-    lines = pl.read_lines(io.BytesIO(data)).to_series()
+    try:
+        lines = pl.read_lines(io.BytesIO(data)).to_series()
+    except pl.exceptions.ComputeError as error:
+        if "utf8" in str(error):
+            raise ValueError("something else than UTF-8 text; unpack it first") from error
+        raise
     return "\n".join([*lines, ""]).encode()
 
 

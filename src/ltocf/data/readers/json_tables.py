@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import json
 
@@ -46,8 +47,10 @@ def _array(text: Text) -> pl.DataFrame:
 
 
 def _lines(text: Text) -> pl.DataFrame:
-    source = text.path if text.path is not None and text.data[:3] != b"\xef\xbb\xbf" else None
-    return pl.read_ndjson(source or io.BytesIO(_without_mark(text)), infer_schema_length=None)
+    path = text.path
+    if path is None or glob.has_magic(str(path)) or text.data[:3] == b"\xef\xbb\xbf":
+        return pl.read_ndjson(io.BytesIO(_without_mark(text)), infer_schema_length=None)
+    return pl.read_ndjson(path, infer_schema_length=None)
 
 
 def _without_mark(text: Text) -> bytes:

@@ -94,6 +94,8 @@ def recognise(sample: str, suffix: str, options: ReadOptions, around_quote: str 
     rest = [line.rstrip("\r") for line in lines[n_before:] if line.strip()][:1000]
     if not rest:
         raise ValueError("must hold a table, got an empty file")
+    if "\x00" in sample:
+        raise ValueError("must be a text table, Parquet, Arrow or JSON, got bytes that are no text")
     if options.separator is not None:
         separator = spoken_separator(options.separator)
     else:
@@ -101,6 +103,9 @@ def recognise(sample: str, suffix: str, options: ReadOptions, around_quote: str 
     quoted = _quotes(rest, separator) or _quotes(around_quote.splitlines(), separator)
     rows = fields(rest, separator, quoted or '"' in rest[0])
     note = f"lines passed over before the table: {n_before}" if n_before else ""
+    remark = lines[n_before - 1].lstrip("#% ") if n_before else ""
+    if (above := _header_in_remark(remark, rows, separator, options)) is not None:
+        return Layout(separator, quoted, _distinct(above), tuple(above), n_before, line_end)
     names, header, guessed = _names(rows, separator, options)
     n_before += int(header is not None)
     return Layout(separator, quoted, names, header, n_before, line_end, guessed or note)
@@ -157,7 +162,7 @@ def _fit(rows: list[list[str]], is_usual: bool) -> tuple[float, int, bool]:
 
 
 def _quotes(lines: Sequence[str], separator: str) -> bool:
-    """Whether some field begins with a quote; blanks and pairs of colons are never quoted.
+    """Whether some field begins with a quote; blanks and separators of several characters have none.
 
     Where a tab divides, quotes must be whole in each line: there a stray one is more usual than a line end in a field.
     """
@@ -192,6 +197,13 @@ def _names(
     )
 
 
+def _header_in_remark(remark: str, rows: list[list[str]], separator: str, options: ReadOptions) -> list[str] | None:
+    """The names in a last line of remarks like ``#user,item``, if the table itself begins without any."""
+    above = fields([remark], separator, False)[0] if remark.strip() else []
+    fitting = len(above) == len(rows[0]) and options.columns is None and options.header is None
+    return above if fitting and _is_named(above, options) and not _is_named(rows[0], options) else None
+
+
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     """Names without blanks around them, and with a number where they repeat."""
     counts: Counter[str] = Counter()
@@ -216,6 +228,8 @@ def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]], options: Re
     if any(_is_number(field) for field in first):
         return False
     below = [row for row in rest if list(row) != list(first) and len(row) == len(first)]
+    if not below:
+        return True
     columns = list(zip(*below, strict=True))
     if any(_is_number(field) for column in columns for field in column[:20]):
         return not any(name in column for name, column in zip(first, columns, strict=True) if name)

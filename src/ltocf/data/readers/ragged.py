@@ -142,7 +142,7 @@ def _records(text: Text, layout: Layout, found: _Found) -> Iterator[tuple[int, l
             row = next(records, None)
         except csv.Error as error:
             last = layout.n_before + records.line_num
-            if last == line and not next(stream, ""):
+            if last == line and not text.data[-1:].isspace() and not next(stream, ""):
                 found.unfinished = (line, "a quote that is not closed")
                 return
             raise ValueError(

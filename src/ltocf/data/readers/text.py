@@ -136,10 +136,10 @@ def _ids_of(columns: Sequence[np.ndarray], parts: Sequence[_Pairs], kind: str) -
         line = content.count(b"\n", 0, found.start() if found else 0) + 1
         raise ValueError(
             f"{path}, line {line}: ids of {kind} must be below {_MAX_STRETCH:,} times their number, got {largest} "
-            f"among {len(ids)} {kind}; correct it, or write a table file (`user,item` on each line), which takes any ids"
+            f"among {len(ids)} {kind}; correct it, or write a table file of `user,item` lines, which takes any ids"
         )
     if n_missing := largest + 1 - len(ids):
-        first = int(np.setdiff1d(np.arange(min(largest, n_missing) + 1), ids)[0])
+        first = int(np.setdiff1d(np.arange(len(ids) + 1), ids)[0])
         logger.warning(
             "%s: %d ids of %s up to %d occur nowhere, the first is %d: they are unknown",
             *(parts[0].path.parent, n_missing, kind, largest, first),
