@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -81,20 +81,8 @@ def postgres() -> Iterator[str]:
     if not programs:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="ltocf-postgres-"))
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
     try:
-        (folder / "password").write_text(PASSWORD)
-        user = _unprivileged(folder)
-        options = ["--auth=scram-sha-256", "--username=ann", f"--pwfile={folder}/password", "--no-sync", "--no-locale"]
-        initdb = [*user, programs[-1] / "initdb", "-D", folder / "data", "-E", "UTF8", *options]
-        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, timeout=60)
-        settings = ["listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder}", "fsync=off"]
-        start = [*user, programs[-1] / "postgres", "-D", folder / "data", *(f"--{setting}" for setting in settings)]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(start, stdout=log, stderr=log, cwd=folder)
-        try:
-            _wait_for(port, server, folder / "log")
+        with _server(programs[-1], folder) as port:
             psql = [
                 programs[-1] / "psql",
                 "-h",
@@ -110,15 +98,34 @@ def postgres() -> Iterator[str]:
             ]
             subprocess.run(psql, check=True, capture_output=True, timeout=60, env=os.environ | {"PGPASSWORD": PASSWORD})
             yield f"127.0.0.1:{port}/postgres"
-        finally:
-            server.terminate()
-            try:
-                server.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait(timeout=10)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _server(programs: Path, folder: Path) -> Iterator[int]:
+    """A server with its data in the folder, on a port that is free."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    (folder / "password").write_text(PASSWORD)
+    user = _unprivileged(folder)
+    options = ["--auth=scram-sha-256", "--username=ann", f"--pwfile={folder}/password", "--no-sync", "--no-locale"]
+    initdb = [*user, programs / "initdb", "-D", folder / "data", "-E", "UTF8", *options]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, timeout=60)
+    settings = ["listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder}", "fsync=off"]
+    start = [*user, programs / "postgres", "-D", folder / "data", *(f"--{setting}" for setting in settings)]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(start, stdout=log, stderr=log, cwd=folder)
+    try:
+        _wait_for(port, server, folder / "log")
+        yield port
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait(timeout=10)
 
 
 def _unprivileged(folder: Path) -> list[str]:
@@ -127,8 +134,8 @@ def _unprivileged(folder: Path) -> list[str]:
         return []
     names = {entry.pw_name for entry in pwd.getpwall()}
     owner = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+    (folder / "log").touch()
     for path in (folder, folder / "password", folder / "log"):
-        path.touch() if path != folder else None
         os.chown(path, owner.pw_uid, owner.pw_gid)
     return ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
 

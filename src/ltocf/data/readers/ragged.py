@@ -93,6 +93,7 @@ def careful_lines(text: Text, layout: Layout) -> tuple[bytes, Lines]:
             found.long.append((line, len(row)))
         else:
             if len(row) < n_columns:
+                _refuse_swallowed(name, line, row)
                 found.short.append(line)
             found.numbers.append(line)
             writer.writerow(row[:n_columns] + [""] * (n_columns - len(row)))
@@ -113,6 +114,15 @@ def careful_lines(text: Text, layout: Layout) -> tuple[bytes, Lines]:
         )
     rows = np.array(found.numbers, np.int64)
     return content.getvalue().encode(), Lines(0, rows, tuple(found.dropped()), tuple(notes))
+
+
+def _refuse_swallowed(name: str, line: int, row: list[str]) -> None:
+    """Refuse a record that ends too early in a field of several lines: its quote was none, and they were rows."""
+    if n_swallowed := sum(one.count("\n") for one in row):
+        raise ValueError(
+            f"{name}, line {line}: a quote that opens a field must close it, got one that ends {n_swallowed} lines "
+            "below; double quotes inside a field, or remove them"
+        )
 
 
 def _drop_unfinished(text: Text, found: _Found, content: io.StringIO) -> None:
