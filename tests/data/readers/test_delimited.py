@@ -97,6 +97,12 @@ def test_an_encoding_that_is_given(tmp_path: Path) -> None:
         read(tmp_path / "a.csv", content, encoding="klingon")
 
 
+def test_a_first_line_that_is_longer_than_what_is_looked_at(tmp_path: Path) -> None:
+    names = ["user", "item", *(f"column_{number}" for number in range(30_000))]
+    line = ",".join("7" for _ in names)
+    assert read(tmp_path / "a.csv", f"{','.join(names)}\n{line}\n").frame.collect_schema().names() == names
+
+
 def test_what_is_not_utf8_far_inside(tmp_path: Path) -> None:
     plain = b"user,item\n" + b"ann,x\n" * 50_000
     table = read(tmp_path / "a.csv", plain + b"Zo\xeb,1\n")
@@ -150,6 +156,7 @@ def test_headers(tmp_path: Path, content: str, names: list[str] | None) -> None:
 def test_columns_and_header_that_are_given(tmp_path: Path) -> None:
     names = ["user", "item"]
     assert rows(read(tmp_path / "a.csv", "1,2\n3,4\n", columns=names)) == [("1", "2"), ("3", "4")]
+    assert rows(read(tmp_path / "a.csv", "1,2\n3,4\n", columns="user,item")) == [("1", "2"), ("3", "4")]
     assert rows(read(tmp_path / "a.csv", "user,item\n3,4\n", columns=names)) == [("3", "4")]
     assert rows(read(tmp_path / "a.csv", "x,y\n3,4\n", columns=names, header=True)) == [("3", "4")]
     assert rows(read(tmp_path / "a.csv", "x,y\n3,4\n", columns=names, header=False)) == [("x", "y"), ("3", "4")]

@@ -6,7 +6,7 @@ import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltocf.data.readers.content import Buffer, Content
+from ltocf.data.readers.content import SAMPLE_BYTES, Buffer, Content
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -18,6 +18,8 @@ _MARKS = (
 
 # Where cp1252 has letters and signs, latin-1 has control characters that nobody writes.
 _ONLY_CP1252 = bytes(range(0x80, 0xA0))
+
+_NOT_ASCII = bytes(range(0x80, 0x100))
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Text:
     @property
     def sample(self) -> str:
         """The first whole lines."""
-        start = self.content.sample if self.data is self.content.data else bytes(self.data[: len(self.content.sample)])
+        start = bytes(self.data[:SAMPLE_BYTES])
+        if b"\n" not in start and b"\r" not in start:
+            start = bytes(self.data[: self.data.find(b"\n", len(start)) + 1 or len(self.data)])
         text = start.removeprefix(codecs.BOM_UTF8).decode(errors="replace")
         return text if len(start) == len(self.data) else text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
 
@@ -74,9 +78,8 @@ def other_text(content: Content, encoding: str | None = None) -> Text:
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        damaged = data.decode(errors="replace")
-        n_bad = damaged.count("\ufffd")
-        n_good = sum(not character.isascii() for character in damaged) - n_bad
+        n_bad = data.decode(errors="replace").count("\ufffd")
+        n_good = (len(data) - len(data.translate(None, _NOT_ASCII)) - n_bad) // 2  # two bytes for a letter, or more
         if encoding is not None or n_good > 10 * n_bad:
             raise _wrong_byte(content, "UTF-8", data, error) from error
     if data.translate(None, _ONLY_CP1252) == data:

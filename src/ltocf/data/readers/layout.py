@@ -181,7 +181,7 @@ def _names(
     first = [field.removeprefix("\ufeff") for field in rows[0]]
     has_header = _has_header(first, rows[1:], options) if options.header is None else options.header
     if options.columns is not None:
-        names = tuple(options.columns)
+        names = tuple(options.columns.split(",") if isinstance(options.columns, str) else options.columns)
         if len(names) != len(first):
             raise ValueError(f"`columns` must name its {len(first)} columns, got {list(names)} for {first}")
         # Names that are given stand for a header that is not there, unless the first line is one, or is said to be.

@@ -68,7 +68,8 @@ def read_text_folder(folder: str | Path) -> Dataset:
     if not train_path.is_file():
         found = sorted(path.name for path in folder.iterdir())[:10] if folder.is_dir() else "no such folder"
         raise FileNotFoundError(
-            f"{folder} must hold train.txt (each line: user item item ...), test.txt is optional; got {found}"
+            f"{folder} must hold train.txt (each line: user item item ...), test.txt is optional; got {found}; "
+            f"for a folder of table files pass a pattern, such as '{folder}/*.csv'"
         )
     parts = [_read_pairs(path) for path in (train_path, test_path) if path.exists()]
     user_ids = _ids_of([part.users_of_lines for part in parts], parts, "users")
