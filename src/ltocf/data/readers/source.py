@@ -7,8 +7,10 @@ from typing import Any
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.readers.catalog import CATALOG, load_named
+from ltocf.data.readers.objects import raw_table
 from ltocf.data.readers.options import ReadOptions
-from ltocf.data.readers.tables import TABLE_READERS, read_table
+from ltocf.data.readers.raw import RawTable
+from ltocf.data.readers.tables import TABLE_READERS, read_raw_table, read_table
 from ltocf.data.readers.text import read_text_folder
 
 
@@ -54,3 +56,9 @@ def source_text(source: str | Path) -> str:
     """
     text = str(source)
     return f"./{text}" if isinstance(source, Path) and text in CATALOG else text
+
+
+def read_raw(source: Any, options: ReadOptions) -> RawTable:
+    """The rows of a source, before anything is understood of them."""
+    del options
+    return read_raw_table(Path(source)) if isinstance(source, (str, Path)) else raw_table(source, "memory")

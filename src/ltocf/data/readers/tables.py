@@ -15,7 +15,9 @@ from typing import Any
 import polars as pl
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.readers.frame import dataset_from_frame, with_titles
+from ltocf.data.readers.frame import dataset_from_table, with_titles
+from ltocf.data.readers.options import ReadOptions
+from ltocf.data.readers.raw import RawTable
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,12 @@ def read_table(path: str | Path, **columns: Any) -> Dataset:
         ['007', '42']
     """
     path = Path(path)
+    dataset = replace(dataset_from_table(read_raw_table(path), ReadOptions(**columns)), name=path.name)
+    return dataset if columns.get("title_column") is not None else _with_movie_titles(dataset, path)
+
+
+def read_raw_table(path: Path) -> RawTable:
+    """The rows of a table file."""
     if not path.is_file():
         raise FileNotFoundError(f"no such table file: {path}")
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
@@ -50,9 +58,7 @@ def read_table(path: str | Path, **columns: Any) -> Dataset:
         raise ValueError(f"{path}: the suffix must be one of {', '.join(TABLE_READERS)}, got {suffix!r}")
     frame = TABLE_READERS[suffix](path)
     from_text = suffix not in (".parquet", ".jsonl", ".ndjson")
-    dataset = dataset_from_frame(frame, str(path), from_text=from_text, **columns)
-    dataset = replace(dataset, name=path.name)
-    return dataset if columns.get("title_column") is not None else _with_movie_titles(dataset, path)
+    return RawTable(str(path), frame, from_text)
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
