@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from ltocf.data.display import Shown
 
@@ -129,6 +129,10 @@ class ReadingReport(Shown):
             yield f"  {note}"
         for warning in self.warnings:
             yield f"  warning: {warning}"
+
+    def record(self) -> dict[str, object]:
+        """The report as what JSON can hold."""
+        return asdict(self)
 
     def text(self) -> str:
         """The lines, one under the other."""

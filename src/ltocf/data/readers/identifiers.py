@@ -81,10 +81,12 @@ def clean_ids(texts: pl.Series, label: str, from_text: bool) -> tuple[pl.Series,
 
 def _of_text(column: pl.Series, label: str, from_text: bool, place: Place) -> Identified:
     # Categories of its own: codes of the process-wide pool would depend on what was read before.
-    coded = column.cast(pl.Categorical(pl.Categories.random()))
-    codes = coded.to_physical().cast(pl.Int64).fill_null(MISSING).to_numpy()
-    distinct = coded.unique().drop_nulls()
-    texts, positions = distinct.cast(pl.String), distinct.to_physical().cast(pl.Int64).to_numpy()
+    coded = column.cast(pl.Categorical(pl.Categories.random())).to_physical()
+    codes = coded.cast(pl.Int64).fill_null(MISSING).to_numpy()
+    row_of_code = np.full(int(codes.max(initial=-1)) + 2, MISSING, np.int64)
+    row_of_code[codes] = np.arange(len(codes))
+    positions = np.flatnonzero(row_of_code[:-1] != MISSING)
+    texts = column.gather(row_of_code[positions])
     cleaned, notes = clean_ids(texts, label, from_text)
     ids = cleaned.drop_nulls().unique().sort().rename("id")
     table = pl.DataFrame({"id": ids, "index": np.arange(len(ids))})
