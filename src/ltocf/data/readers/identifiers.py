@@ -82,8 +82,9 @@ def clean_ids(texts: pl.Series, label: str, from_text: bool) -> tuple[pl.Series,
 def _of_text(column: pl.Series, label: str, from_text: bool, place: Place) -> Identified:
     # Categories of its own: codes of the process-wide pool would depend on what was read before.
     coded = column.cast(pl.Categorical(pl.Categories.random())).to_physical()
-    codes = coded.cast(pl.Int64).fill_null(MISSING).to_numpy()
-    row_of_code = np.full(int(codes.max(initial=-1)) + 2, MISSING, np.int64)
+    n_codes = int(coded.max() or 0) + 1  # type: ignore[arg-type]
+    codes = coded.fill_null(n_codes).to_numpy()
+    row_of_code = np.full(n_codes + 1, MISSING, np.int64)
     row_of_code[codes] = np.arange(len(codes))
     positions = np.flatnonzero(row_of_code[:-1] != MISSING)
     texts = column.gather(row_of_code[positions])
@@ -92,8 +93,8 @@ def _of_text(column: pl.Series, label: str, from_text: bool, place: Place) -> Id
     table = pl.DataFrame({"id": ids, "index": np.arange(len(ids))})
     index = cleaned.rename("id").to_frame().join(table, on="id", how="left", maintain_order="left")["index"]
 
-    # One place more than there are codes: that of -1.
-    index_of_code = np.full(int(positions.max(initial=-1)) + 2, MISSING, np.int64)
+    # One place more than there are codes: that of null.
+    index_of_code = np.full(n_codes + 1, MISSING, np.int64)
     index_of_code[positions] = index.fill_null(MISSING).to_numpy()
     found = index_of_code[codes]
     with_blanks = (texts != texts.str.strip_chars(BLANKS)).to_numpy() & (index_of_code[positions] != MISSING)
@@ -139,7 +140,7 @@ def _of_numbers(column: pl.Series, label: str, place: Place) -> Identified:
     return Identified(ids, _places(integers, ids))
 
 
-def _places(integers: pl.Series, ids: pl.Series) -> PairIndices:
+def _places(integers: pl.Series, ids: pl.Series) -> np.ndarray:
     """The place in ``ids``, which are sorted, of each integer; -1 for null."""
     if not len(ids):
         return np.full(len(integers), MISSING, np.int64)
@@ -151,5 +152,5 @@ def _places(integers: pl.Series, ids: pl.Series) -> PairIndices:
     index_of_value = np.full(high - low + 2, MISSING, np.int64)
     index_of_value[ids.to_numpy() - low] = np.arange(len(ids))
     # -1 looks up the last place, which belongs to no id.
-    places: PairIndices = index_of_value[(integers - low).fill_null(-1).to_numpy()]
+    places: np.ndarray = index_of_value[(integers - low).fill_null(-1).to_numpy()]
     return places

@@ -84,7 +84,7 @@ def _check_values(
 
 def _note_values(rows: Rows, min_rating: float | int | None) -> None:
     """What the values of the matrix were taken for: ratings, weights, or nothing if all are the same."""
-    values = rows.frame["value"]
+    values = rows.frame["value"].to_numpy()
     low, high = values.min(), values.max()
     if min_rating is not None:
         n_positive = int(rows.frame["positive"].sum())
@@ -93,5 +93,5 @@ def _note_values(rows: Rows, min_rating: float | int | None) -> None:
             "the others count as seen"
         )
     elif low != high:
-        rows.frame = rows.frame.with_columns(weights=values)
-        rows.notes.append(f"the values of the matrix, from {low!r} to {high!r}, are the weights of its pairs")
+        rows.frame = rows.frame.with_columns(weights=pl.col("value"))
+        rows.notes.append(f"the values of the matrix, from {low:g} to {high:g}, are the weights of its pairs")

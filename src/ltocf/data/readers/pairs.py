@@ -12,7 +12,6 @@ from ltocf.data.names import Names
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.rows import Rows
 from ltocf.data.report import counted
-from ltocf.shapes import PairIndices
 
 
 def dataset_of(rows: Rows, ids: dict[str, pl.Series], options: ReadOptions, *, keep_all: bool = False) -> Dataset:
@@ -74,7 +73,7 @@ def _core(rows: Rows, pairs: Interactions, options: ReadOptions) -> Interactions
     return left
 
 
-def _renumbered(rows: Rows, seen: Interactions, users: PairIndices, items: PairIndices) -> Interactions | None:
+def _renumbered(rows: Rows, seen: Interactions, users: np.ndarray, items: np.ndarray) -> Interactions | None:
     """The seen pairs of users and items that are left."""
     known = np.isin(seen.users, users) & np.isin(seen.items, items)
     if n_unknown := len(seen) - int(known.sum()):
@@ -82,7 +81,7 @@ def _renumbered(rows: Rows, seen: Interactions, users: PairIndices, items: PairI
     return _among(seen.where(known), users, items)
 
 
-def _among(pairs: Interactions, users: PairIndices, items: PairIndices) -> Interactions:
+def _among(pairs: Interactions, users: np.ndarray, items: np.ndarray) -> Interactions:
     """Pairs over these users and items only, which include all of theirs, numbered in this order."""
     if len(users) == pairs.n_users and len(items) == pairs.n_items:
         return pairs

@@ -28,8 +28,8 @@ def mark_positive(rows: Rows, chosen: dict[str, ChosenColumn], min_rating: float
     ratings, notes = read_numbers(rows.frame["rating"], label, rows.place)
     positive = (ratings >= min_rating).fill_null(False)
     if not positive.any():
-        low, high = ratings.min(), ratings.max()
-        found = "no ratings" if low is None else f"ratings from {low!r} to {high!r}"
+        known = ratings.drop_nulls().to_numpy()
+        found = f"ratings from {known.min():g} to {known.max():g}" if len(known) else "no ratings"
         raise ValueError(f"{rows.name}: `min_rating` must leave at least one row, got {min_rating} and {found}")
     rows.frame = rows.frame.with_columns(positive=positive)
     n_positive, n_missing = int(positive.sum()), ratings.null_count()
