@@ -43,29 +43,32 @@ def describe_items(names: Names, table: RawTable, options: ReadOptions) -> Descr
     frame = table.frame.lazy().collect()
     id_column, title_column, why = _columns(frame, table.name, options)
     found = identify(frame[id_column], f"{table.name}: item ids (column {id_column!r})", table.from_text, table.place)
-    codes = pl.Series(found.codes)
-    first = frame.with_columns(code=codes).filter(pl.col("code") >= 0).unique("code", keep="first", maintain_order=True)
-    indices = indices_of(names.item_ids, found.ids)[first["code"].to_numpy()]
-    known = first.drop("code", id_column).with_columns(index=indices).filter(pl.col("index") >= 0)
-    every = pl.DataFrame({"index": np.arange(len(names.item_ids))})
-    attributes = every.join(known, on="index", how="left", maintain_order="left").drop("index")
-    attributes = attributes.select(_typed(column, table.from_text) for column in attributes)
+    codes, first_rows = np.unique(found.codes, return_index=True)
+    has_id = codes >= 0
+    indices = indices_of(names.item_ids, found.ids)[codes[has_id]]
+    row_of_item = np.full(len(names.item_ids), -1)
+    row_of_item[indices[indices >= 0]] = first_rows[has_id][indices >= 0]
+    rows = pl.Series(row_of_item).set(pl.Series(row_of_item < 0), None)
+    attributes = pl.DataFrame(
+        [_typed(column.gather(rows), table.from_text) for column in frame.drop(id_column)],
+    )
     titles = names.titles if title_column is None else _titles(names.item_ids, attributes[title_column])
 
-    n_without = len(names.item_ids) - len(known)
-    n_missing = int((codes < 0).sum())
-    n_repeated = len(frame) - n_missing - len(first)
+    n_known, n_first = int((indices >= 0).sum()), len(indices)
+    n_without = len(names.item_ids) - n_known
+    n_missing = int((found.codes < 0).sum())
+    n_repeated = len(frame) - n_missing - n_first
     columns = f"ids: {id_column!r} ({why}){_title_note(title_column)}"
-    notes = [f"{table.name}: attributes of {counted(len(known), 'item')}; {columns}"]
+    notes = [f"{table.name}: attributes of {counted(n_known, 'item')}; {columns}"]
     notes += [f"{table.name}: {note}" for note in (*table.notes, *found.notes)]
     for n_rows, reason in (
-        (len(first) - len(known), "of items without interactions"),
+        (n_first - n_known, "of items without interactions"),
         (n_repeated, "that repeat an id: the first of each counts"),
         (n_missing, "without an id"),
     ):
         notes += [f"{table.name}: {counted(n_rows, 'row')} {reason}"] if n_rows else []
-    notes += [f"{table.name}: {counted(n_without, 'item')} not in it"] if n_without and len(known) else []
-    warnings = () if len(known) else (f"{table.name}: none of its ids is the id of an item of the log",)
+    notes += [f"{table.name}: {counted(n_without, 'item')} not in it"] if n_without and n_known else []
+    warnings = () if n_known else (f"{table.name}: none of its ids is the id of an item of the log",)
     return Described(replace(names, titles=titles, attributes=attributes), tuple(notes), warnings)
 
 

@@ -119,7 +119,7 @@ def _arrow(source: ArrowTable, name: str) -> RawTable:
         if named and not {str(label) for label in named} & set(taken):
             source = source.reset_index()
             notes = (f"the index of the table was read as {', '.join(map(repr, named))}",)
-        elif type(index).__name__ != "RangeIndex":
+        elif not str(getattr(index, "dtype", "")).startswith("int"):  # whole numbers are what pandas counts rows by
             notes = ("the index of the table was not read; `reset_index()` makes a column of it",)
     if hasattr(source, "to_frame") and not hasattr(source, "columns"):
         raise TypeError(f"{name}: interactions must be {WAYS}; got one column, {type(source).__name__}")
