@@ -130,6 +130,12 @@ def test_weights_of_events_add_up() -> None:
         ("cid", "p3"): 0.125,
     }
     assert read().interactions.weights is None
+    # A weight is no mistake where its rows are left out, by a filter or for another reason.
+    assert pairs(read(event_weights=by_event, only={"event": "cart"})) == [("bob", "p1")]
+    without_item = EVENTS | {"item": ["p1", "NA", "p2", "p1", "p3", "p3"]}
+    assert weights(read(without_item, event_weights=by_event))["ann", "p1"] == 0.25
+    left = {"event": {"view": 1, "cart": 2}}
+    assert len(read(event_weights=left, drop={"event": ["purchase", "return"]}).interactions) == 4
 
 
 def test_weights_of_a_column_and_of_events_multiply() -> None:

@@ -38,29 +38,42 @@ def keep_rows(rows: Rows, only: Mapping[str, Any] | None, drop: Mapping[str, Any
     rows.refuse_nothing_left()
 
 
-def event_weights(rows: Rows, weights: Mapping[str, Mapping[str, float | int]]) -> np.ndarray:
-    """How much each row counts, by the values of columns.
+def weigh_events(rows: Rows, weights: Mapping[str, Mapping[str, float | int]] | None) -> None:
+    """Add to the frame how much each row counts by the value of each column; null for a value without a weight.
+
+    This is asked before any row is left out, so that a value of rows that are left out may have a weight.
 
     Raises:
-        ValueError: a value without a weight, a weight for a value that occurs nowhere, or one that is not positive.
+        ValueError: a weight for a value that occurs nowhere, or one that is not positive.
     """
-    total = np.ones(len(rows.frame))
-    for column, by_value in weights.items():
+    for column, by_value in (weights or {}).items():
         option = f"`event_weights` of {column!r}"
+        values = Values(rows, column)
+        found = np.full(len(rows.frame), np.nan)
         for value, weight in by_value.items():
             if not (weight > 0 and np.isfinite(weight)):
                 remedy = "leave such rows out with `drop`"
                 raise ValueError(f"{option} must be positive numbers, got {weight} for {value!r}; {remedy}")
-        values = Values(rows, column)
-        found = np.zeros(len(total))
-        for value, weight in by_value.items():
             found[values.rows_with([value], option).to_numpy()] = weight
-        if (found == 0).any():
-            without = pl.Series(rows.frame[source(column)]).filter(pl.Series(found == 0))
-            shown = _most_common(without)
-            raise ValueError(f"{option} must have a weight for every value, got none for {shown}; or `drop` these rows")
-        total *= found
-    return total
+        rows.frame = rows.frame.with_columns(pl.Series(event_weight(column), found, nan_to_null=True))
+
+
+def refuse_unweighted_events(rows: Rows, weights: Mapping[str, Any] | None) -> None:
+    """Raise if a row that is left has a value without a weight.
+
+    Raises:
+        ValueError: such a value.
+    """
+    for column in weights or {}:
+        without = rows.frame.filter(pl.col(event_weight(column)).is_null())[source(column)]
+        if len(without):
+            rule = f"{rows.name}: `event_weights` of {column!r} must have a weight for every value"
+            raise ValueError(f"{rule}, got none for {_most_common(without)}; or `drop` these rows")
+
+
+def event_weight(column: str) -> str:
+    """The name in a frame of rows for how much they count by the value of a column."""
+    return f"weight by {column}"
 
 
 def source(column: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.readers.columns import REQUIRED, choose_columns, find_column
-from ltocf.data.readers.filters import keep_rows, source
+from ltocf.data.readers.columns import REQUIRED, USUAL_NAMES, choose_columns, find_column
+from ltocf.data.readers.filters import keep_rows, refuse_unweighted_events, source, weigh_events
 from ltocf.data.readers.identifiers import MISSING, Identified, identify
 from ltocf.data.readers.items import describe_items, with_titles
 from ltocf.data.readers.moments import Moments
@@ -23,7 +23,7 @@ from ltocf.data.readers.timestamps import TIME_OF_DAY, UNTIMED, moments_of, time
 from ltocf.data.readers.values import mark_positive, weigh
 from ltocf.data.report import ChosenColumn, ReadingReport
 
-__all__ = ["dataset_from_frame", "dataset_from_table", "with_titles"]
+__all__ = ["USUAL_NAMES", "dataset_from_frame", "dataset_from_table", "with_titles"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,9 @@ def dataset_from_table(table: RawTable, options: ReadOptions) -> Dataset:
     """
     rows, chosen = _columns_of(table, options)
     rows.refuse_nothing_left()
+    weigh_events(rows, options.event_weights)
     keep_rows(rows, options.only, options.drop)
+    refuse_unweighted_events(rows, options.event_weights)
     ids, moments = _parse(rows, chosen, options)
     mark_positive(rows, chosen, options.min_rating)
     use_timestamps(rows, chosen, moments, options)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from ltocf.data.readers.filters import event_weights
+from ltocf.data.readers.filters import event_weight
 from ltocf.data.readers.numbers import read_numbers
-from ltocf.data.readers.rows import Rows
+from ltocf.data.readers.rows import Rows, refuse
 from ltocf.data.report import ChosenColumn, counted
 
 
@@ -41,9 +41,7 @@ def mark_positive(rows: Rows, chosen: dict[str, ChosenColumn], min_rating: float
     )
 
 
-def weigh(
-    rows: Rows, chosen: dict[str, ChosenColumn], by_event: Mapping[str, Mapping[str, float | int]] | None
-) -> None:
+def weigh(rows: Rows, chosen: dict[str, ChosenColumn], by_event: Mapping[str, object] | None) -> None:
     """Add ``weights`` to the frame of the rows, if there are any: those of events times those of a column.
 
     Rows with a weight of 0, below 0, or without one are left out.
@@ -59,9 +57,17 @@ def weigh(
         rows.drop(rows.frame["weights"].is_null(), "no weight", rows.frame["weight"])
         rows.drop(rows.frame["weights"] <= 0, "a weight that is not above 0", rows.frame["weight"])
         rows.refuse_nothing_left()
-    if by_event:
-        of_events = pl.Series(event_weights(rows, by_event))
-        weights = of_events * rows.frame["weights"] if "weight" in chosen else of_events
-        rows.frame = rows.frame.with_columns(weights=weights)
-    if "weights" in rows.frame.columns and not np.isfinite(rows.frame["weights"].to_numpy()).all():
-        raise ValueError(f"{rows.name}: weights must be finite, got a product that is not")
+    factors = [rows.frame[event_weight(column)] for column in by_event or {}]
+    if "weights" in rows.frame.columns:
+        factors.append(rows.frame["weights"])
+    if not factors:
+        return
+    product = np.prod([factor.to_numpy() for factor in factors], axis=0)
+    rows.frame = rows.frame.with_columns(weights=pl.Series(product))
+    refuse(
+        ~rows.frame["weights"].is_finite(),
+        rows.frame["weights"],
+        f"{rows.name}: weights must be finite",
+        "make them smaller",
+        rows.place,
+    )
