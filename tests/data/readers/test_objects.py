@@ -179,6 +179,12 @@ def test_repeated_places_of_a_matrix_add_up() -> None:
         log = to_dataset(matrix, **options).interactions
         assert (log.users.tolist(), log.items.tolist()) == ([0], [0])
     assert len(matrix.data) == 5  # the caller's own is as it was
+    small = sp.coo_array((np.array([100, 100, 1], np.int8), ([0, 0, 0], [0, 0, 1])), shape=(1, 2))
+    weights = to_dataset(small).interactions.weights
+    assert weights is not None
+    assert weights.tolist() == [200.0, 1.0]
+    truth = sp.coo_array((np.array([True, True, True]), ([0, 0, 0], [0, 0, 1])), shape=(1, 2))
+    assert to_dataset(truth).interactions.weights is None
 
 
 def test_negative_values_need_min_rating() -> None:

@@ -166,6 +166,14 @@ def test_hours_of_play_are_no_clock_unless_they_are_given_as_one(hours: list[obj
     assert stamps_of(read(hours, "time", timestamp_column="time")) == [0, 120, 3]
 
 
+@pytest.mark.parametrize("column", ["time", "date", "when"])
+def test_small_numbers_are_an_order_only_in_a_column_named_like_one(column: str) -> None:
+    assert stamps_of(read([2015, 2020], column)) is None
+    assert stamps_of(read(["2015", "2020"], column, timestamp_column=column)) == [2015, 2020]
+    assert stamps_of(read([1_569_888_000, 1_569_974_400], column)) == [1569888000, 1569974400]
+    assert stamps_of(read([2015, 2020], "timestamp")) == [2015, 2020]
+
+
 def test_a_date_and_the_time_of_day_beside_it() -> None:
     rows = pl.DataFrame({"user": ["a", "b"], "item": ["x", "y"], "date": ["2024-05-01", "2024-05-01"]})
     joined = dataset_from_frame(rows.with_columns(time=pl.Series(["10:31", "10:30:05"])), "d", from_text=True)

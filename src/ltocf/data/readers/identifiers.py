@@ -62,21 +62,31 @@ def clean_ids(texts: pl.Series, label: str, from_text: bool) -> tuple[pl.Series,
     missing = is_missing(stripped, from_text)
     if missing.any():
         stripped = stripped.zip_with(~missing, pl.Series([None], dtype=pl.String))
-    known = stripped.drop_nulls()
-    if not from_text or not len(known):
-        return stripped, ()
+    return _as_integers(stripped, label) if from_text else (stripped, ())
+
+
+def _as_integers(ids: pl.Series, label: str) -> tuple[pl.Series, tuple[str, ...]]:
+    """Distinct ids of a text file as integers, if all of them are."""
+    known = ids.drop_nulls()
+    if not len(known):
+        return ids, ()
     if known.str.contains(_DATE).all() or known.is_in(_TRUTH).all():
         kind = "dates" if known.str.contains(_DATE).all() else "truth values"
         raise ValueError(f"{label} must be ids, got {kind} like {known[0]!r}; is it the right column?")
     if known.str.contains(USUAL_INTEGER).all():
-        integers = stripped.cast(pl.Int64, strict=False)
-        return (integers if integers.null_count() == stripped.null_count() else stripped), ()
+        integers = ids.cast(pl.Int64, strict=False)
+        return (integers if integers.null_count() == ids.null_count() else ids), ()
     if known.str.contains(_WHOLE_DECIMAL).all():
-        integers = stripped.str.replace(r"\.0+$", "").cast(pl.Int64)
+        integers = ids.str.replace(r"\.0+$", "").cast(pl.Int64)
         if (integers.drop_nulls().abs() < EXACT_BELOW).all():
             example = known.filter(known.str.contains(".", literal=True))[0]
             return integers, (f"{label}: written as decimals like {example!r}, read as integers",)
-    return stripped, ()
+    decimal = known.str.contains(_WHOLE_DECIMAL) & known.str.contains(".", literal=True)
+    if decimal.all() or not decimal.any():
+        return ids, ()
+    n_decimals, other = counted(int(decimal.sum()), "id"), known.filter(~decimal)[0]
+    example = known.filter(decimal)[0]
+    return ids, (f"{label}: {n_decimals} like {example!r} kept as text: others, like {other!r}, are no whole numbers",)
 
 
 def _of_text(column: pl.Series, label: str, from_text: bool, place: Place) -> Identified:

@@ -39,7 +39,9 @@ def dataset_from_matrix(matrix: sp.spmatrix | sp.sparray, name: str, options: Re
     if named := sorted(option for option in options.given() if option not in TAKEN):
         raise ValueError(f"{name}: {', '.join(named)} need a table with named columns, got {type(matrix).__name__}")
     entries = sp.coo_array(cast(Any, matrix))  # the type stubs give the two base classes no methods
-    summed = entries.copy()
+    # Small integers would overflow; truth values are those of any entry.
+    stored = entries.data if entries.dtype == bool else entries.data.astype(np.float64)
+    summed = sp.coo_array((stored, entries.coords), shape=entries.shape, copy=True)
     summed.sum_duplicates()
     users, items = (indices.astype(np.int64) for indices in summed.coords)
     values = summed.data.astype(np.float64)

@@ -46,12 +46,14 @@ class Moments:
         missing: where there is no value.
         notes: how they were read.
         doubt: why these may not be moments at all, or "".
+        whole: there is doubt, but they are whole numbers, which may be places in an order.
     """
 
     seconds: pl.Series
     missing: pl.Series
     notes: tuple[str, ...] = ()
     doubt: str = ""
+    whole: bool = False
 
     @property
     def unreadable(self) -> pl.Series:
@@ -108,13 +110,13 @@ def _of_text(column: pl.Series) -> Moments:
         numbers = _whole(decimals) if _are_whole(decimals) else decimals
     found = numbers.is_finite().fill_null(False) if numbers.dtype.is_float() else numbers.is_not_null()
     notes: tuple[str, ...] = ()
-    doubt = ""
+    doubt, whole = "", False
     if found.any():
         read = _of_numbers(numbers, ~found)
-        seconds, notes, doubt = seconds.scatter(places, read.seconds), read.notes, read.doubt
+        seconds, notes, doubt, whole = seconds.scatter(places, read.seconds), read.notes, read.doubt, read.whole
     if not found.all():
         seconds = seconds.scatter(places.filter(~found), _iso(text.filter(~found)))
-    return Moments(seconds, missing, notes, doubt)
+    return Moments(seconds, missing, notes, doubt, whole)
 
 
 def _missing_among(column: pl.Series, unread: pl.Series) -> pl.Series:
@@ -183,7 +185,7 @@ def _of_numbers(column: pl.Series, missing: pl.Series) -> Moments:
     kept = f"from {low} to {high} are no times since 1970 in one unit"
     decimals = column.filter(~missing).cast(pl.Float64)
     if column.dtype.is_integer() or _are_whole(decimals):
-        return Moments(whole, missing, (f"numbers {kept}; kept as they are",))
+        return Moments(whole, missing, (f"numbers {kept}; kept as they are",), f"numbers {kept}", whole=True)
     extent = f"{decimals.min()!r} to {decimals.max()!r}"
     doubt = f"decimals from {extent} are no times since 1970; are they hours or minutes?"
     return Moments(whole, missing, (f"decimals from {extent} are no times since 1970; rounded down",), doubt)

@@ -13,6 +13,9 @@ from ltocf.data.report import ChosenColumn, counted
 TIME_OF_DAY = "time of day"
 UNTIMED = "no value in the column of timestamps"
 
+NAMES_OF_PLACES = ("timestamp", "ts")
+"""Columns named so may hold 1, 2, 3 for an order; in one named `time` or `date` these are minutes, or years."""
+
 MISSING_SHARE = 0.01
 """Rows without a time are left out up to this share of all; where there are more the column will not do."""
 
@@ -93,7 +96,8 @@ def _usable(rows: Rows, moments: Moments, when: ChosenColumn, label: str) -> boo
         reason = str(error).removeprefix(f"{rows.name}: ")
         rows.warnings.append(f"column {when.name!r}, named like a timestamp, is not used: {reason}")
         return False
-    if moments.doubt and when.why != "given":
+    may_be_places = moments.whole and any(word in plain(when.name) for word in NAMES_OF_PLACES)
+    if moments.doubt and when.why != "given" and not may_be_places:
         remedy = f"pass `timestamp_column={when.name!r}` if they say when it happened"
         rows.warnings.append(f"column {when.name!r}, named like a timestamp, is not used: {moments.doubt}; {remedy}")
         return False
