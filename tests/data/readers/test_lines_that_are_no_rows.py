@@ -27,7 +27,7 @@ def rows(table: RawTable) -> list[tuple[object, ...]]:
 def test_case_header_repeated_inside(tmp_path: Path) -> None:
     table = read(tmp_path / "log.csv", "user_id,item_id\n1,10\n2,11\nuser_id,item_id\n3,10\n4,12\n")
     assert rows(table) == [("1", "10"), ("2", "11"), ("3", "10"), ("4", "12")]
-    assert [str(one) for one in table.dropped] == ["1 rows dropped: repeats the header (first: line 4)"]
+    assert [str(one) for one in table.dropped] == ["1 row dropped: repeats the header (first: line 4)"]
     assert (table.n_rows, table.place(1), table.place(2)) == (5, "line 3", "line 5")
 
 
@@ -106,7 +106,7 @@ def test_a_file_that_was_cut_off(tmp_path: Path) -> None:
     table = read(tmp_path / "a.csv", "user,item,t\nann,007,1\nbob,4")
     assert rows(table) == [("ann", "007", "1")]
     assert [str(one) for one in table.dropped] == [
-        "1 rows dropped: the file ends in the middle of it (first: line 3: 'bob,4')"
+        "1 row dropped: the file ends in the middle of it (first: line 3: 'bob,4')"
     ]
     table = read(tmp_path / "a.csv", 'user,item,t\n"ann",007,1\n"bo')
     assert (rows(table), table.dropped[0].first) == ([("ann", "007", "1")], "line 3")

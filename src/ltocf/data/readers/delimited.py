@@ -49,7 +49,7 @@ def read_delimited(content: Content, options: ReadOptions) -> RawTable:
         >>> table = read_delimited(Content("a.csv", ".csv", b"user|item\\nann|007\\nuser|item\\n"), ReadOptions())
         >>> table.frame.rows(), table.format, str(*table.dropped)
         ([('ann', '007')], "CSV, separator '|', encoding UTF-8, header in line 1", \
-'1 rows dropped: repeats the header (first: line 3)')
+'1 row dropped: repeats the header (first: line 3)')
     """
     text = read_text(content, options.encoding)
     try:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import scipy.sparse as sp
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.readers.catalog import CATALOG, load_named
-from ltocf.data.readers.objects import ArrowTable, Source, to_dataset
+from ltocf.data.readers.objects import Source, raw_table, to_dataset
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
 from ltocf.data.readers.remote import is_remote, read_remote
@@ -74,12 +75,10 @@ def read_raw(source: str | Path | Source, options: ReadOptions, *, data_dir: str
         >>> read_raw([("ann", 7), ("bob", 7)], ReadOptions()).frame.rows()
         [('ann', 7), ('bob', 7)]
     """
-    if isinstance(source, (pl.DataFrame, pl.LazyFrame)):
-        return RawTable("memory", source)
-    if isinstance(source, ArrowTable):
-        return RawTable("memory", pl.DataFrame(source))
-    if not isinstance(source, (str, Path)):
+    if isinstance(source, (sp.spmatrix, sp.sparray)):
         return _pairs(to_dataset(source))
+    if not isinstance(source, (str, Path)):
+        return raw_table(source, "memory")
     dataset = _whole_set(source, options, data_dir)
     return _read(source, options) if dataset is None else _pairs(dataset)
 

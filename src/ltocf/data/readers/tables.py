@@ -14,7 +14,7 @@ import polars as pl
 from ltocf.data.dataset import Dataset
 from ltocf.data.readers.content import Content, file_content
 from ltocf.data.readers.delimited import read_delimited
-from ltocf.data.readers.frame import dataset_from_frame, with_titles
+from ltocf.data.readers.frame import dataset_from_table, with_titles
 from ltocf.data.readers.json_tables import read_json
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
@@ -49,11 +49,8 @@ def read_table(path: str | Path, **options: Any) -> Dataset:
 
 def dataset_of(table: RawTable, options: ReadOptions) -> Dataset:
     """The seam: from rows as a source has them to interactions."""
-    meaning = {
-        name: value for name, value in options.given().items() if name not in (*TEXT_OPTIONS, "encoding", "query")
-    }
     try:
-        return dataset_from_frame(table.frame, table.name, from_text=table.from_text, **meaning)
+        return dataset_from_table(table, options)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if isinstance(table.frame, pl.DataFrame):
             raise
