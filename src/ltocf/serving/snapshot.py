@@ -153,7 +153,7 @@ class Snapshot(Held):
         self,
         k: int = 10,
         *,
-        days: float | None = None,
+        days: float | int | None = None,
         since: Moment | None = None,
         until: Moment | None = None,
         only: Asked | None = None,
