@@ -180,7 +180,7 @@ def parquet(frame: pl.DataFrame) -> np.ndarray:
         (
             "seen.timestamps",
             np.zeros(3, np.int64),
-            "'seen.timestamps' must have a number for each of the 20 pairs, got 3",
+            "a number for each of the 20 pairs, got 3",
         ),
         ("seen.timestamps", np.zeros(3, np.float64), "'seen.timestamps' must be a row of int64, got float64"),
         ("seen.weights", np.zeros(3, np.float64), "'seen.weights' must be a row of float32, got float64"),
