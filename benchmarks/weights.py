@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 
 import ltocf
 from ltocf.data import Interactions, carve_validation, find, random_split
@@ -36,7 +37,7 @@ WEIGHTS = {
 def ratings() -> tuple[Interactions, np.ndarray]:
     """All rated films as pairs, and their ratings."""
     frame = pl.read_parquet(find("movielens-small") / "movielens-small.parquet")
-    users, items = (frame[column].rank("dense").cast(pl.Int64).to_numpy() - 1 for column in ("userId", "movieId"))
+    users, items = (frame[column].rank("dense").cast(pl.Int64).to_numpy() - 1 for column in ("user", "item"))
     rated = Interactions.from_pairs(users, items, weights=frame["rating"].to_numpy())
     return Interactions(rated.users, rated.items, rated.n_users, rated.n_items), np.asarray(rated.weights)
 
@@ -47,7 +48,7 @@ def weighted(pairs: Interactions, values: np.ndarray, name: str) -> Interactions
     return Interactions(pairs.users, pairs.items, pairs.n_users, pairs.n_items, None, weights)
 
 
-def measure(model: str, reading: str, name: str, seed: int) -> dict[str, float]:
+def measure(model: str, reading: str, name: str, seed: int, device: str) -> dict[str, float]:
     pairs, values = ratings()
     split = random_split(pairs, seed=seed)
     liked = Interactions(pairs.users[values >= LIKED], pairs.items[values >= LIKED], pairs.n_users, pairs.n_items)
@@ -58,7 +59,9 @@ def measure(model: str, reading: str, name: str, seed: int) -> dict[str, float]:
     assert carved.validation is not None
     truth = carved.validation.where(np.isin(carved.validation.keys, liked.keys))
     config = Config(DataSettings("movielens-small"), model)
-    recommender = build_model(model, BipartiteGraph.from_interactions(carved.train), config.options, seed=seed)
+    recommender = build_model(model, BipartiteGraph.from_interactions(carved.train), config.options, seed=seed).to(
+        device
+    )
     validation = Validation(truth, split.train.where(~np.isin(split.train.keys, truth.keys)))
     started = time.perf_counter()
     recommender.train_on(carved.train, settings=config.training, validation=validation, seed=seed)
@@ -71,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["spectral", "mf", "lightgcn", "ltocf"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("results/movielens-small/weights.json"))
     arguments = parser.parse_args()
     rows = []
@@ -79,11 +83,12 @@ def main() -> None:
             for name in WEIGHTS:
                 for seed in range(arguments.seeds):
                     row = {"model": model, "reading": reading, "weights": name, "seed": seed}
-                    rows.append(row | measure(model, reading, name, seed))
+                    rows.append(row | measure(model, reading, name, seed, arguments.device))
                     print(rows[-1], flush=True)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     command = f"python benchmarks/weights.py --models {' '.join(arguments.models)} --seeds {arguments.seeds}"
-    content = {"command": command, "environment": environment("cpu"), "rows": rows}
+    command += f" --device {arguments.device}"
+    content = {"command": command, "environment": environment(torch.device(arguments.device)), "rows": rows}
     arguments.out.write_text(json.dumps(content, indent=2) + "\n")
 
 

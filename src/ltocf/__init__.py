@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ltocf.runs.config import Config
     from ltocf.runs.experiment import evaluate_run, load, resume, train, train_config
     from ltocf.runs.production import fit
+    from ltocf.runs.update import update
     from ltocf.serving import TrainedModel
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "resume",
     "train",
     "train_config",
+    "update",
 ]
 
 _HOMES = {
@@ -56,6 +58,7 @@ _HOMES = {
     "ltocf.runs.config": ("Config",),
     "ltocf.runs.experiment": ("evaluate_run", "load", "resume", "train", "train_config"),
     "ltocf.runs.production": ("fit",),
+    "ltocf.runs.update": ("update",),
     "ltocf.serving": ("TrainedModel",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

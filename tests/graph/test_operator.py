@@ -69,3 +69,18 @@ def test_what_32_bits_cannot_count_is_refused(
     monkeypatch.setattr(sp.csr_matrix, size, value)
     with pytest.raises(ValueError, match=rf"the number of {named} must be below 2\^31 .* got 2,147,483,648"):
         BipartiteGraph(matrix)
+
+
+def test_a_weighted_graph_multiplies_each_entry_by_its_weight_relative_to_the_mean() -> None:
+    log = Interactions.from_pairs([0, 0, 1, 2], [0, 1, 1, 2], weights=[1.0, 3.0, 0.5, 1.5])
+    graph = BipartiteGraph.from_interactions(log)
+    plain = BipartiteGraph.from_interactions(log.where(log.users >= 0)).dense()
+    assert graph.dense().equal(plain)
+    weights = torch.zeros(3, 3)
+    weights[log.users.copy(), log.items.copy()] = torch.tensor([1.0, 3.0, 0.5, 1.5]) / 1.5
+    expected = plain.clone()
+    expected[:3, 3:] *= weights
+    expected[3:, :3] *= weights.T
+    assert torch.allclose(graph.weighted().dense(), expected)
+    assert torch.allclose(graph.weights_of(torch.tensor([1, 0])), torch.tensor([0.5, 1.0, 3.0]) / 1.5)
+    assert graph.weighted().item_degrees.tolist() == [1, 2, 1]

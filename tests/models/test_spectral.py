@@ -151,3 +151,19 @@ def test_a_file_holds_all_of_it(interactions: Interactions, tmp_path: Path) -> N
     users = torch.arange(interactions.n_users)
     assert loaded.model.scores(users).equal(model.scores(users))
     assert loaded.recommend([3, 4], k=5).equals(trained.recommend([3, 4], k=5))
+
+
+def test_weights_are_the_values_of_the_matrix_and_of_the_history() -> None:
+    plain = random_interactions(9, 12)
+    even = SpectralLTOCF(BipartiteGraph.from_interactions(plain), rank=5).decompose()
+    doubled = Interactions(plain.users, plain.items, 9, 12, weights=np.full(len(plain), 2.0, np.float32))
+    scaled = SpectralLTOCF(BipartiteGraph.from_interactions(doubled), rank=5).decompose()
+    users = torch.arange(9)
+    assert torch.allclose(even.scores(users), scaled.scores(users), atol=1e-5)  # only relative weights count
+    weights = np.linspace(0.5, 2.0, len(plain), dtype=np.float32)
+    uneven = Interactions(plain.users, plain.items, 9, 12, weights=weights)
+    model = SpectralLTOCF(BipartiteGraph.from_interactions(uneven), rank=5).decompose()
+    history = torch.zeros(9, 12)
+    history[plain.users.copy(), plain.items.copy()] = torch.from_numpy(weights / weights.mean())
+    assert torch.allclose(model.history_scores(history), model.scores(users), atol=1e-5)
+    assert not torch.allclose(model.scores(users), even.scores(users), atol=1e-2)

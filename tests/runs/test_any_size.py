@@ -76,7 +76,12 @@ def test_what_fit_refuses(arguments: dict[str, object], message: str) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "n_items", "used"),
-    [("recall@20", 21, "recall@20"), ("recall@20", 20, "recall@10"), ("ndcg@20", 3, "ndcg@1"), ("hit_rate@5", 1, "hit_rate@1")],
+    [
+        ("recall@20", 21, "recall@20"),
+        ("recall@20", 20, "recall@10"),
+        ("ndcg@20", 3, "ndcg@1"),
+        ("mrr@5", 1, "mrr@1"),
+    ],
 )
 def test_a_list_as_long_as_the_catalogue_tells_nothing_apart(asked: str, n_items: int, used: str) -> None:
     assert selection_metric(asked, n_items) == used

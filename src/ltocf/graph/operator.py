@@ -12,7 +12,16 @@ from torch.nn.functional import embedding_bag
 
 from ltocf.data.interactions import Interactions, check_32_bits
 from ltocf.graph.csr import csr_tensor
-from ltocf.shapes import Embeddings, ItemEmbeddings, NodeDegrees, Scores, Sides, UserEmbeddings, UserIndices
+from ltocf.shapes import (
+    Embeddings,
+    ItemEmbeddings,
+    NodeDegrees,
+    PairWeights,
+    Scores,
+    Sides,
+    UserEmbeddings,
+    UserIndices,
+)
 
 
 class BipartiteGraph(nn.Module):
@@ -44,9 +53,12 @@ class BipartiteGraph(nn.Module):
     item_offsets: Tensor
     item_indices: Tensor
     item_values: Tensor
+    relative_weights: Tensor | None
 
-    def __init__(self, normalised: sp.csr_matrix) -> None:
+    def __init__(self, normalised: sp.csr_matrix, weights: PairWeights | None = None) -> None:
         super().__init__()
+        relative = None if weights is None else torch.from_numpy(weights / weights.mean())
+        self.register_buffer("relative_weights", relative, persistent=False)
         self.n_users, self.n_items = normalised.shape
         check_32_bits(pairs=normalised.nnz, users=self.n_users, items=self.n_items)
         for side, block in (("user", normalised), ("item", normalised.T.tocsr())):
@@ -58,14 +70,26 @@ class BipartiteGraph(nn.Module):
 
     @classmethod
     def from_interactions(cls, train: Interactions) -> BipartiteGraph:
-        """Normalise the interaction matrix. Pairs outside ``train`` must not be in it: they would leak."""
+        """Normalise the interaction matrix. Pairs outside ``train`` must not be in it: they would leak.
+
+        Weights of pairs do not change R̃; `weighted` is for models that take them.
+        """
         scale_users, scale_items = (
             np.divide(1.0, np.sqrt(degrees), out=np.zeros(len(degrees)), where=degrees > 0)
             for degrees in (train.user_degrees, train.item_degrees)
         )
         matrix = train.matrix()
         matrix.data = (scale_users[train.users] * scale_items[train.items]).astype(np.float32)
-        return cls(matrix)
+        return cls(matrix, train.weights)
+
+    def weighted(self) -> BipartiteGraph:
+        """The graph whose R̃ has each entry times the weight of its pair, relative to the mean; degrees stay counts."""
+        if self.relative_weights is None:
+            return self
+        values = (self.user_values * self.relative_weights).cpu().numpy()
+        parts = (values, self.user_indices.cpu().numpy(), self.user_offsets.cpu().numpy())
+        matrix = sp.csr_matrix(parts, shape=(self.n_users, self.n_items))
+        return BipartiteGraph(matrix, self.relative_weights.cpu().numpy())
 
     @property
     def n_nodes(self) -> int:
@@ -102,11 +126,20 @@ class BipartiteGraph(nn.Module):
 
     def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """The items of each user in a row: the place in ``users`` and the item, for all of them."""
-        return _rows(self.user_offsets, self.user_indices, users)
+        rows, places = _rows(self.user_offsets, users)
+        return rows, self.user_indices[places].long()
+
+    def weights_of(self, users: Tensor) -> Tensor:
+        """The relative weight of each pair that `items_of` gives; 1 for pairs without weights."""
+        _, places = _rows(self.user_offsets, users)
+        if self.relative_weights is None:
+            return self.user_values.new_ones(len(places))
+        return self.relative_weights[places]
 
     def users_of(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """The users of each item in a row: the place in ``items`` and the user, for all of them."""
-        return _rows(self.item_offsets, self.item_indices, items)
+        rows, places = _rows(self.item_offsets, items)
+        return rows, self.item_indices[places].long()
 
     @property
     def user_degrees(self) -> NodeDegrees:
@@ -125,13 +158,13 @@ class BipartiteGraph(nn.Module):
         return torch.cat([torch.cat([zeros_users, block], dim=1), torch.cat([block.T, zeros_items], dim=1)], dim=0)
 
 
-def _rows(offsets: Tensor, indices: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
-    """Some rows of a CSR matrix, one after the other: the place in ``nodes`` and the column of each entry."""
+def _rows(offsets: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """Some rows of a CSR matrix, one after the other: the place in ``nodes`` and that in the matrix of each entry."""
     starts, ends = offsets[nodes].long(), offsets[nodes + 1].long()
     lengths = ends - starts
     rows = torch.repeat_interleave(lengths)
     places = torch.arange(len(rows), device=rows.device) + (starts - (lengths.cumsum(0) - lengths))[rows]
-    return rows, indices[places].long()
+    return rows, places
 
 
 @torch.no_grad()

@@ -16,7 +16,9 @@ from ltocf.data.display import Shown
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
+from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms
+from ltocf.models.growth import Sizes, grow
 from ltocf.sampling import Batch, Batches
 from ltocf.shapes import (
     Eigenvalues,
@@ -108,6 +110,15 @@ class Recommender(Shown, nn.Module, ABC):
 
     def take_over(self, chosen: Recommender) -> None:
         """Before training again on more pairs: what selection chose besides the number of epochs. Usually nothing."""
+
+    def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
+        """Take over what ``smaller`` learned of the first of its users and items; new ones start from their neighbours.
+
+        Args:
+            smaller: of fewer users and items, and with the same options.
+            graph: the graph of this model.
+        """
+        grow(self, smaller, Sizes(smaller.n_users, smaller.n_items), Sizes(self.n_users, self.n_items), graph)
 
     def learned(self) -> dict[str, float]:
         """The few learned numbers that are worth showing, by their names in the paper: times, exponents, weights."""

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms, l2_penalty
-from ltocf.models.base import GradientRecommender, evaluating
+from ltocf.models.base import GradientRecommender, Recommender, evaluating
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
 from ltocf.models.user_map import Touch, UserMap
@@ -106,6 +106,14 @@ class EmbeddingRecommender(GradientRecommender):
     @torch.no_grad()
     def start_from(self, users: UserEmbeddings, items: ItemEmbeddings) -> None:
         self.initial_embeddings.copy_(torch.cat([users, items]))
+
+    @torch.no_grad()
+    def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
+        super().grow_from(smaller, graph)
+        if self.objective.adaptive_temperature:
+            assert isinstance(smaller, EmbeddingRecommender)
+            self.user_losses.fill_(smaller.user_losses.mean())
+            self.user_losses[: smaller.n_users] = smaller.user_losses
 
     def forward(self, batch: Batch) -> LossTerms:
         # One gather of all three roles: its backward is then one scatter, not three.

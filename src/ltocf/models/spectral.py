@@ -54,6 +54,7 @@ class SpectralLTOCF(Recommender):
     g is LT-OCF's linear connection, start minus solution, for the heat equation dE/dt = -BᵀB E among the items. V are
     the leading ``rank`` vectors; what they leave out is in the sparse product. Its ``numbers``, log t_s, log w and a to
     d, are chosen by `ltocf.training.simplex`. Any history can be scored, that of a user who was not in training too.
+    Weights of pairs, relative to their mean, are the values of R.
 
     Args:
         graph: the training graph.
@@ -97,7 +98,7 @@ class SpectralLTOCF(Recommender):
         for name, value in (("rank", rank), ("n_times", n_times)):
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
-        self.graph, self.seed, self.n_times = graph, seed, n_times
+        self.graph, self.seed, self.n_times = graph.weighted(), seed, n_times
         self.user_exponent, self.item_exponent = user_exponent, item_exponent
         self.rank = min(rank, graph.n_users, graph.n_items)
         # log t_1.., log w, a, b, c, d: a good place to start from on every data set tried.
@@ -153,6 +154,10 @@ class SpectralLTOCF(Recommender):
         assert isinstance(chosen, SpectralLTOCF)
         self.numbers.copy_(chosen.numbers)
 
+    def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
+        self.take_over(smaller)
+        self.prepare()
+
     def scorer(self) -> SpectralLTOCF:
         """The model itself: there is nothing to compute beforehand."""
         return self
@@ -184,8 +189,9 @@ class SpectralLTOCF(Recommender):
         return torch.cat(scores)
 
     def _training_history(self, users: UserIndices) -> tuple[PairRows, PairRows, PairValues]:
-        rows, items = self.graph.items_of(users.to(self.numbers.device))
-        return rows, items, self.item_vectors.new_ones(len(items))
+        users = users.to(self.numbers.device)
+        rows, items = self.graph.items_of(users)
+        return rows, items, self.graph.weights_of(users).to(self.item_vectors)
 
     @torch.no_grad()
     def _parts(self, n_rows: int, rows: PairRows, items: PairRows, values: PairValues) -> tuple[SparseScores, Factors]:

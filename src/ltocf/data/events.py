@@ -1,0 +1,118 @@
+"""New events join pairs that are there: known ids keep their indices, new users and items come after them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from ltocf.data.dataset import Dataset
+from ltocf.data.ids import UNKNOWN, IdMap
+from ltocf.data.interactions import Interactions
+from ltocf.data.names import Names
+
+NOTHING = ""
+"""A column that holds the place of items without attributes."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Pairs before and new ones together.
+
+    Args:
+        names: those from before, and the new ones after them.
+        interactions: all pairs.
+        also_seen: pairs that are no interactions but count as seen, or None.
+        n_new_pairs: how many pairs were not there before.
+    """
+
+    names: Names
+    interactions: Interactions
+    also_seen: Interactions | None
+    n_new_pairs: int
+
+
+def join_events(names: Names, pairs: Interactions, also_seen: Interactions | None, events: Dataset) -> Joined:
+    """All pairs of both, over the users and items of both.
+
+    A pair without a weight has the weight 1 beside pairs that have one. Timestamps stay only if both have them.
+
+    Raises:
+        ValueError: ids are strings on one side and integers on the other.
+
+    Example:
+        >>> from ltocf.data import to_dataset
+        >>> before = to_dataset([("ann", 7), ("cid", 7)])
+        >>> joined = join_events(before.names, before.interactions, None, to_dataset([("bob", 7), ("ann", 9)]))
+        >>> joined.names.user_ids.ids.to_list(), joined.interactions.keys.tolist(), joined.n_new_pairs
+        (['ann', 'cid', 'bob'], [0, 1, 2, 4], 2)
+    """
+    user_ids = _joined_ids(names.user_ids, events.user_ids, "user")
+    item_ids = _joined_ids(names.item_ids, events.item_ids, "item")
+    sizes = (len(user_ids), len(item_ids))
+    new = events.interactions if events.test is None else events.interactions.union(events.test)
+    old, new = _resized(pairs, *sizes), _renamed(new, events.names, user_ids, item_ids)
+    if (old.weights is None) != (new.weights is None):
+        old, new = _with_weights(old), _with_weights(new)
+    together = old.union(new)
+    seen = [_resized(also_seen, *sizes)] if also_seen is not None else []
+    if events.also_seen is not None:
+        seen.append(_renamed(events.also_seen, events.names, user_ids, item_ids))
+    hidden = None
+    for part in seen:
+        part = replace(part, timestamps=None, weights=None)
+        hidden = part if hidden is None else hidden.union(part)
+    if hidden is not None:
+        hidden = hidden.where(~np.isin(hidden.keys, together.keys, assume_unique=True))
+    return Joined(_joined_names(names, events.names, user_ids, item_ids), together, hidden, len(together) - len(old))
+
+
+def _joined_ids(before: IdMap, new: IdMap, kind: str) -> IdMap:
+    """Ids from before, then those that are new, sorted."""
+    if before.ids.dtype != new.ids.dtype:
+        types = ["integers" if ids.ids.dtype == pl.Int64 else "strings" for ids in (before, new)]
+        raise ValueError(
+            f"{kind} ids of new events must be of the type they had before, got {types[1]} after {types[0]}; "
+            "read the events as the first log was read"
+        )
+    unknown = new.ids.filter(pl.Series(before.encode(new.ids) == UNKNOWN))
+    return IdMap(pl.concat([before.ids, unknown.sort()]))
+
+
+def _joined_names(before: Names, new: Names, user_ids: IdMap, item_ids: IdMap) -> Names:
+    """Titles and attributes from before, and those of new items."""
+    added = new.item_ids.encode(item_ids.ids[len(before.item_ids) :])
+    titles = None
+    if before.titles is not None or new.titles is not None:
+        first, second = (
+            names.titles or tuple(map(str, names.item_ids.decode(np.arange(len(names.item_ids)))))
+            for names in (before, new)
+        )
+        titles = (*first, *(second[item] for item in added))
+    attributes = None
+    if before.attributes is not None or new.attributes is not None:
+        tables = [_attributes(before), _attributes(new)[added]]
+        attributes = pl.concat(tables, how="diagonal_relaxed").drop(NOTHING, strict=False)
+    return Names(user_ids, item_ids, titles, attributes)
+
+
+def _attributes(names: Names) -> pl.DataFrame:
+    """A row for each item, also where nothing is known of any."""
+    if names.attributes is not None:
+        return names.attributes
+    return pl.DataFrame({NOTHING: [None] * len(names.item_ids)})
+
+
+def _renamed(pairs: Interactions, names: Names, user_ids: IdMap, item_ids: IdMap) -> Interactions:
+    """The same pairs by the indices of other ids."""
+    users, items = user_ids.encode(names.user_ids.ids)[pairs.users], item_ids.encode(names.item_ids.ids)[pairs.items]
+    return Interactions.from_pairs(users, items, len(user_ids), len(item_ids), pairs.timestamps, pairs.weights)
+
+
+def _resized(pairs: Interactions, n_users: int, n_items: int) -> Interactions:
+    return replace(pairs, n_users=n_users, n_items=n_items)
+
+
+def _with_weights(pairs: Interactions) -> Interactions:
+    return pairs if pairs.weights is not None else replace(pairs, weights=np.ones(len(pairs), np.float32))

@@ -1,0 +1,145 @@
+"""New events: the next generation of a run, its parameters kept, its graph made anew."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ltocf.data import Dataset, load_dataset
+from ltocf.data.events import Joined, join_events
+from ltocf.data.splitting import no_split
+from ltocf.graph import BipartiteGraph
+from ltocf.models import Recommender, build_model
+from ltocf.runs.config import Config
+from ltocf.runs.experiment import load
+from ltocf.runs.folder import RunData, RunFolder
+from ltocf.serving import TrainedModel
+from ltocf.training import FitContext, FitResult, TrainingSettings, environment
+
+WHOLE_LOG_OPTIONS = ("min_user_interactions", "min_item_interactions", "since", "until")
+"""Options that mean the whole log: of new events alone they would leave out what belongs to it."""
+PROTOCOL = "updated by new events: the graph made anew, parameters kept, {epochs} epochs of warm training"
+
+
+def update(
+    run: str | Path,
+    events: Any,
+    out: str | Path | None = None,
+    *,
+    epochs: int = 0,
+    learning_rate: float | int | None = None,
+    show_progress: bool = True,
+    **options: Any,
+) -> TrainedModel:
+    """A new generation of a finished run: with new events, new users and new items.
+
+    Parameters are kept, the graph and all histories are those of old and new pairs together, and new users and items
+    start from their neighbours. The old run is not touched. What it held back for a test stays unknown.
+
+    Args:
+        run: the folder of the run.
+        events: new events, anything that `load_dataset` takes; read by the options of the run.
+        out: a new folder; by default ``RUN-2`` beside the run, or the next number that is free.
+        epochs: epochs of training on all pairs, from the parameters as they are; 0 for none.
+        learning_rate: for these epochs; by default a tenth of the run's.
+        show_progress: show the training.
+        **options: `ReadOptions` that differ from those of the run.
+
+    Raises:
+        FileNotFoundError: no finished run.
+        FileExistsError: ``out`` holds a run.
+        ValueError: events that cannot be read, ids of another type, or ``epochs`` < 0.
+
+    Example:
+        >>> import ltocf, tempfile
+        >>> visits = [(user, item) for user in range(6) for item in range(4) if user % 3 != item]
+        >>> folder = Path(tempfile.mkdtemp()) / "shop"
+        >>> _ = ltocf.fit(visits, folder, model="lightgcn", dim=4, epochs=1, show_progress=False)
+        >>> newer = update(folder, [(6, 0), (6, 1), (0, 9)])
+        >>> newer.recommend(6, k=1)["user"].to_list(), (folder.parent / "shop-2").is_dir()
+        ([6], True)
+    """
+    if epochs < 0:
+        raise ValueError(f"`epochs` must be >= 0, got {epochs}")
+    started = time.perf_counter()
+    folder, before = RunFolder(run), load(run)
+    config = folder.config()
+    target = next_generation(folder.path) if out is None else Path(out)
+    RunFolder.refuse_used(target)
+    dataset = _read_events(config, events, options)
+    joined = join_events(before.names, before.seen, before.also_seen, dataset)
+    config = config.with_values({"split": "none", "select_on": "validation"})
+    graph = BipartiteGraph.from_interactions(joined.interactions)
+    with RunFolder.started(target, config) as generation, config.runtime().active() as device:
+        split = no_split(joined.interactions)
+        generation.write_data(RunData(before.notes.get("dataset", ""), split, joined.names, joined.also_seen))
+        model = build_model(config.model, graph, config.options, seed=config.run.seed)
+        model.grow_from(before.model, graph)
+        model.to(device)
+        fits = {}
+        if epochs:
+            settings = _warm(config.training, epochs, learning_rate)
+            fits["warm"] = _train(model, joined, settings, config, show_progress)
+        notes = {**before.notes, "phase": "update"}
+        trained = TrainedModel(
+            config.model, config.options, model.eval(), joined.interactions, joined.names, notes, joined.also_seen
+        )
+        trained.save(generation.model_file)
+        record = _record(trained, config, folder.path, dataset, joined, before)
+        record |= {"protocol": PROTOCOL.format(epochs=epochs), "fits": {name: f._asdict() for name, f in fits.items()}}
+        record |= {"seconds": time.perf_counter() - started, "environment": environment(device)}
+        generation.write_metrics(record)
+    return load(target)
+
+
+def next_generation(run: Path) -> Path:
+    """``shop-2`` beside ``shop``, ``shop-3`` beside ``shop-2``, or the first number after it that is free.
+
+    Example:
+        >>> next_generation(Path("shop")).name, next_generation(Path("shop-9")).name
+        ('shop-2', 'shop-10')
+    """
+    stem, dash, number = run.name.rpartition("-")
+    stem, generation = (stem, int(number)) if dash and number.isdecimal() else (run.name, 1)
+    while (target := run.with_name(f"{stem}-{generation + 1}")).exists():
+        generation += 1
+    return target
+
+
+def _read_events(config: Config, events: Any, options: dict[str, Any]) -> Dataset:
+    given = {name: value for name, value in config.data.given().items() if name not in WHOLE_LOG_OPTIONS}
+    return load_dataset(events, data_dir=config.data.data_dir or None, **(given | options))
+
+
+def _warm(settings: TrainingSettings, epochs: int, learning_rate: float | int | None) -> TrainingSettings:
+    """The run's settings, at a rate that does not undo what was learned."""
+    rate = settings.learning_rate / 10 if learning_rate is None else float(learning_rate)
+    return replace(settings, epochs=epochs, learning_rate=rate)
+
+
+def _train(
+    model: Recommender, joined: Joined, settings: TrainingSettings, config: Config, show_progress: bool
+) -> FitResult:
+    context = FitContext(show_progress=show_progress, description=f"{config.model} update")
+    return model.train_on(joined.interactions, settings=settings, seed=config.run.seed, context=context)
+
+
+def _record(
+    trained: TrainedModel, config: Config, parent: Path, events: Dataset, joined: Joined, before: TrainedModel
+) -> dict[str, Any]:
+    """What metrics.json says of where a generation comes from."""
+    counts = {"events": len(events.interactions), "new_pairs": joined.n_new_pairs}
+    counts |= {
+        "new_users": trained.seen.n_users - before.seen.n_users,
+        "new_items": trained.seen.n_items - before.seen.n_items,
+    }
+    return {
+        "dataset": before.notes.get("dataset", ""),
+        "model": config.model,
+        "configuration": config.tables(),
+        "parent": str(parent),
+        "update": counts,
+        "learned": trained.model.learned(),
+    }
