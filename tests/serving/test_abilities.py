@@ -13,11 +13,12 @@ from ltocf.data.names import Names
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS
 from ltocf.serving import Snapshot
+from ltocf.serving.export import vectors_of
 from samples import random_interactions
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "recommending.md"
 CALLS: tuple[Callable[[Snapshot], Any], ...] = (
-    lambda snapshot: snapshot.similar_items(0, 3),
+    lambda snapshot: (snapshot.similar_items(0, 3), snapshot.similar_users(0, 3), vectors_of(snapshot)),
     lambda snapshot: snapshot.fold_in([[0]], 3),
     lambda snapshot: snapshot.explain(0, 0),
 )

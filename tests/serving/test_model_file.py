@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from ltocf.data.ids import IdMap
+from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS, SpectralLTOCF
@@ -38,6 +42,16 @@ def small(name: str) -> TrainedModel:
         model.decompose()
     names = Names(IdMap([f"u{u}" for u in range(6)]), IdMap(range(10, 18)), tuple(f"Film {i}" for i in range(8)))
     return TrainedModel(name, MODEL_OPTIONS[name], model, log, names, {"dataset": "tiny", "seed": "0"})
+
+
+def complete() -> TrainedModel:
+    """A model with everything that a file may hold."""
+    plain = small("ltocf")
+    log = plain.seen
+    seen = Interactions(log.users, log.items, 6, 8, np.arange(len(log)), np.linspace(1, 2, len(log), dtype=np.float32))
+    films = pl.DataFrame({"price": [1.5, None, *range(6)], "genre": ["Drama", None, *"abcdef"]})
+    also_seen = Interactions.from_pairs([0, 5], [1, 7], 6, 8)
+    return replace(plain, seen=seen, names=replace(plain.names, attributes=films), also_seen=also_seen)
 
 
 def rewritten(
@@ -98,6 +112,19 @@ def test_damage_never_raises_anything_else(name: str, old: bool, tmp_path: Path)
     small(name).save(path)
     if old:
         rewritten(path)
+    damage(path, at_least=100 if old else 240)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=[FORMAT, WITHOUT_CHECKSUM])
+def test_damage_of_everything_a_file_may_hold(old: bool, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    complete().save(path)
+    if old:
+        rewritten(path)
+    damage(path, at_least=100 if old else 240)
+
+
+def damage(path: Path, at_least: int) -> None:
     content, generator, refused = path.read_bytes(), random.Random(0), list[str]()
     header = int.from_bytes(content[:8], "little") + 8
     for case in range(250):
@@ -112,7 +139,7 @@ def test_damage_never_raises_anything_else(name: str, old: bool, tmp_path: Path)
             TrainedModel.load(path)
         except ValueError as error:
             refused.append(str(error))
-    assert len(refused) > (100 if old else 240)
+    assert len(refused) > at_least
     assert all(str(path) in message and "\n" not in message for message in refused)
 
 
@@ -122,6 +149,62 @@ def test_a_single_bit_of_the_weights_is_noticed(path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(ValueError, match="its content is not what was written: the checksum differs"):
         TrainedModel.load(path)
+
+
+def test_a_file_with_everything_comes_back_whole(tmp_path: Path) -> None:
+    first, second, trained = tmp_path / "first", tmp_path / "second", complete()
+    trained.save(first)
+    complete().save(second)
+    assert first.read_bytes() == second.read_bytes()
+    again = TrainedModel.load(first)
+    again.save(second)
+    assert first.read_bytes() == second.read_bytes()
+    assert again.also_seen is not None
+    assert again.also_seen.keys.tolist() == [1, 47]
+    assert again.names.attributes is not None
+    assert again.names.attributes.equals(trained.names.attributes)
+    assert again.recommend("u1", 3, where="price >= 1").equals(trained.recommend("u1", 3, where="price >= 1"))
+    assert again.snapshot.popular(3, since=4).equals(trained.snapshot.popular(3, since=4))
+    np.testing.assert_array_equal(again.seen.weights, trained.seen.weights)
+
+
+def parquet(frame: pl.DataFrame) -> np.ndarray:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return np.frombuffer(buffer.getvalue(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "seen.timestamps",
+            np.zeros(3, np.int64),
+            "a number for each of the 20 pairs, got 3",
+        ),
+        ("seen.timestamps", np.zeros(3, np.float64), "'seen.timestamps' must be a row of int64, got float64"),
+        ("seen.weights", np.zeros(3, np.float64), "'seen.weights' must be a row of float32, got float64"),
+        ("seen.weights", np.full(20, np.nan, np.float32), "weights must be positive numbers, got nan"),
+        ("also_seen.users", None, "it has no array 'also_seen.users'"),
+        ("also_seen.size", np.array([6]), r"'also_seen.size' must be two numbers >= 0, got \[6\]"),
+        ("also_seen.size", np.array([6, 9]), r"'also_seen.size' must be 'seen.size', got \[6, 9\] and \[6, 8\]"),
+        ("also_seen.items", np.array([1, 8], np.int32), r"item indices must be in \[0, 8\), got 8"),
+        ("also_seen.items", np.array([1, 7]), "'also_seen.items' must be a row of int32, got int64"),
+        ("also_seen.weights", np.array([1, -1], np.float32), "weights must be positive numbers, got -1.0"),
+        ("attributes.parquet", np.zeros(8, np.int8), "'attributes.parquet' must be a row of uint8, got int8"),
+        ("attributes.parquet", np.zeros(80, np.uint8), "its attributes of items cannot be read"),
+        ("attributes.parquet", np.zeros(0, np.uint8), "its attributes of items cannot be read"),
+        ("attributes.parquet", parquet(pl.DataFrame({"a": [1] * 9})), "a row of attributes for each item, got 9 for 8"),
+    ],
+    ids=[f"array-{number}" for number in range(14)],
+)
+def test_optional_arrays_that_are_wrong(name: str, value: Any, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    complete().save(path)
+    change = (lambda arrays: arrays.pop(name)) if value is None else set_item(name, value)
+    with pytest.raises(ValueError, match=message) as caught:
+        TrainedModel.load(rewritten(path, change))
+    assert str(caught.value).startswith(f"{path} cannot be used as a model file: ")
 
 
 def test_arrays_that_change_names_are_noticed(path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
 
-from ltocf.cli.output import table
+from ltocf.cli.ids import Ids, ids_in, ids_of, split
+from ltocf.cli.output import Format, save, show, table
 
 
 def evaluate(
@@ -51,11 +52,18 @@ def recommend(
     folder: Path,
     /,
     *,
-    user: Annotated[list[str], Parameter(negative="")],
+    user: Annotated[list[str] | None, Parameter(negative="")] = None,
+    users: Ids = None,
+    all: Annotated[bool, Parameter(negative="")] = False,
+    history: Ids = None,
     k: int = 10,
-    format: Literal["table", "json", "csv"] = "table",
+    only: Ids = None,
+    exclude: Ids = None,
+    where: str | None = None,
+    unknown: Literal["error", "popular", "skip"] | None = None,
     include_seen: Annotated[bool, Parameter(negative="")] = False,
-    unknown: Literal["error", "popular"] = "error",
+    format: Format = "table",
+    out: Path | None = None,
 ) -> None:
     """Recommend items to users, by their own ids.
 
@@ -65,24 +73,68 @@ def recommend(
         A run, or a model file.
     user
         A user's id; may be repeated.
+    users
+        A file of users, an id a line or a table with a column of them, or - for standard input.
+    all
+        Every user of training.
+    history
+        Items of somebody who was not in training, separated by commas, or a file of them.
     k
         Items per user.
-    format
-        How to print them.
+    only
+        The only items that may be listed: ids separated by commas, or a file of them.
+    exclude
+        Items that may not be listed: ids separated by commas, or a file of them.
+    where
+        A condition on the attributes of items, as in SQL: "price < 20 AND genre = 'Drama'".
+    unknown
+        What a user without a history in training gets: an error (the default), the most popular items (the default with
+        --all), or nothing.
     include_seen
         Keep items the user touched in training.
-    unknown
-        What a user who was not in training gets: an error, or the most popular items.
+    format
+        How to print them.
+    out
+        A .csv, .jsonl or .parquet file to write instead, whole or not at all.
     """
     from ltocf.runs import experiment
+    from ltocf.serving.writing import writer_for
 
-    frame = experiment.load(folder).recommend(user, k, exclude_seen=not include_seen, unknown=unknown)
-    if format == "json":
-        sys.stdout.write(json.dumps(frame.to_dicts(), indent=2, ensure_ascii=False) + "\n")
-    elif format == "csv":
-        sys.stdout.write(frame.write_csv())
+    asked = _asked(user, users, everybody=all, history=history)
+    if out is not None:
+        writer_for(out)
+    choice: dict[str, Any] = {
+        "exclude_seen": not include_seen,
+        "only": None if only is None else ids_of(only, "item"),
+        "exclude": None if exclude is None else ids_of(exclude, "item"),
+        "where": where,
+        "unknown": unknown or ("popular" if all else "error"),
+    }
+    snapshot = experiment.load(folder).snapshot
+    if history is not None:
+        frames, n_users = iter([snapshot.fold_in(ids_of(history, "item"), k, **choice)]), 1
     else:
-        Console().print(table(frame.columns, frame.iter_rows()))
+        frames = snapshot.recommend_all(k, users=asked, **choice)
+        n_users = len(snapshot.names.user_ids if asked is None else asked)
+    if out is None:
+        show(frames, format)
+    else:
+        save(frames, out, n_users)
+
+
+def _asked(
+    user: list[str] | None, users: str | None, *, everybody: bool, history: str | None
+) -> list[str | int] | None:
+    """The users asked for; None for everybody, or for a history."""
+    given = {"--user": user, "--users": users, "--all": everybody or None, "--history": history}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        raise ValueError(
+            f"give one of {', '.join(given)}, got {' and '.join(names) or 'none'}: whom shall the lists be for?"
+        )
+    if users is not None:
+        return ids_in(users, "user")
+    return None if user is None else list(split(user))
 
 
 def _depth(text: str) -> int:

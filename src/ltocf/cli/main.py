@@ -11,6 +11,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.logging import RichHandler
 
+from ltocf.cli.ids import joined
 from ltocf.cli.output import say
 
 app = App(name="ltocf", help="Learnable-Time ODE-based Collaborative Filtering: train, evaluate, recommend.")
@@ -20,6 +21,10 @@ for command, home, summary in (
     ("inspect", "data:inspect", "Say what was understood of a source, and what training on it costs."),
     ("evaluate", "answers:evaluate", "Measure a finished run at any depths."),
     ("recommend", "answers:recommend", "Recommend items to users, by their own ids."),
+    ("similar", "neighbours:similar", "The items or users nearest to one of them."),
+    ("popular", "neighbours:popular", "The items that most users touched, over all time or in a window of it."),
+    ("explain", "neighbours:explain", "Why an item has its score for a user: what each item of the history adds."),
+    ("export", "exporting:export", "Write the vectors of users and items for other programs and vector databases."),
     ("plot", "figures:plot", "Draw the learned response and the history of a run (needs the `plots` extra)."),
     ("demo", "demo:demo", "Train LT-OCF and LightGCN on the shipped MovieLens set and show what they recommend."),
     ("reproduce", "reproduce:reproduce", "Make a table or figure of the paper: run what is missing, then write it."),
@@ -37,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     handler.addFilter(_Once())
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     try:
-        app(arguments, result_action="return_value")
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        if given[:1] == ["recommend"]:
+            given = joined(given, "--user")
+        app(given, result_action="return_value")
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError, ArithmeticError, ImportError, MemoryError) as error:

@@ -57,6 +57,7 @@ class IdMap(Shown):
             twice = series.filter(series.is_duplicated())[0]
             raise ValueError(f"each id must appear once, got {twice!r} more than once")
         self.ids = series.rename("id").rechunk()
+        self._kind = int if series.dtype == pl.Int64 else str
 
     @classmethod
     def of(cls, column: pl.Series) -> IdMap:
@@ -103,6 +104,8 @@ class IdMap(Shown):
             >>> IdMap(["ann", "42"]).encode_one(42)
             1
         """
+        if type(id) is self._kind:  # nearly always, and then nothing is to be converted
+            return self._indices.get(id, UNKNOWN)
         key = self._key(id)
         return UNKNOWN if key is None else self._indices.get(key, UNKNOWN)
 
@@ -112,7 +115,7 @@ class IdMap(Shown):
 
     @property
     def _of_integers(self) -> bool:
-        return self.ids.dtype == pl.Int64
+        return self._kind is int
 
     @cached_property
     def _indices(self) -> dict[Id, int]:

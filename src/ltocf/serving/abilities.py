@@ -100,6 +100,11 @@ def _dense(histories: Histories) -> Scores:
     return rows
 
 
+def those_with_vectors() -> str:
+    """The names of the models that have vectors."""
+    return _those_that(_has_vectors)
+
+
 def _those_that(can: Callable[[type[Recommender]], bool]) -> str:
     return ", ".join(name for name, model in MODELS.items() if can(model))
 

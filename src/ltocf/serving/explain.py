@@ -96,6 +96,11 @@ class Explanation(Shown):
     def _without_history(self) -> str:
         return "its popularity" if self.popularity > self.own else "what the model learned of the user themselves"
 
+    def columns_of_parts(self) -> dict[str, str]:
+        """The name of each column part_1, part_2, ... for people."""
+        names = {f"part_{place}": name for place, name in enumerate(self.part_names, start=1)}
+        return names if len(set(names.values())) == len(names) else {part: part for part in names}
+
     def parts(self) -> pl.DataFrame:
         """What each part of the model adds over the whole history: columns part and contribution, or no row."""
         columns = [name for name in self.history.columns if name.startswith("part_")]

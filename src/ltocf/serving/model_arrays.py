@@ -30,7 +30,7 @@ def check_arrays(arrays: Arrays) -> None:
             )
     for name in PAIRS:
         if f"{name}.size" in arrays:
-            _check_size(name, arrays)
+            _check_pairs(name, arrays)
     for name in TEXTS:
         if f"{name}.ends" in arrays and f"{name}.integers" not in arrays:
             check_ends(name, arrays[f"{name}.ends"], len(arrays[f"{name}.bytes"]))
@@ -60,12 +60,16 @@ def _has(arrays: Arrays, name: str) -> bool:
     return any(key.startswith(f"{name}.") for key in arrays)
 
 
-def _check_size(name: str, arrays: Arrays) -> None:
+def _check_pairs(name: str, arrays: Arrays) -> None:
     size = arrays[f"{name}.size"]
     if len(size) != 2 or (size < 0).any():
         raise ValueError(f"'{name}.size' must be two numbers >= 0, got {size.tolist()[:3]}")
     if (size != arrays["seen.size"]).any():
         raise ValueError(f"'{name}.size' must be 'seen.size', got {size.tolist()} and {arrays['seen.size'].tolist()}")
+    n_pairs = len(arrays[f"{name}.users"])
+    for kind in ("items", "timestamps", "weights"):
+        if f"{name}.{kind}" in arrays and (n := len(arrays[f"{name}.{kind}"])) != n_pairs:
+            raise ValueError(f"'{name}.{kind}' must have a number for each of the {n_pairs} pairs, got {n}")
 
 
 def check_ends(name: str, ends: np.ndarray, n_bytes: int) -> None:

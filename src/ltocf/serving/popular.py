@@ -44,7 +44,7 @@ def seconds_of(moment: Moment) -> float:
 def counts_between(
     histories: Histories,
     timestamps: PairTimestamps | None,
-    days: float | None = None,
+    days: float | int | None = None,
     since: Moment | None = None,
     until: Moment | None = None,
 ) -> ItemNumbers:

@@ -67,7 +67,13 @@ class Source:
         return (users < 0) | (self.histories.offsets[rows] == self.histories.offsets[rows + 1])
 
     def frame(
-        self, names: Names, ids: pl.Series, users: UserIndices, wish: Wish, candidates: Histories | None = None
+        self,
+        names: Names,
+        ids: pl.Series,
+        users: UserIndices,
+        new: NewUsers,
+        wish: Wish,
+        candidates: Histories | None = None,
     ) -> pl.DataFrame:
         """The lists of users, by their ids; with the policy ``popular`` a last column ``by`` says what made each.
 
@@ -75,18 +81,18 @@ class Source:
             names: the caller's ids and titles.
             ids: what to call each user.
             users: index of each, -1 for one who has none.
+            new: who has no history, see `without_history`.
             wish: what the lists shall be like.
             candidates: the items that each user may get, or None.
         """
-        new = self.without_history(users)
         if wish.unknown == "skip" and new.any():
             kept = ~new
             ids, users = ids.filter(pl.Series(kept.numpy())), users[kept]
             candidates = None if candidates is None else candidates.rows(kept.nonzero().squeeze(1))
             new = new[kept]
         ranked = self._ranked(users, new, wish, candidates)
-        by = pl.Series(np.where(new.numpy(), "popular", "model"), dtype=pl.String)
-        return list_frame(names, ids, ranked, by if wish.unknown == "popular" else None)
+        by = pl.Series(np.where(new.numpy(), "popular", "model")) if wish.unknown == "popular" else None
+        return list_frame(names, ids, ranked, by)
 
     def _ranked(self, users: UserIndices, new: NewUsers, wish: Wish, candidates: Histories | None) -> Ranked:
         seen = self.hidden if wish.exclude_seen else None

@@ -100,9 +100,10 @@ class Snapshot(Held):
         indices = self.names.user_ids.encode(asked)
         rows = None if candidates is None else candidate_rows(self.names, candidates, asked, indices)
         found = torch.from_numpy(indices)
+        new = self.source.without_history(found)
         if unknown == "error":
-            check_users(asked, indices, self.source.without_history(found))
-        return self.source.frame(self.names, user_column(self.names.user_ids, asked, indices), found, wish, rows)
+            check_users(asked, indices, new)
+        return self.source.frame(self.names, user_column(self.names.user_ids, asked, indices), found, new, wish, rows)
 
     def recommend_all(
         self,
@@ -136,14 +137,15 @@ class Snapshot(Held):
         asked = ids.ids if users is None else listed(users)
         indices = np.arange(len(ids)) if users is None else ids.encode(asked)
         found = torch.from_numpy(indices)
+        new = self.source.without_history(found)
         if unknown == "error":
-            check_users(list(asked), indices, self.source.without_history(found))
+            check_users(list(asked), indices, new)
         shown = ids.ids if users is None else user_column(ids, list(asked), indices)
 
         def frames() -> Iterator[pl.DataFrame]:
-            for start in range(0, len(found), rows):
+            for start in range(0, max(len(found), 1), rows):
                 part = slice(start, start + rows)
-                yield self.source.frame(self.names, shown[part], found[part], wish)
+                yield self.source.frame(self.names, shown[part], found[part], new[part], wish)
 
         return frames()
 
@@ -151,7 +153,7 @@ class Snapshot(Held):
         self,
         k: int = 10,
         *,
-        days: float | None = None,
+        days: float | int | None = None,
         since: Moment | None = None,
         until: Moment | None = None,
         only: Asked | None = None,
@@ -278,9 +280,10 @@ class Snapshot(Held):
         known = torch.tensor([self.index_of_user(user) for user in users]) if own else None
         source = Source(HistoryScorer(folded, score, known), folded, folded, self.counts)
         numbers = torch.arange(len(folded))
+        new = source.without_history(numbers)
         if unknown == "error":
-            check_histories(users, source.without_history(numbers))
-        return source.frame(self.names, pl.Series(users), numbers, wish)
+            check_histories(users, new)
+        return source.frame(self.names, pl.Series(users), numbers, new, wish)
 
     def explain(self, user: Id, item: Id) -> Explanation:
         """Why ``item`` has its score for ``user``: what each item of their history adds to it.

@@ -15,6 +15,8 @@ from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.models import Recommender
+from ltocf.serving.choice import Candidates, Condition
+from ltocf.serving.export import Exported, export
 from ltocf.serving.lists import Asked, Id
 from ltocf.serving.model_file import ModelParts, read_model, write_model
 from ltocf.serving.snapshot import Snapshot
@@ -106,22 +108,42 @@ class TrainedModel(Shown):
         *,
         exclude_seen: bool = True,
         unknown: str = "error",
+        only: Asked | None = None,
+        exclude: Asked | None = None,
+        where: Condition | None = None,
+        candidates: Candidates | None = None,
     ) -> pl.DataFrame:
-        """The ``k`` best items of each user: columns user, rank, item, score and, if there are any, title.
+        """The ``k`` best items of each user; all arguments, columns and errors are those of `Snapshot.recommend`.
+
+        Everything else that a model answers is asked of its `snapshot`.
+        """
+        return self.snapshot.recommend(
+            users,
+            k,
+            exclude_seen=exclude_seen,
+            unknown=unknown,
+            only=only,
+            exclude=exclude,
+            where=where,
+            candidates=candidates,
+        )
+
+    def export(self, path: str | Path, to: str = "parquet") -> Exported:
+        """Write the vectors of users and items with their ids for other programs; see `ltocf.serving.export`.
 
         Args:
-            users: one id or many, as in the data.
-            k: items per user; fewer come back where a user has fewer items left.
-            exclude_seen: leave out what the user touched in training.
-            unknown: ``error`` for a user who was not in training, or ``popular`` to give them the most popular items.
+            path: a new folder; for numpy an .npz file, for pgvector an .sql file.
+            to: ``parquet``, ``numpy``, ``faiss``, ``qdrant``, ``lancedb`` or ``pgvector``.
+
+        Returns:
+            Sizes, and how much of the package's lists a search in what was written finds.
 
         Raises:
-            UnknownUserError: a user is unknown and ``unknown`` is ``error``.
-            ValueError: ``k`` is not in 1..n_items, or ``unknown`` is neither word.
-
-        More ways to ask are those of `snapshot`.
+            ValueError: an unknown target, a wrong ending, or a model whose scores are not inner products.
+            FileExistsError: the folder is there already.
+            ImportError: the ``export`` extra is not installed.
         """
-        return self.snapshot.recommend(users, k, exclude_seen=exclude_seen, unknown=unknown)
+        return export(self.snapshot, to, path)
 
     def history(self, user: Id) -> pl.DataFrame:
         """What a user touched in training: columns item and, if there are any, title.

@@ -1,0 +1,55 @@
+"""Frames go to one file, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ltocf.serving.writing import WRITERS, write_frames
+
+FRAMES = [
+    pl.DataFrame({"user": ["a", 'q"'], "score": [0.5, None], "title": ["x, y", "ü"]}),
+    pl.DataFrame({"user": ["b"], "score": [2.0], "title": ["z\nz"]}),
+]
+
+
+def read(path: Path) -> pl.DataFrame:
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path)
+    return pl.read_csv(path) if path.suffix == ".csv" else pl.read_ndjson(path)
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+@pytest.mark.parametrize(
+    "frames", [FRAMES, FRAMES[:1], [FRAMES[0].clear(), *FRAMES]], ids=["two", "one", "empty first"]
+)
+def test_frames_come_back_as_one(ending: str, frames: list[pl.DataFrame], tmp_path: Path) -> None:
+    path = tmp_path / "new" / f"lists{ending}"
+    assert write_frames(iter(frames), path) == sum(map(len, frames))
+    assert read(path).equals(pl.concat(frames))
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_an_error_on_the_way_leaves_the_old_file(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"lists{ending}"
+    path.write_text("before")
+
+    def broken() -> Iterator[pl.DataFrame]:
+        yield FRAMES[0]
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        write_frames(broken(), path)
+    with pytest.raises(ValueError, match="there must be a frame to write, got none"):
+        write_frames([], path)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_another_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"must end in \.csv, \.jsonl, \.parquet, got '.*lists\.xlsx'"):
+        write_frames(FRAMES, tmp_path / "lists.xlsx")
