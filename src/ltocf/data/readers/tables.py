@@ -49,6 +49,8 @@ def read_table(path: str | Path, **options: Any) -> Dataset:
 
 def dataset_of(table: RawTable, options: ReadOptions) -> Dataset:
     """The seam: from rows as a source has them to interactions."""
+    for told in (*table.dropped, *table.notes):
+        logger.warning("%s: %s", table.name, told)
     meaning = {
         name: value for name, value in options.given().items() if name not in (*TEXT_OPTIONS, "encoding", "query")
     }
