@@ -57,11 +57,10 @@ class InSourceOrder:
 
     scores_are_new = True
 
-    def __init__(self, model: Recommender, names: Names, popularity: Popularity) -> None:
+    def __init__(self, model: Recommender, names: Names, source: Interactions, popularity: Popularity) -> None:
         self.scorer, self.popularity = model.scorer(), popularity
-        n_users, n_items = popularity.n_users, popularity.n_items
-        self.users = torch.from_numpy(names.user_ids.encode(np.arange(n_users).tolist()))
-        self.items = torch.from_numpy(names.item_ids.encode(np.arange(n_items).tolist()))
+        self.users = torch.from_numpy(names.user_ids.encode(np.arange(source.n_users).tolist()))
+        self.items = torch.from_numpy(names.item_ids.encode(np.arange(source.n_items).tolist()))
 
     def scores(self, users: torch.Tensor) -> torch.Tensor:
         known, inner = self.items >= 0, self.users[users]
@@ -97,7 +96,7 @@ def main() -> None:
         return build_model(arguments.model, graph, config.options, seed=arguments.seed)
 
     def keep(way: str, model: Recommender, names: Names, seconds: float, **more: Any) -> None:
-        measured = evaluate(InSourceOrder(model, names, popularity), split.test, seen=split.train, ks=[20])
+        measured = evaluate(InSourceOrder(model, names, yesterday, popularity), split.test, seen=split.train, ks=[20])
         row = {"way": way, **more, "recall@20": measured["recall@20"], "ndcg@20": measured["ndcg@20"]}
         rows.append(row | {"seconds": seconds})
         print(rows[-1], flush=True)

@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["spectral", "mf", "lightgcn", "ltocf"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("results/movielens-small/weights.json"))
+    parser.add_argument("--out", type=Path, default=Path("results/weights/movielens-small.json"))
     arguments = parser.parse_args()
     rows = []
     for model in arguments.models:

@@ -89,3 +89,20 @@ def test_user_temperatures_solve_their_equation() -> None:
     torch.testing.assert_close(w * w.exp(), (losses - losses.mean()) * 0.3, atol=1e-5, rtol=1e-4)
     assert user_temperatures(losses, 0.2, 0.0).tolist() == pytest.approx([0.2] * 4)
     assert user_temperatures(100 * losses, 0.05, 1.0).min().item() == pytest.approx(LOWEST_TEMPERATURE)
+
+
+@pytest.mark.parametrize("robustness", [0.0, 0.3])
+def test_a_weight_of_two_is_the_example_twice(robustness: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    users, positives, negatives = (torch.randn(n, 4, generator=generator, dtype=torch.float64) for n in (3, 3, 5))
+    weights = torch.tensor([2.0, 1.0, 1.0], dtype=torch.float64)
+    inputs = [part.clone().requires_grad_() for part in (users, positives, negatives)]
+    weighted, _ = sampled_softmax(*inputs, 0.2, robustness, weights)
+    twice = [part.clone().requires_grad_() for part in (users, positives, negatives)]
+    rows = torch.tensor([0, 0, 1, 2])
+    repeated, _ = sampled_softmax(twice[0][rows], twice[1][rows], twice[2], 0.2, robustness)
+    torch.testing.assert_close(3 * weighted, 4 * repeated)
+    (3 * weighted).backward()
+    (4 * repeated).backward()
+    for one, other in zip(inputs, twice, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)

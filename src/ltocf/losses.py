@@ -65,6 +65,7 @@ def sampled_softmax(
     negatives: NegativeEmbeddings,
     temperature: float | int | BatchScores,
     robustness: float = 0.0,
+    weights: BatchScores | None = None,
 ) -> tuple[Scalar, BatchScores]:
     """Cross-entropy of each positive against one set of sampled items, on cosines.
 
@@ -84,9 +85,10 @@ def sampled_softmax(
         temperature: τ >= 0.025, below which the exponentials overflow; the smaller, the more the hardest negatives
             weigh. One for all, or one for each user of the batch.
         robustness: q, in [0, 1).
+        weights: how much each example counts in the mean; None: all alike.
 
     Returns:
-        The mean, and the loss of each example without a gradient.
+        The mean of weight times loss, and the loss of each example without weight and gradient.
 
     Source: Wu et al., "On the Effectiveness of Sampled Softmax Loss for Item Recommendation", TOIS 2024,
     https://arxiv.org/abs/2201.02327. Differs: the negatives are shared by the batch, and one that happens to be an
@@ -100,7 +102,7 @@ def sampled_softmax(
     """
     scale = temperature[:, None] if isinstance(temperature, Tensor) else temperature
     mean, each = _SampledSoftmax.apply(  # type: ignore[no-untyped-call]
-        normalize(users) / scale, normalize(positives), normalize(negatives), robustness
+        normalize(users) / scale, normalize(positives), normalize(negatives), robustness, weights
     )
     return mean, each
 
@@ -110,7 +112,7 @@ class _SampledSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, users: Tensor, positives: Tensor, negatives: Tensor, robustness: float
+        ctx: Any, users: Tensor, positives: Tensor, negatives: Tensor, robustness: float, weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         user_gradients, positive_gradients = torch.empty_like(users), torch.empty_like(positives)
         negative_gradients = torch.zeros_like(negatives)
@@ -128,18 +130,20 @@ class _SampledSoftmax(torch.autograd.Function):
                 share *= power
             else:
                 torch.log1p((total / own[block])[:, 0], out=losses[block])
+            if weights is not None:
+                share *= weights[block, None]
             torch.mul(others @ negatives, share, out=user_gradients[block])
             user_gradients[block].addcmul_(total * share, positives[block], value=-1)
             torch.mul(users[block], -total * share, out=positive_gradients[block])
             negative_gradients.addmm_(others.T, users[block] * share)
         ctx.save_for_backward(user_gradients, positive_gradients, negative_gradients)
         ctx.mark_non_differentiable(losses)
-        return losses.mean(), losses
+        return (losses if weights is None else losses * weights).mean(), losses
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         scale = gradients[0] / len(ctx.saved_tensors[0])
-        return (*(gradient * scale for gradient in ctx.saved_tensors), None)
+        return (*(gradient * scale for gradient in ctx.saved_tensors), None, None)
 
 
 def user_temperatures(user_losses: PerUser, temperature: float | int, strength: float | int) -> PerUser:

@@ -15,7 +15,7 @@ from samples import random_interactions
 
 def all_triples(batches: PairwiseBatches, n_epochs: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     drawn = [batch for epoch in range(n_epochs) for batch in batches.epoch(epoch)]
-    users, positives, negatives = (torch.cat(part).numpy() for part in zip(*drawn, strict=True))
+    users, positives, negatives = (torch.cat(part).numpy() for part in list(zip(*drawn, strict=True))[:3])
     return users, positives, negatives
 
 
@@ -61,7 +61,7 @@ def test_an_epoch_depends_on_seed_and_number_alone(sampler: int) -> None:
     first, again, other = (samplers(log, 32, seed)[sampler] for seed in (1, 1, 2))
     list(first.epoch(0))
     for left, right in zip(first.epoch(3), again.epoch(3), strict=True):
-        assert all(a.equal(b) for a, b in zip(left, right, strict=True))
+        assert all(a.equal(b) for a, b in zip(left[:3], right[:3], strict=True))
     assert not next(first.epoch(3)).negatives.equal(next(first.epoch(4)).negatives)
     assert not next(first.epoch(3)).negatives.equal(next(other.epoch(3)).negatives)
 

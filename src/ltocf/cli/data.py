@@ -1,14 +1,24 @@
-"""``ltocf data``: what is known by name, and figures of any data set."""
+"""``ltocf data`` and ``ltocf inspect``: what is known by name, and what a source holds."""
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
 
-from ltocf.cli.output import table
+from ltocf.cli.output import say, table
+from ltocf.cli.reading import Reading
+
+if TYPE_CHECKING:
+    from ltocf.data import Dataset
+
+N_PREVIEWED = 5
 
 DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="Where named sets are; default: LTOCF_DATA.")]
 
@@ -24,7 +34,7 @@ def list_data() -> None:
     Console().print(table(("name", "users", "items", "train", "test", "source"), rows))
 
 
-def stats(source: str, /, *, data_dir: DataDir = None) -> None:
+def stats(source: str | None = None, /, *, reading: Reading | None = None, data_dir: DataDir = None) -> None:
     """Figures of a data set.
 
     Parameters
@@ -34,6 +44,86 @@ def stats(source: str, /, *, data_dir: DataDir = None) -> None:
     """
     from ltocf.data import load_dataset, statistics
 
-    found = statistics(load_dataset(source, data_dir=data_dir))
-    rows = [(name, f"{value:,}" if isinstance(value, int) else f"{value:,.4g}") for name, value in found.items()]
-    Console().print(table(("figure", "value"), rows, source))
+    where, options = _asked(source, reading)
+    found = statistics(load_dataset(where, data_dir=data_dir, **options))
+    Console().print(table(("figure", "value"), _shown(found), where))
+
+
+def inspect(
+    source: str | None = None,
+    /,
+    *,
+    reading: Reading | None = None,
+    data_dir: DataDir = None,
+    format: Literal["table", "json"] = "table",
+) -> None:
+    """Say what was understood of a source: columns, rows left out, figures, first rows, and the cost of training.
+
+    Parameters
+    ----------
+    source
+        A catalog name, a folder with train.txt and test.txt, or a table file.
+    format
+        table, or json for programs.
+    """
+    from ltocf.data import statistics, time_range
+    from ltocf.runs.estimate import estimate_training
+
+    where, options = _asked(source, reading)
+    with _report_not_logged():
+        dataset, preview = _read(where, options, data_dir)
+    figures, span, pairs = statistics(dataset), time_range(dataset), dataset.interactions
+    cost = estimate_training(pairs.n_users, pairs.n_items, len(pairs))
+    if format == "json":
+        report = None if dataset.report is None else dataset.report.record()
+        found = {"report": report, "figures": figures, "time_range": span, "preview": preview}
+        found["estimate"] = {"minutes": cost.minutes, "bytes": cost.bytes}
+        print(json.dumps(found, indent=2, default=str))  # noqa: T201
+        return
+    for line in () if dataset.report is None else dataset.report.lines():
+        say(line)
+    Console().print(table(("figure", "value"), _shown(figures), where))
+    if span is not None:
+        say(f"from {span[0]} to {span[1]}")
+    if preview:
+        rows = [[str(value) for value in row.values()] for row in preview]
+        Console().print(table(preview[0], rows, f"first rows of {where}"))
+    say(f"`ltocf train` with its defaults: {cost}")
+
+
+@contextmanager
+def _report_not_logged() -> Iterator[None]:
+    """The report is what the command prints: it need not be in the log as well."""
+    logger = logging.getLogger("ltocf.data.readers")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _asked(source: str | None, reading: Reading | None) -> tuple[str, dict[str, Any]]:
+    """The source and the options of its reader."""
+    reading = reading or Reading()
+    where = reading.source(source)
+    if where is None:
+        raise ValueError("give a source: a name, a path, or a database by `--sql` and `--uri`")
+    return where, reading.options()
+
+
+def _read(source: str, options: dict[str, Any], data_dir: Path | None) -> tuple[Dataset, list[dict[str, Any]]]:
+    """The dataset and, of tables, their first rows."""
+    from ltocf.data import CATALOG, ReadOptions, dataset_from_table, load_dataset
+    from ltocf.data.readers.source import read_raw
+
+    if source in CATALOG or Path(source).is_dir():
+        return load_dataset(source, data_dir=data_dir, **options), []
+    read = ReadOptions(**options)
+    raw = read_raw(source, read)
+    return dataset_from_table(raw, read), raw.frame.lazy().head(N_PREVIEWED).collect().to_dicts()
+
+
+def _shown(figures: dict[str, int | float]) -> Iterable[tuple[str, str]]:
+    for name, value in figures.items():
+        yield name, f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

@@ -18,6 +18,7 @@ app = App(name="ltocf", help="Learnable-Time ODE-based Collaborative Filtering: 
 data_app = App(name="data", help="The data sets known by name, and figures of any data set.")
 for command, home, summary in (
     ("train", "training:train", "Train a model on a data set and leave everything about it in a folder."),
+    ("inspect", "data:inspect", "Say what was understood of a source, and what training on it costs."),
     ("evaluate", "answers:evaluate", "Measure a finished run at any depths."),
     ("recommend", "answers:recommend", "Recommend items to users, by their own ids."),
     ("similar", "neighbours:similar", "The items or users nearest to one of them."),

@@ -9,12 +9,14 @@ from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.data.readers.catalog import CATALOG, CatalogEntry, find, load_named
-from ltocf.data.readers.frame import dataset_from_frame
+from ltocf.data.readers.frame import dataset_from_frame, dataset_from_table
 from ltocf.data.readers.objects import to_dataset
 from ltocf.data.readers.options import ReadOptions
+from ltocf.data.readers.raw import RawTable
 from ltocf.data.readers.source import load_dataset
 from ltocf.data.readers.tables import TABLE_READERS, read_table
 from ltocf.data.readers.text import read_text_folder
+from ltocf.data.report import ReadingReport
 from ltocf.data.split import Split
 from ltocf.data.splitting import (
     SPLITS,
@@ -26,7 +28,7 @@ from ltocf.data.splitting import (
     split_dataset,
     time_split,
 )
-from ltocf.data.statistics import statistics
+from ltocf.data.statistics import statistics, time_range
 
 __all__ = [
     "CATALOG",
@@ -39,10 +41,13 @@ __all__ = [
     "IdMap",
     "Interactions",
     "Names",
+    "RawTable",
     "ReadOptions",
+    "ReadingReport",
     "Split",
     "carve_validation",
     "dataset_from_frame",
+    "dataset_from_table",
     "find",
     "given_split",
     "leave_last_out",
@@ -54,6 +59,7 @@ __all__ = [
     "read_text_folder",
     "split_dataset",
     "statistics",
+    "time_range",
     "time_split",
     "to_dataset",
 ]

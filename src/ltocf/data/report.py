@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from ltocf.data.display import Shown
 
@@ -23,6 +23,16 @@ class ChosenColumn:
     why: str
 
 
+def counted(n: int, noun: str) -> str:
+    """A number and its noun.
+
+    Example:
+        >>> counted(1, "row"), counted(2000, "row")
+        ('1 row', '2,000 rows')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class DroppedRows:
     """Rows that were left out for one reason.
@@ -32,16 +42,18 @@ class DroppedRows:
         n_rows: how many.
         first: where the first one is: ``line 7`` of a text file, else ``row 7``, from 1 without the header.
         example: what stands there.
+        asked: an option asks for it.
     """
 
     reason: str
     n_rows: int
     first: str
     example: str = ""
+    asked: bool = False
 
     def __str__(self) -> str:
         shown = f": {self.example}" if self.example else ""
-        return f"{self.n_rows:,} rows dropped: {self.reason} (first: {self.first}{shown})"
+        return f"{counted(self.n_rows, 'row')} dropped: {self.reason} (first: {self.first}{shown})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,13 +71,14 @@ class ReadingReport(Shown):
         n_also_seen: pairs that are no interactions but count as seen, such as those rated low.
         dropped: rows left out, by reason.
         notes: anything else that was decided for the reader: one sentence each.
+        warnings: notes that call for a look.
 
     Example:
         >>> report = ReadingReport("visits.csv", "CSV", (ChosenColumn("user", "uid", "usual name"),), n_rows=3)
         >>> print(report.dropping(DroppedRows("no user", 1, "line 4")).text())
         visits.csv: CSV, 3 rows, 0 distinct pairs
           user: 'uid' (usual name)
-          1 rows dropped: no user (first: line 4)
+          1 row dropped: no user (first: line 4)
     """
 
     source: str
@@ -78,6 +91,7 @@ class ReadingReport(Shown):
     n_also_seen: int = 0
     dropped: tuple[DroppedRows, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, object]:
         chosen: dict[str, object] = {column.role: column.name for column in self.columns}
@@ -100,7 +114,7 @@ class ReadingReport(Shown):
     def lines(self) -> Iterable[str]:
         """The report as lines of text."""
         kind = f"{self.format}, " if self.format else ""
-        yield f"{self.source}: {kind}{self.n_rows:,} rows, {self.n_pairs:,} distinct pairs"
+        yield f"{self.source}: {kind}{counted(self.n_rows, 'row')}, {counted(self.n_pairs, 'distinct pair')}"
         for column in self.columns:
             yield f"  {column.role}: {column.name!r} ({column.why})"
         if self.unused:
@@ -108,11 +122,17 @@ class ReadingReport(Shown):
         for dropped in self.dropped:
             yield f"  {dropped}"
         if self.n_merged:
-            yield f"  {self.n_merged:,} rows repeat a pair and were merged with it"
+            yield f"  merged: {counted(self.n_merged, 'row')} that repeat a pair"
         if self.n_also_seen:
-            yield f"  {self.n_also_seen:,} pairs are no interactions but count as seen"
+            yield f"  seen, but no interactions: {counted(self.n_also_seen, 'pair')}"
         for note in self.notes:
             yield f"  {note}"
+        for warning in self.warnings:
+            yield f"  warning: {warning}"
+
+    def record(self) -> dict[str, object]:
+        """The report as what JSON can hold."""
+        return asdict(self)
 
     def text(self) -> str:
         """The lines, one under the other."""

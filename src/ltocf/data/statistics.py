@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 
 from ltocf.data.dataset import Dataset
+
+_EARLIEST_LAST, _LATEST = 100_000_000, 253_402_300_799
+"""Numbers that end before March 1973 are no seconds since 1970 but places; no date is beyond the year 9999."""
 
 
 def statistics(dataset: Dataset) -> dict[str, int | float]:
@@ -42,11 +47,34 @@ def statistics(dataset: Dataset) -> dict[str, int | float]:
         "test_pairs": 0 if test is None else len(test),
         "density": len(pairs) / (pairs.n_users * pairs.n_items),
         "mean_items_per_user": float(per_user.mean()),
+        "min_items_per_user": int(per_user.min()),
         "median_items_per_user": float(np.median(per_user)),
+        "max_items_per_user": int(per_user.max()),
+        "users_with_one_item": int((per_user == 1).sum()),
         "mean_users_per_item": float(per_item.mean()),
+        "min_users_per_item": int(per_item.min()),
         "median_users_per_item": float(np.median(per_item)),
+        "max_users_per_item": int(per_item.max()),
         "popular_share": float(ascending[-n_popular:].sum() / len(pairs)),
         "item_gini": float(((2 * ranks - pairs.n_items - 1) * ascending).sum() / (pairs.n_items * len(pairs))),
         "cold_users": 0 if test is None else int(((train.user_degrees == 0) & (test.user_degrees > 0)).sum()),
         "cold_items": 0 if test is None else int(((train.item_degrees == 0) & (test.item_degrees > 0)).sum()),
     }
+
+
+def time_range(dataset: Dataset) -> tuple[str, str] | None:
+    """The first and the last moment of the interactions, ISO 8601 in UTC; None without a clock.
+
+    Example:
+        >>> from ltocf.data import Interactions, Names
+        >>> log = Interactions.from_pairs([0, 0], [0, 1], timestamps=[1714521600, 1714608000])
+        >>> time_range(Dataset("tiny", log, Names.identity(1, 2)))
+        ('2024-05-01T00:00:00+00:00', '2024-05-02T00:00:00+00:00')
+    """
+    when = dataset.interactions.timestamps
+    if when is None or not len(when) or not dataset.has_clock:
+        return None
+    if when.min() < 0 or not _EARLIEST_LAST <= when.max() <= _LATEST:
+        return None
+    first, last = (datetime.fromtimestamp(int(moment), UTC).isoformat() for moment in (when.min(), when.max()))
+    return first, last

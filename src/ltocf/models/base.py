@@ -54,6 +54,8 @@ class Recommender(Shown, nn.Module, ABC):
 
     starts: ClassVar[tuple[str, ...]] = ("random",)
     """What its initial embeddings can come from, see `ltocf.models.starts.STARTS`."""
+    uses_weights: ClassVar[bool] = False
+    """Whether weights of pairs change what it learns."""
     dim: int = 0
     """Length of an initial embedding, for models that have them."""
 

@@ -69,6 +69,7 @@ class CMN(GradientRecommender):
     """
 
     starts: ClassVar[tuple[str, ...]] = ("random", "mf")
+    uses_weights: ClassVar[bool] = True
 
     def __init__(self, graph: BipartiteGraph, dim: int = 64, n_hops: int = 2, *, seed: int = 0) -> None:
         super().__init__(graph.n_users, graph.n_items)

@@ -76,6 +76,7 @@ class EmbeddingRecommender(GradientRecommender):
     """
 
     starts: ClassVar[tuple[str, ...]] = ("random", "spectral", "mf")
+    uses_weights: ClassVar[bool] = True
     log_degrees: Tensor
     user_losses: Tensor
 
@@ -119,7 +120,7 @@ class EmbeddingRecommender(GradientRecommender):
         # One gather of all three roles: its backward is then one scatter, not three.
         nodes = torch.cat([batch.users, batch.positives + self.n_users, batch.negatives + self.n_users])
         final = self.propagate(self.initial_embeddings).index_select(0, nodes)
-        users, positives, negatives = torch.split(final, [len(part) for part in batch])
+        users, positives, negatives = torch.split(final, [len(part) for part in batch[:3]])
         ranking = self.ranking_loss(batch, users, positives, negatives)
         return LossTerms(ranking, l2_penalty(self.initial_embeddings.index_select(0, nodes), len(batch.users)))
 
@@ -129,7 +130,7 @@ class EmbeddingRecommender(GradientRecommender):
         """The loss of a batch, given the final embeddings of its users, positives and negatives."""
         of_users = self._temperatures()
         chosen = None if of_users is None else of_users.index_select(0, batch.users)
-        mean, each = self.objective.ranking_loss(users, positives, negatives, chosen)
+        mean, each = self.objective.ranking_loss(users, positives, negatives, chosen, batch.weights)
         if of_users is not None and self.training:
             remember_losses(self.user_losses, batch.users, each)
         return mean

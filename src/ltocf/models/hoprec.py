@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch.nn.functional import logsigmoid
@@ -45,6 +46,8 @@ class HOPRec(EmbeddingRecommender):
         >>> [tuple(e.shape) for e in HOPRec(graph, dim=8).embeddings()]
         [(2, 8), (2, 8)]
     """
+
+    uses_weights: ClassVar[bool] = False
 
     def __init__(
         self, graph: BipartiteGraph, dim: int = 64, n_orders: int = 3, margin: float = 1.0, *, seed: int = 0

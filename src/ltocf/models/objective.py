@@ -113,6 +113,7 @@ class Objective:
         positives: BatchEmbeddings,
         negatives: NegativeEmbeddings,
         temperatures: BatchScores | None = None,
+        weights: BatchScores | None = None,
     ) -> tuple[Scalar, BatchScores]:
         """The mean loss of a batch, and that of each example without a gradient.
 
@@ -121,10 +122,11 @@ class Objective:
             positives: final embedding of an item of each, (batch, final_dim).
             negatives: one for each, or the set shared by all, (negatives, final_dim).
             temperatures: τ of each user of the batch, (batch,); by default that of the objective.
+            weights: how much each example of the softmax counts, (batch,); for BPR the sampler sees to it.
         """
         if self.loss == "softmax":
             temperature = self.temperature if temperatures is None else temperatures
-            return sampled_softmax(users, positives, negatives, temperature, self.robustness)
+            return sampled_softmax(users, positives, negatives, temperature, self.robustness, weights)
         positive_scores, negative_scores = (users * positives).sum(1), (users * negatives).sum(1)
         return bpr(positive_scores, negative_scores), (negative_scores - positive_scores).detach()
 

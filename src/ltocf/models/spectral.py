@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float, Int64
@@ -80,6 +80,7 @@ class SpectralLTOCF(Recommender):
         tensor([[2, 0, 1]])
     """
 
+    uses_weights: ClassVar[bool] = True
     numbers: Tensor
     singular_values: Tensor
     item_vectors: Tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import time
 from contextlib import ExitStack
@@ -23,6 +24,8 @@ from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
 from ltocf.training import FitContext, FitResult, environment
+
+logger = logging.getLogger(__name__)
 
 DEPTHS = (5, 10, 20)
 PROTOCOLS = {
@@ -93,6 +96,8 @@ class Experiment:
         model = build_model(config.model, graph, config.options, seed=seed).to(self.device)
         if chosen is not None:
             model.take_over(chosen)
+        if pairs.weights is not None and not model.uses_weights:
+            logger.warning("%s does not use weights: every pair counts alike", config.model)
         validation = None if truth is None else self.validation(truth, pairs)
         with ExitStack() as stack:
             context = FitContext(

@@ -10,15 +10,19 @@ import numpy as np
 import torch
 
 from ltocf.data.interactions import Interactions
-from ltocf.shapes import BatchIndices, NegativeIndices
+from ltocf.shapes import BatchIndices, BatchScores, NegativeIndices
 
 
 class Batch(NamedTuple):
-    """Indices of users, of one positive item of each, and of negatives: one of each, or a set shared by all."""
+    """Indices of users, of one positive item of each, and of negatives: one of each, or a set shared by all.
+
+    ``weights`` say how much each positive counts, 1 on average over all pairs; None: all alike.
+    """
 
     users: BatchIndices
     positives: BatchIndices
     negatives: NegativeIndices
+    weights: BatchScores | None = None
 
 
 class Batches(ABC):

@@ -70,6 +70,6 @@ class PairwiseBatches(Batches):
         if self._weights is None:
             pairs = offsets + draw_below(lengths, generator)
         else:
-            pairs = self._weights.draw_within(offsets, lengths, generator)
+            pairs = self._weights.draw(offsets, lengths, generator)
         positives = self._items.index_select(0, pairs)
         return Batch(users, positives, self._untouched.draw(users, generator))

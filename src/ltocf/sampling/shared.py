@@ -8,15 +8,14 @@ import torch
 
 from ltocf.data.interactions import Interactions
 from ltocf.sampling.batches import Batch, Batches
-from ltocf.sampling.weighted import CumulativeWeights
+from ltocf.sampling.weighted import relative_weights
 
 
 class SharedNegativeBatches(Batches):
     """Batches for the sampled softmax: every training pair once per epoch, negatives shared by the batch.
 
     The negatives of a batch are the items of training pairs drawn at random, that is items in proportion to their
-    number of users. An epoch is a fresh permutation of the training pairs; pairs with weights are drawn in proportion
-    to them instead, with replacement, so that the mean loss is in expectation the weighted one.
+    number of users. An epoch is a fresh permutation of the training pairs; weights of pairs weigh their loss.
 
     Args:
         train: the training pairs.
@@ -51,15 +50,13 @@ class SharedNegativeBatches(Batches):
         self.n_negatives = n_negatives
         self._users = torch.tensor(train.users, device=self.device)
         self._items = torch.tensor(train.items, device=self.device)
-        self._weights = None if train.weights is None else CumulativeWeights(train.weights, self.device)
+        self._weights = None if train.weights is None else relative_weights(train.weights, self.device)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         generator = self.generator(epoch)
-        if self._weights is None:
-            order = torch.randperm(self.n_examples, generator=generator, device=self.device)
-        else:
-            order = self._weights.draw(self.n_examples, generator)
+        order = torch.randperm(self.n_examples, generator=generator, device=self.device)
         for pairs in torch.split(order, self.batch_size):
             drawn = torch.randint(self.n_examples, (self.n_negatives,), generator=generator, device=self.device)
             users, positives = self._users.index_select(0, pairs), self._items.index_select(0, pairs)
-            yield Batch(users, positives, self._items.index_select(0, drawn))
+            weights = None if self._weights is None else self._weights.index_select(0, pairs)
+            yield Batch(users, positives, self._items.index_select(0, drawn), weights)

@@ -1,4 +1,4 @@
-"""Pairs drawn in proportion to their weights."""
+"""What weights of pairs do: they weigh a loss, or how often a pair is drawn."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from torch import Tensor
 from ltocf.shapes import PairWeights
 
 
+def relative_weights(weights: PairWeights, device: torch.device | str) -> Tensor:
+    """Weights with a mean of 1, so that learning rates mean the same with and without.
+
+    Example:
+        >>> relative_weights(np.array([1, 3], np.float32), "cpu").tolist()
+        [0.5, 1.5]
+    """
+    return torch.from_numpy(weights / weights.mean(dtype=np.float64).astype(np.float32)).to(device)
+
+
 class CumulativeWeights:
     """Weights of pairs, added up, so that a draw is one search.
 
@@ -17,26 +27,19 @@ class CumulativeWeights:
         device: where the draws are made.
 
     Example:
-        >>> weights = CumulativeWeights(np.array([1, 1e-6], np.float32), "cpu")
-        >>> weights.draw(3, torch.Generator().manual_seed(0)).tolist()
-        [0, 0, 0]
+        >>> weights = CumulativeWeights(np.array([1, 1e-6, 5], np.float32), "cpu")
+        >>> weights.draw(torch.tensor([0, 2]), torch.tensor([2, 1]), torch.Generator().manual_seed(0)).tolist()
+        [0, 2]
     """
 
     def __init__(self, weights: PairWeights, device: torch.device | str) -> None:
         sums = np.concatenate([[0.0], np.cumsum(weights, dtype=np.float64)])
         self._sums = torch.from_numpy(sums).to(device)
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """``n`` pairs, with replacement."""
-        return self._search(torch.zeros(n, dtype=torch.long, device=self._sums.device), len(self._sums) - 1, generator)
-
-    def draw_within(self, starts: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
-        """A pair from each run ``starts[r] .. starts[r] + lengths[r] - 1``."""
-        return self._search(starts, lengths, generator)
-
-    def _search(self, starts: Tensor, lengths: Tensor | int, generator: torch.Generator) -> Tensor:
+    def draw(self, starts: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
+        """A pair from each run ``starts[r] .. starts[r] + lengths[r] - 1``, in proportion to its weight."""
         below, above = self._sums[starts], self._sums[starts + lengths]
         uniform = torch.rand(len(starts), dtype=torch.float64, device=below.device, generator=generator)
         places = torch.searchsorted(self._sums, below + uniform * (above - below), right=True) - 1
         # Rounding can reach the border.
-        return places.clamp(max=starts + lengths - 1)
+        return torch.minimum(places, starts + lengths - 1)

@@ -33,8 +33,9 @@ class RecordedStep:
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         if self.warm_ups == 0:
-            self.inputs = Batch(*(part.clone() for part in batch))
-        if [part.shape for part in batch] != [part.shape for part in self.inputs]:
+            weights = None if batch.weights is None else batch.weights.clone()
+            self.inputs = Batch(batch.users.clone(), batch.positives.clone(), batch.negatives.clone(), weights)
+        if _shapes(batch) != _shapes(self.inputs):
             return self.step(batch)
         if self.warm_ups < WARM_UPS:
             self.warm_ups += 1
@@ -44,7 +45,8 @@ class RecordedStep:
             with torch.cuda.graph(self.graph):
                 self.outputs = self.step(self.inputs)
         for static, part in zip(self.inputs, batch, strict=True):
-            static.copy_(part)
+            if static is not None and part is not None:
+                static.copy_(part)
         self.graph.replay()
         return self.outputs
 
@@ -56,3 +58,7 @@ class RecordedStep:
             outputs = self.step(batch)
         torch.cuda.current_stream().wait_stream(stream)
         return outputs
+
+
+def _shapes(batch: Batch) -> list[torch.Size | None]:
+    return [None if part is None else part.shape for part in batch]

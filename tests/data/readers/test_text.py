@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltocf.data import Interactions, read_text_folder
+from ltocf.data import Interactions, read_table, read_text_folder
 
 
 def write(folder: Path, train: str | bytes, test: str | bytes | None = None) -> Path:
@@ -24,10 +24,10 @@ def pairs(interactions: Interactions) -> list[tuple[int, int]]:
 
 
 def test_two_files(tmp_path: Path) -> None:
-    dataset = read_text_folder(write(tmp_path, "0 3 1\n1 0\n", "0 0\n2 4\n"))
+    dataset = read_text_folder(write(tmp_path, "0 3 1\n1 0\n", "0 0\n2 4 2\n"))
     assert pairs(dataset.interactions) == [(0, 1), (0, 3), (1, 0)]
     assert dataset.test is not None
-    assert pairs(dataset.test) == [(0, 0), (2, 4)]
+    assert pairs(dataset.test) == [(0, 0), (2, 2), (2, 4)]
     assert (dataset.interactions.n_users, dataset.interactions.n_items) == (3, 5)
     assert dataset.user_ids.decode([2]) == [2]
     assert dataset.name == tmp_path.name
@@ -39,8 +39,15 @@ def test_without_test_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["0 1 2\n1 0", "0 1 2\r\n1 0\r\n", "0\t1  2 \n\n 1 0\n\n", "\ufeff0 1 2\n1 0\n", "1 0\n0 2\n0 1 1\n"],
-    ids=["no last newline", "crlf", "blanks", "byte order mark", "two lines, any order, twice"],
+    [
+        "0 1 2\n1 0",
+        "0 1 2\r\n1 0\r\n",
+        "0 1 2\r1 0\r",
+        "0\t1  2 \n\n 1 0\n\n",
+        "\ufeff0 1 2\n1 0\n",
+        "1 0\n0 2\n0 1 1\n",
+    ],
+    ids=["no last newline", "crlf", "cr", "blanks", "byte order mark", "two lines, any order, twice"],
 )
 def test_harmless_variants(tmp_path: Path, text: str) -> None:
     assert pairs(read_text_folder(write(tmp_path, text)).interactions) == [(0, 1), (0, 2), (1, 0)]
@@ -48,8 +55,8 @@ def test_harmless_variants(tmp_path: Path, text: str) -> None:
 
 def test_users_without_items_are_users(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    dataset = read_text_folder(write(tmp_path, "0\n1 0\n5\n"))
-    assert (dataset.interactions.n_users, pairs(dataset.interactions)) == (6, [(1, 0)])
+    dataset = read_text_folder(write(tmp_path, "0\n1 0\n2\n"))
+    assert (dataset.interactions.n_users, pairs(dataset.interactions)) == (3, [(1, 0)])
     assert "2 lines have a user and no items" in caplog.text
 
 
@@ -102,10 +109,70 @@ def test_missing_files(tmp_path: Path) -> None:
 @given(st.dictionaries(st.integers(0, 30), st.lists(st.integers(0, 1000), min_size=1), min_size=1))
 def test_written_pairs_are_read(tmp_path_factory: pytest.TempPathFactory, histories: dict[int, list[int]]) -> None:
     text = "".join(f"{user} {' '.join(map(str, items))}\n" for user, items in histories.items())
-    log = read_text_folder(write(tmp_path_factory.mktemp("text"), text)).interactions
-    expected = {(user, item) for user, items in histories.items() for item in items}
-    assert pairs(log) == sorted(expected)
-    assert (log.n_users, log.n_items) == (max(histories) + 1, max(item for _, item in expected) + 1)
+    dataset = read_text_folder(write(tmp_path_factory.mktemp("text"), text))
+    log, expected = dataset.interactions, {(user, item) for user, items in histories.items() for item in items}
+    found = zip(dataset.user_ids.decode(log.users), dataset.item_ids.decode(log.items), strict=True)
+    assert list(found) == sorted(expected)
+    assert dataset.names.sizes == (len(histories), len({item for _, item in expected}))
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "told"),
+    [
+        ("5 7 9\n6 8\n", "5 8\n", ["5 ids of users up to 6 occur nowhere, the first is 0", "7 ids of items up to 9"]),
+        ("0 0 1\n1 1\n", "1 4\n", ["2 ids of items up to 4 occur nowhere, the first is 2"]),
+        ("0 0 1\n1 1\n", "3 0\n", ["1 ids of users up to 3 occur nowhere, the first is 2"]),
+        ("1 1 2\n2 3\n", None, ["1 ids of users up to 2", "1 ids of items up to 3 occur nowhere, the first is 0"]),
+        ("0 0 1\n1 2\n", "1 3\n", []),
+    ],
+    ids=["both files", "items of test", "users of test", "from one", "none"],
+)
+def test_ids_that_occur_nowhere_are_unknown(
+    tmp_path: Path, train: str, test: str | None, told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = read_text_folder(write(tmp_path, train, test))
+    lines = [list(map(int, line.split())) for line in (train + (test or "")).splitlines()]
+    assert dataset.user_ids.ids.to_list() == sorted({line[0] for line in lines})
+    assert dataset.item_ids.ids.to_list() == sorted({item for line in lines for item in line[1:]})
+    assert len(caplog.messages) == len(told)
+    assert all(part in message for part, message in zip(told, caplog.messages, strict=True))
+
+
+def test_case_gaps_in_train_txt(tmp_path: Path) -> None:
+    train = "".join(f"{500 + user} {300 + user % 7} {310 + user % 5}\n" for user in range(100))
+    dataset = read_text_folder(write(tmp_path, train, "500 330\n"))
+    assert dataset.user_ids.encode([3, 499, 500, 599]).tolist() == [-1, -1, 0, 99]
+    assert dataset.names.sizes == (100, 13)
+    with pytest.raises(ValueError, match=r"train\.txt, line 101: ids of items must be below 1,000 times .* 99999999"):
+        read_text_folder(write(tmp_path, f"{train}500 99999999\n", "500 330\n"))
+    with pytest.raises(
+        ValueError, match=r"test\.txt, line 2: ids of users .* got 99999999 among 101 users; .*table file"
+    ):
+        read_text_folder(write(tmp_path, train, "500 330\n99999999 330\n"))
+
+
+TRIPLES = [(user, item, 1 + (user + item) % 5) for user in range(10) for item in range(user, 40, 3)]
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{0} {1} {2}", "{0} {1} {2}.5", "{0}\t{1}\t1", "{0} {1} {2} 97830{0}{1:03}", "{0} {1} {2}e-1", "{0} {1} -1"],
+)
+def test_rows_of_a_table_are_no_lists_of_items(tmp_path: Path, form: str) -> None:
+    text = "".join(form.format(*triple) + "\n" for triple in TRIPLES)
+    with pytest.raises(
+        ValueError, match=r"train\.txt must have the items of one user on each line.*load_dataset\("
+    ) as caught:
+        read_text_folder(write(tmp_path, text, text))
+    names = ["user", "item", "rating", "timestamp"][: len(form.split())]
+    assert f"columns={names}" in str(caught.value)
+    assert len(read_table(tmp_path / "train.txt", columns=names).interactions) == len(TRIPLES)
+
+
+def test_two_items_for_each_user_are_lists(tmp_path: Path) -> None:
+    text = "".join(f"{user} {user % 3} {3 + user % 2}\n" for user in range(50))
+    assert len(read_text_folder(write(tmp_path, text)).interactions) == 100
+    assert len(read_text_folder(write(tmp_path, f"{text}7 0 2\n")).interactions) == 102
 
 
 @pytest.mark.parametrize(

@@ -3,53 +3,41 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.ids import EXACT_BELOW, USUAL_INTEGER, IdMap
-from ltocf.data.interactions import Interactions
-from ltocf.data.names import Names
+from ltocf.data.readers.columns import REQUIRED, USUAL_NAMES, choose_columns, find_column
+from ltocf.data.readers.filters import keep_rows, refuse_unweighted_events, source, weigh_events
+from ltocf.data.readers.identifiers import MISSING, Identified, identify
+from ltocf.data.readers.items import describe_items, with_titles
+from ltocf.data.readers.moments import Moments
 from ltocf.data.readers.options import ReadOptions
+from ltocf.data.readers.pairs import dataset_of
+from ltocf.data.readers.raw import RawTable
+from ltocf.data.readers.rows import Rows
+from ltocf.data.readers.timestamps import TIME_OF_DAY, UNTIMED, moments_of, time_of_day_beside, use_timestamps
+from ltocf.data.readers.values import mark_positive, weigh
+from ltocf.data.report import ChosenColumn, ReadingReport
+
+__all__ = ["USUAL_NAMES", "dataset_from_frame", "dataset_from_table", "with_titles"]
 
 logger = logging.getLogger(__name__)
 
-# Compared without case, `_`, `-` and blanks; the first that is there is taken.
-USUAL_NAMES = {
-    "user": ("userid", "user", "uid", "customerid", "reviewerid", "visitorid", "accountid", "memberid"),
-    "item": (
-        *("itemid", "item", "iid", "movieid", "productid", "parentasin", "asin", "bookid", "isbn"),
-        *("trackid", "songid", "artistid", "articleid", "businessid", "gameid", "locationid"),
-    ),
-    "timestamp": ("timestamp", "unixreviewtime", "datetime", "date", "time", "createdat"),
-    "rating": ("rating", "ratings", "stars", "overall", "score"),
-}
-
-_ROLES = ("user", "item", "timestamp", "rating", "title")
-_KINDS = {"user": "user ids", "item": "item ids", "timestamp": "timestamps", "rating": "ratings"}
-
-# What programs write for "no value" when they write text.
-_MISSING_TEXTS = ("", "nan", "NaN", "null", "NULL", "None", "<NA>")
-
 
 def dataset_from_frame(
-    frame: pl.DataFrame | pl.LazyFrame, name: str, *, from_text: bool = False, **columns: Any
+    frame: pl.DataFrame | pl.LazyFrame, name: str, *, from_text: bool = False, **options: Any
 ) -> Dataset:
-    """Turn a polars frame into a Dataset; ``columns`` are those of `ReadOptions`.
+    """Turn a polars frame into a Dataset; ``options`` are those of `ReadOptions`, see `dataset_from_table`.
 
-    Ids keep their type, strings or integers, and are sorted, so the indices do not depend on the order of rows.
     ``from_text`` says that all columns were read as strings: then ids are stored as integers if every one of them
-    is written the way an integer is printed, so ``"007"`` makes a column of strings. Integer timestamps are kept,
-    others (decimals, dates, ISO 8601 text, UTC where no zone is given) become whole seconds since 1970. Repeated
-    pairs are merged, the earliest timestamp stays.
+    is written the way an integer is printed, so ``"007"`` makes a column of strings.
 
     Raises:
-        ValueError: a column that is missing or not recognised, no rows, a missing id, rating or timestamp, a value
-            that is not of its kind, or ``min_rating`` that leaves nothing.
+        ValueError: as `dataset_from_table`.
 
     Example:
         >>> frame = pl.DataFrame({"user_id": ["bob", "ann", "ann"], "movieId": [7, 7, 3], "stars": [5, 4, 2]})
@@ -57,152 +45,123 @@ def dataset_from_frame(
         >>> dataset.user_ids.decode([0, 1]), dataset.item_ids.decode([0]), len(dataset.interactions)
         (['ann', 'bob'], [7], 2)
     """
-    options = ReadOptions(**columns)
-    chosen = choose_columns(frame.collect_schema().names(), name, options)
-    table = frame.lazy().select(**{role: pl.col(column) for role, column in chosen.items()}).collect()
-    if not len(table):
-        raise ValueError(f"{name} must hold at least one row besides the header, got none")
-    labels = {role: f"{name}: {kind} (column {chosen[role]!r})" for role, kind in _KINDS.items() if role in chosen}
-    for role in ("user", "item"):
-        table = table.with_columns(_ids(table[role], labels[role], from_text).alias(role))
-    rows = None
-    if options.min_rating is not None:
-        rows = _rated(_numbers(table["rating"], labels["rating"]), options.min_rating, name)
-        table = table[rows]
-    elif "rating" in chosen:
-        logger.info("%s: every row is an interaction, whatever its rating; `min_rating` would choose", name)
-    when = None
-    if "timestamp" in chosen:
-        when = _epoch_seconds(table["timestamp"], labels["timestamp"], rows).to_numpy()
-
-    user_ids, item_ids = IdMap.of(table["user"]), IdMap.of(table["item"])
-    users, items = user_ids.encode(table["user"]), item_ids.encode(table["item"])
-    pairs = Interactions.from_pairs(users, items, len(user_ids), len(item_ids), when)
-    dataset = Dataset(name, pairs, Names(user_ids, item_ids))
-    return with_titles(dataset, table["item"], table["title"]) if "title" in chosen else dataset
+    return dataset_from_table(RawTable(name, frame, from_text), ReadOptions(**options))
 
 
-def with_titles(dataset: Dataset, ids: pl.Series, titles: pl.Series) -> Dataset:
-    """The dataset with a title for each item: its first one that is not empty, else its id as text."""
-    table = pl.DataFrame({"item": dataset.item_ids.encode(ids), "title": titles.cast(pl.String)})
-    known = table.filter((pl.col("item") >= 0) & (pl.col("title").str.strip_chars() != ""))
-    known = known.unique("item", keep="first")
-    names = [str(item) for item in dataset.item_ids.decode(np.arange(len(dataset.item_ids)))]
-    for item, title in known.iter_rows():
-        names[item] = title
-    logger.debug("%s: %d of %d items have no title", dataset.name, len(names) - len(known), len(names))
-    return replace(dataset, names=replace(dataset.names, titles=tuple(names)))
+def dataset_from_table(table: RawTable, options: ReadOptions) -> Dataset:
+    """What the rows of a table mean, by the options; `Dataset.report` says what was understood.
+
+    Ids keep their type, strings or integers, and are sorted, so the indices do not depend on the order of rows.
+    Rows without an id are left out. Timestamps become whole seconds since 1970, UTC where no zone is given. Repeated
+    pairs are merged: the earliest timestamp stays, weights add up. Only users and items with an interaction have an
+    index.
+
+    Raises:
+        ValueError: a column that is missing or not recognised, a value that is not of its kind, or no interaction
+            that is left.
+
+    Example:
+        >>> table = RawTable("log.csv", pl.DataFrame({"user": ["ann", "NA"], "item": ["7", "8"]}), True, first_line=2)
+        >>> print(dataset_from_table(table, ReadOptions()).report.text())
+        log.csv: 2 rows, 1 distinct pair
+          user: 'user' (usual name)
+          item: 'item' (usual name)
+          1 row dropped: no user id (first: line 3: 'NA')
+    """
+    rows, chosen = _columns_of(table, options)
+    rows.refuse_nothing_left()
+    weigh_events(rows, options.event_weights)
+    keep_rows(rows, options.only, options.drop)
+    refuse_unweighted_events(rows, options.event_weights)
+    ids, moments = _parse(rows, chosen, options)
+    mark_positive(rows, chosen, options.min_rating)
+    use_timestamps(rows, chosen, moments, options)
+    weigh(rows, chosen, options.event_weights)
+    dataset = dataset_of(rows, ids, options)
+    if "title" in chosen:
+        dataset = with_titles(dataset, ids["item"].gather(rows.frame["item"]), rows.frame["title"])
+    return with_report(describe(dataset, rows, options), rows, chosen)
 
 
-def choose_columns(available: Iterable[str], name: str, options: ReadOptions) -> dict[str, str]:
-    """Role -> column: the one asked for, else the usual name that is there; see `ReadOptions`."""
-    available = list(available)
-    plain = {column.lower().translate(str.maketrans("", "", "_- ")): column for column in reversed(available)}
-    chosen: dict[str, str] = {}
-    for role in _ROLES:
-        column = getattr(options, f"{role}_column")
-        if column is None:
-            usual = USUAL_NAMES.get(role, ())
-            column = next((plain[usual_name] for usual_name in usual if usual_name in plain), "")
-        elif column and column not in available:
-            raise ValueError(f"{name}: `{role}_column` must be one of its columns {available}, got {column!r}")
-        if column:
-            chosen[role] = column
-        elif role in ("user", "item") or (role == "rating" and options.min_rating is not None):
-            reason = "`min_rating` needs one: " if role == "rating" else ""
-            raise ValueError(
-                f"{name}: no column is named like a {role}; {reason}pass `{role}_column` as one of {available}"
-            )
-    if chosen["user"] == chosen["item"]:
-        raise ValueError(f"{name}: users and items must be two columns, got {chosen['user']!r} for both")
-    return chosen
+def describe(dataset: Dataset, rows: Rows, options: ReadOptions) -> Dataset:
+    """The dataset with what the item table says, if there is one."""
+    if options.items is None:
+        return dataset
+    from ltocf.data.readers.source import read_raw
+
+    table = read_raw(options.items, ReadOptions())
+    described = describe_items(dataset.names, table, options)
+    rows.note(described.notes)
+    rows.warn(described.warnings)
+    return replace(dataset, names=described.names)
 
 
-def _ids(column: pl.Series, label: str, from_text: bool) -> pl.Series:
-    """Ids as strings or 64-bit integers, none missing."""
-    if isinstance(column.dtype, (pl.Categorical, pl.Enum)):
-        column = column.cast(pl.String)
-    missing = column.is_null()
-    if column.dtype.is_float():
-        missing = missing | column.is_nan().fill_null(False)
-    elif column.dtype == pl.String:
-        texts = _MISSING_TEXTS if from_text else ("",)
-        missing = missing | column.str.strip_chars().is_in(texts).fill_null(False)
-    _refuse(missing, column, f"{label} must not be missing", "give them an id or remove the rows")
-
-    if column.dtype.is_numeric():
-        if not column.dtype.is_integer():  # pandas makes decimals of integers once a value is missing
-            decimals = column.cast(pl.Float64)
-            broken = decimals != decimals.floor()
-            _refuse(broken, column, f"{label} must be strings or integers", "store them as such")
-        if column.dtype.is_float():
-            blurred = column.is_finite() & (column.abs() >= EXACT_BELOW)
-            _refuse(blurred, column, f"{label} must be below 2^53 where they are decimals", "store them as integers")
-        integers = column.cast(pl.Int64, strict=False)
-        _refuse(integers.is_null(), column, f"{label} must fit 64-bit integers", "store them as strings")
-        return integers
-    if column.dtype != pl.String:
-        raise ValueError(f"{label} must be strings or integers, got {column.dtype}")
-    if not from_text:
-        return column
-    distinct = column.unique()
-    integers = distinct.cast(pl.Int64, strict=False)
-    is_integer = distinct.str.contains(USUAL_INTEGER) & integers.is_not_null()
-    return column.cast(pl.Int64) if is_integer.all() else column
+def with_report(dataset: Dataset, rows: Rows, chosen: dict[str, ChosenColumn]) -> Dataset:
+    """The dataset with the report of its rows, which is logged."""
+    table, pairs = rows.table, dataset.interactions
+    available = table.frame.collect_schema().names()
+    used = {column.name for column in chosen.values()}
+    report = ReadingReport(
+        table.name,
+        table.format,
+        tuple(chosen.values()),
+        tuple(column for column in available if column not in used),
+        n_rows=rows.n_rows,
+        n_pairs=len(pairs),
+        n_merged=rows.n_merged,
+        n_also_seen=0 if dataset.also_seen is None else len(dataset.also_seen),
+        dropped=(*table.dropped, *rows.dropped),
+        notes=(*table.notes, *rows.notes),
+        warnings=tuple(rows.warnings),
+    )
+    logger.info(report.text())
+    for warning in (*(row for row in report.dropped if not row.asked), *report.warnings):
+        logger.warning("%s: %s", table.name, warning)
+    return replace(dataset, report=report)
 
 
-def _numbers(column: pl.Series, label: str) -> pl.Series:
-    """Finite numbers as 64-bit floats, none missing."""
-    if not (column.dtype.is_numeric() or column.dtype == pl.String):
-        raise ValueError(f"{label} must be numbers, got {column.dtype}")
-    numbers = column.cast(pl.Float64, strict=False)
-    _refuse(~numbers.is_finite().fill_null(False), column, f"{label} must be numbers", "correct or remove the rows")
-    return numbers
+def _columns_of(table: RawTable, options: ReadOptions) -> tuple[Rows, dict[str, ChosenColumn]]:
+    """The columns in use, under the name of their role, and why they were chosen."""
+    available = table.frame.collect_schema().names()
+    chosen = choose_columns(available, table.name, options)
+    if (beside := time_of_day_beside(chosen, available)) is not None:
+        chosen[TIME_OF_DAY] = ChosenColumn(TIME_OF_DAY, beside, f"beside {chosen['timestamp'].name!r}")
+    selected = {role: pl.col(column.name) for role, column in chosen.items()}
+    for option in ("only", "drop", "event_weights"):
+        for column in getattr(options, option) or {}:
+            found = find_column(column, available, f"{table.name}: `{option}`")
+            selected[source(column)] = pl.col(found)
+            chosen[f"{option} {column}"] = ChosenColumn(option, found, "given")
+    frame = table.frame.lazy().select(**selected).collect()
+    return Rows(table, frame, n_rows=len(frame) if table.n_rows is None else table.n_rows), chosen
 
 
-def _rated(ratings: pl.Series, min_rating: float | int, name: str) -> pl.Series:
-    """The rows that are rated at least that."""
-    rows = (ratings >= min_rating).arg_true()
-    if not len(rows):
-        values = ratings.to_numpy()
-        raise ValueError(
-            f"{name}: `min_rating` must leave at least one row, got {min_rating} and ratings from {values.min():g} "
-            f"to {values.max():g}"
-        )
-    logger.info("%s: %d of %d rows are rated at least %g", name, len(rows), len(ratings), min_rating)
-    return rows
+def _parse(
+    rows: Rows, chosen: dict[str, ChosenColumn], options: ReadOptions
+) -> tuple[dict[str, pl.Series], Moments | None]:
+    """The distinct ids of users and items, and the moments. Rows without an id are left out.
 
+    Codes replace the ids in the frame; ``seconds`` are added.
+    """
+    raw = {role: rows.frame[role] for role in REQUIRED}
 
-def _epoch_seconds(column: pl.Series, label: str, rows: pl.Series | None) -> pl.Series:
-    """Integers as they are; decimals, dates and ISO 8601 text as whole seconds since 1970."""
-    remedy = 'correct the rows, or pass `timestamp_column=""` to read no timestamps'
-    if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
-        seconds = column.dt.epoch("s")
-    elif column.dtype == pl.String:
-        seconds = column.cast(pl.Int64, strict=False)
-        if seconds.null_count():
-            decimals = column.cast(pl.Float64, strict=False).floor()
-            seconds = seconds.fill_null(decimals.cast(pl.Int64, strict=False))
-        if seconds.null_count():
-            # Other orders of day and month are ambiguous, and polars would guess.
-            dates = column.set(~column.str.contains(r"^\d{4}-\d{2}-\d{2}").fill_null(False), None)
-            moments = dates.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-            seconds = seconds.fill_null(moments.dt.epoch("s"))
-    elif column.dtype.is_numeric():
-        whole = column.floor() if column.dtype.is_float() else column
-        seconds = whole.cast(pl.Int64, strict=False)
-    else:
-        raise ValueError(f"{label} must be numbers, dates or ISO 8601 text, got {column.dtype}; {remedy}")
-    _refuse(seconds.is_null(), column, f"{label} must be numbers, dates or ISO 8601 text", remedy, rows)
-    return seconds
+    def identified(role: str) -> Identified:
+        label = f"{rows.name}: {role} ids (column {chosen[role].name!r})"
+        return identify(raw[role], label, rows.table.from_text, rows.place)
 
-
-def _refuse(bad: pl.Series, column: pl.Series, rule: str, remedy: str, rows: pl.Series | None = None) -> None:
-    """Raise if any value is bad, with their number and the first of them; ``rows`` is where the values were read."""
-    if n_bad := int(bad.sum()):
-        place = int(bad.arg_true()[0])
-        row = place if rows is None else rows[place]
-        raise ValueError(
-            f"{rule}, got {column[place]!r} in row {row + 1} (from 1, without the header), one of {n_bad} such rows "
-            f"of {len(column)}; {remedy}"
-        )
+    with ThreadPoolExecutor(3) as pool:  # polars leaves Python free while it works
+        timing = pool.submit(moments_of, rows, chosen, options)
+        found = dict(zip(REQUIRED, pool.map(identified, REQUIRED), strict=True))
+        moments = timing.result()
+    columns = {role: pl.Series(found[role].codes) for role in REQUIRED}
+    columns |= {source(role): raw[role] for role in REQUIRED}
+    if moments is not None:
+        columns |= {"seconds": moments.seconds, UNTIMED: moments.missing}
+    rows.frame = rows.frame.with_columns(**columns)
+    for role in REQUIRED:
+        rows.note(found[role].notes)
+        rows.warn(found[role].warnings)
+        rows.drop(rows.frame[role] == MISSING, f"no {role} id", rows.frame[source(role)])
+    rows.frame = rows.frame.drop(map(source, REQUIRED))
+    rows.refuse_nothing_left()
+    return {role: found[role].ids for role in REQUIRED}, moments

@@ -1,22 +1,28 @@
-"""Interactions that are already in memory: frames of three libraries, sparse matrices, plain pairs."""
+"""Interactions that are already in memory: frames of three libraries, sparse matrices, records, plain pairs."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.interactions import Interactions
-from ltocf.data.names import Names
-from ltocf.data.readers.frame import dataset_from_frame
+from ltocf.data.readers.columns import USUAL_NAMES, plain
+from ltocf.data.readers.frame import dataset_from_table
+from ltocf.data.readers.matrix import dataset_from_matrix
 from ltocf.data.readers.options import ReadOptions
+from ltocf.data.readers.raw import RawTable
+from ltocf.data.report import counted
 
-logger = logging.getLogger(__name__)
+MAX_FIELDS = 3
+
+WAYS = (
+    "a pandas, polars or pyarrow table, a scipy sparse matrix, records (dicts or named tuples), tuples (user, item) or "
+    "(user, item, timestamp), or {user: [item, ...]}"
+)
 
 
 @runtime_checkable
@@ -27,15 +33,24 @@ class ArrowTable(Protocol):
         """The table as an Arrow stream: https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html"""
 
 
-Source: TypeAlias = pl.DataFrame | pl.LazyFrame | ArrowTable | sp.spmatrix | sp.sparray | Sequence[tuple[object, ...]]
+Source: TypeAlias = (
+    pl.DataFrame
+    | pl.LazyFrame
+    | ArrowTable
+    | sp.spmatrix
+    | sp.sparray
+    | np.ndarray
+    | Mapping[Any, Any]
+    | Iterable[Sequence[Any] | Mapping[str, Any]]
+)
 
 
-def to_dataset(source: Source, *, name: str = "memory", **columns: Any) -> Dataset:
-    """A Dataset from a pandas, polars or pyarrow table, a scipy sparse matrix, or a sequence of tuples.
+def to_dataset(source: Source, *, name: str = "memory", **options: Any) -> Dataset:
+    """A Dataset from what is in memory; ``options`` are those of `ReadOptions`.
 
-    Tables follow `dataset_from_frame`. A sparse matrix is users x items: indices are the ids, stored zeros are no
-    interactions (counted in the log), ``min_rating`` applies to its values. Tuples are (user, item) or
-    (user, item, timestamp), all of the same length.
+    Tables follow `dataset_from_table`. So do records (dicts or named tuples), structured arrays and a dict of columns.
+    Tuples or lists are (user, item) or (user, item, timestamp), all of the same length. A dict of other keys has the
+    items of each user. A sparse matrix follows `dataset_from_matrix`.
 
     Raises:
         TypeError: a source of another type.
@@ -45,60 +60,121 @@ def to_dataset(source: Source, *, name: str = "memory", **columns: Any) -> Datas
         >>> dataset = to_dataset([("ann", 3), ("bob", 3), ("ann", 1)])
         >>> dataset.user_ids.decode(dataset.interactions.users), dataset.item_ids.decode(dataset.interactions.items)
         (['ann', 'ann', 'bob'], [1, 3, 3])
+        >>> to_dataset({"ann": [3, 1], "bob": [3]}).item_ids.decode([0, 1])
+        [1, 3]
     """
-    if isinstance(source, (pl.DataFrame, pl.LazyFrame)):
-        return dataset_from_frame(source, name, **columns)
-    if isinstance(source, ArrowTable):
-        return dataset_from_frame(_polars(source, name), name, **columns)
-    options = ReadOptions(**columns)
-    if named := sorted(option for option in options.given() if option.endswith("_column")):
-        raise ValueError(f"{name}: {', '.join(named)} need a table with named columns, got {type(source).__name__}")
+    read = ReadOptions(**options)
     if isinstance(source, (sp.spmatrix, sp.sparray)):
-        return _from_matrix(source, name, options.min_rating)
-    if isinstance(source, Sequence):
-        return dataset_from_frame(_frame_of_tuples(source, name), name, **columns)
-    raise TypeError(
-        f"{name}: interactions must be a pandas, polars or pyarrow table, a scipy sparse matrix or a sequence of "
-        f"tuples, got {type(source).__name__}"
-    )
+        return dataset_from_matrix(source, name, read)
+    table, named = _raw_table(source, name)
+    given = [option for option in read.given() if option.endswith("_column") and option != "item_id_column"]
+    if given and not named:
+        raise ValueError(f"{name}: {', '.join(given)} need a table with named columns, got {type(source).__name__}")
+    return dataset_from_table(table, read)
 
 
-def _polars(source: ArrowTable, name: str) -> pl.DataFrame:
+def raw_table(source: Source, name: str) -> RawTable:
+    """What is in memory as a table, all but sparse matrices.
+
+    Raises:
+        TypeError: a source of another type.
+        ValueError: rows of different lengths, or a column with values of several types.
+
+    Example:
+        >>> raw_table([{"user": "ann", "item": 3}, {"item": 5, "user": "bob"}], "records").frame["item"].to_list()
+        [3, 5]
+    """
+    return _raw_table(source, name)[0]
+
+
+def _raw_table(source: Source, name: str) -> tuple[RawTable, bool]:
+    """The table, and whether its columns have names of the caller's."""
+    if isinstance(source, (pl.DataFrame, pl.LazyFrame)):
+        return RawTable(name, source, format="polars"), True
+    if isinstance(source, ArrowTable):
+        return _arrow(source, name), True
+    if isinstance(source, np.ndarray):
+        if source.dtype.names is None:
+            remedy = "pass scipy.sparse.csr_array(array) for users x items, or list(map(tuple, array)) for pairs"
+            raise TypeError(
+                f"{name}: a numpy array must have named fields, got {source.dtype} {source.shape}; {remedy}"
+            )
+        return RawTable(
+            name, _frame({field: source[field] for field in source.dtype.names}, name), format="numpy"
+        ), True
+    if isinstance(source, Mapping):
+        return _mapping(source, name)
+    if isinstance(source, (str, bytes)) or not isinstance(source, Iterable):
+        raise TypeError(f"{name}: interactions must be {WAYS}; got {type(source).__name__}")
+    return _rows(list(source), name)
+
+
+def _arrow(source: ArrowTable, name: str) -> RawTable:
+    """A table by its Arrow columns; the index of pandas, which is none of them, becomes columns if it has names."""
+    notes: tuple[str, ...] = ()
+    index: Any = getattr(source, "index", None)
+    if index is not None and hasattr(source, "reset_index"):
+        named = [label for label in getattr(index, "names", ()) if label is not None]
+        taken = [str(column) for column in getattr(source, "columns", ())]
+        if named and not {str(label) for label in named} & set(taken):
+            source = source.reset_index()
+            notes = (f"the index of the table was read as {', '.join(map(repr, named))}",)
+        elif not str(getattr(index, "dtype", "")).startswith("int"):  # whole numbers are what pandas counts rows by
+            notes = ("the index of the table was not read; `reset_index()` makes a column of it",)
+    if hasattr(source, "to_frame") and not hasattr(source, "columns"):
+        raise TypeError(f"{name}: interactions must be {WAYS}; got one column, {type(source).__name__}")
     try:
-        return pl.DataFrame(source)
+        frame = pl.DataFrame(source)
     except (TypeError, ValueError) as error:  # a pandas column of strings and numbers, for one
         raise ValueError(f"{name}: each column must hold values of one type, got a table where {error}") from error
+    return RawTable(name, frame, format=type(source).__module__.partition(".")[0], notes=notes)
 
 
-def _from_matrix(source: sp.spmatrix | sp.sparray, name: str, min_rating: float | int | None) -> Dataset:
-    matrix = sp.coo_array(cast(Any, source))  # the type stubs give the two base classes no methods
-    values = matrix.data
-    if np.isnan(values).any():
-        raise ValueError(f"{name}: a matrix of interactions must hold numbers, got NaN")
-    if n_zeros := len(values) - np.count_nonzero(values):
-        logger.info("%s: %d stored zeros of %d values are no interactions", name, n_zeros, len(values))
-    kept = values != 0
-    if min_rating is not None:
-        kept &= values >= min_rating
-    if not kept.any():
-        limit = "" if min_rating is None else f" of at least `min_rating` = {min_rating:g}"
-        raise ValueError(f"{name}: a matrix must hold a value other than 0{limit}, got none in {len(values)}")
-    users, items = matrix.coords
-    n_users, n_items = matrix.shape
-    pairs = Interactions.from_pairs(users[kept], items[kept], n_users, n_items)
-    return Dataset(name, pairs, Names.identity(n_users, n_items))
+def _mapping(source: Mapping[Any, Any], name: str) -> tuple[RawTable, bool]:
+    """Columns by name, or the items of each user."""
+    lists = (list, tuple, set, frozenset, np.ndarray, pl.Series)
+    if not all(isinstance(values, lists) for values in source.values()):
+        raise TypeError(f"{name}: interactions must be {WAYS}; got a dict of values that are no lists")
+    names = {plain(key) for key in source if isinstance(key, str)}
+    if names & set(USUAL_NAMES["user"]) and names & set(USUAL_NAMES["item"]):
+        return RawTable(name, _frame(dict(source), name), format="columns"), True
+    pairs = [(user, item) for user, items in source.items() for item in items]
+    frame = _frame({"user": [user for user, _ in pairs], "item": [item for _, item in pairs]}, name)
+    return RawTable(name, frame, format=f"the items of {counted(len(source), 'user')}"), False
 
 
-def _frame_of_tuples(rows: Sequence[tuple[object, ...]], name: str) -> pl.DataFrame:
+def _rows(rows: list[Any], name: str) -> tuple[RawTable, bool]:
+    """Records or tuples, all of one kind."""
+    if rows and all(isinstance(row, Mapping) for row in rows):
+        return RawTable(name, _frame_of_records(rows, name), format="records"), True
+    if rows and all(hasattr(row, "_fields") for row in rows):
+        records = [dict(zip(row._fields, row, strict=True)) for row in rows]
+        return RawTable(name, _frame_of_records(records, name), format="named tuples"), True
+    strange = {type(row).__name__ for row in rows if not isinstance(row, (tuple, list, np.ndarray))}
+    if strange:
+        raise TypeError(f"{name}: interactions must be {WAYS}; got a list with {', '.join(sorted(strange))}")
     lengths = {len(row) for row in rows}
-    if lengths not in ({2}, {3}):
+    if lengths not in ({2}, {MAX_FIELDS}):
         raise ValueError(
             f"{name}: need (user, item) or (user, item, timestamp) tuples of one length, got "
-            f"{len(rows)} of lengths {sorted(lengths)}"
+            f"{len(rows)} of lengths {sorted(lengths)}; for the items of each user pass {{user: [item, ...]}}"
         )
-    columns = dict(zip(("user", "item", "timestamp"), zip(*rows, strict=True), strict=False))
+    columns = dict(zip(("user", "item", "timestamp"), map(list, zip(*rows, strict=True)), strict=False))
+    return RawTable(name, _frame(columns, name), format="tuples"), False
+
+
+def _frame_of_records(records: Sequence[Mapping[str, Any]], name: str) -> pl.DataFrame:
+    columns = dict.fromkeys(str(key) for record in records for key in record)
+    return _frame({column: [record.get(column) for record in records] for column in columns}, name)
+
+
+def _frame(columns: Mapping[str, Any], name: str) -> pl.DataFrame:
     try:
-        return pl.DataFrame(columns)
-    except TypeError as error:
+        return pl.DataFrame({key: _list(values) for key, values in columns.items()})
+    except (TypeError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{name}: users, items and timestamps must each be of one type: {reason}") from error
+
+
+def _list(values: Any) -> Any:
+    return values if isinstance(values, (np.ndarray, pl.Series)) else list(values)

@@ -35,8 +35,11 @@ class ReadOptions:
         header: whether a text file begins with the names of its columns.
         columns: names of the columns of a text file without a header.
         query: the SQL that makes the table, where the source is a database.
-        items: file with a row for each item: titles and attributes.
-        item_id_column: the items' ids in that file.
+        items: table with a row for each item, its titles and attributes: a path, or a frame in memory.
+        item_id_column: the items' ids in that table.
+
+    Raises:
+        ValueError: a least number of interactions below 1, or filters that are not by column.
 
     Example:
         >>> ReadOptions(user_column="customer", min_rating=4).given()
@@ -63,8 +66,19 @@ class ReadOptions:
     header: bool | None = None
     columns: Sequence[str] | None = None
     query: str | None = None
-    items: str | None = None
+    items: Any = None
     item_id_column: str | None = None
+
+    def __post_init__(self) -> None:
+        for option in ("min_user_interactions", "min_item_interactions"):
+            least = getattr(self, option)
+            if least is not None and least < 1:
+                raise ValueError(f"`{option}` must be at least 1, got {least}")
+        for option in ("only", "drop", "event_weights"):
+            by_column = getattr(self, option)
+            if by_column is not None and not isinstance(by_column, Mapping):
+                example = "{'event': 'purchase'}" if option != "event_weights" else "{'event': {'view': 0.2}}"
+                raise ValueError(f"`{option}` must be by column, like {example}, got {by_column!r}")
 
     def given(self) -> dict[str, Any]:
         """The options that are not left out, by name: what a reader takes as keywords."""

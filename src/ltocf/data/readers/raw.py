@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -22,6 +23,7 @@ class RawTable:
         n_rows: rows in the source, if some are not in ``frame``; else None.
         dropped: rows that could not be read.
         notes: sentences for the report.
+        place_of: where a row of ``frame`` is, if that is neither its line after ``first_line`` nor its own number.
     """
 
     name: str
@@ -32,6 +34,7 @@ class RawTable:
     n_rows: int | None = None
     dropped: tuple[DroppedRows, ...] = ()
     notes: tuple[str, ...] = ()
+    place_of: Callable[[int], str] | None = None
 
     def place(self, row: int) -> str:
         """Where a row of ``frame`` is, for people.
@@ -40,4 +43,6 @@ class RawTable:
             >>> RawTable("a.csv", pl.DataFrame(), first_line=2).place(5), RawTable("frame", pl.DataFrame()).place(5)
             ('line 7', 'row 6')
         """
+        if self.place_of is not None:
+            return self.place_of(row)
         return f"row {row + 1}" if self.first_line is None else f"line {row + self.first_line}"

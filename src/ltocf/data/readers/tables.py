@@ -1,11 +1,8 @@
-"""Table files: CSV, TSV, Parquet, JSON lines, RecBole's .inter and MovieLens, one row per interaction."""
+"""Table files with one row per interaction: their content decides how they are read, and the suffix if it cannot."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,25 +12,27 @@ from typing import Any
 import polars as pl
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.readers.frame import dataset_from_frame, with_titles
+from ltocf.data.readers.content import Content, file_content
+from ltocf.data.readers.delimited import read_delimited
+from ltocf.data.readers.frame import dataset_from_table, with_titles
+from ltocf.data.readers.json_tables import read_json
+from ltocf.data.readers.options import ReadOptions
+from ltocf.data.readers.raw import RawTable
 
 logger = logging.getLogger(__name__)
 
+TEXT_OPTIONS = ("separator", "header", "columns")
 
-def read_table(path: str | Path, **columns: Any) -> Dataset:
-    """Read a table of interactions; the suffix says the format, see `TABLE_READERS`.
 
-    Columns are as in `ReadOptions`. Text formats must be UTF-8; ``.gz`` behind the suffix is unpacked. Parquet
-    and JSON keep the types of their ids; in the others ids are strings, or integers if all are written as such.
-    ``.dat`` is MovieLens: user::item::rating::timestamp, no header. A ``ratings`` file of MovieLens takes its
-    titles from the ``movies`` file beside it.
+def read_table(path: str | Path, **options: Any) -> Dataset:
+    """Read a table of interactions; see `read_file` for the formats and `ReadOptions` for the options.
+
+    Parquet, Arrow and JSON keep the types of their ids; in text tables ids are strings, or integers if all are written
+    as such. A ``ratings`` file of MovieLens takes its titles from the ``movies`` file beside it.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: an unknown suffix, an empty or malformed file, or a column or value that will not do.
-
-    Source: RecBole's format, https://recbole.io/atomic_files.html;
-    MovieLens's, https://files.grouplens.org/datasets/movielens/ml-1m-README.txt
+        ValueError: an empty or malformed file, or a column or value that will not do.
 
     Example:
         >>> import tempfile
@@ -43,131 +42,100 @@ def read_table(path: str | Path, **columns: Any) -> Dataset:
         ['007', '42']
     """
     path = Path(path)
+    given = ReadOptions(**options)
+    dataset = replace(dataset_of(read_file(path, given), given), name=path.name)
+    return dataset if given.title_column is not None else with_movie_titles(dataset, path)
+
+
+def dataset_of(table: RawTable, options: ReadOptions) -> Dataset:
+    """The seam: from rows as a source has them to interactions."""
+    try:
+        return dataset_from_table(table, options)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if isinstance(table.frame, pl.DataFrame):
+            raise
+        # Files that are read column by column show only now what is damaged.
+        raise ValueError(f"{table.name} is not a readable {table.format} file: {str(error).splitlines()[0]}") from error
+
+
+def read_file(path: Path, options: ReadOptions) -> RawTable:
+    """Rows of a table file of any format, all columns.
+
+    Text may have any separator, quotes, UTF-8, UTF-16 or a western encoding, a header or ``columns``, and be packed
+    with gzip, zstandard, bzip2 or xz. What was recognised is in the table's ``format``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: an empty, damaged or ambiguous file, or an option that its format does not have.
+
+    Source: RecBole's format, https://recbole.io/atomic_files.html;
+    MovieLens's, https://files.grouplens.org/datasets/movielens/ml-1m-README.txt
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "u.data"
+        >>> _ = path.write_text("196\\t242\\t3\\t881250949\\n186\\t302\\t3\\t891717742\\n")
+        >>> read_file(path, ReadOptions()).frame.columns
+        ['userId', 'movieId', 'rating', 'timestamp']
+    """
     if not path.is_file():
         raise FileNotFoundError(f"no such table file: {path}")
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if suffix not in TABLE_READERS:
-        raise ValueError(f"{path}: the suffix must be one of {', '.join(TABLE_READERS)}, got {suffix!r}")
-    frame = TABLE_READERS[suffix](path)
-    from_text = suffix not in (".parquet", ".jsonl", ".ndjson")
-    dataset = dataset_from_frame(frame, str(path), from_text=from_text, **columns)
-    dataset = replace(dataset, name=path.name)
-    return dataset if columns.get("title_column") is not None else _with_movie_titles(dataset, path)
+    return read_content(file_content(path), options)
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
-    return _parsed(path, lambda: pl.read_parquet(path), lambda: None)
+def read_content(content: Content, options: ReadOptions) -> RawTable:
+    """Rows of what is in a file, wherever it came from; see `read_file`."""
+    read = _recognised(content) or TABLE_READERS.get(content.suffix, read_delimited)
+    refused = () if read is read_delimited else TEXT_OPTIONS if read is read_json else (*TEXT_OPTIONS, "encoding")
+    if named := [name for name in refused if name in options.given()]:
+        raise ValueError(f"{content.name}: {', '.join(named)}: only text tables have these, and this is none")
+    return read(content, options)
 
 
-def _read_json_lines(path: Path) -> pl.DataFrame:
-    content = _text(path)
-
-    def first_error() -> str | None:
-        for number, line in enumerate(content.decode().split("\n"), start=1):
-            try:
-                if line.strip() and not isinstance(json.loads(line), dict):
-                    return f"line {number} is not an object"
-            except json.JSONDecodeError as error:
-                return f"line {number}: {error}"
-        return None
-
-    return _parsed(path, lambda: pl.read_ndjson(io.BytesIO(content), infer_schema_length=None), first_error)
+def _recognised(content: Content) -> Callable[[Content, ReadOptions], RawTable] | None:
+    start = bytes(content.data[:64]).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
+        return _read_columns
+    if start.startswith((b"{", b"[{", b"[\n", b"[\r\n", b"[ ")):
+        return read_json
+    return None
 
 
-def _read_comma(path: Path) -> pl.DataFrame:
-    return _separated(path, _text(path), ",")
+def _read_columns(content: Content, options: ReadOptions) -> RawTable:
+    """Parquet and Arrow, with the types they have; only the columns that are asked for are read from the disk."""
+    start = bytes(content.data[:8])
+    source: Any = content.path if content.path is not None else io.BytesIO(content.data)
+    kind = "Parquet"
+    try:
+        if start.startswith(b"\xff\xff\xff\xff"):
+            kind, frame = "Arrow stream", pl.read_ipc_stream(io.BytesIO(content.data)).lazy()
+        elif start.startswith(b"ARROW1"):
+            kind, frame = "Arrow", pl.read_ipc(io.BytesIO(content.data)).lazy()
+        else:
+            frame = pl.scan_parquet(source, glob=False)
+        frame.collect_schema()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise content.unreadable(error, content.suffix or kind) from error
+    return RawTable(content.name, frame, format=kind)
 
 
-def _read_tab(path: Path) -> pl.DataFrame:
-    return _separated(path, _text(path), "\t")
-
-
-def _read_recbole(path: Path) -> pl.DataFrame:
-    frame = _separated(path, _text(path), "\t", quote=None)
-    types = dict(column.rpartition(":")[::2] for column in frame.columns)
-    known = {"token", "token_seq", "float", "float_seq"}
-    if not set(types.values()) <= known:
-        raise ValueError(f"{path}: headers must be `name:type` with a type of {sorted(known)}, got {frame.columns}")
-    return frame.rename(dict(zip(frame.columns, types, strict=True)))
-
-
-def _read_movielens(path: Path) -> pl.DataFrame:
-    return _double_colons(path, _text(path), ["userId", "movieId", "rating", "timestamp"])
-
-
-TABLE_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": _read_comma,
-    ".tsv": _read_tab,
-    ".parquet": _read_parquet,
-    ".jsonl": _read_json_lines,
-    ".ndjson": _read_json_lines,
-    ".inter": _read_recbole,
-    ".dat": _read_movielens,
+TABLE_READERS: dict[str, Callable[[Content, ReadOptions], RawTable]] = {
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".dat", ".data", ".inter"), read_delimited),
+    **dict.fromkeys((".parquet", ".arrow", ".feather"), _read_columns),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), read_json),
 }
+"""By suffix, how a file is read whose first bytes do not say it; any other suffix is taken for a text table."""
 
 
-def _with_movie_titles(dataset: Dataset, path: Path) -> Dataset:
+def with_movie_titles(dataset: Dataset, path: Path) -> Dataset:
     """Titles from the file that MovieLens puts beside its ratings, if this is one of those."""
     movies_path = path.with_name(f"movies{path.suffix}")
     if path.name not in ("ratings.csv", "ratings.dat") or not movies_path.is_file():
         return dataset
-    if path.suffix == ".csv":
-        movies = _read_comma(movies_path)
-    else:
-        movies = _double_colons(movies_path, _text(movies_path, "latin-1"), ["movieId", "title", "genres"])
+    double_colons = ReadOptions(separator="::", columns=("movieId", "title", "genres"))
+    options = ReadOptions() if path.suffix == ".csv" else double_colons
+    movies = read_file(movies_path, options).frame.lazy().collect()
     if not {"movieId", "title"} <= set(movies.columns):
         logger.warning("%s: no titles, its columns are %s and not movieId, title", movies_path, movies.columns)
         return dataset
     return with_titles(dataset, movies["movieId"], movies["title"])
-
-
-def _text(path: Path, encoding: str = "utf-8") -> bytes:
-    """The text of a file as UTF-8, unpacked, without byte order mark and blank end."""
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        content = content.decode(encoding).encode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{path} must be UTF-8 text, got byte {content[error.start]:#04x} at offset {error.start} (line {line}); "
-            "convert it, e.g. with iconv"
-        ) from error
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise ValueError(f"{path} must be a whole gzip file, got: {error}") from error
-    content = content.removeprefix(b"\xef\xbb\xbf").rstrip()
-    if not content:
-        raise ValueError(f"{path} must hold a table, got an empty file")
-    return content
-
-
-def _separated(path: Path, content: bytes, separator: str, quote: str | None = '"') -> pl.DataFrame:
-    """All columns of a separated file with a header, as strings."""
-
-    def first_error() -> str | None:
-        rows = csv.reader(io.StringIO(content.decode()), delimiter=separator)
-        n_fields = len(next(rows))
-        too_long = ((rows.line_num, len(row)) for row in rows if len(row) > n_fields)
-        return next((f"line {line} has {n} fields and the header {n_fields}" for line, n in too_long), None)
-
-    def parse() -> pl.DataFrame:
-        return pl.read_csv(io.BytesIO(content), separator=separator, quote_char=quote, infer_schema=False)
-
-    return _parsed(path, parse, first_error)
-
-
-def _double_colons(path: Path, content: bytes, columns: list[str]) -> pl.DataFrame:
-    """A file of `::`-separated fields without a header, as strings."""
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if line.count(b"::") != len(columns) - 1:
-            raise ValueError(f"{path}, line {number}: must be {'::'.join(columns)}, got {line.decode()!r}")
-    # polars knows separators of one byte only; a unit separator occurs in no title.
-    header = "\x1f".join(columns).encode() + b"\n"
-    return _separated(path, header + content.replace(b"::", b"\x1f"), "\x1f", quote=None)
-
-
-def _parsed(path: Path, parse: Callable[[], pl.DataFrame], first_error: Callable[[], str | None]) -> pl.DataFrame:
-    try:
-        return parse()
-    except pl.exceptions.PolarsError as error:
-        reason = first_error() or str(error).splitlines()[0]
-        raise ValueError(f"{path} is not a readable {path.suffix} file: {reason}") from error

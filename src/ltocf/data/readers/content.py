@@ -1,0 +1,129 @@
+"""What is in a file: its bytes, unpacked, wherever it lies; the first bytes say what it is packed with."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import mmap
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+import polars as pl
+
+from ltocf.data.report import DroppedRows
+
+Buffer: TypeAlias = bytes | mmap.mmap
+
+SAMPLE_BYTES = 1 << 18
+"""How much of a file is looked at to recognise what it is."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """The bytes of one file, unpacked.
+
+    Args:
+        name: the file, for messages.
+        suffix: of its name, in lower case and without that of a packer: ``.csv``.
+        data: all bytes; a map of the file if it is not packed.
+        path: a file with these very bytes, which polars can read without a copy; or None.
+        packed: what it was packed with: ``gzip``; or "".
+    """
+
+    name: str
+    suffix: str
+    data: Buffer
+    path: Path | None = None
+    packed: str = ""
+
+    @property
+    def sample(self) -> bytes:
+        """The first bytes."""
+        return bytes(self.data[:SAMPLE_BYTES])
+
+    def unreadable(self, reason: object, kind: str) -> ValueError:
+        """The error for a file that is damaged or not what it seems."""
+        first = next((line for line in str(reason).splitlines() if line.strip()), type(reason).__name__)
+        return ValueError(f"{self.name} is not a readable {kind} file: {first}")
+
+    def dropped(self, reason: str, n_rows: int, line: int, example: str = "") -> DroppedRows:
+        """Rows that were left out, with the line of the first."""
+        return DroppedRows(reason, n_rows, f"line {line}", example)
+
+
+def file_content(path: Path) -> Content:
+    """The content of a local file.
+
+    Raises:
+        ValueError: a packed file that is damaged, or packed in a way that is not known.
+
+    Example:
+        >>> import gzip, tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "visits.csv"
+        >>> _ = path.write_bytes(gzip.compress(b"user,item"))
+        >>> content = file_content(path)
+        >>> content.data, content.packed, content.suffix
+        (b'user,item', 'gzip', '.csv')
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        data: Buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+    return unpacked(data, str(path), path)
+
+
+def unpacked(data: Buffer, name: str, path: Path | None = None, file_name: str | None = None) -> Content:
+    """The content of bytes that came from there; ``file_name`` is that of the file if the name for people is not."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(file_name or name).suffixes]
+    start = bytes(data[:6])
+    for magic, kind, packed_suffix, unpack in _PACKERS:
+        if suffixes and suffixes[-1] == packed_suffix:
+            suffixes = suffixes[:-1]
+            if not start.startswith(magic) and start:
+                raise ValueError(f"{name} must be a whole {kind} file, got one that begins with {start[:2]!r}")
+        if start.startswith(magic):
+            return Content(name, _last(suffixes), _unpack(data, name, kind, unpack), packed=kind)
+    for magic, kind in _REFUSED.items():
+        if start.startswith(magic):
+            raise ValueError(f"{name} is {kind}")
+    return Content(name, _last(suffixes), data, path)
+
+
+def _last(suffixes: list[str]) -> str:
+    return suffixes[-1] if suffixes else ""
+
+
+def _unpack(data: Buffer, name: str, kind: str, unpack: Callable[[bytes], bytes]) -> bytes:
+    try:
+        return unpack(bytes(data))
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, pl.exceptions.PolarsError) as error:
+        raise ValueError(f"{name} must be a whole {kind} file, got: {str(error).splitlines()[0]}") from error
+
+
+def _unpack_zstandard(data: bytes) -> bytes:
+    """Python has no unpacker of its own before 3.14, polars has one for lines of text."""
+    try:
+        lines = pl.read_lines(io.BytesIO(data)).to_series()
+    except pl.exceptions.ComputeError as error:
+        if "utf8" in str(error):
+            raise ValueError("something else than UTF-8 text; unpack it first") from error
+        raise
+    return "\n".join([*lines, ""]).encode()
+
+
+_PACKERS: tuple[tuple[bytes, str, str, Callable[[bytes], bytes]], ...] = (
+    (b"\x1f\x8b", "gzip", ".gz", gzip.decompress),
+    (b"\x28\xb5\x2f\xfd", "zstandard", ".zst", _unpack_zstandard),
+    (b"BZh", "bzip2", ".bz2", bz2.decompress),
+    (b"\xfd7zXZ\x00", "xz", ".xz", lzma.decompress),
+)
+
+_REFUSED = {
+    b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet of an old format; save it as CSV",
+    b"SQLite": "a SQLite database; pass `sqlite:///` and its path, with `query`",
+}

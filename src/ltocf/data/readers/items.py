@@ -1,0 +1,142 @@
+"""What is known of items: titles and attributes, from a table with a row for each item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from ltocf.data.dataset import Dataset
+from ltocf.data.ids import USUAL_INTEGER, IdMap
+from ltocf.data.names import Names
+from ltocf.data.readers.columns import USUAL_NAMES, USUAL_TITLES, find_column, usual_column
+from ltocf.data.readers.identifiers import identify
+from ltocf.data.readers.options import ReadOptions
+from ltocf.data.readers.raw import RawTable
+from ltocf.data.readers.rows import BLANKS, is_missing
+from ltocf.data.report import counted
+from ltocf.shapes import PairIndices
+
+
+@dataclass(frozen=True)
+class Described:
+    """Names with titles and attributes, and what was understood of the item table.
+
+    Args:
+        names: with one row of attributes for each item; null where an item is not in the table.
+        notes: sentences for the report.
+        warnings: sentences for the report that call for a look.
+    """
+
+    names: Names
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def describe_items(names: Names, table: RawTable, options: ReadOptions) -> Described:
+    """Titles and attributes of items from their table: the first row of each id counts.
+
+    Raises:
+        ValueError: no column is like item ids, or the title column is not there.
+    """
+    frame = table.frame.lazy().collect()
+    id_column, title_column, why = _columns(frame, table.name, options)
+    found = identify(frame[id_column], f"{table.name}: item ids (column {id_column!r})", table.from_text, table.place)
+    codes, first_rows = np.unique(found.codes, return_index=True)
+    has_id = codes >= 0
+    indices = indices_of(names.item_ids, found.ids)[codes[has_id]]
+    row_of_item = np.full(len(names.item_ids), -1)
+    row_of_item[indices[indices >= 0]] = first_rows[has_id][indices >= 0]
+    rows = pl.Series(row_of_item).set(pl.Series(row_of_item < 0), None)
+    attributes = pl.DataFrame(
+        [_typed(column.gather(rows), table.from_text) for column in frame.drop(id_column)],
+    )
+    titles = names.titles if title_column is None else _titles(names.item_ids, attributes[title_column])
+
+    n_known, n_first = int((indices >= 0).sum()), len(indices)
+    n_without = len(names.item_ids) - n_known
+    n_missing = int((found.codes < 0).sum())
+    n_repeated = len(frame) - n_missing - n_first
+    columns = f"ids: {id_column!r} ({why}){_title_note(title_column)}"
+    notes = [f"{table.name}: attributes of {counted(n_known, 'item')}; {columns}"]
+    notes += [f"{table.name}: {note}" for note in (*table.notes, *found.notes)]
+    for n_rows, reason in (
+        (n_first - n_known, "of items without interactions"),
+        (n_repeated, "that repeat an id: the first of each counts"),
+        (n_missing, "without an id"),
+    ):
+        notes += [f"{table.name}: {counted(n_rows, 'row')} {reason}"] if n_rows else []
+    notes += [f"{table.name}: {counted(n_without, 'item')} not in it"] if n_without and n_known else []
+    warnings = () if n_known else (f"{table.name}: none of its ids is the id of an item of the log",)
+    return Described(replace(names, titles=titles, attributes=attributes), tuple(notes), warnings)
+
+
+def with_titles(dataset: Dataset, ids: pl.Series, titles: pl.Series) -> Dataset:
+    """The dataset with a title for each item: its first one that is not empty, else its id as text."""
+    table = pl.DataFrame({"item": indices_of(dataset.item_ids, ids), "title": titles.cast(pl.String)})
+    known = table.filter((pl.col("item") >= 0) & ~is_missing(table["title"], False)).unique(
+        "item", keep="first", maintain_order=True
+    )
+    every = pl.DataFrame({"item": np.arange(len(dataset.item_ids))})
+    found = every.join(known, on="item", how="left", maintain_order="left")["title"]
+    return replace(dataset, names=replace(dataset.names, titles=_titles(dataset.item_ids, found)))
+
+
+def indices_of(known: IdMap, ids: pl.Series) -> PairIndices:
+    """The index of each id of a column; -1 for ids that are not there. Integers and their usual text are the same."""
+    if known.ids.dtype == pl.String and ids.dtype == pl.Int64:
+        ids = ids.cast(pl.String)
+    elif known.ids.dtype == pl.Int64 and ids.dtype == pl.String:
+        usual = ids.str.contains(USUAL_INTEGER)
+        ids = ids.cast(pl.Int64, strict=False).zip_with(usual.fill_null(False), pl.Series([None], dtype=pl.Int64))
+    if known.ids.dtype != ids.dtype:
+        return known.encode(ids)
+    table = pl.DataFrame({"id": known.ids, "index": np.arange(len(known))})
+    found = ids.rename("id").to_frame().join(table, on="id", how="left", maintain_order="left")["index"]
+    indices: PairIndices = found.fill_null(-1).to_numpy()
+    return indices
+
+
+def _columns(frame: pl.DataFrame, name: str, options: ReadOptions) -> tuple[str, str | None, str]:
+    """The columns of ids and titles, and why the first was taken."""
+    available = frame.columns
+    if options.item_id_column:
+        id_column, why = find_column(options.item_id_column, available, f"{name}: `item_id_column`"), "given"
+    else:
+        item_column = (options.item_column,) if options.item_column in available else ()
+        found = usual_column(available, (*USUAL_NAMES["item"], "id"))
+        if not item_column and found is None:
+            raise ValueError(f"{name}: no column is named like item ids; pass `item_id_column` as one of {available}")
+        id_column, why = (str(item_column[0]), "named as in the log") if item_column else found or ("", "")
+    if options.title_column:
+        return id_column, find_column(options.title_column, available, f"{name}: `title_column`"), why
+    title = None if options.title_column == "" else usual_column([c for c in available if c != id_column], USUAL_TITLES)
+    return id_column, None if title is None else title[0], why
+
+
+def _title_note(title_column: str | None) -> str:
+    return "" if title_column is None else f", titles: {title_column!r}"
+
+
+def _typed(column: pl.Series, from_text: bool) -> pl.Series:
+    """A column of text as numbers if every value is one; missing values are null."""
+    if column.dtype != pl.String or not from_text:
+        return column
+    text = column.str.strip_chars(BLANKS)
+    text = text.zip_with(~is_missing(text, from_text), pl.Series([None], dtype=pl.String))
+    known = text.drop_nulls()
+    if not len(known):
+        return text
+    if known.str.contains(USUAL_INTEGER).all() and known.cast(pl.Int64, strict=False).null_count() == 0:
+        return text.cast(pl.Int64)
+    # "007" and 1e5 are codes rather than numbers.
+    decimal = known.str.contains(r"^-?(0|[1-9]\d*)(\.\d+)?$").all()
+    return text.cast(pl.Float64) if decimal else text
+
+
+def _titles(item_ids: IdMap, titles: pl.Series) -> tuple[str, ...]:
+    """One title for each item; its id as text where there is none."""
+    texts = titles.cast(pl.String)
+    has_title = ~is_missing(texts, False)
+    return tuple(texts.zip_with(has_title, item_ids.ids.cast(pl.String)).to_list())

@@ -1,0 +1,61 @@
+"""What training on a data set costs, said before it is done: about, and on two CPU cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from ltocf.runs.presets import SOFTMAX_RECIPE
+from ltocf.training.settings import TrainingSettings
+
+DIM = 64
+FLOAT_BYTES = 4
+
+# Fitted by hand to the seconds of results/gowalla/ltocf-fast.json and results/yelp2018/ltocf-fast.json, and to the
+# bytes of results/speed/step-synthetic-{10m,50m}.json, all of two cores.
+SECONDS_PER_SAMPLE = 45e-6
+"""Scores of one pair of a batch against the shared negatives, forward and backward."""
+SECONDS_PER_EDGE = 0.2e-6
+"""All sparse products of one step, by the pair of the graph."""
+BASE_BYTES = 450_000_000
+BYTES_PER_PAIR = 60
+STATES = 6
+"""Matrices of nodes x dim at one time: parameters, the optimiser's two, gradients, states of the series."""
+SCORE_MATRICES = 3
+FITS = 2
+"""One chooses the epoch, the other trains on everything."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """About what `ltocf train` takes with its defaults.
+
+    Args:
+        minutes: on two CPU cores.
+        bytes: highest resident memory.
+    """
+
+    minutes: float
+    bytes: int
+
+    def __str__(self) -> str:
+        minutes = "less than a minute" if self.minutes < 1 else f"about {self.minutes:,.0f} minutes"
+        return f"{minutes} on two CPU cores, about {self.bytes / 1e9:.1f} GB of memory"
+
+
+def estimate_training(n_users: int, n_items: int, n_pairs: int) -> Estimate:
+    """About the time and memory of training LT-OCF with the preset ``fast``, dimension 64.
+
+    With B pairs a batch, a step takes ``45e-6 B + 0.2e-6 n_pairs`` seconds: scores of the batch against the shared
+    negatives, and the sparse products. Measured values were within a factor of two.
+
+    Example:
+        >>> print(estimate_training(29_858, 40_981, 810_128))
+        about 14 minutes on two CPU cores, about 1.4 GB of memory
+    """
+    batch = TrainingSettings(batch_size=SOFTMAX_RECIPE["batch_size"]).batch_size_for(n_pairs)
+    steps = FITS * SOFTMAX_RECIPE["epochs"] * ceil(n_pairs / batch)
+    seconds = steps * (batch * SECONDS_PER_SAMPLE + n_pairs * SECONDS_PER_EDGE)
+    scores = SCORE_MATRICES * batch * SOFTMAX_RECIPE["n_negatives"] * FLOAT_BYTES
+    states = STATES * (n_users + n_items) * DIM * FLOAT_BYTES
+    return Estimate(seconds / 60, BASE_BYTES + BYTES_PER_PAIR * n_pairs + states + scores)

@@ -1,0 +1,96 @@
+"""A table with a row for each item: titles and attributes by index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from ltocf.data import Dataset, RawTable, ReadOptions, dataset_from_table, to_dataset
+
+LOG = {"user": ["a", "b", "b"], "item": ["7", "9", "30"]}
+
+
+def read(items: Any, log: dict[str, list[str]] | None = None, **options: Any) -> Dataset:
+    table = RawTable("log.csv", pl.DataFrame(log or LOG), from_text=True)
+    return dataset_from_table(table, ReadOptions(items=items, **options))
+
+
+def write(path: Path, content: str) -> str:
+    path.write_text(content)
+    return str(path)
+
+
+def text(dataset: Dataset) -> str:
+    assert dataset.report is not None
+    return dataset.report.text()
+
+
+def test_titles_and_attributes_are_typed_and_in_the_order_of_the_index(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "items.csv",
+        "price,item_id,name,code\n1.5,30,Ran,007\nNA, 7 ,Heat,12\n3,99,Other,1\n8,7,Again,2\n5,NA,None,3\n",
+    )
+    dataset = read(path)
+    assert dataset.item_ids.ids.to_list() == [7, 9, 30]
+    assert dataset.titles == ("Heat", "9", "Ran")
+    attributes = dataset.names.attributes
+    assert attributes is not None
+    assert attributes.to_dict(as_series=False) == {
+        "price": [None, None, 1.5],
+        "name": ["Heat", None, "Ran"],
+        "code": ["12", None, "007"],
+    }
+    for note in (
+        "attributes of 2 items; ids: 'item_id' (usual name), titles: 'name'",
+        "1 row of items without interactions",
+        "1 row that repeat an id: the first of each counts",
+        "1 row without an id",
+        "1 item not in it",
+    ):
+        assert note in text(dataset)
+
+
+def test_a_frame_and_columns_by_name() -> None:
+    frame = pl.DataFrame(
+        {"sku": [9, 7, 30], "label": ["N", "S", "D"], "name": ["n", "s", "d"], "stock": [True, None, False]}
+    )
+    dataset = read(frame, item_id_column="sku", title_column="label")
+    assert dataset.titles == ("S", "N", "D")
+    assert dataset.names.attributes is not None
+    assert dataset.names.attributes["stock"].to_list() == [None, True, False]
+    assert read(frame, item_id_column="sku", title_column="").titles is None
+    assert read(frame).titles == ("s", "n", "d")  # `sku` is a usual name of items
+
+
+@pytest.mark.parametrize("ids", [["7", "x"], ["007", "7"]])
+def test_integers_and_their_usual_text_are_the_same_item(ids: list[str]) -> None:
+    dataset = read(pl.DataFrame({"id": [7], "title": ["Heat"]}), {"user": ["a", "b"], "item": ids})
+    assert dataset.titles is not None
+    assert dataset.titles[dataset.item_ids.encode_one("7")] == "Heat"
+    strings = pl.DataFrame({"id": ["7", "007", "30"], "title": ["Heat", "Bond", "Ran"]})
+    assert read(strings).titles == ("Heat", "9", "Ran")
+
+
+def test_the_column_named_in_the_log_is_looked_for_first() -> None:
+    log = {"user": ["a"], "what": ["7"]}
+    items = pl.DataFrame({"item": [1], "what": [7], "title": ["Heat"]})
+    assert read(items, log, item_column="what").titles == ("Heat",)
+
+
+def test_a_matrix_has_items_too() -> None:
+    dataset = to_dataset({"a": [0, 2], "b": [1]}, items=pl.DataFrame({"item": [2, 0], "title": ["C", "A"]}))
+    assert dataset.titles == ("A", "1", "C")
+
+
+def test_tables_that_will_not_do(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(
+        ValueError, match=r"no column is named like item ids; pass `item_id_column` as one of \['what'\]"
+    ):
+        read(pl.DataFrame({"what": [7]}))
+    with pytest.raises(ValueError, match=r"`title_column` must be one of the columns \['id'\], got 'name'"):
+        read(pl.DataFrame({"id": [7]}), title_column="name")
+    read(pl.DataFrame({"id": [99], "title": ["none"]}))
+    assert "none of its ids is the id of an item of the log" in caplog.text
