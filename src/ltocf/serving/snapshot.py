@@ -39,14 +39,10 @@ class Snapshot(Held):
     """A trained model that answers, in the caller's own ids.
 
     Nothing in it changes, so threads share it, and a server exchanges one reference to serve a newer one. An answer
-    costs what was asked for: nothing is proportional to the number of training pairs, but for a popular list of a time
-    window and what is near by history.
+    costs what was asked for: only popular lists of a time window, and what is near by history, look through all pairs.
+    A user of training without a history is treated as one who was not there: what a model has for them is noise.
 
-    A user of training whose history is empty, because all their pairs are in the test set, is treated as one who was
-    not there: what a model has for them is noise.
-
-    Args:
-        name, version, model, scorer, histories, names, hidden, timestamps: as for `Held`; `open` and `of` fill them in.
+    Its arguments are those of `Held`; `open` and `of` fill them in.
 
     Example:
         >>> from ltocf.data import Interactions, Names
