@@ -17,7 +17,7 @@ import torch
 from safetensors.numpy import load_file
 
 from ltocf.cli import main
-from ltocf.cli.training import train
+from ltocf.cli.settings import MODELS_HELP
 from ltocf.runs.experiment import evaluate_run
 from ltocf.runs.folder import RunFolder
 from samples import random_interactions
@@ -66,7 +66,9 @@ def run_folder(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("runs") / "first"
     done = ltocf("train", log_file, "--out", folder, "--set", "title_column=name", *SMALL)
     assert "recall@20" in done.stdout
-    assert len(done.stderr.splitlines()) == 4  # three validations, and the end of training again
+    progress = [line for line in done.stderr.splitlines() if "epoch" in line]
+    assert len(progress) == 4  # three validations, and the end of training again
+    assert "user: 'user' (usual name)" in done.stderr
     return folder
 
 
@@ -74,6 +76,7 @@ def test_train_leaves_a_complete_folder(run_folder: Path) -> None:
     names = {path.name for path in run_folder.iterdir()} - {".lock"}
     assert names == {
         "config.toml",
+        "reading.txt",
         "data.safetensors",
         "history.jsonl",
         "metrics.json",
@@ -159,7 +162,7 @@ def test_errors_say_the_rule_the_value_and_the_remedy(
     if not torch.cuda.is_available():
         assert "no CUDA GPU" in failure(capsys, "train", log_file, "--out", out, "--device", "cuda")
     assert "give a folder" in failure(capsys, "train", log_file)
-    assert "names no data" in failure(capsys, "train", "--out", out)
+    assert "give the data" in failure(capsys, "train", "--out", out)
     assert not out.exists()
 
 
@@ -223,7 +226,7 @@ def test_a_run_that_its_minutes_cut_off_says_so(
 def test_help_names_every_model_and_needs_no_torch() -> None:
     from ltocf.models import MODELS
 
-    names = re.findall(r"[a-z-]+", (train.__doc__ or "").split("model\n")[1].split(", or a model")[0])
+    names = re.findall(r"[a-z-]+", MODELS_HELP.split(", or a model")[0])
     assert [name for name in names if name != "default"] == list(MODELS)
     program = "import sys; from ltocf.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

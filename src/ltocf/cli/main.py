@@ -19,6 +19,8 @@ data_app = App(name="data", help="The data sets known by name, and figures of an
 for command, home, summary in (
     ("train", "training:train", "Train a model on a data set and leave everything about it in a folder."),
     ("inspect", "data:inspect", "Say what was understood of a source, and what training on it costs."),
+    ("fit", "training:fit", "Train the model that answers, on everything."),
+    ("update", "training:update", "Bring a run up to date with new events, in a new folder."),
     ("evaluate", "answers:evaluate", "Measure a finished run at any depths."),
     ("recommend", "answers:recommend", "Recommend items to users, by their own ids."),
     ("similar", "neighbours:similar", "The items or users nearest to one of them."),

@@ -1,19 +1,17 @@
-"""``ltocf train``: from a data set to a run folder."""
+"""``ltocf train``, ``fit`` and ``update``: from data to a run folder, and from new events to the next one."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from cyclopts import Parameter
 from rich.console import Console
 
 from ltocf.cli.output import say, table
-
-DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="Where named sets are; default: LTOCF_DATA.")]
+from ltocf.cli.reading import Reading
+from ltocf.cli.settings import Settings
 
 
 def train(
@@ -22,92 +20,142 @@ def train(
     *,
     out: Path | None = None,
     resume: Path | None = None,
-    model: str | None = None,
-    config: Path | None = None,
-    set: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
-    data_dir: DataDir = None,
-    seed: int | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-    epochs: int | None = None,
-    max_minutes: float | None = None,
     select_on: Literal["validation", "test"] | None = None,
-    preset: Literal["fast", "paper"] | None = None,
+    settings: Settings | None = None,
+    reading: Reading | None = None,
 ) -> None:
-    """Train a model on a data set and leave everything about it in a folder.
+    """Train a model on a data set, measure it on pairs held back, and leave everything about it in a folder.
 
     Parameters
     ----------
     source
-        A catalog name (`ltocf data list`), a folder with train.txt and test.txt, or a table file.
+        A catalog name (`ltocf data list`), a folder with train.txt and test.txt, a table file, a pattern of such
+        files, or an address (s3://, https://); see also --uri.
     out
         A new folder for the run.
     resume
         The folder of an interrupted run to continue; nothing else is given then.
-    model
-        ltocf (default), spectral, lightgcn, lr-gccf, ngcf, gc-mc, pinsage, hop-rec, grmf, grmf-norm, mult-vae, cmn,
-        neumf, mf, or a model of another installed package.
-    config
-        A TOML file to start from.
-    set
-        key=value, any setting by its name; may be repeated.
-    seed
-        Seed for initialisation and sampling.
-    device
-        auto, cpu or cuda.
-    threads
-        CPU threads; 0: PyTorch's choice.
-    epochs
-        Maximum number of epochs.
-    max_minutes
-        Time limit for the whole run, in minutes.
     select_on
         What chooses the epoch; test is the papers' protocol and marks the run.
-    preset
-        The recipe that settings start from: fast (default), the best one found, or paper.
     """
-    named: dict[str, Any] = {
-        "model": model,
-        "data_dir": None if data_dir is None else str(data_dir),
-        "seed": seed,
-        "device": device,
-        "threads": threads,
-        "epochs": epochs,
-        "max_minutes": max_minutes,
-        "select_on": select_on,
-        "preset": preset,
-    }
-    named = {name: value for name, value in named.items() if value is not None}
     from ltocf.runs import experiment
-    from ltocf.runs.config import Config
     from ltocf.training.runtime import keep_freed_memory
 
+    settings, reading = settings or Settings(), reading or Reading()
+    more = {} if select_on is None else {"select_on": select_on}
     if resume is not None:
-        _refuse_besides_resume(source, out, config, set, named)
+        _refuse_besides_resume(source, out, settings, {**reading.options(), **more})
         keep_freed_memory()
         with _saying_how_to_go_on(resume):
             metrics = experiment.resume(resume)
         _show_metrics(metrics, resume)
         return
-    if out is None or out == Path():
-        raise ValueError("give a folder for the run: `ltocf train DATASET --out DIR`")
-    values = _assignments(set or [])
-    if twice := sorted(values.keys() & named.keys()):
-        raise ValueError(f"`{twice[0]}` was given twice, by `--set` and by an option of its own; give it once")
-    values |= named
-    chosen = Config.from_toml("", source, values) if config is None else Config.from_file(config, source, values)
+    folder = _folder(out, "ltocf train DATASET --out DIR")
+    values = settings.values(**reading.options(), **more)
     keep_freed_memory()
-    with _saying_how_to_go_on(out):
-        metrics = experiment.train_config(chosen, out)
-    _show_metrics(metrics, out)
+    with _saying_how_to_go_on(folder):
+        metrics = experiment.train(_source(source, reading, settings), folder, config=settings.config, **values)
+    _show_metrics(metrics, folder)
+    say(f"for a model to use, trained on everything: ltocf fit --like {folder} --out DIR")
 
 
-def _refuse_besides_resume(
-    source: str | None, out: Path | None, config: Path | None, assignments: list[str] | None, named: dict[str, Any]
+def fit(
+    source: str | None = None,
+    /,
+    *,
+    out: Path | None = None,
+    like: Path | None = None,
+    settings: Settings | None = None,
+    reading: Reading | None = None,
 ) -> None:
-    given = {"a data set": source, "--out": out, "--config": config, "--set": assignments}
+    """Train the model that answers: a validation set chooses, then everything is trained on, nothing is held back.
+
+    Parameters
+    ----------
+    source
+        As for `ltocf train`; may be left out with --like.
+    out
+        A new folder for the run.
+    like
+        A run whose settings, and without SOURCE whose data, are taken.
+    """
+    from ltocf.runs.folder import RunFolder
+    from ltocf.runs.production import fit as fit_everything
+    from ltocf.training.runtime import keep_freed_memory
+
+    settings, reading = settings or Settings(), reading or Reading()
+    folder = _folder(out, "ltocf fit DATASET --out DIR")
+    values = settings.values(**reading.options())
+    wanted = None if like is not None and not _names_source(source, reading) else _source(source, reading, settings)
+    keep_freed_memory()
+    with _saying_how_to_go_on(folder):
+        fit_everything(wanted, folder, config=settings.config, like=like, **values)
+    _show_metrics(RunFolder(folder).metrics(), folder)
+    say(f"answers: ltocf recommend {folder} --user ID")
+
+
+def update(
+    run: Path,
+    events: str | None = None,
+    /,
+    *,
+    out: Path | None = None,
+    epochs: int = 0,
+    learning_rate: float | None = None,
+    reading: Reading | None = None,
+) -> None:
+    """Bring a run up to date with new events, in a new folder: parameters kept, graph and histories anew.
+
+    Parameters
+    ----------
+    run
+        The folder of a finished run, which is not touched.
+    events
+        New events, a source as for `ltocf train`, read by the options of the run.
+    out
+        A new folder; by default RUN-2, or the next number that is free.
+    epochs
+        Epochs of training on all pairs, from the parameters as they are.
+    learning_rate
+        For these epochs; by default the run's.
+    """
+    from ltocf.runs.folder import RunFolder
+    from ltocf.runs.update import next_generation
+    from ltocf.runs.update import update as update_run
+
+    reading = reading or Reading()
+    source = reading.source(events)
+    if source is None:
+        raise ValueError("give the new events: `ltocf update RUN EVENTS`")
+    target = next_generation(run) if out is None else out
+    update_run(run, source, target, epochs=epochs, learning_rate=learning_rate, **reading.options())
+    metrics = RunFolder(target).metrics()
+    say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in metrics["update"].items()))
+    say(f"run folder: {target}")
+
+
+def _source(source: str | None, reading: Reading, settings: Settings) -> str | None:
+    """What is read; None leaves it to the file of --config."""
+    found = reading.source(source)
+    if found is None and settings.config is None:
+        raise ValueError("give the data: a file, a folder, a catalog name, or `--sql` and `--uri`")
+    return found
+
+
+def _names_source(source: str | None, reading: Reading) -> bool:
+    return source is not None or reading.uri is not None or reading.sql is not None
+
+
+def _folder(out: Path | None, usage: str) -> Path:
+    if out is None or out == Path():
+        raise ValueError(f"give a folder for the run: `{usage}`")
+    return out
+
+
+def _refuse_besides_resume(source: str | None, out: Path | None, settings: Settings, more: dict[str, Any]) -> None:
+    given = {"a data set": source, "--out": out, "--config": settings.config, "--set": settings.set}
     besides = [name for name, value in given.items() if value is not None]
-    besides += [f"--{name.replace('_', '-')}" for name in named]
+    besides += [f"--{name.replace('_', '-')}" for name in (*settings.named(), *more)]
     if besides:
         raise ValueError(
             f"`--resume DIR` continues a run as it was configured: leave out {', '.join(besides)}, "
@@ -125,23 +173,13 @@ def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
         raise
 
 
-def _assignments(texts: list[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise ValueError(f"`--set` takes key=value, got {text!r}")
-        if name in values:
-            raise ValueError(f"`{name}` was given twice with `--set`; give it once")
-        try:
-            values[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[name] = value
-    return values
-
-
 def _show_metrics(metrics: dict[str, Any], folder: Path) -> None:
     rows = [(name, f"{value:.4f}") for name, value in metrics.items() if "@" in name]
+    rows += [
+        (f"{name} on validation", f"{value:.4f}")
+        for name, value in metrics["selected"].items()
+        if not rows and "@" in name and value is not None
+    ]
     title = f"{metrics['model']} on {metrics['dataset']}"
     Console().print(table(("metric", "value"), rows, title, metrics["protocol"]))
     for phase, fit in metrics["fits"].items():

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ltocf.data import Dataset, Interactions, Split, carve_validation, load_dataset, split_dataset, to_dataset
+from ltocf.data import Dataset, Interactions, Split, carve_validation, load_dataset, split_dataset
 from ltocf.data.readers.source import source_text
+from ltocf.data.readers.sql import masked
 from ltocf.evaluation import Metric
 from ltocf.runs.config import Config, DataSettings
 from ltocf.runs.folder import RunData
@@ -25,7 +26,7 @@ def configure(
     """The configuration of a run, and the data if only this process can read them.
 
     Args:
-        source: anything that `load_dataset` takes.
+        source: anything that `load_dataset` takes; None for that of the configuration.
         config: a TOML file, or a configuration, to start from.
         settings: any setting by its name; ``items`` may be a table in memory.
 
@@ -36,23 +37,20 @@ def configure(
     handed_over = {"items": items} if items is not None and not isinstance(items, (str, Path)) else {}
     values = {name: value for name, value in settings.items() if name not in handed_over}
     values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
-    named = source_text(source) if isinstance(source, (str, Path)) else IN_MEMORY
+    named = source_text(source) if isinstance(source, (str, Path)) else IN_MEMORY if source is not None else None
     if isinstance(config, Config):
-        chosen = replace(config, data=replace(config.data, source=named)).with_values(values)
+        chosen = config if named is None else replace(config, data=replace(config.data, source=named))
+        chosen = chosen.with_values(values)
     elif config is None:
-        chosen = Config(DataSettings(source=named)).with_values(values)
+        chosen = Config(DataSettings(source=named or "")).with_values(values)
     else:
         chosen = Config.from_file(config, named, values)
-    if named != IN_MEMORY and not handed_over and "://" not in named:
+    if named != IN_MEMORY and not handed_over and masked(chosen.data.source) == chosen.data.source:
         return chosen, None
     # What is in memory, or behind a password, is read now: nothing but the data themselves is kept of it.
-    options = chosen.data.given() | handed_over
-    if named == IN_MEMORY:
-        return chosen, to_dataset(source, **options)
-    dataset = load_dataset(source, data_dir=chosen.data.data_dir or None, **options)
-    if "://" in named:
-        chosen = replace(chosen, data=replace(chosen.data, source=dataset.name))
-    return chosen, dataset
+    place = source if named == IN_MEMORY else chosen.data.source
+    dataset = load_dataset(place, data_dir=chosen.data.data_dir or None, **(chosen.data.given() | handed_over))
+    return replace(chosen, data=replace(chosen.data, source=masked(chosen.data.source))), dataset
 
 
 def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:

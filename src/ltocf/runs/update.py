@@ -43,7 +43,7 @@ def update(
         events: new events, anything that `load_dataset` takes; read by the options of the run.
         out: a new folder; by default ``RUN-2`` beside the run, or the next number that is free.
         epochs: epochs of training on all pairs, from the parameters as they are; 0 for none.
-        learning_rate: for these epochs; by default a tenth of the run's.
+        learning_rate: for these epochs; by default the run's.
         show_progress: show the training.
         **options: `ReadOptions` that differ from those of the run.
 
@@ -114,8 +114,7 @@ def _read_events(config: Config, events: Any, options: dict[str, Any]) -> Datase
 
 
 def _warm(settings: TrainingSettings, epochs: int, learning_rate: float | int | None) -> TrainingSettings:
-    """The run's settings, at a rate that does not undo what was learned."""
-    rate = settings.learning_rate / 10 if learning_rate is None else float(learning_rate)
+    rate = settings.learning_rate if learning_rate is None else float(learning_rate)
     return replace(settings, epochs=epochs, learning_rate=rate)
 
 
