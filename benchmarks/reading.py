@@ -3,9 +3,9 @@
     python benchmarks/reading.py --out results/speed/reading-synthetic.json
 
 The file has a row for each pair of a power law (`ltocf.bench.synthetic`) in random order, with ids and times as text:
-`user_id,item_id,timestamp`. `pl.read_csv`, which leaves ids and times as text, and with times parsed, and
-`load_dataset` take turns in this process; the first turn is not counted.
-`load_dataset` reads the file, recognises its columns, makes indices of ids and seconds of times, and sorts pairs.
+`user_id,item_id,timestamp`. Three calls take turns in this process, the first turn is not counted: `pl.read_csv`, which
+leaves ids and times as text; the same with times parsed; and `load_dataset`, which reads the file, recognises its
+columns, makes indices of ids and seconds of times, and sorts the pairs.
 """
 
 from __future__ import annotations

@@ -82,12 +82,12 @@ def inspect(
         return
     for line in () if dataset.report is None else dataset.report.lines():
         say(line)
-    Console().print(table(("figure", "value"), _shown(figures), where))
+    Console().print(table(("figure", "value"), _shown(figures), dataset.name))
     if span is not None:
         say(f"from {span[0]} to {span[1]}")
     if preview:
         rows = [[str(value) for value in row.values()] for row in preview]
-        Console().print(table(preview[0], rows, f"first rows of {where}"))
+        Console().print(table(preview[0], rows, "first rows"))
     say(f"`ltocf train` with its defaults: {cost}")
 
 

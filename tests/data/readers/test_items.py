@@ -80,6 +80,21 @@ def test_the_column_named_in_the_log_is_looked_for_first() -> None:
     assert read(items, log, item_column="what").titles == ("Heat",)
 
 
+@pytest.mark.parametrize(
+    "items", [{"item": ["7"], "title": ["Heat"]}, [{"item": 7, "title": "Heat"}]], ids=["columns", "records"]
+)
+def test_items_in_memory(items: Any) -> None:
+    dataset = read(items)
+    assert dataset.titles == ("Heat", "9", "30")
+    assert "item table memory: attributes of 1 item" in text(dataset)
+
+
+def test_a_table_of_ids_alone_and_ids_as_titles() -> None:
+    dataset = read(pl.DataFrame({"id": [7]}))
+    assert (dataset.titles, dataset.names.attributes) == (None, None)
+    assert read(pl.DataFrame({"id": [7]}), title_column="id").titles == ("7", "9", "30")
+
+
 def test_a_matrix_has_items_too() -> None:
     dataset = to_dataset({"a": [0, 2], "b": [1]}, items=pl.DataFrame({"item": [2, 0], "title": ["C", "A"]}))
     assert dataset.titles == ("A", "1", "C")

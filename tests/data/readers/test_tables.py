@@ -113,6 +113,7 @@ def test_movies_without_titles_are_left_alone(tmp_path: Path, caplog: pytest.Log
         ("a.jsonl", '{"user": ' + "[" * 100_000, "not a readable .jsonl file: line 1: maximum recursion depth"),
         ("a.json", '[{"user": 1}', "not a readable .json file"),
         ("a.json", "[]", "must hold at least one row"),
+        ("a.inter.gz", gzip.compress(b"user\titem\na\tb\n", mtime=0), "headers must be `name:type`"),
         ("a.dat", "1::2::3\n", r"has no header, its first line is '1::2::3'"),
         ("a.parquet", "hello", "not a readable .parquet file"),
         ("a.csv", b"PAR1" + bytes(20), "not a readable .csv file"),

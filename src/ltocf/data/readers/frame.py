@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -87,13 +89,20 @@ def describe(dataset: Dataset, rows: Rows, options: ReadOptions) -> Dataset:
     """The dataset with what the item table says, if there is one."""
     if options.items is None:
         return dataset
-    from ltocf.data.readers.source import read_raw
-
-    table = read_raw(options.items, ReadOptions())
-    described = describe_items(dataset.names, table, options)
+    described = describe_items(dataset.names, _item_table(options.items), options)
     rows.note(described.notes)
     rows.warn(described.warnings)
     return replace(dataset, names=described.names)
+
+
+def _item_table(items: Any) -> RawTable:
+    # Both of these need this module.
+    from ltocf.data.readers.objects import raw_table
+    from ltocf.data.readers.source import read_raw
+
+    if isinstance(items, (str, Path)):
+        return read_raw(items, ReadOptions())
+    return raw_table(pl.DataFrame(items) if isinstance(items, Mapping) else items, "memory")
 
 
 def with_report(dataset: Dataset, rows: Rows, chosen: dict[str, ChosenColumn]) -> Dataset:

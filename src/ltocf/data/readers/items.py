@@ -42,33 +42,33 @@ def describe_items(names: Names, table: RawTable, options: ReadOptions) -> Descr
     """
     frame = table.frame.lazy().collect()
     id_column, title_column, why = _columns(frame, table.name, options)
-    found = identify(frame[id_column], f"{table.name}: item ids (column {id_column!r})", table.from_text, table.place)
+    found = identify(frame[id_column], f"item ids (column {id_column!r})", table.from_text, table.place)
     codes, first_rows = np.unique(found.codes, return_index=True)
     has_id = codes >= 0
     indices = indices_of(names.item_ids, found.ids)[codes[has_id]]
     row_of_item = np.full(len(names.item_ids), -1)
     row_of_item[indices[indices >= 0]] = first_rows[has_id][indices >= 0]
     rows = pl.Series(row_of_item).set(pl.Series(row_of_item < 0), None)
-    attributes = pl.DataFrame(
-        [_typed(column.gather(rows), table.from_text) for column in frame.drop(id_column)],
-    )
-    titles = names.titles if title_column is None else _titles(names.item_ids, attributes[title_column])
+    others = [_typed(column.gather(rows), table.from_text) for column in frame.drop(id_column)]
+    attributes = pl.DataFrame(others) if others else None
+    titles = names.titles if title_column is None else _titles(names.item_ids, frame[title_column].gather(rows), table)
 
     n_known, n_first = int((indices >= 0).sum()), len(indices)
     n_without = len(names.item_ids) - n_known
     n_missing = int((found.codes < 0).sum())
     n_repeated = len(frame) - n_missing - n_first
     columns = f"ids: {id_column!r} ({why}){_title_note(title_column)}"
-    notes = [f"{table.name}: attributes of {counted(n_known, 'item')}; {columns}"]
-    notes += [f"{table.name}: {note}" for note in (*table.notes, *found.notes)]
+    notes = [f"item table {table.name}: attributes of {counted(n_known, 'item')}; {columns}"]
+    notes += [f"item table {table.name}: {note}" for note in (*map(str, table.dropped), *table.notes, *found.notes)]
     for n_rows, reason in (
         (n_first - n_known, "of items without interactions"),
         (n_repeated, "that repeat an id: the first of each counts"),
         (n_missing, "without an id"),
     ):
-        notes += [f"{table.name}: {counted(n_rows, 'row')} {reason}"] if n_rows else []
-    notes += [f"{table.name}: {counted(n_without, 'item')} not in it"] if n_without and n_known else []
-    warnings = () if n_known else (f"{table.name}: none of its ids is the id of an item of the log",)
+        notes += [f"item table {table.name}: {counted(n_rows, 'row')} {reason}"] if n_rows else []
+    notes += [f"item table {table.name}: {counted(n_without, 'item')} not in it"] if n_without and n_known else []
+    strange = () if n_known else ("none of its ids is the id of an item of the log",)
+    warnings = tuple(f"item table {table.name}: {warning}" for warning in (*strange, *found.warnings))
     return Described(replace(names, titles=titles, attributes=attributes), tuple(notes), warnings)
 
 
@@ -135,8 +135,8 @@ def _typed(column: pl.Series, from_text: bool) -> pl.Series:
     return text.cast(pl.Float64) if decimal else text
 
 
-def _titles(item_ids: IdMap, titles: pl.Series) -> tuple[str, ...]:
+def _titles(item_ids: IdMap, titles: pl.Series, table: RawTable | None = None) -> tuple[str, ...]:
     """One title for each item; its id as text where there is none."""
     texts = titles.cast(pl.String)
-    has_title = ~is_missing(texts, False)
+    has_title = ~is_missing(texts, from_text=table is not None and table.from_text)
     return tuple(texts.zip_with(has_title, item_ids.ids.cast(pl.String)).to_list())

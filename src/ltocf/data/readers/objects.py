@@ -33,6 +33,25 @@ class ArrowTable(Protocol):
         """The table as an Arrow stream: https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html"""
 
 
+@runtime_checkable
+class IndexedTable(Protocol):
+    """A table, or a column, that names its rows, which Arrow knows nothing of: those of pandas."""
+
+    @property
+    def index(self) -> Any:
+        """The names of the rows."""
+
+    def reset_index(self) -> object:
+        """The same with the names of the rows as columns."""
+
+
+@runtime_checkable
+class NamedRow(Protocol):
+    """A tuple with named fields."""
+
+    _fields: tuple[str, ...]
+
+
 Source: TypeAlias = (
     pl.DataFrame
     | pl.LazyFrame
@@ -112,19 +131,17 @@ def _raw_table(source: Source, name: str) -> tuple[RawTable, bool]:
 def _arrow(source: ArrowTable, name: str) -> RawTable:
     """A table by its Arrow columns; the index of pandas, which is none of them, becomes columns if it has names."""
     notes: tuple[str, ...] = ()
-    index: Any = getattr(source, "index", None)
-    if index is not None and hasattr(source, "reset_index"):
-        named = [label for label in getattr(index, "names", ()) if label is not None]
-        taken = [str(column) for column in getattr(source, "columns", ())]
-        if named and not {str(label) for label in named} & set(taken):
-            source = source.reset_index()
+    table: Any = source
+    if isinstance(source, IndexedTable):
+        index = source.index
+        named = [label for label in index.names if label is not None]
+        if named and not set(map(str, named)) & set(map(str, getattr(source, "columns", ()))):
+            table = source.reset_index()
             notes = (f"the index of the table was read as {', '.join(map(repr, named))}",)
-        elif not str(getattr(index, "dtype", "")).startswith("int"):  # whole numbers are what pandas counts rows by
+        elif not str(index.dtype).startswith("int"):  # whole numbers are what pandas counts rows by
             notes = ("the index of the table was not read; `reset_index()` makes a column of it",)
-    if hasattr(source, "to_frame") and not hasattr(source, "columns"):
-        raise TypeError(f"{name}: interactions must be {WAYS}; got one column, {type(source).__name__}")
     try:
-        frame = pl.DataFrame(source)
+        frame = pl.DataFrame(table)
     except (TypeError, ValueError) as error:  # a pandas column of strings and numbers, for one
         raise ValueError(f"{name}: each column must hold values of one type, got a table where {error}") from error
     return RawTable(name, frame, format=type(source).__module__.partition(".")[0], notes=notes)
@@ -147,7 +164,7 @@ def _rows(rows: list[Any], name: str) -> tuple[RawTable, bool]:
     """Records or tuples, all of one kind."""
     if rows and all(isinstance(row, Mapping) for row in rows):
         return RawTable(name, _frame_of_records(rows, name), format="records"), True
-    if rows and all(hasattr(row, "_fields") for row in rows):
+    if rows and all(isinstance(row, NamedRow) for row in rows):
         records = [dict(zip(row._fields, row, strict=True)) for row in rows]
         return RawTable(name, _frame_of_records(records, name), format="named tuples"), True
     strange = {type(row).__name__ for row in rows if not isinstance(row, (tuple, list, np.ndarray))}
