@@ -65,6 +65,16 @@ def test_what_was_rated_low_is_not_recommended(tmp_path: Path) -> None:
     assert not kept.join(low, on=["user", "item"]).is_empty()
 
 
+def test_rows_below_the_lowest_rating_are_not_recommended(tmp_path: Path) -> None:
+    """The same from a file of ratings."""
+    log = blocks_of_taste(30, np.random.default_rng(4)).drop("timestamp")
+    log = log.with_columns(rating=pl.Series([5 if row % 14 < 9 else 1 for row in range(len(log))]))
+    log.write_csv(tmp_path / "ratings.csv")
+    ltocf.train(tmp_path / "ratings.csv", tmp_path / "run", min_rating=4, dim=4, **FEW_EPOCHS)
+    found = pl.concat(ltocf.load(tmp_path / "run").snapshot.recommend_all(k=5)).join(log, on=["user", "item"])
+    assert set(found["rating"]) == {5}, "held out for the test, and nothing that was rated low"
+
+
 def test_every_user_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One flag for each user, a file of them, or all: the same lists, and the time of one call of Python."""
     log = blocks_of_taste(300, np.random.default_rng(2))

@@ -81,7 +81,7 @@ def _of_parquet(path: Path, role: Literal["user", "item"]) -> list[str | int]:
 
 
 def _of_lines(text: str, source: str, role: Literal["user", "item"]) -> list[str | int]:
-    lines = [line.strip("\r") for line in text.split("\n") if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         return []
     separator = next((mark for mark in "\t,;" if mark in lines[0]), None)

@@ -41,7 +41,6 @@ class Snapshot(Held):
     Nothing in it changes, so threads share it, and a server exchanges one reference to serve a newer one. An answer
     costs what was asked for: only popular lists of a time window, and what is near by history, look through all pairs.
     A user of training without a history is treated as one who was not there: what a model has for them is noise.
-
     Its arguments are those of `Held`; `open` and `of` fill them in.
 
     Example:
