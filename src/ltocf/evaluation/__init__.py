@@ -1,5 +1,6 @@
 """Scores become ranked lists, lists become hits, hits become numbers."""
 
+from ltocf.evaluation.beyond import BeyondAccuracy, beyond_accuracy
 from ltocf.evaluation.evaluate import PerUserMetrics, evaluate, evaluate_per_user, find_hits
 from ltocf.evaluation.metrics import (
     METRICS,
@@ -19,6 +20,7 @@ from ltocf.evaluation.validation import Validation, sample_users
 __all__ = [
     "METRICS",
     "NO_ITEM",
+    "BeyondAccuracy",
     "Metric",
     "MetricFunction",
     "PerUserMetrics",
@@ -26,6 +28,7 @@ __all__ = [
     "Scorer",
     "Validation",
     "average_precision",
+    "beyond_accuracy",
     "coverage",
     "evaluate",
     "evaluate_per_user",
