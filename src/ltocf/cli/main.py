@@ -19,7 +19,8 @@ data_app = App(name="data", help="The data sets known by name, and figures of an
 for command, home, summary in (
     ("train", "training:train", "Train a model on a data set and leave everything about it in a folder."),
     ("inspect", "data:inspect", "Say what was understood of a source, and what training on it costs."),
-    ("evaluate", "answers:evaluate", "Measure a finished run at any depths."),
+    ("evaluate", "measuring:evaluate", "Measure a finished run at any depths."),
+    ("compare", "measuring:compare", "Put finished runs side by side, as a table and a page with figures."),
     ("recommend", "answers:recommend", "Recommend items to users, by their own ids."),
     ("similar", "neighbours:similar", "The items or users nearest to one of them."),
     ("popular", "neighbours:popular", "The items that most users touched, over all time or in a window of it."),

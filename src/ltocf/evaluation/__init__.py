@@ -2,6 +2,7 @@
 
 from ltocf.evaluation.beyond import BeyondAccuracy, beyond_accuracy
 from ltocf.evaluation.evaluate import PerUserMetrics, evaluate, evaluate_per_user, find_hits
+from ltocf.evaluation.groups import ItemGroup, UserGroup
 from ltocf.evaluation.metrics import (
     METRICS,
     Metric,
@@ -21,11 +22,13 @@ __all__ = [
     "METRICS",
     "NO_ITEM",
     "BeyondAccuracy",
+    "ItemGroup",
     "Metric",
     "MetricFunction",
     "PerUserMetrics",
     "Ranked",
     "Scorer",
+    "UserGroup",
     "Validation",
     "average_precision",
     "beyond_accuracy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -87,3 +88,27 @@ class Report:
     def stem(self) -> str:
         """The name of its files without a suffix."""
         return self.name or self.what
+
+
+def p_text(p_value: float) -> str:
+    """A p-value as it is shown.
+
+    Example:
+        >>> p_text(0.0004), p_text(0.0312)
+        ('< 0.001', '0.031')
+    """
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def finite(value: Any) -> Any:
+    """The same values with None for numbers that are not finite, for which JSON has no word.
+
+    Example:
+        >>> finite({"recall@20": [0.5, math.nan]})
+        {'recall@20': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
