@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from ltocf.report.charts import chart
 from ltocf.report.content import Curve, Figure, Panel
-from ltocf.report.drawing import PANELS_PER_ROW, _picture, chart, draw
+from ltocf.report.drawing import _picture, draw
+from ltocf.report.layout import PANELS_PER_ROW
 
 METHODS: list[float | str] = [f"method-{number}" for number in range(13)]
 

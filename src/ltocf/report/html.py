@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ltocf.files import write_text
+from ltocf.report.charts import chart
 from ltocf.report.content import Report, Table, finite
-from ltocf.report.drawing import chart, draw, plots_extra
+from ltocf.report.drawing import draw
+from ltocf.report.layout import plots_extra
 
 BLANK = {"", "-", "–", "—", "nan", "n/a"}
 
