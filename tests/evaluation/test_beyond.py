@@ -84,7 +84,7 @@ def test_groups_of_items_worked_out_by_hand(measured: PerUserMetrics) -> None:
         (2, 2, 2, 4),
         (0, 1, 2, 1),
     ]
-    assert [group.label for group in (head, mid, tail)] == ["head (3)", "mid (2)", "tail (0–1)"]
+    assert [(group.name, group.span) for group in (head, mid, tail)] == [("head", "3"), ("mid", "2"), ("tail", "0–1")]
     # Of the head, user 3 wants item 0; of the middle, users 0 and 2 want 2 and 1; of the tail, users 0 and 1 want 4, 3.
     assert [group.values["recall@2"] for group in (head, mid, tail)] == [
         1 / 1,

@@ -33,8 +33,8 @@ class UserGroup:
     values: dict[str, float]
 
     @property
-    def label(self) -> str:
-        """ "5" or "5–20"."""
+    def span(self) -> str:
+        """The lengths of the histories, such as "5–20"."""
         return _span(self.shortest, self.longest)
 
 
@@ -59,9 +59,9 @@ class ItemGroup:
     values: dict[str, float]
 
     @property
-    def label(self) -> str:
-        """ "head" with the number of training users of its items."""
-        return f"{self.name} ({_span(self.least, self.most)})"
+    def span(self) -> str:
+        """The popularity of its items, such as "5–20"."""
+        return _span(self.least, self.most)
 
 
 def by_activity(measured: PerUserMetrics, train: Interactions, n_groups: int = 4) -> list[UserGroup]:
@@ -84,7 +84,7 @@ def by_activity(measured: PerUserMetrics, train: Interactions, n_groups: int = 4
         >>> train = Interactions.from_pairs([0, 1, 1, 2, 2, 2], [0, 0, 1, 0, 1, 2])
         >>> values = {"recall@1": torch.tensor([0.0, 0.5, 1.0]), "ndcg@1": torch.tensor([0.0, 1.0, 1.0])}
         >>> measured = PerUserMetrics(torch.tensor([0, 1, 2]), torch.tensor([[1], [2], [-1]]), values)
-        >>> [(group.label, group.n_users, group.values["recall@1"]) for group in by_activity(measured, train, 2)]
+        >>> [(group.span, group.n_users, group.values["recall@1"]) for group in by_activity(measured, train, 2)]
         [('1–2', 2, 0.25), ('3', 1, 1.0)]
     """
     if n_groups < 1:
@@ -114,8 +114,8 @@ def by_popularity(measured: PerUserMetrics, train: Interactions, truth: Interact
         >>> truth = Interactions.from_pairs([1, 2], [2, 1])
         >>> values = {"recall@1": torch.tensor([0.0, 1.0])}
         >>> measured = PerUserMetrics(torch.tensor([1, 2]), torch.tensor([[-1], [1]]), values)
-        >>> [(group.label, group.n_pairs, group.values["recall@1"]) for group in by_popularity(measured, train, truth)]
-        [('head (3)', 3, nan), ('mid (2)', 2, 1.0), ('tail (1)', 1, 0.0)]
+        >>> [(group.name, group.span, group.values["recall@1"]) for group in by_popularity(measured, train, truth)]
+        [('head', '3', nan), ('mid', '2', 1.0), ('tail', '1', 0.0)]
     """
     degrees = torch.tensor(train.item_degrees)
     group_of = popularity_groups(degrees)

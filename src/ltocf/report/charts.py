@@ -9,6 +9,7 @@ from ltocf.report.content import Figure, Panel
 from ltocf.report.layout import (
     LINES,
     PANELS_PER_ROW,
+    SHAPES,
     color_of,
     crowded,
     labels_of,
@@ -31,11 +32,11 @@ PAGE_WIDTH = 1070
 def chart(figure: Figure) -> dict[str, Any]:
     """The figure as a Vega-Lite specification with its data inside.
 
-    Hovering shows a point's numbers, a click in the legend keeps one label, and line panels move and zoom.
+    Hovering shows a point's numbers, a click in the legend keeps one label, and panels without bars move and zoom.
 
     Raises:
         ImportError: the ``plots`` extra is not installed.
-        ValueError: a ``line`` panel has words on its x axis.
+        ValueError: a ``line`` or ``point`` panel has words on its x axis.
     """
     with plots_extra():
         import altair
@@ -66,7 +67,7 @@ def _interactive(figure: Figure, index: int, highlight: altair.Parameter) -> alt
         layers.append(ends.encode(color=altair.value("#333333")) if panel.kind == "bar" else ends)
     # Only one layer has a name: altair gives a selection to all that have, and Vega refuses the second.
     layers[0] = layers[0].properties(name=f"panel_{index}")
-    if panel.kind == "line":
+    if panel.kind != "bar":
         # Only with Ctrl held, or two fingers: a wheel over the chart goes on scrolling the page.
         zoom = altair.selection_interval(name=f"zoom_{index}", bind="scales", zoom="wheel![event.ctrlKey]")
         layers[0] = layers[0].add_params(zoom)
@@ -84,8 +85,12 @@ def _line_layers(base: altair.Chart, figure: Figure, panel: Panel) -> list[altai
     axis = altair.Axis(grid=False, **ticks)
     x = altair.X(field="x", type="quantitative", title=panel.x_label, scale=scale, axis=axis)
     points = base.encode(x=x, y=_y(panel, "y"))
-    lines = points.mark_line(strokeWidth=1.8)
     labels = labels_of(figure)
+    if panel.kind == "point":
+        shapes = altair.Scale(domain=labels, range=[SHAPES[k % len(SHAPES)][1] for k in range(len(labels))])
+        shape = altair.Shape(field="label", type="nominal", title=None, scale=shapes)
+        return [points.mark_point(filled=True, size=110).encode(shape=shape)]
+    lines = points.mark_line(strokeWidth=1.8)
     # Beside bars the legend has squares, and dashes would only fray them.
     if len(labels) > len(SHADES) and _only_lines(figure):
         dashes = altair.Scale(domain=labels, range=[LINES[turn_of(k) % len(LINES)][1] for k in range(len(labels))])
@@ -109,7 +114,10 @@ def _color_channel(figure: Figure) -> altair.Color:
 
     labels = labels_of(figure)
     scale = altair.Scale(domain=labels, range=[color_of(index) for index in range(len(labels))])
-    symbol = altair.Legend(symbolType="stroke" if _only_lines(figure) else "square")
+    if all(panel.kind == "point" for panel in figure.panels):
+        symbol = altair.Legend()  # shows the shapes of the points
+    else:
+        symbol = altair.Legend(symbolType="stroke" if _only_lines(figure) else "square")
     return altair.Color(field="label", type="nominal", title=None, scale=scale, legend=symbol)
 
 
@@ -123,7 +131,7 @@ def _y(panel: Panel, field: str) -> altair.Y:
 def _tooltip(panel: Panel) -> list[altair.Tooltip]:
     import altair
 
-    x_type: Literal["quantitative", "nominal"] = "quantitative" if panel.kind == "line" else "nominal"
+    x_type: Literal["quantitative", "nominal"] = "nominal" if panel.kind == "bar" else "quantitative"
     shown = [
         altair.Tooltip(field="label", type="nominal"),
         altair.Tooltip(field="x", type=x_type, title=panel.x_label or "x"),

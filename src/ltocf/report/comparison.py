@@ -171,7 +171,7 @@ def _groupings(found: RunComparison) -> list[_Grouping]:
         found.tested(),
         {line.name: line.measured.beyond.by_activity for line in found.lines},
         ["items in training", "users"],
-        [[group.label, f"{group.n_users:,}"] for group in first.by_activity],
+        [[group.span, f"{group.n_users:,}"] for group in first.by_activity],
         "Users by the number of their training items, in quarters; users with equally many are in one group.",
     )
     items = _Grouping(
@@ -179,8 +179,8 @@ def _groupings(found: RunComparison) -> list[_Grouping]:
         "item popularity",
         [f"recall@{last}", f"share@{last}"],
         {line.name: line.measured.beyond.by_popularity for line in found.lines},
-        ["users in training", "items", "training pairs"],
-        [[group.label, f"{group.n_items:,}", f"{group.n_pairs:,}"] for group in first.by_popularity],
+        ["items", "users in training", "number of items", "training pairs"],
+        [[group.name, group.span, f"{group.n_items:,}", f"{group.n_pairs:,}"] for group in first.by_popularity],
         "Items by the number of their training users: the head is the fewest items that have a fifth of the training "
         "pairs, the tail the rarest with a fifth at most. Recall as if only items of the group were relevant.",
     )
@@ -202,8 +202,8 @@ def _group_figure(grouping: _Grouping, name: str) -> Figure:
     for metric in grouping.metrics:
         curves = []
         for run, groups in grouping.groups.items():
-            labels: list[float | str] = [group.label for group in groups]
-            curves.append(Curve(run, labels, [group.values[metric] for group in groups]))
+            names: list[float | str] = [about[0] for about in grouping.about]
+            curves.append(Curve(run, names, [group.values[metric] for group in groups]))
         panels.append(Panel("", grouping.columns[0], label(metric), curves, "bar"))
     return Figure(f"{name}-{grouping.name}", f"Accuracy by {grouping.title}", grouping.caption, panels)
 
@@ -213,7 +213,7 @@ def _beyond_figure(found: RunComparison, name: str) -> Figure:
     for across in (f"novelty@{last}", f"coverage@{last}"):
         points = [(line.name, line.measured.values) for line in found.lines]
         curves = [Curve(run, [values[across]], [values[f"recall@{last}"]]) for run, values in points]
-        panels.append(Panel("", label(across), label(f"recall@{last}"), curves))
+        panels.append(Panel("", label(across), label(f"recall@{last}"), curves, "point"))
     caption = "Up is more accurate; right is less well-known, and more of the catalogue."
     return Figure(f"{name}-beyond", "Accuracy against novelty and coverage", caption, panels)
 

@@ -25,13 +25,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. ``bar`` panels have words on the x axis, ``line`` panels numbers."""
+    """One pair of axes. ``bar`` panels have words on the x axis, ``line`` and ``point`` panels numbers."""
 
     title: str
     x_label: str
     y_label: str
     curves: list[Curve]
-    kind: Literal["line", "bar"] = "line"
+    kind: Literal["line", "bar", "point"] = "line"
 
 
 @dataclass(frozen=True)

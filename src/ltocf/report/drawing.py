@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ltocf.report.content import Figure, Panel
+from ltocf.report.content import Curve, Figure, Panel
 from ltocf.report.layout import (
     LINES,
     PANELS_PER_ROW,
+    SHAPES,
     color_of,
     crowded,
     labels_of,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 HATCHES = ("", "////", "....", "xxxx")
 LINE: dict[str, Any] = {"linewidth": 1.4, "markersize": 4, "capsize": 2, "elinewidth": 0.8}
+POINT: dict[str, Any] = {"linestyle": "", "markersize": 8, "capsize": 2, "elinewidth": 0.8}
 WHISKER = {"elinewidth": 0.8, "capsize": 1.5, "ecolor": "#333333"}
 BAR: dict[str, Any] = {"edgecolor": "white", "linewidth": 0, "error_kw": WHISKER}
 MOST_LABELS_BELOW = 6
@@ -43,7 +45,7 @@ def draw(figure: Figure, folder: Path) -> list[Path]:
 
     Raises:
         ImportError: the ``plots`` extra is not installed.
-        ValueError: a ``line`` panel has words on its x axis.
+        ValueError: a ``line`` or ``point`` panel has words on its x axis.
     """
     paths = [folder / f"{figure.name}{ending}" for ending in (".svg", ".png")]
     draw_to(figure, *paths)
@@ -98,13 +100,18 @@ def _draw_lines(axes: Axes, panel: Panel, labels: Sequence[str], handles: dict[s
             curve.y,
             yerr=spread_of(curve),
             color=color_of(index),
-            linestyle=LINES[turn_of(index) % len(LINES)][0],
-            marker="." if len(curve.x) <= MOST_POINTS_WITH_MARKERS else "",
-            **LINE,
+            **_style(panel, curve, index),
         )
         handles.setdefault(curve.label, handle)
     if whole_numbers(panel):
         axes.locator_params(axis="x", integer=True)
+
+
+def _style(panel: Panel, curve: Curve, index: int) -> dict[str, Any]:
+    if panel.kind == "point":
+        return POINT | {"marker": SHAPES[index % len(SHAPES)][0]}
+    marker = "." if len(curve.x) <= MOST_POINTS_WITH_MARKERS else ""
+    return LINE | {"linestyle": LINES[turn_of(index) % len(LINES)][0], "marker": marker}
 
 
 def _draw_bars(axes: Axes, panel: Panel, labels: Sequence[str], handles: dict[str, Any]) -> None:

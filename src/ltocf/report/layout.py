@@ -33,22 +33,28 @@ def plots_extra() -> Iterator[None]:
 
 
 def spread_of(curve: Curve) -> list[float] | None:
+    """Half-lengths of the error bars that are worth drawing."""
     # Of one measurement the spread is 0, and there is nothing to draw.
     return curve.spread if curve.spread and any(curve.spread) else None
 
 
 def labels_of(figure: Figure) -> list[str]:
+    """The labels of all curves, each once."""
     return list(dict.fromkeys(curve.label for panel in figure.panels for curve in panel.curves))
 
 
 def words_of(panel: Panel) -> list[str]:
+    """What stands below the bars, each once."""
     return list(dict.fromkeys(str(word) for curve in panel.curves for word in curve.x))
 
 
 def numbers_of(curve: Curve) -> list[float]:
+    """The numbers along x; raises ValueError for words."""
     words = [value for value in curve.x if isinstance(value, str)]
     if words:
-        raise ValueError(f"a `line` panel has numbers on its x axis, got {words[0]!r}; words need `kind` 'bar'")
+        raise ValueError(
+            f"a `line` or `point` panel has numbers on its x axis, got {words[0]!r}; words need `kind` 'bar'"
+        )
     return [float(value) for value in curve.x]
 
 
