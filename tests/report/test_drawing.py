@@ -204,6 +204,23 @@ def test_words_on_the_axis_of_lines_are_an_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_points_have_colours_and_shapes_of_their_own() -> None:
+    panel = Panel("", "novelty", "recall@20", [Curve(f"run-{k}", [k / 3], [k / 7]) for k in range(4)], "point")
+    picture = _picture(figure(panel))
+    drawn = [line for line in picture.axes[0].lines if line.get_marker() not in ("None", None, "")]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in drawn] == [(k / 3, k / 7) for k in range(4)]
+    assert {line.get_linestyle() for line in drawn} == {"None"}
+    assert len({line.get_marker() for line in drawn}) == len({line.get_color() for line in drawn}) == 4
+    specification = chart(figure(panel))
+    (points,) = specification["concat"][0]["layer"]
+    assert points["mark"]["type"] == "point"
+    scale = points["encoding"]["shape"]["scale"]
+    assert scale["domain"] == [f"run-{k}" for k in range(4)]
+    assert len(set(scale["range"])) == 4
+    assert "symbolType" not in (points["encoding"]["color"].get("legend") or {})
+    assert [(row["x"], row["y"]) for row in rows(specification, 0)] == [(k / 3, k / 7) for k in range(4)]
+
+
 def test_a_panel_without_curves_is_drawn(tmp_path: Path) -> None:
     for panel in (lines(), bars()):
         assert draw(figure(panel), tmp_path)[0].exists()

@@ -111,6 +111,7 @@ def _show_metrics(measured: Mapping[str, Any], depths: list[int], title: str) ->
 def _show_beyond(measured: Mapping[str, Any], k: int) -> None:
     """The run beside the most popular items, at one depth."""
     from ltocf.evaluation.beyond import BEYOND
+    from ltocf.evaluation.groups import span_of
     from ltocf.report.comparison import label, shown
     from ltocf.runs.measuring import POPULARITY
 
@@ -122,8 +123,7 @@ def _show_beyond(measured: Mapping[str, Any], k: int) -> None:
 
     rows = [row(name, both) for name in ("recall", "ndcg", "coverage", *BEYOND)]
     for place, group in enumerate(measured["by_activity"]):
-        bounds = dict.fromkeys((group["shortest"], group["longest"]))
-        about = f", {group['n_users']:,} users with {'–'.join(map(str, bounds))} items"
+        about = f", {group['n_users']:,} users with {span_of(group['shortest'], group['longest'])} items"
         rows += [row(name, [one["by_activity"][place] for one in both], about) for name in ("recall", "ndcg")]
     for place, group in enumerate(measured["by_popularity"]):
         about = f", {group['name']}: {group['n_items']:,} items"

@@ -35,7 +35,7 @@ class UserGroup:
     @property
     def span(self) -> str:
         """The lengths of the histories, such as "5–20"."""
-        return _span(self.shortest, self.longest)
+        return span_of(self.shortest, self.longest)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ItemGroup:
     @property
     def span(self) -> str:
         """The popularity of its items, such as "5–20"."""
-        return _span(self.least, self.most)
+        return span_of(self.least, self.most)
 
 
 def by_activity(measured: PerUserMetrics, train: Interactions, n_groups: int = 4) -> list[UserGroup]:
@@ -160,5 +160,11 @@ def popularity_groups(n_touched: ItemCounts) -> ItemCounts:
     return torch.from_numpy(groups[place])
 
 
-def _span(least: int, most: int) -> str:
+def span_of(least: int, most: int) -> str:
+    """Two bounds as text.
+
+    Example:
+        >>> span_of(5, 20), span_of(5, 5)
+        ('5–20', '5')
+    """
     return str(least) if least == most else f"{least}–{most}"
