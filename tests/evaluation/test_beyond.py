@@ -13,6 +13,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.data.statistics import gini
 from ltocf.evaluation import PerUserMetrics, beyond_accuracy, evaluate_per_user
 from ltocf.evaluation.beyond import BEYOND, exposure, history_popularity, mean_popularity, novelty, popularity_lift
+from ltocf.evaluation.groups import by_activity
 from samples import random_interactions
 
 # Item 0 has 3 users, items 1 and 2 have two, item 3 has one, item 4 none. User 3 has no history.
@@ -92,6 +93,21 @@ def test_groups_of_items_worked_out_by_hand(measured: PerUserMetrics) -> None:
         (0 / 1 + 1 / 1) / 2,
     ]
     assert [group.values["share@2"] for group in (head, mid, tail)] == [1 / 7, 2 / 7, 4 / 7]
+
+
+def test_quarters_are_quarters_where_lengths_differ() -> None:
+    """User u has u + 1 items; user 8, with 9, is not measured."""
+    pairs = [(user, item) for user in range(9) for item in range(user + 1)]
+    train = Interactions.from_pairs(*zip(*pairs, strict=True))
+    values = {"recall@1": torch.arange(8) / 8.0, "ndcg@1": torch.zeros(8)}
+    measured = PerUserMetrics(torch.arange(8), torch.full((8, 1), -1), values)
+    groups = by_activity(measured, train)
+    assert [group.span for group in groups] == ["1–2", "3–4", "5–6", "7–8"]
+    assert [group.values["recall@1"] for group in groups] == [1 / 16, 5 / 16, 9 / 16, 13 / 16]
+    assert [group.n_users for group in by_activity(measured, train, 3)] == [3, 3, 2]
+    assert [group.span for group in by_activity(measured, train, 1)] == ["1–8"]
+    with pytest.raises(ValueError, match="`n_groups` must be >= 1, got 0"):
+        by_activity(measured, train, 0)
 
 
 def test_the_groups_hold_everybody_and_average_to_the_whole() -> None:
