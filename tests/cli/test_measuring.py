@@ -90,6 +90,14 @@ def test_compare_prints_a_column_for_each_run_and_writes_the_page(
     assert (tmp_path / "page.html").stat().st_size > 500_000
 
 
+@pytest.mark.parametrize(("width", "n_tables"), [(160, 1), (60, 2), (10, 3)])
+def test_runs_that_do_not_fit_get_a_table_of_their_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, n_tables: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert printed(capsys, "compare", LTOCF, SPECTRAL, "--k", "3").count("┏") == n_tables
+
+
 def test_other_splits_are_an_error_of_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     run = RunFolder(shutil.copytree(LTOCF, tmp_path / "exchanged"))
     data = run.read_data()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -158,3 +159,15 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         compare_runs([EARLIER / "run-interrupted"])
     with pytest.raises(ValueError, match="`on` must be test or validation, got 'train'"):
         compare_runs([LTOCF], on="train")
+
+
+def test_one_user_has_differences_but_no_significance(tmp_path: Path) -> None:
+    run = RunFolder(shutil.copytree(LTOCF, tmp_path / "run"))
+    data = run.read_data()
+    test = data.split.test.where(data.split.test.users == data.split.test.users[0])
+    run.write_data(replace(data, split=replace(data.split, test=test)))
+    found = evaluate_run(run.path, ks=[5], beyond=True)["against"]["popularity"]["recall@5"]
+    assert found["difference"] == evaluate_run(run.path, ks=[5])["recall@5"] - found["other"]
+    assert math.isnan(found["p_value"])
+    (line, _) = compare_runs([run.path], ks=[5]).lines
+    assert math.isnan(line.significance["recall@5"]["p_holm"])

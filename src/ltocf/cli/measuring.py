@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+from rich.cells import cell_len
 from rich.console import Console
 
 from ltocf.cli.output import say, table
@@ -93,9 +94,12 @@ def compare(
         sys.stdout.write(json.dumps(finite(found.as_dict()), indent=2) + "\n")
         return
     shown = comparison_table(found)
-    # Few runs have many values: a column of each run fits a terminal.
-    heading, *lines = zip(shown.columns, *shown.rows, strict=True)
-    Console().print(table(heading, lines, f"{found.dataset}, {found.on}", shown.caption))
+    console = Console()
+    for runs in _fitting(shown.columns, shown.rows, console.width):
+        # Few runs have many values: a column for each run fits a terminal.
+        heading, *lines = zip(shown.columns, *runs, strict=True)
+        console.print(table(heading, lines, f"{found.dataset}, {found.on}"))
+    console.print(shown.caption, markup=False, highlight=False)
     if out is not None:
         say(f"wrote {out}")
 
@@ -148,6 +152,19 @@ def _show_differences(measured: Mapping[str, Any], against: str, k: int) -> None
     ]
     caption = "p: two-sided paired t-test over users, with Holm's correction for all metrics and depths."
     Console().print(table(("metric", "run", against, "difference", "p"), rows, "", caption))
+
+
+def _fitting(names: list[str], runs: list[list[str]], width: int) -> Iterator[list[list[str]]]:
+    """The runs in as few groups as fit beside the names, each at least one."""
+    room = start = 0
+    for place, run in enumerate(runs):
+        room -= max(map(cell_len, run)) + 3
+        if room < 0:
+            if place > start:
+                yield runs[start:place]
+            room = width - (max(map(cell_len, names)) + 4) - (max(map(cell_len, run)) + 3)
+            start = place
+    yield runs[start:]
 
 
 def _depths(text: str) -> list[int]:

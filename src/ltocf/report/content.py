@@ -94,9 +94,11 @@ def p_text(p_value: float) -> str:
     """A p-value as it is shown.
 
     Example:
-        >>> p_text(0.0004), p_text(0.0312)
-        ('< 0.001', '0.031')
+        >>> p_text(0.0004), p_text(0.0312), p_text(math.nan)
+        ('< 0.001', '0.031', '–')
     """
+    if math.isnan(p_value):
+        return "–"
     return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 
 from ltocf.data.display import Shown
-from ltocf.evaluation.significance import compare_results, holm
+from ltocf.evaluation.significance import holm
 from ltocf.runs.folder import RunFolder
-from ltocf.runs.measuring import POPULARITY, Measured, Withheld, refuse_other_splits
+from ltocf.runs.measuring import POPULARITY, Measured, Withheld, paired_test, refuse_other_splits
 from ltocf.runs.protocol import depths_for
 
 COMPARED = ("recall", "ndcg")
@@ -178,7 +178,7 @@ def _tested(measured: Sequence[Measured], reference: Measured) -> dict[str, dict
     others = [one for one in measured if one is not reference]
     found: dict[str, dict[str, dict[str, float]]] = {one.name: {} for one in measured}
     for metric in (f"{name}@{k}" for k in reference.per_user.depths for name in COMPARED):
-        tests = [compare_results(one.result(metric), reference.result(metric)) for one in others]
+        tests = [paired_test(one, reference, metric) for one in others]
         adjusted = holm([test.p_value for test in tests])
         for one, test, p_value in zip(others, tests, adjusted, strict=True):
             found[one.name][metric] = test._asdict() | {"p_holm": p_value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 from ltocf.data.display import Shown
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation import BeyondAccuracy, PerUserMetrics, Scorer, beyond_accuracy, evaluate_per_user
-from ltocf.evaluation.significance import UserResult, compare_results, holm
+from ltocf.evaluation.significance import Comparison, UserResult, compare_results, holm
 from ltocf.models import Popularity
 from ltocf.runs.folder import RunFolder
 from ltocf.serving import TrainedModel
@@ -149,17 +150,24 @@ def differences(first: Measured, second: Measured) -> dict[str, dict[str, float]
 
     Returns:
         ``other``, ``difference``, ``p_value`` of the paired t-test over users, and ``p_holm``, adjusted for the number
-        of metrics that are compared.
+        of metrics that are compared; both NaN for a single user.
 
     Raises:
-        ValueError: different splits, or fewer than two users.
+        ValueError: different splits.
     """
-    found = {name: compare_results(first.result(name), second.result(name)) for name in first.per_user.values}
+    found = {name: paired_test(first, second, name) for name in first.per_user.values}
     adjusted = holm([comparison.p_value for comparison in found.values()])
     return {
         name: {"other": second.means[name]} | comparison._asdict() | {"p_holm": p_value}
         for (name, comparison), p_value in zip(found.items(), adjusted, strict=True)
     }
+
+
+def paired_test(first: Measured, second: Measured, metric: str) -> Comparison:
+    """`compare_results` of one metric; of a single user there is a difference, but NaN for its p-value."""
+    if len(first.per_user.users) > 1:
+        return compare_results(first.result(metric), second.result(metric))
+    return Comparison(first.means[metric] - second.means[metric], math.nan)
 
 
 def refuse_other_splits(digests: Mapping[str, str]) -> None:
