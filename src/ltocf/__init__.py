@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ltocf.evaluation import evaluate
     from ltocf.graph import BipartiteGraph
     from ltocf.models import LTOCF, MF, MODELS, LightGCN, Popularity
+    from ltocf.report.comparison import compare
     from ltocf.runs.config import Config
     from ltocf.runs.experiment import evaluate_run, load, resume, train, train_config
     from ltocf.runs.production import fit
@@ -39,6 +40,7 @@ __all__ = [
     "Popularity",
     "Split",
     "TrainedModel",
+    "compare",
     "evaluate",
     "evaluate_run",
     "fit",
@@ -55,6 +57,7 @@ _HOMES = {
     "ltocf.evaluation": ("evaluate",),
     "ltocf.graph": ("BipartiteGraph",),
     "ltocf.models": ("LTOCF", "MF", "MODELS", "LightGCN", "Popularity"),
+    "ltocf.report.comparison": ("compare",),
     "ltocf.runs.config": ("Config",),
     "ltocf.runs.experiment": ("evaluate_run", "load", "resume", "train", "train_config"),
     "ltocf.runs.production": ("fit",),

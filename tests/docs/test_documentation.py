@@ -18,6 +18,7 @@ from ltocf.cli import app
 from ltocf.data import CATALOG, SPLITS
 from ltocf.data.readers.tables import TABLE_READERS
 from ltocf.evaluation import METRICS
+from ltocf.evaluation.beyond import BEYOND
 from ltocf.models import MODELS
 from ltocf.ode import SOLVERS
 from ltocf.runs.config import Config, DataSettings, RunSettings, model_options
@@ -168,6 +169,10 @@ def test_lists_of_names() -> None:
     assert names("evaluation.md", "Metrics") == list(METRICS)
     table_files = next(row[0] for row in rows("data.md", "What can be read") if row[0].startswith("a table"))
     assert re.findall(r"\.\w+", table_files) == list(TABLE_READERS)
+
+
+def test_what_lies_beyond_accuracy_is_listed() -> None:
+    assert names("evaluation.md", "Beyond accuracy") == ["coverage", *BEYOND]
 
 
 def test_catalog_table() -> None:

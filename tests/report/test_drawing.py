@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from ltocf.report.charts import chart
 from ltocf.report.content import Curve, Figure, Panel
-from ltocf.report.drawing import PANELS_PER_ROW, _picture, chart, draw
+from ltocf.report.drawing import _picture, draw
+from ltocf.report.layout import PANELS_PER_ROW
 
 METHODS: list[float | str] = [f"method-{number}" for number in range(13)]
 
@@ -200,6 +202,23 @@ def test_words_on_the_axis_of_lines_are_an_error(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="numbers on its x axis, got 'one'; words need `kind` 'bar'"):
             make()
     assert not list(tmp_path.iterdir())
+
+
+def test_points_have_colours_and_shapes_of_their_own() -> None:
+    panel = Panel("", "novelty", "recall@20", [Curve(f"run-{k}", [k / 3], [k / 7]) for k in range(4)], "point")
+    picture = _picture(figure(panel))
+    drawn = [line for line in picture.axes[0].lines if line.get_marker() not in ("None", None, "")]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in drawn] == [(k / 3, k / 7) for k in range(4)]
+    assert {line.get_linestyle() for line in drawn} == {"None"}
+    assert len({line.get_marker() for line in drawn}) == len({line.get_color() for line in drawn}) == 4
+    specification = chart(figure(panel))
+    (points,) = specification["concat"][0]["layer"]
+    assert points["mark"]["type"] == "point"
+    scale = points["encoding"]["shape"]["scale"]
+    assert scale["domain"] == [f"run-{k}" for k in range(4)]
+    assert len(set(scale["range"])) == 4
+    assert "symbolType" not in (points["encoding"]["color"].get("legend") or {})
+    assert [(row["x"], row["y"]) for row in rows(specification, 0)] == [(k / 3, k / 7) for k in range(4)]
 
 
 def test_a_panel_without_curves_is_drawn(tmp_path: Path) -> None:

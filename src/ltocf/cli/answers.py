@@ -1,51 +1,14 @@
-"""``ltocf evaluate`` and ``ltocf recommend``: what a finished run is worth, and what it answers."""
+"""``ltocf recommend``: what a finished run answers."""
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from ltocf.cli.ids import Ids, ids_in, ids_of, split
-from ltocf.cli.output import Format, save, show, table
-
-
-def evaluate(
-    folder: Path,
-    /,
-    *,
-    on: Literal["test", "validation"] = "test",
-    k: str = "5,10,20",
-    format: Literal["table", "json"] = "table",
-) -> None:
-    """Measure a finished run at any depths.
-
-    Parameters
-    ----------
-    folder
-        The run.
-    on
-        The set that is ranked.
-    k
-        Depths, separated by commas.
-    format
-        How to print them.
-    """
-    from ltocf.evaluation import METRICS
-    from ltocf.runs import experiment
-
-    depths = [_depth(part) for part in k.split(",")]
-    measured = experiment.evaluate_run(folder, on=on, ks=depths, show_progress=True)
-    if format == "json":
-        sys.stdout.write(json.dumps(measured, indent=2) + "\n")
-        return
-    names = [name for name in (*METRICS, "coverage") if f"{name}@{depths[0]}" in measured]
-    rows = [(name, *(f"{measured[f'{name}@{depth}']:.4f}" for depth in depths)) for name in names]
-    Console().print(table(("metric", *(f"@{depth}" for depth in depths)), rows, f"{folder} on {on}"))
+from ltocf.cli.output import Format, save, show
 
 
 def recommend(
@@ -135,9 +98,3 @@ def _asked(
     if users is not None:
         return ids_in(users, "user")
     return None if user is None else list(split(user))
-
-
-def _depth(text: str) -> int:
-    if not (text.strip().isascii() and text.strip().isdigit()) or int(text) < 1:
-        raise ValueError(f"`--k` takes depths >= 1 separated by commas, like 5,10,20; got {text!r}")
-    return int(text)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ltocf.data.dataset import Dataset
+from ltocf.shapes import Counts
 
 _EARLIEST_LAST, _LATEST = 100_000_000, 253_402_300_799
 """Numbers that end before March 1973 are no seconds since 1970 but places; no date is beyond the year 9999."""
@@ -23,8 +24,6 @@ def statistics(dataset: Dataset) -> dict[str, int | float]:
     Raises:
         ValueError: no pairs at all.
 
-    Source of the Gini formula for sorted values: https://en.wikipedia.org/wiki/Gini_coefficient
-
     Example:
         >>> from ltocf.data import Interactions, Names
         >>> log = Interactions.from_pairs([0, 0, 1], [0, 1, 1])
@@ -39,7 +38,6 @@ def statistics(dataset: Dataset) -> dict[str, int | float]:
     per_user, per_item = pairs.user_degrees, pairs.item_degrees
     ascending = np.sort(per_item)
     n_popular = -(-pairs.n_items // 100)
-    ranks = np.arange(1, pairs.n_items + 1)
     return {
         "users": pairs.n_users,
         "items": pairs.n_items,
@@ -56,10 +54,28 @@ def statistics(dataset: Dataset) -> dict[str, int | float]:
         "median_users_per_item": float(np.median(per_item)),
         "max_users_per_item": int(per_item.max()),
         "popular_share": float(ascending[-n_popular:].sum() / len(pairs)),
-        "item_gini": float(((2 * ranks - pairs.n_items - 1) * ascending).sum() / (pairs.n_items * len(pairs))),
+        "item_gini": gini(per_item),
         "cold_users": 0 if test is None else int(((train.user_degrees == 0) & (test.user_degrees > 0)).sum()),
         "cold_items": 0 if test is None else int(((train.item_degrees == 0) & (test.item_degrees > 0)).sum()),
     }
+
+
+def gini(counts: Counts) -> float:
+    """How unevenly a total is spread: 0 if all have the same, near 1 if one has everything; 0 of nothing at all.
+
+        G = Σ_{j=1..n} (2 j - n - 1) x_(j) / (n Σ_j x_j),   x_(1) <= ... <= x_(n)
+
+    Source of the formula for sorted values: https://en.wikipedia.org/wiki/Gini_coefficient
+
+    Example:
+        >>> gini(np.array([2, 2, 2])), gini(np.array([0, 0, 0, 8])), gini(np.array([3, 1]))
+        (0.0, 0.75, 0.25)
+    """
+    n, total = len(counts), int(counts.sum())
+    if not total:
+        return 0.0
+    ranks = np.arange(1, n + 1)
+    return float(((2 * ranks - n - 1) * np.sort(counts)).sum() / (n * total))
 
 
 def time_range(dataset: Dataset) -> tuple[str, str] | None:

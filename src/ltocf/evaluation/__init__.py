@@ -1,6 +1,8 @@
 """Scores become ranked lists, lists become hits, hits become numbers."""
 
+from ltocf.evaluation.beyond import BeyondAccuracy, beyond_accuracy
 from ltocf.evaluation.evaluate import PerUserMetrics, evaluate, evaluate_per_user, find_hits
+from ltocf.evaluation.groups import ItemGroup, UserGroup
 from ltocf.evaluation.metrics import (
     METRICS,
     Metric,
@@ -19,13 +21,17 @@ from ltocf.evaluation.validation import Validation, sample_users
 __all__ = [
     "METRICS",
     "NO_ITEM",
+    "BeyondAccuracy",
+    "ItemGroup",
     "Metric",
     "MetricFunction",
     "PerUserMetrics",
     "Ranked",
     "Scorer",
+    "UserGroup",
     "Validation",
     "average_precision",
+    "beyond_accuracy",
     "coverage",
     "evaluate",
     "evaluate_per_user",

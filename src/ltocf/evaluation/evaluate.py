@@ -34,11 +34,15 @@ class PerUserMetrics(Shown):
         means = {name: round(float(values.mean()), 4) for name, values in self.values.items()}
         return {"n_users": len(self.users), **means}
 
+    @property
+    def depths(self) -> list[int]:
+        """Every k that was measured, ascending."""
+        return sorted({Metric.parse(name).depth for name in self.values})
+
     def means(self, n_items: int) -> dict[str, float]:
         """Every metric averaged over users, and the coverage of ``n_items`` at every k."""
-        depths = sorted({Metric.parse(name).depth for name in self.values})
         averages = {name: float(values.mean()) for name, values in self.values.items()}
-        return averages | {f"coverage@{k}": coverage(self.ranked[:, :k], n_items) for k in depths}
+        return averages | {f"coverage@{k}": coverage(self.ranked[:, :k], n_items) for k in self.depths}
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,13 +25,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. ``bar`` panels have words on the x axis, ``line`` panels numbers."""
+    """One pair of axes. ``bar`` panels have words on the x axis, ``line`` and ``point`` panels numbers."""
 
     title: str
     x_label: str
     y_label: str
     curves: list[Curve]
-    kind: Literal["line", "bar"] = "line"
+    kind: Literal["line", "bar", "point"] = "line"
 
 
 @dataclass(frozen=True)
@@ -87,3 +88,29 @@ class Report:
     def stem(self) -> str:
         """The name of its files without a suffix."""
         return self.name or self.what
+
+
+def p_text(p_value: float) -> str:
+    """A p-value as it is shown.
+
+    Example:
+        >>> p_text(0.0004), p_text(0.0312), p_text(math.nan)
+        ('< 0.001', '0.031', '–')
+    """
+    if math.isnan(p_value):
+        return "–"
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def finite(value: Any) -> Any:
+    """The same values with None for numbers that are not finite, for which JSON has no word.
+
+    Example:
+        >>> finite({"recall@20": [0.5, math.nan]})
+        {'recall@20': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

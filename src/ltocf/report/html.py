@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ltocf.files import write_text
-from ltocf.report.content import Report, Table
-from ltocf.report.drawing import chart, draw, plots_extra
+from ltocf.report.charts import chart
+from ltocf.report.content import Report, Table, finite
+from ltocf.report.drawing import draw
+from ltocf.report.layout import plots_extra
 
 BLANK = {"", "-", "–", "—", "nan", "n/a"}
 
@@ -51,7 +52,7 @@ def numbers_text(report: Report) -> str:
         "environment": report.environment,
         "command": report.command,
     }
-    return json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _page(report: Report, pictures: list[Path]) -> str:
@@ -129,11 +130,3 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[f"{prefix}{name}"] = str(value)
     return flat
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

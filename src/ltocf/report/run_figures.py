@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 History = Mapping[str, list[dict[str, Any]]]
 LOSS_LABELS = {"bpr": "BPR loss", "softmax": "softmax loss"}
 FORMATS = (".svg", ".png", ".pdf")
-SHADES = ("#1b6ca8", "#d1495b", "#2e933c", "#edae49", "#6a4c93", "#555555")
+SHADES = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#555555")
+"""Told apart by the colour-blind as well: Okabe and Ito 2008, https://jfly.uni-koeln.de/color/"""
 
 
 def response_figure(models: Mapping[str, Recommender], *, normalise: bool = False) -> Figure:

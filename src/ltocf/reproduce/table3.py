@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from ltocf.evaluation.significance import compare_results, holm, mean_result
-from ltocf.report.content import Curve, Figure, Panel, Table
+from ltocf.report.content import Curve, Figure, Panel, Table, p_text
 from ltocf.reproduce.cells import METHODS, Cell
 
 METRICS = {"recall@20": "recall@20", "ndcg@20": "NDCG@20"}
@@ -163,7 +163,7 @@ def _metric_cells(row: Mapping[str, Any]) -> list[str]:
     p_value = "–"
     if "p_holm" in row:
         mark = ("▲" if row["ltocf_is_better_by"] > 0 else "▼") if row["p_holm"] < 0.05 else ""
-        p_value = f"{'< 0.001' if row['p_holm'] < 0.001 else format(row['p_holm'], '.3f')} {mark}".strip()
+        p_value = f"{p_text(row['p_holm'])} {mark}".strip()
     return [shown, "–" if paper is None else f"{paper:.4f}", difference, p_value]
 
 

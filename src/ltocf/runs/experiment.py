@@ -15,6 +15,7 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
+from ltocf.runs.measuring import Withheld, evaluate_beside
 from ltocf.runs.preparation import configure, prepare_data
 from ltocf.runs.protocol import Experiment, depths_for
 from ltocf.runs.time_budget import TimeBudget
@@ -138,43 +139,51 @@ def _rehearse(config: Config) -> None:
 def load(path: str | Path) -> TrainedModel:
     """The trained model of a run folder, or of a model file: ``ltocf.load(DIR).recommend(["alice"], k=10)``."""
     path = Path(path)
-    if path.is_dir():
-        folder = RunFolder(path)
-        if not folder.model_file.exists():
-            folder.metrics()
-        path = folder.model_file
-    return TrainedModel.load(path)
+    return TrainedModel.load(RunFolder(path).finished_model_file if path.is_dir() else path)
 
 
 def evaluate_run(
-    folder: str | Path, *, on: str = "test", ks: Sequence[int] | None = None, show_progress: bool = False
-) -> dict[str, float]:
-    """Metrics of a finished run at any depths.
+    folder: str | Path,
+    *,
+    on: str = "test",
+    ks: Sequence[int] | None = None,
+    beyond: bool = False,
+    against: str | Path | None = None,
+    show_progress: bool = False,
+) -> dict[str, Any]:
+    """Metrics of a finished run at any depths, and if asked for what lies beyond accuracy and beside other lists.
 
     Args:
         folder: the run.
         on: ``test``: the model trained on all of train. ``validation``: the model of the selection phase, which has not
             seen the validation part.
         ks: depths; by default those of `DEPTHS` that the catalogue has items for.
+        beyond: add what `beyond_accuracy` measures, and everything of the most popular items under ``popularity``.
+        against: another run on the same split, or ``popularity``: add differences and their paired significance.
         show_progress: show a progress bar.
 
+    Returns:
+        "recall@20" ... and their values. With ``beyond`` also "gini@20", "novelty@20" ..., the lists ``by_activity``
+        and ``by_popularity``, and a dict of the same for ``popularity``. With either, ``against``: by the name of the
+        other, then by metric, its value, the difference to it, and the p-values, see `differences`.
+
     Raises:
-        ValueError: an unknown part, or a run that has no validation part.
+        ValueError: an unknown part, a run that does not have it, or another run of another split.
+        FileNotFoundError: a run that is not there or not finished.
+
+    Example:
+        >>> import tempfile
+        >>> visits = [(user, item) for user in range(20) for item in range(10) if (user + item) % 3]
+        >>> run = tempfile.mkdtemp() + "/run"
+        >>> metrics = train(visits, run, model="mf", dim=2, epochs=1, n_negatives=8, show_progress=False)
+        >>> found = evaluate_run(run, ks=[2], beyond=True)
+        >>> [group["n_users"] for group in found["by_activity"]], list(found["against"]), "gini@2" in found
+        ([7, 13], ['popularity'], True)
     """
     run = RunFolder(folder)
-    split = run.read_data().split
-    if on == "test" and not len(split.test):
-        raise ValueError(f"{run.path} holds nothing back for a test; `on` can be validation")
-    if on == "test":
-        trained, truth = load(folder), split.test
-    elif on == "validation":
-        if split.validation is None:
-            raise ValueError(
-                f'{run.path} has no validation part: it was selected on its test set (`select_on = "test"`), or nobody '
-                "had two items"
-            )
-        trained, truth = TrainedModel.load(run.selection_model_file), split.validation
-    else:
-        raise ValueError(f"`on` must be test or validation, got {on!r}")
-    ks = depths_for(split.n_items) if ks is None else ks
-    return evaluate(trained.model.scorer(), truth, seen=trained.seen, ks=ks, show_progress=show_progress)
+    withheld = Withheld.of(run, on)
+    ks = depths_for(withheld.truth.n_items) if ks is None else ks
+    if beyond or against is not None:
+        return evaluate_beside(run, withheld, ks, on, beyond, against, show_progress)
+    trained = withheld.trained
+    return evaluate(trained.model.scorer(), withheld.truth, seen=trained.seen, ks=ks, show_progress=show_progress)

@@ -109,6 +109,17 @@ class RunFolder:
         with _locked(self.path):
             yield
 
+    @property
+    def finished_model_file(self) -> Path:
+        """The model trained on all of train.
+
+        Raises:
+            FileNotFoundError: the run is not finished.
+        """
+        if not self.model_file.exists():
+            self.metrics()
+        return self.model_file
+
     def config(self) -> Config:
         """What was asked.
 

@@ -1,0 +1,177 @@
+"""``ltocf evaluate`` and ``ltocf compare``: what finished runs are worth, alone and side by side."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.cells import cell_len
+from rich.console import Console
+
+from ltocf.cli.output import say, table
+
+
+def evaluate(
+    folder: Path,
+    /,
+    *,
+    on: Literal["test", "validation"] = "test",
+    k: str = "5,10,20",
+    beyond: Annotated[bool, Parameter(negative="")] = False,
+    against: str | None = None,
+    format: Literal["table", "json"] = "table",
+) -> None:
+    """Measure a finished run at any depths.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    on
+        The set that is ranked.
+    k
+        Depths, separated by commas.
+    beyond
+        Add coverage, Gini, novelty, popularity bias and accuracy by user activity and item popularity, beside the most
+        popular items.
+    against
+        Another run on the same split, or popularity: add differences and whether they may be chance.
+    format
+        How to print them.
+    """
+    from ltocf.report.content import finite
+    from ltocf.runs import experiment
+
+    depths = _depths(k)
+    measured = experiment.evaluate_run(folder, on=on, ks=depths, beyond=beyond, against=against, show_progress=True)
+    if format == "json":
+        sys.stdout.write(json.dumps(finite(measured), indent=2) + "\n")
+        return
+    _show_metrics(measured, depths, f"{folder} on {on}")
+    if beyond:
+        _show_beyond(measured, max(depths))
+    if against is not None:
+        _show_differences(measured, against, max(depths))
+
+
+def compare(
+    folders: Annotated[list[Path], Parameter(negative="")],
+    /,
+    *,
+    out: Path | None = None,
+    on: Literal["test", "validation"] = "test",
+    k: str | None = None,
+    against: str | None = None,
+    format: Literal["table", "json"] = "table",
+) -> None:
+    """Put finished runs on one split side by side, and the most popular items beside them.
+
+    Parameters
+    ----------
+    folders
+        The runs.
+    out
+        An .html file for a page with figures; numbers and figures are written beside it (needs the `plots` extra).
+    on
+        The set that is ranked.
+    k
+        Depths, separated by commas; default: those of 5, 10 and 20 that the catalogue has items for.
+    against
+        The run that the others are tested against, or popularity; default: the first.
+    format
+        How to print them.
+    """
+    from ltocf.report.comparison import compare, comparison_table
+    from ltocf.report.content import finite
+
+    depths = None if k is None else _depths(k)
+    found = compare(folders, out=out, on=on, ks=depths, against=against, show_progress=True)
+    if format == "json":
+        sys.stdout.write(json.dumps(finite(found.as_dict()), indent=2) + "\n")
+        return
+    shown = comparison_table(found)
+    console = Console()
+    for runs in _fitting(shown.columns, shown.rows, console.width):
+        # Few runs have many values: a column for each run fits a terminal.
+        heading, *lines = zip(shown.columns, *runs, strict=True)
+        console.print(table(heading, lines, f"{found.dataset}, {found.on}"))
+    console.print(shown.caption, markup=False, highlight=False)
+    if out is not None:
+        say(f"wrote {out}")
+
+
+def _show_metrics(measured: Mapping[str, Any], depths: list[int], title: str) -> None:
+    from ltocf.evaluation import METRICS
+
+    names = [name for name in (*METRICS, "coverage") if f"{name}@{depths[0]}" in measured]
+    rows = [(name, *(f"{measured[f'{name}@{depth}']:.4f}" for depth in depths)) for name in names]
+    Console().print(table(("metric", *(f"@{depth}" for depth in depths)), rows, title))
+
+
+def _show_beyond(measured: Mapping[str, Any], k: int) -> None:
+    """The run beside the most popular items, at one depth."""
+    from ltocf.evaluation.beyond import BEYOND
+    from ltocf.evaluation.groups import span_of
+    from ltocf.report.comparison import label, shown
+    from ltocf.runs.measuring import POPULARITY
+
+    both = (measured, measured[POPULARITY])
+
+    def row(name: str, values: Sequence[Mapping[str, Any]], about: str = "") -> tuple[str, ...]:
+        metric = f"{name}@{k}"
+        return (label(name) + about, *(shown(metric, one[metric]) for one in values))
+
+    rows = [row(name, both) for name in ("recall", "ndcg", "coverage", *BEYOND)]
+    for place, group in enumerate(measured["by_activity"]):
+        about = f", {group['n_users']:,} users with {span_of(group['shortest'], group['longest'])} items"
+        rows += [row(name, [one["by_activity"][place] for one in both], about) for name in ("recall", "ndcg")]
+    for place, group in enumerate(measured["by_popularity"]):
+        about = f", {group['name']}: {group['n_items']:,} items"
+        rows += [row(name, [one["by_popularity"][place] for one in both], about) for name in ("recall", "share")]
+    caption = "Popularity and the number of items of a user are those of training."
+    Console().print(table((f"lists of {k}", "run", POPULARITY), rows, "beyond accuracy", caption))
+
+
+def _show_differences(measured: Mapping[str, Any], against: str, k: int) -> None:
+    from ltocf.report.comparison import label, shown
+    from ltocf.report.content import p_text
+
+    found = {name: one for name, one in measured["against"][against].items() if name.endswith(f"@{k}")}
+    rows = [
+        (
+            label(name),
+            *(shown(name, value) for value in (measured[name], one["other"])),
+            f"{one['difference']:+.4f}",
+            p_text(one["p_holm"]),
+        )
+        for name, one in found.items()
+    ]
+    caption = "p: two-sided paired t-test over users, with Holm's correction for all metrics and depths."
+    Console().print(table(("metric", "run", against, "difference", "p"), rows, "", caption))
+
+
+def _fitting(names: list[str], runs: list[list[str]], width: int) -> Iterator[list[list[str]]]:
+    """The runs in as few groups as fit beside the names, each at least one."""
+    room = start = 0
+    for place, run in enumerate(runs):
+        room -= max(map(cell_len, run)) + 3
+        if room < 0:
+            if place > start:
+                yield runs[start:place]
+            room = width - (max(map(cell_len, names)) + 4) - (max(map(cell_len, run)) + 3)
+            start = place
+    yield runs[start:]
+
+
+def _depths(text: str) -> list[int]:
+    return [_depth(part) for part in text.split(",")]
+
+
+def _depth(text: str) -> int:
+    if not (text.strip().isascii() and text.strip().isdigit()) or int(text) < 1:
+        raise ValueError(f"`--k` takes depths >= 1 separated by commas, like 5,10,20; got {text!r}")
+    return int(text)
