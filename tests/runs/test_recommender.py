@@ -128,6 +128,9 @@ def test_an_item_table_in_memory_is_a_parameter() -> None:
     recommender = LTOCFRecommender(**QUICK, items=items).fit(log())
     found = recommender.recommend("u1", k=3, where="price < 20")["item"]
     assert {int(item[1:]) < 20 for item in found} == {True}
+    titled = LTOCFRecommender(**QUICK, items=items, title_column="price").fit(log())
+    held_out = pl.DataFrame({"user": ["u1"], "item": [titled.recommend("u1", k=1)["item"][0]]})
+    assert titled.score(held_out) == 1.0  # the pairs have no prices: they are in the table
     assert recommender.items is items
 
 

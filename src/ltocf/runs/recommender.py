@@ -118,7 +118,7 @@ class LTOCFRecommender:
             ValueError: no held-out pair of a user of training.
         """
         seen = self.trained_.seen
-        truth = _held_out(self.trained_, read_events(settled(IN_MEMORY, None, self._settings())[0], X, {}))
+        truth = _held_out(self.trained_, read_events(*settled(IN_MEMORY, None, self._settings()), X))
         if not len(truth):
             raise ValueError(
                 "`X` must have a pair of a user of training that was not trained on, got none; hold back a part of "
