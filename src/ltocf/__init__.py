@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ltocf.runs.config import Config
     from ltocf.runs.experiment import evaluate_run, load, resume, train, train_config
     from ltocf.runs.production import fit
+    from ltocf.runs.recommender import LTOCFRecommender
     from ltocf.runs.update import update
     from ltocf.serving import TrainedModel
 
@@ -35,6 +36,7 @@ __all__ = [
     "Histories",
     "IdMap",
     "Interactions",
+    "LTOCFRecommender",
     "LightGCN",
     "Names",
     "Popularity",
@@ -61,6 +63,7 @@ _HOMES = {
     "ltocf.runs.config": ("Config",),
     "ltocf.runs.experiment": ("evaluate_run", "load", "resume", "train", "train_config"),
     "ltocf.runs.production": ("fit",),
+    "ltocf.runs.recommender": ("LTOCFRecommender",),
     "ltocf.runs.update": ("update",),
     "ltocf.serving": ("TrainedModel",),
 }

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,6 +22,7 @@ from ltocf.ode import SOLVERS
 from ltocf.runs.config import Config, DataSettings, RunSettings, model_options
 from ltocf.runs.presets import PRESETS
 from ltocf.training import TrainingSettings
+from scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -175,6 +174,19 @@ def test_what_lies_beyond_accuracy_is_listed() -> None:
     assert names("evaluation.md", "Beyond accuracy") == ["coverage", *BEYOND]
 
 
+def test_how_many_models_can_what() -> None:
+    """The page for people from other packages counts what the page on recommending lists."""
+    able = {
+        what: sum(row[place] == "yes" for row in rows("recommending.md", "Which model can what"))
+        for place, what in ((2, "fold in"), (3, "explain"))
+    }
+    said = {row[0]: row[-1] for row in rows("coming-from.md", "What is there and what is not")}
+    assert (len(MODELS), able) == (14, {"fold in": 12, "explain": 7})
+    assert said["models of ids alone"].startswith("[fourteen](models.md)")
+    assert said["new users without training"] == "twelve of fourteen models"
+    assert said["reasons that add up to the score"] == "seven models"
+
+
 def test_catalog_table() -> None:
     expected = [
         [name, *(f"{count:,}" for count in (entry.n_users, entry.n_items, entry.n_train, entry.n_test))]
@@ -193,12 +205,3 @@ def test_figures_are_the_ones_the_script_draws(tmp_path: Path) -> None:
             for path in (drawn, DOCS / "images" / drawn.name)
         )
         assert found == expected  # the texts of the figure; outlines may differ with the version of matplotlib
-
-
-def load_script(path: Path) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(path.stem, path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module

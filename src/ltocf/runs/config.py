@@ -54,6 +54,7 @@ class DataSettings(ReadOptions):
     split_seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("test_fraction", "validation_fraction"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}")

@@ -33,24 +33,38 @@ def configure(
     Raises:
         ValueError, FileNotFoundError: wrong settings, or data that cannot be read.
     """
-    items = settings.get("items")
-    handed_over = {"items": items} if items is not None and not isinstance(items, (str, Path)) else {}
-    values = {name: value for name, value in settings.items() if name not in handed_over}
-    values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
     named = source_text(source) if isinstance(source, (str, Path)) else IN_MEMORY if source is not None else None
-    if isinstance(config, Config):
-        chosen = config if named is None else replace(config, data=replace(config.data, source=named))
-        chosen = chosen.with_values(values)
-    elif config is None:
-        chosen = Config(DataSettings(source=named or "")).with_values(values)
-    else:
-        chosen = Config.from_file(config, named, values)
+    chosen, handed_over = settled(named, config, settings)
     if named != IN_MEMORY and not handed_over and masked(chosen.data.source) == chosen.data.source:
         return chosen, None
     # What is in memory, or behind a password, is read now: nothing but the data themselves is kept of it.
     place = source if named == IN_MEMORY else chosen.data.source
     dataset = load_dataset(place, data_dir=chosen.data.data_dir or None, **(chosen.data.given() | handed_over))
     return replace(chosen, data=replace(chosen.data, source=masked(chosen.data.source))), dataset
+
+
+def settled(
+    named: str | None, config: str | Path | Config | None, settings: dict[str, Any]
+) -> tuple[Config, dict[str, Any]]:
+    """The configuration that settings make, and those of them that no file can hold: a table of items in memory.
+
+    Nothing is read but a TOML file.
+
+    Example:
+        >>> chosen, handed_over = settled("gowalla", None, {"dim": 8, "items": Path("items.csv")})
+        >>> chosen.options["dim"], chosen.data.items, handed_over
+        (8, 'items.csv', {})
+    """
+    items = settings.get("items")
+    handed_over = {"items": items} if items is not None and not isinstance(items, (str, Path)) else {}
+    values = {name: value for name, value in settings.items() if name not in handed_over}
+    values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
+    if isinstance(config, Config):
+        start = config if named is None else replace(config, data=replace(config.data, source=named))
+        return start.with_values(values), handed_over
+    if config is None:
+        return Config(DataSettings(source=named or "")).with_values(values), handed_over
+    return Config.from_file(config, named, values), handed_over
 
 
 def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:

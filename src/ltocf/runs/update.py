@@ -68,7 +68,7 @@ def update(
     config = folder.config()
     target = next_generation(folder.path) if out is None else Path(out)
     RunFolder.refuse_used(target)
-    dataset = _read_events(config, events, options)
+    dataset = read_events(config, options, events)
     joined = join_events(before.names, before.seen, before.also_seen, dataset)
     config = config.with_values({"split": "none", "select_on": "validation"})
     graph = BipartiteGraph.from_interactions(joined.interactions)
@@ -108,7 +108,8 @@ def next_generation(run: Path) -> Path:
     return target
 
 
-def _read_events(config: Config, events: Any, options: dict[str, Any]) -> Dataset:
+def read_events(config: Config, options: dict[str, Any], events: Any) -> Dataset:
+    """Events that are not the whole log, read as a configuration reads the log but for ``options``."""
     given = {name: value for name, value in config.data.given().items() if name not in WHOLE_LOG_OPTIONS}
     return load_dataset(events, data_dir=config.data.data_dir or None, **(given | options))
 

@@ -1,0 +1,209 @@
+"""A recommender with scikit-learn's habits, for notebooks: a thin face over `fit` and what it returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+import torch
+
+from ltocf.data import Dataset, Interactions
+from ltocf.data.events import join_events
+from ltocf.evaluation import METRICS, Metric, rank
+from ltocf.evaluation.evaluate import find_hits
+from ltocf.runs.experiment import load
+from ltocf.runs.preparation import IN_MEMORY, selection_metric, settled
+from ltocf.runs.production import fit
+from ltocf.runs.update import read_events
+from ltocf.serving import Snapshot, TrainedModel
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+SCORED_BY = "recall@20"
+PARAMETERS = "parameters"
+"""The note of a model file that has the parameters of its recommender."""
+
+
+class NotFittedError(ValueError, AttributeError):
+    """Something was asked of a recommender before `fit`; of both types, as scikit-learn's own."""
+
+
+def _answered(
+    ask: Callable[Concatenate[Snapshot, Arguments], Answer],
+) -> Callable[Concatenate[LTOCFRecommender, Arguments], Answer]:
+    """A method of `Snapshot` as one of the recommender, with its arguments and its documentation."""
+
+    @wraps(ask)
+    def answer(self: LTOCFRecommender, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        return ask(self.trained_.snapshot, *args, **kwargs)
+
+    return answer
+
+
+class LTOCFRecommender:
+    """A recommender that is fitted, asked, scored, cloned and saved as scikit-learn's estimators are.
+
+    Args:
+        model: a key of `MODELS`.
+        show_progress: as for `fit`.
+        **settings: any setting of the model, the training or the run, and any of `ReadOptions`, by its name:
+            ``dim=64, epochs=8, user_column="customer", min_rating=4`` ... Those left out come from the preset.
+
+    Attributes:
+        trained_: what `fit` made, a `TrainedModel`; there after `fit` only, as are the others.
+        n_users_: number of users.
+        n_items_: number of items.
+
+    Raises:
+        ValueError: a setting that does not exist or has a value that it cannot have.
+
+    Example:
+        >>> visits = [(user, item) for user in range(6) for item in range(4) if user % 3 != item]
+        >>> recommender = LTOCFRecommender("lightgcn", dim=4, epochs=1, show_progress=False).fit(visits)
+        >>> recommender
+        LTOCFRecommender(model='lightgcn', show_progress=False, dim=4, epochs=1)
+        >>> recommender.recommend(0, k=1)["item"].to_list()  # the one item that user 0 does not have
+        [0]
+    """
+
+    trained_: TrainedModel
+    n_users_: int
+    n_items_: int
+
+    def __init__(self, model: str = "ltocf", *, show_progress: bool = True, **settings: Any) -> None:
+        self.model, self.show_progress = model, show_progress
+        self.set_params(**settings)
+
+    def fit(self, X: Any, y: None = None, *, out: str | Path | None = None) -> LTOCFRecommender:  # noqa: N803
+        """Train the model on all of X; a part of it chooses the epoch first.
+
+        Args:
+            X: anything that `load_dataset` takes: a path, a frame, a sparse matrix, tuples ...
+            y: there for scikit-learn, and not looked at.
+            out: a new folder for the run, to plot or update it later; None keeps none.
+
+        Raises:
+            ValueError, FileNotFoundError, FileExistsError: as `ltocf.fit`.
+        """
+        return self._hold(fit(X, out, **self.get_params()))
+
+    recommend = _answered(Snapshot.recommend)
+    recommend_all = _answered(Snapshot.recommend_all)
+    fold_in = _answered(Snapshot.fold_in)
+    similar_items = _answered(Snapshot.similar_items)
+    similar_users = _answered(Snapshot.similar_users)
+    popular = _answered(Snapshot.popular)
+    history = _answered(Snapshot.history)
+    explain = _answered(Snapshot.explain)
+
+    def score(self, X: Any, y: None = None) -> float:  # noqa: N803
+        """Recall@20 of held-out pairs: of each user's items in X the share that is among the 20 listed, averaged.
+
+        Pairs of training do not count, nor do users who have no history in training. Items that were not in training
+        count as missed. A catalogue of 20 items or fewer is measured at half its size.
+
+        Args:
+            X: held-out pairs, anything that `fit` takes; read by the same options, those of the whole log left out.
+            y: there for scikit-learn, and not looked at.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ValueError: no held-out pair of a user of training.
+        """
+        seen = self.trained_.seen
+        truth = _held_out(self.trained_, read_events(*settled(IN_MEMORY, None, self._settings()), X))
+        if not len(truth):
+            raise ValueError(
+                "`X` must have a pair of a user of training that was not trained on, got none; hold back a part of "
+                "the events of each user, not whole users"
+            )
+        users, n_relevant = torch.from_numpy(np.unique(truth.users)), torch.from_numpy(truth.user_degrees)
+        metric = Metric.parse(selection_metric(SCORED_BY, self.n_items_))
+        lists = rank(self.trained_.model.scorer(), users, metric.depth, seen=seen).items
+        return float(METRICS[metric.name](find_hits(users, lists, truth), n_relevant[users]).mean())
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters that were given, by name. ``deep`` is there for scikit-learn."""
+        return {name: value for name, value in vars(self).items() if name.strip("_") == name}
+
+    def set_params(self, **params: Any) -> LTOCFRecommender:
+        """Change parameters; what is fitted stays until the next `fit`.
+
+        Raises:
+            ValueError: a parameter that does not exist or has a value that it cannot have; nothing is changed then.
+        """
+        for name, instead in (("source", "the data are given to `fit`"), ("split", "`fit` holds nothing back")):
+            if name in params:
+                raise ValueError(f"`{name}` is no parameter: {instead}")
+        settled(IN_MEMORY, None, self._settings(params))
+        vars(self).update(params)
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the model with its parameters as one file, which `load` and `ltocf.load` read.
+
+        An item table in memory is no parameter of the file: titles and attributes are in the model.
+
+        Raises:
+            NotFittedError: before `fit`.
+            OSError: the file cannot be written.
+        """
+        given = {name: value for name, value in self.get_params().items() if name != "items" or _is_path(value)}
+        notes = {**self.trained_.notes, PARAMETERS: json.dumps(given, default=str)}
+        replace(self.trained_, notes=notes).save(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> LTOCFRecommender:
+        """A fitted recommender from a file of `save`, or from any run folder or model file.
+
+        One that `save` did not write has no parameters but its model and the options of that.
+
+        Raises:
+            FileNotFoundError, ValueError: as `ltocf.load`.
+        """
+        trained = load(path)
+        given = {"model": trained.name, **trained.options}
+        return cls(**(json.loads(trained.notes[PARAMETERS]) if PARAMETERS in trained.notes else given))._hold(trained)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({given})"
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is not there."""
+        if name in LTOCFRecommender.__annotations__:
+            raise NotFittedError(f"this {type(self).__name__} has no `{name}` yet: call `fit` first")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks of an estimator that it searches settings for; nobody else does."""
+        sklearn = import_module("sklearn.utils")
+        return sklearn.Tags(None, sklearn.TargetTags(required=False), input_tags=sklearn.InputTags())
+
+    def _hold(self, trained: TrainedModel) -> LTOCFRecommender:
+        self.trained_ = trained
+        self.n_users_, self.n_items_ = trained.names.sizes
+        return self
+
+    def _settings(self, changes: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What a configuration has of the parameters."""
+        given = self.get_params() | (changes or {})
+        return {name: value for name, value in given.items() if name != "show_progress"}
+
+
+def _held_out(trained: TrainedModel, events: Dataset) -> Interactions:
+    """Pairs that were not trained on of users with a history; new items come after those of training."""
+    pairs = join_events(trained.names, trained.seen, None, events).interactions
+    before = trained.seen.users * np.int64(pairs.n_items) + trained.seen.items
+    return pairs.where(np.isin(pairs.users, trained.seen.users) & ~np.isin(pairs.keys, before, assume_unique=True))
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, Path))
