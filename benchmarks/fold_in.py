@@ -24,10 +24,12 @@ from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LinearModel, Popularity, Recommender, build_model
 from ltocf.runs.config import Config, DataSettings
-from ltocf.serving.abilities import HistoryScorer, history_score
+from ltocf.serving.abilities import HistoryScorer, history_score, stepped_score
 from ltocf.training import environment
 
 HIDDEN, KNOWN = 0.1, 0.8
+STEPS = (1, 3, 8)
+WITHOUT_STEPS = ("spectral", "mult-vae")
 
 
 class Task(NamedTuple):
@@ -81,6 +83,10 @@ def measure(model: str, task: Task, dataset: str, device: str, seed: int) -> dic
     started = time.perf_counter()
     row["folded"] = values(evaluate(scorer, task.truth, seen=task.known, ks=[20]))
     row["ranking_seconds"] = time.perf_counter() - started
+    if model not in WITHOUT_STEPS:
+        for n_steps in STEPS:
+            scorer = HistoryScorer(histories, stepped_score(model, without, linear, n_steps))
+            row[f"{n_steps} steps"] = values(evaluate(scorer, task.truth, seen=task.known, ks=[20]))
     row["folded / trained"] = {name: row["folded"][name] / value for name, value in row["trained"].items()}
     return row
 
@@ -136,6 +142,10 @@ def main() -> None:
         else:
             rows.append(measure(model, task, arguments.dataset, arguments.device, arguments.seed))
         print(rows[-1], flush=True)
+        write(arguments, task, rows)
+
+
+def write(arguments: argparse.Namespace, task: Task, rows: list[dict[str, Any]]) -> None:
     content = {
         "command": f"python benchmarks/fold_in.py --dataset {arguments.dataset} --models {' '.join(arguments.models)} "
         f"--device {arguments.device} --seed {arguments.seed}",

@@ -114,3 +114,18 @@ def test_planted_least_squares_finds_the_colour_of_a_new_user(name: str) -> None
         history = [f"f{item}" for item in range(colour, 10, 2)]
         best = trained.fold_in(history, k=5)["item"].to_list()
         assert {int(item[1:]) % 2 for item in best} == {colour}
+
+
+def test_steps_move_the_user_alone() -> None:
+    log = random_interactions(8, 12)
+    options = {"dim": 4, "ranking": "cosine", "loss": "softmax"}
+    model = MODELS["lightgcn"](BipartiteGraph.from_interactions(log), **options)
+    snapshot = Snapshot.of("lightgcn", model, log, Names.identity(8, 12))
+    before = snapshot.scorer.scores(torch.arange(8)).clone()
+    history = [[1, 2, 3]]
+    still, moved = (snapshot.fold_in(history, k=9, steps=n)["score"].to_list() for n in (0, 3))
+    assert still == snapshot.fold_in(history, k=9)["score"].to_list()
+    assert still != moved
+    assert snapshot.scorer.scores(torch.arange(8)).equal(before)
+    with pytest.raises(ValueError, match="`steps` must be >= 0, got -1"):
+        snapshot.fold_in(history, steps=-1)

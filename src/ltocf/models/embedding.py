@@ -18,6 +18,7 @@ from ltocf.models.base import GradientRecommender, Recommender, evaluating
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
 from ltocf.models.user_map import Touch, UserMap
+from ltocf.models.user_steps import UserSteps
 from ltocf.sampling import Batch, Batches
 from ltocf.shapes import (
     BatchEmbeddings,
@@ -178,6 +179,19 @@ class EmbeddingRecommender(GradientRecommender):
         bias = self.objective.popularity * self.log_degrees.to(items) if self.objective.popularity else None
         length = 1 / self.objective.temperature if cosine else users.norm(dim=1).mean().item()
         return LeastSquares(normalize(items) if cosine else items, length, bias)
+
+    def user_steps(self) -> UserSteps:
+        """Gradient steps for any histories beside the items as they stand.
+
+        Raises:
+            ValueError: scores are not cosines: then the length of a vector matters, which the steps leave alone.
+        """
+        if self.objective.ranking != "cosine":
+            raise ValueError(f'`steps` need `ranking = "cosine"`, got {self.objective.ranking!r}; leave them out')
+        items, told = self.final_items(), self.objective
+        degrees = self.log_degrees.to(items).exp()
+        bias = told.popularity * self.log_degrees.to(items) if told.popularity else None
+        return UserSteps(normalize(items), degrees, told.temperature, told.n_negatives, told.robustness, bias)
 
     @torch.no_grad()
     def _map(

@@ -10,6 +10,7 @@ import torch
 from ltocf.data.histories import Histories
 from ltocf.models import MODELS, LinearModel, Recommender, UserMap
 from ltocf.models.least_squares import LeastSquares
+from ltocf.models.user_steps import UserSteps
 from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
 
 HistoryScore: TypeAlias = Callable[[Histories, UserIndices | None], Scores]
@@ -25,6 +26,8 @@ class VectorModel(Protocol):
     def final_items(self) -> ItemEmbeddings: ...
 
     def least_squares(self) -> LeastSquares: ...
+
+    def user_steps(self) -> UserSteps: ...
 
 
 @runtime_checkable
@@ -91,6 +94,20 @@ def history_score(name: str, model: Recommender, linear: UserMap | None) -> Hist
         f"`{name}` has no way from a history to a user: one who was not in training needs training; "
         f"{_those_that(_takes_histories)} have"
     )
+
+
+def stepped_score(name: str, model: Recommender, linear: UserMap | None, n_steps: int) -> HistoryScore:
+    """Scores of any histories after gradient steps on their vectors alone.
+
+    Raises ValueError for a model without vectors, or whose scores are not cosines.
+    """
+    model_of_vectors = vectors(name, model)
+    steps = model_of_vectors.user_steps()
+    if linear is not None and linear.depends_on_history:
+        start = linear.vectors
+        return lambda histories, users: steps.scores(start(histories, users), histories, n_steps)
+    fitted = model_of_vectors.least_squares()
+    return lambda histories, users: steps.scores(fitted.vectors(histories), histories, n_steps)
 
 
 def _dense(histories: Histories) -> Scores:

@@ -19,7 +19,7 @@ from ltocf.data.names import Names
 from ltocf.evaluation.top_k import Scorer
 from ltocf.models import LinearModel, Recommender, UserMap
 from ltocf.models.user_map import ItemNumbers
-from ltocf.serving.abilities import HistoryScore, history_score, user_map, vectors
+from ltocf.serving.abilities import HistoryScore, history_score, stepped_score, user_map, vectors
 from ltocf.serving.lists import Id, UnknownUserError
 from ltocf.serving.model_file import read_version
 from ltocf.serving.ranking import Source
@@ -136,6 +136,13 @@ class Held(Shown):
         linear = self.user_map if isinstance(self.model, LinearModel) else None
         return history_score(self.name, self.model, linear)
 
+    def stepped_score(self, n_steps: int) -> HistoryScore:
+        """Raises ValueError for steps < 0, and for a model that cannot take any."""
+        if n_steps < 0:
+            raise ValueError(f"`steps` must be >= 0, got {n_steps}")
+        linear = self.user_map if isinstance(self.model, LinearModel) else None
+        return stepped_score(self.name, self.model, linear, n_steps)
+
     def index_of_user(self, user: Id) -> int:
         """Raises UnknownUserError for one who was not in training."""
         index = self.names.user_ids.encode_one(user)
@@ -147,11 +154,11 @@ class Held(Shown):
         """The history of one index, as one row."""
         return self.histories.rows(torch.tensor([user]))
 
-    def check_k(self, k: int, n: int = 0, what: str = "items") -> None:
-        """Raises ValueError for a ``k`` that is not in 1..n, by default the number of items."""
-        n = n or self.histories.n_items
-        if not 1 <= k <= n:
-            raise ValueError(f"`k` must be in 1..{n} (the number of {what}), got {k}")
+    def length_of_list(self, k: int, n_others: int | None = None) -> int:
+        """``k``, or all there are if they are fewer: by default the items. Raises ValueError for ``k`` < 1."""
+        if k < 1:
+            raise ValueError(f"`k` must be >= 1, got {k}")
+        return min(k, self.histories.n_items if n_others is None else n_others)
 
 
 def _united(seen: Interactions, also_seen: Interactions) -> Interactions:

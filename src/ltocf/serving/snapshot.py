@@ -72,7 +72,7 @@ class Snapshot(Held):
 
         Args:
             users: one id or many, as in the data.
-            k: items per user, in 1..n_items; fewer come back where a user has fewer items left.
+            k: items per user; fewer come back where a user has fewer items left.
             exclude_seen: leave out what the user touched in training, and what else counts as seen.
             unknown: what becomes of a user who was not in training, or has no history there: ``error``; ``popular``,
                 the most popular items with the number of users who touched them as score, and a last column ``by``
@@ -86,10 +86,10 @@ class Snapshot(Held):
         Raises:
             UnknownUserError: a user has no history and ``unknown`` is ``error``; the first few are named.
             UnknownItemError: no item of ``only`` was in training.
-            ValueError: ``k`` is not in 1..n_items, ``unknown`` is no policy, ``where`` cannot be answered or holds for
+            ValueError: ``k`` < 1, ``unknown`` is no policy, ``where`` cannot be answered or holds for
                 no item, or a user has no ``candidates``.
         """
-        self.check_k(k)
+        k = self.length_of_list(k)
         wish = Wish(k, exclude_seen, unknown, allowed_items(self.names, only, exclude, where))
         asked = listed(users)
         indices = self.names.user_ids.encode(asked)
@@ -115,7 +115,7 @@ class Snapshot(Held):
         """The ``k`` best items of every user, in frames of ``rows`` users: memory for one frame at a time.
 
         Args:
-            k: items per user, in 1..n_items.
+            k: items per user.
             users: whom to ask for; by default every user of training.
             rows: users in a frame.
             unknown: as for `recommend`: by default users without a history get the popular list, and ``by`` says so.
@@ -124,7 +124,7 @@ class Snapshot(Held):
         Raises:
             UnknownUserError, UnknownItemError, ValueError: as for `recommend`, at once; or ``rows`` < 1.
         """
-        self.check_k(k)
+        k = self.length_of_list(k)
         if rows < 1:
             raise ValueError(f"`rows` must be >= 1, got {rows}")
         wish = Wish(k, exclude_seen, unknown, allowed_items(self.names, only, exclude, where))
@@ -158,7 +158,7 @@ class Snapshot(Held):
         """The ``k`` items that most users touched: columns rank, item, count (of users) and, if there are any, title.
 
         Args:
-            k: how many, in 1..n_items.
+            k: how many; fewer come back where there are fewer.
             days: only the last so many days before ``until``, or before the end of the data.
             since: the first moment that counts: seconds since 1970, a date, or ISO text, in UTC without a zone.
             until: the first moment that does not count any more.
@@ -170,7 +170,7 @@ class Snapshot(Held):
             UnknownItemError: no item of ``only`` was in training.
             ValueError: ``k`` out of range, a window without timestamps in the model, or an empty window.
         """
-        self.check_k(k)
+        k = self.length_of_list(k)
         allowed = allowed_items(self.names, only, exclude, where)
         windowed = not (days is since is until is None)
         counts = self.counts
@@ -195,19 +195,19 @@ class Snapshot(Held):
 
         Args:
             item: the item's id.
-            k: how many, in 1..n_items - 1.
+            k: how many, fewer come back where there are fewer.
             by: ``cosine`` of the vectors, in [-1, 1]; their ``inner_product``, which favours popular items; or
                 ``history``, |A ∩ B| / sqrt(|A| |B|) of the users who touched them, in [0, 1], for any model. An item's
                 popularity itself, where the model adds one, does not count.
 
         Raises:
             UnknownItemError: the item was not in training.
-            ValueError: the model has no item vectors (the error names those that have), ``k`` out of range or an
+            ValueError: the model has no item vectors (the error names those that have), ``k`` < 1 or an
                 unknown similarity.
         """
         check_similarity(by)
         index, n_others = int(known_items(self.names, [item])[0]), len(self.names.item_ids) - 1
-        self.check_k(k, n_others, "other items")
+        k = self.length_of_list(k, n_others)
         near = overlap(self.users_of_items, index) if by == "history" else nearness(self.item_vectors, index, by)
         near[index] = -torch.inf
         return nearest_frame(partial(item_columns, self.names), top_k(near[None], k))
@@ -217,17 +217,17 @@ class Snapshot(Held):
 
         Args:
             user: the user's id.
-            k: how many, in 1..n_users - 1; users without a history are left out.
+            k: how many, fewer come back where there are fewer; users without a history are left out.
             by: as for `similar_items`, ``history`` being that of the items that both touched.
 
         Raises:
             UnknownUserError: the user was not in training, or has no history there.
-            ValueError: the model has no user vectors (the error names those that have), ``k`` out of range or an
+            ValueError: the model has no user vectors (the error names those that have), ``k`` < 1 or an
                 unknown similarity.
         """
         check_similarity(by)
         index, n_others = self._user_with_history(user), len(self.names.user_ids) - 1
-        self.check_k(k, n_others, "other users")
+        k = self.length_of_list(k, n_others)
         near = overlap(self.items_of_users, index) if by == "history" else nearness(self.user_vectors, index, by)
         near[(self.histories.lengths == 0).to(near.device)] = -torch.inf
         near[index] = -torch.inf
@@ -241,21 +241,23 @@ class Snapshot(Held):
         exclude_seen: bool = True,
         unknown: str = "error",
         own: bool = False,
+        steps: int = 0,
         only: Asked | None = None,
         exclude: Asked | None = None,
         where: Condition | None = None,
     ) -> pl.DataFrame:
-        """The ``k`` best items for users who were not in training, from what they touched. Nothing is trained.
+        """The ``k`` best items for users who were not in training, from what they touched. The model does not change.
 
         Args:
             histories: the items of one user; or of each user, by a name for the user or one list after the other; or
                 `Histories` of item indices. An item counts once; items that were not in training are ignored, and a
                 warning in the log counts them.
-            k: items per user, in 1..n_items.
+            k: items per user.
             exclude_seen: leave out the items of the history.
             unknown: what becomes of a history without an item of training, as for `recommend`.
             own: the names are those of users of training, whose history is a fresh one: keep what the model learned of
                 them besides.
+            steps: gradient steps on the user's vector alone, see `UserSteps`; some models gain by 3 of them.
             only, exclude, where: which items, as for `recommend`.
 
         Returns:
@@ -265,11 +267,11 @@ class Snapshot(Held):
             UnknownUserError: nothing of a history was in training and ``unknown`` is ``error``; or ``own`` and a name
                 is not a user's.
             UnknownItemError: no item of ``only`` was in training.
-            ValueError: the model has no way from a history to a score (the error names those that have), ``k`` is not
-                in 1..n_items, or an item stands among lists of items.
+            ValueError: the model has no way from a history to a score (the error names those that have), ``k`` < 1,
+                or an item stands among lists of items.
         """
-        self.check_k(k)
-        score = self.history_score
+        k = self.length_of_list(k)
+        score = self.history_score if not steps else self.stepped_score(steps)
         wish = Wish(k, exclude_seen, unknown, allowed_items(self.names, only, exclude, where))
         users, folded = histories_of(self.names, histories)
         known = torch.tensor([self.index_of_user(user) for user in users]) if own else None
