@@ -93,6 +93,7 @@ def test_every_option_of_a_reader_has_a_flag() -> None:
         only=["a=b"],
         drop=["c=d, e", "c=f"],
         event_weights=["g=h:1"],
+        partial=True,
         timestamp_format="%Y",
         since="2024-01-01",
         until="2025-01-01",

@@ -41,6 +41,9 @@ class Reading:
     event_weights: Annotated[
         list[str] | None, _option("column=value:weight[,value:weight]: how much rows count by a column's value.")
     ] = None
+    partial: Annotated[
+        bool | None, _option("A part of a log: values of --only, --drop and --event-weights need not occur.")
+    ] = None
     timestamp_format: Annotated[str | None, _option("How times are written, like %d.%m.%Y.")] = None
     since: Annotated[str | None, _option("First moment to read, like 2024-05-01.")] = None
     until: Annotated[str | None, _option("First moment not to read.")] = None
@@ -66,7 +69,7 @@ class Reading:
         names = ("user", "item", "timestamp", "rating", "weight", "title", "item_id")
         values: dict[str, Any] = {f"{name}_column": getattr(self, f"{name}_column") for name in names}
         plain = ("min_rating", "timestamp_format", "since", "until", "min_user_interactions", "min_item_interactions")
-        values |= {name: getattr(self, name) for name in (*plain, "separator", "encoding", "header")}
+        values |= {name: getattr(self, name) for name in (*plain, "partial", "separator", "encoding", "header")}
         values |= {"only": _by_column("only", self.only), "drop": _by_column("drop", self.drop)}
         values["event_weights"] = _weights(self.event_weights)
         values["columns"] = None if self.columns is None else [name.strip() for name in self.columns.split(",")]

@@ -39,7 +39,7 @@ def join_events(names: Names, pairs: Interactions, also_seen: Interactions | Non
     A pair without a weight has the weight 1 beside pairs that have one. Timestamps stay only if both have them.
 
     Raises:
-        ValueError: ids are strings on one side and integers on the other.
+        ValueError: ids are strings that come after integers.
 
     Example:
         >>> from ltocf.data import to_dataset
@@ -69,14 +69,13 @@ def join_events(names: Names, pairs: Interactions, also_seen: Interactions | Non
 
 
 def _joined_ids(before: IdMap, new: IdMap, kind: str) -> IdMap:
-    """Ids from before, then those that are new, sorted."""
-    if before.ids.dtype != new.ids.dtype:
-        types = ["integers" if ids.ids.dtype == pl.Int64 else "strings" for ids in (before, new)]
+    """Ids from before, then those that are new, sorted; after text, integers are their usual text."""
+    if before.ids.dtype == pl.Int64 and new.ids.dtype != pl.Int64:
         raise ValueError(
-            f"{kind} ids of new events must be of the type they had before, got {types[1]} after {types[0]}; "
-            "read the events as the first log was read"
+            f"{kind} ids of new events must be integers as they were before, got the text {new.ids[-1]!r}; "
+            "correct the new events, or train anew on all"
         )
-    unknown = new.ids.filter(pl.Series(before.encode(new.ids) == UNKNOWN))
+    unknown = new.ids.filter(pl.Series(before.encode(new.ids) == UNKNOWN)).cast(before.ids.dtype)
     return IdMap(pl.concat([before.ids, unknown.sort()]))
 
 

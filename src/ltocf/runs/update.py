@@ -20,6 +20,8 @@ from ltocf.training import FitContext, FitResult, TrainingSettings, environment
 
 WHOLE_LOG_OPTIONS = ("min_user_interactions", "min_item_interactions", "since", "until")
 """Options that mean the whole log: of new events alone they would leave out what belongs to it."""
+FILTERS = ("only", "drop", "event_weights")
+"""Options whose values need not occur in every day's events."""
 PROTOCOL = "updated by new events: the graph made anew, parameters kept, {epochs} epochs of warm training"
 
 
@@ -111,6 +113,8 @@ def next_generation(run: Path) -> Path:
 def read_events(config: Config, options: dict[str, Any], events: Any) -> Dataset:
     """Events that are not the whole log, read as a configuration reads the log but for ``options``."""
     given = {name: value for name, value in config.data.given().items() if name not in WHOLE_LOG_OPTIONS}
+    if not any(name in options for name in FILTERS) and any(name in given for name in FILTERS):
+        given["partial"] = True
     return load_dataset(events, data_dir=config.data.data_dir or None, **(given | options))
 
 

@@ -53,6 +53,25 @@ def test_titles_and_attributes_are_typed_and_in_the_order_of_the_index(tmp_path:
         assert note in text(dataset)
 
 
+def test_truth_values_in_text(tmp_path: Path) -> None:
+    content = "item,in_stock,Sold,open\n7,true,TRUE,true\n9,False,FALSE,maybe\n30,NA,,false\n"
+    attributes = read(write(tmp_path / "items.csv", content)).names.attributes
+    assert attributes is not None
+    assert attributes.to_dict(as_series=False) == {
+        "in_stock": [True, False, None],
+        "Sold": [True, False, None],
+        "open": ["true", "maybe", "false"],
+    }
+
+
+def test_the_whole_table_has_the_types_not_the_items_of_the_log(tmp_path: Path) -> None:
+    path = write(tmp_path / "items.csv", "item,price,code\n1,2,A1\n7,3,5\n2,2.5,6\n")
+    for item, row in (("7", (3.0, "5")), ("99", (None, None))):
+        attributes = read(path, {"user": ["a"], "item": [item]}).names.attributes
+        assert attributes is not None
+        assert (attributes.schema, attributes.row(0)) == ({"price": pl.Float64(), "code": pl.String()}, row)
+
+
 def test_a_frame_and_columns_by_name() -> None:
     frame = pl.DataFrame(
         {"sku": [9, 7, 30], "label": ["N", "S", "D"], "name": ["n", "s", "d"], "stock": [True, None, False]}

@@ -87,6 +87,17 @@ def test_filters_that_will_not_do() -> None:
         read(many, only={"user": "z"})
 
 
+def test_a_part_of_a_log_need_not_have_every_value() -> None:
+    day = {name: [value for value, kind in zip(values, EVENTS["event"], strict=True) if kind == "view"]
+           for name, values in EVENTS.items()}  # fmt: skip
+    options = {"event_weights": {"event": {"view": 0.5, "cart": 1}}, "drop": {"event": "return"}}
+    with pytest.raises(ValueError, match="must be a value that occurs in column 'event', got 'cart'"):
+        read(day, **options)
+    assert set(weights(read(day, **options, partial=True)).values()) == {0.5}
+    with pytest.raises(ValueError, match="at least one row must be left"):
+        read(day, only={"event": "purchase"}, partial=True)
+
+
 def test_rows_rated_low_are_seen() -> None:
     dataset = read(min_rating=4)
     # ann's p1 has one row of 5; bob's p1 has no rating; nobody likes p2, which has no index then.

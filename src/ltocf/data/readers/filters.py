@@ -14,16 +14,18 @@ from ltocf.data.report import counted
 MAX_SHOWN = 10
 
 
-def keep_rows(rows: Rows, only: Mapping[str, Any] | None, drop: Mapping[str, Any] | None) -> None:
+def keep_rows(
+    rows: Rows, only: Mapping[str, Any] | None, drop: Mapping[str, Any] | None, *, partial: bool = False
+) -> None:
     """Leave out the rows without a value of ``only``, and those with a value of ``drop``.
 
     Values are compared as text and as numbers: 1 is ``"1"``, ``"1.0"`` and 1.0; ``""`` is a missing value.
 
     Raises:
-        ValueError: a value that occurs nowhere, or no row that is left.
+        ValueError: a value that occurs nowhere, unless the rows are ``partial``, or no row that is left.
     """
     matches = [
-        (option, column, values, Values(rows, column).rows_with(values, f"`{option}`"))
+        (option, column, values, Values(rows, column).rows_with(values, f"`{option}`", partial))
         for option, wanted in (("only", only), ("drop", drop))
         for column, values in _listed(wanted)
     ]
@@ -38,13 +40,14 @@ def keep_rows(rows: Rows, only: Mapping[str, Any] | None, drop: Mapping[str, Any
     rows.refuse_nothing_left()
 
 
-def weigh_events(rows: Rows, weights: Mapping[str, Mapping[str, float | int]] | None) -> None:
+def weigh_events(rows: Rows, weights: Mapping[str, Mapping[str, float | int]] | None, *, partial: bool = False) -> None:
     """Add to the frame how much each row counts by the value of each column; null for a value without a weight.
 
     This is asked before any row is left out, so that a value of rows that are left out may have a weight.
 
     Raises:
-        ValueError: a weight for a value that occurs nowhere, or one that is not positive.
+        ValueError: a weight for a value that occurs nowhere, unless the rows are ``partial``, or one that is not
+            positive.
     """
     for column, by_value in (weights or {}).items():
         option = f"`event_weights` of {column!r}"
@@ -54,7 +57,7 @@ def weigh_events(rows: Rows, weights: Mapping[str, Mapping[str, float | int]] | 
             if not (weight > 0 and np.isfinite(weight)):
                 remedy = "leave such rows out with `drop`"
                 raise ValueError(f"{option} must be positive numbers, got {weight} for {value!r}; {remedy}")
-            found[values.rows_with([value], option).to_numpy()] = weight
+            found[values.rows_with([value], option, partial).to_numpy()] = weight
         rows.frame = rows.frame.with_columns(pl.Series(event_weight(column), found, nan_to_null=True))
 
 
@@ -94,16 +97,16 @@ class Values:
         self.numbers = self.texts.cast(pl.Float64, strict=False)
         self.missing = is_missing(self.distinct, rows.table.from_text)
 
-    def rows_with(self, values: Iterable[Any], option: str) -> pl.Series:
+    def rows_with(self, values: Iterable[Any], option: str, partial: bool = False) -> pl.Series:
         """The rows that have one of the values.
 
         Raises:
-            ValueError: a value that occurs nowhere.
+            ValueError: a value that occurs nowhere, unless the rows are ``partial``.
         """
         wanted = pl.repeat(False, len(self.distinct), dtype=pl.Boolean, eager=True)
         for value in values:
             matching = self._matching(value)
-            if not matching.any():
+            if not (partial or matching.any()):
                 shown = _most_common(self.column)
                 raise ValueError(
                     f"{self.name}: {option} must be a value that occurs in column {self.label!r}, got {value!r}; "

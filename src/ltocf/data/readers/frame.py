@@ -72,8 +72,9 @@ def dataset_from_table(table: RawTable, options: ReadOptions) -> Dataset:
     """
     rows, chosen = _columns_of(table, options)
     rows.refuse_nothing_left()
-    weigh_events(rows, options.event_weights)
-    keep_rows(rows, options.only, options.drop)
+    partial = bool(options.partial)
+    weigh_events(rows, options.event_weights, partial=partial)
+    keep_rows(rows, options.only, options.drop, partial=partial)
     refuse_unweighted_events(rows, options.event_weights)
     ids, moments = _parse(rows, chosen, options)
     mark_positive(rows, chosen, options.min_rating)

@@ -18,6 +18,9 @@ from ltocf.data.readers.rows import BLANKS, is_missing
 from ltocf.data.report import counted
 from ltocf.shapes import PairIndices
 
+TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
+"""Truth values as programs write them into text."""
+
 
 @dataclass(frozen=True)
 class Described:
@@ -49,7 +52,7 @@ def describe_items(names: Names, table: RawTable, options: ReadOptions) -> Descr
     row_of_item = np.full(len(names.item_ids), -1)
     row_of_item[indices[indices >= 0]] = first_rows[has_id][indices >= 0]
     rows = pl.Series(row_of_item).set(pl.Series(row_of_item < 0), None)
-    others = [_typed(column.gather(rows), table.from_text) for column in frame.drop(id_column)]
+    others = [_typed(column, table.from_text).gather(rows) for column in frame.drop(id_column)]
     attributes = pl.DataFrame(others) if others else None
     titles = names.titles if title_column is None else _titles(names.item_ids, frame[title_column].gather(rows), table)
 
@@ -120,7 +123,7 @@ def _title_note(title_column: str | None) -> str:
 
 
 def _typed(column: pl.Series, from_text: bool) -> pl.Series:
-    """A column of text as numbers if every value is one; missing values are null."""
+    """A column of text as truth values or numbers if every value is one; missing values are null."""
     if column.dtype != pl.String or not from_text:
         return column
     text = column.str.strip_chars(BLANKS)
@@ -130,6 +133,8 @@ def _typed(column: pl.Series, from_text: bool) -> pl.Series:
         return text
     if known.str.contains(USUAL_INTEGER).all() and known.cast(pl.Int64, strict=False).null_count() == 0:
         return text.cast(pl.Int64)
+    if known.is_in(TRUTHS).all():
+        return text.is_in(TRUTHS[::2])
     # "007" and 1e5 are codes rather than numbers.
     decimal = known.str.contains(r"^-?(0|[1-9]\d*)(\.\d+)?$").all()
     return text.cast(pl.Float64) if decimal else text

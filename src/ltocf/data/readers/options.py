@@ -25,6 +25,8 @@ class ReadOptions:
         only: column -> value, or list of values: the rows to read.
         drop: column -> value, or list of values: the rows to leave out.
         event_weights: column -> {value: weight}: how much a row counts by the value of a column.
+        partial: the source is a part of a log, such as a day: what ``only``, ``drop`` and ``event_weights`` name need
+            not occur in it.
         timestamp_format: how timestamps are written, like ``%d.%m.%Y %H:%M``.
         since: first moment to read, ISO 8601.
         until: first moment not to read, ISO 8601.
@@ -56,6 +58,7 @@ class ReadOptions:
     only: Mapping[str, Any] | None = None
     drop: Mapping[str, Any] | None = None
     event_weights: Mapping[str, Mapping[str, float | int]] | None = None
+    partial: bool | None = None
     timestamp_format: str | None = None
     since: str | None = None
     until: str | None = None

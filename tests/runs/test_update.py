@@ -1,0 +1,53 @@
+"""New events are read as the log was, though a day has not everything that a log has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ltocf
+
+LOG = {
+    "user": [f"u{u}" for u in range(6) for i in range(4) if u % 3 != i],
+    "item": [f"i{i}" for u in range(6) for i in range(4) if u % 3 != i],
+}
+KINDS = {"event": ["view", "purchase", "return"] * 6}
+OPTIONS: dict[str, Any] = {"event_weights": {"event": {"view": 0.5, "purchase": 1}}, "drop": {"event": "return"}}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop") / "run"
+    ltocf.fit(LOG | KINDS, folder, model="lightgcn", dim=2, epochs=1, show_progress=False, **OPTIONS)
+    return folder
+
+
+def test_a_day_without_some_kinds_of_events(run: Path, tmp_path: Path) -> None:
+    newer = ltocf.update(run, {"user": ["new"], "item": ["i0"], "event": ["purchase"]}, tmp_path / "newer")
+    assert newer.recommend("new", k=1)["item"][0] != "i0"
+
+
+def test_filters_given_for_the_new_events_must_occur(run: Path, tmp_path: Path) -> None:
+    day = {"user": ["new"], "item": ["i0"], "event": ["purchase"]}
+    with pytest.raises(ValueError, match="`drop` must be a value that occurs in column 'event', got 'retrun'"):
+        ltocf.update(run, day, tmp_path / "newer", drop={"event": "retrun"}, event_weights={"event": {"purchase": 1}})
+
+
+def test_a_day_whose_ids_all_look_like_integers(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("user,item\n" + "".join(f"{u},{i}\n" for u in ("1", "2", "x") for i in ("5", "6", "y") if u != i))
+    ltocf.fit(log, tmp_path / "run", model="lightgcn", dim=2, epochs=1, show_progress=False)
+    (tmp_path / "day.csv").write_text("user,item\n2,7\n30,5\n30,7\n")
+    newer = ltocf.update(tmp_path / "run", tmp_path / "day.csv")
+    assert newer.user_ids.ids.to_list() == ["1", "2", "x", "30"]
+    assert newer.item_ids.ids.to_list() == ["5", "6", "y", "7"]
+    assert newer.snapshot.history("2")["item"].to_list() == ["5", "6", "y", "7"]
+    assert set(newer.recommend(30, k=2)["item"]) == {"6", "y"}
+
+
+def test_a_word_among_integers(tmp_path: Path) -> None:
+    ltocf.fit([(1, 5), (1, 6), (2, 5)], tmp_path / "run", model="lightgcn", dim=2, epochs=1, show_progress=False)
+    with pytest.raises(ValueError, match="user ids of new events must be integers as they were before, got the text"):
+        ltocf.update(tmp_path / "run", [("ann", 5)])

@@ -1,0 +1,147 @@
+"""A shop made up by a fixed seed: events as its exports have them, an item table, and what was planted in both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+N_EVENTS, N_USERS, N_ITEMS, N_CATEGORIES = 200_000, 4_000, 600, 6
+N_ONLY_IN_TABLE, N_WITHOUT_USER, N_BLANKS = 20, 137, 400
+KINDS = {"view": 0.7, "cart": 0.15, "purchase": 0.1, "return": 0.05}
+FAITHFUL = 0.85
+"""Share of a user's events that are about the category of their taste; the others are about any item."""
+START, DAYS = datetime(2024, 5, 1, tzinfo=UTC), 60
+HEADER = "event_time,event_type,user_id,sku,session"
+ITEM_COLUMNS = "sku,name,category,price,in_stock"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The files of a shop, and the truth about them.
+
+    Args:
+        events: the log, two exports one after the other.
+        items: the item table.
+        tomorrow: the events of the next day, with new users and items.
+        truth: a row for each event: user, sku, kind, second, line in the file, and how it was spoilt: nameless, blank.
+        catalogue: the item table as it is.
+        taste: the category of each user.
+    """
+
+    events: Path
+    items: Path
+    tomorrow: Path
+    truth: pl.DataFrame
+    catalogue: pl.DataFrame
+    taste: pl.DataFrame
+
+    @property
+    def positives(self) -> pl.DataFrame:
+        """The events that say that a user likes an item."""
+        return self.truth.filter(pl.col("kind") != "return", ~pl.col("nameless"))
+
+    @property
+    def tomorrows(self) -> pl.DataFrame:
+        """Columns user and sku of tomorrow's events."""
+        return pl.read_csv(self.tomorrow, infer_schema=False).select(user="user_id", sku="sku")
+
+
+def open_shop(folder: Path) -> Shop:
+    """Write the files of the shop into a folder."""
+    random = np.random.default_rng(18)
+    catalogue = _catalogue(random)
+    taste = random.integers(0, N_CATEGORIES, N_USERS)
+    events = _events(random, taste, catalogue)
+    lines = _lines(random, events)
+    shop = Shop(
+        folder / "events.csv",
+        folder / "items.csv",
+        folder / "tomorrow.csv",
+        events,
+        catalogue,
+        pl.DataFrame({"user": [_user(u) for u in range(N_USERS)], "category": [_category(c) for c in taste]}),
+    )
+    half, known = N_EVENTS // 2, _user(int(np.flatnonzero(taste == 0)[0]))
+    exports = [HEADER, *lines[:half], HEADER, *lines[half:], ""]
+    shop.events.write_text("\n".join(exports), encoding="utf-8")
+    catalogue.write_csv(shop.items)
+    shop.tomorrow.write_text("\n".join([HEADER, *_tomorrow(catalogue, known), ""]), encoding="utf-8")
+    return shop
+
+
+def _user(number: int) -> str:
+    return f"c-{number:05d}"
+
+
+def _category(number: int) -> str:
+    return ("tea", "cups", "books", "lamps", "plants", "games")[number]
+
+
+def _catalogue(random: np.random.Generator) -> pl.DataFrame:
+    """The items, the last of them without an event; every fifth or so is out of stock."""
+    n_items = N_ITEMS + N_ONLY_IN_TABLE
+    categories = [_category(item % N_CATEGORIES) for item in range(n_items)]
+    return pl.DataFrame(
+        {
+            "sku": [f"{item:06d}" for item in range(n_items)],
+            "name": [f"{category} no. {item}" for item, category in enumerate(categories)],
+            "category": categories,
+            "price": np.round(random.uniform(2, 90, n_items), 2),
+            "in_stock": random.random(n_items) < 0.8,
+        }
+    )
+
+
+def _events(random: np.random.Generator, taste: np.ndarray, catalogue: pl.DataFrame) -> pl.DataFrame:
+    """Who did what with which item and when, in the order of time, and which rows are spoilt."""
+    users = np.concatenate([np.arange(N_USERS), random.integers(0, N_USERS, N_EVENTS - N_USERS)])
+    random.shuffle(users)
+    popularity = 1 / (np.arange(N_ITEMS // N_CATEGORIES) + 5)
+    places = random.choice(len(popularity), N_EVENTS, p=popularity / popularity.sum())
+    faithful = random.random(N_EVENTS) < FAITHFUL
+    categories = np.where(faithful, taste[users], random.integers(0, N_CATEGORIES, N_EVENTS))
+    seconds = np.sort(random.integers(0, DAYS * 86_400, N_EVENTS)) + int(START.timestamp())
+    number, spoilt = np.arange(N_EVENTS), random.choice(N_EVENTS, N_WITHOUT_USER + N_BLANKS, replace=False)
+    return pl.DataFrame(
+        {
+            "user": [_user(user) for user in users],
+            "sku": catalogue["sku"].gather(places * N_CATEGORIES + categories),
+            "kind": random.choice(list(KINDS), N_EVENTS, p=list(KINDS.values())),
+            "second": seconds,
+            # The header is line 1, and there once more before the second half.
+            "line": number + 2 + (number >= N_EVENTS // 2),
+            "nameless": np.isin(number, spoilt[:N_WITHOUT_USER]),
+            "blank": np.isin(number, spoilt[N_WITHOUT_USER:]),
+        }
+    )
+
+
+def _lines(random: np.random.Generator, events: pl.DataFrame) -> list[str]:
+    """The events as text: times of three kinds row by row, some ids between blanks, some users missing."""
+    moment = pl.from_epoch("second")
+    form = pl.Series("form", random.integers(0, 3, N_EVENTS))
+    times = (
+        pl.when(form == 0)
+        .then(moment.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        .when(form == 1)
+        .then((moment + pl.duration(hours=2)).dt.strftime("%Y-%m-%dT%H:%M:%S+02:00"))
+        .otherwise(moment.dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    )
+    named = pl.when("blank").then(pl.format(" {} ", "user")).otherwise("user")
+    user = pl.when("nameless").then(pl.lit("")).otherwise(named)
+    sku = pl.when("blank").then(pl.format("{} ", "sku")).otherwise("sku")
+    session = pl.Series("session", np.arange(N_EVENTS) % 977)
+    return events.select(pl.format("{},{},{},{},s{}", times, "kind", user, sku, session)).to_series().to_list()
+
+
+def _tomorrow(catalogue: pl.DataFrame, known: str) -> list[str]:
+    """The next day: a tea drinker who was there, two new ones, and items that were in the table only."""
+    names = catalogue.filter(category="tea")["sku"].to_list()
+    sold, fresh = names[:6], [sku for sku in names if int(sku) >= N_ITEMS]
+    bought = [("new-tea", sku) for sku in (*sold, fresh[0])] + [(known, fresh[0]), (known, fresh[1])]
+    bought += [("new-too", fresh[1]), ("new-too", sold[0])]
+    return [f"2024-07-01T0{n % 10}:00:00Z,purchase,{user},{sku},s0" for n, (user, sku) in enumerate(bought)]
