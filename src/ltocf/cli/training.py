@@ -119,6 +119,7 @@ def update(
     learning_rate
         For these epochs; by default the run's.
     """
+    from ltocf.data.report import counted
     from ltocf.runs.folder import RunFolder
     from ltocf.runs.update import next_generation
     from ltocf.runs.update import update as update_run
@@ -130,7 +131,7 @@ def update(
     target = next_generation(run) if out is None else out
     update_run(run, source, target, epochs=epochs, learning_rate=learning_rate, **reading.options())
     metrics = RunFolder(target).metrics()
-    say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in metrics["update"].items()))
+    say(", ".join(counted(n, name.replace("_", " ").removesuffix("s")) for name, n in metrics["update"].items()))
     say(f"run folder: {target}")
 
 
