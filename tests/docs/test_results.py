@@ -52,7 +52,7 @@ def test_every_search_has_a_configuration_with_its_best() -> None:
 
 def test_every_result_has_a_configuration() -> None:
     runs = {path for configuration in CONFIGURATIONS for path in runs_of(configuration)}
-    apart = ("speed", "reports", "search")
+    apart = ("speed", "reports", "search", "fold-in", "update", "weights")
     found = (ROOT / "results").glob("**/*.json")
     committed = {path for path in found if not set(apart) & set(path.relative_to(ROOT).parts)}
     assert {path.name for path in committed - runs} <= set(STUDIES)
@@ -61,3 +61,13 @@ def test_every_result_has_a_configuration() -> None:
 
 def test_tables_are_what_the_results_say() -> None:
     subprocess.run([sys.executable, ROOT / "benchmarks" / "tables.py", "--check"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("table", "page"), [("fold_in", "recommending.md"), ("update", "production.md"), ("weights", "data.md")]
+)
+def test_tables_of_answers_are_those_of_the_results(table: str, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import answers_tables
+
+    assert answers_tables.TABLES[table]() in (ROOT / "docs" / page).read_text(encoding="utf-8")

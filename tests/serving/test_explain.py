@@ -10,7 +10,7 @@ import pytest
 from ltocf.data.names import Names
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, MODELS, LinearModel
-from ltocf.report.explanation import explanation_figure
+from ltocf.report.explanation import panels_of
 from ltocf.serving import Explanation, Snapshot
 from samples import random_interactions
 
@@ -69,9 +69,9 @@ def test_parts_are_called_by_the_times_of_the_states() -> None:
     why = Snapshot.of("ltocf", model, LOG, Names.identity(30, 40)).explain(7, 3)
     assert why.parts()["part"].to_list() == ["t = 0.00", "t = 1.00", "t = 2.00", "t = 3.00"]
     assert why.columns_of_parts() == dict(zip(why.history.columns[2:], why.parts()["part"], strict=True))
-    panels = explanation_figure(why).panels
-    assert [curve.x for curve in panels[1].curves] == [why.parts()["part"].to_list()]
-    assert sum(panels[0].curves[0].y) == pytest.approx(why.score)
+    by_item, by_state = panels_of(why).values()
+    assert list(by_state) == why.parts()["part"].to_list()
+    assert sum(by_item.values()) == pytest.approx(why.score)
 
 
 def test_the_chart_names_every_bar(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def recommend(
     users: Ids = None,
     all: Annotated[bool, Parameter(negative="")] = False,
     history: Ids = None,
+    steps: int = 0,
     k: int = 10,
     only: Ids = None,
     exclude: Ids = None,
@@ -42,6 +43,8 @@ def recommend(
         Every user of training.
     history
         Items of somebody who was not in training, separated by commas, or a file of them.
+    steps
+        With --history: gradient steps on this user's vector alone.
     k
         Items per user.
     only
@@ -64,6 +67,8 @@ def recommend(
     from ltocf.serving.writing import writer_for
 
     asked = _asked(user, users, everybody=all, history=history)
+    if steps and history is None:
+        raise ValueError(f"`--steps` are for a new user: give `--history` too, got {steps} without one")
     if out is not None:
         writer_for(out)
     choice: dict[str, Any] = {
@@ -75,7 +80,7 @@ def recommend(
     }
     snapshot = experiment.load(folder).snapshot
     if history is not None:
-        frames, n_users = iter([snapshot.fold_in(ids_of(history, "item"), k, **choice)]), 1
+        frames, n_users = iter([snapshot.fold_in(ids_of(history, "item"), k, steps=steps, **choice)]), 1
     else:
         frames = snapshot.recommend_all(k, users=asked, **choice)
         n_users = len(snapshot.names.user_ids if asked is None else asked)

@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ltocf.report.content import Curve, Figure, Panel
-from ltocf.report.drawing import draw_to
+from ltocf.report.layout import plots_extra
+from ltocf.report.run_figures import SHADES, save_figure
 from ltocf.serving import Explanation
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def explanation_figure(why: Explanation, n: int = 10) -> Figure:
-    """A panel with a bar for each item, and a second one with a bar for each part of the model, if it has several.
+LONGEST_NAME = 40
+"""Letters of a bar's name; a longer one is cut."""
+
+
+def panels_of(why: Explanation, n: int = 10) -> dict[str, dict[str, float]]:
+    """What is drawn: a bar for each item, and if the model has several parts a second panel with a bar for each.
 
     Args:
         why: what is drawn.
         n: items shown by themselves; the others are one bar.
     """
-    bars = why.bars(n)
-    item = why.item if why.title is None else why.title
-    curve = Curve("added to the score", list(bars), list(bars.values()))
-    panels = [Panel("by item", "", "added to the score", [curve], "bar")]
     parts = why.parts()
+    panels = {"by item": why.bars(n)}
     if len(parts):
-        curve = Curve("added to the score", parts["part"].to_list(), parts["contribution"].to_list())
-        panels.append(Panel("the history, by state", "", "added to the score", [curve], "bar"))
-    return Figure("explanation", f"{item}, score {why.score:.3g} for user {why.user}", "", panels)
+        panels["the history, by state"] = dict(zip(parts["part"], parts["contribution"], strict=True))
+    return panels
 
 
 def draw_explanation(why: Explanation, out: Path, n: int = 10) -> None:
     """Draw an `Explanation`; see `Explanation.draw`."""
-    draw_to(explanation_figure(why, n), out)
+    with plots_extra():
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    panels = panels_of(why, n)
+    # A title is plain text: two dollar signs in it are no mathematics.
+    with rc_context({"text.parse_math": False}):
+        height = 0.32 * max(map(len, panels.values())) + 1.3
+        figure = Figure(figsize=(6.5 if len(panels) == 1 else 10.5, height), layout="constrained")
+        item = why.item if why.title is None else why.title
+        figure.suptitle(textwrap.shorten(f"{item}, score {why.score:.3g} for user {why.user}", 100, placeholder=" …"))
+        places = figure.subplots(1, len(panels), squeeze=False, width_ratios=[3, 2][: len(panels)])[0]
+        for axes, (title, bars) in zip(places, panels.items(), strict=True):
+            _draw_bars(axes, title, bars)
+        save_figure(figure, out)
+
+
+def _draw_bars(axes: Axes, title: str, bars: Mapping[str, float]) -> None:
+    """Bars from the top down, each with its number."""
+    names = [textwrap.shorten(name, LONGEST_NAME, placeholder=" …") for name in bars]
+    drawn = axes.barh(range(len(bars)), list(bars.values()), color=[SHADES[value < 0] for value in bars.values()])
+    axes.set_yticks(range(len(bars)), names)
+    axes.invert_yaxis()
+    axes.bar_label(drawn, fmt="%.2g", padding=3, fontsize=8)
+    axes.margins(x=0.15)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set(title=title, xlabel="added to the score")
+    axes.spines[["top", "right", "left"]].set_visible(False)

@@ -82,7 +82,9 @@ def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:
     )
     if config.run.select_on == "test" and not len(split.test):
         raise ValueError('`select_on = "test"` needs a test set, got a split without one; leave it at "validation"')
-    if config.run.select_on == "validation" and _can_spare(split.train):
+    if config.run.select_on == "validation" and not _can_spare(split.train):
+        logger.warning("nobody has two items to train on: training runs for `epochs`, without a validation set")
+    elif config.run.select_on == "validation":
         split = carve_validation(
             split,
             settings.validation_fraction,
@@ -114,19 +116,14 @@ def _possible_split(config: Config, dataset: Dataset) -> str:
     """``auto`` holds back what there is to hold back."""
     how = config.data.split
     if how == "auto" and dataset.test is None and not _can_spare(dataset.interactions):
-        logger.warning(
-            "%s: nobody has two items, so nothing is held back for a test and nothing measured", dataset.name
-        )
+        logger.warning("%s: nobody has two items, so nothing is held back for a test", dataset.name)
         return "none"
     return how
 
 
 def _can_spare(pairs: Interactions) -> bool:
     """Whether somebody keeps an item when one is taken."""
-    if int(pairs.user_degrees.max(initial=0)) > 1:
-        return True
-    logger.warning("nobody has two items to train on: training runs for `epochs`, without a validation set")
-    return False
+    return int(pairs.user_degrees.max(initial=0)) > 1
 
 
 def _without_timestamps(split: Split) -> Split:
