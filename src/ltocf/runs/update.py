@@ -76,7 +76,8 @@ def update(
     graph = BipartiteGraph.from_interactions(joined.interactions)
     with RunFolder.started(target, config) as generation, config.runtime().active() as device:
         split = no_split(joined.interactions)
-        generation.write_data(RunData(before.notes.get("dataset", ""), split, joined.names, joined.also_seen))
+        name = before.notes.get("dataset", "")
+        generation.write_data(RunData(name, split, joined.names, joined.also_seen, dataset.report))
         model = build_model(config.model, graph, config.options, seed=config.run.seed)
         model.grow_from(before.model, graph)
         model.to(device)

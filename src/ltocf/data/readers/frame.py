@@ -102,7 +102,10 @@ def _item_table(items: Any) -> RawTable:
     from ltocf.data.readers.source import read_raw
 
     if isinstance(items, (str, Path)):
-        return read_raw(items, ReadOptions())
+        try:
+            return read_raw(items, ReadOptions())
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"`items` must be the table of items: {error}") from error
     return raw_table(pl.DataFrame(items) if isinstance(items, Mapping) else items, "memory")
 
 
