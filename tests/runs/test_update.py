@@ -83,3 +83,20 @@ def test_an_update_is_finished_and_has_nothing_to_measure(run: Path, capsys: pyt
     assert "updated by new events" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(ValueError, match=r"has no validation part: .*it is an update"):
         ltocf.evaluate_run(run.parent / "newer", on="validation")
+
+
+def test_the_item_table_is_read_again(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item,name,price,in_stock\n5,Tea,1,true\n6,Cup,2,true\n7,Pot,3,true\n")
+    ltocf.fit([(1, 5), (1, 6), (2, 5), (2, 7)], tmp_path / "run", items=items, **SMALL)
+    items.write_text("item,in_stock,name,colour,price\n5,true,Green tea,red,1.5\n6,false,Cup,blue,2\n8,true,Lid,,4\n")
+    names = ltocf.update(tmp_path / "run", [(2, 8)]).names
+    assert names.item_ids.ids.to_list() == [5, 6, 7, 8]
+    assert names.titles == ("Green tea", "Cup", "Pot", "Lid")  # 7 is not in it any more, and keeps what it had
+    assert names.attributes is not None
+    assert names.attributes.select("price", "in_stock", "colour").rows() == [
+        (1.5, True, "red"),
+        (2, False, "blue"),
+        (3, True, None),
+        (4, True, None),
+    ]
