@@ -79,7 +79,7 @@ def test_a_pattern(tmp_path: Path) -> None:
 
 def test_what_was_left_out_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load_dataset(write(tmp_path / "a.csv", f"{TABLE}user,item\neve,7\n"))
-    assert "a.csv: 1 rows dropped: repeats the header (first: line 4)" in caplog.text
+    assert "a.csv: 1 row dropped: repeats the header (first: line 4)" in caplog.text
 
 
 def test_a_name_with_brackets_is_a_file(tmp_path: Path) -> None:
