@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 import ltocf
+from ltocf.cli import main
 
+SMALL: dict[str, Any] = {"model": "lightgcn", "dim": 2, "epochs": 1, "show_progress": False}
 LOG = {
     "user": [f"u{u}" for u in range(6) for i in range(4) if u % 3 != i],
     "item": [f"i{i}" for u in range(6) for i in range(4) if u % 3 != i],
@@ -20,13 +22,14 @@ OPTIONS: dict[str, Any] = {"event_weights": {"event": {"view": 0.5, "purchase": 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop") / "run"
-    ltocf.fit(LOG | KINDS, folder, model="lightgcn", dim=2, epochs=1, show_progress=False, **OPTIONS)
+    ltocf.fit(LOG | KINDS, folder, **SMALL, **OPTIONS)
     return folder
 
 
 def test_a_day_without_some_kinds_of_events(run: Path, tmp_path: Path) -> None:
     newer = ltocf.update(run, {"user": ["new"], "item": ["i0"], "event": ["purchase"]}, tmp_path / "newer")
     assert newer.recommend("new", k=1)["item"][0] != "i0"
+    assert "1 row, 1 distinct pair" in (tmp_path / "newer" / "reading.txt").read_text()  # of the new events
 
 
 def test_filters_given_for_the_new_events_must_occur(run: Path, tmp_path: Path) -> None:
@@ -38,7 +41,7 @@ def test_filters_given_for_the_new_events_must_occur(run: Path, tmp_path: Path) 
 def test_a_day_whose_ids_all_look_like_integers(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text("user,item\n" + "".join(f"{u},{i}\n" for u in ("1", "2", "x") for i in ("5", "6", "y") if u != i))
-    ltocf.fit(log, tmp_path / "run", model="lightgcn", dim=2, epochs=1, show_progress=False)
+    ltocf.fit(log, tmp_path / "run", **SMALL)
     (tmp_path / "day.csv").write_text("user,item\n2,7\n30,5\n30,7\n")
     newer = ltocf.update(tmp_path / "run", tmp_path / "day.csv")
     assert newer.user_ids.ids.to_list() == ["1", "2", "x", "30"]
@@ -48,6 +51,52 @@ def test_a_day_whose_ids_all_look_like_integers(tmp_path: Path) -> None:
 
 
 def test_a_word_among_integers(tmp_path: Path) -> None:
-    ltocf.fit([(1, 5), (1, 6), (2, 5)], tmp_path / "run", model="lightgcn", dim=2, epochs=1, show_progress=False)
+    ltocf.fit([(1, 5), (1, 6), (2, 5)], tmp_path / "run", **SMALL)
     with pytest.raises(ValueError, match="user ids of new events must be integers as they were before, got the text"):
         ltocf.update(tmp_path / "run", [("ann", 5)])
+
+
+def test_integers_that_have_lost_their_zeros(tmp_path: Path) -> None:
+    ltocf.fit([("a", "007"), ("a", "008"), ("b", "007")], tmp_path / "run", **SMALL)
+    with pytest.raises(
+        ValueError, match=r"item ids .* must be texts as they were before, got the integer 7 where '007'"
+    ):
+        ltocf.update(tmp_path / "run", [("b", 9), ("b", 7)])
+
+
+def test_an_item_table_that_has_moved(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item,price\n5,1\n6,2\n7,3\n")
+    ltocf.fit([(1, 5), (1, 6), (2, 5)], tmp_path / "run", items=items, **SMALL)
+    items.rename(tmp_path / "moved.csv")
+    with pytest.raises(
+        FileNotFoundError, match=r"`items` must be the table of items: .* got '.*items.csv', which does"
+    ):
+        ltocf.update(tmp_path / "run", [(2, 7)])
+    newer = ltocf.update(tmp_path / "run", [(2, 7)], items=tmp_path / "moved.csv")
+    assert newer.recommend(1, k=1, where="price > 2")["item"].to_list() == [7]
+
+
+def test_an_update_is_finished_and_has_nothing_to_measure(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ltocf.update(run, {"user": ["new"], "item": ["i0"], "event": ["purchase"]}, run.parent / "newer")
+    main(["train", "--resume", str(run.parent / "newer")])
+    assert "updated by new events" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(ValueError, match=r"has no validation part: .*it is an update"):
+        ltocf.evaluate_run(run.parent / "newer", on="validation")
+
+
+def test_the_item_table_is_read_again(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item,name,price,in_stock\n5,Tea,1,true\n6,Cup,2,true\n7,Pot,3,true\n")
+    ltocf.fit([(1, 5), (1, 6), (2, 5), (2, 7)], tmp_path / "run", items=items, **SMALL)
+    items.write_text("item,in_stock,name,colour,price\n5,true,Green tea,red,1.5\n6,false,Cup,blue,2\n8,true,Lid,,4\n")
+    names = ltocf.update(tmp_path / "run", [(2, 8)]).names
+    assert names.item_ids.ids.to_list() == [5, 6, 7, 8]
+    assert names.titles == ("Green tea", "Cup", "Pot", "Lid")  # 7 is not in it any more, and keeps what it had
+    assert names.attributes is not None
+    assert names.attributes.select("price", "in_stock", "colour").rows() == [
+        (1.5, True, "red"),
+        (2, False, "blue"),
+        (3, True, None),
+        (4, True, None),
+    ]

@@ -29,6 +29,8 @@ class Shop:
         tomorrow: the events of the next day, with new users and items.
         truth: a row for each event: user, sku, kind, second, line in the file, and how it was spoilt: nameless, blank.
         catalogue: the item table as it is.
+        later: the path of tomorrow's item table.
+        sold_out: the items that it alone has out of stock.
         taste: the category of each user.
     """
 
@@ -37,6 +39,8 @@ class Shop:
     tomorrow: Path
     truth: pl.DataFrame
     catalogue: pl.DataFrame
+    later: Path
+    sold_out: list[str]
     taste: pl.DataFrame
 
     @property
@@ -63,12 +67,16 @@ def open_shop(folder: Path) -> Shop:
         folder / "tomorrow.csv",
         events,
         catalogue,
+        folder / "items-tomorrow.csv",
+        catalogue.filter("in_stock")["sku"].to_list()[:60:2],
         pl.DataFrame({"user": [_user(u) for u in range(N_USERS)], "category": [_category(c) for c in taste]}),
     )
     half, known = N_EVENTS // 2, _user(int(np.flatnonzero(taste == 0)[0]))
     exports = [HEADER, *lines[:half], HEADER, *lines[half:], ""]
     shop.events.write_text("\n".join(exports), encoding="utf-8")
     catalogue.write_csv(shop.items)
+    stock = pl.col("in_stock") & ~pl.col("sku").is_in(shop.sold_out)
+    catalogue.with_columns(in_stock=stock).write_csv(shop.later)
     shop.tomorrow.write_text("\n".join([HEADER, *_tomorrow(catalogue, known), ""]), encoding="utf-8")
     return shop
 

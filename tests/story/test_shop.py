@@ -58,7 +58,7 @@ def by_shell(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Told:
     main(["recommend", run, "--all", *stocked, "--out", lists])
     main(["recommend", run, "--history", ",".join(basket(shop)), *stocked, "--out", str(folder / "customer.parquet")])
     before = digests(folder / "shop")
-    main(["update", run, str(shop.tomorrow), "--out", tomorrow])
+    main(["update", run, str(shop.tomorrow), "--out", tomorrow, "--items", str(shop.later)])
     main(["recommend", tomorrow, "--all", *stocked, "--out", str(folder / "tomorrow.parquet")])
     main(["export", tomorrow, "--to", "parquet", "--out", str(folder / "vectors")])
     names = ("all", "customer", "tomorrow")
@@ -77,7 +77,7 @@ def by_python(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Told:
     answers = ltocf.fit(like=folder / "measured", out=folder / "shop", **quiet).snapshot
     customer = answers.fold_in(basket(shop), K, where=IN_STOCK)
     before = digests(folder / "shop")
-    newer = ltocf.update(folder / "shop", shop.tomorrow, folder / "tomorrow", **quiet)
+    newer = ltocf.update(folder / "shop", shop.tomorrow, folder / "tomorrow", items=shop.later, **quiet)
     newer.export(folder / "vectors", "parquet")
     tables = {
         "all": pl.concat(answers.recommend_all(K, where=IN_STOCK)),
@@ -195,6 +195,8 @@ def test_tomorrow_has_new_customers_and_new_items(shop: Shop, by_shell: Told) ->
     assert lists.join(bought, left_on=["user", "item"], right_on=["user", "sku"], how="semi").is_empty()
     shown = described(shop, lists)
     assert shown["in_stock"].all()
+    assert set(shop.sold_out) & set(by_shell.tables["all"]["item"])
+    assert not set(shop.sold_out) & set(lists["item"])
     assert shown.filter(user="new-tea")["category"].to_list() == ["tea"] * K
     assert set(shown["by"]) == {"model"}
     newer = ltocf.load(by_shell.folder / "tomorrow")

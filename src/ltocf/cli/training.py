@@ -178,7 +178,7 @@ def _show_metrics(metrics: dict[str, Any], folder: Path) -> None:
     rows = [(name, f"{value:.4f}") for name, value in metrics.items() if "@" in name]
     rows += [
         (f"{name} on validation", f"{value:.4f}")
-        for name, value in metrics["selected"].items()
+        for name, value in metrics.get("selected", {}).items()  # an update selects nothing
         if not rows and "@" in name and value is not None
     ]
     title = f"{metrics['model']} on {metrics['dataset']}"

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.ids import UNKNOWN, IdMap
+from ltocf.data.ids import UNKNOWN, USUAL_INTEGER, IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 
@@ -39,7 +39,7 @@ def join_events(names: Names, pairs: Interactions, also_seen: Interactions | Non
     A pair without a weight has the weight 1 beside pairs that have one. Timestamps stay only if both have them.
 
     Raises:
-        ValueError: ids are strings that come after integers.
+        ValueError: ids are strings that come after integers, or integers like 7 that come after strings like ``007``.
 
     Example:
         >>> from ltocf.data import to_dataset
@@ -75,8 +75,22 @@ def _joined_ids(before: IdMap, new: IdMap, kind: str) -> IdMap:
             f"{kind} ids of new events must be integers as they were before, got the text {new.ids[-1]!r}; "
             "correct the new events, or train anew on all"
         )
+    if before.ids.dtype == pl.String and new.ids.dtype == pl.Int64:
+        _refuse_numbers_of_texts(before.ids, new.ids, kind)
     unknown = new.ids.filter(pl.Series(before.encode(new.ids) == UNKNOWN)).cast(before.ids.dtype)
     return IdMap(pl.concat([before.ids, unknown.sort()]))
+
+
+def _refuse_numbers_of_texts(before: pl.Series, new: pl.Series, kind: str) -> None:
+    """Raise if an integer is the number of a text that is another id, as 7 is of ``007``: its zeros were lost."""
+    others = before.filter(~before.str.contains(USUAL_INTEGER))
+    numbers = others.cast(pl.Int64, strict=False)
+    lost = numbers.is_in(new.implode()).fill_null(False)
+    if lost.any():
+        raise ValueError(
+            f"{kind} ids of new events must be texts as they were before, got the integer {numbers.filter(lost)[0]} "
+            f"where {others.filter(lost)[0]!r} is known; read the events as the first log was read"
+        )
 
 
 def _joined_names(before: Names, new: Names, user_ids: IdMap, item_ids: IdMap) -> Names:

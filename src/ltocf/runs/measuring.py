@@ -99,8 +99,8 @@ class Withheld:
             raise ValueError(f"`on` must be test or validation, got {on!r}")
         if split.validation is None:
             raise ValueError(
-                f'{run.path} has no validation part: it was selected on its test set (`select_on = "test"`), or nobody '
-                "had two items"
+                f'{run.path} has no validation part: it was selected on its test set (`select_on = "test"`), it is an '
+                "update, or nobody had two items"
             )
         return cls(TrainedModel.load(run.selection_model_file), split.validation, split.digest)
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ltocf.data import Dataset, load_dataset
+from ltocf.data import Dataset, ReadOptions, load_dataset
 from ltocf.data.events import Joined, join_events
+from ltocf.data.readers.frame import describe_again
 from ltocf.data.splitting import no_split
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Recommender, build_model
@@ -38,7 +39,8 @@ def update(
     """A new generation of a finished run: with new events, new users and new items.
 
     Parameters are kept, the graph and all histories are those of old and new pairs together, and new users and items
-    start from their neighbours. The old run is not touched. What it held back for a test stays unknown.
+    start from their neighbours. Items have the titles and attributes of the item table as it is now; those that are not
+    in it keep theirs. The old run is not touched. What it held back for a test stays unknown.
 
     Args:
         run: the folder of the run.
@@ -72,11 +74,13 @@ def update(
     RunFolder.refuse_used(target)
     dataset = read_events(config, options, events)
     joined = join_events(before.names, before.seen, before.also_seen, dataset)
+    joined = replace(joined, names=describe_again(joined.names, ReadOptions(**event_options(config, options))))
     config = config.with_values({"split": "none", "select_on": "validation"})
     graph = BipartiteGraph.from_interactions(joined.interactions)
     with RunFolder.started(target, config) as generation, config.runtime().active() as device:
         split = no_split(joined.interactions)
-        generation.write_data(RunData(before.notes.get("dataset", ""), split, joined.names, joined.also_seen))
+        name = before.notes.get("dataset", "")
+        generation.write_data(RunData(name, split, joined.names, joined.also_seen, dataset.report))
         model = build_model(config.model, graph, config.options, seed=config.run.seed)
         model.grow_from(before.model, graph)
         model.to(device)
@@ -112,10 +116,15 @@ def next_generation(run: Path) -> Path:
 
 def read_events(config: Config, options: dict[str, Any], events: Any) -> Dataset:
     """Events that are not the whole log, read as a configuration reads the log but for ``options``."""
+    return load_dataset(events, data_dir=config.data.data_dir or None, **event_options(config, options))
+
+
+def event_options(config: Config, options: dict[str, Any]) -> dict[str, Any]:
+    """How events that are not the whole log are read: ``options``, and those of a configuration that mean a row."""
     given = {name: value for name, value in config.data.given().items() if name not in WHOLE_LOG_OPTIONS}
     if not any(name in options for name in FILTERS) and any(name in given for name in FILTERS):
         given["partial"] = True
-    return load_dataset(events, data_dir=config.data.data_dir or None, **(given | options))
+    return given | options
 
 
 def _warm(settings: TrainingSettings, epochs: int, learning_rate: float | int | None) -> TrainingSettings:

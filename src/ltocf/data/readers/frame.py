@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from ltocf.data.dataset import Dataset
+from ltocf.data.names import Names
 from ltocf.data.readers.columns import REQUIRED, USUAL_NAMES, choose_columns, find_column
 from ltocf.data.readers.filters import keep_rows, refuse_unweighted_events, source, weigh_events
 from ltocf.data.readers.identifiers import MISSING, Identified, identify
@@ -96,13 +98,43 @@ def describe(dataset: Dataset, rows: Rows, options: ReadOptions) -> Dataset:
     return replace(dataset, names=described.names)
 
 
+def describe_again(names: Names, options: ReadOptions) -> Names:
+    """Names with the titles and attributes that the item table has now; items that are not in it keep theirs.
+
+    Example:
+        >>> from ltocf.data import IdMap
+        >>> known = Names(IdMap([7, 9]), IdMap([1, 2]), attributes=pl.DataFrame({"stock": [True, True]}))
+        >>> now = describe_again(known, ReadOptions(items={"item": [2], "stock": [False]}))
+        >>> now.attributes["stock"].to_list()
+        [True, False]
+    """
+    if options.items is None:
+        return names
+    described = describe_items(replace(names, titles=None, attributes=None), _item_table(options.items), options)
+    now, n_items = described.names, len(names.item_ids)
+    row = np.where(described.in_table, np.arange(n_items) + n_items, np.arange(n_items))
+    attributes, titles = now.attributes, names.titles
+    if attributes is None or names.attributes is None:
+        attributes = names.attributes if attributes is None else attributes
+    else:
+        attributes = pl.concat([names.attributes, attributes], how="diagonal_relaxed")[row]
+    if now.titles is not None:
+        before = now.titles if titles is None else titles
+        both = [*before, *now.titles]
+        titles = tuple(both[place] for place in row)
+    return replace(names, titles=titles, attributes=attributes)
+
+
 def _item_table(items: Any) -> RawTable:
     # Both of these need this module.
     from ltocf.data.readers.objects import raw_table
     from ltocf.data.readers.source import read_raw
 
     if isinstance(items, (str, Path)):
-        return read_raw(items, ReadOptions())
+        try:
+            return read_raw(items, ReadOptions())
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"`items` must be the table of items: {error}") from error
     return raw_table(pl.DataFrame(items) if isinstance(items, Mapping) else items, "memory")
 
 

@@ -28,11 +28,13 @@ class Described:
 
     Args:
         names: with one row of attributes for each item; null where an item is not in the table.
+        in_table: for each item, whether the table has it.
         notes: sentences for the report.
         warnings: sentences for the report that call for a look.
     """
 
     names: Names
+    in_table: np.ndarray
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
@@ -72,7 +74,7 @@ def describe_items(names: Names, table: RawTable, options: ReadOptions) -> Descr
     notes += [f"item table {table.name}: {counted(n_without, 'item')} not in it"] if n_without and n_known else []
     strange = () if n_known else ("none of its ids is the id of an item of the log",)
     warnings = tuple(f"item table {table.name}: {warning}" for warning in (*strange, *found.warnings))
-    return Described(replace(names, titles=titles, attributes=attributes), tuple(notes), warnings)
+    return Described(replace(names, titles=titles, attributes=attributes), row_of_item >= 0, tuple(notes), warnings)
 
 
 def with_titles(dataset: Dataset, ids: pl.Series, titles: pl.Series) -> Dataset:
