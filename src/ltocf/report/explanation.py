@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +41,8 @@ def draw_explanation(why: Explanation, out: Path, n: int = 10) -> None:
     with rc_context({"text.parse_math": False}):
         height = 0.32 * max(map(len, panels.values())) + 1.3
         figure = Figure(figsize=(6.5 if len(panels) == 1 else 10.5, height), layout="constrained")
-        item = why.item if why.title is None else why.title
-        figure.suptitle(textwrap.shorten(f"{item}, score {why.score:.3g} for user {why.user}", 100, placeholder=" …"))
+        item = _short(str(why.item if why.title is None else why.title), 60)
+        figure.suptitle(f"{item}, score {why.score:.3g} for user {why.user}")
         places = figure.subplots(1, len(panels), squeeze=False, width_ratios=[3, 2][: len(panels)])[0]
         for axes, (title, bars) in zip(places, panels.items(), strict=True):
             _draw_bars(axes, title, bars)
@@ -52,12 +51,16 @@ def draw_explanation(why: Explanation, out: Path, n: int = 10) -> None:
 
 def _draw_bars(axes: Axes, title: str, bars: Mapping[str, float]) -> None:
     """Bars from the top down, each with its number."""
-    names = [textwrap.shorten(name, LONGEST_NAME, placeholder=" …") for name in bars]
+    names = [_short(name, LONGEST_NAME) for name in bars]
     drawn = axes.barh(range(len(bars)), list(bars.values()), color=[SHADES[value < 0] for value in bars.values()])
     axes.set_yticks(range(len(bars)), names)
     axes.invert_yaxis()
-    axes.bar_label(drawn, fmt="%.2g", padding=3, fontsize=8)
+    axes.bar_label(drawn, fmt="%.2f", padding=3, fontsize=8)
     axes.margins(x=0.15)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set(title=title, xlabel="added to the score")
     axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _short(text: str, n_letters: int) -> str:
+    return text if len(text) <= n_letters else f"{text[: n_letters - 2].rstrip()} …"
