@@ -24,7 +24,7 @@ from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LinearModel, Popularity, Recommender, build_model
 from ltocf.runs.config import Config, DataSettings
-from ltocf.serving.abilities import HistoryScorer, history_score, stepped_score
+from ltocf.serving.abilities import HistoryScorer, history_score, start_vectors, vectors
 from ltocf.training import environment
 
 HIDDEN, KNOWN = 0.1, 0.8
@@ -84,8 +84,13 @@ def measure(model: str, task: Task, dataset: str, device: str, seed: int) -> dic
     row["folded"] = values(evaluate(scorer, task.truth, seen=task.known, ks=[20]))
     row["ranking_seconds"] = time.perf_counter() - started
     if model not in WITHOUT_STEPS:
+        start, steps = start_vectors(model, without, linear), vectors(model, without).user_steps()
         for n_steps in STEPS:
-            scorer = HistoryScorer(histories, stepped_score(model, without, linear, n_steps))
+
+            def score(rows: Histories, users: torch.Tensor | None, n_steps: int = n_steps) -> torch.Tensor:
+                return steps.scores(start(rows, users), rows, n_steps)
+
+            scorer = HistoryScorer(histories, score)
             row[f"{n_steps} steps"] = values(evaluate(scorer, task.truth, seen=task.known, ks=[20]))
     row["folded / trained"] = {name: row["folded"][name] / value for name, value in row["trained"].items()}
     return row

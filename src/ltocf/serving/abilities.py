@@ -10,11 +10,14 @@ import torch
 from ltocf.data.histories import Histories
 from ltocf.models import MODELS, LinearModel, Recommender, UserMap
 from ltocf.models.least_squares import LeastSquares
+from ltocf.models.user_map import QueryVectors
 from ltocf.models.user_steps import UserSteps
 from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
 
 HistoryScore: TypeAlias = Callable[[Histories, UserIndices | None], Scores]
 """Scores of histories; with users of training, whose histories they are, with the share of their own embeddings."""
+HistoryVectors: TypeAlias = Callable[[Histories, UserIndices | None], QueryVectors]
+"""The same for vectors."""
 
 
 @runtime_checkable
@@ -96,18 +99,16 @@ def history_score(name: str, model: Recommender, linear: UserMap | None) -> Hist
     )
 
 
-def stepped_score(name: str, model: Recommender, linear: UserMap | None, n_steps: int) -> HistoryScore:
-    """Scores of any histories after gradient steps on their vectors alone.
+def start_vectors(name: str, model: Recommender, linear: UserMap | None) -> HistoryVectors:
+    """Vectors of any histories, by the model's map or least squares.
 
-    Raises ValueError for a model without vectors, or whose scores are not cosines.
+    Raises ValueError for a model without vectors.
     """
-    model_of_vectors = vectors(name, model)
-    steps = model_of_vectors.user_steps()
+    of_model = vectors(name, model)
     if linear is not None and linear.depends_on_history:
-        start = linear.vectors
-        return lambda histories, users: steps.scores(start(histories, users), histories, n_steps)
-    fitted = model_of_vectors.least_squares()
-    return lambda histories, users: steps.scores(fitted.vectors(histories), histories, n_steps)
+        return linear.vectors
+    fitted = of_model.least_squares()
+    return lambda histories, users: fitted.vectors(histories)
 
 
 def _dense(histories: Histories) -> Scores:

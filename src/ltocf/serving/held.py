@@ -19,7 +19,8 @@ from ltocf.data.names import Names
 from ltocf.evaluation.top_k import Scorer
 from ltocf.models import LinearModel, Recommender, UserMap
 from ltocf.models.user_map import ItemNumbers
-from ltocf.serving.abilities import HistoryScore, history_score, stepped_score, user_map, vectors
+from ltocf.models.user_steps import UserSteps
+from ltocf.serving.abilities import HistoryScore, HistoryVectors, history_score, start_vectors, user_map, vectors
 from ltocf.serving.lists import Id, UnknownUserError
 from ltocf.serving.model_file import read_version
 from ltocf.serving.ranking import Source
@@ -136,12 +137,18 @@ class Held(Shown):
         linear = self.user_map if isinstance(self.model, LinearModel) else None
         return history_score(self.name, self.model, linear)
 
+    @cached_property
+    def user_steps(self) -> tuple[HistoryVectors, UserSteps]:
+        """Where steps start, and the steps; raises ValueError for a model that cannot take any."""
+        linear = self.user_map if isinstance(self.model, LinearModel) else None
+        return start_vectors(self.name, self.model, linear), vectors(self.name, self.model).user_steps()
+
     def stepped_score(self, n_steps: int) -> HistoryScore:
-        """Raises ValueError for steps < 0, and for a model that cannot take any."""
+        """Scores after so many steps; raises ValueError for fewer than 0, and for a model that cannot take any."""
         if n_steps < 0:
             raise ValueError(f"`steps` must be >= 0, got {n_steps}")
-        linear = self.user_map if isinstance(self.model, LinearModel) else None
-        return stepped_score(self.name, self.model, linear, n_steps)
+        start, steps = self.user_steps
+        return lambda histories, users: steps.scores(start(histories, users), histories, n_steps)
 
     def index_of_user(self, user: Id) -> int:
         """Raises UnknownUserError for one who was not in training."""
