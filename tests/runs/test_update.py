@@ -100,3 +100,14 @@ def test_the_item_table_is_read_again(tmp_path: Path) -> None:
         (3, True, None),
         (4, True, None),
     ]
+
+
+def test_what_is_rated_low_tomorrow_is_not_recommended(tmp_path: Path) -> None:
+    rows = [(f"u{user}", f"p{item}", 5) for user in range(6) for item in range(4) if user % 3 != item]
+    log = pl.DataFrame(rows, schema=["user", "item", "rating"], orient="row")
+    ltocf.fit(log, tmp_path / "run", model="spectral", min_rating=4, show_progress=False)
+    before = ltocf.load(tmp_path / "run").recommend("u0", k=4)["item"].to_list()
+    assert before == ["p0"]
+    day = pl.DataFrame({"user": ["u0", "u1"], "item": ["p0", "p1"], "rating": [1, 5]})
+    newer = ltocf.update(tmp_path / "run", day)
+    assert newer.recommend("u0", k=4).is_empty()

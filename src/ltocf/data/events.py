@@ -48,10 +48,10 @@ def join_events(names: Names, pairs: Interactions, also_seen: Interactions | Non
         >>> joined.names.user_ids.ids.to_list(), joined.interactions.keys.tolist(), joined.n_new_pairs
         (['ann', 'cid', 'bob'], [0, 1, 2, 4], 2)
     """
-    user_ids = _joined_ids(names.user_ids, events.user_ids, "user")
-    item_ids = _joined_ids(names.item_ids, events.item_ids, "item")
-    sizes = (len(user_ids), len(item_ids))
     new = events.interactions if events.test is None else events.interactions.union(events.test)
+    user_ids = _joined_ids(names.user_ids, events.user_ids, new.user_degrees > 0, "user")
+    item_ids = _joined_ids(names.item_ids, events.item_ids, new.item_degrees > 0, "item")
+    sizes = (len(user_ids), len(item_ids))
     old, new = _resized(pairs, *sizes), _renamed(new, events.names, user_ids, item_ids)
     if (old.weights is None) != (new.weights is None):
         old, new = _with_weights(old), _with_weights(new)
@@ -68,8 +68,8 @@ def join_events(names: Names, pairs: Interactions, also_seen: Interactions | Non
     return Joined(_joined_names(names, events.names, user_ids, item_ids), together, hidden, len(together) - len(old))
 
 
-def _joined_ids(before: IdMap, new: IdMap, kind: str) -> IdMap:
-    """Ids from before, then those that are new, sorted; after text, integers are their usual text."""
+def _joined_ids(before: IdMap, new: IdMap, active: np.ndarray, kind: str) -> IdMap:
+    """Ids from before, then new ones with an interaction, sorted; after text, integers are their usual text."""
     if before.ids.dtype == pl.Int64 and new.ids.dtype != pl.Int64:
         raise ValueError(
             f"{kind} ids of new events must be integers as they were before, got the text {new.ids[-1]!r}; "
@@ -77,7 +77,7 @@ def _joined_ids(before: IdMap, new: IdMap, kind: str) -> IdMap:
         )
     if before.ids.dtype == pl.String and new.ids.dtype == pl.Int64:
         _refuse_numbers_of_texts(before.ids, new.ids, kind)
-    unknown = new.ids.filter(pl.Series(before.encode(new.ids) == UNKNOWN)).cast(before.ids.dtype)
+    unknown = new.ids.filter(pl.Series((before.encode(new.ids) == UNKNOWN) & active)).cast(before.ids.dtype)
     return IdMap(pl.concat([before.ids, unknown.sort()]))
 
 
@@ -118,8 +118,10 @@ def _attributes(names: Names) -> pl.DataFrame:
 
 
 def _renamed(pairs: Interactions, names: Names, user_ids: IdMap, item_ids: IdMap) -> Interactions:
-    """The same pairs by the indices of other ids."""
-    users, items = user_ids.encode(names.user_ids.ids)[pairs.users], item_ids.encode(names.item_ids.ids)[pairs.items]
+    """The same pairs by the indices of other ids; pairs of ids that are not among them are left out."""
+    users, items = user_ids.encode(names.user_ids.ids), item_ids.encode(names.item_ids.ids)
+    pairs = pairs.where((users[pairs.users] != UNKNOWN) & (items[pairs.items] != UNKNOWN))
+    users, items = users[pairs.users], items[pairs.items]
     return Interactions.from_pairs(users, items, len(user_ids), len(item_ids), pairs.timestamps, pairs.weights)
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ltocf.data import Dataset, ReadOptions, load_dataset
 from ltocf.data.events import Joined, join_events
 from ltocf.data.readers.frame import describe_again
@@ -76,28 +78,37 @@ def update(
     joined = join_events(before.names, before.seen, before.also_seen, dataset)
     joined = replace(joined, names=describe_again(joined.names, ReadOptions(**event_options(config, options))))
     config = config.with_values({"split": "none", "select_on": "validation"})
-    graph = BipartiteGraph.from_interactions(joined.interactions)
+    warm = _warm(config.training, epochs, learning_rate) if epochs else None
     with RunFolder.started(target, config) as generation, config.runtime().active() as device:
         split = no_split(joined.interactions)
         name = before.notes.get("dataset", "")
         generation.write_data(RunData(name, split, joined.names, joined.also_seen, dataset.report))
-        model = build_model(config.model, graph, config.options, seed=config.run.seed)
-        model.grow_from(before.model, graph)
-        model.to(device)
-        fits = {}
-        if epochs:
-            settings = _warm(config.training, epochs, learning_rate)
-            fits["warm"] = _train(model, joined, settings, config, show_progress)
-        notes = {**before.notes, "phase": "update"}
-        trained = TrainedModel(
-            config.model, config.options, model.eval(), joined.interactions, joined.names, notes, joined.also_seen
-        )
+        trained, fits = _grown(before, joined, config, device, warm, show_progress)
         trained.save(generation.model_file)
         record = _record(trained, config, folder.path, dataset, joined, before)
         record |= {"protocol": PROTOCOL.format(epochs=epochs), "fits": {name: f._asdict() for name, f in fits.items()}}
         record |= {"seconds": time.perf_counter() - started, "environment": environment(device)}
         generation.write_metrics(record)
     return load(target)
+
+
+def _grown(
+    before: TrainedModel,
+    joined: Joined,
+    config: Config,
+    device: torch.device,
+    warm: TrainingSettings | None,
+    show_progress: bool,
+) -> tuple[TrainedModel, dict[str, FitResult]]:
+    """The model of all pairs, from what it was before, and how it was trained on if it was."""
+    graph = BipartiteGraph.from_interactions(joined.interactions)
+    model = build_model(config.model, graph, config.options, seed=config.run.seed)
+    model.grow_from(before.model, graph)
+    model.to(device)
+    fits = {} if warm is None else {"warm": _train(model, joined, warm, config, show_progress)}
+    notes = {**before.notes, "phase": "update"}
+    pairs, model = joined.interactions, model.eval()
+    return TrainedModel(config.model, config.options, model, pairs, joined.names, notes, joined.also_seen), fits
 
 
 def next_generation(run: Path) -> Path:
@@ -122,7 +133,7 @@ def read_events(config: Config, options: dict[str, Any], events: Any) -> Dataset
 def event_options(config: Config, options: dict[str, Any]) -> dict[str, Any]:
     """How events that are not the whole log are read: ``options``, and those of a configuration that mean a row."""
     given = {name: value for name, value in config.data.given().items() if name not in WHOLE_LOG_OPTIONS}
-    if not any(name in options for name in FILTERS) and any(name in given for name in FILTERS):
+    if not any(name in options for name in FILTERS) and any(name in given for name in (*FILTERS, "min_rating")):
         given["partial"] = True
     return given | options
 

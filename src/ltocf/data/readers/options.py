@@ -25,7 +25,8 @@ class ReadOptions:
         only: column -> value, or list of values: the rows to read.
         drop: column -> value, or list of values: the rows to leave out.
         event_weights: column -> {value: weight}: how much a row counts by the value of a column.
-        partial: the source is a part of a log, such as a day: what ``only``, ``drop`` and ``event_weights`` name need
+        partial: the source is a part of a log, such as a day: users and items that are only seen in it keep their
+            ids, and what ``only``, ``drop`` and ``event_weights`` name need
             not occur in it.
         timestamp_format: how timestamps are written, like ``%d.%m.%Y %H:%M``.
         since: first moment to read, ISO 8601.

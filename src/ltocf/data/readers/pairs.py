@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
@@ -18,7 +20,7 @@ def dataset_of(rows: Rows, ids: dict[str, pl.Series], options: ReadOptions, *, k
     """The dataset of rows whose ``user`` and ``item`` are places in ``ids``.
 
     Rows that are not ``positive`` become `Dataset.also_seen`. Users and items without an interaction get no index,
-    unless all are kept, as in a matrix.
+    unless all are kept, as in a matrix, or they are seen in what is a part of a log.
 
     Raises:
         ValueError: no interaction is left.
@@ -39,7 +41,9 @@ def dataset_of(rows: Rows, ids: dict[str, pl.Series], options: ReadOptions, *, k
     left = _core(rows, pairs, options)
     if keep_all and left is pairs:
         return Dataset(rows.name, pairs, Names.identity(*sizes), also_seen=seen)
-    users, items = np.flatnonzero(left.user_degrees), np.flatnonzero(left.item_degrees)
+    # What is seen in a part of a log may have its interactions in another part.
+    kept = left if seen is None or not options.partial else left.union(replace(seen, timestamps=None, weights=None))
+    users, items = np.flatnonzero(kept.user_degrees), np.flatnonzero(kept.item_degrees)
     names = Names(IdMap(ids["user"].gather(users)), IdMap(ids["item"].gather(items)))
     also_seen = None if seen is None else _renumbered(rows, seen, users, items)
     return Dataset(rows.name, _among(left, users, items), names, also_seen=also_seen)
