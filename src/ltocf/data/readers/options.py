@@ -26,8 +26,7 @@ class ReadOptions:
         drop: column -> value, or list of values: the rows to leave out.
         event_weights: column -> {value: weight}: how much a row counts by the value of a column.
         partial: the source is a part of a log, such as a day: users and items that are only seen in it keep their
-            ids, and what ``only``, ``drop`` and ``event_weights`` name need
-            not occur in it.
+            ids, and what ``only``, ``drop`` and ``event_weights`` name need not occur in it.
         timestamp_format: how timestamps are written, like ``%d.%m.%Y %H:%M``.
         since: first moment to read, ISO 8601.
         until: first moment not to read, ISO 8601.
