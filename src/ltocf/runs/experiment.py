@@ -50,6 +50,16 @@ def train(
         ValueError, FileNotFoundError: wrong settings or data; nothing is written then.
         FileExistsError: ``out`` holds a run.
         BlockingIOError: another process is at work in ``out``.
+
+    Example:
+        >>> import tempfile
+        >>> visits = [(user, item) for user in range(9) for item in range(6) if user % 3 != item % 3]
+        >>> folder = Path(tempfile.mkdtemp()) / "run"
+        >>> metrics = train(visits, folder, model="lightgcn", dim=4, epochs=1, show_progress=False)
+        >>> metrics["protocol"], resume(folder) == metrics
+        ('epoch selected on validation, trained again on all of train, test read once', True)
+        >>> load(folder).recommend(0, k=1).columns
+        ['user', 'rank', 'item', 'score']
     """
     values = settings if model is None else {"model": model, **settings}
     RunFolder.refuse_used(out)

@@ -54,6 +54,17 @@ class Snapshot(Held):
         Snapshot(model='lightgcn', version='', n_users=2, n_items=3)
         >>> snapshot.recommend([0, 1], k=1)["item"].to_list()
         [2, 0]
+        >>> snapshot.fold_in([2], k=2)["item"].sort().to_list(), snapshot.history(0)["item"].to_list()
+        ([0, 1], [0, 1])
+        >>> snapshot.popular(1).rows(named=True)
+        [{'rank': 1, 'item': 1, 'count': 2}]
+        >>> snapshot.similar_items(0, k=5)["item"].sort().to_list(), snapshot.similar_users(0)["user"].to_list()
+        ([1, 2], [1])
+        >>> why = snapshot.explain(0, 2)
+        >>> bool(abs(why.history["contribution"].sum() + why.own + why.popularity - why.score) < 1e-6)
+        True
+        >>> [len(lists) for lists in snapshot.recommend_all(k=1, rows=1)]
+        [1, 1]
     """
 
     def recommend(

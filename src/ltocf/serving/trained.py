@@ -38,6 +38,18 @@ class TrainedModel(Shown):
 
     Raises:
         ValueError: ``also_seen`` is over other users or items than ``seen``.
+
+    Example:
+        >>> import tempfile
+        >>> from ltocf.graph import BipartiteGraph
+        >>> from ltocf.models import LightGCN
+        >>> log = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2])
+        >>> model = LightGCN(BipartiteGraph.from_interactions(log), dim=4)
+        >>> trained = TrainedModel("lightgcn", {"dim": 4}, model, log, Names.identity(2, 3))
+        >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+        >>> trained.save(path)
+        >>> TrainedModel.load(path).recommend([0, 1], k=1)["item"].to_list()
+        [2, 0]
     """
 
     name: str
