@@ -10,6 +10,7 @@ import pytest
 
 import ltocf
 from ltocf.cli import main
+from ltocf.runs import update as update_module
 
 SMALL: dict[str, Any] = {"model": "lightgcn", "dim": 2, "epochs": 1, "show_progress": False}
 LOG = {
@@ -112,3 +113,18 @@ def test_what_is_rated_low_tomorrow_is_not_recommended(tmp_path: Path) -> None:
     day = pl.DataFrame({"user": ["u0", "u1"], "item": ["p0", "p1"], "rating": [1, 5]})
     newer = ltocf.update(tmp_path / "run", day)
     assert newer.recommend("u0", k=4).is_empty()
+
+
+def test_an_interrupted_update_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    visits = [(user, item) for user in range(6) for item in range(4) if user % 3 != item]
+    ltocf.fit(visits, tmp_path / "run", model="lightgcn", dim=4, epochs=1, show_progress=False)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(update_module, "_train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ltocf.update(tmp_path / "run", [(6, 0)], epochs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,7 +82,11 @@ def update(
     joined = replace(joined, names=describe_again(joined.names, ReadOptions(**event_options(config, options))))
     config = config.with_values({"split": "none", "select_on": "validation"})
     warm = _warm(config.training, epochs, learning_rate) if epochs else None
-    with RunFolder.started(target, config) as generation, config.runtime().active() as device:
+    with (
+        RunFolder.started(target, config) as generation,
+        _whole_or_nothing(generation.path),
+        config.runtime().active() as device,
+    ):
         split = no_split(joined.interactions)
         name = before.notes.get("dataset", "")
         generation.write_data(RunData(name, split, joined.names, joined.also_seen, dataset.report))
@@ -90,6 +97,16 @@ def update(
         record |= {"seconds": time.perf_counter() - started, "environment": environment(device)}
         generation.write_metrics(record)
     return load(target)
+
+
+@contextmanager
+def _whole_or_nothing(folder: Path) -> Iterator[None]:
+    """An update that is interrupted leaves nothing: continued as a run, it would be trained from the beginning."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _grown(
