@@ -92,7 +92,7 @@ def _as_integers(ids: pl.Series, label: str) -> tuple[pl.Series, tuple[str, ...]
 def _of_text(column: pl.Series, label: str, from_text: bool, place: Place) -> Identified:
     # Categories of its own: codes of the process-wide pool would depend on what was read before.
     coded = column.cast(pl.Categorical(pl.Categories.random())).to_physical()
-    n_codes = int(coded.max() or 0) + 1  # type: ignore[arg-type]
+    n_codes = int(coded.fill_null(0).to_numpy().max(initial=0)) + 1
     codes = coded.fill_null(n_codes).to_numpy()
     row_of_code = np.full(n_codes + 1, MISSING, np.int64)
     row_of_code[codes] = np.arange(len(codes))

@@ -173,7 +173,8 @@ def _of_numbers(column: pl.Series, missing: pl.Series) -> Moments:
     known = whole.filter(~missing).drop_nulls()
     if not len(known):
         return Moments(whole, missing)
-    low, high = int(known.min()), int(known.max())  # type: ignore[arg-type]
+    sizes = known.to_numpy()
+    low, high = int(sizes.min()), int(sizes.max())
     for unit, factor in _UNITS.items():
         if _PLAUSIBLE_FROM * factor <= low and high < YEAR_2100 * factor:
             return Moments(whole // factor, missing, (f"read as {unit} since 1970",))
