@@ -1,0 +1,101 @@
+"""Weights of a sum of scorers: planted answers, and the plain ranking of the whole catalogue as the judge."""
+
+import pytest
+import torch
+
+from ltocf.data import Interactions
+from ltocf.evaluation import Validation
+from ltocf.training.ensemble import ROUNDS, choose_weights, spreads
+
+
+class Fixed:
+    def __init__(self, scores: torch.Tensor) -> None:
+        self.table = scores
+
+    def scores(self, users: torch.Tensor) -> torch.Tensor:
+        return self.table[users]
+
+
+def made(n_users: int, n_items: int, seed: int = 0) -> tuple[Interactions, Interactions, torch.Tensor]:
+    """Seen and withheld pairs of made-up tastes, and the tastes."""
+    generator = torch.Generator().manual_seed(seed)
+    tastes = torch.randn(n_users, n_items, generator=generator)
+    best = tastes.topk(6, dim=1).indices
+    users = torch.arange(n_users).repeat_interleave(3)
+    seen = Interactions.from_pairs(users.numpy(), best[:, ::2].flatten().numpy(), n_users, n_items)
+    truth = Interactions.from_pairs(users.numpy(), best[:, 1::2].flatten().numpy(), n_users, n_items)
+    return seen, truth, tastes
+
+
+def test_two_halves_of_the_truth_are_weighed_alike_and_noise_is_left_out() -> None:
+    seen, truth, tastes = made(300, 60)
+    noise = torch.randn(3, 300, 60, generator=torch.Generator().manual_seed(1))
+    halves = [Fixed(10 * (tastes + noise[0])), Fixed(tastes + noise[1]), Fixed(noise[2])]
+
+    found = choose_weights(halves, Validation(truth, seen, depth=5), "recall@5")
+
+    assert found.weights[0] == pytest.approx(0.5, abs=0.15)
+    assert found.weights[2] <= 0.1
+    assert sum(found.weights) == pytest.approx(1)
+    assert found.value > max(found.alone)
+
+
+def test_the_value_is_what_the_sum_gets_on_the_whole_catalogue() -> None:
+    seen, truth, tastes = made(80, 40, seed=2)
+    noise = torch.randn(2, 80, 40, generator=torch.Generator().manual_seed(3))
+    tables = [tastes + noise[0], 3 * (tastes + noise[1])]
+    validation = Validation(truth, seen, depth=4)
+
+    found = choose_weights([Fixed(table) for table in tables], validation, "ndcg@4")
+
+    def standardised(table: torch.Tensor) -> torch.Tensor:
+        return table / table.std(dim=1, correction=0, keepdim=True)
+
+    summed = sum(w * standardised(table) for w, table in zip(found.weights, tables, strict=True))
+    assert isinstance(summed, torch.Tensor)
+    assert found.value == pytest.approx(validation(Fixed(summed))["ndcg@4"])
+    for table, alone in zip(tables, found.alone, strict=True):
+        assert alone == pytest.approx(validation(Fixed(table))["ndcg@4"])
+
+
+def test_one_scorer_has_all_the_weight_whatever_its_unit() -> None:
+    seen, truth, tastes = made(30, 20)
+    validation = Validation(truth, seen, depth=3)
+    values = {choose_weights([Fixed(unit * tastes)], validation, "recall@3").value for unit in (1e-3, 1.0, 1e3)}
+    assert len(values) == 1
+    assert choose_weights([Fixed(tastes)], validation, "recall@3").weights == (1.0,)
+
+
+def test_of_equal_scorers_the_first_is_taken_alone() -> None:
+    seen, truth, tastes = made(30, 20)
+    found = choose_weights([Fixed(tastes), Fixed(tastes)], Validation(truth, seen, depth=3), "recall@3")
+    assert found.weights == (1.0, 0.0)
+
+
+def test_weights_are_multiples_of_a_share() -> None:
+    seen, truth, tastes = made(60, 30, seed=4)
+    noise = torch.randn(2, 60, 30, generator=torch.Generator().manual_seed(5))
+    found = choose_weights(
+        [Fixed(tastes + noise[0]), Fixed(tastes + noise[1])], Validation(truth, seen, depth=5), "recall@5"
+    )
+    assert any(found.weights[0] * n == pytest.approx(round(found.weights[0] * n)) for n in range(1, ROUNDS + 1))
+
+
+def test_items_that_are_not_available_stay_out() -> None:
+    seen, truth, tastes = made(30, 20)
+    barred = tastes.clone()
+    barred[:, ::2] = -torch.inf
+    validation = Validation(truth, seen, depth=3)
+    found = choose_weights([Fixed(barred)], validation, "recall@3")
+    assert found.value == pytest.approx(validation(Fixed(barred))["recall@3"])
+
+
+def test_spreads_ignore_what_is_not_available() -> None:
+    scores = torch.tensor([[1.0, 2.0, 6.0, -torch.inf]])
+    assert spreads(scores).item() == pytest.approx(scores[0, :3].std(correction=0).item())
+
+
+def test_nothing_to_weigh_is_refused() -> None:
+    seen, truth, _ = made(5, 10)
+    with pytest.raises(ValueError, match="at least one"):
+        choose_weights([], Validation(truth, seen, depth=3))
