@@ -113,6 +113,9 @@ class Recommender(Shown, nn.Module, ABC):
     def take_over(self, chosen: Recommender) -> None:
         """Before training again on more pairs: what selection chose besides the number of epochs. Usually nothing."""
 
+    def go_on_from(self, chosen: Recommender) -> None:
+        """Before training again on more pairs: the weights that selection ended with. None if there are no weights."""
+
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         """Take over what ``smaller`` learned of the first of its users and items; new ones start from their neighbours.
 
@@ -145,6 +148,9 @@ class GradientRecommender(Recommender, Trainable):
     @abstractmethod
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of one training batch."""
+
+    def go_on_from(self, chosen: Recommender) -> None:
+        self.load_state_dict(chosen.state_dict())
 
     @abstractmethod
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
