@@ -165,6 +165,7 @@ class GradientRecommender(Recommender, Trainable):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
-        batches = self.batches(pairs, settings.batch_size_for(len(pairs)), seed, self.device)
+        size = settings.batch_size_for(len(pairs))
+        settings, batches = settings.for_batch(size), self.batches(pairs, size, seed, self.device)
         validate = None if validation is None else lambda: validation(self.scorer())
         return fit(self, batches, settings=settings, validate=validate, context=context)

@@ -22,6 +22,7 @@ class TrainingSettings:
         learning_rate: Adam's, for everything but the times.
         time_learning_rate: Adam's, for the learned times.
         l2: weight of the L2 penalty on the embeddings of the batch.
+        scale_rate: ``learning_rate`` is that of a batch of 8,192, and a batch of B has √(B / 8,192) of it.
         batch_size: triples or pairs per step; 0 for about a hundred steps per epoch, see `batch_size_for`.
         epochs: maximum number of epochs.
         epoch_share: share of a pass over the training pairs that makes an epoch, in (0, 1]: with less than 1,
@@ -44,6 +45,7 @@ class TrainingSettings:
 
     learning_rate: float = 1e-3
     time_learning_rate: float = 1e-3
+    scale_rate: bool = False
     l2: float = 1e-4
     batch_size: int = 2048
     epochs: int = 1000
@@ -80,6 +82,18 @@ class TrainingSettings:
             [256, 600, 8192]
         """
         return self.batch_size or min(max(n_pairs // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+
+    def for_batch(self, batch_size: int) -> TrainingSettings:
+        """The same with the learning rate that a batch of this size has, see ``scale_rate``.
+
+        Source: the square root scaling rule of Malladi et al., NeurIPS 2022, https://arxiv.org/abs/2205.10287
+
+        Example:
+            >>> TrainingSettings(learning_rate=0.04, scale_rate=True).for_batch(512).learning_rate
+            0.01
+        """
+        share = math.sqrt(batch_size / LARGEST_BATCH) if self.scale_rate else 1.0
+        return replace(self, learning_rate=share * self.learning_rate, scale_rate=False)
 
     def for_another_pass(self) -> TrainingSettings:
         """One pass over all pairs by a model that is trained already, at a share of its rates that goes down to zero.
