@@ -106,3 +106,17 @@ def test_a_weight_of_two_is_the_example_twice(robustness: float) -> None:
     (4 * repeated).backward()
     for one, other in zip(inputs, twice, strict=True):
         torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("robustness", [0.0, 0.3])
+def test_a_negative_that_counts_three_times_is_three_negatives(robustness: float) -> None:
+    generator = torch.Generator().manual_seed(4)
+    inputs = [torch.randn(rows, 3, dtype=torch.float64, generator=generator, requires_grad=True) for rows in (5, 5, 4)]
+    users, positives, negatives = inputs
+    counts = torch.tensor([3.0, 1.0, 2.0, 5.0], dtype=torch.float64)
+    repeated = negatives.repeat_interleave(counts.long(), dim=0)
+    counted = sampled_softmax(users, positives, negatives, 0.2, robustness, None, counts)[0]
+    expected = sampled_softmax(users, positives, repeated, 0.2, robustness)[0]
+    torch.testing.assert_close(counted, expected)
+    for left, right in zip(torch.autograd.grad(counted, inputs), torch.autograd.grad(expected, inputs), strict=True):
+        torch.testing.assert_close(left, right)

@@ -11,7 +11,7 @@ from scipy.special import lambertw
 from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
-from ltocf.shapes import BatchEmbeddings, BatchScores, NegativeEmbeddings, PerUser, Scalar
+from ltocf.shapes import BatchEmbeddings, BatchScores, NegativeCounts, NegativeEmbeddings, PerUser, Scalar
 
 LossName = Literal["bpr", "softmax"]
 LOSSES: tuple[str, ...] = ("bpr", "softmax")
@@ -66,10 +66,11 @@ def sampled_softmax(
     temperature: float | int | BatchScores,
     robustness: float = 0.0,
     weights: BatchScores | None = None,
+    counts: NegativeCounts | None = None,
 ) -> tuple[Scalar, BatchScores]:
     """Cross-entropy of each positive against one set of sampled items, on cosines.
 
-        p(u, i) = 1 / (1 + Σ_j e^((cos(u, j) - cos(u, i)) / τ)),   j over the negatives
+        p(u, i) = 1 / (1 + Σ_j n_j e^((cos(u, j) - cos(u, i)) / τ)),   j over the negatives, n_j = 1
         loss(u, i) = -log p,   or with a robustness q > 0   (1 - p^q) / q
 
     With q the gradient of a pair is p^q times what it was: pairs that the model has no hope of ranking high matter
@@ -86,6 +87,7 @@ def sampled_softmax(
             weigh. One for all, or one for each user of the batch.
         robustness: q, in [0, 1).
         weights: how much each example counts in the mean; None: all alike.
+        counts: n_j > 0, how often each negative stands in the sum; None: once.
 
     Returns:
         The mean of weight times loss, and the loss of each example without weight and gradient.
@@ -102,7 +104,7 @@ def sampled_softmax(
     """
     scale = temperature[:, None] if isinstance(temperature, Tensor) else temperature
     mean, each = _SampledSoftmax.apply(  # type: ignore[no-untyped-call]
-        normalize(users) / scale, normalize(positives), normalize(negatives), robustness, weights
+        normalize(users) / scale, normalize(positives), normalize(negatives), robustness, weights, counts
     )
     return mean, each
 
@@ -112,7 +114,13 @@ class _SampledSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, users: Tensor, positives: Tensor, negatives: Tensor, robustness: float, weights: Tensor | None
+        ctx: Any,
+        users: Tensor,
+        positives: Tensor,
+        negatives: Tensor,
+        robustness: float,
+        weights: Tensor | None,
+        counts: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         user_gradients, positive_gradients = torch.empty_like(users), torch.empty_like(positives)
         negative_gradients = torch.zeros_like(negatives)
@@ -121,7 +129,7 @@ class _SampledSoftmax(torch.autograd.Function):
         size = max(1, LOSS_BLOCK // len(negatives))
         for start in range(0, len(users), size):
             block = slice(start, start + size)
-            others = (users[block] @ negatives.T).exp_()
+            others = _products(users[block], negatives, counts).exp_()
             total = others.sum(1, keepdim=True)
             share = 1 / (own[block] + total)
             if robustness:
@@ -143,7 +151,14 @@ class _SampledSoftmax(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         scale = gradients[0] / len(ctx.saved_tensors[0])
-        return (*(gradient * scale for gradient in ctx.saved_tensors), None, None)
+        return (*(gradient * scale for gradient in ctx.saved_tensors), None, None, None)
+
+
+def _products(users: Tensor, negatives: Tensor, counts: Tensor | None) -> Tensor:
+    """Inner products; where negatives have counts, with log n_j added, so that exponentials are n_j times as large."""
+    if counts is None:
+        return users @ negatives.T
+    return torch.addmm(counts.log(), users, negatives.T)
 
 
 def user_temperatures(user_losses: PerUser, temperature: float | int, strength: float | int) -> PerUser:

@@ -38,6 +38,7 @@ BatchScores: TypeAlias = Float[Tensor, " batch"]
 BatchEmbeddings: TypeAlias = Float[Tensor, "batch dim"]
 NegativeIndices: TypeAlias = Int64[Tensor, " negatives"]
 NegativeEmbeddings: TypeAlias = Float[Tensor, "negatives dim"]
+NegativeCounts: TypeAlias = Float[Tensor, " negatives"]
 Scalar: TypeAlias = Float[Tensor, ""]
 
 Times: TypeAlias = Float[Tensor, " times"]

@@ -10,7 +10,7 @@ import torch
 
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import user_temperatures
-from ltocf.models import MF, MODELS, Objective, build_model
+from ltocf.models import MF, MODELS, LightGCN, Objective, build_model
 from ltocf.sampling import Batch
 from samples import random_interactions
 
@@ -127,3 +127,29 @@ def test_an_objective_is_an_object_that_says_its_fields() -> None:
     assert set(MF.options()) == {"dim", *vars(Objective())}
     assert MF(GRAPH, loss="softmax", popularity=0.5).objective == Objective(loss="softmax", popularity=0.5)
     assert "loss" not in MODELS["hop-rec"].options()
+
+
+def test_the_whole_catalogue_is_the_limit_of_many_negatives() -> None:
+    """Drawn n times as often, each weighing 1 / n of a negative, samples come to what the catalogue is at once."""
+    model = LightGCN(GRAPH, dim=5, loss="softmax", n_negatives=50, temperature=0.3, whole_catalogue=True)
+    (batch,) = model.batches(LOG, len(LOG), 0).epoch(0)
+    assert batch.negatives.tolist() == list(range(LOG.n_items))
+    draws = torch.randint(len(LOG), (400_000,), generator=torch.Generator().manual_seed(0))
+    drawn = batch._replace(negatives=torch.from_numpy(LOG.items.copy()).long()[draws])
+    final = model.propagate(model.initial_embeddings).detach()
+    parts = (final[batch.users], final[LOG.n_users + batch.positives], final[LOG.n_users + drawn.negatives])
+    counts = torch.full((len(draws),), 50 / len(draws))
+    sampled, _ = model.objective.ranking_loss(*parts, counts=counts)
+    assert model(batch).ranking.item() == pytest.approx(sampled.item(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("n_negatives", "all_of_them"), [(39, False), (40, True)])
+def test_a_catalogue_larger_than_the_sample_is_sampled(n_negatives: int, all_of_them: bool) -> None:
+    model = MF(GRAPH, dim=3, loss="softmax", n_negatives=n_negatives, whole_catalogue=True)
+    batch = next(iter(model.batches(LOG, 8, 0).epoch(0)))
+    assert (len(batch.negatives.unique()) == LOG.n_items) is all_of_them
+    counts = model.objective.counts(model.log_degrees, batch.negatives)
+    assert (counts is not None) is all_of_them
+    if counts is not None:
+        expected = torch.from_numpy(n_negatives * LOG.item_degrees / len(LOG))
+        torch.testing.assert_close(counts, expected, check_dtype=False)

@@ -126,3 +126,9 @@ def test_rejects_with_the_rule_and_the_value() -> None:
         UserBatches(Interactions.from_pairs([], [], 2, 2), 8, seed=0)
     with pytest.raises(ValueError, match="no training pairs"):
         SharedNegativeBatches(Interactions.from_pairs([], [], 2, 2), 8, seed=0, n_negatives=1)
+
+
+def test_the_whole_catalogue_is_every_item_with_a_pair_in_every_batch() -> None:
+    log = Interactions.from_pairs([0, 1, 2, 0], [0, 0, 0, 2], 3, 4)
+    batches = list(SharedNegativeBatches(log, 2, seed=0, n_negatives=9, whole_catalogue=True).epoch(0))
+    assert [batch.negatives.tolist() for batch in batches] == [[0, 2], [0, 2]]

@@ -17,6 +17,7 @@ from ltocf.sampling import PairwiseBatches
 from ltocf.training import FitContext, FitResult, TrainingSettings, fit
 from ltocf.training.checkpoint import TrainingState
 from ltocf.training.fit import _validate_and_decide
+from ltocf.training.step import Stepper
 from samples import random_interactions
 
 SETTINGS = TrainingSettings(learning_rate=0.02, time_learning_rate=0.05, batch_size=64, epochs=6, validate_every=2)
@@ -77,6 +78,7 @@ def test_out_of_time_stops_after_an_epoch_and_keeps_the_best(interactions: Inter
         {"time_updates": "alternating"},
         {"schedule": "cosine", "warm_up": 0.3},
         {"schedule": "constant", "warm_up": 0.5},
+        {"schedule": "cosine", "epoch_share": 0.4},
     ],
     ids=str,
 )
@@ -251,3 +253,28 @@ def test_off_a_terminal_each_validation_is_a_line(
     assert "recall@20 0.3000" in lines[1]
     assert "left" in lines[1]
     assert "stopped by epochs" in lines[2]
+
+
+def test_portions_of_a_pass_add_up_to_it(interactions: Interactions) -> None:
+    """Four epochs of half a pass take the steps of two passes, each at the rate that it has there."""
+    settings = replace(SETTINGS, batch_size=len(interactions) // 4 + 1, schedule="cosine", warm_up=0.2)
+    passes, _ = run(interactions, replace(settings, epochs=2))
+    portions, result = run(interactions, replace(settings, epochs=4, epoch_share=0.5))
+    assert result.epochs == 4
+    assert same(passes, portions)
+
+
+def test_the_last_epoch_cuts_off_a_curve_of_rates(interactions: Interactions) -> None:
+    settings = replace(SETTINGS, schedule="cosine", warm_up=0.2)
+    cut, result = run(interactions, settings, last_epoch=4)
+    assert (result.epochs, result.stopped_by) == (4, "epochs")
+    by_hand = LTOCF(BipartiteGraph.from_interactions(interactions), dim=4)
+    stepper, batches = Stepper(by_hand, settings), PairwiseBatches(interactions, settings.batch_size, seed=0)
+    (step,) = stepper.steps()
+    by_hand.train()
+    for epoch in range(4):
+        for place, batch in enumerate(batches.epoch(epoch)):
+            stepper.set_rates((epoch + place / len(batches)) / settings.epochs)
+            step(batch)
+    assert same(cut, by_hand)
+    assert not same(cut, run(interactions, replace(settings, epochs=4))[0])

@@ -113,6 +113,9 @@ class Recommender(Shown, nn.Module, ABC):
     def take_over(self, chosen: Recommender) -> None:
         """Before training again on more pairs: what selection chose besides the number of epochs. Usually nothing."""
 
+    def go_on_from(self, chosen: Recommender) -> None:
+        """Before training again on more pairs: the weights that selection ended with. None if there are no weights."""
+
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         """Take over what ``smaller`` learned of the first of its users and items; new ones start from their neighbours.
 
@@ -146,6 +149,9 @@ class GradientRecommender(Recommender, Trainable):
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of one training batch."""
 
+    def go_on_from(self, chosen: Recommender) -> None:
+        self.load_state_dict(chosen.state_dict())
+
     @abstractmethod
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
         """The sampler its loss asks for."""
@@ -159,6 +165,7 @@ class GradientRecommender(Recommender, Trainable):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
-        batches = self.batches(pairs, settings.batch_size_for(len(pairs)), seed, self.device)
+        size = settings.batch_size_for(len(pairs))
+        settings, batches = settings.for_batch(size), self.batches(pairs, size, seed, self.device)
         validate = None if validation is None else lambda: validation(self.scorer())
         return fit(self, batches, settings=settings, validate=validate, context=context)

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ltocf.data.interactions import Interactions
+from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms, l2_penalty
 from ltocf.models.base import GradientRecommender, Recommender, evaluating
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
+from ltocf.models.ranking import Ranking, RankingNumbers, Rescoring, choose_ranking
 from ltocf.models.user_map import Touch, UserMap
 from ltocf.models.user_steps import UserSteps
 from ltocf.sampling import Batch, Batches
@@ -34,6 +36,7 @@ from ltocf.shapes import (
     UserEmbeddings,
     UserIndices,
 )
+from ltocf.training import FitContext, FitResult, TrainingSettings
 
 INITIAL_DEVIATION = 0.1
 
@@ -86,13 +89,15 @@ class EmbeddingRecommender(GradientRecommender):
         if dim < 1:
             raise ValueError(f"`dim` must be >= 1, got {dim}")
         self.dim, self.objective = dim, Objective(**objective)
+        start = self.objective.as_ranking()
+        self.ranking_numbers = RankingNumbers(start._asdict()) if self.objective.choose_ranking else None
         if self.objective.adaptive_temperature:
             self.register_buffer("user_losses", torch.zeros(graph.n_users))
         # A new user or item has no degree; its popularity is that of one pair.
         self.register_buffer("log_degrees", graph.item_degrees.clamp(min=1).log(), persistent=False)
         generator = torch.Generator().manual_seed(seed)
-        start = torch.randn(graph.n_nodes, dim, generator=generator) * INITIAL_DEVIATION
-        self.initial_embeddings = nn.Parameter(start)
+        drawn = torch.randn(graph.n_nodes, dim, generator=generator) * INITIAL_DEVIATION
+        self.initial_embeddings = nn.Parameter(drawn)
 
     @classmethod
     def options(cls) -> dict[str, Any]:
@@ -112,10 +117,40 @@ class EmbeddingRecommender(GradientRecommender):
     @torch.no_grad()
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         super().grow_from(smaller, graph)
+        self.take_over(smaller)
         if self.objective.adaptive_temperature:
             assert isinstance(smaller, EmbeddingRecommender)
             self.user_losses.fill_(smaller.user_losses.mean())
             self.user_losses[: smaller.n_users] = smaller.user_losses
+
+    def train_on(
+        self,
+        pairs: Interactions,
+        *,
+        settings: TrainingSettings,
+        validation: Validation | None = None,
+        seed: int = 0,
+        context: FitContext | None = None,
+    ) -> FitResult:
+        trained = super().train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
+        if self.ranking_numbers is None or validation is None:
+            return trained
+        users = self.ranking.users(self.final_users(), self._temperatures())
+        rescoring = Rescoring(users, self.final_items(), self.log_degrees, self.ranking)
+        return choose_ranking(rescoring, self.ranking_numbers, self.scorer, validation, trained, context)
+
+    def take_over(self, chosen: Recommender) -> None:
+        assert isinstance(chosen, EmbeddingRecommender)
+        if self.ranking_numbers is not None and chosen.ranking_numbers is not None:
+            self.ranking_numbers.load_state_dict(chosen.ranking_numbers.state_dict())
+
+    def learned(self) -> dict[str, float]:
+        return {} if self.ranking_numbers is None else self.ranking_numbers.named()
+
+    @property
+    def ranking(self) -> Ranking:
+        """How scores are formed of final embeddings, as chosen."""
+        return self.objective.as_ranking()._replace(**EmbeddingRecommender.learned(self))
 
     def forward(self, batch: Batch) -> LossTerms:
         # One gather of all three roles: its backward is then one scatter, not three.
@@ -131,7 +166,8 @@ class EmbeddingRecommender(GradientRecommender):
         """The loss of a batch, given the final embeddings of its users, positives and negatives."""
         of_users = self._temperatures()
         chosen = None if of_users is None else of_users.index_select(0, batch.users)
-        mean, each = self.objective.ranking_loss(users, positives, negatives, chosen, batch.weights)
+        counts = self.objective.counts(self.log_degrees, batch.negatives)
+        mean, each = self.objective.ranking_loss(users, positives, negatives, chosen, batch.weights, counts)
         if of_users is not None and self.training:
             remember_losses(self.user_losses, batch.users, each)
         return mean
@@ -147,10 +183,16 @@ class EmbeddingRecommender(GradientRecommender):
         return self.objective.batches(train, batch_size, seed, device)
 
     def embeddings(self) -> tuple[ScoredUsers, ScoredItems]:
-        """What the score is the inner product of, see `Objective.scored`: of all users and of all items."""
-        final = self.propagate(self.initial_embeddings)
-        users, items = final[: self.n_users], final[self.n_users :]
-        return self.objective.scored(users, items, self.log_degrees, self._temperatures())
+        """What the score is the inner product of: of all users and of all items.
+
+        The vectors of `Ranking`, one column longer where popularity counts.
+        """
+        final, ranking = self.propagate(self.initial_embeddings), self.ranking
+        users, items = ranking.users(final[: self.n_users], self._temperatures()), ranking.items(final[self.n_users :])
+        bias = ranking.bias(self.log_degrees.to(items))
+        if bias is None:
+            return users, items
+        return torch.cat([users, torch.ones_like(users[:, :1])], dim=1), torch.cat([items, bias[:, None]], dim=1)
 
     @torch.no_grad()
     def scorer(self) -> EmbeddingScorer:
@@ -174,11 +216,9 @@ class EmbeddingRecommender(GradientRecommender):
 
     def least_squares(self) -> LeastSquares:
         """Vectors for any histories beside the items as they stand."""
-        items, users = self.final_items(), self.final_users()
-        cosine = self.objective.ranking == "cosine"
-        bias = self.objective.popularity * self.log_degrees.to(items) if self.objective.popularity else None
-        length = 1 / self.objective.temperature if cosine else users.norm(dim=1).mean().item()
-        return LeastSquares(normalize(items) if cosine else items, length, bias)
+        items, ranking = self.final_items(), self.ranking
+        length = ranking.users(self.final_users()).norm(dim=1).mean().item()
+        return LeastSquares(ranking.items(items), length, ranking.bias(self.log_degrees.to(items)))
 
     def user_steps(self) -> UserSteps:
         """Gradient steps for any histories beside the items as they stand.
@@ -186,12 +226,19 @@ class EmbeddingRecommender(GradientRecommender):
         Raises:
             ValueError: scores are not cosines: then the length of a vector matters, which the steps leave alone.
         """
-        if self.objective.ranking != "cosine":
-            raise ValueError(f'`steps` need `ranking = "cosine"`, got {self.objective.ranking!r}; leave them out')
-        items, told = self.final_items(), self.objective
-        degrees = self.log_degrees.to(items).exp()
-        bias = told.popularity * self.log_degrees.to(items) if told.popularity else None
-        return UserSteps(normalize(items), degrees, told.temperature, told.n_negatives, told.robustness, bias)
+        items, told, ranking = self.final_items(), self.objective, self.ranking
+        if ranking.temperature is None:
+            raise ValueError(f'`steps` need `ranking = "cosine"`, got {told.ranking!r}; leave them out')
+        log_degrees = self.log_degrees.to(items)
+        return UserSteps(
+            normalize(items),
+            log_degrees.exp(),
+            ranking.temperature,
+            told.n_negatives,
+            told.robustness,
+            ranking.bias(log_degrees),
+            ranking.lengths(items) if ranking.norm else None,
+        )
 
     @torch.no_grad()
     def _map(
@@ -204,16 +251,15 @@ class EmbeddingRecommender(GradientRecommender):
         part_names: tuple[str, ...] = (),
     ) -> UserMap:
         """The `UserMap` of user vectors that are ``own`` and, over ``graph``, what ``touch`` adds."""
-        items, cosine = self.final_items(), self.objective.ranking == "cosine"
-        temperatures = self._temperatures()
+        items, ranking, temperatures = self.final_items(), self.ranking, self._temperatures()
         return UserMap(
             items.new_zeros(0, *items.shape) if touch is None else touch,
             own.detach(),
-            normalize(items) if cosine else items,
+            ranking.items(items),
             items.new_ones(len(items)) if graph is None else graph.item_degrees.to(items),
-            self.objective.popularity * self.log_degrees.to(items) if self.objective.popularity else None,
-            self.objective.temperature if cosine else None,
-            temperatures.to(items) if cosine and temperatures is not None else None,
+            ranking.bias(self.log_degrees.to(items)),
+            ranking.temperature,
+            temperatures.to(items) if ranking.temperature is not None and temperatures is not None else None,
             self_loops,
             part_names,
         )

@@ -147,7 +147,8 @@ class LTOCF(EmbeddingRecommender):
         return tuple(f"t = {time:.2f}" for time in self.times.boundaries().tolist())
 
     def learned(self) -> dict[str, float]:
-        return {f"t_{place}": time for place, time in enumerate(self.times.values.tolist(), start=1)}
+        times = {f"t_{place}": time for place, time in enumerate(self.times.values.tolist(), start=1)}
+        return times | super().learned()
 
     @torch.no_grad()
     def state_shares(self) -> Tensor:

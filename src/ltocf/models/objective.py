@@ -8,22 +8,20 @@ from typing import Literal, TypedDict
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ltocf.data.interactions import Interactions
 from ltocf.losses import LOSSES, LOWEST_TEMPERATURE, LossName, bpr, sampled_softmax, user_temperatures
+from ltocf.models.ranking import Ranking
 from ltocf.sampling import Batches, PairwiseBatches, SharedNegativeBatches
 from ltocf.shapes import (
     BatchEmbeddings,
     BatchIndices,
     BatchScores,
-    ItemEmbeddings,
+    NegativeCounts,
     NegativeEmbeddings,
+    NegativeIndices,
     PerUser,
     Scalar,
-    ScoredItems,
-    ScoredUsers,
-    UserEmbeddings,
 )
 
 RankingName = Literal["inner_product", "cosine"]
@@ -40,8 +38,10 @@ class ObjectiveOptions(TypedDict, total=False):
     adaptive_temperature: float
     robustness: float
     n_negatives: int
+    whole_catalogue: bool
     ranking: RankingName
     popularity: float
+    choose_ranking: bool
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,12 @@ class Objective:
         adaptive_temperature: how far τ differs between users by their loss, see `user_temperatures`; 0: not at all.
         robustness: how much less the softmax counts pairs that are far from ranking high, in [0, 1); 0: not at all.
         n_negatives: items a batch shares for the softmax.
+        whole_catalogue: where there are no more than ``n_negatives`` items, compare with all of them, each counted as
+            often as it would be drawn on average.
         ranking: ``inner_product``, or ``cosine``, which leaves the norms out of the score.
         popularity: β, the weight of an item's popularity in the score; 1 in theory, a little less in practice.
+        choose_ranking: after training, choose β and the share of the norms in the score on the validation set, see
+            `ltocf.models.ranking`; ``ranking`` and ``popularity`` are where that starts.
 
     Raises:
         ValueError: an unknown loss or ranking, or a number out of range.
@@ -70,9 +74,8 @@ class Objective:
     would ask cosines for differences in popularity that they are too small to hold.
 
     Example:
-        >>> users, items = Objective(popularity=2.0).scored(torch.ones(1, 2), torch.ones(1, 2), torch.tensor([3.0]))
-        >>> (users @ items.T).item()  # 1 + 1 + 2 · 3
-        8.0
+        >>> Objective(popularity=2.0).as_ranking().bias(torch.tensor([3.0])).item()
+        6.0
     """
 
     loss: LossName = "bpr"
@@ -80,8 +83,10 @@ class Objective:
     adaptive_temperature: float = 0.0
     robustness: float = 0.0
     n_negatives: int = 1024
+    whole_catalogue: bool = False
     ranking: RankingName = "inner_product"
     popularity: float = 0.0
+    choose_ranking: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("loss", LOSSES), ("ranking", RANKINGS)):
@@ -104,8 +109,19 @@ class Objective:
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str) -> Batches:
         """The sampler that the loss asks for."""
         if self.loss == "softmax":
-            return SharedNegativeBatches(train, batch_size, seed, self.n_negatives, device)
+            whole = self.compares_with_all(train.n_items)
+            return SharedNegativeBatches(train, batch_size, seed, self.n_negatives, device, whole_catalogue=whole)
         return PairwiseBatches(train, batch_size, seed, device)
+
+    def compares_with_all(self, n_items: int) -> bool:
+        """Whether every item is a negative of the softmax, in place of a sample."""
+        return self.whole_catalogue and self.loss == "softmax" and n_items <= self.n_negatives
+
+    def counts(self, log_degrees: Tensor, negatives: NegativeIndices) -> NegativeCounts | None:
+        """How often each of the whole catalogue would be drawn, n d_j / Σ d; None where they are drawn."""
+        if not self.compares_with_all(len(log_degrees)):
+            return None
+        return self.n_negatives * torch.softmax(log_degrees.index_select(0, negatives), 0)
 
     def ranking_loss(
         self,
@@ -114,6 +130,7 @@ class Objective:
         negatives: NegativeEmbeddings,
         temperatures: BatchScores | None = None,
         weights: BatchScores | None = None,
+        counts: NegativeCounts | None = None,
     ) -> tuple[Scalar, BatchScores]:
         """The mean loss of a batch, and that of each example without a gradient.
 
@@ -123,10 +140,11 @@ class Objective:
             negatives: one for each, or the set shared by all, (negatives, final_dim).
             temperatures: τ of each user of the batch, (batch,); by default that of the objective.
             weights: how much each example of the softmax counts, (batch,); for BPR the sampler sees to it.
+            counts: how often each negative of the softmax counts, see `counts`.
         """
         if self.loss == "softmax":
             temperature = self.temperature if temperatures is None else temperatures
-            return sampled_softmax(users, positives, negatives, temperature, self.robustness, weights)
+            return sampled_softmax(users, positives, negatives, temperature, self.robustness, weights, counts)
         positive_scores, negative_scores = (users * positives).sum(1), (users * negatives).sum(1)
         return bpr(positive_scores, negative_scores), (negative_scores - positive_scores).detach()
 
@@ -134,25 +152,11 @@ class Objective:
         """τ of each user, by their running loss."""
         return user_temperatures(user_losses, self.temperature, self.adaptive_temperature)
 
-    def scored(
-        self,
-        users: UserEmbeddings,
-        items: ItemEmbeddings,
-        log_degrees: Tensor,
-        temperatures: PerUser | None = None,
-    ) -> tuple[ScoredUsers, ScoredItems]:
-        """What the score is the inner product of, from the final embeddings of all users and of all items.
-
-        With the cosine they are normalised, those of the users divided by τ; with a popularity one column longer.
-        """
+    def as_ranking(self) -> Ranking:
+        """How scores are formed, as far as training does not choose it."""
         if self.ranking == "cosine":
-            scale = self.temperature if temperatures is None else temperatures[:, None]
-            users, items = normalize(users) / scale, normalize(items)
-        if self.popularity:
-            bias = self.popularity * log_degrees.to(items)
-            users = torch.cat([users, torch.ones_like(users[:, :1])], dim=1)
-            items = torch.cat([items, bias[:, None]], dim=1)
-        return users, items
+            return Ranking(self.popularity, 0.0, float(self.temperature))
+        return Ranking(self.popularity, 1.0, float(self.temperature) if self.choose_ranking else None)
 
 
 @torch.no_grad()

@@ -35,6 +35,7 @@ class UserSteps(Shown):
         n_negatives: n.
         robustness: q.
         bias: what popularity adds to the score of an item, or None.
+        lengths: what the score of an item is multiplied by before, or None.
 
     Example:
         >>> steps = UserSteps(torch.eye(2), torch.ones(2), 0.1, n_negatives=8, robustness=0.0)
@@ -50,6 +51,7 @@ class UserSteps(Shown):
     n_negatives: int
     robustness: float | int
     bias: ItemNumbers | None = None
+    lengths: ItemNumbers | None = None
 
     def facts(self) -> dict[str, object]:
         n_items, dim = self.items.shape
@@ -85,4 +87,5 @@ class UserSteps(Shown):
     def scores(self, start: QueryVectors, histories: Histories, n_steps: int) -> Scores:
         """Score of every item for each history, after so many steps from any vectors."""
         scores = self.vectors(start, histories, n_steps) @ self.items.T / self.temperature
+        scores = scores if self.lengths is None else scores * self.lengths
         return scores if self.bias is None else scores + self.bias

@@ -23,7 +23,7 @@ from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
-from ltocf.training import FitContext, FitResult, environment
+from ltocf.training import FitContext, FitResult, TrainingSettings, environment
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +75,8 @@ class Experiment:
         else:
             chosen, selection = self.phase("selection", split.train, split.validation)
             chosen.save(self.folder.selection_model_file)
-            again = replace(self, config=self.config.with_values({"epochs": selection.best_epoch}))
             everything = split.train.union(split.validation)
-            trained, retraining = again.phase("retraining", everything, None, chosen.model)
+            trained, retraining = self.phase("retraining", everything, None, (chosen.model, selection))
             fits = {"selection": selection, "retraining": retraining}
         trained.save(self.folder.model_file)
         metrics = self.measured(trained) | self.provenance(trained, fits)
@@ -88,14 +87,16 @@ class Experiment:
         return metrics
 
     def phase(
-        self, phase: str, pairs: Interactions, truth: Interactions | None, chosen: Recommender | None = None
+        self,
+        phase: str,
+        pairs: Interactions,
+        truth: Interactions | None,
+        selected: tuple[Recommender, FitResult] | None = None,
     ) -> tuple[TrainedModel, FitResult]:
-        """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``chosen`` what that learned."""
+        """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``selected`` what that learned."""
         config, seed = self.config, self.config.run.seed
         graph = BipartiteGraph.from_interactions(pairs)
         model = build_model(config.model, graph, config.options, seed=seed).to(self.device)
-        if chosen is not None:
-            model.take_over(chosen)
         if pairs.weights is not None and not model.uses_weights:
             logger.warning("%s does not use weights: every pair counts alike", config.model)
         validation = None if truth is None else self.validation(truth, pairs)
@@ -113,10 +114,26 @@ class Experiment:
             if not self.folder.checkpoint_file(phase).exists():  # which has its own embeddings
                 self.start(model, graph, pairs, context)
             settings = config.training
+            if selected is not None:
+                settings, context = self._as_selected(model, *selected, context)
             result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
+
+    def _as_selected(
+        self, model: Recommender, chosen: Recommender, selection: FitResult, context: FitContext
+    ) -> tuple[TrainingSettings, FitContext]:
+        """What ``chosen`` learned besides its weights goes to ``model``; how that is trained, see `RunSettings`."""
+        settings, how = self.config.training, self.config.run.retraining
+        model.take_over(chosen)
+        if how == "repeated":
+            return settings, replace(context, last_epoch=selection.best_epoch or 0)
+        if how == "compressed":
+            return replace(settings, epochs=selection.best_epoch or settings.epochs), context
+        if context.checkpoint is None or not context.checkpoint.exists():
+            model.go_on_from(chosen)
+        return settings.for_another_pass(), context
 
     def validation(self, truth: Interactions, seen: Interactions) -> Validation:
         """What chooses the epoch: a validation set may ask a sample of the users, a test set asks all."""
@@ -133,7 +150,7 @@ class Experiment:
         """Initial embeddings other than random ones; half of the phase's time at most."""
         run, training = self.config.run, self.config.training
         l2 = training.l2 if run.init_l2 is None else run.init_l2
-        settings = replace(training, epochs=run.init_epochs, l2=l2)
+        settings = replace(training, epochs=run.init_epochs, epoch_share=1.0, l2=l2)
         STARTS[run.init](model, graph, pairs, settings, run.seed, context.within(context.seconds_left() / 2))
 
     def deadline(self, phase: str, model: Recommender, pairs: Interactions) -> float:

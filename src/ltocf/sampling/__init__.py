@@ -3,6 +3,7 @@
 from ltocf.sampling.batches import Batch, Batches
 from ltocf.sampling.pairs import PairwiseBatches
 from ltocf.sampling.pointwise import PointwiseBatches
+from ltocf.sampling.portions import Portions
 from ltocf.sampling.shared import SharedNegativeBatches
 from ltocf.sampling.users import UserBatches
 from ltocf.sampling.walks import WalkBatches
@@ -12,6 +13,7 @@ __all__ = [
     "Batches",
     "PairwiseBatches",
     "PointwiseBatches",
+    "Portions",
     "SharedNegativeBatches",
     "UserBatches",
     "WalkBatches",

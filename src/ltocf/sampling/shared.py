@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from ltocf.data.interactions import Interactions
 from ltocf.sampling.batches import Batch, Batches
 from ltocf.sampling.weighted import relative_weights
+from ltocf.shapes import NegativeIndices
 
 
 class SharedNegativeBatches(Batches):
@@ -16,6 +18,7 @@ class SharedNegativeBatches(Batches):
 
     The negatives of a batch are the items of training pairs drawn at random, that is items in proportion to their
     number of users. An epoch is a fresh permutation of the training pairs; weights of pairs weigh their loss.
+    With the whole catalogue they are all items that have a pair, once each, in every batch.
 
     Args:
         train: the training pairs.
@@ -23,6 +26,7 @@ class SharedNegativeBatches(Batches):
         seed: of the draws.
         n_negatives: items each batch shares.
         device: where the batches are drawn and live.
+        whole_catalogue: every item with a pair in place of a sample.
 
     Raises:
         ValueError: ``batch_size`` or ``n_negatives`` < 1, or no training pairs.
@@ -41,6 +45,8 @@ class SharedNegativeBatches(Batches):
         seed: int,
         n_negatives: int,
         device: torch.device | str = "cpu",
+        *,
+        whole_catalogue: bool = False,
     ) -> None:
         super().__init__(train, batch_size, seed, device)
         if n_negatives < 1:
@@ -50,13 +56,19 @@ class SharedNegativeBatches(Batches):
         self.n_negatives = n_negatives
         self._users = torch.tensor(train.users, device=self.device)
         self._items = torch.tensor(train.items, device=self.device)
+        self._catalogue: Tensor | None = torch.unique(self._items) if whole_catalogue else None
         self._weights = None if train.weights is None else relative_weights(train.weights, self.device)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         generator = self.generator(epoch)
         order = torch.randperm(self.n_examples, generator=generator, device=self.device)
         for pairs in torch.split(order, self.batch_size):
-            drawn = torch.randint(self.n_examples, (self.n_negatives,), generator=generator, device=self.device)
             users, positives = self._users.index_select(0, pairs), self._items.index_select(0, pairs)
             weights = None if self._weights is None else self._weights.index_select(0, pairs)
-            yield Batch(users, positives, self._items.index_select(0, drawn), weights)
+            yield Batch(users, positives, self._negatives(generator), weights)
+
+    def _negatives(self, generator: torch.Generator) -> NegativeIndices:
+        if self._catalogue is not None:
+            return self._catalogue
+        drawn = torch.randint(self.n_examples, (self.n_negatives,), generator=generator, device=self.device)
+        return self._items.index_select(0, drawn)

@@ -33,6 +33,7 @@ class FitContext:
         select_by: the validated metric that is to be highest.
         checkpoint: file to continue from if it is there, rewritten after epochs and at the end; None for none.
         fingerprint: of configuration and data; a checkpoint of another one is refused.
+        last_epoch: training ends with it, though its rates are those of all epochs of the settings; 0: with the last.
         deadline: when everything must be over, on the clock of `time.monotonic`.
         validation_seconds: what a validation is expected to take before one was measured.
         on_epoch: receives one flat record per epoch.
@@ -44,6 +45,7 @@ class FitContext:
     select_by: str = "recall@20"
     checkpoint: Path | None = None
     fingerprint: str = ""
+    last_epoch: int = 0
     deadline: float = math.inf
     validation_seconds: float = 0.0
     on_epoch: Callable[[EpochRecord], None] | None = None
@@ -54,6 +56,10 @@ class FitContext:
     def seconds_left(self) -> float:
         """Until the deadline; below zero after it."""
         return self.deadline - time.monotonic()
+
+    def epochs_of(self, epochs: int) -> int:
+        """How many of so many epochs are trained."""
+        return min(self.last_epoch, epochs) if self.last_epoch else epochs
 
     def within(self, seconds: float) -> FitContext:
         """The same with a deadline no later than ``seconds`` from now."""

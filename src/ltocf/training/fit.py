@@ -11,7 +11,7 @@ import torch
 
 from ltocf.ode.times import learnable_times
 from ltocf.progress import log_line, progress_bar, readable_seconds
-from ltocf.sampling import Batches
+from ltocf.sampling import Batches, Portions
 from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from ltocf.training.context import EpochRecord, FitContext, FitResult
 from ltocf.training.settings import TrainingSettings
@@ -36,7 +36,7 @@ def fit(
 
     Args:
         model: on its device already.
-        batches: on the same device.
+        batches: on the same device; an epoch is `TrainingSettings.epoch_share` of theirs.
         settings: see `TrainingSettings`.
         validate: metrics of the model as it stands, without touching it.
         context: see `FitContext`.
@@ -57,11 +57,11 @@ def fit(
     if settings.cuda_graphs and batches.device.type != "cuda":
         raise ValueError(f"`cuda_graphs` needs a CUDA GPU, the batches are on {batches.device}; leave it false")
     context = context or FitContext()
-    stepper, state = Stepper(model, settings), TrainingState()
+    stepper, state, batches = Stepper(model, settings), TrainingState(), Portions(batches, settings.epoch_share)
     if context.checkpoint is not None and context.checkpoint.exists():
         state = load_checkpoint(context.checkpoint, model, stepper.optimizer, context.fingerprint)
     with progress_bar(enabled=context.show_progress) as bar, _own_random_numbers(batches.device):
-        total, done = settings.epochs * len(batches), state.epoch * len(batches)
+        total, done = context.epochs_of(settings.epochs) * len(batches), state.epoch * len(batches)
         task = bar.add_task(context.description, total=total, completed=done, note="")
         last_saved = float("-inf")
         while not state.stopped_by:
@@ -140,7 +140,8 @@ def _validate_and_decide(
     validation_seconds = 0.0 if validate is None else state.validation_seconds or context.validation_seconds
     # Another epoch is only begun if it and its validation fit, after the one that is due now.
     still_to_do = epoch_seconds + validation_seconds * (2 if due else 1)
-    last = context.seconds_left() < still_to_do or state.epoch >= settings.epochs
+    finished = state.epoch >= context.epochs_of(settings.epochs)
+    last = finished or context.seconds_left() < still_to_do
     metrics: dict[str, float] = {}
     if validate is not None and (due or last):
         started = time.perf_counter()
@@ -149,7 +150,7 @@ def _validate_and_decide(
         state.validation_seconds = time.perf_counter() - started
         _keep_the_best(model, metrics[context.select_by], settings, state)
     if last and not state.stopped_by:
-        state.stopped_by = "epochs" if state.epoch >= settings.epochs else "max_minutes"
+        state.stopped_by = "epochs" if finished else "max_minutes"
     return metrics
 
 
@@ -175,11 +176,10 @@ def _note(record: EpochRecord, select_by: str) -> str:
 
 
 def _log(record: EpochRecord, settings: TrainingSettings, state: TrainingState, context: FitContext) -> None:
+    epochs = context.epochs_of(settings.epochs)
     if state.stopped_by:
         ending = f"stopped by {state.stopped_by} after {readable_seconds(state.seconds)}"
     else:
-        left = (settings.epochs - state.epoch) * state.seconds / state.epoch
+        left = (epochs - state.epoch) * state.seconds / state.epoch
         ending = f"{readable_seconds(state.seconds)}, at most {readable_seconds(left)} left"
-    log_line(
-        f"{context.description}: epoch {state.epoch} of {settings.epochs}, {_note(record, context.select_by)}, {ending}"
-    )
+    log_line(f"{context.description}: epoch {state.epoch} of {epochs}, {_note(record, context.select_by)}, {ending}")

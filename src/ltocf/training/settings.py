@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 TIME_UPDATES = ("joint", "alternating")
 SCHEDULES = ("constant", "cosine")
 STEPS_PER_EPOCH = 100
+ANOTHER_PASS = 0.1
+"""Share of the learning rates."""
 SMALLEST_BATCH, LARGEST_BATCH = 256, 8192
 
 
@@ -20,8 +22,11 @@ class TrainingSettings:
         learning_rate: Adam's, for everything but the times.
         time_learning_rate: Adam's, for the learned times.
         l2: weight of the L2 penalty on the embeddings of the batch.
+        scale_rate: ``learning_rate`` is that of a batch of 8,192, and a batch of B has √(B / 8,192) of it.
         batch_size: triples or pairs per step; 0 for about a hundred steps per epoch, see `batch_size_for`.
         epochs: maximum number of epochs.
+        epoch_share: share of a pass over the training pairs that makes an epoch, in (0, 1]: with less than 1,
+            validations, checkpoints and the choice of an epoch come more often.
         validate_every: epochs between validations.
         validation_users: maximum number of users a validation ranks, drawn once; 0 for all. Selection on test asks all.
         patience: validations without a better value before training stops.
@@ -40,9 +45,11 @@ class TrainingSettings:
 
     learning_rate: float = 1e-3
     time_learning_rate: float = 1e-3
+    scale_rate: bool = False
     l2: float = 1e-4
     batch_size: int = 2048
     epochs: int = 1000
+    epoch_share: float = 1.0
     validate_every: int = 5
     validation_users: int = 0
     patience: int = 10
@@ -59,6 +66,8 @@ class TrainingSettings:
         for name in ("batch_size", "time_learning_rate", "l2", "max_minutes", "validation_users"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"`{name}` must be >= 0, got {getattr(self, name)}")
+        if not 0 < self.epoch_share <= 1:
+            raise ValueError(f"`epoch_share` must be in (0, 1], got {self.epoch_share}")
         if not 0 <= self.warm_up < 1:
             raise ValueError(f"`warm_up` must be in [0, 1), got {self.warm_up}")
         for name, known in (("time_updates", TIME_UPDATES), ("schedule", SCHEDULES)):
@@ -73,6 +82,29 @@ class TrainingSettings:
             [256, 600, 8192]
         """
         return self.batch_size or min(max(n_pairs // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+
+    def for_batch(self, batch_size: int) -> TrainingSettings:
+        """The same with the learning rate that a batch of this size has, see ``scale_rate``.
+
+        Source: the square root scaling rule of Malladi et al., NeurIPS 2022, https://arxiv.org/abs/2205.10287
+
+        Example:
+            >>> TrainingSettings(learning_rate=0.04, scale_rate=True).for_batch(512).learning_rate
+            0.01
+        """
+        share = math.sqrt(batch_size / LARGEST_BATCH) if self.scale_rate else 1.0
+        return replace(self, learning_rate=share * self.learning_rate, scale_rate=False)
+
+    def for_another_pass(self) -> TrainingSettings:
+        """One pass over all pairs by a model that is trained already, at a share of its rates that goes down to zero.
+
+        Example:
+            >>> more = TrainingSettings(learning_rate=0.5, epochs=32, epoch_share=0.25).for_another_pass()
+            >>> more.learning_rate, more.epochs, more.schedule
+            (0.05, 4, 'cosine')
+        """
+        rates = {name: ANOTHER_PASS * getattr(self, name) for name in ("learning_rate", "time_learning_rate")}
+        return replace(self, epochs=round(1 / self.epoch_share), schedule="cosine", warm_up=0.0, **rates)
 
     def rate(self, progress: float) -> float:
         """Share of the learning rates in force when ``progress``, in [0, 1), of all epochs is done.
