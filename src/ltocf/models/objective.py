@@ -42,6 +42,7 @@ class ObjectiveOptions(TypedDict, total=False):
     n_negatives: int
     ranking: RankingName
     popularity: float
+    distinct_users: bool
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Objective:
         n_negatives: items a batch shares for the softmax.
         ranking: ``inner_product``, or ``cosine``, which leaves the norms out of the score.
         popularity: β, the weight of an item's popularity in the score; 1 in theory, a little less in practice.
+        distinct_users: whether a batch of BPR has no user twice, see `PairwiseBatches`.
 
     Raises:
         ValueError: an unknown loss or ranking, or a number out of range.
@@ -82,6 +84,7 @@ class Objective:
     n_negatives: int = 1024
     ranking: RankingName = "inner_product"
     popularity: float = 0.0
+    distinct_users: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("loss", LOSSES), ("ranking", RANKINGS)):
@@ -105,7 +108,7 @@ class Objective:
         """The sampler that the loss asks for."""
         if self.loss == "softmax":
             return SharedNegativeBatches(train, batch_size, seed, self.n_negatives, device)
-        return PairwiseBatches(train, batch_size, seed, device)
+        return PairwiseBatches(train, batch_size, seed, device, distinct_users=self.distinct_users)
 
     def ranking_loss(
         self,
