@@ -357,9 +357,10 @@ def test_a_weight_that_came_later_starts_as_it_does(tmp_path: Path) -> None:
     before = model.scores(torch.tensor([0])) - 3
     TrainedModel("neumf", {"dim": 8}, model, log, Names.identity(log.n_users, log.n_items)).save(tmp_path / "now")
     with safe_open(tmp_path / "now", framework="np") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys() if name != "weights.output_bias"}
         content = json.loads(file.metadata()[METADATA])
     content.pop("checksum")
+    arrays = load_file(tmp_path / "now")
+    del arrays["weights.output_bias"]
     content["checksum"] = model_file._checksum(arrays, content)
     save_file(arrays, tmp_path / "earlier", {METADATA: json.dumps(content)})
     torch.testing.assert_close(TrainedModel.load(tmp_path / "earlier").model.scores(torch.tensor([0])), before)
