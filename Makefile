@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check mutation docs clean
+.PHONY: demo test check mutation recbole docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ltocf demo
@@ -23,6 +23,16 @@ check: $(VENV)/.test
 FOLDER ?= training
 mutation: $(VENV)/.mutation
 	$(BIN)/python benchmarks/mutation/run.py $(FOLDER)
+
+# Six models beside RecBole's, which has an environment of its own; an hour or more on one core.
+recbole: $(VENV)/.demo .venv-recbole/.done
+	$(BIN)/python benchmarks/recbole/compare.py
+
+.venv-recbole/.done: benchmarks/recbole/requirements.txt
+	$(PYTHON) -m venv .venv-recbole
+	.venv-recbole/bin/python -m pip install --quiet -r benchmarks/recbole/requirements.txt
+	.venv-recbole/bin/python -m pip install --quiet --no-deps recbole==1.2.1 thop==0.1.1.post2209072238
+	touch $@
 
 docs: $(VENV)/.test
 	$(BIN)/zensical serve
@@ -43,4 +53,4 @@ $(VENV)/.mutation: $(BIN)/python pyproject.toml constraints.txt
 	touch $@ $(VENV)/.test $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) mutants site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-recbole mutants site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

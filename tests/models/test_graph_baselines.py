@@ -67,6 +67,46 @@ def test_ngcf_is_its_equation() -> None:
     check(model, np.hstack(layers))
 
 
+def mean_of_neighbours(matrix: np.ndarray) -> np.ndarray:
+    found: np.ndarray = matrix / matrix.sum(1, keepdims=True)
+    return found
+
+
+def leaky(values: np.ndarray) -> np.ndarray:
+    return np.where(values > 0, values, 0.2 * values)
+
+
+def l2_of_final(final: np.ndarray) -> float:
+    """Half of the mean over the examples of a batch of the squared norms of its three final rows."""
+    users, positives, negatives = (part.numpy() for part in BATCH[:3])
+    rows = np.concatenate([final[users], final[positives + LOG.n_users], final[negatives + LOG.n_users]])
+    return float(np.square(rows).sum() / 2 / len(users))
+
+
+def test_the_published_ngcf_has_self_loops_in_both_terms_and_penalises_its_outputs() -> None:
+    model = NGCF(GRAPH, dim=5, n_layers=2, message_dropout=0.0, variant="published")
+    found, means = numbers(model), mean_of_neighbours(adjacency() + np.eye(GRAPH.n_nodes))
+    state = found["initial_embeddings"]
+    layers = [state]
+    for layer in range(2):
+        around = means @ state
+        raw = around @ found[f"own.{layer}"] + found[f"biases.{layer}"]
+        raw += (around * state) @ found[f"shared.{layer}"] + found[f"shared_biases.{layer}"]
+        state = leaky(raw)
+        layers.append(state / np.linalg.norm(state, axis=1, keepdims=True))
+    check(model, np.hstack(layers))
+    assert model(BATCH).l2.item() == pytest.approx(l2_of_final(np.hstack(layers)), rel=1e-4)
+
+
+def test_the_published_gc_mc_scores_by_the_inner_product() -> None:
+    model = GCMC(GRAPH, dim=5, dropout=0.0, variant="published")
+    found = numbers(model)
+    hidden = leaky(mean_of_neighbours(adjacency()) @ found["initial_embeddings"] @ found["convolution"] + found["bias"])
+    final = hidden @ found["dense"] + found["dense_bias"]
+    check(model, final)
+    assert model(BATCH).l2.item() == pytest.approx(l2_of_final(final), rel=1e-4)
+
+
 def test_ngcf_without_products_and_activations_is_a_linear_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ltocf.models.ngcf.leaky_relu", lambda values, slope: values)
     monkeypatch.setattr("ltocf.models.ngcf.normalize", lambda values: values)
@@ -105,15 +145,24 @@ def test_grmf_is_mf_and_the_energy_of_the_laplacian(build: type[GRMF]) -> None:
 
 
 def test_no_layers_are_mf() -> None:
-    expected = MF(GRAPH, dim=5).scores(USERS)
-    assert LRGCCF(GRAPH, dim=5, n_layers=0).scores(USERS).equal(expected)
-    assert NGCF(GRAPH, dim=5, n_layers=0).scores(USERS).equal(expected)
-    assert LightGCN(GRAPH, dim=5, n_layers=0).scores(USERS).equal(expected)
+    plain = MF(GRAPH, dim=5)
+    for build in (LRGCCF, NGCF, LightGCN):
+        model = build(GRAPH, dim=5, n_layers=0)
+        with torch.no_grad():
+            model.initial_embeddings.copy_(plain.initial_embeddings)
+        assert model.scores(USERS).equal(plain.scores(USERS))
 
 
-@pytest.mark.parametrize("build", [NGCF, GCMC])
-def test_dropout_is_for_training_alone_and_keeps_the_mean_of_messages(build: Any) -> None:
-    options = {"node_dropout": 0.5, "message_dropout": 0.0} if build is NGCF else {"dropout": 0.5}
+@pytest.mark.parametrize(
+    ("build", "options"),
+    [
+        (NGCF, {"node_dropout": 0.5, "message_dropout": 0.0}),
+        (NGCF, {"node_dropout": 0.0, "message_dropout": 0.5, "variant": "published"}),
+        (GCMC, {"dropout": 0.5}),
+        (GCMC, {"dropout": 0.5, "variant": "published"}),
+    ],
+)
+def test_dropout_is_for_training_alone(build: Any, options: dict[str, Any]) -> None:
     model = build(GRAPH, dim=5, **options)
     model.train()
     torch.manual_seed(0)

@@ -26,13 +26,14 @@ def pair_score(model: NeuMF, user: int, item: int) -> float:
     hidden = np.concatenate(mlp)
     for layer in range(len(model.layers)):
         hidden = np.maximum(hidden @ found[f"layers.{layer}"] + found[f"biases.{layer}"], 0)
-    return float((gmf[0] * gmf[1]) @ found["gmf_weights"][:, 0] + hidden @ found["mlp_weights"][:, 0])
+    score = (gmf[0] * gmf[1]) @ found["gmf_weights"][:, 0] + hidden @ found["mlp_weights"][:, 0]
+    return float(score + found["output_bias"][0])
 
 
 def build(**options: Any) -> NeuMF:
     model = NeuMF(GRAPH, dim=8, n_negatives=2, **options)
     with torch.no_grad():
-        for bias in model.biases:
+        for bias in (*model.biases, model.output_bias):
             bias.normal_()
     return model
 
@@ -55,15 +56,58 @@ def test_without_the_perceptron_and_with_equal_weights_it_is_mf() -> None:
     model, plain = build(), MF(GRAPH, dim=8)
     with torch.no_grad():
         model.mlp_weights.zero_()
-        model.gmf_weights.fill_(1)
-        plain.initial_embeddings.copy_(model.gmf_embeddings)
+        model.output_bias.zero_()
+    start = plain.initial_embeddings.detach()
+    model.start_from(start[: LOG.n_users], start[LOG.n_users :])
     torch.testing.assert_close(model.scores(USERS), plain.scores(USERS))
+
+
+def test_the_published_variant_is_one_tower_trained_by_bpr() -> None:
+    model = NeuMF(GRAPH, dim=6, n_layers=2, variant="published")
+    found = {name: value.detach().double().numpy() for name, value in model.named_parameters()}
+    assert [found[f"layers.{layer}"].shape for layer in range(2)] == [(18, 6), (6, 6)]
+
+    def score(user: int, item: int) -> float:
+        p, q = found["embeddings"][user], found["embeddings"][LOG.n_users + item]
+        hidden = np.concatenate([p, q, p * q])
+        for layer in range(2):
+            hidden = np.maximum(hidden @ found[f"layers.{layer}"] + found[f"biases.{layer}"][0], 0)
+        return float(hidden @ found["mlp_weights"][:, 0])
+
+    expected = [[score(user, item) for item in range(LOG.n_items)] for user in (0, 5)]
+    np.testing.assert_allclose(model.scores(torch.tensor([0, 5])).numpy(), expected, rtol=1e-4, atol=1e-6)
+    batch = Batch(torch.tensor([0, 5]), torch.tensor([3, 1]), torch.tensor([7, 8]))
+    leads = np.array([score(0, 3) - score(0, 7), score(5, 1) - score(5, 8)])
+    assert model(batch).ranking.item() == pytest.approx(np.log1p(np.exp(-leads)).mean(), rel=1e-5)
+    rows = found["embeddings"][[0, 5, LOG.n_users + 3, LOG.n_users + 1, LOG.n_users + 7, LOG.n_users + 8]]
+    l2 = np.square(rows).sum() / 4 + np.square(found["mlp_weights"]).sum() / 2
+    assert model(batch).l2.item() == pytest.approx(l2, rel=1e-5)
+    drawn = next(model.batches(LOG, 20, seed=0).epoch(0))
+    assert len(drawn.users.unique()) == 20
+
+
+def test_the_published_variant_starts_from_a_factorisation() -> None:
+    model, start = NeuMF(GRAPH, dim=6, variant="published"), torch.randn(GRAPH.n_nodes, 6)
+    model.start_from(start[: LOG.n_users], start[LOG.n_users :])
+    assert model.embeddings.equal(start)
+
+
+@pytest.mark.parametrize("variant", ["source", "published"])
+def test_dropout_is_for_training_alone(variant: Any) -> None:
+    model = NeuMF(GRAPH, dim=8, n_layers=2, dropout=0.5, n_negatives=1, variant=variant)
+    batch = Batch(BATCH.users, BATCH.positives, BATCH.negatives[:2])
+    model.train()
+    torch.manual_seed(0)
+    assert model(batch).ranking.item() != model(batch).ranking.item()
+    assert model.scores(USERS).equal(model.eval().scores(USERS))
+    assert model(batch).ranking.equal(model(batch).ranking)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"dim": 6}, "`dim` must be a multiple of 4 for 3 layers, got 6"),
+        ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\), got 1.0"),
         ({"n_layers": 0}, "`n_layers` must be >= 1, got 0"),
         ({"n_negatives": 0}, "`n_negatives` must be >= 1, got 0"),
     ],

@@ -7,7 +7,7 @@ import torch
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.models import CMN, MF, LightGCN, NeuMF, start_from_factorisation
+from ltocf.models import CMN, MF, LightGCN, MultVAE, NeuMF, start_from_factorisation
 from ltocf.training import TrainingSettings, fit
 
 SETTINGS = TrainingSettings(learning_rate=0.02, batch_size=64, epochs=2)
@@ -26,6 +26,17 @@ def test_the_start_is_a_trained_factorisation(graph: BipartiteGraph, interaction
     assert embeddings.initial_embeddings.requires_grad
 
 
-def test_a_model_with_two_tables_cannot(graph: BipartiteGraph, interactions: Interactions) -> None:
-    with pytest.raises(ValueError, match='`init = "mf"` needs a model with an embedding of every node, got NeuMF'):
-        start_from_factorisation(NeuMF(graph, dim=4), graph, interactions, SETTINGS, seed=0)
+def test_a_model_without_an_embedding_of_every_node_cannot(graph: BipartiteGraph, interactions: Interactions) -> None:
+    with pytest.raises(ValueError, match='`init = "mf"` needs a model with an embedding of every node, got MultVAE'):
+        start_from_factorisation(MultVAE(graph, dim=4), graph, interactions, SETTINGS, seed=0)
+
+
+def test_neumf_starts_its_first_table_from_a_factorisation(graph: BipartiteGraph, interactions: Interactions) -> None:
+    factors = MF(graph, dim=4, seed=3)
+    fit(factors, factors.batches(interactions, 64, seed=3), settings=SETTINGS)
+    tables = []
+    for variant in ("source", "published"):
+        model = NeuMF(graph, dim=4, variant=variant)
+        start_from_factorisation(model, graph, interactions, SETTINGS, seed=3)
+        tables.append(model.gmf_embeddings if variant == "source" else model.embeddings)
+    assert all(table.equal(factors.initial_embeddings) for table in tables)

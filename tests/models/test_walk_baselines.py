@@ -38,6 +38,8 @@ def test_hop_rec_is_its_equation() -> None:
 def test_hop_rec_of_order_one_without_a_margin_is_bpr() -> None:
     batch = Batch(torch.tensor([0, 1]), torch.tensor([3, 1]), torch.tensor([8, 9]))
     model, plain = HOPRec(GRAPH, dim=5, n_orders=1, margin=1e9), MF(GRAPH, dim=5)
+    with torch.no_grad():
+        model.initial_embeddings.copy_(plain.initial_embeddings)
     torch.testing.assert_close(model(batch), plain(batch))
     assert model.scores(USERS).equal(plain.scores(USERS))
 
@@ -61,6 +63,27 @@ def test_pinsage_is_its_equation() -> None:
         expected[user, positive] - expected[user, negative] for user, positive, negative in zip(*batch[:3], strict=True)
     ]
     assert model(batch).ranking.item() == pytest.approx(np.maximum(0.1 - np.array(leads), 0).mean(), rel=1e-4)
+
+
+def test_the_published_pinsage_is_graph_sage_on_the_graph_of_users_and_items() -> None:
+    model = PinSage(GRAPH, dim=4, variant="published")
+    found = {name: value.detach().double().numpy() for name, value in model.named_parameters()}
+    touched = LOG.matrix().toarray()
+    nothing = [np.zeros((n, n)) for n in touched.shape]
+    adjacency = np.block([[nothing[0], touched], [touched.T, nothing[1]]])
+    state = found["initial_embeddings"]
+    for layer in range(2):
+        means = adjacency @ state / adjacency.sum(1, keepdims=True)
+        raw = np.hstack([state, means]) @ found[f"updates.{layer}"] + found[f"update_biases.{layer}"]
+        state = np.where(raw > 0, raw, 0.2 * raw)
+    expected = state[: LOG.n_users] @ state[LOG.n_users :].T
+    np.testing.assert_allclose(model.scores(USERS).numpy(), expected, rtol=1e-4, atol=1e-6)
+    batch = Batch(torch.tensor([0, 1]), torch.tensor([3, 1]), torch.tensor([8, 9]))
+    leads = np.array([expected[u, p] - expected[u, n] for u, p, n in zip(*batch[:3], strict=True)])
+    assert model(batch).ranking.item() == pytest.approx(np.log1p(np.exp(-leads)).mean(), rel=1e-5)
+    rows = state[[0, 1, LOG.n_users + 3, LOG.n_users + 1, LOG.n_users + 8, LOG.n_users + 9]]
+    assert model(batch).l2.item() == pytest.approx(np.square(rows).sum() / 4, rel=1e-4)
+    assert "neighbours" not in dict(model.named_buffers())
 
 
 def test_importance_is_the_share_of_visits() -> None:

@@ -53,10 +53,26 @@ def test_rows_are_in_the_papers_order_then_those_selected_on_test_then_all_other
 
 @pytest.mark.parametrize(
     ("name", "label"),
-    [("ltocf", "LT-OCF"), ("ltocf-test", "LT-OCF, best on test"), ("mine-test", "mine, best on test")],
+    [
+        ("ltocf", "LT-OCF"),
+        ("ltocf-test", "LT-OCF, best on test"),
+        ("mine-test", "mine, best on test"),
+        ("ngcf-published", "NGCF, as published"),
+    ],
 )
 def test_a_label_says_which_protocol(name: str, label: str) -> None:
     assert row_label(name) == label
+
+
+@pytest.mark.usefixtures("papers")
+def test_the_published_number_stands_beside_the_variant_that_it_is_of(places: Places) -> None:
+    cells = [planted(places, name, [0.5, 0.25]) for name in ("mf", "mf-published", "ltocf", "neumf")]
+    found = numbers(cells)
+    assert list(found) == ["mf", "mf-published", "neumf", "ltocf"]
+    assert [row["recall@20"]["published"] for row in found.values()] == [None, 0.25, None, None]
+    assert found["mf-published"]["recall@20"]["p_holm"] == 1.0
+    assert "As published: the variant" in table(cells).caption
+    assert "As published" not in table(cells[:1]).caption
 
 
 @pytest.mark.usefixtures("papers")

@@ -55,6 +55,28 @@ def test_users_positives_and_negatives_are_uniform() -> None:
         assert abs(((users == 1) & (negatives == item)).sum() - (len(users) - n) / 5) < deviation
 
 
+def test_distinct_users_are_distinct_and_uniform() -> None:
+    log = random_interactions(n_users=12)
+    batches = PairwiseBatches(log, 4, seed=0, distinct_users=True)
+    drawn = [batch for epoch in range(200) for batch in batches.epoch(epoch)]
+    assert all(len(batch.users.unique()) == len(batch.users) for batch in drawn)
+    assert sum(len(batch.users) for batch in batches.epoch(0)) == len(log)
+    users = torch.cat([batch.users for batch in drawn])
+    counts = torch.bincount(users, minlength=12).double()
+    # Fewer repeats in a batch mean less spread than of independent draws.
+    assert (counts - len(users) / 12).abs().max() < 4 * np.sqrt(len(users) / 12 * 8 / 12)
+    touched = log.matrix().toarray().astype(bool)
+    positives, negatives = (torch.cat([batch[place] for batch in drawn]) for place in (1, 2))
+    assert touched[users, positives].all()
+    assert not touched[users, negatives].any()
+
+
+def test_a_batch_larger_than_the_users_repeats_some() -> None:
+    log = random_interactions(n_users=12)
+    batch = next(PairwiseBatches(log, 20, seed=0, distinct_users=True).epoch(0))
+    assert len(batch.users) == 20
+
+
 @pytest.mark.parametrize("sampler", [0, 1])
 def test_an_epoch_depends_on_seed_and_number_alone(sampler: int) -> None:
     log = random_interactions()

@@ -22,8 +22,8 @@ from ltocf.data.ids import IdMap
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.graph import BipartiteGraph
-from ltocf.models import MODELS, SpectralLTOCF
-from ltocf.serving import Snapshot, TrainedModel
+from ltocf.models import MODELS, NeuMF, SpectralLTOCF
+from ltocf.serving import Snapshot, TrainedModel, model_file
 from ltocf.serving.model_file import FORMAT, METADATA, WITHOUT_CHECKSUM
 from samples import random_interactions
 
@@ -346,3 +346,21 @@ def test_a_snapshot_has_the_version_of_the_file_it_read(path: Path, monkeypatch:
     again = Snapshot.open(path)
     assert replaced.version == again.version
     assert replaced.recommend("u1", 3).equals(again.recommend("u1", 3))
+
+
+def test_a_weight_that_came_later_starts_as_it_does(tmp_path: Path) -> None:
+    """A file of NeuMF before it had a bias of its output."""
+    log = random_interactions()
+    model = NeuMF(BipartiteGraph.from_interactions(log), dim=8)
+    with torch.no_grad():
+        model.output_bias.fill_(3.0)
+    before = model.scores(torch.tensor([0])) - 3
+    TrainedModel("neumf", {"dim": 8}, model, log, Names.identity(log.n_users, log.n_items)).save(tmp_path / "now")
+    with safe_open(tmp_path / "now", framework="np") as file:
+        content = json.loads(file.metadata()[METADATA])
+    content.pop("checksum")
+    arrays = load_file(tmp_path / "now")
+    del arrays["weights.output_bias"]
+    content["checksum"] = model_file._checksum(arrays, content)
+    save_file(arrays, tmp_path / "earlier", {METADATA: json.dumps(content)})
+    torch.testing.assert_close(TrainedModel.load(tmp_path / "earlier").model.scores(torch.tensor([0])), before)

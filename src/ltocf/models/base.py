@@ -56,6 +56,8 @@ class Recommender(Shown, nn.Module, ABC):
     """What its initial embeddings can come from, see `ltocf.models.starts.STARTS`."""
     uses_weights: ClassVar[bool] = False
     """Whether weights of pairs change what it learns."""
+    later_weights: ClassVar[tuple[str, ...]] = ()
+    """Weights that came with a later version: a model file without them leaves them as they start."""
     dim: int = 0
     """Length of an initial embedding, for models that have them."""
 

@@ -13,8 +13,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph, csr_tensor
 from ltocf.losses import LossTerms, bpr, l2_penalty
 from ltocf.models.base import GradientRecommender
-from ltocf.models.embedding import INITIAL_DEVIATION
-from ltocf.models.ngcf import xavier
+from ltocf.models.initial import he, truncated_normal, xavier
 from ltocf.sampling import Batch, Batches, PairwiseBatches
 from ltocf.shapes import (
     BatchEmbeddings,
@@ -30,6 +29,7 @@ NeighbourIndices: TypeAlias = Int64[Tensor, " neighbours"]
 NeighbourScores: TypeAlias = Float[Tensor, " neighbours"]
 NeighbourMask: TypeAlias = Bool[Tensor, " neighbours"]
 
+INITIAL_DEVIATION = 0.01
 PAIRS_AT_A_TIME = 2**25
 """On a GPU: enough to keep it busy, and some gigabytes."""
 
@@ -56,8 +56,11 @@ class CMN(GradientRecommender):
     Source: Ebesu, Shen, Fang, SIGIR 2018, section 3, https://doi.org/10.1145/3209978.3209991. With ``init = "mf"`` a
     run starts m and e from a factorisation that it trains first, as the paper does with GMF. The L2 weight is that of
     W_h, U, W and v, as in the authors' program, https://github.com/tebesu/CollaborativeMemoryNetwork: it is what
-    bounds the scores, for beside free weights a penalty on the embeddings only moves their size there. Differs: a user
-    is not among the neighbours of their own training items, or training would see an answer that ranking does not.
+    bounds the scores, for beside free weights a penalty on the embeddings only moves their size there. The start is
+    that program's too: memories and embeddings N(0, 0.01²) without what is beyond two deviations, W_h, U and W after He
+    et al., v after Glorot & Bengio, the biases of the hops 1. NGCF's comparison, whose row is the published one, names
+    nothing that differs but Xavier for all. Differs: a user is not among the neighbours of their own training items, or
+    training would see an answer that ranking does not.
 
     Scoring all items of a user visits every training pair: fine for some ten thousand, slow for a million.
 
@@ -80,11 +83,14 @@ class CMN(GradientRecommender):
         generator = torch.Generator().manual_seed(seed)
         sizes = (graph.n_users, graph.n_items, graph.n_users)
         self.user_memory, self.item_embeddings, self.external_memory = (
-            nn.Parameter(torch.randn(size, dim, generator=generator) * INITIAL_DEVIATION) for size in sizes
+            truncated_normal(size, dim, INITIAL_DEVIATION, generator) for size in sizes
         )
-        self.hops = nn.ParameterList(xavier(dim, dim, generator) for _ in range(n_hops - 1))
-        self.hop_biases = nn.ParameterList(torch.zeros(dim) for _ in range(n_hops - 1))
-        self.of_product, self.of_memory = (xavier(dim, dim, generator) for _ in range(2))
+        self.hops = nn.ParameterList(he(dim, dim, generator) for _ in range(n_hops - 1))
+        # Ones, so that the ReLU is open at the start.
+        self.hop_biases = nn.ParameterList(torch.ones(dim) for _ in range(n_hops - 1))
+        # Both halves of one layer of 2 dim inputs.
+        halves = he(2 * dim, dim, generator).detach().chunk(2)
+        self.of_product, self.of_memory = (nn.Parameter(half.clone()) for half in halves)
         self.bias = nn.Parameter(torch.zeros(dim))
         self.output = xavier(dim, 1, generator)
 

@@ -16,6 +16,7 @@ from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms, l2_penalty
 from ltocf.models.base import GradientRecommender, Recommender, evaluating
+from ltocf.models.initial import INITIAL_DEVIATION, InitialEmbeddings, normal
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
 from ltocf.models.ranking import Ranking, RankingNumbers, Rescoring, choose_ranking
@@ -37,8 +38,6 @@ from ltocf.shapes import (
     UserIndices,
 )
 from ltocf.training import FitContext, FitResult, TrainingSettings
-
-INITIAL_DEVIATION = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class EmbeddingRecommender(GradientRecommender):
     """A model whose score is the inner product of final embeddings, or their cosine.
 
         score(u, i) = <E_final[u], E_final[i]>,   or by another ranking of its `Objective`
-        E_final = propagate(E(0)),   E(0) ~ N(0, 0.1²)
+        E_final = propagate(E(0)),   E(0) ~ N(0, 0.1²) unless the model's source has another start
 
     A model of this family is one method: `propagate`.
 
@@ -73,6 +72,7 @@ class EmbeddingRecommender(GradientRecommender):
         graph: the training graph; what a model needs of it beyond its size is up to the model.
         dim: length of an embedding.
         seed: seed of the initial embeddings.
+        initial: what draws them; None: N(0, 0.1²).
         objective: the fields of `Objective` as keywords: loss, sampler and ranking.
 
     Raises:
@@ -81,10 +81,19 @@ class EmbeddingRecommender(GradientRecommender):
 
     starts: ClassVar[tuple[str, ...]] = ("random", "spectral", "mf")
     uses_weights: ClassVar[bool] = True
+    l2_of_final: bool = False
+    """Whether the L2 penalty is that of the final embeddings of a batch instead of the initial ones."""
     log_degrees: Tensor
     user_losses: Tensor
 
-    def __init__(self, graph: BipartiteGraph, dim: int, seed: int, **objective: Unpack[ObjectiveOptions]) -> None:
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        dim: int,
+        seed: int,
+        initial: InitialEmbeddings | None = None,
+        **objective: Unpack[ObjectiveOptions],
+    ) -> None:
         super().__init__(graph.n_users, graph.n_items)
         if dim < 1:
             raise ValueError(f"`dim` must be >= 1, got {dim}")
@@ -96,8 +105,7 @@ class EmbeddingRecommender(GradientRecommender):
         # A new user or item has no degree; its popularity is that of one pair.
         self.register_buffer("log_degrees", graph.item_degrees.clamp(min=1).log(), persistent=False)
         generator = torch.Generator().manual_seed(seed)
-        drawn = torch.randn(graph.n_nodes, dim, generator=generator) * INITIAL_DEVIATION
-        self.initial_embeddings = nn.Parameter(drawn)
+        self.initial_embeddings = nn.Parameter((initial or normal(INITIAL_DEVIATION))(graph, dim, generator))
 
     @classmethod
     def options(cls) -> dict[str, Any]:
@@ -158,7 +166,8 @@ class EmbeddingRecommender(GradientRecommender):
         final = self.propagate(self.initial_embeddings).index_select(0, nodes)
         users, positives, negatives = torch.split(final, [len(part) for part in batch[:3]])
         ranking = self.ranking_loss(batch, users, positives, negatives)
-        return LossTerms(ranking, l2_penalty(self.initial_embeddings.index_select(0, nodes), len(batch.users)))
+        penalised = final if self.l2_of_final else self.initial_embeddings.index_select(0, nodes)
+        return LossTerms(ranking, l2_penalty(penalised, len(batch.users)))
 
     def ranking_loss(
         self, batch: Batch, users: BatchEmbeddings, positives: BatchEmbeddings, negatives: NegativeEmbeddings

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import ClassVar, Unpack
 
 import torch
-from torch.nn.functional import dropout
+from torch import nn
+from torch.nn.functional import dropout, leaky_relu
 
 from ltocf.graph import BipartiteGraph
 from ltocf.models.embedding import EmbeddingRecommender
-from ltocf.models.ngcf import xavier
+from ltocf.models.initial import xavier, xavier_by_side, xavier_of_nodes
+from ltocf.models.neighbour_means import NeighbourMeans
 from ltocf.models.objective import ObjectiveOptions
+from ltocf.models.variants import Variant, check_variant
 from ltocf.shapes import Embeddings
+
+SLOPE = 0.2
 
 
 class GCMC(EmbeddingRecommender):
@@ -21,20 +26,30 @@ class GCMC(EmbeddingRecommender):
 
     E(0) is the weight of the convolution, for the features of a node are its own index.
 
+    The variant of the published row is the one in the program of NGCF's comparison, with an inner product:
+
+        H = LeakyReLU(D^-1 A E(0) V + a),   Z = H W + b,   score(u, i) = <Z[u], Z[i]>
+
+    Its dropout is that of the numbers of Z, and the L2 penalty that of Z of the batch. The published row has
+    ``init = "mf"``, ``distinct_users``, and a batch of 1,024.
+
     Args:
         graph: the training graph.
         dim: length of the embeddings and of the hidden layer.
-        dropout: share of the nodes whose messages a training step drops.
+        dropout: share of the nodes whose messages a training step drops, or of the numbers of Z.
+        variant: ``source``, or ``published``, the variant of the published row.
         seed: of the initial embeddings and weights.
         objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:
-        ValueError: an unknown loss or a number out of range.
+        ValueError: an unknown loss or variant, or a number out of range.
 
-    Source: van den Berg, Kipf, Welling, 2017, Eqs. 2-5 and section 2.6, https://arxiv.org/abs/1706.02263. Differs: with
-    one kind of interaction there is no softmax over ratings to learn from, so the loss is BPR, as in NGCF's and
-    LT-OCF's comparisons, and the decoder has one Q. The dense layer has no activation, as in the authors' program,
-    https://github.com/riannevdberg/gc-mc; Eq. 3 writes one.
+    Source: van den Berg, Kipf, Welling, 2017, Eqs. 2-5 and section 2.6, https://arxiv.org/abs/1706.02263; the start,
+    Xavier over all nodes and an orthogonal Q times 1.1, from the authors' program, https://github.com/riannevdberg/gc-mc.
+    Differs: with one kind of interaction there is no softmax over ratings to learn from, so the loss is BPR, as in
+    NGCF's and LT-OCF's comparisons, and the decoder has one Q; no dropout of the hidden layer. The dense layer has no
+    activation, as in that program; Eq. 3 writes one. Source of the published variant: Wang et al., SIGIR 2019, section
+    4.2.2, https://github.com/xiangwang1223/neural_graph_collaborative_filtering.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -50,18 +65,31 @@ class GCMC(EmbeddingRecommender):
         graph: BipartiteGraph,
         dim: int = 64,
         dropout: float = 0.1,
+        variant: Variant = "source",
         *,
         seed: int = 0,
         **objective: Unpack[ObjectiveOptions],
     ) -> None:
-        super().__init__(graph, dim, seed, **objective)
+        as_published = variant == "published"
+        super().__init__(graph, dim, seed, xavier_by_side if as_published else xavier_of_nodes, **objective)
+        check_variant(variant)
         if not 0 <= dropout < 1:
             raise ValueError(f"`dropout` must be in [0, 1), got {dropout}")
-        self.graph, self.dropout = graph, dropout
+        self.dropout, self.as_published, self.l2_of_final = dropout, as_published, as_published
         generator = torch.Generator().manual_seed(seed + 1)
-        self.dense, self.decoder = xavier(dim, dim, generator), xavier(dim, dim, generator)
+        self.dense = xavier(dim, dim, generator)
+        if as_published:
+            self.graph: nn.Module = NeighbourMeans(graph)
+            self.convolution = xavier(dim, dim, generator)
+            self.bias, self.dense_bias = (xavier(1, dim, generator) for _ in range(2))
+        else:
+            self.graph = graph
+            self.decoder = nn.Parameter(nn.init.orthogonal_(torch.empty(dim, dim), 1.1, generator))
 
     def propagate(self, embeddings: Embeddings) -> Embeddings:
+        if self.as_published:
+            hidden = leaky_relu(torch.addmm(self.bias, self.graph(embeddings), self.convolution), SLOPE)
+            return dropout(torch.addmm(self.dense_bias, hidden, self.dense), self.dropout, self.training)
         if self.training and self.dropout:
             embeddings = embeddings * dropout(torch.ones_like(embeddings[:, :1]), self.dropout)
         encoded = torch.relu(self.graph(embeddings)) @ self.dense

@@ -9,9 +9,12 @@ from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
 from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.initial import normal
 from ltocf.models.objective import ObjectiveOptions
 from ltocf.models.user_map import UserMap
 from ltocf.shapes import Embeddings, FinalEmbeddings
+
+INITIAL_DEVIATION = 0.01
 
 
 class LRGCCF(EmbeddingRecommender):
@@ -31,8 +34,10 @@ class LRGCCF(EmbeddingRecommender):
     Raises:
         ValueError: an unknown loss or a number out of range.
 
-    Source: Chen et al., AAAI 2020, Eqs. 5-10, https://doi.org/10.1609/aaai.v34i01.5330. Differs: the matrices W^k of
-    the paper are left out as in its program, for they are linear and the embeddings can take their place.
+    Source: Chen et al., AAAI 2020, Eqs. 5-10, https://doi.org/10.1609/aaai.v34i01.5330; the start, N(0, 0.01²), from
+    its program, https://github.com/newlei/LR-GCCF. Differs: the matrices W^k of the paper are left out as in that
+    program, for they are linear and the embeddings can take their place; the L2 penalty is that of E(0), where the
+    program's is that of all layers of the batch.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -54,7 +59,7 @@ class LRGCCF(EmbeddingRecommender):
         seed: int = 0,
         **objective: Unpack[ObjectiveOptions],
     ) -> None:
-        super().__init__(graph, dim, seed, **objective)
+        super().__init__(graph, dim, seed, normal(INITIAL_DEVIATION), **objective)
         if n_layers < 0:
             raise ValueError(f"`n_layers` must be >= 0, got {n_layers}")
         self.graph, self.n_layers = graph, n_layers

@@ -42,6 +42,7 @@ class ObjectiveOptions(TypedDict, total=False):
     ranking: RankingName
     popularity: float
     choose_ranking: bool
+    distinct_users: bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Objective:
         popularity: β, the weight of an item's popularity in the score; 1 in theory, a little less in practice.
         choose_ranking: after training, choose β and the share of the norms in the score on the validation set, see
             `ltocf.models.ranking`; ``ranking`` and ``popularity`` are where that starts.
+        distinct_users: whether a batch of BPR has no user twice, see `PairwiseBatches`.
 
     Raises:
         ValueError: an unknown loss or ranking, or a number out of range.
@@ -87,6 +89,7 @@ class Objective:
     ranking: RankingName = "inner_product"
     popularity: float = 0.0
     choose_ranking: bool = False
+    distinct_users: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("loss", LOSSES), ("ranking", RANKINGS)):
@@ -111,7 +114,7 @@ class Objective:
         if self.loss == "softmax":
             whole = self.compares_with_all(train.n_items)
             return SharedNegativeBatches(train, batch_size, seed, self.n_negatives, device, whole_catalogue=whole)
-        return PairwiseBatches(train, batch_size, seed, device)
+        return PairwiseBatches(train, batch_size, seed, device, distinct_users=self.distinct_users)
 
     def compares_with_all(self, n_items: int) -> bool:
         """Whether every item is a negative of the softmax, in place of a sample."""

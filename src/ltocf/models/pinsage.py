@@ -8,15 +8,18 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, linear, normalize
+from torch.nn.functional import embedding_bag, leaky_relu, linear, normalize
 
 from ltocf.graph import BipartiteGraph
 from ltocf.models.embedding import EmbeddingRecommender
-from ltocf.models.ngcf import xavier
+from ltocf.models.initial import xavier, xavier_by_side
+from ltocf.models.neighbour_means import NeighbourMeans
+from ltocf.models.variants import Variant, check_variant
 from ltocf.sampling import Batch
 from ltocf.shapes import BatchEmbeddings, Embeddings, NegativeEmbeddings, Scalar
 
 N_CONVOLUTIONS = 2
+SLOPE = 0.2
 
 
 class PinSage(EmbeddingRecommender):
@@ -28,6 +31,13 @@ class PinSage(EmbeddingRecommender):
     The sum is over the ``n_neighbours`` nodes that ``n_walks`` short walks from v visit most, α_vw the share of w in
     their visits.
 
+    The variant of the published row is that of NGCF's comparison: GraphSAGE on the graph of users and items, without
+    walks, trained by BPR, with the L2 penalty of E_final of the batch:
+
+        E(k+1) = LeakyReLU([E(k), D^-1 A E(k)] W_k + b_k),   E_final = E(2)
+
+    The published row has ``init = "mf"``, ``distinct_users``, and a batch of 1,024.
+
     Args:
         graph: the training graph.
         dim: length of an embedding and of all hidden layers.
@@ -35,14 +45,19 @@ class PinSage(EmbeddingRecommender):
         n_walks: walks from each node, >= 1.
         walk_length: steps of a walk, >= 1; from 2 on there are nodes of the same kind among those visited.
         margin: of the loss, >= 0.
+        variant: ``source``, or ``published``, the variant of the published row.
+        distinct_users: whether a batch has no user twice, see `PairwiseBatches`.
         seed: of the walks, the initial embeddings and the weights.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: an unknown variant, or a number out of range.
 
     Source: Ying et al., KDD 2018, section 3 and algorithm 1, https://doi.org/10.1145/3219819.3219890. Differs: the
     input of a node is a learned embedding, as in NGCF's and LT-OCF's comparisons, not its picture and text; walks have
-    a length instead of a probability to start again; negatives are uniform, with no hard ones.
+    a length instead of a probability to start again; negatives are uniform, with no hard ones. The paper says nothing
+    of the start; it is Xavier, as in NGCF's comparison. Source of the published variant: Wang et al., SIGIR 2019,
+    section 4.2.2, https://doi.org/10.1145/3331184.3331267, which has no program of it; the activation is that of the
+    program's other models, and the mean that of Hamilton et al., NeurIPS 2017, https://arxiv.org/abs/1706.02216.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -64,35 +79,49 @@ class PinSage(EmbeddingRecommender):
         n_walks: int = 100,
         walk_length: int = 3,
         margin: float = 0.1,
+        variant: Variant = "source",
+        distinct_users: bool = False,
         *,
         seed: int = 0,
     ) -> None:
-        super().__init__(graph, dim, seed)
+        super().__init__(graph, dim, seed, xavier_by_side, distinct_users=distinct_users)
+        check_variant(variant)
         numbers = (("n_neighbours", n_neighbours), ("n_walks", n_walks), ("walk_length", walk_length))
         for name, value in numbers:
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
         if not 0 <= margin < math.inf:
             raise ValueError(f"`margin` must be finite and >= 0, got {margin}")
-        self.margin = margin
+        self.margin, self.as_published, self.l2_of_final = margin, variant == "published", variant == "published"
+        generator = torch.Generator().manual_seed(seed + 1)
+        if self.as_published:
+            self.means = NeighbourMeans(graph)
+            self._add_layers(dim, generator)
+            return
         neighbours, importance = important_neighbours(graph, n_neighbours, n_walks, walk_length, seed)
         # Saved with the model: walks of another seed would be another model.
         self.register_buffer("neighbours", neighbours)
         self.register_buffer("importance", importance)
-        generator = torch.Generator().manual_seed(seed + 1)
-        shapes = [(dim, dim)] * N_CONVOLUTIONS + [(2 * dim, dim)] * N_CONVOLUTIONS + [(dim, dim)] * 2
-        weights = [xavier(*shape, generator) for shape in shapes]
-        self.messages, self.updates, self.dense = (
-            nn.ParameterList(part) for part in (weights[:N_CONVOLUTIONS], weights[N_CONVOLUTIONS:-2], weights[-2:])
-        )
+        self.messages = nn.ParameterList(xavier(dim, dim, generator) for _ in range(N_CONVOLUTIONS))
+        self.updates = nn.ParameterList(xavier(2 * dim, dim, generator) for _ in range(N_CONVOLUTIONS))
+        self.dense = nn.ParameterList(xavier(dim, dim, generator) for _ in range(2))
         # Positive, or with small weights a ReLU may be closed for every node at once.
         self.message_biases, self.update_biases = (
             nn.ParameterList(torch.full((dim,), 0.1) for _ in range(N_CONVOLUTIONS)) for _ in range(2)
         )
         self.dense_bias = nn.Parameter(torch.full((dim,), 0.1))
 
+    def _add_layers(self, dim: int, generator: torch.Generator) -> None:
+        """The weights of the published variant."""
+        self.updates = nn.ParameterList(xavier(2 * dim, dim, generator) for _ in range(N_CONVOLUTIONS))
+        self.update_biases = nn.ParameterList(xavier(1, dim, generator) for _ in range(N_CONVOLUTIONS))
+
     def propagate(self, embeddings: Embeddings) -> Embeddings:
         state = embeddings
+        if self.as_published:
+            for weights, bias in zip(self.updates, self.update_biases, strict=True):
+                state = leaky_relu(torch.addmm(bias, torch.cat([state, self.means(state)], dim=1), weights), SLOPE)
+            return state
         for layer in range(N_CONVOLUTIONS):
             messages = torch.relu(linear(state, self.messages[layer].T, self.message_biases[layer]))
             pooled = embedding_bag(self.neighbours, messages, mode="sum", per_sample_weights=self.importance)
@@ -103,6 +132,8 @@ class PinSage(EmbeddingRecommender):
     def ranking_loss(
         self, batch: Batch, users: BatchEmbeddings, positives: BatchEmbeddings, negatives: NegativeEmbeddings
     ) -> Scalar:
+        if self.as_published:
+            return super().ranking_loss(batch, users, positives, negatives)
         return torch.relu((users * (negatives - positives)).sum(1) + self.margin).mean()
 
 

@@ -6,7 +6,8 @@ import torch
 
 from ltocf.graph import BipartiteGraph
 from ltocf.graph.svd import item_singular_vectors
-from ltocf.models.embedding import INITIAL_DEVIATION, EmbeddingRecommender
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.initial import INITIAL_DEVIATION
 
 SMALLEST_SINGULAR_VALUE = 1e-4
 

@@ -33,17 +33,33 @@ LABELS = {
 OURS = "ltocf"
 ON_TEST = "-test"
 """Ends the name of a method's configuration that selects on the test part, as the papers do."""
+AS_PUBLISHED = "-published"
+"""Ends the name of a method's configuration with the variant and the settings of the published row."""
+
+ENDINGS = {ON_TEST: ", best on test", AS_PUBLISHED: ", as published"}
+"""What the label of a row says of its configuration."""
+
+
+def method_of(name: str) -> str:
+    """The method of a configuration.
+
+    Example:
+        >>> method_of("lightgcn-test"), method_of("ngcf-published"), method_of("grmf-norm")
+        ('lightgcn', 'ngcf', 'grmf-norm')
+    """
+    return name.removesuffix(ON_TEST).removesuffix(AS_PUBLISHED)
 
 
 def row_label(name: str) -> str:
     """The name of a row.
 
     Example:
-        >>> row_label("lightgcn"), row_label("lightgcn-test")
-        ('LightGCN', 'LightGCN, best on test')
+        >>> row_label("lightgcn"), row_label("lightgcn-test"), row_label("ngcf-published")
+        ('LightGCN', 'LightGCN, best on test', 'NGCF, as published')
     """
-    method = name.removesuffix(ON_TEST)
-    return LABELS.get(method, method) + (", best on test" if name.endswith(ON_TEST) else "")
+    method = method_of(name)
+    ending = next((text for suffix, text in ENDINGS.items() if name.endswith(suffix)), "")
+    return LABELS.get(method, method) + ending
 
 
 def published(dataset: str) -> dict[str, Any]:
@@ -69,13 +85,15 @@ def numbers(cells: Sequence[Cell]) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for name, group in groups.items():
         metrics = [cell.metrics() for cell in group]
+        # A published number stands beside the variant that it is of.
+        published_number = {} if f"{name}{AS_PUBLISHED}" in groups else known.get(method_of(name), {})
         row: dict[str, Any] = {"model": metrics[0]["model"], "seeds": [cell.seed for cell in group]}
         for metric in METRICS:
             values = [measured[metric] for measured in metrics]
             row[metric] = {
                 "mean": mean(values),
                 "standard_deviation": stdev(values) if len(values) > 1 else None,
-                "published": known.get(name.removesuffix(ON_TEST), {}).get(metric),
+                "published": published_number.get(metric),
             }
         row["epochs"] = [measured["selected"]["epoch"] for measured in metrics]
         row["minutes"] = mean(measured["seconds"] for measured in metrics) / 60
@@ -104,12 +122,17 @@ def table(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Tabl
         columns += [label, "published", "difference", "p against LT-OCF"]
     columns += ["learning rate, L2, batch", "epochs", "minutes", "epoch selected on"]
     caption = CAPTION + (CAPTION_ON_TEST if any(cell.name.endswith(ON_TEST) for cell in cells) else "")
+    caption += CAPTION_AS_PUBLISHED if any(cell.name.endswith(AS_PUBLISHED) for cell in cells) else ""
     caption += CAPTION_OTHER_SPLIT if _has_other_splits(cells) else ""
     if source := published(cells[0].dataset).get("source"):
         caption += f" Published: {source}."
     return Table(cells[0].dataset, columns, rows, caption)
 
 
+CAPTION_AS_PUBLISHED = (
+    " As published: the variant and settings of the comparison that the published number is from, see the docstring of "
+    "the model."
+)
 CAPTION_OTHER_SPLIT = " A row without p has another validation set than LT-OCF's."
 CAPTION_ON_TEST = " Best on test: the protocol of the papers, compared with LT-OCF under the same one."
 CAPTION = (
@@ -176,7 +199,7 @@ def _has_other_splits(cells: Sequence[Cell]) -> bool:
 
 
 def _place(name: str) -> tuple[int, str]:
-    method = name.removesuffix(ON_TEST)
+    method = method_of(name)
     if method not in METHODS:
         return 2 * len(METHODS), name
     return METHODS.index(method) + (len(METHODS) if name.endswith(ON_TEST) else 0), name

@@ -12,6 +12,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.sampling.batches import Batch, Batches
 from ltocf.sampling.untouched import NO_NEGATIVES, UntouchedItems, draw_below
 from ltocf.sampling.weighted import CumulativeWeights
+from ltocf.shapes import BatchIndices
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +31,14 @@ class PairwiseBatches(Batches):
         batch_size: triples per batch; the last batch of an epoch may be smaller.
         seed: of the draws.
         device: where the batches are drawn and live.
+        distinct_users: draw the users of a batch without replacement, so that none is in it twice, as NGCF's program
+            does; a batch of more users than there are draws them with replacement all the same.
 
     Raises:
         ValueError: ``batch_size`` < 1, no training pairs, or nobody with both a positive and a negative.
 
-    Source: the sampler of LightGCN's program, which LT-OCF's uses, https://github.com/gusye1234/LightGCN-PyTorch
+    Source: the sampler of LightGCN's program, which LT-OCF's uses, https://github.com/gusye1234/LightGCN-PyTorch; with
+    distinct users that of https://github.com/xiangwang1223/neural_graph_collaborative_filtering
 
     Example:
         >>> batches = PairwiseBatches(Interactions.from_pairs([0, 1], [0, 1]), batch_size=2, seed=0)
@@ -43,8 +47,17 @@ class PairwiseBatches(Batches):
         (True, True)
     """
 
-    def __init__(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        train: Interactions,
+        batch_size: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+        *,
+        distinct_users: bool = False,
+    ) -> None:
         super().__init__(train, batch_size, seed, device)
+        self.distinct_users = distinct_users
         degrees = train.user_degrees
         eligible = np.flatnonzero((degrees > 0) & (degrees < train.n_items))
         if not len(eligible):
@@ -64,8 +77,7 @@ class PairwiseBatches(Batches):
             yield self._draw(min(self.batch_size, self.n_examples - start), generator)
 
     def _draw(self, size: int, generator: torch.Generator) -> Batch:
-        places = torch.randint(len(self._users), (size,), generator=generator, device=self.device)
-        users = self._users.index_select(0, places)
+        users = self._users.index_select(0, self._places(size, generator))
         offsets, lengths = self._offsets.index_select(0, users), self._degrees.index_select(0, users)
         if self._weights is None:
             pairs = offsets + draw_below(lengths, generator)
@@ -73,3 +85,10 @@ class PairwiseBatches(Batches):
             pairs = self._weights.draw(offsets, lengths, generator)
         positives = self._items.index_select(0, pairs)
         return Batch(users, positives, self._untouched.draw(users, generator))
+
+    def _places(self, size: int, generator: torch.Generator) -> BatchIndices:
+        """Where the users of a batch are among all."""
+        n_users = len(self._users)
+        if self.distinct_users and size <= n_users:
+            return torch.randperm(n_users, generator=generator, device=self.device)[:size]
+        return torch.randint(n_users, (size,), generator=generator, device=self.device)

@@ -183,6 +183,8 @@ class _AtMost(TorchFunctionMode):
 
 def _load_weights(model: Recommender, arrays: Arrays) -> None:
     wanted = {f"weights.{name}": tensor for name, tensor in model.state_dict().items()}
+    for name in wanted.keys() & {f"weights.{name}" for name in model.later_weights}:
+        arrays.setdefault(name, wanted[name].numpy())
     found = {name for name in arrays if name.startswith("weights.")}
     if found != set(wanted):
         lacks, has = (", ".join(sorted(names)) or "nothing" for names in (set(wanted) - found, found - set(wanted)))

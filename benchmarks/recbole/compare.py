@@ -1,0 +1,119 @@
+"""Six models beside those of RecBole 1.2.1: one split, equal settings, one evaluator.
+
+    make recbole                                           # everything, results/recbole/movielens-small.json
+    python benchmarks/recbole/compare.py --models mf,ngcf --seeds 0
+
+Both sides train on one training part, stop by recall@20 on one validation part, and rank all items that a user has in
+neither; this package's evaluator measures the lists of both on the test part. What is measured already stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from settings import DEPTH, EPOCHS, OURS, PATIENCE, SEEDS, SHARED, SOURCE, VALIDATE_EVERY
+
+from ltocf.data import Interactions, Split, carve_validation, load_dataset, split_dataset
+from ltocf.evaluation import evaluate
+from ltocf.evaluation.validation import Validation
+from ltocf.graph import BipartiteGraph
+from ltocf.models import build_model
+from ltocf.training import FitContext, TrainingSettings, environment
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULT = ROOT / "results" / "recbole" / f"{SOURCE}.json"
+PYTHON = ROOT / ".venv-recbole" / "bin" / "python"
+METRICS = (f"recall@{DEPTH}", f"ndcg@{DEPTH}")
+
+
+class Lists:
+    """Lists as a scorer: the first item of a user scores highest, what is in no list lowest."""
+
+    scores_are_new = True
+    device = torch.device("cpu")
+
+    def __init__(self, lists: dict[str, list[str]], split: Split) -> None:
+        self.table = torch.full((split.n_users, split.n_items), -1.0)
+        for user, items in lists.items():
+            for place, item in enumerate(items):
+                self.table[int(user), int(item)] = float(DEPTH - place)
+
+    def scores(self, users: torch.Tensor) -> torch.Tensor:
+        return self.table[users]
+
+
+def write_split(split: Split, folder: Path) -> None:
+    """The split as RecBole's benchmark files, users and items by their numbers."""
+    for name, pairs in (("train", split.train), ("valid", split.validation), ("test", split.test)):
+        assert pairs is not None
+        rows = "".join(f"{user}\t{item}\n" for user, item in zip(pairs.users, pairs.items, strict=True))
+        (folder / f"{folder.name}.{name}.inter").write_text(f"user_id:token\titem_id:token\n{rows}")
+
+
+def measured(scorer: Any, split: Split, seen: Interactions) -> dict[str, float]:
+    found = evaluate(scorer, split.test, seen=seen, ks=[DEPTH])
+    return {name: found[name] for name in METRICS}
+
+
+def ours(name: str, split: Split, seed: int) -> dict[str, Any]:
+    """One of our models, trained and measured."""
+    assert split.validation is not None
+    model = build_model(name, BipartiteGraph.from_interactions(split.train), OURS[name], seed=seed)
+    stopping = {"epochs": EPOCHS, "validate_every": VALIDATE_EVERY, "patience": PATIENCE}
+    settings = TrainingSettings(**SHARED[name], **stopping, l2=0.0)
+    validation = Validation(split.validation, split.train, DEPTH, 0, seed)
+    context, started = FitContext(select_by=METRICS[0]), time.perf_counter()
+    result = model.train_on(split.train, settings=settings, validation=validation, seed=seed, context=context)
+    kept = {"validated": result.best_value, "epochs": result.epochs, "seconds": time.perf_counter() - started}
+    return measured(model.scorer(), split, split.train.union(split.validation)) | kept
+
+
+def theirs(name: str, split: Split, seed: int, folder: Path) -> dict[str, Any]:
+    """The same model of RecBole, in a process of its own environment."""
+    assert split.validation is not None
+    out = folder / f"{name}-{seed}.json"
+    script = Path(__file__).with_name("theirs.py")
+    subprocess.run([PYTHON, "-W", "ignore", script, name, folder, str(seed), out], check=True, cwd=folder)
+    found = json.loads(out.read_text())
+    return measured(Lists(found.pop("lists"), split), split, split.train.union(split.validation)) | found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default=",".join(SHARED))
+    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
+    parser.add_argument("--out", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    if not PYTHON.exists():
+        sys.exit(f"no {PYTHON}: run `make recbole`")
+    torch.set_num_threads(1)
+    split = carve_validation(split_dataset(load_dataset(SOURCE)), 0.1)
+    known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"runs": []}
+    runs: list[dict[str, Any]] = known["runs"]
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / SOURCE
+        folder.mkdir()
+        write_split(split, folder)
+        for seed in map(int, arguments.seeds.split(",")):
+            for name in arguments.models.split(","):
+                if any((run["model"], run["seed"]) == (name, seed) for run in runs):
+                    continue
+                run = {"model": name, "seed": seed, "settings": SHARED[name] | OURS[name]}
+                run |= {"ours": ours(name, split, seed), "recbole": theirs(name, split, seed, folder)}
+                runs.append(run)
+                print(name, seed, *(f"{side} {run[side][METRICS[0]]:.4f}" for side in ("ours", "recbole")), flush=True)
+                content = {"split": split.summary(), "environment": environment(torch.device("cpu")), "runs": runs}
+                arguments.out.parent.mkdir(parents=True, exist_ok=True)
+                arguments.out.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""What both sides train with: imported by both, so plain Python and no package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SOURCE = "movielens-small"
+DEPTH = 20
+SEEDS = (0, 1, 2)
+
+SHARED: dict[str, dict[str, Any]] = {
+    "mf": {"learning_rate": 0.001, "batch_size": 2048},
+    "neumf": {"learning_rate": 0.001, "batch_size": 256},
+    "ngcf": {"learning_rate": 0.001, "batch_size": 2048},
+    "gc-mc": {"learning_rate": 0.01, "batch_size": 2048},
+    "lightgcn": {"learning_rate": 0.003, "batch_size": 2048},
+    "mult-vae": {"learning_rate": 0.001, "batch_size": 100},
+}
+"""Adam's rate, and the triples, pairs or users of a step."""
+EPOCHS, VALIDATE_EVERY, PATIENCE = 200, 5, 5
+
+OURS: dict[str, dict[str, Any]] = {
+    "mf": {},
+    "neumf": {"n_layers": 3, "n_negatives": 4},
+    "ngcf": {"n_layers": 3, "message_dropout": 0.1},
+    "gc-mc": {"dropout": 0.1},
+    "lightgcn": {"n_layers": 3},
+    "mult-vae": {"dim": 64, "hidden": 600, "dropout": 0.5, "largest_beta": 0.2, "annealing_steps": 200},
+}
+"""Options of this package's models; dim is 64 for all, L2 0 for all."""
+
+THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mf": ("BPR", {"embedding_size": 64}),
+    "neumf": (
+        "NeuMF",
+        {"mf_embedding_size": 64, "mlp_embedding_size": 64, "mlp_hidden_size": [64, 32, 16], "dropout_prob": 0.0},
+    ),
+    "ngcf": (
+        "NGCF",
+        {"embedding_size": 64, "hidden_size_list": [64, 64, 64], "message_dropout": 0.1, "reg_weight": 0.0},
+    ),
+    "gc-mc": ("GCMC", {"embedding_size": 64, "gcn_output_dim": 64, "dropout_prob": 0.1}),
+    "lightgcn": ("LightGCN", {"embedding_size": 64, "n_layers": 3, "reg_weight": 0.0}),
+    # Mean and variance together; β rises by 1 / steps a step, up to the cap.
+    "mult-vae": (
+        "MultiVAE",
+        {
+            "mlp_hidden_size": [600],
+            "latent_dimension": 128,
+            "dropout_prob": 0.5,
+            "anneal_cap": 0.2,
+            "total_anneal_steps": 1000,
+        },
+    ),
+}
+"""RecBole's name of each model, and the same options in its words."""
+NEGATIVES = {"neumf": 4}
+"""Sampled items for each pair, where it is not 1."""
