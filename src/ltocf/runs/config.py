@@ -23,6 +23,10 @@ WHERE_AND_HOW_LONG = {
     "training": {"max_minutes"},
     "run": {"device", "threads", "tensorboard"},
 }
+AUTO = "auto"
+"""In place of a model: a contest of several, see `ltocf.runs.contest`."""
+SETTINGS_OF_AUTO = ("max_minutes", "validation_users")
+"""Of the table ``training``; the others belong to one model."""
 SELECT_ON = ("validation", "test")
 RETRAININGS = ("compressed", "repeated", "continued")
 
@@ -148,7 +152,9 @@ class Config:
     run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        options, starts = find_model(self.model).options(), find_model(self.model).starts
+        options, starts = model_options(self.model), model_starts(self.model)
+        if self.model == AUTO and self.run.select_on != "validation":
+            raise ValueError(f"auto chooses on the validation set, got `select_on` {self.run.select_on!r}; name a model")
         if self.run.init not in starts:
             able = ", ".join(name for name, model in MODELS.items() if self.run.init in model.starts)
             raise ValueError(
@@ -181,6 +187,8 @@ class Config:
         changed: dict[str, dict[str, Any]] = {"data": {}, "training": {}, "run": {}}
         for name, value in values.items():
             section = next((s for s in changed if name in _fields(getattr(start, s))), None)
+            if model == AUTO and section == "training" and name not in SETTINGS_OF_AUTO:
+                raise ValueError(f"`{name}` is a setting of one model, and auto tries several: name the `model`")
             if section is not None:
                 changed[section][name] = value
             elif name in model_options(model):
@@ -263,8 +271,24 @@ class Config:
 
 
 def model_options(model: str) -> dict[str, Any]:
-    """Options of a model with their defaults: its constructor's arguments but for graph and seed."""
-    return find_model(model).options()
+    """Options of a model with their defaults: its constructor's arguments but for graph and seed; auto has none."""
+    return {} if model == AUTO else find_model(model).options()
+
+
+def model_starts(model: str) -> tuple[str, ...]:
+    """What the initial embeddings of a model can come from; auto leaves that to each candidate."""
+    return ("random",) if model == AUTO else find_model(model).starts
+
+
+def speaks_of_a_model(values: Mapping[str, Any]) -> str | None:
+    """The first of these settings, by name, that auto does not have: options, and how one model is trained.
+
+    Example:
+        >>> speaks_of_a_model({"seed": 1, "max_minutes": 2.0}), speaks_of_a_model({"seed": 1, "dim": 8})
+        (None, 'dim')
+    """
+    shared = {*_fields(DataSettings), *_fields(RunSettings), *SETTINGS_OF_AUTO} - {"init", "init_epochs", "init_l2"}
+    return next((name for name in values if name not in shared), None)
 
 
 def _fields(settings: Any) -> list[str]:

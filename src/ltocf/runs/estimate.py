@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log2
 
 from ltocf.runs.presets import SOFTMAX_RECIPE
 from ltocf.training.settings import TrainingSettings
 
-DIM = 64
+SECONDS_PER_DOUBLING = 1.13
+"""Of the length of an embedding, results/gowalla/ltocf-fast-dim128.json beside ltocf-fast.json."""
 FLOAT_BYTES = 4
 
 # Fitted by hand to the seconds of results/gowalla/ltocf-fast.json and results/yelp2018/ltocf-fast.json, and to the
@@ -43,11 +44,11 @@ class Estimate:
         return f"{minutes} on two CPU cores, about {self.bytes / 1e9:.1f} GB of memory"
 
 
-def estimate_training(n_users: int, n_items: int, n_pairs: int) -> Estimate:
-    """About the time and memory of training LT-OCF with the preset ``fast``, dimension 64.
+def estimate_training(n_users: int, n_items: int, n_pairs: int, dim: int = 64) -> Estimate:
+    """About the time and memory of training LT-OCF with the preset ``fast``.
 
-    With B pairs a batch, a step takes ``45e-6 B + 0.2e-6 n_pairs`` seconds: scores of the batch against the shared
-    negatives, and the sparse products. Measured values were within a factor of two.
+    With B pairs a batch, a step takes ``45e-6 B + 0.2e-6 n_pairs`` seconds at dimension 64: scores of the batch against
+    the shared negatives, and the sparse products. Measured values were within a factor of two.
 
     Example:
         >>> print(estimate_training(29_858, 40_981, 810_128))
@@ -55,7 +56,7 @@ def estimate_training(n_users: int, n_items: int, n_pairs: int) -> Estimate:
     """
     batch = TrainingSettings(batch_size=SOFTMAX_RECIPE["batch_size"]).batch_size_for(n_pairs)
     steps = FITS * SOFTMAX_RECIPE["epochs"] * ceil(n_pairs / batch)
-    seconds = steps * (batch * SECONDS_PER_SAMPLE + n_pairs * SECONDS_PER_EDGE)
+    seconds = steps * (batch * SECONDS_PER_SAMPLE + n_pairs * SECONDS_PER_EDGE) * SECONDS_PER_DOUBLING ** log2(dim / 64)
     scores = SCORE_MATRICES * batch * SOFTMAX_RECIPE["n_negatives"] * FLOAT_BYTES
-    states = STATES * (n_users + n_items) * DIM * FLOAT_BYTES
+    states = STATES * (n_users + n_items) * dim * FLOAT_BYTES
     return Estimate(seconds / 60, BASE_BYTES + BYTES_PER_PAIR * n_pairs + states + scores)

@@ -21,10 +21,6 @@ from ltocf.evaluation import PerUserMetrics
 from ltocf.files import read_arrays, replacing, write_text
 from ltocf.runs.config import Config
 
-PHASES = ("selection", "retraining")
-"""First an epoch is chosen on the validation part, then the model is trained again on all of train."""
-
-
 @dataclass(frozen=True)
 class RunData:
     """The split a run trains and evaluates on, with the caller's ids, and what users have seen besides.
@@ -139,7 +135,11 @@ class RunFolder:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def checkpoint_file(self, phase: str) -> Path:
-        return self.path / f"checkpoint-{phase}.safetensors"
+        return self.path / f"checkpoint-{phase.replace(' ', '-')}.safetensors"
+
+    def checkpoint_files(self) -> list[Path]:
+        """Those there are."""
+        return sorted(self.path.glob("checkpoint-*.safetensors"))
 
     def write_data(self, data: RunData) -> None:
         arrays: dict[str, np.ndarray] = {}
@@ -175,8 +175,9 @@ class RunFolder:
 
     def cut_history(self, phase: str, epoch: int) -> None:
         """Drop ``epoch`` of ``phase`` and all after it: a resumed run does them again."""
-        limit = (PHASES.index(phase), epoch)
-        kept = [row for row in self.history() if (PHASES.index(row["phase"]), row["epoch"]) < limit]
+        rows = self.history()
+        again = [place for place, row in enumerate(rows) if row["phase"] == phase and row["epoch"] >= epoch]
+        kept = rows[: again[0]] if again else rows
         write_text(self.history_file, "".join(json.dumps(row) + "\n" for row in kept))
 
     def write_test_users(self, measured: PerUserMetrics) -> None:

@@ -18,7 +18,7 @@ from ltocf.evaluation import Metric, Validation, evaluate_per_user
 from ltocf.graph import BipartiteGraph
 from ltocf.models import STARTS, Recommender, build_model
 from ltocf.runs.config import Config
-from ltocf.runs.folder import PHASES, RunData, RunFolder
+from ltocf.runs.folder import RunData, RunFolder
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
@@ -56,6 +56,7 @@ class Experiment:
         device: where to compute.
         show_progress: bars on a terminal, else a line for each validation.
         budget: what is left of ``max_minutes``.
+        label: tells the phases of several models in one folder apart; empty for the only one.
     """
 
     folder: RunFolder
@@ -64,6 +65,7 @@ class Experiment:
     device: torch.device
     show_progress: bool
     budget: TimeBudget
+    label: str = ""
 
     def run(self) -> dict[str, Any]:
         """Both phases, the test, and the files; the metrics."""
@@ -78,12 +80,18 @@ class Experiment:
             everything = split.train.union(split.validation)
             trained, retraining = self.phase("retraining", everything, None, (chosen.model, selection))
             fits = {"selection": selection, "retraining": retraining}
+        return self.finish(trained, fits, started)
+
+    def finish(
+        self, trained: TrainedModel, fits: dict[str, FitResult], started: float, more: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Write the model, measure it on the test set, write the metrics, and drop what was kept to go on from."""
         trained.save(self.folder.model_file)
-        metrics = self.measured(trained) | self.provenance(trained, fits)
+        metrics = self.measured(trained) | self.provenance(trained, fits) | (more or {})
         metrics["seconds_of_this_process"] = time.perf_counter() - started
         self.folder.write_metrics(metrics)
-        for phase in PHASES:
-            self.folder.checkpoint_file(phase).unlink(missing_ok=True)
+        for file in self.folder.checkpoint_files():
+            file.unlink()
         return metrics
 
     def phase(
@@ -94,7 +102,7 @@ class Experiment:
         selected: tuple[Recommender, FitResult] | None = None,
     ) -> tuple[TrainedModel, FitResult]:
         """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``selected`` what that learned."""
-        config, seed = self.config, self.config.run.seed
+        config, seed, place = self.config, self.config.run.seed, f"{self.label} {phase}".strip()
         graph = BipartiteGraph.from_interactions(pairs)
         model = build_model(config.model, graph, config.options, seed=seed).to(self.device)
         if pairs.weights is not None and not model.uses_weights:
@@ -103,15 +111,15 @@ class Experiment:
         with ExitStack() as stack:
             context = FitContext(
                 select_by=self.select_by,
-                checkpoint=self.folder.checkpoint_file(phase),
+                checkpoint=self.folder.checkpoint_file(place),
                 fingerprint=self.folder.fingerprint(),
                 deadline=self.deadline(phase, model, pairs),
                 validation_seconds=self._validation_seconds(model, validation),
-                on_epoch=recorder(self.folder, phase, stack, tensorboard=config.run.tensorboard),
+                on_epoch=recorder(self.folder, place, stack, tensorboard=config.run.tensorboard),
                 show_progress=self.show_progress,
-                description=f"{config.model} {phase}",
+                description=f"{self.label or config.model} {phase}",
             )
-            if not self.folder.checkpoint_file(phase).exists():  # which has its own embeddings
+            if not self.folder.checkpoint_file(place).exists():  # which has its own embeddings
                 self.start(model, graph, pairs, context)
             settings = config.training
             if selected is not None:

@@ -1,0 +1,247 @@
+"""Blend: a weighted sum of other models' scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from ltocf.data.display import Shown
+from ltocf.data.histories import Histories
+from ltocf.data.interactions import Interactions
+from ltocf.evaluation.top_k import Scorer
+from ltocf.evaluation.validation import Validation
+from ltocf.graph import BipartiteGraph
+from ltocf.models.base import Recommender
+from ltocf.models.user_map import Contributions, ScoreMap, score_map_of
+from ltocf.shapes import Scores, UserIndices
+from ltocf.training import FitContext, FitResult, TrainingSettings
+from ltocf.training.ensemble import choose_weights, spreads
+
+Member: TypeAlias = "str | Mapping[str, Any]"
+
+
+@dataclass(frozen=True)
+class BlendScorer:
+    """The equation of `Blend`, for scorers that are ready."""
+
+    scorers: Sequence[Scorer]
+    weights: Sequence[float]
+    scores_are_new: ClassVar[bool] = True
+
+    def scores(self, users: UserIndices) -> Scores:
+        """Score of every item for each user asked for."""
+        return blended([scorer.scores(users) for scorer in self.scorers], self.weights)
+
+
+def blended(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
+    """Σ_m w_m s_m / sd_m, sd_m the standard deviation of each row.
+
+    Example:
+        >>> blended([torch.tensor([[0.0, 2.0]]), torch.tensor([[30.0, 10.0]])], [0.75, 0.25]).tolist()
+        [[0.75, 1.75]]
+    """
+    first, *others = (weight / spreads(each) * each for each, weight in zip(scores, weights, strict=True))
+    return sum((other.to(first) for other in others), first)
+
+
+class Blend(Recommender):
+    """A weighted sum of other models' scores, each in units of its own spread.
+
+        score(u, i) = Σ_m w_m s_m(u, i) / sd_m(u),   sd_m(u) the standard deviation of s_m(u, ·) over the catalogue
+
+    The weights are chosen on the validation set by `ltocf.training.ensemble.choose_weights`; without one they are
+    equal. Scores need not be centred, which would add the same number to all items of a user. A sum of sums over a
+    history is one too, so it can be explained and takes new users if all its members do.
+
+    Args:
+        graph: the training graph.
+        members: the models, by name or as a table of name and options: ``{"model": "spectral", "rank": 256}``.
+        seed: of each member.
+
+    Raises:
+        ValueError: no member, a member without ``model``, or what a member refuses.
+
+    Source: weights by Caruana et al., ICML 2004, https://doi.org/10.1145/1015330.1015432
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> log = Interactions.from_pairs([0, 0, 1, 1, 2], [0, 1, 0, 2, 2])
+        >>> model = Blend(BipartiteGraph.from_interactions(log), ["spectral", {"model": "lightgcn", "dim": 4}])
+        >>> model.prepare()
+        >>> model.learned(), model.scores(torch.tensor([0, 2])).shape
+        ({'weight_spectral': 0.5, 'weight_lightgcn': 0.5}, torch.Size([2, 3]))
+    """
+
+    uses_weights: ClassVar[bool] = True
+    weights: Tensor
+
+    def __init__(
+        self, graph: BipartiteGraph, members: Sequence[Member] = ("spectral", "ltocf"), *, seed: int = 0
+    ) -> None:
+        from ltocf.models import build_model  # the registry, in which this class is an entry
+
+        super().__init__(graph.n_users, graph.n_items)
+        tables = [{"model": member} if isinstance(member, str) else dict(member) for member in members]
+        if not tables:
+            raise ValueError("`members` must have at least one model, got none")
+        if without := [table for table in tables if "model" not in table]:
+            raise ValueError(f"a member of a blend must name its `model`, got {without[0]}")
+        self.names = _distinct([table.pop("model") for table in tables])
+        kinds = [name.partition("#")[0] for name in self.names]
+        self.members = nn.ModuleList(
+            build_model(kind, graph, options, seed=seed) for kind, options in zip(kinds, tables, strict=True)
+        )
+        self.register_buffer("weights", torch.full((len(tables),), 1 / len(tables)))
+        self.fits: tuple[FitResult, ...] = ()
+
+    @property
+    def models(self) -> list[Recommender]:
+        """The members."""
+        return cast("list[Recommender]", list(self.members))
+
+    def learned(self) -> dict[str, float]:
+        return dict(zip((f"weight_{name}" for name in self.names), self.weights.tolist(), strict=True))
+
+    def train_on(
+        self,
+        pairs: Interactions,
+        *,
+        settings: TrainingSettings,
+        validation: Validation | None = None,
+        seed: int = 0,
+        context: FitContext | None = None,
+    ) -> FitResult:
+        """Train each member by itself, all with ``settings``; then choose the weights."""
+        context = context or FitContext()
+        selected = self.fits
+        fits = []
+        for place, (name, model) in enumerate(zip(self.names, self.models, strict=True)):
+            file = context.checkpoint
+            own = replace(
+                context,
+                checkpoint=None if file is None else file.with_stem(f"{file.stem}-{name}"),
+                last_epoch=(selected[place].best_epoch or 0) if selected else 0,
+                description=f"{context.description}: {name}",
+            )
+            fits.append(model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=own))
+        self.fits = tuple(fits)
+        value = None if validation is None else self.weigh(validation, context.select_by)
+        longest = max(fits, key=lambda fit: fit.best_epoch or fit.epochs)
+        return longest._replace(best_value=value, seconds=sum(fit.seconds for fit in fits))
+
+    def weigh(self, validation: Validation, select_by: str) -> float:
+        """Choose the weights; the value of ``select_by`` that they get."""
+        found = choose_weights([model.scorer() for model in self.models], validation, select_by)
+        self.weights.copy_(torch.tensor(found.weights))
+        return found.value
+
+    def hold(self, models: Sequence[Recommender], weights: Sequence[float]) -> None:
+        """Take over the state of models that were trained elsewhere, those of the members, and weights."""
+        for member, model in zip(self.models, models, strict=True):
+            member.load_state_dict(model.state_dict())
+        self.weights.copy_(torch.tensor(weights))
+
+    def prepare(self) -> None:
+        for model in self.models:
+            model.prepare()
+
+    def take_over(self, chosen: Recommender) -> None:
+        assert isinstance(chosen, Blend)
+        self.weights.copy_(chosen.weights)
+        self.fits = chosen.fits
+        for model, other in zip(self.models, chosen.models, strict=True):
+            model.take_over(other)
+
+    def go_on_from(self, chosen: Recommender) -> None:
+        assert isinstance(chosen, Blend)
+        for model, other in zip(self.models, chosen.models, strict=True):
+            model.go_on_from(other)
+
+    def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
+        assert isinstance(smaller, Blend)
+        self.weights.copy_(smaller.weights)
+        for model, other in zip(self.models, smaller.models, strict=True):
+            model.grow_from(other, graph)
+
+    def scorer(self) -> BlendScorer:
+        """The scorers of the members that have a weight."""
+        used = [(model.scorer(), weight) for model, weight in self._weighted()]
+        return BlendScorer([scorer for scorer, _ in used], [weight for _, weight in used])
+
+    def score_map(self) -> BlendMap:
+        """Scores of any histories and what each of their items adds.
+
+        Raises:
+            ValueError: the scores of a member are not sums over a history.
+        """
+        weighted = self._weighted()
+        names = [name for name, weight in zip(self.names, self.weights.tolist(), strict=True) if weight]
+        return BlendMap(names, [score_map_of(model) for model, _ in weighted], [weight for _, weight in weighted])
+
+    def _weighted(self) -> list[tuple[Recommender, float]]:
+        return [(model, weight) for model, weight in zip(self.models, self.weights.tolist(), strict=True) if weight]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BlendMap(Shown):
+    """A `ScoreMap` that is a weighted sum of others.
+
+    Args:
+        names: of the members.
+        maps: of the members.
+        weights: of the members.
+    """
+
+    names: Sequence[str]
+    maps: Sequence[ScoreMap]
+    weights: Sequence[float]
+
+    def facts(self) -> dict[str, object]:
+        return {"members": ", ".join(self.names)}
+
+    @property
+    def depends_on_history(self) -> bool:
+        """Whether all members do: else new users would be scored by some of them only."""
+        return all(each.depends_on_history for each in self.maps)
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The parts of all members, each with the name of its member."""
+        return tuple(
+            f"{name}: {part}" if part else name
+            for name, each in zip(self.names, self.maps, strict=True)
+            for part in each.part_names or ("",)
+        )
+
+    def scores(self, histories: Histories, users: UserIndices | None = None) -> Scores:
+        """Score of every item for each history; see `ScoreMap`."""
+        return blended([each.scores(histories, users) for each in self.maps], self.weights)
+
+    def contributions(self, history: Histories, item: int, user: int | None = None) -> Contributions:
+        """What each item of one history adds to the score of ``item``; see `ScoreMap`."""
+        users = None if user is None else torch.tensor([user])
+        found = []
+        for each, weight in zip(self.maps, self.weights, strict=True):
+            unit = weight / spreads(each.scores(history, users))[0, 0]
+            found.append([unit * part for part in each.contributions(history, item, user)])
+        history_parts, own, popularity = zip(*found, strict=True)
+        return Contributions(torch.cat(history_parts), torch.stack(own).sum(), torch.stack(popularity).sum())
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, the second of one kind with "#2" behind it.
+
+    Example:
+        >>> _distinct(["ltocf", "spectral", "ltocf"])
+        ['ltocf', 'spectral', 'ltocf#2']
+    """
+    counts: dict[str, int] = {}
+    distinct = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        distinct.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
+    return distinct

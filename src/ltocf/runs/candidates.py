@@ -1,0 +1,71 @@
+"""Who competes in a contest: models and settings that suit the size of the data and the time there is."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ltocf.runs.estimate import estimate_training
+
+MINUTES, LARGE, MINUTES_PER_MILLION = 1.0, 1_000_000, 20.0
+RANKS = (64, 256, 1024)
+LARGEST_EASE = 8_000
+"""Items; beyond them a factorisation takes minutes, and each weight of its L2 is one."""
+DIMS = (128, 64)
+"""The larger first: twice the length costs a seventh more time (results/gowalla), and is the better model."""
+SHARE_OF_TRAINING = 0.75
+"""What training by gradient may take of the time; the rest is for models in closed form and for ranking."""
+
+
+class Candidate(NamedTuple):
+    """A model with its settings, or why it does not compete.
+
+    Args:
+        name: what it is called in tables and files.
+        model: a key of `MODELS`.
+        values: settings by name that differ from the preset's.
+        skipped: the reason, empty for one that competes.
+    """
+
+    name: str
+    model: str
+    values: dict[str, Any]
+    skipped: str = ""
+
+
+def default_minutes(n_pairs: int) -> float:
+    """Time limit of a contest that was given none: 1 minute below a million pairs, then 20 for each million.
+
+    Example:
+        >>> [round(default_minutes(n)) for n in (60_000, 999_999, 1_027_370)]
+        [1, 1, 21]
+    """
+    return MINUTES if n_pairs < LARGE else MINUTES_PER_MILLION * n_pairs / LARGE
+
+
+def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float) -> list[Candidate]:
+    """Everyone, in the order in which they compete: closed forms first, they say most in least time.
+
+    Args:
+        n_users: number of users.
+        n_items: number of items.
+        n_pairs: number of training pairs.
+        minutes: for the whole contest.
+
+    Example:
+        >>> [c.name for c in candidates_for(1_000, 700, 50_000, 1.0) if not c.skipped]
+        ['ease', 'spectral-64', 'spectral-256', 'item-knn', 'ltocf-128']
+        >>> [(c.name, c.skipped) for c in candidates_for(30_000, 41_000, 810_000, 20.0) if c.skipped]
+        [('ease', '41,000 items, at most 8,000'), ('ltocf-64', 'about 14 minutes more')]
+    """
+    too_many = f"{n_items:,} items, at most {LARGEST_EASE:,}" if n_items > LARGEST_EASE else ""
+    found = [Candidate("ease", "ease", {}, too_many)]
+    smaller = [rank for rank in RANKS if rank < min(n_users, n_items)] or [1]
+    found += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in smaller[-2:]]
+    found.append(Candidate("item-knn", "item-knn", {}))
+    left = SHARE_OF_TRAINING * minutes
+    for dim in DIMS:
+        needed = estimate_training(n_users, n_items, n_pairs, dim).minutes
+        skipped = "" if needed <= left else f"about {needed:.1f} minutes more"
+        left -= 0 if skipped else needed
+        found.append(Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim}, skipped))
+    return found

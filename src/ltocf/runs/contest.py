@@ -1,0 +1,134 @@
+"""``model = "auto"``: several models compete on the validation set within a time limit, and the best are blended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from ltocf.data import Interactions
+from ltocf.files import write_text
+from ltocf.graph import BipartiteGraph
+from ltocf.models import Blend
+from ltocf.progress import readable_seconds
+from ltocf.runs.candidates import Candidate, candidates_for
+from ltocf.runs.protocol import Experiment
+from ltocf.runs.time_budget import TimeBudget
+from ltocf.serving import TrainedModel
+from ltocf.training import SEARCH_USERS, FitResult
+from ltocf.training.ensemble import Weighing, choose_weights
+
+logger = logging.getLogger(__name__)
+
+LARGEST_SHARE = 1 / 3
+"""Of the time, for a candidate that is not the last, as if it had to be trained again too."""
+
+
+class Entrant(NamedTuple):
+    """A candidate that was selected: its model without the validation set, and how it validated."""
+
+    candidate: Candidate
+    trained: TrainedModel
+    fit: FitResult
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Selects each candidate by itself, weighs their sum, trains those with a weight again and measures once.
+
+    Args:
+        experiment: the run as it was asked for; its folder keeps how far each candidate has come.
+    """
+
+    experiment: Experiment
+
+    def run(self) -> dict[str, Any]:
+        """Selection of each, the weights, retraining, the test, and the files; the metrics."""
+        started, outer, split = time.perf_counter(), self.experiment, self.experiment.data.split
+        competing = [candidate for candidate in self.candidates if not candidate.skipped]
+        if split.validation is None:
+            only = self._select(competing[0], split.train, last=True)
+            return outer.finish(only.trained, {"selection": only.fit}, started)
+        entrants = [self._select(each, split.train, last=each is competing[-1]) for each in competing]
+        weighing = self._weigh(entrants, split.validation)
+        chosen = [(e, w) for e, w in zip(entrants, weighing.weights, strict=True) if w]
+        _blend([(entrant.trained, weight) for entrant, weight in chosen]).save(outer.folder.selection_model_file)
+        everything = split.train.union(split.validation)
+        again = [(self._retrain(entrant, everything), weight) for entrant, weight in chosen]
+        winner = _blend([(entrant.trained, weight) for entrant, weight in again])
+        fits = {
+            "selection": _summed([entrant.fit for entrant in entrants])._replace(best_value=weighing.value),
+            "retraining": _summed([entrant.fit for entrant, _ in again]),
+        }
+        metrics = outer.finish(winner, fits, started, {"contest": self._table(entrants, weighing)})
+        for file in outer.folder.path.glob("candidate-*"):
+            file.unlink()
+        return metrics
+
+    @cached_property
+    def candidates(self) -> list[Candidate]:
+        """Who competes, and who does not and why."""
+        pairs, minutes = self.experiment.data.split.train, self.experiment.budget.seconds / 60
+        return candidates_for(pairs.n_users, pairs.n_items, len(pairs), minutes)
+
+    def _select(self, candidate: Candidate, pairs: Interactions, last: bool) -> Entrant:
+        """A candidate trained on train; one that an interrupted run had finished is read."""
+        outer, budget = self.experiment, self.experiment.budget
+        files = [outer.folder.path / f"candidate-{candidate.name}.{kind}" for kind in ("safetensors", "json")]
+        if files[1].exists():
+            fit = FitResult(**json.loads(files[1].read_text(encoding="utf-8")))
+            return Entrant(candidate, TrainedModel.load(files[0]), fit)
+        seconds = budget.seconds_left() if last else min(budget.seconds_left(), LARGEST_SHARE * budget.seconds)
+        own = replace(self._own(candidate), budget=TimeBudget(seconds))
+        trained, fit = own.phase("selection", pairs, outer.data.split.validation)
+        trained.save(files[0])
+        write_text(files[1], json.dumps(fit._asdict()) + "\n")
+        value = "" if fit.best_value is None else f"{outer.select_by} {fit.best_value:.4f} on validation, "
+        logger.info("auto: %s: %s%s", candidate.name, value, readable_seconds(fit.seconds))
+        return Entrant(candidate, trained, fit)
+
+    def _weigh(self, entrants: list[Entrant], truth: Interactions) -> Weighing:
+        outer = self.experiment
+        asked = outer.validation(truth, outer.data.split.train).of_at_most(SEARCH_USERS)
+        found = choose_weights([entrant.trained.model.scorer() for entrant in entrants], asked, outer.select_by)
+        named = [f"{w:g} {e.candidate.name}" for e, w in zip(entrants, found.weights, strict=True) if w]
+        logger.info("auto: %s: %s %.4f on validation", " + ".join(named), outer.select_by, found.value)
+        return found
+
+    def _retrain(self, entrant: Entrant, everything: Interactions) -> Entrant:
+        own = self._own(entrant.candidate)
+        trained, fit = own.phase("retraining", everything, None, (entrant.trained.model, entrant.fit))
+        return Entrant(entrant.candidate, trained, fit)
+
+    def _own(self, candidate: Candidate) -> Experiment:
+        """The experiment of one candidate: the preset of its model, with the data and the run that were asked for."""
+        outer = self.experiment
+        config = outer.config.with_values({"model": candidate.model, **candidate.values})
+        return replace(outer, config=config, label=candidate.name)
+
+    def _table(self, entrants: list[Entrant], weighing: Weighing) -> list[dict[str, Any]]:
+        """A row for each candidate: its value alone, its weight, its seconds, or why it did not compete."""
+        rows: list[dict[str, Any]] = []
+        for entrant, weight, value in zip(entrants, weighing.weights, weighing.alone, strict=True):
+            row = {"name": entrant.candidate.name, self.experiment.select_by: value, "weight": weight}
+            rows.append(row | {"seconds": entrant.fit.seconds, "learned": entrant.trained.model.learned()})
+        return rows + [{"name": c.name, "skipped": c.skipped} for c in self.candidates if c.skipped]
+
+
+def _blend(weighted: list[tuple[TrainedModel, float]]) -> TrainedModel:
+    """One model of several, or the only one there is."""
+    first, _ = weighted[0]
+    if len(weighted) == 1:
+        return first
+    members = [{"model": trained.name, **trained.options} for trained, _ in weighted]
+    blend = Blend(BipartiteGraph.from_interactions(first.seen), members).to(first.model.device)
+    blend.hold([trained.model for trained, _ in weighted], [weight for _, weight in weighted])
+    return replace(first, name="blend", options={"members": members}, model=blend.eval())
+
+
+def _summed(fits: list[FitResult]) -> FitResult:
+    stopped = "max_minutes" if any(fit.stopped_by == "max_minutes" for fit in fits) else "epochs"
+    return FitResult(sum(fit.epochs for fit in fits), None, None, sum(fit.seconds for fit in fits), stopped)
