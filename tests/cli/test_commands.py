@@ -151,7 +151,7 @@ def test_errors_say_the_rule_the_value_and_the_remedy(
     out = tmp_path / "new"
     assert "'nobody'" in failure(capsys, "recommend", run_folder, "--user", "nobody")
     assert "already holds a run" in failure(capsys, "train", log_file, "--out", run_folder)
-    assert "`model` must be one of ltocf, spectral, lightgcn" in failure(
+    assert "`model` must be one of ltocf, spectral, ease" in failure(
         capsys, "train", log_file, "--out", out, "--model", "x"
     )
     assert "no setting `speed`" in failure(capsys, "train", log_file, "--out", out, "--set", "speed=9")
@@ -226,7 +226,7 @@ def test_a_run_that_its_minutes_cut_off_says_so(
 def test_help_names_every_model_and_needs_no_torch() -> None:
     from ltocf.models import MODELS
 
-    names = re.findall(r"[a-z-]+", MODELS_HELP.split(", or a model")[0])
+    names = re.findall(r"[a-z0-9-]+", MODELS_HELP.split(", or a model")[0])
     assert [name for name in names if name != "default"] == list(MODELS)
     program = "import sys; from ltocf.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

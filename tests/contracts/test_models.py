@@ -16,7 +16,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.evaluation import evaluate, rank
 from ltocf.graph import BipartiteGraph
-from ltocf.models import MODELS, GradientRecommender, Recommender, SpectralLTOCF
+from ltocf.models import MODELS, GradientRecommender, Recommender
 from ltocf.sampling import Batch
 from ltocf.serving import TrainedModel
 from ltocf.training import TrainingSettings, fit
@@ -49,6 +49,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("ltocf", {"learnable_times": False, "propagation": "solver", "adjoint": True}),
     ("spectral", {}),
     ("spectral", {"rank": 5, "n_times": 2, "user_exponent": 0.5, "item_exponent": 0.4}),
+    ("ease", {}),
+    ("item-knn", {}),
+    ("item-knn", {"k": 9, "shrinkage": 0.0}),
+    ("rp3beta", {}),
 ]
 BATCH = Batch(torch.tensor([0, 1, 2]), torch.tensor([3, 1, 0]), torch.tensor([7, 8, 9]))
 LARGER_BATCHES = {
@@ -58,7 +62,8 @@ LARGER_BATCHES = {
 """Of models that take several positives or negatives for each user."""
 STEP_BY_STEP = [case for case in CASES if case[1].get("propagation") == "solver"][1:]
 """One step-by-step case is enough where training is long: the filter is proven equal to it."""
-TRAINED_BY_GRADIENTS = [(name, options) for name, options in CASES if name != "spectral"]
+TRAINED_BY_GRADIENTS = [(name, options) for name, options in CASES if issubclass(MODELS[name], GradientRecommender)]
+CLOSED_FORMS = {name for name, model in MODELS.items() if not issubclass(model, GradientRecommender)}
 every_device = pytest.mark.parametrize(
     "device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 )
@@ -67,10 +72,14 @@ every_trained_model = pytest.mark.parametrize(("name", "options"), TRAINED_BY_GR
 
 
 def build(name: str, options: dict[str, Any], log: Interactions, seed: int = 0) -> Any:
-    graph = BipartiteGraph.from_interactions(log)
-    if name == "spectral":
-        return SpectralLTOCF(graph, seed=seed, **options).decompose()
-    return MODELS[name](graph, dim=8, seed=seed, **options)
+    model: Any = MODELS[name]
+    built = model(BipartiteGraph.from_interactions(log), seed=seed, **made_with(name, options))
+    built.prepare()
+    return built
+
+
+def made_with(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    return options if name in CLOSED_FORMS else options | {"dim": 8}
 
 
 def batch_of(name: str) -> Batch:
@@ -127,8 +136,7 @@ def test_a_model_comes_back_from_its_file(
     name: str, options: dict[str, Any], interactions: Interactions, tmp_path: Path
 ) -> None:
     model, names = build(name, options, interactions), Names.identity(interactions.n_users, interactions.n_items)
-    made_with = options if name == "spectral" else options | {"dim": 8}
-    TrainedModel(name, made_with, model, interactions, names).save(tmp_path / "model")
+    TrainedModel(name, made_with(name, options), model, interactions, names).save(tmp_path / "model")
     users = torch.tensor([0, 4])
     assert TrainedModel.load(tmp_path / "model").model.scores(users).equal(model.eval().scores(users))
 
@@ -179,8 +187,8 @@ def test_same_seed_same_model_and_exact_save(name: str, options: dict[str, Any],
     users = torch.arange(interactions.n_users)
     first, twin, other = (build(name, options, interactions, seed) for seed in (1, 1, 2))
     assert first.scores(users).equal(twin.scores(users))
-    # The spectrum is what it is: its seed only says where the iteration starts.
-    assert name == "spectral" or not first.scores(users).equal(other.scores(users))
+    # A closed form is what it is: the seed of the spectrum only says where the iteration starts.
+    assert name in CLOSED_FORMS or not first.scores(users).equal(other.scores(users))
     other.load_state_dict(first.state_dict())
     assert first.scores(users).equal(other.scores(users))
 
@@ -248,7 +256,7 @@ def test_a_gpu_computes_what_the_cpu_does(name: str, options: dict[str, Any], in
     users = torch.tensor([0, 4])
     close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-4, check_device=False)
     close(twin.scores(users), model.scores(users))
-    if name == "spectral":
+    if name in CLOSED_FORMS:
         return
     for one, batch in ((model, batch_of(name)), (twin, Batch(*(part.cuda() for part in batch_of(name))))):
         one(batch).total(0.1).backward()

@@ -28,7 +28,7 @@ def can(call: Callable[[Snapshot], Any], snapshot: Snapshot) -> str:
     try:
         call(snapshot)
     except ValueError as error:
-        return "no" if re.match(r"(the scores of )?`[a-z-]+` (has no|are not)", str(error)) else repr(error)
+        return "no" if re.match(r"(the scores of )?`[a-z0-9-]+` (has no|are not)", str(error)) else repr(error)
     return "yes"
 
 

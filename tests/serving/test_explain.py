@@ -9,7 +9,7 @@ import pytest
 
 from ltocf.data.names import Names
 from ltocf.graph import BipartiteGraph
-from ltocf.models import LTOCF, MODELS, LinearModel
+from ltocf.models import LTOCF, MODELS, LinearModel, SummedModel
 from ltocf.report.explanation import panels_of
 from ltocf.serving import Explanation, Snapshot
 from samples import random_interactions
@@ -51,11 +51,13 @@ def test_the_largest_are_bars_of_their_own_and_all_sum_to_the_score() -> None:
         assert sum(why.bars(n).values()) == pytest.approx(why.score)
 
 
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if issubclass(model, LinearModel)])
+@pytest.mark.parametrize(
+    "name", [name for name, model in MODELS.items() if issubclass(model, (LinearModel, SummedModel))]
+)
 def test_parts_of_every_model_sum_to_its_score(name: str) -> None:
-    snapshot = Snapshot.of(
-        name, MODELS[name](BipartiteGraph.from_interactions(LOG), dim=8), LOG, Names.identity(30, 40)
-    )
+    model = MODELS[name](BipartiteGraph.from_interactions(LOG))
+    model.prepare()
+    snapshot = Snapshot.of(name, model, LOG, Names.identity(30, 40))
     best = snapshot.recommend(7, k=1)
     why = snapshot.explain(7, best["item"][0])
     assert why.score == pytest.approx(best["score"][0], rel=1e-4, abs=1e-6)

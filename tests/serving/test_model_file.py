@@ -271,7 +271,7 @@ def test_arrays_that_are_wrong(change: Callable[[dict[str, Any]], Any], message:
     ("change", "message"),
     [
         (set_item("format", "pt"), f"does not have the format {FORMAT} or {WITHOUT_CHECKSUM}"),
-        (set_item("model", "appnp"), "`model` must be one of ltocf, spectral, lightgcn"),
+        (set_item("model", "appnp"), "`model` must be one of ltocf, spectral, ease"),
         (lambda texts: texts.pop("model"), "must have 'model' as a str, got None"),
         (set_item("options", "{"), "its metadata are not JSON"),
         (set_item("options", "[" * 100_000), "its metadata are not JSON"),

@@ -7,9 +7,11 @@ from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms
 from ltocf.models.base import GradientRecommender, ListScorer, Recommender
 from ltocf.models.cmn import CMN
+from ltocf.models.ease import EASE
 from ltocf.models.embedding import EmbeddingRecommender, EmbeddingScorer
 from ltocf.models.gcmc import GCMC
 from ltocf.models.grmf import GRMF, GRMFNorm
+from ltocf.models.history import HistoryMap, HistoryRecommender
 from ltocf.models.hoprec import HOPRec
 from ltocf.models.installed import register_installed
 from ltocf.models.lightgcn import LightGCN
@@ -17,6 +19,7 @@ from ltocf.models.lrgccf import LRGCCF
 from ltocf.models.ltocf import LTOCF
 from ltocf.models.mf import MF
 from ltocf.models.multvae import MultVAE
+from ltocf.models.neighbours import ItemKNN, RP3beta
 from ltocf.models.neumf import NeuMF
 from ltocf.models.ngcf import NGCF
 from ltocf.models.objective import Objective, ObjectiveOptions
@@ -25,11 +28,14 @@ from ltocf.models.popularity import Popularity
 from ltocf.models.spectral import SpectralLTOCF
 from ltocf.models.spectral_start import start_from_spectrum
 from ltocf.models.starts import STARTS, start_from_factorisation
-from ltocf.models.user_map import Contributions, LinearModel, UserMap
+from ltocf.models.user_map import Contributions, LinearModel, ScoreMap, SummedModel, UserMap
 
 MODELS: dict[str, type[Recommender]] = {
     "ltocf": LTOCF,
     "spectral": SpectralLTOCF,
+    "ease": EASE,
+    "item-knn": ItemKNN,
+    "rp3beta": RP3beta,
     "lightgcn": LightGCN,
     "lr-gccf": LRGCCF,
     "ngcf": NGCF,
@@ -85,6 +91,7 @@ def build_model(name: str, graph: BipartiteGraph, options: Mapping[str, Any], *,
 
 __all__ = [
     "CMN",
+    "EASE",
     "GCMC",
     "GRMF",
     "LRGCCF",
@@ -99,6 +106,9 @@ __all__ = [
     "GRMFNorm",
     "GradientRecommender",
     "HOPRec",
+    "HistoryMap",
+    "HistoryRecommender",
+    "ItemKNN",
     "LightGCN",
     "LinearModel",
     "ListScorer",
@@ -109,8 +119,11 @@ __all__ = [
     "ObjectiveOptions",
     "PinSage",
     "Popularity",
+    "RP3beta",
     "Recommender",
+    "ScoreMap",
     "SpectralLTOCF",
+    "SummedModel",
     "UserMap",
     "build_model",
     "find_model",

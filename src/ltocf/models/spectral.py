@@ -6,7 +6,7 @@ import math
 from typing import ClassVar, TypeAlias
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -14,7 +14,8 @@ from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph, csr_tensor
 from ltocf.graph.svd import item_singular_vectors
-from ltocf.models.base import Recommender
+from ltocf.models.history import Entries, EntryIndices, HistoryRecommender
+from ltocf.models.user_map import PartContributions
 from ltocf.shapes import (
     ItemEmbeddings,
     ListScores,
@@ -35,8 +36,6 @@ from ltocf.training import (
     search,
 )
 
-PairRows: TypeAlias = Int64[Tensor, " entries"]
-PairValues: TypeAlias = Float[Tensor, " entries"]
 SparseScores: TypeAlias = Float[Tensor, "items histories"]
 Factors: TypeAlias = Float[Tensor, "histories rank"]
 
@@ -44,7 +43,7 @@ USERS_AT_A_TIME = 64
 """In `SpectralLTOCF.list_scores`."""
 
 
-class SpectralLTOCF(Recommender):
+class SpectralLTOCF(HistoryRecommender):
     """A graph filter of the history: a low-rank part with a learned response, and one exact sparse product.
 
         B = D_u^-γ R D_i^-δ / σ_1 ≈ U Σ Vᵀ,   σ_1 the largest singular value
@@ -80,8 +79,7 @@ class SpectralLTOCF(Recommender):
         tensor([[2, 0, 1]])
     """
 
-    uses_weights: ClassVar[bool] = True
-    numbers: Tensor
+    part_names: ClassVar[tuple[str, ...]] = ("low-rank", "exact")
     singular_values: Tensor
     item_vectors: Tensor
 
@@ -95,11 +93,11 @@ class SpectralLTOCF(Recommender):
         *,
         seed: int = 0,
     ) -> None:
-        super().__init__(graph.n_users, graph.n_items)
+        super().__init__(graph)
         for name, value in (("rank", rank), ("n_times", n_times)):
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
-        self.graph, self.seed, self.n_times = graph.weighted(), seed, n_times
+        self.seed, self.n_times = seed, n_times
         self.user_exponent, self.item_exponent = user_exponent, item_exponent
         self.rank = min(rank, graph.n_users, graph.n_items)
         # log t_1.., log w, a, b, c, d: a good place to start from on every data set tried.
@@ -151,28 +149,21 @@ class SpectralLTOCF(Recommender):
         if not self.singular_values[0] > 0:
             self.decompose()
 
-    def take_over(self, chosen: Recommender) -> None:
-        assert isinstance(chosen, SpectralLTOCF)
-        self.numbers.copy_(chosen.numbers)
+    def entry_scores(self, entries: Entries) -> Scores:
+        return self._all_scores(*self._parts(entries))
 
-    def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
-        self.take_over(smaller)
-        self.prepare()
-
-    def scorer(self) -> SpectralLTOCF:
-        """The model itself: there is nothing to compute beforehand."""
-        return self
-
-    def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for, from their training history."""
-        return self._all_scores(*self._parts(len(users), *self._training_history(users)))
-
-    def history_scores(self, histories: Scores) -> Scores:
-        """Score of every item for any histories: rows over the items, 1 where an item was touched and 0 elsewhere."""
-        if histories.shape[1] != self.n_items:
-            raise ValueError(f"`histories` must have {self.n_items} columns, one per item, got {histories.shape[1]}")
-        rows, items = histories.nonzero(as_tuple=True)
-        return self._all_scores(*self._parts(len(histories), rows, items, histories[rows, items].to(self.item_vectors)))
+    @torch.no_grad()
+    def kernel(self, items: EntryIndices, target: int) -> PartContributions:
+        self._check_ready()
+        log_w, a, b, c, d = self.numbers[-5:]
+        gain = self.response(self.singular_values / self.singular_values[0])
+        low_rank = self.item_vectors[items] @ (gain * self.item_vectors[target]) * self._item_scale(-a)[items, 0]
+        one = self.item_vectors.new_zeros(self.n_items, 1)
+        one[target] = 1.0
+        weight = log_w.exp() / self.singular_values[0].square()
+        # BᵀB is symmetric: a column is what its product with one item is.
+        exact = (self._gram_product(one) * self._item_scale(-d))[items, 0] * weight * self._item_scale(c)[target, 0]
+        return torch.stack([low_rank * self._item_scale(b)[target, 0], exact])
 
     @torch.no_grad()
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
@@ -181,7 +172,7 @@ class SpectralLTOCF(Recommender):
         scale = self._final_scale()[:, 0]
         listed = items.to(scale.device).clamp(min=0)
         for some, rows in zip(torch.split(users, USERS_AT_A_TIME), torch.split(listed, USERS_AT_A_TIME), strict=True):
-            sparse, factors = self._parts(len(some), *self._training_history(some))
+            sparse, factors = self._parts(self.training_entries(some))
             # A CSR matrix of the places asked for: of factors times Vᵀ only these are computed, and V is not copied.
             starts = torch.arange(len(rows) + 1, device=rows.device) * rows.shape[1]
             places = csr_tensor(starts, rows.flatten(), sparse.T.gather(1, rows).flatten(), (len(rows), len(scale)))
@@ -189,19 +180,19 @@ class SpectralLTOCF(Recommender):
             scores.append(both.view_as(rows) * scale[rows])
         return torch.cat(scores)
 
-    def _training_history(self, users: UserIndices) -> tuple[PairRows, PairRows, PairValues]:
-        users = users.to(self.numbers.device)
-        rows, items = self.graph.items_of(users)
-        return rows, items, self.graph.weights_of(users).to(self.item_vectors)
+    def _check_ready(self) -> None:
+        if not self.singular_values[0] > 0:
+            raise ValueError("the model has no singular vectors yet; call `decompose`, or load a saved one")
 
     @torch.no_grad()
-    def _parts(self, n_rows: int, rows: PairRows, items: PairRows, values: PairValues) -> tuple[SparseScores, Factors]:
-        """For ``n_rows`` histories given as entries, row by row, both parts of the equation of the class but D_i^b.
+    def _parts(self, entries: Entries) -> tuple[SparseScores, Factors]:
+        """Both parts of the equation of the class but D_i^b.
 
         The sparse one as a column of scores for each history, the low-rank one as a row of factors for V.
         """
-        if not self.singular_values[0] > 0:
-            raise ValueError("the model has no singular vectors yet; call `decompose`, or load a saved one")
+        self._check_ready()
+        n_rows, rows, items, values = entries
+        values = values.to(self.item_vectors)
         log_w, a, b, c, d = self.numbers[-5:]
         # The low-rank part gets D_i^b at the very end, so the sparse one is divided by it: V is never copied.
         balance = self._degrees("item") ** (0.5 - self.item_exponent)

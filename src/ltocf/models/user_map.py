@@ -32,6 +32,47 @@ class LinearModel(Protocol):
         """The map, as the model stands."""
 
 
+@runtime_checkable
+class SummedModel(Protocol):
+    """A model whose scores are sums over a history, without a vector of the user in between."""
+
+    def score_map(self) -> ScoreMap:
+        """The sums, as the model stands."""
+
+
+@runtime_checkable
+class ScoreMap(Protocol):
+    """Scores as sums over a history: exactly those of the model for the users of training, and for anybody else."""
+
+    @property
+    def depends_on_history(self) -> bool:
+        """Whether a new user can be scored."""
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """What each part of a score is, for people; or none."""
+
+    def scores(self, histories: Histories, users: UserIndices | None = None) -> Scores:
+        """Score of every item for each history.
+
+        Args:
+            histories: a row for each vector; an item is in it once.
+            users: the users of training whose histories they are, (queries,), or None for users who were not there.
+        """
+
+    def contributions(self, history: Histories, item: int, user: int | None = None) -> Contributions:
+        """What each item of one history adds to the score of ``item``, and what else does.
+
+        Args:
+            history: one row.
+            item: the item that is scored.
+            user: the user of training whose history it is, or None for a user who was not there.
+
+        Raises:
+            ValueError: not exactly one row.
+        """
+
+
 class Contributions(NamedTuple):
     """A score, taken apart: its parts sum to it.
 
@@ -130,18 +171,8 @@ class UserMap(Shown):
         return scores if self.bias is None else scores + self.bias
 
     def contributions(self, history: Histories, item: int, user: int | None = None) -> Contributions:
-        """What each item of one history adds to the score of ``item``, and what else does.
-
-        Args:
-            history: one row.
-            item: the item that is scored.
-            user: the user of training whose history it is, or None for a user who was not there.
-
-        Raises:
-            ValueError: not exactly one row.
-        """
-        if len(history) != 1:
-            raise ValueError(f"`history` must be one row, got {len(history)}; take `histories.rows(users[:1])`")
+        """What each item of one history adds to the score of ``item``, and what else does; see `ScoreMap`."""
+        only_row(history)
         users = None if user is None else torch.tensor([user])
         target, scale = self.items[item], self.items.new_ones(())
         if self.temperature is not None:
@@ -184,6 +215,13 @@ class UserMap(Shown):
         if self.temperatures is None or users is None:
             return self.items.new_full((1, 1), self.temperature or 1.0)
         return self.temperatures.index_select(0, users.to(self.items.device))[:, None]
+
+
+def only_row(history: Histories) -> Histories:
+    """Raises ValueError for more or fewer rows than one."""
+    if len(history) != 1:
+        raise ValueError(f"`history` must be one row, got {len(history)}; take `histories.rows(users[:1])`")
+    return history
 
 
 def without_constant(coefficients: Coefficients) -> tuple[float, Float[Tensor, " quotient"]]:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import torch
 
 from ltocf.data.histories import Histories
-from ltocf.models import MODELS, LinearModel, Recommender, UserMap
+from ltocf.models import MODELS, LinearModel, Recommender, ScoreMap, SummedModel, UserMap
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.user_map import QueryVectors
 from ltocf.models.user_steps import UserSteps
@@ -73,23 +73,25 @@ def vectors(name: str, model: Recommender) -> VectorModel:
     )
 
 
-def user_map(name: str, model: Recommender) -> UserMap:
+def score_map(name: str, model: Recommender) -> ScoreMap:
     """Raises ValueError for a model whose scores are not sums over a history."""
+    if isinstance(model, SummedModel):
+        return model.score_map()
     if isinstance(model, LinearModel):
         return model.user_map()
     raise ValueError(f"the scores of `{name}` are not sums over a history; those of {_those_that(_is_linear)} are")
 
 
-def history_score(name: str, model: Recommender, linear: UserMap | None) -> HistoryScore:
+def history_score(name: str, model: Recommender, linear: ScoreMap | None) -> HistoryScore:
     """Scores of any histories, also of users who were not in training, by the model, its map or least squares.
 
     Raises ValueError for a model that has no such thing.
     """
+    if linear is not None and linear.depends_on_history:
+        return linear.scores
     if isinstance(model, HistoryModel):
         score = model.history_scores
         return lambda histories, users: score(_dense(histories).to(model.device))
-    if linear is not None and linear.depends_on_history:
-        return linear.scores
     if isinstance(model, VectorModel):
         fitted = model.least_squares()
         return lambda histories, users: fitted.scores(histories)
@@ -132,7 +134,7 @@ def _has_vectors(model: type[Recommender]) -> bool:
 
 
 def _is_linear(model: type[Recommender]) -> bool:
-    return issubclass(model, LinearModel)
+    return issubclass(model, (SummedModel, LinearModel))
 
 
 def _takes_histories(model: type[Recommender]) -> bool:

@@ -17,10 +17,10 @@ from ltocf.data.ids import UNKNOWN
 from ltocf.data.interactions import Interactions, read_only
 from ltocf.data.names import Names
 from ltocf.evaluation.top_k import Scorer
-from ltocf.models import LinearModel, Recommender, UserMap
+from ltocf.models import LinearModel, Recommender, ScoreMap, SummedModel
 from ltocf.models.user_map import ItemNumbers
 from ltocf.models.user_steps import UserSteps
-from ltocf.serving.abilities import HistoryScore, HistoryVectors, history_score, start_vectors, user_map, vectors
+from ltocf.serving.abilities import HistoryScore, HistoryVectors, history_score, score_map, start_vectors, vectors
 from ltocf.serving.lists import Id, UnknownUserError
 from ltocf.serving.model_file import read_version
 from ltocf.serving.ranking import Source
@@ -127,20 +127,20 @@ class Held(Shown):
         return self.items_of_users.T.tocsr()
 
     @cached_property
-    def user_map(self) -> UserMap:
+    def score_map(self) -> ScoreMap:
         """Raises ValueError for a model whose scores are not sums over a history."""
-        return user_map(self.name, self.model)
+        return score_map(self.name, self.model)
 
     @cached_property
     def history_score(self) -> HistoryScore:
         """Raises ValueError for a model that cannot score a history."""
-        linear = self.user_map if isinstance(self.model, LinearModel) else None
-        return history_score(self.name, self.model, linear)
+        summed = self.score_map if isinstance(self.model, (SummedModel, LinearModel)) else None
+        return history_score(self.name, self.model, summed)
 
     @cached_property
     def user_steps(self) -> tuple[HistoryVectors, UserSteps]:
         """Where steps start, and the steps; raises ValueError for a model that cannot take any."""
-        linear = self.user_map if isinstance(self.model, LinearModel) else None
+        linear = self.model.user_map() if isinstance(self.model, LinearModel) else None
         return start_vectors(self.name, self.model, linear), vectors(self.name, self.model).user_steps()
 
     def stepped_score(self, n_steps: int) -> HistoryScore:

@@ -300,11 +300,11 @@ class Snapshot(Held):
             UnknownUserError, UnknownItemError: one of them was not in training, or the user has no history there.
             ValueError: the model's scores are not sums over a history; the error names the models whose are.
         """
-        linear = self.user_map
+        summed = self.score_map
         index, target = self._user_with_history(user), int(known_items(self.names, [item])[0])
         history = self.history_of(index)
-        contributions = linear.contributions(history, target, index)
-        return Explanation.of(self.names, index, target, contributions, history.items.tolist(), linear.part_names)
+        contributions = summed.contributions(history, target, index)
+        return Explanation.of(self.names, index, target, contributions, history.items.tolist(), summed.part_names)
 
     def _user_with_history(self, user: Id) -> int:
         index = self.index_of_user(user)

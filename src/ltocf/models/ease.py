@@ -1,0 +1,99 @@
+"""EASE: a linear auto-encoder of histories, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from ltocf.graph import BipartiteGraph
+from ltocf.models.history import Entries, EntryIndices
+from ltocf.models.similarity import SimilarityModel, check_numbers
+from ltocf.models.user_map import PartContributions
+from ltocf.shapes import Scores
+from ltocf.training.grid import Grid
+
+BYTES_PER_ENTRY = 28
+"""Of the matrix, while it is computed: RᵀR, its factor and its inverse in double precision, B in single."""
+
+
+class EASE(SimilarityModel):
+    """The linear auto-encoder without self-similarity.
+
+        B = argmin ||R - R B||² + λ ||B||²,  diag(B) = 0;   P = (RᵀR + λ I)^-1,   B_ji = -P_ji / P_ii for j ≠ i
+        score(u, ·) = r_u B
+
+    λ is chosen on validation among powers of two; each is one more Cholesky factorisation.
+
+    Args:
+        graph: the training graph.
+        l2: λ where the search starts, and what it is without a validation, > 0.
+        max_gigabytes: memory that computing B may take; it grows with the square of the number of items.
+        seed: not used.
+
+    Raises:
+        ValueError: a number out of range, or a catalogue that needs more memory.
+
+    Source: Steck, WWW 2019, Section 3.1, https://arxiv.org/abs/1905.03375
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> model = EASE(BipartiteGraph.from_interactions(Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2])), l2=1.0)
+        >>> model.prepare()
+        >>> model.scores(torch.tensor([0, 1])).argmax(1).tolist()  # both share item 1 with somebody
+        [1, 1]
+    """
+
+    def __init__(self, graph: BipartiteGraph, l2: float = 256.0, max_gigabytes: float = 6.0, *, seed: int = 0) -> None:
+        super().__init__(graph)
+        check_numbers(l2=l2, max_gigabytes=max_gigabytes)
+        gigabytes = BYTES_PER_ENTRY * self.n_items**2 / 1e9
+        if gigabytes > max_gigabytes:
+            raise ValueError(
+                f"`max_gigabytes` must be at least {gigabytes:.1f} for {self.n_items:,} items, got {max_gigabytes:g}; "
+                "`spectral` and `item-knn` need no matrix of all pairs of items"
+            )
+        self.register_buffer("numbers", torch.tensor([l2]))
+        self.register_buffer("similarities", torch.full((self.n_items, self.n_items), torch.nan))
+
+    @property
+    def grid(self) -> Grid:
+        return {"l2": [2.0**power for power in range(15)]}
+
+    @torch.no_grad()
+    def fit_similarity(self, before: Sequence[float] | None) -> None:
+        inverse = self._inverse(self.numbers.item())
+        self.similarities.copy_(inverse.div_(-inverse.diagonal().clone()))
+        self.similarities.fill_diagonal_(0.0)
+
+    def _inverse(self, l2: float) -> Tensor:
+        """P, by the smaller side: P = (I - Rᵀ (R Rᵀ + λ I)^-1 R) / λ where there are fewer users than items."""
+        ratings = self.ratings()
+        few_users = self.n_users < self.n_items
+        product = ratings @ ratings.T if few_users else ratings.T @ ratings
+        gram = torch.from_numpy(product.toarray()).to(self.device)
+        gram.diagonal().add_(l2)
+        factor = torch.linalg.cholesky(gram)
+        if not few_users:
+            return torch.cholesky_inverse(factor)
+        whitened = torch.linalg.solve_triangular(
+            factor, torch.from_numpy(ratings.toarray()).to(self.device), upper=False
+        )
+        inverse: Tensor = (whitened.T @ whitened).div_(-l2)
+        inverse.diagonal().add_(1 / l2)
+        return inverse
+
+    @torch.no_grad()
+    def entry_scores(self, entries: Entries) -> Scores:
+        self.check_ready()
+        lengths = torch.bincount(entries.rows, minlength=entries.n_rows)
+        values = entries.values.to(self.similarities)
+        return embedding_bag(
+            entries.items, self.similarities, lengths.cumsum(0) - lengths, mode="sum", per_sample_weights=values
+        )
+
+    def kernel(self, items: EntryIndices, target: int) -> PartContributions:
+        self.check_ready()
+        return self.similarities[items, target][None]

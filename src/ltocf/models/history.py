@@ -1,0 +1,153 @@
+"""Models that multiply a history by a matrix over the items: every score is a sum over the history."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ltocf.data.display import Shown
+from ltocf.data.histories import Histories
+from ltocf.graph import BipartiteGraph
+from ltocf.models.base import Recommender
+from ltocf.models.user_map import Contributions, PartContributions, only_row
+from ltocf.shapes import Scores, UserIndices
+
+EntryIndices: TypeAlias = Int64[Tensor, " entries"]
+EntryValues: TypeAlias = Float[Tensor, " entries"]
+
+
+class Entries(NamedTuple):
+    """Histories as the entries of a sparse matrix, row by row."""
+
+    n_rows: int
+    rows: EntryIndices
+    items: EntryIndices
+    values: EntryValues
+
+
+class HistoryRecommender(Recommender):
+    """A model that multiplies a history by a matrix over the items, or by the sum of several.
+
+        score(u, i) = Σ_p Σ_{j in history(u)} r_uj K_p[j, i]
+
+    r_uj is the weight of the pair, relative to the mean. Nothing in it belongs to a user, so any history can be scored,
+    and what an item of it adds to a score is one entry of K_p. A model of this family is `entry_scores`, and `kernel`
+    for single entries of K_p.
+
+    Args:
+        graph: the training graph.
+    """
+
+    uses_weights: ClassVar[bool] = True
+    part_names: ClassVar[tuple[str, ...]] = ("similarity",)
+    """What each K_p is, for people."""
+    numbers: Tensor
+
+    def __init__(self, graph: BipartiteGraph) -> None:
+        super().__init__(graph.n_users, graph.n_items)
+        self.graph = graph.weighted()
+
+    @abstractmethod
+    def entry_scores(self, entries: Entries) -> Scores:
+        """Score of every item for each row."""
+
+    @abstractmethod
+    def kernel(self, items: EntryIndices, target: int) -> PartContributions:
+        """K_p[j, target] for each part p and each j of ``items``."""
+
+    def take_over(self, chosen: Recommender) -> None:
+        assert isinstance(chosen, HistoryRecommender)
+        self.numbers.copy_(chosen.numbers)
+
+    def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
+        self.take_over(smaller)
+        self.prepare()
+
+    def scorer(self) -> HistoryRecommender:
+        """The model itself: there is nothing to compute beforehand."""
+        return self
+
+    def scores(self, users: UserIndices) -> Scores:
+        """Score of every item for each user asked for, from their training history."""
+        return self.entry_scores(self.training_entries(users))
+
+    def history_scores(self, histories: Scores) -> Scores:
+        """Score of every item for any histories: rows over the items, 1 where an item was touched and 0 elsewhere."""
+        if histories.shape[1] != self.n_items:
+            raise ValueError(f"`histories` must have {self.n_items} columns, one per item, got {histories.shape[1]}")
+        rows, items = histories.nonzero(as_tuple=True)
+        return self.entry_scores(Entries(len(histories), rows, items, histories[rows, items].float()))
+
+    def score_map(self) -> HistoryMap:
+        """Scores of any histories and what each of their items adds, as the model stands."""
+        return HistoryMap(self)
+
+    def training_entries(self, users: UserIndices) -> Entries:
+        """The training histories of users, with the weights of their pairs."""
+        users = users.to(self.device)
+        rows, items = self.graph.items_of(users)
+        return Entries(len(users), rows, items, self.graph.weights_of(users))
+
+    def entries(self, histories: Histories, users: UserIndices | None = None) -> Entries:
+        """Any histories; of users of training a pair has the weight it had there, every other one 1."""
+        items = histories.items.long().to(self.device)
+        rows = torch.repeat_interleave(histories.lengths).to(self.device)
+        given = Entries(len(histories), rows, items, torch.ones(len(items), device=self.device))
+        if users is None or self.graph.relative_weights is None:
+            return given
+        trained = self.training_entries(users)
+        keys, known = (part.rows * self.n_items + part.items for part in (given, trained))
+        places = torch.searchsorted(known, keys).clamp(max=max(0, len(known) - 1))
+        found = known[places] == keys if len(known) else torch.zeros_like(keys, dtype=torch.bool)
+        given.values[found] = trained.values[places[found]]
+        return given
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HistoryMap(Shown):
+    """A `ScoreMap` of a model that multiplies histories by a matrix.
+
+    Args:
+        model: ready to score.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> from ltocf.models import EASE
+        >>> log = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2])
+        >>> model = EASE(BipartiteGraph.from_interactions(log))
+        >>> model.prepare()
+        >>> parts = model.score_map().contributions(Histories.of(log).rows(torch.tensor([0])), item=2, user=0)
+        >>> parts.score.allclose(model.scores(torch.tensor([0]))[0, 2])
+        True
+    """
+
+    model: HistoryRecommender
+
+    def facts(self) -> dict[str, object]:
+        return {"model": type(self.model).__name__, "parts": ", ".join(self.part_names)}
+
+    @property
+    def depends_on_history(self) -> bool:
+        """Whether a new user can be scored: always."""
+        return True
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """What each part of a score is."""
+        return self.model.part_names
+
+    def scores(self, histories: Histories, users: UserIndices | None = None) -> Scores:
+        """Score of every item for each history; see `ScoreMap`."""
+        return self.model.entry_scores(self.model.entries(histories, users))
+
+    def contributions(self, history: Histories, item: int, user: int | None = None) -> Contributions:
+        """What each item of one history adds to the score of ``item``; see `ScoreMap`."""
+        row = self.model.entries(only_row(history), None if user is None else torch.tensor([user]))
+        parts = self.model.kernel(row.items, item)
+        nothing = parts.new_zeros(())
+        return Contributions(parts * row.values, nothing, nothing)

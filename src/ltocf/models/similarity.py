@@ -1,0 +1,106 @@
+"""Models of the similarity of items: a matrix in closed form, and a few numbers that a validation chooses."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from ltocf.data.interactions import Interactions
+from ltocf.evaluation.validation import Validation
+from ltocf.models.base import Recommender
+from ltocf.models.history import HistoryRecommender
+from ltocf.training import MOST_EVALUATIONS, SEARCH_USERS, FitContext, FitResult, TrainingSettings
+from ltocf.training.grid import Grid, climb
+
+
+class SimilarityModel(HistoryRecommender):
+    """What the models of similarity share: their numbers, and how a validation chooses them.
+
+    A model of this family is `grid` and `fit_similarity`.
+    """
+
+    similarities: Tensor
+    """NaN before they are computed."""
+
+    @property
+    @abstractmethod
+    def grid(self) -> Grid:
+        """The values of each number that are tried, by its name."""
+
+    @abstractmethod
+    def fit_similarity(self, before: Sequence[float] | None) -> None:
+        """Compute the similarities for the numbers as they are; they stand for the numbers ``before``, or for none."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether similarities are there: computed, or read from a file."""
+        return not bool(self.similarities.flatten()[:1].isnan().any())
+
+    def learned(self) -> dict[str, float]:
+        return dict(zip(self.grid, self.numbers.tolist(), strict=True))
+
+    def set_numbers(self, numbers: Sequence[float]) -> None:
+        """Be the model of these numbers."""
+        before = self.numbers.tolist() if self.is_ready else None
+        self.numbers.copy_(torch.tensor(list(numbers), dtype=self.numbers.dtype))
+        self.fit_similarity(before)
+
+    def take_over(self, chosen: Recommender) -> None:
+        assert isinstance(chosen, SimilarityModel)
+        if self.is_ready:
+            self.set_numbers(chosen.numbers.tolist())
+        else:
+            self.numbers.copy_(chosen.numbers)
+
+    def prepare(self) -> None:
+        if not self.is_ready:
+            self.fit_similarity(None)
+
+    def train_on(
+        self,
+        pairs: Interactions,
+        *,
+        settings: TrainingSettings,
+        validation: Validation | None = None,
+        seed: int = 0,
+        context: FitContext | None = None,
+    ) -> FitResult:
+        """Choose the numbers by a search, and compute the similarities; without a validation for the numbers given."""
+        evaluations = min(settings.epochs, MOST_EVALUATIONS)
+        if validation is None:
+            self.prepare()
+            return FitResult(0, None, None, 0.0, "epochs")
+        asked = validation.of_at_most(SEARCH_USERS)
+        return climb(
+            self,
+            self.numbers.tolist(),
+            self.grid,
+            validate=lambda: asked(self),
+            evaluations=evaluations,
+            context=context,
+        )
+
+    def check_ready(self) -> None:
+        """Raises ValueError before the similarities are there."""
+        if not self.is_ready:
+            raise ValueError("the model has no similarities yet; call `prepare`, or load a saved one")
+
+    def ratings(self) -> sp.csr_matrix:
+        """R: the weights of the pairs, relative to their mean, in double precision."""
+        graph = self.graph
+        weights = graph.relative_weights
+        values = np.ones(len(graph.user_indices)) if weights is None else weights.double().cpu().numpy()
+        parts = (values, graph.user_indices.cpu().numpy(), graph.user_offsets.cpu().numpy())
+        return sp.csr_matrix(parts, shape=(self.n_users, self.n_items))
+
+
+def check_numbers(low: float = 0.0, **numbers: float | int) -> None:
+    """Raises ValueError for a number that is not finite or not above ``low``."""
+    for name, value in numbers.items():
+        if not (value > low and value < float("inf")):
+            raise ValueError(f"`{name}` must be finite and > {low:g}, got {value}")

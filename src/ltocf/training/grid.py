@@ -1,0 +1,159 @@
+"""A few numbers of a model, chosen among listed values by climbing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from ltocf.progress import log_line, progress_bar
+from ltocf.training.context import FitContext, FitResult
+
+Point: TypeAlias = tuple[float, ...]
+Grid: TypeAlias = Mapping[str, Sequence[float | int]]
+
+
+@runtime_checkable
+class Chosen(Protocol):
+    """A model that is another one for other numbers."""
+
+    def set_numbers(self, numbers: Sequence[float]) -> None:
+        """Be the model of these numbers, ready to score."""
+
+    def learned(self) -> dict[str, float]:
+        """The numbers by their names."""
+
+
+class _EnoughError(Exception):
+    """No evaluation may start any more; says why."""
+
+
+def climb(
+    model: Chosen,
+    start: Sequence[float | int],
+    grid: Grid,
+    *,
+    validate: Callable[[], dict[str, float]],
+    evaluations: int,
+    context: FitContext | None = None,
+) -> FitResult:
+    """Leave ``model`` with the numbers that validate best, found by changing one after the other.
+
+    From ``start`` each number goes up its listed values while that validates better, or else down; then the next one
+    does, and all begin again until none moves. A metric with one peak along every number is climbed to its top.
+
+    Args:
+        model: gets numbers, and is asked for nothing but what `Chosen` has.
+        start: where to begin; a value that is not listed counts as listed.
+        grid: the values of each number by its name.
+        validate: metrics of the model as it stands.
+        evaluations: maximum number of evaluations.
+        context: see `FitContext`; evaluations count as epochs, and none but the first starts after the deadline. There
+            is no checkpoint: a search that was cut off is done again with the same result.
+
+    Returns:
+        ``stopped_by`` is ``converged``, ``epochs`` or ``max_minutes``.
+
+    Raises:
+        ValueError: ``evaluations`` < 1.
+
+    Example:
+        >>> class Parabola:
+        ...     def set_numbers(self, numbers):
+        ...         self.x, self.y = numbers
+        ...     def learned(self):
+        ...         return {"x": self.x, "y": self.y}
+        >>> hill = Parabola()
+        >>> found = climb(
+        ...     hill, [0, 0], {"x": range(9), "y": range(-5, 5)}, evaluations=30,
+        ...     validate=lambda: {"recall@20": 1 - (hill.x - 3) ** 2 - (hill.y + 2) ** 2},
+        ... )
+        >>> hill.learned(), found.best_value, found.stopped_by
+        ({'x': 3.0, 'y': -2.0}, 1.0, 'converged')
+    """
+    if evaluations < 1:
+        raise ValueError(f"`evaluations` must be >= 1, got {evaluations}; one measures the numbers as they are")
+    context = context or FitContext(description="search")
+    started, first = time.perf_counter(), tuple(map(float, start))
+    lists = [sorted({*map(float, values), at}) for values, at in zip(grid.values(), first, strict=True)]
+    with progress_bar(enabled=context.show_progress) as bar:
+        task = bar.add_task(context.description, total=evaluations, note="")
+        trials = _Trials(model, validate, evaluations, context)
+        trials.on_trial = lambda note: bar.update(task, advance=1, note=note)
+        stopped_by = _climbed(trials, first, lists)
+    best = trials.best()
+    model.set_numbers(best)
+    place = list(trials.values).index(best) + 1
+    return FitResult(len(trials.values), place, trials.values[best], time.perf_counter() - started, stopped_by)
+
+
+@dataclass
+class _Trials:
+    """The value of each point that was tried, in order; a point is tried once."""
+
+    model: Chosen
+    validate: Callable[[], dict[str, float]]
+    evaluations: int
+    context: FitContext
+    on_trial: Callable[[str], None] = lambda note: None
+    values: dict[Point, float] = field(default_factory=dict)
+    slowest: float = 0.0
+
+    def best(self) -> Point:
+        """Of equals the one tried first."""
+        return max(self.values, key=lambda point: self.values[point])
+
+    def value(self, point: Point) -> float:
+        """Raises _EnoughError where it was not tried and no more may be."""
+        if point not in self.values:
+            self._try(point)
+        return self.values[point]
+
+    def _try(self, point: Point) -> None:
+        context = self.context
+        if len(self.values) >= self.evaluations:
+            raise _EnoughError("epochs")
+        if self.values and context.seconds_left() < self.slowest:
+            raise _EnoughError("max_minutes")
+        started = time.perf_counter()
+        self.model.set_numbers(point)
+        metrics = self.validate()
+        self.values[point] = metrics[context.select_by]
+        seconds = time.perf_counter() - started
+        self.slowest = max(self.slowest, seconds)
+        best = max(self.values.values())
+        self.on_trial(f"{context.select_by} {best:.4f}")
+        if context.on_epoch is not None:
+            record = {"epoch": len(self.values), "times": [], **self.model.learned(), **metrics, "seconds": seconds}
+            context.on_epoch(record)
+        if context.show_progress:
+            log_line(f"{context.description}: evaluation {len(self.values)} of {self.evaluations}, best {best:.4f}")
+
+
+def _climbed(trials: _Trials, start: Point, lists: Sequence[Sequence[float]]) -> str:
+    """Why it stopped."""
+    at, moved = start, True
+    try:
+        trials.value(at)
+        while moved:
+            moved = False
+            for number, values in enumerate(lists):
+                for step in (1, -1):
+                    higher = _along(trials, at, number, values, step)
+                    if higher != at:
+                        at, moved = higher, True
+                        break
+    except _EnoughError as reason:
+        return str(reason)
+    return "converged"
+
+
+def _along(trials: _Trials, at: Point, number: int, values: Sequence[float], step: int) -> Point:
+    """As far in one direction as each step validates better than the last."""
+    while 0 <= (place := values.index(at[number]) + step) < len(values):
+        next_point = (*at[:number], values[place], *at[number + 1 :])
+        if trials.value(next_point) <= trials.value(at):
+            break
+        at = next_point
+    return at

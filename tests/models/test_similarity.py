@@ -1,0 +1,189 @@
+"""EASE, ItemKNN and RP3beta against dense algebra and another package, and how their numbers are chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ltocf.models.neighbours as neighbours
+from ltocf.data.histories import Histories
+from ltocf.data.interactions import Interactions
+from ltocf.evaluation import Validation
+from ltocf.graph import BipartiteGraph
+from ltocf.models import EASE, ItemKNN, RP3beta, build_model
+from ltocf.models.similarity import SimilarityModel
+from ltocf.training import FitContext, TrainingSettings
+from samples import checkerboard, random_interactions
+
+NAMES = ("ease", "item-knn", "rp3beta")
+SETTINGS = TrainingSettings(epochs=30)
+
+
+def ready(name: str, log: Interactions, **options: Any) -> SimilarityModel:
+    model = build_model(name, BipartiteGraph.from_interactions(log), options)
+    model.prepare()
+    assert isinstance(model, SimilarityModel)
+    return model
+
+
+def everyone(model: SimilarityModel) -> np.ndarray:
+    return model.scores(torch.arange(model.n_users)).double().numpy()
+
+
+def weighted(log: Interactions) -> Interactions:
+    weights = np.linspace(0.5, 2.0, len(log), dtype=np.float32)
+    return Interactions(log.users, log.items, log.n_users, log.n_items, weights=weights)
+
+
+def matrix_of(log: Interactions) -> np.ndarray:
+    """R, weights relative to their mean."""
+    dense = log.matrix().toarray().astype(np.float64)
+    if log.weights is not None:
+        dense[log.users, log.items] = log.weights / log.weights.mean()
+    return dense
+
+
+def cut(similarity: np.ndarray, k: int) -> np.ndarray:
+    """The k largest of each column but the diagonal."""
+    similarity = similarity.copy()
+    np.fill_diagonal(similarity, 0.0)
+    for row in similarity.T:
+        row[np.argsort(-row, kind="stable")[k:]] = 0.0
+    return similarity
+
+
+@pytest.mark.parametrize("log", [random_interactions(), weighted(random_interactions())], ids=["plain", "weighted"])
+def test_ease_solves_its_least_squares_column_by_column(log: Interactions) -> None:
+    """min ||R b - r_i||² + λ ||b||² with b_i = 0: an ordinary ridge regression on all other items."""
+    matrix, l2 = matrix_of(log), 3.0
+    expected = np.zeros((40, 40))
+    for item in range(40):
+        others = np.arange(40) != item
+        left = matrix[:, others]
+        expected[others, item] = np.linalg.solve(left.T @ left + l2 * np.eye(39), left.T @ matrix[:, item])
+    model = ready("ease", log, l2=l2)
+    assert model.n_users < model.n_items  # the other side has its own algebra
+    tall = ready("ease", Interactions.from_pairs(log.users, log.items, 99, 40, weights=log.weights), l2=l2)
+    torch.testing.assert_close(tall.similarities, model.similarities)
+    np.testing.assert_allclose(model.similarities.numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(everyone(model), matrix @ expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("log", [random_interactions(), weighted(random_interactions())], ids=["plain", "weighted"])
+@pytest.mark.parametrize(("k", "shrinkage"), [(7, 0.0), (40, 5.0)])
+def test_item_knn_is_the_cut_cosine(log: Interactions, k: int, shrinkage: float) -> None:
+    matrix = matrix_of(log)
+    norms = np.linalg.norm(matrix, axis=0)
+    similarity = cut(matrix.T @ matrix / (np.outer(norms, norms) + shrinkage), k)
+    np.testing.assert_allclose(
+        everyone(ready("item-knn", log, k=k, shrinkage=shrinkage)), matrix @ similarity, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("log", [random_interactions(), weighted(random_interactions())], ids=["plain", "weighted"])
+@pytest.mark.parametrize(("k", "alpha", "beta"), [(6, 0.7, 0.5), (40, 1.0, 0.0)])
+def test_rp3beta_is_the_cut_product_of_transitions(log: Interactions, k: int, alpha: float, beta: float) -> None:
+    matrix = matrix_of(log)
+    of_items, of_users = matrix.sum(0), matrix.sum(1)
+    walk = (matrix.T / of_items[:, None]) ** alpha @ (matrix / of_users[:, None]) ** alpha
+    expected = matrix @ cut((walk / of_items**beta).T, k).T
+    np.testing.assert_allclose(everyone(ready("rp3beta", log, k=k, alpha=alpha, beta=beta)), expected, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Method expects CSR input")  # it converts its own matrix
+def test_item_knn_is_the_cosine_recommender_of_implicit() -> None:
+    implicit = pytest.importorskip("implicit.nearest_neighbours")
+    plain = random_interactions(60, 50)
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(plain)).astype(np.float32)  # so that no two are as near
+    log = Interactions(plain.users, plain.items, 60, 50, weights=weights)
+    theirs = implicit.CosineRecommender(K=9, num_threads=1)
+    matrix = log.matrix()
+    matrix.data = weights
+    theirs.fit(matrix, show_progress=False)
+    similarity = theirs.similarity.toarray()
+    assert ((similarity > 0).sum(1) == 9).all()
+    np.fill_diagonal(similarity, 0.0)  # an item is among its own neighbours there
+    model, items = ready("item-knn", log, k=8, shrinkage=0.0), torch.arange(50)
+    ours = torch.stack([model.kernel(items, item)[0] for item in range(50)])
+    np.testing.assert_allclose(ours.double().numpy(), similarity, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["item-knn", "rp3beta"])
+def test_blocks_of_rows_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = random_interactions()
+    whole = ready(name, log)
+    monkeypatch.setattr(neighbours, "PRODUCTS_AT_A_TIME", 20)
+    pieces = ready(name, log)
+    assert pieces.similarities.equal(whole.similarities)
+    assert pieces.neighbours.equal(whole.neighbours)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parts_of_a_score_are_entries_of_the_matrix(name: str) -> None:
+    log = weighted(random_interactions())
+    model = ready(name, log)
+    found = model.score_map()
+    row = Histories.of(log).rows(torch.tensor([7]))
+    for user, expected in ((7, model.scores(torch.tensor([7]))[0]), (None, found.scores(row)[0])):
+        for item in (0, 3, int(row.items[0])):
+            assert found.contributions(row, item, user).score.item() == pytest.approx(expected[item].item(), abs=1e-6)
+    assert not found.scores(row).allclose(found.scores(row, torch.tensor([7])))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbers_that_validate_best_are_kept(name: str) -> None:
+    log = random_interactions(60, 50, seed=3)
+    held = np.random.default_rng(0).random(len(log)) < 0.2
+    train, truth = log.where(~held), log.where(held)
+    model, records = ready(name, train), []
+    context = FitContext(select_by="recall@20", on_epoch=records.append)
+    found = model.train_on(train, settings=SETTINGS, validation=Validation(truth, train), context=context)
+    assert found.stopped_by == "converged"
+    assert found.epochs == len(records) >= 3
+    assert found.best_value == max(record["recall@20"] for record in records)
+    best = records[found.best_epoch - 1]
+    assert model.learned() == {number: best[number] for number in model.learned()}
+    again = ready(name, train)
+    again.take_over(model)
+    again.train_on(train, settings=SETTINGS)
+    assert again.scores(torch.arange(60)).equal(model.scores(torch.arange(60)))
+    assert Validation(truth, train)(model)["recall@20"] == found.best_value
+
+
+def test_one_evaluation_keeps_the_numbers_given() -> None:
+    train, truth = checkerboard()
+    model = ready("rp3beta", train, k=7, alpha=1.1, beta=0.33)
+    model.train_on(train, settings=TrainingSettings(epochs=1), validation=Validation(truth, train))
+    assert model.learned() == pytest.approx({"k": 7, "alpha": 1.1, "beta": 0.33})
+
+
+def test_a_catalogue_too_large_is_refused_before_anything_is_allocated() -> None:
+    graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0], 1, 1_000_000))
+    with pytest.raises(ValueError, match=r"at least 28000\.0 for 1,000,000 items, got 6; `spectral` and `item-knn`"):
+        EASE(graph)
+
+
+@pytest.mark.parametrize(
+    ("build", "options", "message"),
+    [
+        (EASE, {"l2": 0.0}, "`l2` must be finite and > 0, got 0.0"),
+        (EASE, {"max_gigabytes": 0.0}, "`max_gigabytes` must be"),
+        (ItemKNN, {"k": 0}, "`k` must be >= 1, got 0"),
+        (ItemKNN, {"shrinkage": -1.0}, "`shrinkage` must be finite and >= 0, got -1.0"),
+        (RP3beta, {"alpha": 0.0}, "`alpha` must be finite and > 0"),
+        (RP3beta, {"beta": float("nan")}, "`beta` must be finite"),
+    ],
+    ids=str,
+)
+def test_numbers_out_of_range(build: Any, options: dict[str, Any], message: str, graph: BipartiteGraph) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(graph, **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_before_similarities(name: str, graph: BipartiteGraph) -> None:
+    with pytest.raises(ValueError, match="no similarities yet; call `prepare`"):
+        build_model(name, graph, {}).scores(torch.tensor([0]))
