@@ -6,6 +6,7 @@ from typing import Any
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms
 from ltocf.models.base import GradientRecommender, ListScorer, Recommender
+from ltocf.models.blend import Blend
 from ltocf.models.cmn import CMN
 from ltocf.models.ease import EASE
 from ltocf.models.embedding import EmbeddingRecommender, EmbeddingScorer
@@ -36,6 +37,7 @@ MODELS: dict[str, type[Recommender]] = {
     "ease": EASE,
     "item-knn": ItemKNN,
     "rp3beta": RP3beta,
+    "blend": Blend,
     "lightgcn": LightGCN,
     "lr-gccf": LRGCCF,
     "ngcf": NGCF,
@@ -100,6 +102,7 @@ __all__ = [
     "MODELS",
     "NGCF",
     "STARTS",
+    "Blend",
     "Contributions",
     "EmbeddingRecommender",
     "EmbeddingScorer",

@@ -169,8 +169,8 @@ class Blend(Recommender):
 
     def scorer(self) -> BlendScorer:
         """The scorers of the members that have a weight."""
-        used = [(model.scorer(), weight) for model, weight in self._weighted()]
-        return BlendScorer([scorer for scorer, _ in used], [weight for _, weight in used])
+        used = self._weighted()
+        return BlendScorer([model.scorer() for _, model, _ in used], [weight for *_, weight in used])
 
     def score_map(self) -> BlendMap:
         """Scores of any histories and what each of their items adds.
@@ -178,12 +178,18 @@ class Blend(Recommender):
         Raises:
             ValueError: the scores of a member are not sums over a history.
         """
-        weighted = self._weighted()
-        names = [name for name, weight in zip(self.names, self.weights.tolist(), strict=True) if weight]
-        return BlendMap(names, [score_map_of(model) for model, _ in weighted], [weight for _, weight in weighted])
+        names, maps, weights = [], [], []
+        for name, model, weight in self._weighted():
+            found = score_map_of(model)
+            if found is None:
+                raise ValueError(f"the scores of this blend are not sums over a history: those of its {name} are not")
+            names.append(name)
+            maps.append(found)
+            weights.append(weight)
+        return BlendMap(names, maps, weights)
 
-    def _weighted(self) -> list[tuple[Recommender, float]]:
-        return [(model, weight) for model, weight in zip(self.models, self.weights.tolist(), strict=True) if weight]
+    def _weighted(self) -> list[tuple[str, Recommender, float]]:
+        return [row for row in zip(self.names, self.models, self.weights.tolist(), strict=True) if row[2]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -214,7 +220,7 @@ class BlendMap(Shown):
         return tuple(
             f"{name}: {part}" if part else name
             for name, each in zip(self.names, self.maps, strict=True)
-            for part in each.part_names or ("",)
+            for part in (each.part_names or ("",))
         )
 
     def scores(self, histories: Histories, users: UserIndices | None = None) -> Scores:

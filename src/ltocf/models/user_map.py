@@ -217,6 +217,13 @@ class UserMap(Shown):
         return self.temperatures.index_select(0, users.to(self.items.device))[:, None]
 
 
+def score_map_of(model: object) -> ScoreMap | None:
+    """The scores of a model as sums over a history, or None where they are not."""
+    if isinstance(model, SummedModel):
+        return model.score_map()
+    return model.user_map() if isinstance(model, LinearModel) else None
+
+
 def only_row(history: Histories) -> Histories:
     """Raises ValueError for more or fewer rows than one."""
     if len(history) != 1:

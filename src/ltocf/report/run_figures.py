@@ -12,7 +12,7 @@ import torch
 from ltocf.files import replacing
 from ltocf.models import Recommender
 from ltocf.runs.experiment import load
-from ltocf.runs.folder import PHASES, RunFolder
+from ltocf.runs.folder import RunFolder
 from ltocf.shapes import Eigenvalues, Response
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def response_figure(models: Mapping[str, Recommender], *, normalise: bool = Fals
 def run_figure(folder: RunFolder) -> Figure:
     """Training of one run: loss, validated metric, learned times if there are any, and for a filter its response."""
     config, history = folder.config(), folder.history()
-    by_phase = {phase: [row for row in history if row["phase"] == phase] for phase in PHASES}
+    phases = dict.fromkeys(row["phase"] for row in history)
+    by_phase = {phase: [row for row in history if row["phase"] == phase] for phase in phases}
     eigenvalues = torch.linspace(-1, 1, 401, dtype=torch.float64)
     parts = _parts(load(folder.path).model, eigenvalues) if folder.model_file.exists() else {}
     draw: list[Callable[[Axes], None]] = [

@@ -154,7 +154,7 @@ class Config:
     def __post_init__(self) -> None:
         options, starts = model_options(self.model), model_starts(self.model)
         if self.model == AUTO and self.run.select_on != "validation":
-            raise ValueError(f"auto chooses on the validation set, got `select_on` {self.run.select_on!r}; name a model")
+            raise ValueError(f"auto chooses on validation, got `select_on` {self.run.select_on!r}; name a `model`")
         if self.run.init not in starts:
             able = ", ".join(name for name, model in MODELS.items() if self.run.init in model.starts)
             raise ValueError(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from ltocf.data import Dataset, Interactions
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
-from ltocf.runs.config import Config
+from ltocf.runs.candidates import default_minutes
+from ltocf.runs.config import AUTO, Config, speaks_of_a_model
+from ltocf.runs.contest import Contest
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.measuring import Withheld, evaluate_beside
 from ltocf.runs.preparation import configure, prepare_data
@@ -21,6 +25,8 @@ from ltocf.runs.protocol import Experiment, depths_for
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
 from ltocf.training import FitResult
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -38,7 +44,8 @@ def train(
         source: anything that `load_dataset` takes: a catalog name, a folder with train.txt and test.txt, a table file,
             a pattern, the address of a database, a frame, a sparse matrix, tuples.
         out: a new folder.
-        model: a key of `MODELS`; by default that of ``config``, or ltocf.
+        model: a key of `MODELS`, or ``auto``: several compete, see `ltocf.runs.contest`. By default that of
+            ``config``; without one ltocf if a setting belongs to a model, such as ``dim``, else auto.
         config: a TOML file to start from.
         show_progress: bars on a terminal and in Jupyter, else one line on standard error for each validation.
         **settings: any setting by its name: ``learning_rate=1e-3, horizon=2.0, epochs=100, seed=1`` ...
@@ -61,7 +68,7 @@ def train(
         >>> load(folder).recommend(0, k=1).columns
         ['user', 'rank', 'item', 'score']
     """
-    values = settings if model is None else {"model": model, **settings}
+    values = with_default_model(settings, model, config)
     RunFolder.refuse_used(out)
     chosen, dataset = configure(source, config, values)
     return train_config(chosen, out, show_progress=show_progress, dataset=dataset)
@@ -77,7 +84,7 @@ def train_config(
     data = prepare_data(config, dataset)
     with RunFolder.started(out, config) as folder, config.runtime().active() as device:
         folder.write_data(data)
-        return Experiment(folder, config, data, device, show_progress, budget).run()
+        return _runner(Experiment(folder, config, data, device, show_progress, budget)).run()
 
 
 def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
@@ -98,18 +105,48 @@ def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
         if not run.data_file.exists():
             run.write_data(prepare_data(config))
         with config.runtime().active() as device:
-            return Experiment(run, config, run.read_data(), device, show_progress, budget).run()
+            return _runner(Experiment(run, config, run.read_data(), device, show_progress, budget)).run()
+
+
+def with_default_model(settings: dict[str, Any], model: str | None, start: object) -> dict[str, Any]:
+    """The settings with a model: the one that is named, that of a configuration to ``start`` from, ltocf, or auto.
+
+    Example:
+        >>> [with_default_model(values, None, None)["model"] for values in ({"seed": 1}, {"dim": 8})]
+        ['auto', 'ltocf']
+    """
+    if model is not None:
+        return {"model": model, **settings}
+    if start is not None or "model" in settings:
+        return settings
+    named = speaks_of_a_model(settings)
+    if named is not None:
+        logger.info("`%s` is a setting of one model, so ltocf is trained; without it several compete (auto)", named)
+    return {"model": AUTO if named is None else "ltocf", **settings}
+
+
+def _runner(experiment: Experiment) -> Experiment | Contest:
+    """What runs: the model that was asked for, or a contest, whose time limit depends on the size of the data."""
+    if experiment.config.model != AUTO:
+        return experiment
+    if experiment.budget.seconds < math.inf:
+        return Contest(experiment)
+    split = experiment.data.split
+    n_pairs = sum(len(pairs) for pairs in (split.train, split.validation, split.test) if pairs is not None)
+    return Contest(replace(experiment, budget=TimeBudget(60 * default_minutes(n_pairs))))
 
 
 def select(config: Config, out: str | Path) -> FitResult:
     """The selection phase alone: how well these settings validate, and at which epoch. It goes on where it was cut off.
 
     Raises:
-        ValueError: ``select_on`` is not ``validation``: settings are never chosen on the test set.
+        ValueError: ``select_on`` is not ``validation``: settings are never chosen on test; or no model is named.
         FileExistsError: ``out`` was started with other settings.
     """
     if config.run.select_on != "validation":
         raise ValueError(f"settings are chosen on the validation set, got select_on = {config.run.select_on!r}")
+    if config.model == AUTO:
+        raise ValueError("settings are searched for one model, got auto; name the `model`")
     budget = _budget(config)
     with ExitStack() as stack:
         if (Path(out) / "config.toml").exists() and RunFolder(out).config() == config:
@@ -136,10 +173,12 @@ def _rehearse(config: Config) -> None:
         ImportError: an extra that is asked for is not installed.
     """
     device = config.runtime().torch_device()
-    smallest = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
-    model = build_model(config.model, smallest, config.options)
-    model.prepare()
-    model.scorer()
+    if config.model != AUTO:
+        model = build_model(
+            config.model, BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0])), config.options
+        )
+        model.prepare()
+        model.scorer()
     if config.training.cuda_graphs and device.type != "cuda":
         raise ValueError(f"`cuda_graphs` needs a CUDA GPU, the run is on {device}; leave it false")
     if config.run.tensorboard and importlib.util.find_spec("tensorboard") is None:

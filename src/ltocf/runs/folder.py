@@ -21,6 +21,7 @@ from ltocf.evaluation import PerUserMetrics
 from ltocf.files import read_arrays, replacing, write_text
 from ltocf.runs.config import Config
 
+
 @dataclass(frozen=True)
 class RunData:
     """The split a run trains and evaluates on, with the caller's ids, and what users have seen besides.

@@ -32,6 +32,8 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "ltocf": SOFTMAX_RECIPE | {"n_times": 1, "solver": "exact", "tolerance": 0.02},
         "lightgcn": SOFTMAX_RECIPE,
         "mf": SOFTMAX_RECIPE,
+        "blend": SOFTMAX_RECIPE,
+        "auto": SOFTMAX_RECIPE,
         **OWN_RECIPES,
     },
     "paper": OWN_RECIPES,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ltocf.data import Dataset
 from ltocf.runs.config import Config
-from ltocf.runs.experiment import load, train_config
+from ltocf.runs.experiment import load, train_config, with_default_model
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import configure
 from ltocf.serving import TrainedModel
@@ -32,7 +32,7 @@ def fit(
     Args:
         source: anything that `load_dataset` takes; may be left out with ``like``.
         out: a new folder for the run; None keeps nothing but what is returned.
-        model: a key of `MODELS`.
+        model: a key of `MODELS`, or auto, as for `train`.
         config: a TOML file to start from.
         like: the folder of a run whose settings, and without ``source`` whose data, are taken.
         show_progress: as for `train`.
@@ -64,7 +64,7 @@ def fit(
                 **settings,
             )
     RunFolder.refuse_used(out)
-    values = {**settings, "split": "none"} | ({} if model is None else {"model": model})
+    values = with_default_model(settings, model, config or like) | {"split": "none"}
     if "split" in settings:
         raise ValueError(f"`split` must be left out: fit holds nothing back, got {settings['split']!r}; use train")
     if source is None and like is not None:

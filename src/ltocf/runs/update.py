@@ -119,13 +119,13 @@ def _grown(
 ) -> tuple[TrainedModel, dict[str, FitResult]]:
     """The model of all pairs, from what it was before, and how it was trained on if it was."""
     graph = BipartiteGraph.from_interactions(joined.interactions)
-    model = build_model(config.model, graph, config.options, seed=config.run.seed)
+    model = build_model(before.name, graph, before.options, seed=config.run.seed)
     model.grow_from(before.model, graph)
     model.to(device)
     fits = {} if warm is None else {"warm": _train(model, joined, warm, config, show_progress)}
     notes = {**before.notes, "phase": "update"}
-    pairs, model = joined.interactions, model.eval()
-    return TrainedModel(config.model, config.options, model, pairs, joined.names, notes, joined.also_seen), fits
+    grown = replace(before, model=model.eval(), seen=joined.interactions, names=joined.names, notes=notes)
+    return replace(grown, also_seen=joined.also_seen), fits
 
 
 def next_generation(run: Path) -> Path:

@@ -10,7 +10,7 @@ import torch
 from ltocf.data.histories import Histories
 from ltocf.models import MODELS, LinearModel, Recommender, ScoreMap, SummedModel, UserMap
 from ltocf.models.least_squares import LeastSquares
-from ltocf.models.user_map import QueryVectors
+from ltocf.models.user_map import QueryVectors, score_map_of
 from ltocf.models.user_steps import UserSteps
 from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
 
@@ -75,10 +75,9 @@ def vectors(name: str, model: Recommender) -> VectorModel:
 
 def score_map(name: str, model: Recommender) -> ScoreMap:
     """Raises ValueError for a model whose scores are not sums over a history."""
-    if isinstance(model, SummedModel):
-        return model.score_map()
-    if isinstance(model, LinearModel):
-        return model.user_map()
+    found = score_map_of(model)
+    if found is not None:
+        return found
     raise ValueError(f"the scores of `{name}` are not sums over a history; those of {_those_that(_is_linear)} are")
 
 

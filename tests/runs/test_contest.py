@@ -1,0 +1,136 @@
+"""auto: everybody competes on validation, the sum is trained again, and the run folder says what happened."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import ltocf
+from ltocf.evaluation import evaluate
+from ltocf.runs import contest
+from ltocf.runs.candidates import Candidate, candidates_for, default_minutes
+from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.experiment import evaluate_run, resume
+from ltocf.runs.folder import RunFolder
+from ltocf.runs.update import update
+
+VISITS = [
+    (user, item) for user in range(40) for item in range(24) if (user * item + user) % 5 < 2 and item % 4 != user % 4
+]
+FEW = [
+    Candidate("ease", "ease", {"l2": 4.0}),
+    Candidate("spectral-4", "spectral", {"rank": 4, "epochs": 3}),
+    Candidate("huge", "ltocf", {}, "about 9 minutes more"),
+    Candidate("lightgcn-4", "lightgcn", {"dim": 4, "epochs": 2, "n_negatives": 16}),
+]
+
+
+@pytest.fixture
+def few_compete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: FEW)
+
+
+def trained(out: Path, **settings: object) -> dict[str, object]:
+    return ltocf.train(VISITS, out, show_progress=False, select_by="recall@5", **settings)
+
+
+def test_everybody_is_in_the_table_and_the_sum_is_measured(few_compete: None, tmp_path: Path) -> None:
+    metrics = trained(tmp_path / "run")
+    table = {row["name"]: row for row in metrics["contest"]}
+    assert list(table) == ["ease", "spectral-4", "lightgcn-4", "huge"]
+    assert table["ease"]["learned"]["l2"] > 0
+    assert table["huge"]["skipped"] == "about 9 minutes more"
+    weights = {name: row["weight"] for name, row in table.items() if "weight" in row}
+    assert sum(weights.values()) == pytest.approx(1)
+    assert metrics["selected"]["recall@5"] >= max(row["recall@5"] for row in table.values() if "weight" in row)
+
+    model, split = ltocf.load(tmp_path / "run"), RunFolder(tmp_path / "run").read_data().split
+    everything = split.train.union(split.validation)
+    assert evaluate(model.model.scorer(), split.test, seen=everything, ks=[10])["ndcg@10"] == metrics["ndcg@10"]
+    assert not list((tmp_path / "run").glob("candidate-*")) + list((tmp_path / "run").glob("checkpoint-*"))
+
+
+def test_the_selected_models_have_not_seen_the_validation_set(few_compete: None, tmp_path: Path) -> None:
+    metrics = trained(tmp_path / "run")
+    found = evaluate_run(tmp_path / "run", on="validation", ks=[5])
+    assert found["recall@5"] == pytest.approx(metrics["selected"]["recall@5"], abs=1e-6)
+
+
+def test_an_interrupted_contest_goes_on_and_ends_the_same(
+    few_compete: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained(tmp_path / "whole")
+    real, calls = contest.choose_weights, []
+
+    def interrupted(*arguments: object) -> object:
+        calls.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(contest, "choose_weights", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut")
+    assert len(list((tmp_path / "cut").glob("candidate-*.json"))) == 3
+    monkeypatch.setattr(contest, "choose_weights", real)
+    again = resume(tmp_path / "cut", show_progress=False)
+    assert [row.get("weight") for row in again["contest"]] == [row.get("weight") for row in whole["contest"]]
+    assert again["ndcg@10"] == whole["ndcg@10"]
+    one, two = (ltocf.load(tmp_path / name).model.scores(torch.arange(40)) for name in ("whole", "cut"))
+    assert torch.equal(one, two)
+
+
+def test_the_model_answers_folds_in_explains_and_grows(few_compete: None, tmp_path: Path) -> None:
+    trained(tmp_path / "run")
+    model = ltocf.load(tmp_path / "run")
+    assert len(model.recommend([0, 1], k=3)) == 6
+    assert len(model.snapshot.fold_in([1, 2, 3], k=3)) == 3
+    item = model.recommend([0], k=1)["item"][0]
+    why = model.snapshot.explain(0, item)
+    assert why.history["contribution"].sum() + why.own + why.popularity == pytest.approx(why.score, rel=1e-4)
+    assert why.score == pytest.approx(float(model.recommend([0], k=1)["score"][0]))
+    grown = update(tmp_path / "run", [(100, 1), (100, 2), (0, 23)], tmp_path / "run-2", show_progress=False)
+    assert len(grown.recommend([100], k=2)) == 2
+
+
+def test_a_single_winner_is_itself(few_compete: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: FEW[:1])
+    trained(tmp_path / "run")
+    assert ltocf.load(tmp_path / "run").name == "ease"
+
+
+def test_nothing_to_validate_on_leaves_the_first(few_compete: None, tmp_path: Path) -> None:
+    metrics = ltocf.train([("a", 1), ("b", 2), ("c", 1)], tmp_path / "run", show_progress=False)
+    assert "contest" not in metrics
+    assert ltocf.load(tmp_path / "run").name == "ease"
+
+
+def test_the_default_is_auto_unless_a_setting_speaks_of_a_model(few_compete: None, tmp_path: Path) -> None:
+    assert trained(tmp_path / "auto", seed=3)["model"] == "auto"
+    assert trained(tmp_path / "own", dim=4, epochs=1, n_negatives=8)["model"] == "ltocf"
+
+
+def test_what_one_model_is_told_auto_refuses() -> None:
+    config = Config(DataSettings("x"), "auto")
+    with pytest.raises(ValueError, match="name the `model`"):
+        config.with_values({"learning_rate": 0.1})
+    with pytest.raises(ValueError, match="no setting `dim`"):
+        config.with_values({"dim": 4})
+    with pytest.raises(ValueError, match="auto chooses on validation"):
+        config.with_values({"select_on": "test"})
+    assert Config.from_toml(config.to_toml()) == config
+    assert config.with_values({"max_minutes": 2.0}).training.max_minutes == 2.0
+
+
+def test_candidates_suit_the_size_and_the_time() -> None:
+    names = [c.name for c in candidates_for(900, 1_000, 80_000, 5.0) if not c.skipped]
+    assert names[:2] == ["ease", "spectral-64"]
+    assert {"ltocf-128", "ltocf-64"} <= set(names)
+    large = candidates_for(1_500_000, 300_000, 50_000_000, 20.0)
+    assert {c.name for c in large if c.skipped} == {"ease", "ltocf-128", "ltocf-64"}
+    assert default_minutes(2_000_000) == 40.0
+
+
+def test_settings_are_searched_for_a_model(tmp_path: Path) -> None:
+    from ltocf.runs.experiment import select
+
+    with pytest.raises(ValueError, match="name the `model`"):
+        select(Config(DataSettings("x"), "auto"), tmp_path / "run")
