@@ -4,9 +4,9 @@
     python benchmarks/recipe.py retraining --data data --out results/recipe/retraining.json
     python benchmarks/recipe.py test --data data --out results/recipe/test.json --seeds 0 1 2
 
-`choose` trains the selection phase of each variant. `retraining` withholds a second tenth of train, selects on it, trains
-again on both in each way, and measures on the validation set. Neither sees a test set; `test` does, for the recipe that
-was and the one that is. Every result is written when it is there, and a second start goes on from there.
+`choose` trains the selection phase of each variant. `retraining` withholds a second tenth of train, selects on it,
+trains again on both in each way, and measures on the validation set. Neither sees a test set; `test` does, for the
+recipe that was and the one that is. Every result is written when it is there, and a second start goes on from there.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import ltocf
 from ltocf import Config, Split, evaluate, load_dataset
@@ -114,10 +115,14 @@ def experiment(name: str, split: Split, settings: dict[str, Any]) -> Iterator[Ex
     """A run of ``split`` in a folder that does not stay."""
     config = Config(DataSettings(name)).with_values({"threads": 1, "device": "cpu", **settings})
     names = Names.identity(split.n_users, split.n_items)
-    with tempfile.TemporaryDirectory() as place, RunFolder.started(Path(place) / "run", config) as folder:
-        with config.runtime().active() as device:
-            data = RunData(name, split, names)
-            yield Experiment(folder, config, data, device, show_progress=False, budget=TimeBudget(math.inf))
+    with (
+        tempfile.TemporaryDirectory() as place,
+        RunFolder.started(Path(place) / "run", config) as folder,
+        config.runtime().active() as device,
+    ):
+        data = RunData(name, split, names)
+        folder.write_data(data)
+        yield Experiment(folder, config, data, device, show_progress=False, budget=TimeBudget(math.inf))
 
 
 def chosen(name: str, variant: str, seed: int, data: Path) -> dict[str, Any]:
@@ -195,10 +200,9 @@ def main() -> None:
             continue
         started = time.perf_counter()
         found = MEASURES[given.what](name, variant, seed, given.data)
-        trials.append(
-            key | found | {"seconds_in_all": time.perf_counter() - started, "commit": environment()["commit"]}
-        )
-        record = {"what": given.what, "variants": VARIANTS, "environment": environment(), "trials": trials}
+        where, seconds = environment(torch.device("cpu")), time.perf_counter() - started
+        trials.append(key | found | {"seconds_in_all": seconds, "commit": where["commit"]})
+        record = {"what": given.what, "variants": VARIANTS, "environment": where, "trials": trials}
         given.out.parent.mkdir(parents=True, exist_ok=True)
         write_text(given.out, json.dumps(record, indent=1) + "\n")
         print(key, {name: value for name, value in found.items() if "@" in name or name in RETRAININGS}, flush=True)
