@@ -30,12 +30,13 @@ import ltocf
 from ltocf import Config, Split, evaluate, load_dataset
 from ltocf.data import Interactions, Names, carve_validation, split_dataset
 from ltocf.files import write_text
-from ltocf.runs.config import RETRAININGS, DataSettings
+from ltocf.runs.config import DataSettings
 from ltocf.runs.folder import RunData, RunFolder
 from ltocf.runs.protocol import Experiment
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
 from ltocf.training import environment
+from ltocf.training.settings import RETRAININGS
 
 SETS = ("irb-amazon2014-health", "movielens-small", "amazon-beauty", "gowalla-fifth")
 SHARES = {"gowalla-fifth": ("gowalla", 0.2)}
