@@ -2,7 +2,7 @@
 
     python benchmarks/recipe.py choose --data data --out results/recipe/choose.json
     python benchmarks/recipe.py retraining --data data --out results/recipe/retraining.json
-    python benchmarks/recipe.py test --data data --out results/recipe/test.json --seeds 0 1 2
+    python benchmarks/recipe.py test --data data --out results/recipe/test.json --seeds 0 1 2 --variants before fast
 
 `choose` trains the selection phase of each variant. `retraining` withholds a second tenth of train, selects on it,
 trains again on both in each way, and measures on the validation set. Neither sees a test set; `test` does, for the
@@ -75,6 +75,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "temperature 0.2": STEPS | {"temperature": 0.2},
     "temperature 0.25": STEPS | {"temperature": 0.25},
     "temperature 0.3": STEPS | {"temperature": 0.3},
+    "fast": STEPS | {"temperature": 0.2, "retraining": "repeated"},
     "temperature 0.2, robustness 0": STEPS | {"temperature": 0.2, "robustness": 0.0},
     "temperature 0.2, L2 0.001": STEPS | {"temperature": 0.2, "l2": 0.001},
     "temperature 0.2, 16 passes": STEPS | {"temperature": 0.2, "epochs": 64},

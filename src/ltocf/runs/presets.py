@@ -22,7 +22,7 @@ SOFTMAX_RECIPE: dict[str, Any] = {
     "schedule": "cosine",
     "warm_up": 0.02,
     "validate_every": 2,
-    "retraining": "continued",
+    "retraining": "repeated",
 }
 """Sampled softmax on cosines, large batches, a rate that comes down to zero: chosen in docs/training.md."""
 
