@@ -110,9 +110,9 @@ def test_retraining_has_no_validation_and_takes_over_what_was_chosen(
     taken: list[Any] = []
     monkeypatch.setattr(LTOCF, "take_over", lambda _, chosen: taken.append(chosen))
     run = experiment(tmp_path, stack, tensorboard=True)
-    chosen, _ = run.phase("selection", run.data.split.train, run.data.split.validation)
+    chosen, selection = run.phase("selection", run.data.split.train, run.data.split.validation)
     assert taken == []
-    run.phase("retraining", run.data.split.train, None, chosen.model)
+    run.phase("retraining", run.data.split.train, None, (chosen.model, selection))
     assert taken == [chosen.model]
     assert trainings[1].validation is None
     assert trainings[1].context.description == "ltocf retraining"

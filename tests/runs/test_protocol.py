@@ -13,10 +13,11 @@ import ltocf
 from ltocf.data import Interactions, Split, carve_validation, load_dataset, split_dataset
 from ltocf.evaluation import evaluate, evaluate_per_user
 from ltocf.graph import BipartiteGraph
-from ltocf.models import MODELS, STARTS, Recommender, build_model
+from ltocf.models import MF, MODELS, STARTS, Recommender, build_model
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.training import FitContext, TrainingSettings, fit, sample_users
+from ltocf.training.step import Stepper
 from samples import random_interactions
 
 SETTINGS: dict[str, Any] = {"epochs": 6, "validate_every": 1, "batch_size": 64, "learning_rate": 0.05, "threads": 1}
@@ -79,6 +80,47 @@ def test_a_run_is_selection_then_training_anew_on_all_of_train(
     by_user = evaluate_per_user(again.scorer(), split.test, seen=everything, ks=(20,))
     assert metrics["ndcg@20"] == float(by_user.values["ndcg@20"].mean())
     assert metrics["fits"]["retraining"]["epochs"] == best_epoch
+
+
+def test_retraining_goes_step_by_step_at_the_rates_of_selection(table: Path, tmp_path: Path) -> None:
+    settings = SETTINGS | {"schedule": "cosine", "warm_up": 0.1, "epochs": 12}
+    run, split, best_epoch = run_and_split(table, tmp_path, settings, retraining="repeated")
+    everything = split.train.union(split.validation)
+    model = MF(BipartiteGraph.from_interactions(everything), dim=3)
+    told = TrainingSettings(epochs=12, batch_size=64, learning_rate=0.05, schedule="cosine", warm_up=0.1)
+    stepper, batches = Stepper(model, told), model.batches(everything, 64, 0)
+    (step,) = stepper.steps()
+    model.train()
+    for epoch in range(best_epoch):
+        for place, batch in enumerate(batches.epoch(epoch)):
+            stepper.set_rates((epoch + place / len(batches)) / 12)
+            step(batch)
+    assert same_weights(ltocf.load(run.model_file).model, model)
+
+
+def test_retraining_goes_on_from_what_was_selected_for_one_pass(table: Path, tmp_path: Path) -> None:
+    settings = SETTINGS | {"epoch_share": 0.5, "epochs": 12}
+    run, split, _ = run_and_split(table, tmp_path, settings, retraining="continued", choose_ranking=True)
+    everything = split.train.union(split.validation)
+    model = MF(BipartiteGraph.from_interactions(everything), dim=3, choose_ranking=True)
+    chosen = ltocf.load(run.selection_model_file).model
+    model.load_state_dict(chosen.state_dict())
+    told = TrainingSettings(
+        epochs=2, epoch_share=0.5, batch_size=64, learning_rate=0.1 * 0.05, time_learning_rate=1e-4, schedule="cosine"
+    )
+    fit(model, model.batches(everything, 64, 0), settings=told)
+    again = ltocf.load(run.model_file).model
+    assert same_weights(again, model)
+    assert not same_weights(again, chosen)
+    assert again.learned() == chosen.learned()
+
+
+def run_and_split(table: Path, tmp_path: Path, settings: dict[str, Any], **more: Any) -> tuple[RunFolder, Split, int]:
+    """A run of MF, its split, and the epoch it selected, which is not the last one."""
+    metrics = ltocf.train(table, tmp_path / "run", model="mf", preset="paper", dim=3, **settings, **more)
+    assert metrics["selected"]["epoch"] < settings["epochs"], "or all rates would do as well"
+    run = RunFolder(tmp_path / "run")
+    return run, run.read_data().split, metrics["selected"]["epoch"]
 
 
 def test_selection_on_test_reports_the_best_epoch_on_it(table: Path, tmp_path: Path) -> None:

@@ -43,7 +43,14 @@ def test_warm_up_is_a_share(warm_up: float) -> None:
         replace(SETTINGS, warm_up=warm_up)
 
 
-@pytest.mark.parametrize(("name", "known"), [("time_updates", "joint, alternating"), ("schedule", "constant, cosine")])
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("time_updates", "joint, alternating"),
+        ("schedule", "constant, cosine"),
+        ("retraining", "compressed, repeated, continued"),
+    ],
+)
 def test_names(name: str, known: str) -> None:
     for value in known.split(", "):
         assert getattr(replace(SETTINGS, **{name: value}), name) == value
@@ -68,3 +75,18 @@ def test_rates_rise_in_proportion_then_stay_or_fall_along_a_cosine(progress: flo
     cosine = replace(SETTINGS, warm_up=warm_up, schedule="cosine").rate(progress)
     fallen = math.cos(math.pi / 2 * (progress - warm_up) / (1 - warm_up)) ** 2  # (1 + cos 2x) / 2 = cos² x
     assert cosine == pytest.approx(progress / warm_up if rising else fallen, abs=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, math.nan])
+def test_an_epoch_is_a_share_of_a_pass(share: float) -> None:
+    assert replace(SETTINGS, epoch_share=0.01).epoch_share == 0.01
+    with pytest.raises(ValueError, match=rf"`epoch_share` must be in \(0, 1\], got {share}"):
+        replace(SETTINGS, epoch_share=share)
+
+
+def test_a_rate_for_large_batches_goes_by_the_root_of_smaller_ones() -> None:
+    settings = replace(SETTINGS, learning_rate=0.03, scale_rate=True)
+    assert settings.for_batch(8192).learning_rate == 0.03
+    assert settings.for_batch(2048).learning_rate == pytest.approx(0.015)
+    assert settings.for_batch(2048).for_batch(512).learning_rate == pytest.approx(0.015), "scaled once"
+    assert SETTINGS.for_batch(512) == SETTINGS

@@ -28,7 +28,6 @@ AUTO = "auto"
 SETTINGS_OF_AUTO = ("max_minutes", "validation_users")
 """Of the table ``training``; the others belong to one model."""
 SELECT_ON = ("validation", "test")
-RETRAININGS = ("compressed", "repeated", "continued")
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,6 @@ class RunSettings:
         select_on: ``validation`` chooses the epoch, then training starts again on all of train; ``test`` reports the
             best epoch on the test set, as the papers do, and marks the run.
         select_by: the metric that chooses the epoch.
-        retraining: how all of train is trained on once the epoch is chosen. ``compressed``: anew, with a schedule as
-            long as the epochs that were chosen. ``repeated``: anew, each step at the rate that it had in selection.
-            ``continued``: from the weights that were selected, one pass over all pairs at rates that go down to zero.
         tensorboard: write what the history holds for TensorBoard too; needs the extra `tracking`.
         preset: the recipe that the settings start from: ``fast``, the best one found, or ``paper``.
     """
@@ -101,17 +97,11 @@ class RunSettings:
     threads: int = 0
     select_on: Literal["validation", "test"] = "validation"
     select_by: str = "recall@20"
-    retraining: Literal["compressed", "repeated", "continued"] = "compressed"
     preset: str = "fast"
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("select_on", SELECT_ON),
-            ("retraining", RETRAININGS),
-            ("init", STARTS),
-            ("preset", PRESETS),
-        ):
+        for name, known in (("select_on", SELECT_ON), ("init", STARTS), ("preset", PRESETS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if not 0 <= self.seed < 2**63:

@@ -6,20 +6,25 @@ from typing import Any
 
 SOFTMAX_RECIPE: dict[str, Any] = {
     "loss": "softmax",
-    "temperature": 0.12,
+    "temperature": 0.2,
     "robustness": 0.15,
     "n_negatives": 8192,
+    "whole_catalogue": True,
     "ranking": "cosine",
     "popularity": 1.1,
+    "choose_ranking": True,
     "batch_size": 0,
     "learning_rate": 0.03,
+    "scale_rate": True,
     "l2": 0.0,
-    "epochs": 8,
+    "epochs": 32,
+    "epoch_share": 0.25,
     "schedule": "cosine",
     "warm_up": 0.02,
     "validate_every": 2,
+    "retraining": "repeated",
 }
-"""Sampled softmax on cosines, large batches, a rate that comes down to zero: measured in docs/speed.md."""
+"""Sampled softmax on cosines, large batches, a rate that comes down to zero: chosen in docs/training.md."""
 
 OWN_RECIPES: dict[str, dict[str, Any]] = {
     "neumf": {"batch_size": 256, "l2": 0.0, "epochs": 100},

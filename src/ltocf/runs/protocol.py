@@ -132,12 +132,12 @@ class Experiment:
     def _as_selected(
         self, model: Recommender, chosen: Recommender, selection: FitResult, context: FitContext
     ) -> tuple[TrainingSettings, FitContext]:
-        """What ``chosen`` learned besides its weights goes to ``model``; how that is trained, see `RunSettings`."""
-        settings, how = self.config.training, self.config.run.retraining
+        """``model`` takes over what is no weight of ``chosen``; then see ``TrainingSettings.retraining``."""
+        settings = self.config.training
         model.take_over(chosen)
-        if how == "repeated":
+        if settings.retraining == "repeated":
             return settings, replace(context, last_epoch=selection.best_epoch or 0)
-        if how == "compressed":
+        if settings.retraining == "compressed":
             return replace(settings, epochs=selection.best_epoch or settings.epochs), context
         if context.checkpoint is None or not context.checkpoint.exists():
             model.go_on_from(chosen)

@@ -157,7 +157,8 @@ def event_options(config: Config, options: dict[str, Any]) -> dict[str, Any]:
 
 def _warm(settings: TrainingSettings, epochs: int, learning_rate: float | int | None) -> TrainingSettings:
     rate = settings.learning_rate if learning_rate is None else float(learning_rate)
-    return replace(settings, epochs=epochs, epoch_share=1.0, learning_rate=rate)
+    scaled = settings.scale_rate and learning_rate is None
+    return replace(settings, epochs=epochs, epoch_share=1.0, learning_rate=rate, scale_rate=scaled)
 
 
 def _train(

@@ -8,6 +8,7 @@ from typing import Literal
 
 TIME_UPDATES = ("joint", "alternating")
 SCHEDULES = ("constant", "cosine")
+RETRAININGS = ("compressed", "repeated", "continued")
 STEPS_PER_EPOCH = 100
 ANOTHER_PASS = 0.1
 """Share of the learning rates."""
@@ -30,6 +31,9 @@ class TrainingSettings:
         validate_every: epochs between validations.
         validation_users: maximum number of users a validation ranks, drawn once; 0 for all. Selection on test asks all.
         patience: validations without a better value before training stops.
+        retraining: how all of train is trained on once the epoch is chosen. ``compressed``: anew, with a schedule as
+            long as the epochs that were chosen. ``repeated``: anew, each step at the rate that it had in selection.
+            ``continued``: from the weights that were selected, one pass over all pairs at rates that go down to zero.
         time_updates: ``joint``: one backward pass, both updates. ``alternating``: the paper's Algorithm 1: update the
             embeddings, compute the loss again, update the times; twice the cost. The authors' program is joint.
         schedule: what both learning rates do: ``constant``, or ``cosine`` from them to zero over ``epochs``.
@@ -53,6 +57,7 @@ class TrainingSettings:
     validate_every: int = 5
     validation_users: int = 0
     patience: int = 10
+    retraining: Literal["compressed", "repeated", "continued"] = "compressed"
     time_updates: Literal["joint", "alternating"] = "joint"
     schedule: Literal["constant", "cosine"] = "constant"
     warm_up: float = 0.0
@@ -70,7 +75,7 @@ class TrainingSettings:
             raise ValueError(f"`epoch_share` must be in (0, 1], got {self.epoch_share}")
         if not 0 <= self.warm_up < 1:
             raise ValueError(f"`warm_up` must be in [0, 1), got {self.warm_up}")
-        for name, known in (("time_updates", TIME_UPDATES), ("schedule", SCHEDULES)):
+        for name, known in (("retraining", RETRAININGS), ("time_updates", TIME_UPDATES), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 

@@ -1,0 +1,63 @@
+"""The tables of how the recipe `fast` was chosen, from the files under results/recipe/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+RECIPE = Path(__file__).resolve().parents[1] / "results" / "recipe"
+METRICS = ("recall@20", "ndcg@20")
+RETRAININGS = ("selected", "compressed", "repeated", "continued")
+
+
+def choose() -> str:
+    """What each variant validates at on each set."""
+    return _table(_trials("choose"), "choose")
+
+
+def retraining() -> str:
+    """Each way to train again on each set, measured on pairs that chose nothing."""
+    trials = _trials("retraining")
+    opened = [trial | {"variant": how, **trial[how]} for trial in trials for how in RETRAININGS]
+    return _table(opened, "retraining")
+
+
+def test() -> str:
+    """Both recipes on the test sets."""
+    return _table(_trials("test"), "test")
+
+
+def _trials(name: str) -> list[dict[str, Any]]:
+    path = RECIPE / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["trials"] if path.exists() else []
+
+
+def _table(trials: list[dict[str, Any]], name: str) -> str:
+    """A row for each variant, a column for each set: recall and NDCG, mean and spread where there are seeds."""
+    if not trials:
+        return f"Not measured yet: `python benchmarks/recipe.py {name} --data data --out results/recipe/{name}.json`."
+    sets, variants = (list(dict.fromkeys(trial[key] for trial in trials)) for key in ("set", "variant"))
+    lines = [["", *sets], ["---"] * (len(sets) + 1)]
+    for variant in variants:
+        cells = [[t for t in trials if (t["set"], t["variant"]) == (one, variant)] for one in sets]
+        lines.append([variant, *(" / ".join(_spread(cell, metric) for metric in METRICS) for cell in cells)])
+    seeds = sorted({trial["seed"] for trial in trials})
+    caption = f"recall@20 / NDCG@20. Seeds: {', '.join(map(str, seeds))}; a set has those that are done."
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption}"
+
+
+def _spread(trials: list[dict[str, Any]], metric: str) -> str:
+    values = [trial[metric] for trial in trials]
+    if not values:
+        return "-"
+    return f"{mean(values):.4f}" if len(values) == 1 else f"{mean(values):.4f} ± {stdev(values):.4f}"
+
+
+RECIPE_TABLES: dict[str, Callable[[], str]] = {
+    "recipe-choose": choose,
+    "recipe-retraining": retraining,
+    "recipe-test": test,
+}
