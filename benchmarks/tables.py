@@ -18,6 +18,7 @@ from frontier_tables import FRONTIER_TABLES
 from ltocf.report.content import Table
 from ltocf.reproduce.cells import Places
 from ltocf.reproduce.plan import CONTENT, plan
+from recbole_tables import RECBOLE_TABLES
 from recipe_tables import RECIPE_TABLES
 from spectral_tables import SPECTRAL_TABLES
 from speed_tables import TABLES
@@ -50,7 +51,7 @@ def measured(dataset: str) -> dict[str, list[dict[str, Any]]]:
 
 def table(name: str) -> str:
     """A table of speed, of ranks, of variants, of the paper, or that of a data set."""
-    made = TABLES | SPECTRAL_TABLES | FRONTIER_TABLES | RECIPE_TABLES
+    made = TABLES | SPECTRAL_TABLES | FRONTIER_TABLES | RECIPE_TABLES | RECBOLE_TABLES
     if name in made:
         return made[name]()
     what, _, dataset = name.partition(":")

@@ -98,7 +98,7 @@ def main(name: str, folder: Path, seed: int, out: Path) -> None:
     config = Config(model=label, dataset=folder.name, config_dict=configuration(name, folder, seed))
     init_seed(seed, reproducibility=True)
     dataset = create_dataset(config)
-    train, valid, test = data_preparation(config, dataset)
+    train, valid, _ = data_preparation(config, dataset)
     model = get_model(label)(config, train._dataset).to(config["device"])
     trainer = get_trainer(config["MODEL_TYPE"], label)(config, model)
     started = time.perf_counter()

@@ -16,7 +16,7 @@ from ltocf.runs.config import Config
 from ltocf.tuning.identity import NO_EFFECT, differences, recorded
 
 ROOT = Path(__file__).resolve().parents[2]
-APART = {"speed", "reports", "search"}
+APART = {"speed", "reports", "search", "recbole"}
 
 
 @cache

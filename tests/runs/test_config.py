@@ -103,7 +103,10 @@ def test_what_is_said_comes_before_the_preset_whoever_says_it() -> None:
         ({"learning_rate": True}, "`learning_rate` must be of type float, got True"),
         ({"min_rating": "4"}, "`min_rating` must be of type float, got '4'"),
         ({"user_column": 3}, "`user_column` must be of type str, got 3"),
-        ({"init": "mf", "model": "neumf"}, "neumf has no `init` 'mf'; it has random. Models that start so: ltocf, "),
+        (
+            {"init": "mf", "model": "mult-vae"},
+            "mult-vae has no `init` 'mf'; it has random. Models that start so: ltocf, ",
+        ),
         ({"init_epochs": 0}, "`init_epochs` must be >= 1, got 0"),
         ({"init_l2": -1.0}, "`init_l2` must be >= 0, got -1.0"),
         ({"select_by": "accuracy@20"}, "`select_by` must be one of recall, precision"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from ltocf.data.interactions import Interactions
+from ltocf.graph import BipartiteGraph
+from ltocf.models import CMN, GCMC, GRMF, LRGCCF, MF, NGCF, LightGCN, PinSage
 from ltocf.sampling import Batches, PairwiseBatches, PointwiseBatches, SharedNegativeBatches, UserBatches
 from samples import random_interactions
 
@@ -69,6 +72,15 @@ def test_distinct_users_are_distinct_and_uniform() -> None:
     positives, negatives = (torch.cat([batch[place] for batch in drawn]) for place in (1, 2))
     assert touched[users, positives].all()
     assert not touched[users, negatives].any()
+
+
+@pytest.mark.parametrize("build", [MF, NGCF, GCMC, PinSage, LightGCN, GRMF, LRGCCF, CMN])
+def test_every_model_of_bpr_may_have_distinct_users(build: Any) -> None:
+    log = random_interactions()
+    graph = BipartiteGraph.from_interactions(log)
+    model = build(graph, dim=4, distinct_users=True)
+    assert len(next(model.batches(log, 25, seed=0).epoch(0)).users.unique()) == 25
+    assert len(next(build(graph, dim=4).batches(log, 25, seed=0).epoch(0)).users.unique()) < 25
 
 
 def test_a_batch_larger_than_the_users_repeats_some() -> None:

@@ -48,6 +48,7 @@ class CMN(GradientRecommender):
         graph: the training graph: who touched an item.
         dim: length of the memories m and c and of the item embeddings e.
         n_hops: how often the memory is read, >= 1.
+        distinct_users: whether a batch has no user twice, see `PairwiseBatches`.
         seed: of the initial embeddings and weights.
 
     Raises:
@@ -74,12 +75,14 @@ class CMN(GradientRecommender):
     starts: ClassVar[tuple[str, ...]] = ("random", "mf")
     uses_weights: ClassVar[bool] = True
 
-    def __init__(self, graph: BipartiteGraph, dim: int = 64, n_hops: int = 2, *, seed: int = 0) -> None:
+    def __init__(
+        self, graph: BipartiteGraph, dim: int = 64, n_hops: int = 2, distinct_users: bool = False, *, seed: int = 0
+    ) -> None:
         super().__init__(graph.n_users, graph.n_items)
         for name, value in (("dim", dim), ("n_hops", n_hops)):
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
-        self.graph, self.dim, self.n_hops = graph, dim, n_hops
+        self.graph, self.dim, self.n_hops, self.distinct_users = graph, dim, n_hops, distinct_users
         generator = torch.Generator().manual_seed(seed)
         sizes = (graph.n_users, graph.n_items, graph.n_users)
         self.user_memory, self.item_embeddings, self.external_memory = (
@@ -126,7 +129,7 @@ class CMN(GradientRecommender):
         return scores
 
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
-        return PairwiseBatches(train, batch_size, seed, device)
+        return PairwiseBatches(train, batch_size, seed, device, distinct_users=self.distinct_users)
 
     def scorer(self) -> CMN:
         """The model itself."""

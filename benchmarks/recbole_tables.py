@@ -1,0 +1,54 @@
+"""The table of docs/results.md that sets six models beside RecBole's, made from results/recbole/; see tables.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from ltocf.reproduce.table3 import LABELS
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "recbole"
+METRICS = ("recall@20", "ndcg@20")
+
+
+def beside(dataset: str) -> str:
+    """One row per model: both sides' metrics, and how far ours is from theirs."""
+    file = RESULTS / f"{dataset}.json"
+    if not file.exists():
+        return "Not measured yet: `make recbole`."
+    result = json.loads(file.read_text())
+    heading = ["method", *(cell for name in ("recall@20", "NDCG@20") for cell in (name, "RecBole's", "difference"))]
+    heading += ["rate, batch", "epochs", "RecBole's", "seeds"]
+    names = list(dict.fromkeys(run["model"] for run in result["runs"]))
+    rows = [row([run for run in result["runs"] if run["model"] == name]) for name in names]
+    lines = [f"| {' | '.join(cells)} |" for cells in (heading, ["---"] * len(heading), *rows)]
+    where, split = result["environment"], result["split"]
+    note = (
+        f"`{dataset}`: {split['users']:,} users, {split['items']:,} items, {split['train']:,} training pairs; the"
+        f" epoch of the best validated recall@20. {where['processor']}, 1 thread. Mean ± standard deviation over seeds."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def row(runs: list[dict[str, Any]]) -> list[str]:
+    """The row of one model."""
+    cells = [LABELS[runs[0]["model"]]]
+    for metric in METRICS:
+        ours, theirs = ([run[side][metric] for run in runs] for side in ("ours", "recbole"))
+        cells += [spread(ours), spread(theirs), f"{100 * (mean(ours) / mean(theirs) - 1):+.1f} %"]
+    settings = runs[0]["settings"]
+    cells.append(f"{settings['learning_rate']:g}, {settings['batch_size']}")
+    cells += [", ".join(str(run[side]["epochs"]) for run in runs) for side in ("ours", "recbole")]
+    return [*cells, ", ".join(str(run["seed"]) for run in runs)]
+
+
+def spread(values: list[float]) -> str:
+    """Mean, and the deviation where there are several."""
+    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
+
+
+RECBOLE_TABLES: dict[str, Callable[[], str]] = {"recbole:movielens-small": partial(beside, "movielens-small")}
