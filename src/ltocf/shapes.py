@@ -17,6 +17,8 @@ from torch import Tensor
 PairIndices: TypeAlias = Int64[np.ndarray, " pairs"]
 PairTimestamps: TypeAlias = Int64[np.ndarray, " pairs"]
 PairWeights: TypeAlias = Float32[np.ndarray, " pairs"]
+PairAges: TypeAlias = Int32[np.ndarray, " pairs"]
+PairDays: TypeAlias = Float32[np.ndarray, " pairs"]
 PairMask: TypeAlias = Bool[np.ndarray, " pairs"]
 Counts: TypeAlias = Int64[np.ndarray, " counted"]
 UserIndices: TypeAlias = Int64[Tensor, " queries"]

@@ -58,15 +58,15 @@ def cut(similarity: np.ndarray, k: int) -> np.ndarray:
 @pytest.mark.parametrize("log", [random_interactions(), weighted(random_interactions())], ids=["plain", "weighted"])
 def test_ease_solves_its_least_squares_column_by_column(log: Interactions) -> None:
     """min ||R b - r_i||² + λ ||b||² with b_i = 0: an ordinary ridge regression on all other items."""
-    matrix, l2 = matrix_of(log), 3.0
+    matrix, penalty = matrix_of(log), 3.0
     expected = np.zeros((40, 40))
     for item in range(40):
         others = np.arange(40) != item
         left = matrix[:, others]
-        expected[others, item] = np.linalg.solve(left.T @ left + l2 * np.eye(39), left.T @ matrix[:, item])
-    model = ready("ease", log, l2=l2)
+        expected[others, item] = np.linalg.solve(left.T @ left + penalty * np.eye(39), left.T @ matrix[:, item])
+    model = ready("ease", log, penalty=penalty)
     assert model.n_users < model.n_items  # the other side has its own algebra
-    tall = ready("ease", Interactions.from_pairs(log.users, log.items, 99, 40, weights=log.weights), l2=l2)
+    tall = ready("ease", Interactions.from_pairs(log.users, log.items, 99, 40, weights=log.weights), penalty=penalty)
     torch.testing.assert_close(tall.similarities, model.similarities)
     np.testing.assert_allclose(model.similarities.numpy(), expected, atol=1e-6)
     np.testing.assert_allclose(everyone(model), matrix @ expected, atol=1e-5)
@@ -169,7 +169,7 @@ def test_a_catalogue_too_large_is_refused_before_anything_is_allocated() -> None
 @pytest.mark.parametrize(
     ("build", "options", "message"),
     [
-        (EASE, {"l2": 0.0}, "`l2` must be finite and > 0, got 0.0"),
+        (EASE, {"penalty": 0.0}, "`penalty` must be finite and > 0, got 0.0"),
         (EASE, {"max_gigabytes": 0.0}, "`max_gigabytes` must be"),
         (ItemKNN, {"k": 0}, "`k` must be >= 1, got 0"),
         (ItemKNN, {"shrinkage": -1.0}, "`shrinkage` must be finite and >= 0, got -1.0"),

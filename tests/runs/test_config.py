@@ -94,7 +94,7 @@ def test_what_is_said_comes_before_the_preset_whoever_says_it() -> None:
         ({"test_fraction": 1.0}, r"`test_fraction` must be in \(0, 1\), got 1.0"),
         ({"test_fraction": 0.0}, r"`test_fraction` must be in \(0, 1\), got 0.0"),
         ({"validation_core": -1}, "`validation_core` must be >= 0, got -1"),
-        ({"validation_split": "first"}, "`validation_split` must be one of random, last, got 'first'"),
+        ({"validation_split": "first"}, "`validation_split` must be one of auto, random, last, got 'first'"),
         ({"init": "zero"}, "`init` must be one of random, spectral, mf, got 'zero'"),
         ({"seed": 2**63}, r"`seed` must be in \[0, 2\^63\), got 9223372036854775808"),
         ({"seed": -1}, r"`seed` must be in \[0, 2\^63\), got -1"),

@@ -59,6 +59,9 @@ class Reading:
     uri: Annotated[str | None, _option("The database, postgresql://... or sqlite:///...; needs --sql.")] = None
     items: Annotated[Path | None, _option("A table with a row for each item: titles and attributes.")] = None
     item_id_column: Annotated[str | None, _option("The column of ids in the item table.")] = None
+    lines_in_time: Annotated[
+        bool | None, Parameter(help="Whether items of a line of train.txt are in order of time.", group=GROUP)
+    ] = None
 
     def options(self) -> dict[str, Any]:
         """The keywords of `ReadOptions`, those alone that were given.
@@ -70,6 +73,7 @@ class Reading:
         values: dict[str, Any] = {f"{name}_column": getattr(self, f"{name}_column") for name in names}
         plain = ("min_rating", "timestamp_format", "since", "until", "min_user_interactions", "min_item_interactions")
         values |= {name: getattr(self, name) for name in (*plain, "partial", "separator", "encoding", "header")}
+        values["lines_in_time"] = self.lines_in_time
         values |= {"only": _by_column("only", self.only), "drop": _by_column("drop", self.drop)}
         values["event_weights"] = _weights(self.event_weights)
         values["columns"] = None if self.columns is None else [name.strip() for name in self.columns.split(",")]

@@ -25,6 +25,7 @@ class Dataset(Shown):
         also_seen: pairs that are no interactions but that users have seen, such as items they rated low: never
             trained on, and left out of lists; or None.
         report: what was understood of the source, or None.
+        lines_in_time: where there is no clock, whether those places are the order in time of each user's items.
 
     Raises:
         ValueError: the numbers of ids, of training, test and other users and items disagree.
@@ -37,6 +38,7 @@ class Dataset(Shown):
     has_clock: bool = True
     also_seen: Interactions | None = None
     report: ReadingReport | None = None
+    lines_in_time: bool = False
 
     def __post_init__(self) -> None:
         sizes = (self.interactions.n_users, self.interactions.n_items)
@@ -51,6 +53,11 @@ class Dataset(Shown):
         figures: dict[str, object] = {"name": self.name, "n_users": pairs.n_users, "n_items": pairs.n_items}
         figures |= {"n_pairs": len(pairs), "n_test_pairs": 0 if self.test is None else len(self.test)}
         return figures | {"timestamps": pairs.timestamps is not None, "titles": self.titles is not None}
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether it is known which of a user's items came after which."""
+        return self.interactions.timestamps is not None and (self.has_clock or self.lines_in_time)
 
     @property
     def user_ids(self) -> IdMap:

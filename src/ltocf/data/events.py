@@ -61,7 +61,7 @@ def join_events(names: Names, pairs: Interactions, also_seen: Interactions | Non
         seen.append(_renamed(events.also_seen, events.names, user_ids, item_ids))
     hidden = None
     for part in seen:
-        part = replace(part, timestamps=None, weights=None)
+        part = replace(part, timestamps=None, weights=None, places=None)
         hidden = part if hidden is None else hidden.union(part)
     if hidden is not None:
         hidden = hidden.where(~np.isin(hidden.keys, together.keys, assume_unique=True))
@@ -122,7 +122,9 @@ def _renamed(pairs: Interactions, names: Names, user_ids: IdMap, item_ids: IdMap
     users, items = user_ids.encode(names.user_ids.ids), item_ids.encode(names.item_ids.ids)
     pairs = pairs.where((users[pairs.users] != UNKNOWN) & (items[pairs.items] != UNKNOWN))
     users, items = users[pairs.users], items[pairs.items]
-    return Interactions.from_pairs(users, items, len(user_ids), len(item_ids), pairs.timestamps, pairs.weights)
+    return Interactions.from_pairs(
+        users, items, len(user_ids), len(item_ids), pairs.timestamps, pairs.weights, pairs.places
+    )
 
 
 def _resized(pairs: Interactions, n_users: int, n_items: int) -> Interactions:

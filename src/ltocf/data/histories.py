@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int32, Int64
+from jaxtyping import Float32, Int32, Int64
 from torch import Tensor
 
 from ltocf.data.display import Shown
 from ltocf.data.interactions import Interactions, check_32_bits
+from ltocf.data.order import ages_of
 from ltocf.shapes import UserIndices
 
 
@@ -25,6 +26,8 @@ class Histories(Shown):
         offsets: where each row begins, and the end of the last one, (rows + 1,).
         items: item indices of all rows, (entries,).
         n_items: size of the catalogue.
+        later: how many items of its row came after each, (entries,); None where nobody knows.
+        days: how long before the last item of its row each was, (entries,); None without a clock.
 
     Raises:
         ValueError: offsets that do not ascend from 0 to the number of entries.
@@ -38,6 +41,8 @@ class Histories(Shown):
     offsets: Int64[Tensor, " rows_and_end"]
     items: Int32[Tensor, " entries"]
     n_items: int
+    later: Int32[Tensor, " entries"] | None = None
+    days: Float32[Tensor, " entries"] | None = None
 
     def __post_init__(self) -> None:
         ends = (int(self.offsets[0]), int(self.offsets[-1])) if len(self.offsets) else (-1, -1)
@@ -46,14 +51,18 @@ class Histories(Shown):
 
     @classmethod
     def of(cls, seen: Interactions) -> Histories:
-        """A row for each user of ``seen``, items ascending.
+        """A row for each user of ``seen``, items ascending, with their ages where histories have an order.
 
         Raises:
             ValueError: 2^31 items or more.
         """
         check_32_bits(items=seen.n_items)
         offsets = np.concatenate([[0], np.cumsum(seen.user_degrees)])
-        return cls(torch.from_numpy(offsets), torch.from_numpy(seen.items.astype(np.int32)), seen.n_items)
+        items, ages = torch.from_numpy(seen.items.astype(np.int32)), ages_of(seen)
+        if ages is None:
+            return cls(torch.from_numpy(offsets), items, seen.n_items)
+        days = None if ages.days is None else torch.from_numpy(ages.days)
+        return cls(torch.from_numpy(offsets), items, seen.n_items, torch.from_numpy(ages.later), days)
 
     def facts(self) -> dict[str, object]:
         return {"n_rows": len(self), "n_items": self.n_items, "n_entries": len(self.items)}
@@ -76,7 +85,7 @@ class Histories(Shown):
         users = users.cpu()
         if len(users) == 1 and 0 <= (row := int(users[0])) < len(self):  # a service asks for one after the other
             start, end = self.offsets[row : row + 2].tolist()
-            return Histories(torch.tensor([0, end - start]), self.items[start:end], self.n_items)
+            return self._entries(torch.tensor([0, end - start]), slice(start, end))
         outside = (users < 0) | (users >= len(self))
         if outside.any():
             raise ValueError(f"user indices must be in [0, {len(self)}), got {int(users[outside][0])}")
@@ -84,4 +93,11 @@ class Histories(Shown):
         lengths = self.offsets[users + 1] - starts
         offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
         places = torch.arange(int(offsets[-1])) + (starts - offsets[:-1]).repeat_interleave(lengths)
-        return Histories(offsets, self.items[places], self.n_items)
+        return self._entries(offsets, places)
+
+    def _entries(self, offsets: Tensor, places: Tensor | slice) -> Histories:
+        """Rows of some entries, with what is known of them."""
+        later = None if self.later is None else self.later[places]
+        return Histories(
+            offsets, self.items[places], self.n_items, later, None if self.days is None else self.days[places]
+        )

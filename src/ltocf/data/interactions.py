@@ -31,6 +31,8 @@ class Interactions(Shown):
         n_items: number of items, those without a pair included.
         timestamps: when each pair happened, seconds since 1970 or any order-preserving integer; optional.
         weights: how much each pair counts, > 0; optional, 1 for all without.
+        places: of each pair in its user's history, ascending in time, where there are no timestamps; optional. Places
+            of different users mean nothing to each other.
 
     Arrays that can be written to are copied, so that nobody changes the pairs afterwards; read-only ones are kept.
 
@@ -52,6 +54,7 @@ class Interactions(Shown):
     n_items: int
     timestamps: PairTimestamps | None = None
     weights: PairWeights | None = None
+    places: PairIndices | None = None
 
     def __post_init__(self) -> None:
         _check_sizes(self.n_users, self.n_items)
@@ -63,9 +66,11 @@ class Interactions(Shown):
             _one_each("timestamp", self.timestamps, len(self.users))
         if self.weights is not None:
             _positive(self.weights, len(self.users))
+        if self.places is not None:
+            _one_each("place", self.places, len(self.users))
         if np.any(np.diff(self.keys) <= 0):
             raise ValueError("pairs must be sorted and unique; build them with Interactions.from_pairs")
-        for name in ("users", "items", "timestamps", "weights"):
+        for name in ("users", "items", "timestamps", "weights", "places"):
             array = getattr(self, name)
             if array is not None and array.flags.writeable:
                 object.__setattr__(self, name, read_only(array.copy()))
@@ -79,8 +84,9 @@ class Interactions(Shown):
         n_items: int | None = None,
         timestamps: Indices | None = None,
         weights: ArrayLike | None = None,
+        places: Indices | None = None,
     ) -> Interactions:
-        """Sort raw pairs and merge repeated ones: the earliest timestamp stays, weights add up.
+        """Sort raw pairs and merge repeated ones: the earliest timestamp and place stay, weights add up.
 
         The earliest is kept because a recommender of unseen items predicts the first touch. Decimals are taken where
         they are whole numbers; timestamps are rounded down.
@@ -102,6 +108,8 @@ class Interactions(Shown):
         if weights is not None:
             given = _positive(np.asarray(weights).reshape(-1), len(user_indices))
             extra["weight"] = given.astype(np.float64)
+        if places is not None:
+            extra["place"] = _one_each("place", _moments(places), len(user_indices))
         user_indices, item_indices, extra = _sorted_by_pair(user_indices, item_indices, n_users, n_items, extra)
         first = np.ones(len(user_indices), bool)
         first[1:] = (user_indices[1:] != user_indices[:-1]) | (item_indices[1:] != item_indices[:-1])
@@ -109,11 +117,12 @@ class Interactions(Shown):
             starts = np.flatnonzero(first)
             logger.debug("merged %d repeated pairs of %d", len(first) - len(starts), len(first))
             user_indices, item_indices = user_indices[starts], item_indices[starts]
-            reduce = {"when": np.minimum, "weight": np.add}
+            reduce = {"when": np.minimum, "place": np.minimum, "weight": np.add}
             extra = {name: reduce[name].reduceat(values, starts) for name, values in extra.items()}
         earliest = read_only(extra["when"]) if "when" in extra else None
         summed = read_only(extra["weight"].astype(np.float32)) if "weight" in extra else None
-        return cls(read_only(user_indices), read_only(item_indices), n_users, n_items, earliest, summed)
+        place = read_only(extra["place"]) if "place" in extra else None
+        return cls(read_only(user_indices), read_only(item_indices), n_users, n_items, earliest, summed, place)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -121,6 +130,7 @@ class Interactions(Shown):
     def facts(self) -> dict[str, object]:
         sizes: dict[str, object] = {"n_users": self.n_users, "n_items": self.n_items, "n_pairs": len(self)}
         weighted: dict[str, object] = {} if self.weights is None else {"weights": True}
+        weighted |= {} if self.places is None else {"places": True}
         return sizes | {"timestamps": self.timestamps is not None} | weighted
 
     @property
@@ -155,8 +165,9 @@ class Interactions(Shown):
         """The pairs for which ``mask`` holds, over the same users and items."""
         when = None if self.timestamps is None else read_only(self.timestamps[mask])
         weights = None if self.weights is None else read_only(self.weights[mask])
+        places = None if self.places is None else read_only(self.places[mask])
         users, items = read_only(self.users[mask]), read_only(self.items[mask])
-        return Interactions(users, items, self.n_users, self.n_items, when, weights)
+        return Interactions(users, items, self.n_users, self.n_items, when, weights, places)
 
     def core(self, min_user_degree: int, min_item_degree: int | None = None) -> Interactions:
         """The most pairs among which every user has ``min_user_degree`` or more, every item ``min_item_degree``.
@@ -178,19 +189,21 @@ class Interactions(Shown):
         return pairs
 
     def union(self, other: Interactions) -> Interactions:
-        """All pairs of both; the sizes must agree. Timestamps and weights survive when both sides have them."""
+        """All pairs of both; the sizes must agree. What pairs have besides survives when both sides have it."""
         if (self.n_users, self.n_items) != (other.n_users, other.n_items):
             raise ValueError(
                 f"cannot unite {self.n_users} x {self.n_items} with {other.n_users} x {other.n_items} interactions"
             )
-        when = weights = None
+        when = weights = places = None
         if self.timestamps is not None and other.timestamps is not None:
             when = np.concatenate([self.timestamps, other.timestamps])
         if self.weights is not None and other.weights is not None:
             weights = np.concatenate([self.weights, other.weights])
+        if self.places is not None and other.places is not None:
+            places = np.concatenate([self.places, other.places])
         users = np.concatenate([self.users, other.users])
         items = np.concatenate([self.items, other.items])
-        return Interactions.from_pairs(users, items, self.n_users, self.n_items, when, weights)
+        return Interactions.from_pairs(users, items, self.n_users, self.n_items, when, weights, places)
 
 
 def _sorted_by_pair(

@@ -13,10 +13,12 @@ from ltocf.data.interactions import Interactions, check_32_bits, read_only
 from ltocf.data.names import Names
 
 Arrays = dict[str, np.ndarray]
+OPTIONAL = ("timestamps", "weights", "places")
+"""What a pair may have besides."""
 
 
 def pack_interactions(name: str, interactions: Interactions) -> Arrays:
-    """``name.users``, ``name.items`` and ``name.size`` = (n_users, n_items); timestamps and weights if there are any.
+    """``name.users``, ``name.items`` and ``name.size`` = (n_users, n_items), and what pairs have besides, if anything.
 
     Raises:
         ValueError: 2^31 users or items, or more.
@@ -33,7 +35,7 @@ def pack_interactions(name: str, interactions: Interactions) -> Arrays:
         f"{name}.items": interactions.items.astype(np.int32),
         f"{name}.size": np.array([interactions.n_users, interactions.n_items], np.int64),
     }
-    optional = {f"{name}.timestamps": interactions.timestamps, f"{name}.weights": interactions.weights}
+    optional = {f"{name}.{kind}": getattr(interactions, kind) for kind in OPTIONAL}
     return packed | {key: array for key, array in optional.items() if array is not None}
 
 
@@ -41,8 +43,8 @@ def unpack_interactions(name: str, arrays: Mapping[str, np.ndarray]) -> Interact
     """The inverse of `pack_interactions`."""
     n_users, n_items = arrays[f"{name}.size"].tolist()
     users, items = (read_only(arrays[f"{name}.{side}"].astype(np.int64)) for side in ("users", "items"))
-    when, weights = (arrays.get(f"{name}.{kind}") for kind in ("timestamps", "weights"))
-    return Interactions(users, items, n_users, n_items, when, weights)
+    when, weights, places = (arrays.get(f"{name}.{kind}") for kind in OPTIONAL)
+    return Interactions(users, items, n_users, n_items, when, weights, places)
 
 
 def pack_names(names: Names) -> Arrays:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from ltocf.data.interactions import Interactions, check_32_bits
+from ltocf.data.order import Ages, ages_of
 from ltocf.graph.csr import csr_tensor
 from ltocf.shapes import (
     Embeddings,
@@ -54,9 +55,14 @@ class BipartiteGraph(nn.Module):
     item_indices: Tensor
     item_values: Tensor
     relative_weights: Tensor | None
+    later: Tensor | None
+    days: Tensor | None
 
-    def __init__(self, normalised: sp.csr_matrix, weights: PairWeights | None = None) -> None:
+    def __init__(self, normalised: sp.csr_matrix, weights: PairWeights | None = None, ages: Ages | None = None) -> None:
         super().__init__()
+        later, days = (None, None) if ages is None else ages
+        self.register_buffer("later", None if later is None else torch.from_numpy(later), persistent=False)
+        self.register_buffer("days", None if days is None else torch.from_numpy(days), persistent=False)
         relative = None if weights is None else torch.from_numpy(weights / weights.mean())
         self.register_buffer("relative_weights", relative, persistent=False)
         self.n_users, self.n_items = normalised.shape
@@ -72,7 +78,8 @@ class BipartiteGraph(nn.Module):
     def from_interactions(cls, train: Interactions) -> BipartiteGraph:
         """Normalise the interaction matrix. Pairs outside ``train`` must not be in it: they would leak.
 
-        Weights of pairs do not change R̃; `weighted` is for models that take them.
+        Weights of pairs do not change R̃; `weighted` is for models that take them. Nor does the order of histories,
+        which is kept as the age of each pair.
         """
         scale_users, scale_items = (
             np.divide(1.0, np.sqrt(degrees), out=np.zeros(len(degrees)), where=degrees > 0)
@@ -80,7 +87,7 @@ class BipartiteGraph(nn.Module):
         )
         matrix = train.matrix()
         matrix.data = (scale_users[train.users] * scale_items[train.items]).astype(np.float32)
-        return cls(matrix, train.weights)
+        return cls(matrix, train.weights, ages_of(train))
 
     def weighted(self) -> BipartiteGraph:
         """The graph whose R̃ has each entry times the weight of its pair, relative to the mean; degrees stay counts."""
@@ -89,7 +96,10 @@ class BipartiteGraph(nn.Module):
         values = (self.user_values * self.relative_weights).cpu().numpy()
         parts = (values, self.user_indices.cpu().numpy(), self.user_offsets.cpu().numpy())
         matrix = sp.csr_matrix(parts, shape=(self.n_users, self.n_items))
-        return BipartiteGraph(matrix, self.relative_weights.cpu().numpy())
+        ages = None
+        if self.later is not None:
+            ages = Ages(self.later.cpu().numpy(), None if self.days is None else self.days.cpu().numpy())
+        return BipartiteGraph(matrix, self.relative_weights.cpu().numpy(), ages)
 
     @property
     def n_nodes(self) -> int:
@@ -135,6 +145,11 @@ class BipartiteGraph(nn.Module):
         if self.relative_weights is None:
             return self.user_values.new_ones(len(places))
         return self.relative_weights[places]
+
+    def ages_of(self, users: Tensor, unit: str) -> Tensor | None:
+        """The age of each pair that `items_of` gives, in ``items`` or ``days``; None where it is not known."""
+        ages = self.later if unit == "items" else self.days
+        return None if ages is None else ages[_rows(self.user_offsets, users)[1]]
 
     def users_of(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """The users of each item in a row: the place in ``items`` and the user, for all of them."""

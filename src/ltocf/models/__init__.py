@@ -26,10 +26,11 @@ from ltocf.models.ngcf import NGCF
 from ltocf.models.objective import Objective, ObjectiveOptions
 from ltocf.models.pinsage import PinSage
 from ltocf.models.popularity import Popularity
+from ltocf.models.recency import Recency
 from ltocf.models.spectral import SpectralLTOCF
 from ltocf.models.spectral_start import start_from_spectrum
 from ltocf.models.starts import STARTS, start_from_factorisation
-from ltocf.models.user_map import Contributions, LinearModel, ScoreMap, SummedModel, UserMap
+from ltocf.models.user_map import Contributions, LinearModel, MapScorer, ScoreMap, SummedModel, UserMap
 
 MODELS: dict[str, type[Recommender]] = {
     "ltocf": LTOCF,
@@ -116,6 +117,7 @@ __all__ = [
     "LinearModel",
     "ListScorer",
     "LossTerms",
+    "MapScorer",
     "MultVAE",
     "NeuMF",
     "Objective",
@@ -123,6 +125,7 @@ __all__ = [
     "PinSage",
     "Popularity",
     "RP3beta",
+    "Recency",
     "Recommender",
     "ScoreMap",
     "SpectralLTOCF",

@@ -77,6 +77,11 @@ class Recommender(Shown, nn.Module, ABC):
         return sizes | {name: round(value, 4) for name, value in self.learned().items()}
 
     @property
+    def reads_order(self) -> bool:
+        """Whether its scores depend on the order of a history, and not only on what is in it."""
+        return False
+
+    @property
     def device(self) -> torch.device:
         """Where its numbers are."""
         return next(chain(self.parameters(), self.buffers())).device

@@ -29,8 +29,9 @@ class EASE(SimilarityModel):
 
     Args:
         graph: the training graph.
-        l2: λ where the search starts, and what it is without a validation, > 0.
+        penalty: λ where the search starts, and what it is without a validation, > 0.
         max_gigabytes: memory that computing B may take; it grows with the square of the number of items.
+        recency: ``off`` or ``auto``, see `HistoryRecommender`.
         seed: not used.
 
     Raises:
@@ -40,49 +41,58 @@ class EASE(SimilarityModel):
 
     Example:
         >>> from ltocf.data import Interactions
-        >>> model = EASE(BipartiteGraph.from_interactions(Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2])), l2=1.0)
+        >>> log = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 1, 2])
+        >>> model = EASE(BipartiteGraph.from_interactions(log), penalty=1.0)
         >>> model.prepare()
         >>> model.scores(torch.tensor([0, 1])).argmax(1).tolist()  # both share item 1 with somebody
         [1, 1]
     """
 
-    def __init__(self, graph: BipartiteGraph, l2: float = 256.0, max_gigabytes: float = 6.0, *, seed: int = 0) -> None:
-        super().__init__(graph)
-        check_numbers(l2=l2, max_gigabytes=max_gigabytes)
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        penalty: float = 256.0,
+        max_gigabytes: float = 6.0,
+        recency: str = "off",
+        *,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(graph, recency)
+        check_numbers(penalty=penalty, max_gigabytes=max_gigabytes)
         gigabytes = BYTES_PER_ENTRY * self.n_items**2 / 1e9
         if gigabytes > max_gigabytes:
             raise ValueError(
                 f"`max_gigabytes` must be at least {gigabytes:.1f} for {self.n_items:,} items, got {max_gigabytes:g}; "
                 "`spectral` and `item-knn` need no matrix of all pairs of items"
             )
-        self.register_buffer("numbers", torch.tensor([l2]))
+        self.start_with([penalty])
         self.register_buffer("similarities", torch.full((self.n_items, self.n_items), torch.nan))
 
     @property
     def grid(self) -> Grid:
-        return {"l2": [2.0**power for power in range(15)]}
+        return {"penalty": [2.0**power for power in range(15)]}
 
     @torch.no_grad()
     def fit_similarity(self, before: Sequence[float] | None) -> None:
-        inverse = self._inverse(self.numbers.item())
+        inverse = self._inverse(self.numbers[0].item())
         self.similarities.copy_(inverse.div_(-inverse.diagonal().clone()))
         self.similarities.fill_diagonal_(0.0)
 
-    def _inverse(self, l2: float) -> Tensor:
+    def _inverse(self, penalty: float) -> Tensor:
         """P, by the smaller side: P = (I - Rᵀ (R Rᵀ + λ I)^-1 R) / λ where there are fewer users than items."""
         ratings = self.ratings()
         few_users = self.n_users < self.n_items
         product = ratings @ ratings.T if few_users else ratings.T @ ratings
         gram = torch.from_numpy(product.toarray()).to(self.device)
-        gram.diagonal().add_(l2)
+        gram.diagonal().add_(penalty)
         factor = torch.linalg.cholesky(gram)
         if not few_users:
             return torch.cholesky_inverse(factor)
         whitened = torch.linalg.solve_triangular(
             factor, torch.from_numpy(ratings.toarray()).to(self.device), upper=False
         )
-        inverse: Tensor = (whitened.T @ whitened).div_(-l2)
-        inverse.diagonal().add_(1 / l2)
+        inverse: Tensor = (whitened.T @ whitened).div_(-penalty)
+        inverse.diagonal().add_(1 / penalty)
         return inverse
 
     @torch.no_grad()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, TypeAlias
 
@@ -14,8 +16,11 @@ from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import Recommender
+from ltocf.models.recency import POWERS, UNITS, Recency, check_recency
 from ltocf.models.user_map import Contributions, PartContributions, only_row
-from ltocf.shapes import Scores, UserIndices
+from ltocf.shapes import Numbers, Scores, UserIndices
+
+logger = logging.getLogger(__name__)
 
 EntryIndices: TypeAlias = Int64[Tensor, " entries"]
 EntryValues: TypeAlias = Float[Tensor, " entries"]
@@ -33,24 +38,80 @@ class Entries(NamedTuple):
 class HistoryRecommender(Recommender):
     """A model that multiplies a history by a matrix over the items, or by the sum of several.
 
-        score(u, i) = Σ_p Σ_{j in history(u)} r_uj K_p[j, i]
+        score(u, i) = Σ_p Σ_{j in history(u)} r̃_uj r_uj K_p[j, i]
 
-    r_uj is the weight of the pair, relative to the mean. Nothing in it belongs to a user, so any history can be scored,
-    and what an item of it adds to a score is one entry of K_p. A model of this family is `entry_scores`, and `kernel`
-    for single entries of K_p.
+    r_uj is the weight of the pair, relative to the mean, and r̃_uj that of its age, see `Recency`: 1 where ``recency``
+    is ``off``, and where nobody knows an order. Nothing in it belongs to a user, so any history can be scored, and what
+    an item of it adds to a score is one entry of K_p. A model of this family is `entry_scores`, and `kernel` for single
+    entries of K_p.
 
     Args:
         graph: the training graph.
+        recency: ``off``: a history is a set; or ``auto``: the power of recency, and whether ages are counted in items
+            or in days, are chosen on validation.
+
+    Raises:
+        ValueError: ``recency`` is no such word.
     """
 
     uses_weights: ClassVar[bool] = True
     part_names: ClassVar[tuple[str, ...]] = ("similarity",)
     """What each K_p is, for people."""
     numbers: Tensor
+    """What a validation chooses; the last one is the power of recency, where it is chosen."""
+    in_days: Tensor
 
-    def __init__(self, graph: BipartiteGraph) -> None:
+    def __init__(self, graph: BipartiteGraph, recency: str = "off") -> None:
         super().__init__(graph.n_users, graph.n_items)
-        self.graph = graph.weighted()
+        check_recency(recency)
+        self.graph, self.chooses_recency = graph.weighted(), recency == "auto" and graph.later is not None
+        if recency == "auto":
+            self.register_buffer("in_days", torch.zeros((), dtype=torch.int64))
+
+    def start_with(self, numbers: Sequence[float]) -> None:
+        """Register `numbers`: those given, and the power of recency if it is chosen, 0 at first."""
+        self.register_buffer("numbers", torch.tensor([*numbers, *[0.0] * self.chooses_recency]))
+
+    @property
+    def own_numbers(self) -> Numbers:
+        """`numbers` but the power of recency."""
+        return self.numbers[: len(self.numbers) - self.chooses_recency]
+
+    @property
+    def reads_order(self) -> bool:
+        return self.chooses_recency
+
+    @property
+    def recency(self) -> Recency | None:
+        """How the items of a history are weighed by their age; None where it is a set."""
+        if not self.chooses_recency:
+            return None
+        return Recency(max(0.0, self.numbers[-1].item()), "days" if self.in_days else "items")
+
+    def recency_numbers(self) -> dict[str, float]:
+        """What `learned` says of recency: its power, by its unit."""
+        return {} if self.recency is None else {f"recency_in_{self.recency.unit}": self.recency.power}
+
+    def choose_recency(self, value: Callable[[], float]) -> None:
+        """Try a few powers in each unit that there is, all other numbers as they are, and keep what is best.
+
+        Args:
+            value: of the model as it stands; higher is better.
+        """
+        if not self.chooses_recency:
+            return
+        n_units = 1 if self.graph.days is None else 2
+        tried = {}
+        for in_days in range(n_units):
+            for power in POWERS[in_days:]:  # with 0 no unit matters
+                self._set_recency(power, in_days)
+                tried[power, in_days] = value()
+                logger.info("recency %g in %s: %.4f", power, UNITS[in_days], tried[power, in_days])
+        self._set_recency(*max(tried, key=lambda choice: tried[choice]))
+
+    def _set_recency(self, power: float, in_days: int) -> None:
+        self.numbers[-1] = power
+        self.in_days.fill_(in_days)
 
     @abstractmethod
     def entry_scores(self, entries: Entries) -> Scores:
@@ -62,7 +123,9 @@ class HistoryRecommender(Recommender):
 
     def take_over(self, chosen: Recommender) -> None:
         assert isinstance(chosen, HistoryRecommender)
-        self.numbers.copy_(chosen.numbers)
+        self.own_numbers.copy_(chosen.own_numbers)
+        if self.chooses_recency and chosen.chooses_recency:
+            self._set_recency(chosen.numbers[-1].item(), int(chosen.in_days))
 
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         self.take_over(smaller)
@@ -80,7 +143,7 @@ class HistoryRecommender(Recommender):
         """Score of every item for any histories: rows over the items, 1 where an item was touched and 0 elsewhere."""
         if histories.shape[1] != self.n_items:
             raise ValueError(f"`histories` must have {self.n_items} columns, one per item, got {histories.shape[1]}")
-        rows, items = histories.nonzero(as_tuple=True)
+        rows, items = histories.nonzero(as_tuple=True)  # a set: rows of numbers have no order
         return self.entry_scores(Entries(len(histories), rows, items, histories[rows, items].float()))
 
     def score_map(self) -> HistoryMap:
@@ -89,18 +152,41 @@ class HistoryRecommender(Recommender):
 
     def training_entries(self, users: UserIndices) -> Entries:
         """The training histories of users, with the weights of their pairs."""
+        plain = self._weighted_entries(users)
+        if self.recency is None:
+            return plain
+        ages = self.graph.ages_of(users.to(self.device), self.recency.unit)
+        return plain if ages is None else self._aged(plain, ages)
+
+    def _weighted_entries(self, users: UserIndices) -> Entries:
         users = users.to(self.device)
         rows, items = self.graph.items_of(users)
         return Entries(len(users), rows, items, self.graph.weights_of(users))
 
+    def _aged(self, entries: Entries, ages: Tensor) -> Entries:
+        """Entries with the weights of their ages."""
+        assert self.recency is not None
+        aged = self.recency.weights(ages.to(self.device), entries.rows, entries.n_rows)
+        return entries._replace(values=entries.values * aged)
+
     def entries(self, histories: Histories, users: UserIndices | None = None) -> Entries:
-        """Any histories; of users of training a pair has the weight it had there, every other one 1."""
+        """Any histories; of users of training a pair has the weight it had there, every other one 1.
+
+        They are weighed by age if that is known in the unit that the model counts in.
+        """
+        given = self._known_weights(histories, users)
+        if self.recency is None:
+            return given
+        ages = self.recency.ages(histories)
+        return given if ages is None else self._aged(given, ages)
+
+    def _known_weights(self, histories: Histories, users: UserIndices | None) -> Entries:
         items = histories.items.long().to(self.device)
         rows = torch.repeat_interleave(histories.lengths).to(self.device)
         given = Entries(len(histories), rows, items, torch.ones(len(items), device=self.device))
         if users is None or self.graph.relative_weights is None:
             return given
-        trained = self.training_entries(users)
+        trained = self._weighted_entries(users)
         keys, known = (part.rows * self.n_items + part.items for part in (given, trained))
         places = torch.searchsorted(known, keys).clamp(max=max(0, len(known) - 1))
         found = known[places] == keys if len(known) else torch.zeros_like(keys, dtype=torch.bool)

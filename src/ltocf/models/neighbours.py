@@ -40,12 +40,12 @@ class NeighbourModel(SimilarityModel):
     neighbours: Tensor
     _votes_state: tuple[int, ...]
 
-    def __init__(self, graph: BipartiteGraph, k: int, numbers: Sequence[float]) -> None:
-        super().__init__(graph)
+    def __init__(self, graph: BipartiteGraph, k: int, numbers: Sequence[float], recency: str) -> None:
+        super().__init__(graph, recency)
         if k < 1:
             raise ValueError(f"`k` must be >= 1, got {k}")
         width = min(max(k, MOST_NEIGHBOURS), self.n_items)
-        self.register_buffer("numbers", torch.tensor([min(k, self.n_items), *numbers], dtype=torch.float32))
+        self.start_with([float(min(k, self.n_items)), *numbers])
         self.register_buffer("neighbours", torch.zeros(self.n_items, width, dtype=torch.int32))
         self.register_buffer("similarities", torch.full((self.n_items, width), torch.nan))
         self._kept_votes, self._votes_state = _Votes(*torch.zeros(3, 0)), ()
@@ -66,7 +66,7 @@ class NeighbourModel(SimilarityModel):
         return [float(k) for k in (5, 10, 20, 30, 50, 70, 100, 140, 200) if k < width] + [float(width)]
 
     def fit_similarity(self, before: Sequence[float] | None) -> None:
-        if before is not None and list(before)[1:] == self.numbers.tolist()[1:]:
+        if before is not None and list(before)[1:] == self.own_numbers.tolist()[1:]:
             return  # another k is other columns of the same
         width, start = self.similarities.shape[1], 0
         self.neighbours.zero_()
@@ -89,6 +89,12 @@ class NeighbourModel(SimilarityModel):
         at = entries.rows[entry] * self.n_items + votes.items[places]
         added = votes.values[places] * entries.values.to(scores)[entry]
         return scores.view(-1).index_add_(0, at, added).view_as(scores)
+
+    def scorer(self) -> NeighbourModel:
+        """The model itself, its similarities turned round for histories now and not with the first user."""
+        if self.is_ready:
+            self._votes()
+        return self
 
     def kernel(self, items: EntryIndices, target: int) -> PartContributions:
         self.check_ready()
@@ -131,6 +137,7 @@ class ItemKNN(NeighbourModel):
         graph: the training graph.
         k: neighbours of each item where the search starts, and without a validation, >= 1.
         shrinkage: h where the search starts, and without a validation, >= 0.
+        recency: ``off`` or ``auto``, see `HistoryRecommender`.
         seed: not used.
 
     Raises:
@@ -149,10 +156,12 @@ class ItemKNN(NeighbourModel):
         tensor([[0.0000, 0.5000, 0.0000]])
     """
 
-    def __init__(self, graph: BipartiteGraph, k: int = 100, shrinkage: float = 10.0, *, seed: int = 0) -> None:
+    def __init__(
+        self, graph: BipartiteGraph, k: int = 100, shrinkage: float = 10.0, recency: str = "off", *, seed: int = 0
+    ) -> None:
         if not 0 <= shrinkage < float("inf"):
             raise ValueError(f"`shrinkage` must be finite and >= 0, got {shrinkage}")
-        super().__init__(graph, k, [shrinkage])
+        super().__init__(graph, k, [shrinkage], recency)
 
     @property
     def grid(self) -> Grid:
@@ -182,6 +191,7 @@ class RP3beta(NeighbourModel):
         k: neighbours of each item where the search starts, and without a validation, >= 1.
         alpha: α likewise, > 0.
         beta: β likewise.
+        recency: ``off`` or ``auto``, see `HistoryRecommender`.
         seed: not used.
 
     Raises:
@@ -202,11 +212,18 @@ class RP3beta(NeighbourModel):
     kept_by: ClassVar[Literal["scored", "history"]] = "history"
 
     def __init__(
-        self, graph: BipartiteGraph, k: int = 100, alpha: float = 0.8, beta: float = 0.4, *, seed: int = 0
+        self,
+        graph: BipartiteGraph,
+        k: int = 100,
+        alpha: float = 0.8,
+        beta: float = 0.4,
+        recency: str = "off",
+        *,
+        seed: int = 0,
     ) -> None:
         check_numbers(alpha=alpha)
         check_numbers(-float("inf"), beta=beta)
-        super().__init__(graph, k, [alpha, beta])
+        super().__init__(graph, k, [alpha, beta], recency)
 
     @property
     def grid(self) -> Grid:
@@ -214,7 +231,7 @@ class RP3beta(NeighbourModel):
         return {"k": self.k_values, "alpha": alphas, "beta": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0]}
 
     def similarity_rows(self) -> Iterator[sp.csr_matrix]:
-        ratings, (alpha, beta) = self.ratings(), self.numbers[1:].tolist()
+        ratings, (alpha, beta) = self.ratings(), self.own_numbers[1:].tolist()
         of_items = np.asarray(ratings.sum(0)).ravel()
         of_items[of_items == 0] = 1.0  # nobody walks there
         to_users, to_items = _steps(ratings.T.tocsr(), alpha), _steps(ratings, alpha)

@@ -14,6 +14,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
 from ltocf.models.base import Recommender
 from ltocf.models.history import HistoryRecommender
+from ltocf.models.recency import POWERS
 from ltocf.training import MOST_EVALUATIONS, SEARCH_USERS, FitContext, FitResult, TrainingSettings
 from ltocf.training.grid import Grid, climb
 
@@ -42,20 +43,20 @@ class SimilarityModel(HistoryRecommender):
         return not bool(self.similarities.flatten()[:1].isnan().any())
 
     def learned(self) -> dict[str, float]:
-        return dict(zip(self.grid, self.numbers.tolist(), strict=True))
+        return dict(zip(self.grid, self.own_numbers.tolist(), strict=True)) | self.recency_numbers()
 
     def set_numbers(self, numbers: Sequence[float]) -> None:
         """Be the model of these numbers."""
-        before = self.numbers.tolist() if self.is_ready else None
+        before = self.own_numbers.tolist() if self.is_ready else None
         self.numbers.copy_(torch.tensor(list(numbers), dtype=self.numbers.dtype))
-        self.fit_similarity(before)
+        if before != self.own_numbers.tolist():
+            self.fit_similarity(before)
 
     def take_over(self, chosen: Recommender) -> None:
-        assert isinstance(chosen, SimilarityModel)
-        if self.is_ready:
-            self.set_numbers(chosen.numbers.tolist())
-        else:
-            self.numbers.copy_(chosen.numbers)
+        before = self.own_numbers.tolist()
+        super().take_over(chosen)
+        if self.is_ready and before != self.own_numbers.tolist():
+            self.fit_similarity(before)
 
     def prepare(self) -> None:
         if not self.is_ready:
@@ -75,11 +76,16 @@ class SimilarityModel(HistoryRecommender):
         if validation is None:
             self.prepare()
             return FitResult(0, None, None, 0.0, "epochs")
-        asked = validation.of_at_most(SEARCH_USERS)
+        asked, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
+        grid, select_by = dict(self.grid), context.select_by
+        if self.chooses_recency:
+            self.prepare()
+            self.choose_recency(lambda: asked(self)[select_by])
+            grid["recency"] = POWERS
         return climb(
             self,
             self.numbers.tolist(),
-            self.grid,
+            grid,
             validate=lambda: asked(self),
             evaluations=evaluations,
             context=context,

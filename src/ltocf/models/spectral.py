@@ -61,6 +61,7 @@ class SpectralLTOCF(HistoryRecommender):
         n_times: T, the number of times t_s, >= 1.
         user_exponent: γ; a smaller one gives users with long histories more to say.
         item_exponent: δ; a smaller one gives popular items more to say.
+        recency: ``off`` or ``auto``, see `HistoryRecommender`.
         seed: of the randomised decomposition.
 
     Raises:
@@ -90,10 +91,11 @@ class SpectralLTOCF(HistoryRecommender):
         n_times: int = 1,
         user_exponent: float = 0.4,
         item_exponent: float = 0.4,
+        recency: str = "off",
         *,
         seed: int = 0,
     ) -> None:
-        super().__init__(graph)
+        super().__init__(graph, recency)
         for name, value in (("rank", rank), ("n_times", n_times)):
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
@@ -102,19 +104,19 @@ class SpectralLTOCF(HistoryRecommender):
         self.rank = min(rank, graph.n_users, graph.n_items)
         # log t_1.., log w, a, b, c, d: a good place to start from on every data set tried.
         start = [*torch.linspace(2.5, 4.0, n_times + 1).tolist()[:n_times], 1.2, 0.55, 0.5, 0.1, 0.25]
-        self.register_buffer("numbers", torch.tensor(start))
+        self.start_with(start)
         self.register_buffer("singular_values", torch.zeros(self.rank))
         self.register_buffer("item_vectors", torch.zeros(graph.n_items, self.rank))
 
     def learned(self) -> dict[str, float]:
-        t, (log_w, *exponents) = self.numbers[: self.n_times].exp().tolist(), self.numbers[self.n_times :].tolist()
+        t, (log_w, *exponents) = self.numbers[: self.n_times].exp().tolist(), self._balance().tolist()
         times = {f"t_{s}": time for s, time in enumerate(t, start=1)}
-        return times | {"w": math.exp(log_w)} | dict(zip("abcd", exponents, strict=True))
+        return times | {"w": math.exp(log_w)} | dict(zip("abcd", exponents, strict=True)) | self.recency_numbers()
 
     @property
     def search_steps(self) -> Numbers:
         """A step of each number that is worth trying first."""
-        return torch.tensor([*[1.0] * self.n_times, -0.7, -0.1, -0.1, 0.1, 0.1])
+        return torch.tensor([*[1.0] * self.n_times, -0.7, -0.1, -0.1, 0.1, 0.1, *[0.15] * self.chooses_recency])
 
     def decompose(self) -> SpectralLTOCF:
         """Compute σ and V: seconds to a minute. A saved model has them."""
@@ -141,7 +143,10 @@ class SpectralLTOCF(HistoryRecommender):
         evaluations = min(settings.epochs, MOST_EVALUATIONS)
         if validation is None:
             return search(self, validate=None, evaluations=evaluations, context=context)
-        asked = validation.of_at_most(SEARCH_USERS)
+        asked, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
+        if self.chooses_recency:
+            self.prepare()
+            self.choose_recency(lambda: asked(self)[context.select_by])
         shortlist = Shortlist(self, asked.truth, asked.seen, asked.depth)
         return search(self, validate=lambda: asked(shortlist), evaluations=evaluations, context=context)
 
@@ -155,7 +160,7 @@ class SpectralLTOCF(HistoryRecommender):
     @torch.no_grad()
     def kernel(self, items: EntryIndices, target: int) -> PartContributions:
         self._check_ready()
-        log_w, a, b, c, d = self.numbers[-5:]
+        log_w, a, b, c, d = self._balance()
         gain = self.response(self.singular_values / self.singular_values[0])
         low_rank = self.item_vectors[items] @ (gain * self.item_vectors[target]) * self._item_scale(-a)[items, 0]
         one = self.item_vectors.new_zeros(self.n_items, 1)
@@ -180,6 +185,10 @@ class SpectralLTOCF(HistoryRecommender):
             scores.append(both.view_as(rows) * scale[rows])
         return torch.cat(scores)
 
+    def _balance(self) -> Numbers:
+        """log w, a, b, c and d."""
+        return self.own_numbers[self.n_times :]
+
     def _check_ready(self) -> None:
         if not self.singular_values[0] > 0:
             raise ValueError("the model has no singular vectors yet; call `decompose`, or load a saved one")
@@ -193,7 +202,7 @@ class SpectralLTOCF(HistoryRecommender):
         self._check_ready()
         n_rows, rows, items, values = entries
         values = values.to(self.item_vectors)
-        log_w, a, b, c, d = self.numbers[-5:]
+        log_w, a, b, c, d = self._balance()
         # The low-rank part gets D_i^b at the very end, so the sparse one is divided by it: V is never copied.
         balance = self._degrees("item") ** (0.5 - self.item_exponent)
         histories = self.item_vectors.new_zeros(self.n_items, n_rows)
@@ -213,7 +222,7 @@ class SpectralLTOCF(HistoryRecommender):
 
     def _final_scale(self) -> ItemEmbeddings:
         """D_i^b, by which both parts are multiplied in the end."""
-        b = self.numbers[-3]
+        b = self._balance()[2]
         return self._item_scale(b)
 
     def _gram_product(self, items: ItemEmbeddings) -> ItemEmbeddings:

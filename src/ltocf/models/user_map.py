@@ -15,6 +15,7 @@ from torch.nn.functional import embedding_bag, normalize
 
 from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
+from ltocf.models.recency import Recency
 from ltocf.shapes import Coefficients, ItemEmbeddings, Scalar, Scores, UserEmbeddings, UserIndices
 
 Touch: TypeAlias = Float[Tensor, "parts items dim"]
@@ -101,10 +102,12 @@ class Contributions(NamedTuple):
 class UserMap(Shown):
     """Vectors and scores of any histories, exactly those of the model for the users of training.
 
-        vector(u) = own[u] + Σ_p Σ_{j in history} w_p(u, j) touch[p, j]
+        vector(u) = ω own[u] + Σ_p Σ_{j in history} r̃_uj w_p(u, j) touch[p, j]
         w_p(u, j) = s^p / sqrt(d_u d_j),   d_u = |history|, d_j = degree of j, s = 1
         score(u, i) = <vector(u), items[i]> + bias[i]
 
+    r̃ weighs the items by their age, see `Recency`: 1 without it, and where a history has no order. Its mean over a
+    history is 1, so that history and own part keep their proportion; ω = 1 unless it is chosen too.
     With self-loops both degrees are one larger and s = 1 / d_u: what comes p steps late passed p loops of the user.
     With the cosine the vector is divided by its norm and by the temperature, so the score stays a sum.
 
@@ -119,6 +122,8 @@ class UserMap(Shown):
         temperatures: τ of each user of training, where they differ.
         self_loops: whether nodes are neighbours of themselves.
         part_names: what each part is, for people: the time of a state of an ODE; or none.
+        recency: how the items of a history are weighed by their age, or None: a history is a set.
+        own_weight: ω.
 
     Source: E_final = h(Â) E(0) and h(λ) = h(0) + λ q(λ), so the row of a user is h(0) E(0)[u] + Â[u, :] q(Â) E(0).
 
@@ -145,6 +150,8 @@ class UserMap(Shown):
     temperatures: UserNumbers | None = None
     self_loops: bool = False
     part_names: tuple[str, ...] = ()
+    recency: Recency | None = None
+    own_weight: float | int = 1.0
 
     def facts(self) -> dict[str, object]:
         n_parts, n_items, dim = self.touch.shape
@@ -181,7 +188,9 @@ class UserMap(Shown):
         products = self.touch.index_select(1, touched) @ target
         for part, weights in zip(products, self._weights(history), strict=True):
             part *= weights * scale
-        own = target.new_zeros(()) if self.own is None or user is None else (self.own[user] @ target) * scale
+        own = target.new_zeros(())
+        if self.own is not None and user is not None:
+            own = (self.own[user] @ target) * scale * self.own_weight
         return Contributions(products, own, target.new_zeros(()) if self.bias is None else self.bias[item])
 
     def _raw(self, histories: Histories, users: UserIndices | None) -> QueryVectors:
@@ -189,7 +198,7 @@ class UserMap(Shown):
         device = self.items.device
         rows = self.items.new_zeros(len(histories), self.items.shape[1])
         if self.own is not None and users is not None:
-            rows += self.own.index_select(0, users.to(device))
+            rows += self.own.index_select(0, users.to(device)) * self.own_weight
         items, offsets = histories.items.long().to(device), histories.offsets.to(device)
         for touch, weights in zip(self.touch, self._weights(histories), strict=True):
             rows += embedding_bag(
@@ -198,7 +207,7 @@ class UserMap(Shown):
         return rows
 
     def _weights(self, histories: Histories) -> Iterator[Float[Tensor, " entries"]]:
-        """w_p(u, j) of every entry, for one part after the other."""
+        """r̃_uj w_p(u, j) of every entry, for one part after the other."""
         loops, device = int(self.self_loops), self.items.device
         items = histories.items.long().to(device)
         # A row without entries has no weight to compute.
@@ -206,10 +215,18 @@ class UserMap(Shown):
         lengths = lengths.repeat_interleave(histories.lengths.to(device))
         # An item that nobody had touched has this user's pair.
         degrees = (self.degrees.index_select(0, items) + loops).clamp(min=1)
-        weights = (lengths * degrees).rsqrt()
+        weights = (lengths * degrees).rsqrt() * self._aged(histories)
         for _ in self.touch:
             yield weights
             weights = weights / lengths if self.self_loops else weights
+
+    def _aged(self, histories: Histories) -> Float[Tensor, " entries"] | float:
+        """r̃ of every entry; 1 for a set."""
+        ages = None if self.recency is None else self.recency.ages(histories)
+        if self.recency is None or ages is None:
+            return 1.0
+        rows = torch.repeat_interleave(histories.lengths).to(self.items.device)
+        return self.recency.weights(ages.to(self.items.device), rows, len(histories)).to(self.items.dtype)
 
     def _temperatures(self, users: UserIndices | None) -> Float[Tensor, "queries_or_all 1"]:
         if self.temperatures is None or users is None:
@@ -222,6 +239,46 @@ def score_map_of(model: object) -> ScoreMap | None:
     if isinstance(model, SummedModel):
         return model.score_map()
     return model.user_map() if isinstance(model, LinearModel) else None
+
+
+class MapScorer:
+    """Ranks users of training by a `UserMap`: all vectors once, then products.
+
+    With a recency or another weight of the own part it ranks as the model itself does not.
+
+    Args:
+        linear: the map.
+        histories: of every user of training, with ages if they have an order.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> from ltocf.graph import BipartiteGraph
+        >>> from ltocf.models import LightGCN
+        >>> log = Interactions.from_pairs([0, 0, 1], [0, 1, 1], timestamps=[3, 1, 2])
+        >>> model = LightGCN(BipartiteGraph.from_interactions(log), dim=4)
+        >>> from dataclasses import replace
+        >>> aged = replace(model.user_map(), recency=Recency(0.5), own_weight=0.8)
+        >>> MapScorer(aged, Histories.of(log)).scores(torch.tensor([1, 0])).shape
+        torch.Size([2, 2])
+    """
+
+    scores_are_new = True
+
+    def __init__(self, linear: UserMap, histories: Histories) -> None:
+        self.linear = linear
+        self.user_embeddings = linear.vectors(histories, torch.arange(len(histories)))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the vectors are."""
+        return self.user_embeddings.device
+
+    def scores(self, users: UserIndices) -> Scores:
+        """Score of every item for each user asked for."""
+        vectors = self.user_embeddings.index_select(0, users.to(self.device))
+        # The longer side first is almost twice as fast.
+        scores = (self.linear.items @ vectors.T).T
+        return scores if self.linear.bias is None else scores + self.linear.bias
 
 
 def only_row(history: Histories) -> Histories:

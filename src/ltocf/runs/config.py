@@ -42,7 +42,9 @@ class DataSettings(ReadOptions):
             ``none``: nothing is held back for a test.
         test_fraction: share of test pairs, where the split is made here.
         validation_fraction: share of each user's training pairs that chooses the epoch.
-        validation_split: ``random``, or ``last``: the latest pairs of each user, where test is the end of histories.
+        validation_split: ``random``; ``last``: the latest pairs of each user, where test is the end of histories; or
+            ``auto``: ``last`` and as large a share as the test part is where that is known to be the end, else
+            ``random``.
         validation_core: take it from the pairs whose user and item have this many among themselves; 10 where the
             source was filtered so before its test part was made, 0 for all pairs.
         split_seed: of the test and validation parts; apart from ``seed``, so that seeds share one split.
@@ -64,10 +66,9 @@ class DataSettings(ReadOptions):
                 raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}")
         if self.validation_core < 0:
             raise ValueError(f"`validation_core` must be >= 0, got {self.validation_core}")
-        if self.validation_split not in VALIDATION_SPLITS:
-            raise ValueError(
-                f"`validation_split` must be one of {', '.join(VALIDATION_SPLITS)}, got {self.validation_split!r}"
-            )
+        known = ("auto", *VALIDATION_SPLITS)
+        if self.validation_split not in known:
+            raise ValueError(f"`validation_split` must be one of {', '.join(known)}, got {self.validation_split!r}")
 
 
 @dataclass(frozen=True)

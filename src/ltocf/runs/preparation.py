@@ -16,6 +16,8 @@ from ltocf.runs.folder import RunData
 
 logger = logging.getLogger(__name__)
 
+AT_THE_END = ("leave-last-out", "time")
+"""Splits whose test part is the end of histories."""
 IN_MEMORY = "<memory>"
 """What a configuration has as source where the data were handed over in Python."""
 
@@ -87,13 +89,11 @@ def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:
     elif config.run.select_on == "validation":
         split = carve_validation(
             split,
-            settings.validation_fraction,
-            settings.split_seed,
-            settings.validation_split,
+            *_validation_split(settings, dataset, split),
             settings.validation_core,
         )
     if not dataset.has_clock:
-        split = _without_timestamps(split)
+        split = _without_timestamps(split, dataset.lines_in_time)
     return RunData(dataset.name, split, dataset.names, dataset.also_seen, dataset.report)
 
 
@@ -126,7 +126,32 @@ def _can_spare(pairs: Interactions) -> bool:
     return int(pairs.user_degrees.max(initial=0)) > 1
 
 
-def _without_timestamps(split: Split) -> Split:
-    """Places in a file are no times: once they have served to split, nobody should compare them."""
-    train, test = (replace(part, timestamps=None) for part in (split.train, split.test))
-    return Split(train, test, None if split.validation is None else replace(split.validation, timestamps=None))
+def _validation_split(settings: DataSettings, dataset: Dataset, split: Split) -> tuple[float, int, str]:
+    """Fraction, seed and kind of the validation part; ``auto`` makes it as the test part was made.
+
+    Where that is the end of histories, so is the validation part, and the same share of them: a shorter one would
+    favour what only serves the items that follow at once.
+    """
+    how, fraction = settings.validation_split, settings.validation_fraction
+    if how == "auto":
+        given = settings.split == "given" or (settings.split == "auto" and dataset.test is not None)
+        at_the_end = settings.split in AT_THE_END or (given and dataset.is_in_order)
+        how = "last" if at_the_end else "random"
+        if at_the_end and len(split.test):
+            fraction = len(split.test) / (len(split.test) + len(split.train))
+    return fraction, settings.split_seed, how
+
+
+def _without_timestamps(split: Split, lines_in_time: bool) -> Split:
+    """Places in a file are no times: once they have served to split, nobody should compare those of two users.
+
+    What they say about one user's items is kept where it is the order in time.
+    """
+    parts = []
+    for part in (split.train, split.test, split.validation):
+        places = None if part is None or not lines_in_time else part.timestamps
+        parts.append(None if part is None else replace(part, timestamps=None, places=places))
+    train, test, validation = parts
+    assert train is not None
+    assert test is not None
+    return Split(train, test, validation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,5 +83,10 @@ def _like(run: RunFolder, values: dict[str, Any]) -> tuple[Config, Dataset]:
     pairs = data.split.train.union(data.split.test)
     if data.split.validation is not None:
         pairs = pairs.union(data.split.validation)
-    dataset = Dataset(data.name, pairs, data.names, has_clock=pairs.timestamps is not None, also_seen=data.also_seen)
+    in_time, has_clock = pairs.places is not None, pairs.timestamps is not None
+    if in_time and not has_clock:
+        pairs = replace(pairs, timestamps=pairs.places, places=None)
+    dataset = Dataset(
+        data.name, pairs, data.names, has_clock=has_clock, also_seen=data.also_seen, lines_in_time=in_time
+    )
     return config, dataset

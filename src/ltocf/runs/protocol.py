@@ -197,6 +197,7 @@ class Experiment:
             "preset": config.run.preset,
             "protocol": PROTOCOLS[config.run.select_on if len(split.test) else "none"],
             "select_on": config.run.select_on,
+            "history": "in order" if trained.model.reads_order else "as a set",
             "seed": config.run.seed,
             "options": dict(config.options),
             "training": dataclasses.asdict(config.training),

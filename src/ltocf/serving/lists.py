@@ -106,25 +106,29 @@ def known_items(names: Names, asked: list[Any]) -> PairIndices:
 
 
 def rows_of_items(names: Names, given: Iterable[Iterable[Id]]) -> tuple[Histories, list[Any]]:
-    """Indices of the items of each list, each item once, and the items that were not in training.
+    """Indices of the items of each list, the oldest first, each item once; and the items that were not in training.
 
     Example:
         >>> rows, unknown = rows_of_items(Names(IdMap([]), IdMap([10, 20])), [[20, 10, 20], [30]])
         >>> rows.items.tolist(), rows.lengths.tolist(), unknown
         ([0, 1], [2, 0], [30])
     """
-    rows, unknown = [], []
+    rows, later, unknown = [], [], []
     for items in given:
         asked = listed(items)
         indices = names.item_ids.encode(asked)
         if (indices == UNKNOWN).any():
             unknown += [item for item, index in zip(asked, indices.tolist(), strict=True) if index == UNKNOWN]
             indices = indices[indices != UNKNOWN]
-        rows.append(np.unique(indices).astype(np.int32))
+        _, first = np.unique(indices, return_index=True)
+        kept = np.sort(first)  # each item once, where it came first
+        order = np.argsort(indices[kept], kind="stable")
+        rows.append(indices[kept][order].astype(np.int32))
+        later.append((len(kept) - 1 - order).astype(np.int32))
     offsets = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=offsets[1:])
-    items_of_all = np.concatenate([np.empty(0, np.int32), *rows])
-    return Histories(torch.from_numpy(offsets), torch.from_numpy(items_of_all), len(names.item_ids)), unknown
+    items_of_all, later_of_all = (torch.from_numpy(np.concatenate([np.empty(0, np.int32), *n])) for n in (rows, later))
+    return Histories(torch.from_numpy(offsets), items_of_all, len(names.item_ids), later_of_all), unknown
 
 
 def histories_of(names: Names, given: GivenHistories) -> tuple[list[Any], Histories]:

@@ -44,7 +44,7 @@ def _expected(arrays: Arrays) -> Kinds:
     for name in PAIRS:
         if name not in OPTIONAL or _has(arrays, name):
             kinds |= {f"{name}.users": np.int32, f"{name}.items": np.int32, f"{name}.size": np.int64}
-            by_pair: Kinds = {f"{name}.timestamps": np.int64, f"{name}.weights": np.float32}
+            by_pair: Kinds = {f"{name}.timestamps": np.int64, f"{name}.weights": np.float32, f"{name}.places": np.int64}
             kinds |= {key: kind for key, kind in by_pair.items() if key in arrays}
     for name in TEXTS:
         if name not in OPTIONAL and f"{name}.integers" in arrays:
@@ -67,7 +67,7 @@ def _check_pairs(name: str, arrays: Arrays) -> None:
     if (size != arrays["seen.size"]).any():
         raise ValueError(f"'{name}.size' must be 'seen.size', got {size.tolist()} and {arrays['seen.size'].tolist()}")
     n_pairs = len(arrays[f"{name}.users"])
-    for kind in ("items", "timestamps", "weights"):
+    for kind in ("items", "timestamps", "weights", "places"):
         if f"{name}.{kind}" in arrays and (n := len(arrays[f"{name}.{kind}"])) != n_pairs:
             raise ValueError(f"'{name}.{kind}' must have a number for each of the {n_pairs} pairs, got {n}")
 

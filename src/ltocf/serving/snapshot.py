@@ -260,9 +260,10 @@ class Snapshot(Held):
         """The ``k`` best items for users who were not in training, from what they touched. The model does not change.
 
         Args:
-            histories: the items of one user; or of each user, by a name for the user or one list after the other; or
-                `Histories` of item indices. An item counts once; items that were not in training are ignored, and a
-                warning in the log counts them.
+            histories: the items of one user, the oldest first; or of each user, by a name for the user or one list
+                after the other; or `Histories` of item indices. An item counts once, where it came first; items that
+                were not in training are ignored, and a warning in the log counts them. The order counts for models
+                with ``recency`` in items; one that counts in days takes such histories as sets.
             k: items per user.
             exclude_seen: leave out the items of the history.
             unknown: what becomes of a history without an item of training, as for `recommend`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class CatalogEntry:
         url: the folder the files are downloaded from; None if they come with the package.
         files: checksum of each file as ``algorithm:digest``; None where no checksum is published.
         read: makes a `Dataset` of the folder.
+        lines_in_time: whether the items of a line are in order of time, and those of the test part after them.
     """
 
     n_users: int
@@ -49,6 +50,7 @@ class CatalogEntry:
     url: str | None = None
     files: dict[str, str | None] = field(default_factory=dict)
     read: Callable[[Path], Dataset] = read_text_folder
+    lines_in_time: bool = False
 
 
 CATALOG = {
@@ -62,6 +64,7 @@ CATALOG = {
             "train.txt": "sha256:7244696fdeb23911319cf7b689f2e15a3c4c92549c873a5677b44e3f13cc3e62",
             "test.txt": "sha256:099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3",
         },
+        lines_in_time=True,
     ),
     "yelp2018": CatalogEntry(
         n_users=31_668,
@@ -73,6 +76,7 @@ CATALOG = {
             "train.txt": "sha256:1e9568725a9e833d0ac3bae01c94cd95367f73b3bb6104fd26b5f65ea5054093",
             "test.txt": "sha256:9cd9b37926cd1447a06625ffa7914527573fb097c10cb0bbdb1d1b8ded3742fe",
         },
+        lines_in_time=True,
     ),
     "amazon-book": CatalogEntry(
         n_users=52_643,
@@ -81,6 +85,7 @@ CATALOG = {
         n_test=603_378,
         url=f"{_LIGHTGCN_DATA}/amazon-book",
         files={"train.txt": "md5:c916ecac04ca72300a016228258b41ed", "test.txt": None},
+        lines_in_time=True,
     ),
     "movielens-small": CatalogEntry(
         n_users=671,
@@ -124,6 +129,19 @@ def find(name: str, data_dir: str | Path | None = None) -> Path:
     return folder
 
 
+def is_in_time(folder: Path) -> bool:
+    """Whether a folder's train.txt is that of a set whose lines are in order of time."""
+    for entry in CATALOG.values():
+        checksum = entry.files.get("train.txt") if entry.lines_in_time else None
+        if checksum is not None:
+            try:
+                verify_checksum(folder / "train.txt", checksum)
+            except ValueError:
+                continue
+            return True
+    return False
+
+
 def load_named(name: str, data_dir: str | Path | None = None) -> Dataset:
     """Read a named dataset and check its counts.
 
@@ -144,4 +162,4 @@ def load_named(name: str, data_dir: str | Path | None = None) -> Dataset:
     expected = (entry.n_users, entry.n_items, entry.n_train, entry.n_test)
     if found != expected:
         raise ValueError(f"{name} must have (users, items, train, test) = {expected}, got {found} in {folder}")
-    return dataset
+    return replace(dataset, lines_in_time=entry.lines_in_time)

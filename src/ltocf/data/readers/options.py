@@ -39,6 +39,8 @@ class ReadOptions:
         query: the SQL that makes the table, where the source is a database.
         items: table with a row for each item, its titles and attributes: a path, or a frame in memory.
         item_id_column: the items' ids in that table.
+        lines_in_time: of a folder with train.txt: whether the items of a line are in order of time, oldest first. The
+            catalog knows it of its sets, and their files are recognised; of others it is not assumed.
 
     Raises:
         ValueError: a least number of interactions below 1, or filters that are not by column.
@@ -71,6 +73,7 @@ class ReadOptions:
     query: str | None = None
     items: Any = None
     item_id_column: str | None = None
+    lines_in_time: bool | None = None
 
     def __post_init__(self) -> None:
         for option in ("min_user_interactions", "min_item_interactions"):

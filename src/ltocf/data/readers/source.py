@@ -11,7 +11,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.readers.catalog import CATALOG, load_named
+from ltocf.data.readers.catalog import CATALOG, is_in_time, load_named
 from ltocf.data.readers.objects import Source, raw_table, to_dataset
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
@@ -50,6 +50,7 @@ def load_dataset(source: str | Path | Source, *, data_dir: str | Path | None = N
     """
     given = ReadOptions(**options)
     if not isinstance(source, (str, Path)):
+        _refuse(given, ("lines_in_time",), type(source).__name__, "only a folder with train.txt has lines of items")
         _refuse(given, (*_FILE_OPTIONS, "query"), type(source).__name__, "only files and databases have these")
         return to_dataset(source, **given.given())
     if (dataset := _whole_set(source, given, data_dir)) is not None:
@@ -88,9 +89,14 @@ def _whole_set(source: str | Path, options: ReadOptions, data_dir: str | Path | 
     is_name = isinstance(source, str) and source in CATALOG
     if not is_name and (not str(source) or not Path(source).is_dir()):
         return None
-    if given := sorted(options.given()):
-        raise ValueError(f"{', '.join(given)}: only table files have columns, and {source} is none")
-    return load_named(str(source), data_dir) if is_name else read_text_folder(Path(source))
+    given = options.given()
+    said = given.pop("lines_in_time", None)
+    if given:
+        raise ValueError(f"{', '.join(sorted(given))}: only table files have columns, and {source} is none")
+    dataset = load_named(str(source), data_dir) if is_name else read_text_folder(Path(source))
+    if said is not None:
+        return replace(dataset, lines_in_time=said)
+    return dataset if is_name else replace(dataset, lines_in_time=is_in_time(Path(source)))
 
 
 def _pairs(dataset: Dataset) -> RawTable:
@@ -108,6 +114,7 @@ def _pairs(dataset: Dataset) -> RawTable:
 def _read(source: str | Path, options: ReadOptions) -> RawTable:
     """The rows of a table that has an address: a database, a file elsewhere, a file or a pattern here."""
     text = str(source)
+    _refuse(options, ("lines_in_time",), masked(text), "only a folder with train.txt has lines of items")
     if is_database(text):
         _refuse(options, _FILE_OPTIONS, masked(text), "only text tables have these, and this is a database")
         if options.query is None:

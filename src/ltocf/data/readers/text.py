@@ -42,8 +42,9 @@ def read_text_folder(folder: str | Path) -> Dataset:
 
     Ids are whole numbers from 0: those that occur in either file are the users and the items, in their order. Numbers
     between them that occur nowhere are nobody (counted in a warning).
-    The place of an item among its user's items stands for the time of a training pair: the sets of the papers come in
-    order of time, and their test parts are the end of it. Places of different users cannot be compared.
+    The place of an item among its user's items stands for the time of a pair, those of the test part after the others.
+    Whether it is the order in time
+    is for the caller to say (`Dataset.lines_in_time`); places of different users cannot be compared.
 
     A user may have several lines (united), or one without items (counted in the log). A pair that is in both
     files is dropped from the test part and counted in a warning: the model has seen it.
@@ -77,7 +78,10 @@ def read_text_folder(folder: str | Path) -> Dataset:
     n_users, n_items = len(user_ids), len(item_ids)
     pairs = [(np.searchsorted(user_ids, part.users), np.searchsorted(item_ids, part.items)) for part in parts]
     train = Interactions.from_pairs(*pairs[0], n_users, n_items, timestamps=np.arange(len(pairs[0][0])))
-    tests = [Interactions.from_pairs(users, items, n_users, n_items) for users, items in pairs[1:]]
+    tests = [
+        Interactions.from_pairs(users, items, n_users, n_items, timestamps=len(train) + np.arange(len(users)))
+        for users, items in pairs[1:]
+    ]
     test = _without_seen(tests[0], train, test_path) if tests else None
     names = Names(IdMap(pl.Series(user_ids)), IdMap(pl.Series(item_ids)))
     return Dataset(folder.absolute().name, train, names, test, has_clock=False)

@@ -1,0 +1,57 @@
+"""Recency: what a user did lately counts more."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ltocf.data.histories import Histories
+
+Unit: TypeAlias = Literal["items", "days"]
+UNITS: tuple[Unit, ...] = ("items", "days")
+RECENCIES = ("off", "auto")
+POWERS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
+"""Powers that are tried first."""
+EntryWeights: TypeAlias = Float[Tensor, " entries"]
+EntryRows: TypeAlias = Int64[Tensor, " entries"]
+
+
+class Recency(NamedTuple):
+    """How the weight of an item in a history falls with its age.
+
+        r̃_uj ∝ (1 + age_uj)^-p,   mean of r̃_u over the history = 1
+
+    The age is the number of the user's items that came later, or the days before the last one. With p = 0 a history is
+    a set. A power law does not forget for good: the long past of somebody with a long history still counts.
+
+    Args:
+        power: p.
+        unit: ``items`` or ``days``.
+
+    Example:
+        >>> Recency(1.0).weights(torch.tensor([1, 0, 0]), torch.tensor([0, 0, 1]), 2)
+        tensor([0.6667, 1.3333, 1.0000])
+    """
+
+    power: float
+    unit: Unit = "items"
+
+    def ages(self, histories: Histories) -> Tensor | None:
+        """The ages of histories in this unit; None where they are not known."""
+        return histories.later if self.unit == "items" else histories.days
+
+    def weights(self, ages: Tensor, rows: EntryRows, n_rows: int) -> EntryWeights:
+        """r̃ of each entry, given row by row."""
+        falling = (1 + ages.float()) ** -self.power
+        sums = falling.new_zeros(n_rows).index_add_(0, rows, falling)
+        lengths = torch.bincount(rows, minlength=n_rows)
+        return falling * (lengths / sums)[rows]
+
+
+def check_recency(recency: str) -> None:
+    """Raises ValueError for what is no kind of recency."""
+    if recency not in RECENCIES:
+        raise ValueError(f"`recency` must be one of {', '.join(RECENCIES)}, got {recency!r}")

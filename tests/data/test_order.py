@@ -1,0 +1,101 @@
+"""Ages of pairs, against a count by hand, and where they are kept and where they are not."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ltocf.data import Histories, Interactions, load_dataset
+from ltocf.data.order import ages_of
+from ltocf.data.readers import catalog
+from ltocf.data.storage import pack_interactions, unpack_interactions
+from samples import random_interactions
+
+
+def timed(seed: int = 0, n_moments: int = 5) -> Interactions:
+    """Random pairs of which several of a user share a moment."""
+    log = random_interactions(8, 20, 0.4)
+    days = np.random.default_rng(seed).integers(n_moments, size=len(log))
+    return Interactions.from_pairs(log.users, log.items, 8, 20, timestamps=days * 86_400)
+
+
+def test_ages_are_counts_of_later_items_and_days_before_the_last() -> None:
+    log = timed()
+    ages = ages_of(log)
+    assert ages is not None
+    assert ages.days is not None
+    for place, (user, when) in enumerate(zip(log.users, log.timestamps, strict=True)):
+        own = log.timestamps[log.users == user]
+        assert ages.later[place] == (own > when).sum()
+        assert ages.days[place] == (own.max() - when) / 86_400
+
+
+def test_places_have_an_order_and_no_days() -> None:
+    places = np.random.default_rng(0).permutation(len(timed()))
+    log = replace(timed(), timestamps=None, places=places)
+    ages = ages_of(log)
+    assert ages is not None
+    assert ages.days is None
+    for user in range(8):
+        mine = log.users == user
+        assert (np.argsort(-ages.later[mine]) == np.argsort(places[mine])).all()
+        assert sorted(ages.later[mine]) == list(range(mine.sum()))
+
+
+def test_histories_keep_ages_row_by_row() -> None:
+    log = timed()
+    histories = Histories.of(log)
+    assert histories.later is not None
+    some = histories.rows(torch.tensor([5, 0, 5]))
+    one = histories.rows(torch.tensor([5]))
+    assert some.later is not None
+    assert one.later is not None
+    assert one.days is not None
+    assert some.later[: len(one.items)].equal(one.later)
+    assert one.later.equal(histories.later[torch.from_numpy(log.users == 5)])
+    assert Histories.of(random_interactions()).later is None
+
+
+def test_places_survive_files_unions_and_selections() -> None:
+    log = Interactions.from_pairs([0, 0, 1, 0], [3, 1, 2, 3], places=[7, 8, 9, 10])
+    assert log.places.tolist() == [8, 7, 9]  # a repeated pair has its earliest place
+    again = unpack_interactions("seen", pack_interactions("seen", log))
+    assert again.places.tolist() == log.places.tolist()
+    kept = log.where(log.users == 0)
+    assert kept.places.tolist() == [8, 7]
+    assert kept.union(log.where(log.users == 1)).places.tolist() == [8, 7, 9]
+    assert log.union(replace(log, places=None)).places is None
+    with pytest.raises(ValueError, match="place"):
+        Interactions.from_pairs([0, 0], [1, 2], places=[1])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "train.txt").write_text("0 3 1 2\n1 2 0\n")
+    (tmp_path / "test.txt").write_text("0 0\n")
+    return tmp_path
+
+
+def test_lines_are_in_time_only_if_somebody_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not load_dataset(folder).is_in_order
+    assert load_dataset(folder, lines_in_time=True).is_in_order
+    checksum = "sha256:" + hashlib.sha256((folder / "train.txt").read_bytes()).hexdigest()
+    entry = catalog.CatalogEntry(2, 4, 5, 1, files={"train.txt": checksum}, lines_in_time=True)
+    monkeypatch.setitem(catalog.CATALOG, "tiny", entry)
+    assert load_dataset(folder).is_in_order  # the files of a set that is known
+    assert not load_dataset(folder, lines_in_time=False).is_in_order
+    assert {name for name, entry in catalog.CATALOG.items() if entry.lines_in_time} == {
+        *("gowalla", "yelp2018", "amazon-book", "tiny")
+    }
+
+
+def test_a_log_with_times_has_an_order_by_itself_and_only_folders_have_lines() -> None:
+    assert load_dataset([("ann", 1, 5), ("ann", 2, 6)]).is_in_order
+    assert not load_dataset([("ann", 1), ("ann", 2)]).is_in_order
+    with pytest.raises(ValueError, match=r"lines_in_time: only a folder with train\.txt has lines of items"):
+        load_dataset([("ann", 1)], lines_in_time=True)

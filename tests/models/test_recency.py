@@ -1,0 +1,180 @@
+"""Recency: what happened lately counts more, exactly, in scores, explanations, fold-in and files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ltocf.data import Histories, Interactions, Names
+from ltocf.evaluation import Validation
+from ltocf.graph import BipartiteGraph
+from ltocf.models import HistoryRecommender, LightGCN, MapScorer, Recency, build_model
+from ltocf.serving import Snapshot, TrainedModel
+from ltocf.training import FitContext, TrainingSettings
+from samples import random_interactions
+
+NAMES = ("spectral", "ease", "item-knn", "rp3beta")
+
+
+def ordered(seed: int = 0, **options: Any) -> Interactions:
+    """Random pairs with random places."""
+    log = random_interactions(**options)
+    return replace(log, places=np.random.default_rng(seed).permutation(len(log)))
+
+
+def built(name: str, log: Interactions, power: float = 0.0, in_days: int = 0, **options: Any) -> HistoryRecommender:
+    model = build_model(name, BipartiteGraph.from_interactions(log), options)
+    model.prepare()
+    assert isinstance(model, HistoryRecommender)
+    if model.chooses_recency:
+        model.numbers[-1] = power
+        model.in_days.fill_(in_days)
+    return model
+
+
+def everyone(model: HistoryRecommender) -> torch.Tensor:
+    return model.scores(torch.arange(model.n_users))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_are_those_of_the_weighed_history(name: str) -> None:
+    """By the matrix of the set-based model, which its scores of single items are, and ages counted by hand."""
+    log, power = ordered(), 0.7
+    plain = built(name, log)
+    matrix = plain.history_scores(torch.eye(log.n_items)).double()
+    expected = torch.zeros(log.n_users, log.n_items, dtype=torch.float64)
+    for user in range(log.n_users):
+        mine = log.users == user
+        by_age = log.items[mine][np.argsort(-log.places[mine])]
+        weights = (1 + np.arange(len(by_age))) ** -power
+        for item, weight in zip(by_age, weights / weights.mean(), strict=True):
+            expected[user] += weight * matrix[item]
+    found = everyone(built(name, log, power, recency="auto")).double()
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_set_has_no_order_and_an_ordered_history_has(name: str) -> None:
+    log, other = ordered(0), ordered(1)
+    assert everyone(built(name, log)).equal(everyone(built(name, other)))
+    assert everyone(built(name, log, recency="auto")).allclose(everyone(built(name, log)), atol=1e-6)
+    backwards = replace(log, places=-log.places)
+    scores = everyone(built(name, log, 0.5, recency="auto"))
+    assert not scores.allclose(everyone(built(name, backwards, 0.5, recency="auto")), atol=1e-3)
+    assert not built(name, random_interactions(), recency="auto").reads_order
+    assert built(name, log, recency="auto").reads_order
+    assert not built(name, log).reads_order
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fold_in_explanation_and_file_are_the_model(name: str, tmp_path: Path) -> None:
+    log = ordered()
+    model = built(name, log, 0.6, recency="auto")
+    TrainedModel(name, {"recency": "auto"}, model, log, Names.identity(30, 40)).save(tmp_path / "model")
+    trained = TrainedModel.load(tmp_path / "model")
+    assert trained.model.learned() == model.learned()
+    snapshot = trained.snapshot
+    mine = log.users == 7
+    history = log.items[mine][np.argsort(log.places[mine])].tolist()
+    expected, folded = snapshot.recommend([7], k=10), snapshot.fold_in([history], k=10)
+    assert folded["item"].to_list() == expected["item"].to_list()
+    np.testing.assert_allclose(folded["score"], expected["score"], rtol=1e-4)
+    assert not np.allclose(snapshot.fold_in([history[::-1]], k=10)["score"], expected["score"], rtol=1e-3)
+    for item, score in expected.select("item", "score").rows():
+        why = snapshot.explain(7, item)
+        assert why.score == pytest.approx(score, rel=1e-4)
+    assert why.columns_of_parts() == ({"part_1": "low-rank", "part_2": "exact"} if name == "spectral" else {})
+
+
+def planted() -> tuple[Interactions, Interactions]:
+    """Each user likes one of three groups of items lately; the next item is one of it.
+
+    Half of them have one item of it, two months after four of another group. The other half, all on one day, four of it
+    and then two of the other, which no power in places gets right together with the first half.
+    """
+    generator = np.random.default_rng(0)
+    rows, truth = [], []
+    for user in range(90):
+        now, other = user % 3, (user + 1 + (user // 3) % 2) % 3
+        liked, passed = generator.permutation(8) + 8 * now, generator.permutation(8) + 8 * other
+        one_day = user >= 45
+        history = [*liked[:4], *passed[:2]] if one_day else [*passed[:4], liked[0]]
+        days = [0] * 6 if one_day else [0] * 4 + [60]
+        rows += [(user, item, day) for item, day in zip(history, days, strict=True)]
+        truth.append(liked[7])
+    users, items, days = np.array(rows).T
+    log = Interactions.from_pairs(users, items, 90, 24, timestamps=days * 86_400 + np.arange(len(days)))
+    return log, Interactions.from_pairs(range(90), truth, 90, 24)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_search_finds_that_what_is_old_says_nothing(name: str) -> None:
+    log, truth = planted()
+    log, truth = (part.where(part.users < 45) for part in (log, truth))
+    log = replace(log, timestamps=None, places=log.timestamps)
+    settings, context = TrainingSettings(epochs=30), FitContext(select_by="ndcg@5")
+    plain, aged = built(name, log), built(name, log, recency="auto")
+    as_a_set, in_order = (
+        model.train_on(log, settings=settings, validation=Validation(truth, log, 5), context=context).best_value
+        for model in (plain, aged)
+    )
+    assert as_a_set is not None
+    assert in_order is not None
+    assert in_order > as_a_set
+    assert aged.learned()["recency_in_items"] > 0
+    again = built(name, log, recency="auto")
+    again.take_over(aged)
+    again.train_on(log, settings=settings)
+    assert everyone(again).equal(everyone(aged))
+
+
+@pytest.mark.parametrize("name", ["spectral", "item-knn"])
+def test_days_are_taken_where_they_say_more(name: str) -> None:
+    log, truth = planted()
+    model = built(name, log, recency="auto")
+    model.train_on(
+        log,
+        settings=TrainingSettings(epochs=30),
+        validation=Validation(truth, log, 5),
+        context=FitContext(select_by="ndcg@5"),
+    )
+    assert set(model.learned()) & {"recency_in_items", "recency_in_days"} == {"recency_in_days"}
+
+
+def test_no_such_recency(graph: BipartiteGraph) -> None:
+    with pytest.raises(ValueError, match="`recency` must be one of off, auto, got 'yes'"):
+        build_model("ease", graph, {"recency": "yes"})
+
+
+@pytest.mark.parametrize("options", [{}, {"ranking": "cosine", "popularity": 0.5}], ids=str)
+def test_the_map_of_a_trained_model_weighs_by_age_too(options: dict[str, Any]) -> None:
+    log = ordered()
+    model = LightGCN(BipartiteGraph.from_interactions(log), dim=5, **options)
+    plain, histories, users = model.user_map(), Histories.of(log), torch.arange(30)
+    scorer = MapScorer(plain, histories)
+    torch.testing.assert_close(scorer.scores(users), model.scores(users), atol=1e-5, rtol=1e-4)
+    aged = replace(plain, recency=Recency(0.75), own_weight=0.4)
+    found = MapScorer(aged, histories).scores(users)
+    torch.testing.assert_close(found, aged.scores(histories, users))
+    assert not found.allclose(scorer.scores(users), atol=1e-3)
+    row = histories.rows(torch.tensor([7]))
+    parts = aged.contributions(row, 3, 7)
+    assert parts.score.item() == pytest.approx(found[7, 3].item(), rel=1e-4)
+    # Without the own part and the division by the norm only the history is left, of which each item has its weight.
+    history = replace(aged, own=None, temperature=None, bias=None)
+    as_a_set = replace(history, recency=None)
+    assert row.later is not None
+    weights = (1.0 + row.later) ** -0.75
+    expected = as_a_set.contributions(row, 3).history * weights / weights.mean()
+    torch.testing.assert_close(history.contributions(row, 3).history, expected)
+
+
+def test_snapshots_of_ordered_histories_refuse_windows_of_time() -> None:
+    snapshot = Snapshot.of("ease", built("ease", ordered()), ordered(), Names.identity(30, 40))
+    with pytest.raises(ValueError, match="needs timestamps"):
+        snapshot.popular(3, days=7)
