@@ -27,6 +27,7 @@ from ltocf.models.objective import Objective, ObjectiveOptions
 from ltocf.models.pinsage import PinSage
 from ltocf.models.popularity import Popularity
 from ltocf.models.recency import Recency
+from ltocf.models.sequence import SequenceKNN
 from ltocf.models.spectral import SpectralLTOCF
 from ltocf.models.spectral_start import start_from_spectrum
 from ltocf.models.starts import STARTS, start_from_factorisation
@@ -38,6 +39,7 @@ MODELS: dict[str, type[Recommender]] = {
     "ease": EASE,
     "item-knn": ItemKNN,
     "rp3beta": RP3beta,
+    "sequence-knn": SequenceKNN,
     "blend": Blend,
     "lightgcn": LightGCN,
     "lr-gccf": LRGCCF,
@@ -128,6 +130,7 @@ __all__ = [
     "Recency",
     "Recommender",
     "ScoreMap",
+    "SequenceKNN",
     "SpectralLTOCF",
     "SummedModel",
     "UserMap",
