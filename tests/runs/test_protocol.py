@@ -157,7 +157,10 @@ def test_a_validation_can_ask_a_few_users(table: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": "neumf", "init": "mf"}, "neumf has no `init` 'mf'; it has random. Models that start so: ltocf, "),
+        (
+            {"model": "mult-vae", "init": "mf"},
+            "mult-vae has no `init` 'mf'; it has random. Models that start so: ltocf, ",
+        ),
         ({"model": "lr-gccf", "init": "spectral"}, "lr-gccf has no `init` 'spectral'"),
         ({"model": "mult-vae", "init": "spectral"}, "mult-vae has no `init` 'spectral'"),
         ({"cuda_graphs": True, "device": "cpu"}, "`cuda_graphs` needs a CUDA GPU"),

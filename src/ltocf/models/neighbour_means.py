@@ -23,7 +23,7 @@ class NeighbourMeans(nn.Module):
     Example:
         >>> from ltocf.data import Interactions
         >>> graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 0], [0, 1]))
-        >>> NeighbourMeans(graph)(torch.tensor([[1.0], [2.0], [4.0]])).squeeze(1).tolist()
+        >>> [round(mean, 4) for mean in NeighbourMeans(graph)(torch.tensor([[1.0], [2.0], [4.0]])).squeeze(1).tolist()]
         [3.0, 1.0, 1.0]
     """
 
