@@ -106,6 +106,7 @@ def test_every_option_of_a_reader_has_a_flag() -> None:
         sql="select 1",
         uri="sqlite:///a.db",
         items=Path("items.csv"),
+        lines_in_time=True,
     )
     options = ReadOptions(**given.options())
     assert set(options.given()) == set(ReadOptions.__dataclass_fields__)

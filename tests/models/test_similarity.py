@@ -121,6 +121,16 @@ def test_blocks_of_rows_change_nothing(name: str, monkeypatch: pytest.MonkeyPatc
     assert pieces.neighbours.equal(whole.neighbours)
 
 
+@pytest.mark.parametrize("name", ["item-knn", "rp3beta"])
+def test_neighbours_that_are_not_kept_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = random_interactions()
+    expected = everyone(ready(name, log, k=4))
+    monkeypatch.setattr(neighbours, "MOST_NEIGHBOURS", 4)
+    fewer = ready(name, log, k=4)
+    assert fewer.similarities.shape == (40, 4)
+    np.testing.assert_allclose(everyone(fewer), expected)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_parts_of_a_score_are_entries_of_the_matrix(name: str) -> None:
     log = weighted(random_interactions())

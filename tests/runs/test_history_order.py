@@ -14,6 +14,7 @@ from ltocf.runs.experiment import load, train
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import prepare_data
 from ltocf.runs.production import fit
+from ltocf.runs.update import update
 from samples import random_interactions
 
 LOG = random_interactions(30, 40, 0.3)
@@ -102,3 +103,15 @@ def test_splits_by_time_are_validated_by_time(tmp_path: Path) -> None:
         before, after = (part.timestamps[part.users == user] for part in (train_part, validation))
         assert before.max() < after.min()
     assert load_dataset(tmp_path / "log.csv").is_in_order
+
+
+def test_new_events_come_after_what_was_there(tmp_path: Path) -> None:
+    run(write_lines(tmp_path / "a", 0), tmp_path / "run", lines_in_time=True, recency="auto", epochs=2)
+    before = load(tmp_path / "run")
+    fresh = [item for item in range(40) if item not in before.history(3)["item"].to_list()][:2]
+    after = update(tmp_path / "run", [(3, fresh[0], 9), (3, fresh[1], 5), (99, 0, 7)])
+    mine = after.seen.users == 3
+    order = after.seen.items[mine][np.argsort(after.seen.places[mine])]
+    assert order[-2:].tolist() == [fresh[1], fresh[0]]  # by their own times
+    assert after.model.reads_order
+    assert after.model.learned() == before.model.learned()

@@ -55,7 +55,7 @@ def join_events(names: Names, pairs: Interactions, also_seen: Interactions | Non
     old, new = _resized(pairs, *sizes), _renamed(new, events.names, user_ids, item_ids)
     if (old.weights is None) != (new.weights is None):
         old, new = _with_weights(old), _with_weights(new)
-    together = old.union(new)
+    together = old.union(_in_places_after(old, new))
     seen = [_resized(also_seen, *sizes)] if also_seen is not None else []
     if events.also_seen is not None:
         seen.append(_renamed(events.also_seen, events.names, user_ids, item_ids))
@@ -125,6 +125,18 @@ def _renamed(pairs: Interactions, names: Names, user_ids: IdMap, item_ids: IdMap
     return Interactions.from_pairs(
         users, items, len(user_ids), len(item_ids), pairs.timestamps, pairs.weights, pairs.places
     )
+
+
+def _in_places_after(old: Interactions, new: Interactions) -> Interactions:
+    """Where histories have places and no times: new pairs come after all old ones, in their own order if they have one.
+
+    Of new pairs without times none is later than another.
+    """
+    if old.places is None or old.timestamps is not None:
+        return new
+    moments = np.zeros(len(new), np.int64) if new.timestamps is None else new.timestamps
+    ranks = np.unique(moments, return_inverse=True)[1].astype(np.int64)
+    return replace(new, timestamps=None, places=int(old.places.max(initial=-1)) + 1 + ranks)
 
 
 def _resized(pairs: Interactions, n_users: int, n_items: int) -> Interactions:

@@ -19,6 +19,7 @@ from ltocf.models.base import Recommender
 from ltocf.models.recency import POWERS, UNITS, Recency, check_recency
 from ltocf.models.user_map import Contributions, PartContributions, only_row
 from ltocf.shapes import Numbers, Scores, UserIndices
+from ltocf.training import FitContext
 
 logger = logging.getLogger(__name__)
 
@@ -92,21 +93,25 @@ class HistoryRecommender(Recommender):
         """What `learned` says of recency: its power, by its unit."""
         return {} if self.recency is None else {f"recency_in_{self.recency.unit}": self.recency.power}
 
-    def choose_recency(self, value: Callable[[], float]) -> None:
+    def choose_recency(self, value: Callable[[], float], context: FitContext) -> None:
         """Try a few powers in each unit that there is, all other numbers as they are, and keep what is best.
 
         Args:
             value: of the model as it stands; higher is better.
+            context: its deadline; a quarter of what is left is enough for this.
         """
         if not self.chooses_recency:
             return
-        n_units = 1 if self.graph.days is None else 2
-        tried = {}
-        for in_days in range(n_units):
-            for power in POWERS[in_days:]:  # with 0 no unit matters
-                self._set_recency(power, in_days)
-                tried[power, in_days] = value()
-                logger.info("recency %g in %s: %.4f", power, UNITS[in_days], tried[power, in_days])
+        context = context.within(context.seconds_left() / 4)
+        # With a power of 0 no unit matters.
+        choices = [(power, 0) for power in POWERS] + [(power, 1) for power in POWERS[1:] if self.graph.days is not None]
+        tried: dict[tuple[float, int], float] = {}
+        for power, in_days in choices:
+            if tried and context.seconds_left() < 0:
+                break
+            self._set_recency(power, in_days)
+            tried[power, in_days] = value()
+            logger.info("recency %g in %s: %.4f", power, UNITS[in_days], tried[power, in_days])
         self._set_recency(*max(tried, key=lambda choice: tried[choice]))
 
     def _set_recency(self, power: float, in_days: int) -> None:

@@ -80,7 +80,7 @@ class SimilarityModel(HistoryRecommender):
         grid, select_by = dict(self.grid), context.select_by
         if self.chooses_recency:
             self.prepare()
-            self.choose_recency(lambda: asked(self)[select_by])
+            self.choose_recency(lambda: asked(self)[select_by], context)
             grid["recency"] = POWERS
         return climb(
             self,

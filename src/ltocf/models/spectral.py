@@ -146,7 +146,7 @@ class SpectralLTOCF(HistoryRecommender):
         asked, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
         if self.chooses_recency:
             self.prepare()
-            self.choose_recency(lambda: asked(self)[context.select_by])
+            self.choose_recency(lambda: asked(self)[context.select_by], context)
         shortlist = Shortlist(self, asked.truth, asked.seen, asked.depth)
         return search(self, validate=lambda: asked(shortlist), evaluations=evaluations, context=context)
 

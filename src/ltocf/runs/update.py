@@ -24,8 +24,8 @@ from ltocf.runs.folder import RunData, RunFolder
 from ltocf.serving import TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings, environment
 
-WHOLE_LOG_OPTIONS = ("min_user_interactions", "min_item_interactions", "since", "until")
-"""Options that mean the whole log: of new events alone they would leave out what belongs to it."""
+WHOLE_LOG_OPTIONS = ("min_user_interactions", "min_item_interactions", "since", "until", "lines_in_time")
+"""Options that mean the whole log: of new events alone they would leave out what belongs to it, or say nothing."""
 FILTERS = ("only", "drop", "event_weights")
 """Options whose values need not occur in every day's events."""
 PROTOCOL = "updated by new events: the graph made anew, parameters kept, {epochs} epochs of warm training"
