@@ -32,7 +32,10 @@ def test() -> str:
 
 def _trials(name: str) -> list[dict[str, Any]]:
     path = RECIPE / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8"))["trials"] if path.exists() else []
+    if not path.exists():
+        return []
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return sorted(record["trials"], key=lambda trial: [*record["variants"]].index(trial["variant"]))
 
 
 def _table(trials: list[dict[str, Any]], name: str) -> str:
@@ -43,16 +46,18 @@ def _table(trials: list[dict[str, Any]], name: str) -> str:
     lines = [["", *sets], ["---"] * (len(sets) + 1)]
     for variant in variants:
         cells = [[t for t in trials if (t["set"], t["variant"]) == (one, variant)] for one in sets]
-        lines.append([variant, *(" / ".join(_spread(cell, metric) for metric in METRICS) for cell in cells)])
+        lines.append([variant, *map(_cell, cells)])
     seeds = sorted({trial["seed"] for trial in trials})
     caption = f"recall@20 / NDCG@20. Seeds: {', '.join(map(str, seeds))}; a set has those that are done."
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption}"
 
 
+def _cell(trials: list[dict[str, Any]]) -> str:
+    return " / ".join(_spread(trials, metric) for metric in METRICS) if trials else "not run"
+
+
 def _spread(trials: list[dict[str, Any]], metric: str) -> str:
     values = [trial[metric] for trial in trials]
-    if not values:
-        return "-"
     return f"{mean(values):.4f}" if len(values) == 1 else f"{mean(values):.4f} ± {stdev(values):.4f}"
 
 

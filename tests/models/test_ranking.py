@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,11 @@ def test_a_norm_of_one_orders_as_the_inner_product() -> None:
     ranking = Ranking(norm=1.0, temperature=0.3)
     scores = ranking.users(users) @ ranking.items(items).T
     assert scores.argsort().equal((users @ items.T).argsort())
+
+
+def test_without_time_the_numbers_stay() -> None:
+    model, validation = planted(1.8, 0.0)
+    assert model.ranking_numbers is not None
+    before, context = model.learned(), FitContext(select_by="recall@5", deadline=time.monotonic())
+    result = choose_ranking(rescoring_of(model), model.ranking_numbers, model.scorer, validation, TRAINED, context)
+    assert (result, model.learned()) == (TRAINED, before)

@@ -172,12 +172,14 @@ def choose_ranking(
         scorer: of the model as it stands.
         validation: what the epoch was chosen on.
         trained: how training ended.
-        context: its deadline and its metric; no evaluation but the first starts after the deadline.
+        context: its deadline and its metric; past the deadline the numbers stay as they are.
 
     Returns:
         ``trained`` with the value of the numbers that were chosen, and with the seconds that choosing took.
     """
     context, asked = context or FitContext(), validation.of_at_most(SEARCH_USERS)
+    if context.seconds_left() <= 0:
+        return trained
     shortlist = Shortlist(rescoring, asked.truth, asked.seen, asked.depth)
     quiet = replace(context, on_epoch=None, description=f"{context.description}: ranking")
     found = search(rescoring, validate=lambda: asked(shortlist), evaluations=EVALUATIONS, context=quiet)
