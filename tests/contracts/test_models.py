@@ -53,6 +53,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("item-knn", {}),
     ("item-knn", {"k": 9, "shrinkage": 0.0}),
     ("rp3beta", {}),
+    ("sequence-knn", {}),
+    ("blend", {}),
+    ("blend", {"members": ["ease", {"model": "lightgcn", "dim": 4}, {"model": "ease", "penalty": 8.0}]}),
 ]
 BATCH = Batch(torch.tensor([0, 1, 2]), torch.tensor([3, 1, 0]), torch.tensor([7, 8, 9]))
 LARGER_BATCHES = {

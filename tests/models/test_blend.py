@@ -10,7 +10,7 @@ from ltocf.models import Blend, build_model
 from ltocf.models.blend import blended
 from ltocf.training import FitContext, TrainingSettings
 
-MEMBERS = [{"model": "spectral", "rank": 6}, {"model": "lightgcn", "dim": 5}, {"model": "ease", "l2": 3.0}]
+MEMBERS = [{"model": "spectral", "rank": 6}, {"model": "lightgcn", "dim": 5}, {"model": "ease", "penalty": 3.0}]
 USERS = torch.arange(30)
 
 

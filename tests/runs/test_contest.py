@@ -18,7 +18,7 @@ VISITS = [
     (user, item) for user in range(40) for item in range(24) if (user * item + user) % 5 < 2 and item % 4 != user % 4
 ]
 FEW = [
-    Candidate("ease", "ease", {"l2": 4.0}),
+    Candidate("ease", "ease", {"penalty": 4.0}),
     Candidate("spectral-4", "spectral", {"rank": 4, "epochs": 3}),
     Candidate("huge", "ltocf", {}, "about 9 minutes more"),
     Candidate("lightgcn-4", "lightgcn", {"dim": 4, "epochs": 2, "n_negatives": 16}),
@@ -38,7 +38,7 @@ def test_everybody_is_in_the_table_and_the_sum_is_measured(few_compete: None, tm
     metrics = trained(tmp_path / "run")
     table = {row["name"]: row for row in metrics["contest"]}
     assert list(table) == ["ease", "spectral-4", "lightgcn-4", "huge"]
-    assert table["ease"]["learned"]["l2"] > 0
+    assert table["ease"]["learned"]["penalty"] > 0
     assert table["huge"]["skipped"] == "about 9 minutes more"
     weights = {name: row["weight"] for name, row in table.items() if "weight" in row}
     assert sum(weights.values()) == pytest.approx(1)

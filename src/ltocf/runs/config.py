@@ -263,7 +263,9 @@ class Config:
 
 def model_options(model: str) -> dict[str, Any]:
     """Options of a model with their defaults: its constructor's arguments but for graph and seed; auto has none."""
-    return {} if model == AUTO else find_model(model).options()
+    options = {} if model == AUTO else find_model(model).options()
+    # As TOML has them.
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
 def model_starts(model: str) -> tuple[str, ...]:
@@ -302,7 +304,9 @@ def _checked(build: Any, *arguments: Any, **values: Any) -> Any:
 
 def _converted(name: str, value: Any, annotation: str) -> Any:
     plain = annotation.removesuffix(" | None").removesuffix(" | int").partition("[")[0]
-    wanted: type = {"int": int, "float": float, "bool": bool, "Mapping": dict, "Sequence": list}.get(plain, str)
+    wanted: type = {"int": int, "float": float, "bool": bool, "Mapping": dict, "Sequence": list, "list": list}.get(
+        plain, str
+    )
     if wanted is list and type(value) is tuple:
         return list(value)
     if type(value) is wanted or (value is None and "None" in annotation):

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-SOFTMAX_RECIPE: dict[str, Any] = {
-    "loss": "softmax",
-    "temperature": 0.2,
-    "robustness": 0.15,
-    "n_negatives": 8192,
-    "whole_catalogue": True,
-    "ranking": "cosine",
-    "popularity": 1.1,
-    "choose_ranking": True,
+SOFTMAX_TRAINING: dict[str, Any] = {
     "batch_size": 0,
     "learning_rate": 0.03,
     "scale_rate": True,
@@ -24,7 +16,19 @@ SOFTMAX_RECIPE: dict[str, Any] = {
     "validate_every": 2,
     "retraining": "repeated",
 }
-"""Sampled softmax on cosines, large batches, a rate that comes down to zero: chosen in docs/training.md."""
+"""Large batches and a rate that comes down to zero: chosen in docs/training.md."""
+
+SOFTMAX_RECIPE: dict[str, Any] = SOFTMAX_TRAINING | {
+    "loss": "softmax",
+    "temperature": 0.2,
+    "robustness": 0.15,
+    "n_negatives": 8192,
+    "whole_catalogue": True,
+    "ranking": "cosine",
+    "popularity": 1.1,
+    "choose_ranking": True,
+}
+"""Sampled softmax on cosines besides."""
 
 OWN_RECIPES: dict[str, dict[str, Any]] = {
     "neumf": {"batch_size": 256, "l2": 0.0, "epochs": 100},
@@ -38,8 +42,8 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "ltocf": SOFTMAX_RECIPE | {"n_times": 1, "solver": "exact", "tolerance": 0.02},
         "lightgcn": SOFTMAX_RECIPE,
         "mf": SOFTMAX_RECIPE,
-        "blend": SOFTMAX_RECIPE,
-        "auto": SOFTMAX_RECIPE,
+        "blend": SOFTMAX_TRAINING,
+        "auto": SOFTMAX_TRAINING,
         **OWN_RECIPES,
     },
     "paper": OWN_RECIPES,
