@@ -56,6 +56,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("sequence-knn", {}),
     ("als", {"dim": 8, "penalty": 1.0}),
     ("popularity", {}),
+    ("sequence-knn", {"k": 9, "window": 2, "recency": "auto"}),
     ("blend", {}),
     ("blend", {"members": ["ease", {"model": "lightgcn", "dim": 4}, {"model": "ease", "penalty": 8.0}]}),
 ]

@@ -219,6 +219,18 @@ def test_the_last_validation_part_is_the_end_of_every_history() -> None:
     assert list(zip(carved.validation.users, carved.validation.items, strict=True)) == [(0, 0), (0, 1), (1, 1)]
 
 
+def test_as_many_last_items_of_everybody_who_keeps_one() -> None:
+    log = Interactions.from_pairs([0, 0, 0, 1, 1, 2], [0, 1, 2, 0, 1, 0], timestamps=[3, 9, 1, 8, 2, 5])
+    split = Split(log, log.where(np.zeros(len(log), bool)))
+    for n_last, expected in ((1, [(0, 1), (1, 0)]), (2, [(0, 0), (0, 1), (1, 0)])):
+        carved = carve_validation(split, how="last", n_last=n_last)
+        assert carved.validation is not None
+        assert list(zip(carved.validation.users, carved.validation.items, strict=True)) == expected
+        assert carved.train.union(carved.validation).keys.tolist() == log.keys.tolist()
+    with pytest.raises(ValueError, match='`n_last` must be 0 unless `how` is "last", got 1'):
+        carve_validation(split, n_last=1)
+
+
 def test_a_validation_part_has_a_known_name_and_the_last_one_needs_an_order() -> None:
     split = random_split(Interactions.from_pairs([0] * 5, range(5)))
     with pytest.raises(ValueError, match=r"`how` must be one of \['random', 'last'\], got 'first'"):

@@ -14,8 +14,9 @@ from ltocf.data import Histories, Interactions, Names
 from ltocf.evaluation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.models import HistoryRecommender, LightGCN, MapScorer, Recency, build_model
+from ltocf.models.recency import POWERS
 from ltocf.serving import Snapshot, TrainedModel
-from ltocf.training import FitContext, TrainingSettings
+from ltocf.training import FitContext, FitResult, TrainingSettings
 from samples import random_interactions
 
 NAMES = ("spectral", "ease", "item-knn", "rp3beta")
@@ -144,6 +145,63 @@ def test_days_are_taken_where_they_say_more(name: str) -> None:
         context=FitContext(select_by="ndcg@5"),
     )
     assert set(model.learned()) & {"recency_in_items", "recency_in_days"} == {"recency_in_days"}
+
+
+def test_a_history_without_times_has_the_order_at_least() -> None:
+    """A model that counts in days takes the number of later items for days, not a set."""
+    log = ordered()
+    log = replace(log, timestamps=log.places * 86_400, places=None)
+    model = built("ease", log, 0.75, recency="auto")
+    in_items = model.score_map().scores(Histories.of(log).rows(torch.arange(30)))
+    model.in_days.fill_(1)
+    rows = Histories.of(log).rows(torch.arange(30))
+    assert not model.score_map().scores(rows).allclose(in_items, atol=1e-3)
+    torch.testing.assert_close(model.score_map().scores(replace(rows, days=None)), in_items)
+    snapshot = Snapshot.of("ease", model, log, Names.identity(30, 40))
+    mine = log.users == 7
+    history = log.items[mine][np.argsort(log.timestamps[mine])].tolist()
+    forwards, backwards = (snapshot.fold_in([each], k=5)["score"] for each in (history, history[::-1]))
+    assert not np.allclose(forwards, backwards, rtol=1e-3)
+    placed = BipartiteGraph.from_interactions(replace(log, timestamps=None, places=log.timestamps))
+    assert placed.ages_of(torch.tensor([7]), "days").tolist() == placed.ages_of(torch.tensor([7]), "items").tolist()
+
+
+@pytest.mark.parametrize("name", ["spectral", "item-knn"])
+def test_powers_that_were_tried_are_evaluations_like_others(name: str) -> None:
+    log, truth = planted()
+    records: list[dict[str, Any]] = []
+    model = built(name, log, recency="auto")
+    found = model.train_on(
+        log,
+        settings=TrainingSettings(epochs=12),
+        validation=Validation(truth, log, 5),
+        context=FitContext(select_by="ndcg@5", on_epoch=records.append),
+    )
+    assert [record["epoch"] for record in records] == list(range(1, found.epochs + 1))
+    powers = [
+        record.get("recency_in_items", record.get("recency_in_days", 0.0)) for record in records[: 2 * len(POWERS) - 1]
+    ]
+    assert powers == [*POWERS, *POWERS[1:]]
+    assert sum("recency_in_days" in record for record in records[: 2 * len(POWERS) - 1]) == len(POWERS) - 1
+    assert found.best_epoch is not None
+    assert found.best_epoch > 2 * len(POWERS) - 1
+    assert records[found.best_epoch - 1]["ndcg@5"] == found.best_value
+    assert found.epochs <= 2 * len(POWERS) - 1 + 12
+
+
+def test_the_joint_search_has_ten_evaluations_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, truth = planted()
+    asked: list[int] = []
+
+    def remembered(*arguments: Any, evaluations: int, **rest: Any) -> FitResult:
+        asked.append(evaluations)
+        return FitResult(1, 1, 0.0, 0.0, "epochs")
+
+    monkeypatch.setattr("ltocf.models.spectral.search", remembered)
+    for recency, epochs in (("off", 1000), ("auto", 1000), ("auto", 12)):
+        model = built("spectral", log, recency=recency)
+        model.train_on(log, settings=TrainingSettings(epochs=epochs), validation=Validation(truth, log, 5))
+    assert asked == [30, 40, 12]
 
 
 def test_no_such_recency(graph: BipartiteGraph) -> None:

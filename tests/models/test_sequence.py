@@ -1,12 +1,17 @@
 """SequenceKNN against its equation, computed pair by pair."""
 
+import itertools
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from ltocf.data import Interactions
+from ltocf.evaluation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.models import SequenceKNN
+from ltocf.training import TrainingSettings
 
 N_USERS, N_ITEMS = 12, 9
 
@@ -82,6 +87,34 @@ def test_only_the_k_nearest_of_each_item_of_a_history_vote() -> None:
     cut = np.sort(whole, axis=1)[:, -3:-2]
     expected = pairs.matrix().toarray() @ np.where(whole >= cut, whole, 0.0)
     np.testing.assert_allclose(model.scores(torch.arange(N_USERS)).numpy(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_search_computes_the_sum_once_for_each_nearness(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = log()
+    truth = Interactions.from_pairs(range(N_USERS), np.arange(N_USERS) % N_ITEMS, N_USERS, N_ITEMS)
+    model = SequenceKNN(BipartiteGraph.from_interactions(pairs))
+    asked, matrices = [], []
+    once, set_numbers = SequenceKNN._together, SequenceKNN.set_numbers
+
+    def together(self: SequenceKNN, nearness: float) -> Any:
+        asked.append(nearness)
+        return once(self, nearness)
+
+    def remembered(self: SequenceKNN, numbers: Any) -> None:
+        set_numbers(self, numbers)
+        matrices.append(([*numbers], self.similarities.clone()))
+
+    monkeypatch.setattr(SequenceKNN, "_together", together)
+    monkeypatch.setattr(SequenceKNN, "set_numbers", remembered)
+    model.train_on(pairs, settings=TrainingSettings(epochs=30), validation=Validation(truth, pairs, 5))
+    changes = sum(numbers[1:] != before[1:] for (before, _), (numbers, _) in itertools.pairwise(matrices))
+    moves = sum(numbers[1] != before[1] for (before, _), (numbers, _) in itertools.pairwise(matrices))
+    assert len(asked) == 1 + moves < changes
+    for numbers, similarities in matrices:
+        fresh = SequenceKNN(BipartiteGraph.from_interactions(pairs), 200, *numbers[1:])
+        fresh.prepare()
+        torch.testing.assert_close(similarities, fresh.similarities)
+    assert model._kept is None
 
 
 @pytest.mark.parametrize(

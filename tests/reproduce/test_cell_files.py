@@ -107,7 +107,8 @@ def test_a_configuration_is_written_once_and_that_is_said(places: Places, caplog
     file = places.configs / "log" / "grmf.toml"
     assert caplog.messages == [f"wrote {file}"]
     assert file.read_text() == (
-        '# log: grmf, see `ltocf reproduce`.\n\n[model]\nname = "grmf"\n\n[run]\npreset = "paper"\n'
+        '# log: grmf, see `ltocf reproduce`.\n\n[data]\nvalidation_split = "random"\n\n'
+        '[model]\nname = "grmf"\n\n[run]\npreset = "paper"\n'
     )
 
 
@@ -115,7 +116,7 @@ def test_a_variant_of_a_data_set_without_ltocf_has_the_papers_settings(tmp_path:
     (cell,) = make_cells("gowalla", ["horizon/2"], [0], Places(tmp_path))
     assert cell.text == (
         "# gowalla: horizon/2, see `ltocf reproduce`.\n\n"
-        '[model]\nname = "ltocf"\nhorizon = 2.0\n\n[run]\npreset = "paper"\n'
+        '[data]\nvalidation_split = "random"\n\n[model]\nname = "ltocf"\nhorizon = 2.0\n\n[run]\npreset = "paper"\n'
     )
     assert cell.config.data.source == "gowalla"
 

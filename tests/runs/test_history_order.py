@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def measured(metrics: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_run_without_recency_never_sees_an_order(tmp_path: Path) -> None:
     first, second = (write_lines(tmp_path / name, seed) for name, seed in (("a", 0), ("b", 99)))
-    runs = [run(source, tmp_path / f"run-{source.name}", lines_in_time=True) for source in (first, second)]
+    runs = [
+        run(source, tmp_path / f"run-{source.name}", lines_in_time=True, validation_split="random")
+        for source in (first, second)
+    ]
     assert measured(runs[0]) == measured(runs[1])
     assert {metrics["history"] for metrics in runs} == {"as a set"}
     in_order = [
@@ -74,7 +78,7 @@ def test_places_are_kept_in_run_and_model_and_timestamps_are_not_made_of_them(tm
 
 
 def carved(source: Path, **settings: Any) -> tuple[Interactions, Interactions, Interactions]:
-    split = prepare_data(Config(DataSettings(str(source), validation_split="auto", **settings))).split
+    split = prepare_data(Config(DataSettings(str(source), **settings))).split
     assert split.validation is not None
     return split.train, split.validation, split.test
 
@@ -90,19 +94,119 @@ def test_the_validation_part_is_made_as_the_test_part_is(tmp_path: Path) -> None
     share = len(test) / (len(test) + len(validation) + len(train_part))
     assert len(validation) / (len(validation) + len(train_part)) == pytest.approx(share, abs=0.02)
     at_random = carved(source)[1]
-    by_name = prepare_data(Config(DataSettings(str(source)))).split.validation
-    assert by_name is not None
-    assert at_random.keys.tolist() == by_name.keys.tolist()
+    by_name = carved(source, lines_in_time=True, validation_split="random")[1]
+    assert at_random.keys.tolist() == by_name.keys.tolist() != validation.keys.tolist()
+
+
+def test_a_known_core_gives_the_validation_set_of_the_given_test_set(tmp_path: Path) -> None:
+    """A folder with the files of a set that was reduced before its test set was taken out."""
+    source = write_lines(tmp_path / "a", 0)
+    known = replace(load_dataset(source, lines_in_time=True), core=9)
+
+    def validation(**settings: Any) -> Interactions:
+        found = prepare_data(Config(DataSettings(str(source), **settings)), known).split.validation
+        assert found is not None
+        return found
+
+    keys = validation().keys.tolist()
+    assert keys == validation(validation_core=9).keys.tolist()
+    assert keys != validation(validation_core=1).keys.tolist()
+    # Where the set is split anew, nothing of the kind was done before.
+    for split in ("none", "leave-last-out"):
+        without = prepare_data(Config(DataSettings(str(source), split=split)), replace(known, core=0)).split.validation
+        assert without is not None
+        assert validation(split=split).keys.tolist() == without.keys.tolist()
+    unsaid = prepare_data(Config(DataSettings(str(source), validation_split="last")), replace(known, core=0)).split
+    assert unsaid.validation is not None
+    assert validation(validation_split="last").keys.tolist() == unsaid.validation.keys.tolist()
+
+
+def write_log(folder: Path) -> Path:
+    """The same pairs as a log whose rows are in order of time."""
+    rows = [f"{user},{item},{place}" for place, (user, item) in enumerate(zip(LOG.users, LOG.items, strict=True))]
+    (folder / "log.csv").write_text("user,item,timestamp\n" + "\n".join(rows) + "\n")
+    return folder / "log.csv"
+
+
+def latest(train_part: Interactions, validation: Interactions) -> bool:
+    """Whether all that a user has in the validation set came after the rest."""
+    when = "timestamps" if train_part.timestamps is not None else "places"
+    for user in np.flatnonzero(validation.user_degrees):
+        before, after = (getattr(part, when)[part.users == user] for part in (train_part, validation))
+        if before.max() >= after.min():
+            return False
+    return True
+
+
+def test_leaving_the_last_item_out_validates_on_the_one_before(tmp_path: Path) -> None:
+    source = write_log(tmp_path)
+    train_part, validation, test = carved(source, split="leave-last-out")
+    assert validation.user_degrees.tolist() == test.user_degrees.tolist() == [1] * 30
+    assert latest(train_part, validation)
+    assert latest(validation, test)
+    share = carved(source, split="leave-last-out", validation_split="last", validation_fraction=0.3)[1]
+    assert len(share) > 2 * len(validation)
+
+
+@pytest.mark.parametrize("kind", ["log", "lines"])
+def test_what_comes_next_is_what_a_model_for_use_is_chosen_on(tmp_path: Path, kind: str) -> None:
+    in_time = write_log(tmp_path) if kind == "log" else write_lines(tmp_path / "a", 0)
+    more = {} if kind == "log" else {"lines_in_time": True}
+    train_part, validation, test = carved(in_time, split="none", **more)
+    assert len(test) == 0
+    assert latest(train_part, validation)
+    assert len(validation) == pytest.approx(0.1 * len(LOG), abs=15)
+
+
+def test_a_model_for_use_is_chosen_so_by_default(tmp_path: Path) -> None:
+    fit(write_log(tmp_path), tmp_path / "run", model="ease", epochs=2, show_progress=False)
+    split = RunFolder(tmp_path / "run").read_data().split
+    assert split.validation is not None
+    assert latest(split.train, split.validation)
+
+
+def test_a_random_test_set_is_validated_at_random(tmp_path: Path) -> None:
+    source = write_log(tmp_path)
+    train_part, validation, _ = carved(source)
+    assert not latest(train_part, validation)
+    assert validation.keys.tolist() == carved(source, validation_split="random")[1].keys.tolist()
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "data", "warned"),
+    [
+        ("ease", {"recency": "auto"}, {"split": "leave-last-out", "validation_split": "random"}, True),
+        ("ease", {"recency": "auto"}, {"split": "none", "validation_split": "random"}, True),
+        ("blend", {"members": [{"model": "ease", "recency": "auto"}]}, {"split": "time"}, True),
+        ("ease", {"recency": "auto"}, {"split": "leave-last-out"}, False),
+        ("ease", {}, {"split": "leave-last-out", "validation_split": "random"}, False),
+        ("ease", {"recency": "auto"}, {"validation_split": "random"}, False),
+        ("ease", {"recency": "auto"}, {}, False),
+    ],
+    ids=["last", "fit", "blend", "as-the-test", "a-set", "random-test", "nothing-said"],
+)
+def test_recency_chosen_on_pairs_that_are_not_the_latest_is_warned_of(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    model: str,
+    values: dict[str, Any],
+    data: dict[str, Any],
+    warned: bool,
+) -> None:
+    if model == "blend":
+        data = data | {"validation_split": "random"}
+    prepare_data(Config(DataSettings(str(write_log(tmp_path)), **data), model, values))
+    text = "the power of recency is chosen on pairs that are not the latest: set validation_split = 'auto'"
+    assert caplog.messages.count(text) == warned
 
 
 def test_splits_by_time_are_validated_by_time(tmp_path: Path) -> None:
-    rows = [f"{user},{item},{place}" for place, (user, item) in enumerate(zip(LOG.users, LOG.items, strict=True))]
-    (tmp_path / "log.csv").write_text("user,item,timestamp\n" + "\n".join(rows) + "\n")
-    train_part, validation, _ = carved(tmp_path / "log.csv", split="leave-last-out")
-    for user in np.flatnonzero(validation.user_degrees):
-        before, after = (part.timestamps[part.users == user] for part in (train_part, validation))
-        assert before.max() < after.min()
-    assert load_dataset(tmp_path / "log.csv").is_in_order
+    source = write_log(tmp_path)
+    train_part, validation, test = carved(source, split="time")
+    assert latest(train_part, validation)
+    share = len(test) / len(LOG)
+    assert len(validation) == pytest.approx(share * (len(train_part) + len(validation)), abs=15)
+    assert load_dataset(source).is_in_order
 
 
 def test_new_events_come_after_what_was_there(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ class Dataset(Shown):
             trained on, and left out of lists; or None.
         report: what was understood of the source, or None.
         lines_in_time: where there is no clock, whether those places are the order in time of each user's items.
+        core: the least degree of users and items that the source was reduced to before its test part was taken out; 0
+            where that is not known.
 
     Raises:
         ValueError: the numbers of ids, of training, test and other users and items disagree.
@@ -39,6 +41,7 @@ class Dataset(Shown):
     also_seen: Interactions | None = None
     report: ReadingReport | None = None
     lines_in_time: bool = False
+    core: int = 0
 
     def __post_init__(self) -> None:
         sizes = (self.interactions.n_users, self.interactions.n_items)

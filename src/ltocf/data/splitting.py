@@ -104,7 +104,9 @@ def given_split(dataset: Dataset) -> Split:
     return Split(dataset.interactions, dataset.test)
 
 
-def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0, how: str = "random", core: int = 0) -> Split:
+def carve_validation(
+    split: Split, fraction: float = 0.1, seed: int = 0, how: str = "random", core: int = 0, n_last: int = 0
+) -> Split:
     """Move round(fraction * n) of each user's n training items to validation, as `random_split` does to test.
 
     Args:
@@ -116,10 +118,11 @@ def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0, how: st
         core: take pairs only from the `Interactions.core` of this degree; the others stay in train. Where a data set
             is a 10-core, an item that train has 5 times is in test at least 5 times, so test asks for rare items more
             often than a part of train would, unless that comes out of a 10-core too.
+        n_last: with ``last``, as many items of each user in place of the share, as `leave_last_out` does; 0: the share.
 
     Raises:
-        ValueError: ``fraction`` or ``core`` out of range or leaving nothing to move, an unknown name, no timestamps
-            for ``last``, or there is a validation part already.
+        ValueError: ``fraction``, ``core`` or ``n_last`` out of range or leaving nothing to move, an unknown name, no
+            timestamps for ``last``, or there is a validation part already.
 
     Example:
         >>> train, test = (Interactions.from_pairs([0] * 10, range(10 * i, 10 * i + 10), n_items=20) for i in (0, 1))
@@ -134,11 +137,19 @@ def carve_validation(split: Split, fraction: float = 0.1, seed: int = 0, how: st
     source = split.train.core(core)
     if not len(source):
         raise ValueError(f"`core` must be small enough to leave pairs to choose from, got {core}")
+    if n_last and how != "last":
+        raise ValueError(f'`n_last` must be 0 unless `how` is "last", got {n_last}')
+    if n_last:
+        return _moved_to_validation(split, leave_last_out(source, n_last).test)
     if how == "last":
         order = np.lexsort((source.items, _timestamps(source, "last"), source.users))
     else:
         order = _random_order(source, seed)
     validation = source.where(_share(source, fraction, order, "fraction"))
+    return _moved_to_validation(split, validation)
+
+
+def _moved_to_validation(split: Split, validation: Interactions) -> Split:
     moved = np.isin(split.train.keys, validation.keys, assume_unique=True)
     return Split(split.train.where(~moved), split.test, validation)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,12 @@ from ltocf.models.base import Recommender
 from ltocf.models.recency import POWERS, UNITS, Recency, check_recency
 from ltocf.models.user_map import Contributions, PartContributions, only_row
 from ltocf.shapes import Numbers, Scores, UserIndices
-from ltocf.training import FitContext
+from ltocf.training import FitContext, FitResult
 
 logger = logging.getLogger(__name__)
 
 EntryIndices: TypeAlias = Int64[Tensor, " entries"]
+Validate: TypeAlias = Callable[[], dict[str, float]]
 EntryValues: TypeAlias = Float[Tensor, " entries"]
 
 
@@ -93,26 +95,44 @@ class HistoryRecommender(Recommender):
         """What `learned` says of recency: its power, by its unit."""
         return {} if self.recency is None else {f"recency_in_{self.recency.unit}": self.recency.power}
 
-    def choose_recency(self, value: Callable[[], float], context: FitContext) -> None:
-        """Try a few powers in each unit that there is, all other numbers as they are, and keep what is best.
+    def search_after_recency(
+        self, validate: Validate, search: Callable[[FitContext], FitResult], context: FitContext
+    ) -> FitResult:
+        """Try a few powers of recency, all other numbers as they are, if it is chosen; then search from the best.
 
         Args:
-            value: of the model as it stands; higher is better.
-            context: its deadline; a quarter of what is left is enough for this.
+            validate: metrics of the model as it stands.
+            search: what goes on from there.
+            context: its deadline; a quarter of what is left is enough for the powers. Each evaluation is an epoch.
         """
         if not self.chooses_recency:
-            return
-        context = context.within(context.seconds_left() / 4)
+            return search(context)
+        self.prepare()
+        started = time.perf_counter()
+        tried = self._try_powers(validate, context.within(context.seconds_left() / 4))
+        seconds = time.perf_counter() - started
+        found = search(context.after(tried))
+        return found.after(tried, seconds)
+
+    def _try_powers(self, validate: Validate, context: FitContext) -> int:
+        """How many powers were tried in the units that there are; the best one is set."""
         # With a power of 0 no unit matters.
         choices = [(power, 0) for power in POWERS] + [(power, 1) for power in POWERS[1:] if self.graph.days is not None]
         tried: dict[tuple[float, int], float] = {}
         for power, in_days in choices:
             if tried and context.seconds_left() < 0:
                 break
+            started = time.perf_counter()
             self._set_recency(power, in_days)
-            tried[power, in_days] = value()
+            metrics = validate()
+            tried[power, in_days] = metrics[context.select_by]
             logger.info("recency %g in %s: %.4f", power, UNITS[in_days], tried[power, in_days])
+            if context.on_epoch is not None:
+                seconds = time.perf_counter() - started
+                record = {"epoch": len(tried), "times": [], **self.learned(), **metrics, "seconds": seconds}
+                context.on_epoch(record)
         self._set_recency(*max(tried, key=lambda choice: tried[choice]))
+        return len(tried)
 
     def _set_recency(self, power: float, in_days: int) -> None:
         self.numbers[-1] = power
@@ -177,7 +197,7 @@ class HistoryRecommender(Recommender):
     def entries(self, histories: Histories, users: UserIndices | None = None) -> Entries:
         """Any histories; of users of training a pair has the weight it had there, every other one 1.
 
-        They are weighed by age if that is known in the unit that the model counts in.
+        They are weighed by age if they have an order, see `Recency`.
         """
         given = self._known_weights(histories, users)
         if self.recency is None:

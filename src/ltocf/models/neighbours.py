@@ -263,6 +263,7 @@ def product_rows(left: sp.csr_matrix, right: sp.csr_matrix, weigh: Weigh) -> Ite
 
 def largest_of_rows(matrix: sp.csr_matrix, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The k largest entries of each row, the largest first, equal ones by column: rows, places, columns, values."""
+    matrix = _without_smallest(matrix, k)
     matrix.sort_indices()
     lengths = np.diff(matrix.indptr)
     rows = np.repeat(np.arange(matrix.shape[0]), lengths)
@@ -271,3 +272,14 @@ def largest_of_rows(matrix: sp.csr_matrix, k: int) -> tuple[np.ndarray, np.ndarr
     kept = places < k
     order = order[kept]
     return rows[kept], places[kept], matrix.indices[order].astype(np.int64), matrix.data[order]
+
+
+def _without_smallest(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:
+    """Without entries below the k-th of their row: to sort the others takes a fraction of the time."""
+    lengths = np.diff(matrix.indptr)
+    kept = np.ones(matrix.nnz, bool)
+    for row in np.flatnonzero(lengths > k):
+        values = matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]]
+        kept[matrix.indptr[row] : matrix.indptr[row + 1]] = values >= np.partition(values, -k)[-k]
+    offsets = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    return sp.csr_matrix((matrix.data[kept], matrix.indices[kept], offsets), shape=matrix.shape)

@@ -24,8 +24,8 @@ class Recency(NamedTuple):
 
         r̃_uj ∝ (1 + age_uj)^-p,   mean of r̃_u over the history = 1
 
-    The age is the number of the user's items that came later, or the days before the last one. With p = 0 a history is
-    a set. A power law does not forget for good: the long past of somebody with a long history still counts.
+    The age is the number of the user's items that came later, or the days before the last one; the former too in a
+    history without times, for the order says more than nothing. With p = 0 a history is a set. A power law does not forget for good: the long past of somebody with a long history still counts.
 
     Args:
         power: p.
@@ -40,8 +40,8 @@ class Recency(NamedTuple):
     unit: Unit = "items"
 
     def ages(self, histories: Histories) -> Tensor | None:
-        """The ages of histories in this unit; None where they are not known."""
-        return histories.later if self.unit == "items" else histories.days
+        """The ages of histories in this unit, or else in items; None where histories have no order."""
+        return histories.later if self.unit == "items" or histories.days is None else histories.days
 
     def weights(self, ages: Tensor, rows: EntryRows, n_rows: int) -> EntryWeights:
         """r̃ of each entry, given row by row."""

@@ -9,9 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from ltocf.data.interactions import Interactions
+from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.models.neighbours import PRODUCTS_AT_A_TIME, NeighbourModel
 from ltocf.models.similarity import check_numbers
+from ltocf.training import FitContext, FitResult, TrainingSettings
 from ltocf.training.grid import Grid
 
 USER_EXPONENT = 0.8
@@ -74,6 +77,7 @@ class SequenceKNN(NeighbourModel):
         if window < 1:
             raise ValueError(f"`window` must be >= 1, got {window}")
         self.window = window
+        self._kept: dict[float, sp.csr_matrix] | None = None
         super().__init__(graph, k, [nearness, history_exponent, item_exponent], recency)
 
     @property
@@ -93,11 +97,36 @@ class SequenceKNN(NeighbourModel):
     def similarity_rows(self) -> Iterator[sp.csr_matrix]:
         nearness, of_history, of_item = self.own_numbers[1:].tolist()
         degrees = self.graph.item_degrees.cpu().numpy().clip(min=1).astype(np.float64)
-        together = self._together(nearness)
-        scaled = sp.diags_array(degrees**-of_history) @ together @ sp.diags_array(degrees**-of_item)
-        rows = sp.csr_matrix(scaled)
+        together, scale = self._together_or_kept(nearness), degrees**-of_item
         for start in range(0, self.n_items, ROWS_AT_A_TIME):
-            yield rows[start : start + ROWS_AT_A_TIME]
+            rows = together[start : start + ROWS_AT_A_TIME]
+            own = np.repeat(degrees[start : start + ROWS_AT_A_TIME] ** -of_history, np.diff(rows.indptr))
+            yield sp.csr_matrix((rows.data * own * scale[rows.indices], rows.indices, rows.indptr), rows.shape)
+
+    def train_on(
+        self,
+        pairs: Interactions,
+        *,
+        settings: TrainingSettings,
+        validation: Validation | None = None,
+        seed: int = 0,
+        context: FitContext | None = None,
+    ) -> FitResult:
+        """Choose the numbers by a search; the sum of the equation is kept meanwhile, for exponents do not change it."""
+        self._kept = {}
+        try:
+            return super().train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
+        finally:
+            self._kept = None
+
+    def _together_or_kept(self, nearness: float) -> sp.csr_matrix:
+        """`_together`, that of the last nearness without computing it anew if it was kept."""
+        if self._kept is None:
+            return self._together(nearness)
+        if nearness not in self._kept:
+            self._kept.clear()
+            self._kept[nearness] = self._together(nearness)
+        return self._kept[nearness]
 
     def _together(self, nearness: float) -> sp.csr_matrix:
         """The sum of the equation of the class without degrees of items."""

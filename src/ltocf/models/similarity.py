@@ -77,19 +77,13 @@ class SimilarityModel(HistoryRecommender):
             self.prepare()
             return FitResult(0, None, None, 0.0, "epochs")
         asked, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
-        grid, select_by = dict(self.grid), context.select_by
-        if self.chooses_recency:
-            self.prepare()
-            self.choose_recency(lambda: asked(self)[select_by], context)
-            grid["recency"] = POWERS
-        return climb(
-            self,
-            self.numbers.tolist(),
-            grid,
-            validate=lambda: asked(self),
-            evaluations=evaluations,
-            context=context,
-        )
+        grid = dict(self.grid) | ({"recency": POWERS} if self.chooses_recency else {})
+
+        def climbing(context: FitContext) -> FitResult:
+            start = self.numbers.tolist()
+            return climb(self, start, grid, validate=lambda: asked(self), evaluations=evaluations, context=context)
+
+        return self.search_after_recency(lambda: asked(self), climbing, context)
 
     def check_ready(self) -> None:
         """Raises ValueError before the similarities are there."""

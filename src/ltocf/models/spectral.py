@@ -39,6 +39,8 @@ from ltocf.training import (
 SparseScores: TypeAlias = Float[Tensor, "items histories"]
 Factors: TypeAlias = Float[Tensor, "histories rank"]
 
+MORE_FOR_RECENCY = 10
+"""Evaluations of the joint search, where the power of recency is one of its numbers."""
 USERS_AT_A_TIME = 64
 """In `SpectralLTOCF.list_scores`."""
 
@@ -140,15 +142,17 @@ class SpectralLTOCF(HistoryRecommender):
         context: FitContext | None = None,
     ) -> FitResult:
         """Decompose, and choose the numbers by a search; without a validation they stay as they are."""
-        evaluations = min(settings.epochs, MOST_EVALUATIONS)
+        # One number more takes a larger simplex, and more steps of it.
+        evaluations = min(settings.epochs, MOST_EVALUATIONS + MORE_FOR_RECENCY * self.chooses_recency)
         if validation is None:
             return search(self, validate=None, evaluations=evaluations, context=context)
         asked, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
-        if self.chooses_recency:
-            self.prepare()
-            self.choose_recency(lambda: asked(self)[context.select_by], context)
-        shortlist = Shortlist(self, asked.truth, asked.seen, asked.depth)
-        return search(self, validate=lambda: asked(shortlist), evaluations=evaluations, context=context)
+
+        def joint_search(context: FitContext) -> FitResult:
+            shortlist = Shortlist(self, asked.truth, asked.seen, asked.depth)
+            return search(self, validate=lambda: asked(shortlist), evaluations=evaluations, context=context)
+
+        return self.search_after_recency(lambda: asked(self), joint_search, context)
 
     def prepare(self) -> None:
         if not self.singular_values[0] > 0:

@@ -42,11 +42,12 @@ class DataSettings(ReadOptions):
             ``none``: nothing is held back for a test.
         test_fraction: share of test pairs, where the split is made here.
         validation_fraction: share of each user's training pairs that chooses the epoch.
-        validation_split: ``random``; ``last``: the latest pairs of each user, where test is the end of histories; or
-            ``auto``: ``last`` and as large a share as the test part is where that is known to be the end, else
-            ``random``.
+        validation_split: ``random``; ``last``: the latest share of each user's pairs; or ``auto``: made as the test set
+            is. Where that is known to be the end of histories: as many latest items, or as large a share of them.
+            Where nothing is held back for a test and histories have an order: ``last``. Else ``random``.
         validation_core: take it from the pairs whose user and item have this many among themselves; 10 where the
-            source was filtered so before its test part was made, 0 for all pairs.
+            source was filtered so before its test part was made, 0 for all pairs, or with ``auto`` for what is known of
+            the source.
         split_seed: of the test and validation parts; apart from ``seed``, so that seeds share one split.
     """
 
@@ -55,7 +56,7 @@ class DataSettings(ReadOptions):
     split: str = "auto"
     test_fraction: float = 0.2
     validation_fraction: float = 0.1
-    validation_split: str = "random"
+    validation_split: str = "auto"
     validation_core: int = 0
     split_seed: int = 0
 

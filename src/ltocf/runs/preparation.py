@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,11 @@ def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:
     if config.run.select_on == "validation" and not _can_spare(split.train):
         logger.warning("nobody has two items to train on: training runs for `epochs`, without a validation set")
     elif config.run.select_on == "validation":
-        split = carve_validation(
-            split,
-            *_validation_split(settings, dataset, split),
-            settings.validation_core,
-        )
+        split = carve_validation(split, **_validation_split(settings, dataset, split), seed=settings.split_seed)
+        if settings.validation_split == "random" and _ends_are_asked(settings, dataset) and _chooses_recency(config):
+            logger.warning(
+                "the power of recency is chosen on pairs that are not the latest: set validation_split = 'auto'"
+            )
     if not dataset.has_clock:
         split = _without_timestamps(split, dataset.lines_in_time)
     return RunData(dataset.name, split, dataset.names, dataset.also_seen, dataset.report)
@@ -126,20 +127,42 @@ def _can_spare(pairs: Interactions) -> bool:
     return int(pairs.user_degrees.max(initial=0)) > 1
 
 
-def _validation_split(settings: DataSettings, dataset: Dataset, split: Split) -> tuple[float, int, str]:
-    """Fraction, seed and kind of the validation part; ``auto`` makes it as the test part was made.
+def _validation_split(settings: DataSettings, dataset: Dataset, split: Split) -> dict[str, Any]:
+    """What `carve_validation` is asked for; ``auto`` makes the validation set as the test set was made.
 
-    Where that is the end of histories, so is the validation part, and the same share of them: a shorter one would
-    favour what only serves the items that follow at once.
+    Where that is the end of histories, so is the validation set, and the same share of them: a shorter one would
+    favour what only serves the items that follow at once. With no test set it is the items that come next.
     """
-    how, fraction = settings.validation_split, settings.validation_fraction
-    if how == "auto":
-        given = settings.split == "given" or (settings.split == "auto" and dataset.test is not None)
-        at_the_end = settings.split in AT_THE_END or (given and dataset.is_in_order)
-        how = "last" if at_the_end else "random"
-        if at_the_end and len(split.test):
-            fraction = len(split.test) / (len(split.test) + len(split.train))
-    return fraction, settings.split_seed, how
+    plain: dict[str, Any] = {"fraction": settings.validation_fraction, "core": settings.validation_core}
+    if settings.validation_split != "auto":
+        return plain | {"how": settings.validation_split}
+    if not _ends_are_asked(settings, dataset):
+        return plain | {"how": "random"}
+    if settings.split == "leave-last-out":
+        return plain | {"how": "last", "n_last": 1}
+    if not len(split.test):
+        return plain | {"how": "last"}
+    share = len(split.test) / (len(split.test) + len(split.train))
+    core = settings.validation_core or (dataset.core if _is_given(settings, dataset) else 0)
+    return {"how": "last", "fraction": share, "core": core}
+
+
+def _ends_are_asked(settings: DataSettings, dataset: Dataset) -> bool:
+    """Whether the test set is known to be the end of histories, or there is none and the end is known."""
+    if settings.split in AT_THE_END:
+        return True
+    return dataset.is_in_order and (settings.split == "none" or _is_given(settings, dataset))
+
+
+def _is_given(settings: DataSettings, dataset: Dataset) -> bool:
+    """Whether the test set is that of the source."""
+    return dataset.test is not None and settings.split in ("auto", "given")
+
+
+def _chooses_recency(config: Config) -> bool:
+    """Whether the model, or one of those that it blends, does."""
+    members = [member for member in config.options.get("members", ()) if isinstance(member, Mapping)]
+    return any(options.get("recency") == "auto" for options in (config.options, *members))
 
 
 def _without_timestamps(split: Split, lines_in_time: bool) -> Split:

@@ -24,6 +24,11 @@ class FitResult(NamedTuple):
     seconds: float
     stopped_by: str
 
+    def after(self, epochs: int, seconds: float) -> FitResult:
+        """The same if so many epochs, none of them the best, and seconds went before."""
+        best = None if self.best_epoch is None else self.best_epoch + epochs
+        return self._replace(epochs=self.epochs + epochs, best_epoch=best, seconds=self.seconds + seconds)
+
 
 @dataclass(frozen=True)
 class FitContext:
@@ -60,6 +65,13 @@ class FitContext:
     def epochs_of(self, epochs: int) -> int:
         """How many of so many epochs are trained."""
         return min(self.last_epoch, epochs) if self.last_epoch else epochs
+
+    def after(self, epochs: int) -> FitContext:
+        """The same with epochs counted on from so many."""
+        on_epoch = self.on_epoch
+        if on_epoch is None:
+            return self
+        return replace(self, on_epoch=lambda record: on_epoch({**record, "epoch": record["epoch"] + epochs}))
 
     def within(self, seconds: float) -> FitContext:
         """The same with a deadline no later than ``seconds`` from now."""

@@ -116,7 +116,8 @@ def _defaults(model: str) -> Tables:
 @lru_cache
 def _defaults_of(model: str, made: type[Recommender] | None) -> Tables:
     defaults = {
-        "data": asdict(DataSettings("")),
+        # Before there was a choice the validation set was a random one.
+        "data": asdict(DataSettings("")) | {"validation_split": "random"},
         "model": {"name": model, **(model_options(model) if made is not None else {})},
         "training": asdict(TrainingSettings()),
         "run": asdict(RunSettings()),

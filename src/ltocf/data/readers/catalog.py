@@ -41,6 +41,7 @@ class CatalogEntry:
         files: checksum of each file as ``algorithm:digest``; None where no checksum is published.
         read: makes a `Dataset` of the folder.
         lines_in_time: whether the items of a line are in order of time, and those of the test part after them.
+        core: the least degree of users and items in train and test together, see `Dataset`.
     """
 
     n_users: int
@@ -51,6 +52,7 @@ class CatalogEntry:
     files: dict[str, str | None] = field(default_factory=dict)
     read: Callable[[Path], Dataset] = read_text_folder
     lines_in_time: bool = False
+    core: int = 0
 
 
 CATALOG = {
@@ -65,6 +67,7 @@ CATALOG = {
             "test.txt": "sha256:099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3",
         },
         lines_in_time=True,
+        core=10,
     ),
     "yelp2018": CatalogEntry(
         n_users=31_668,
@@ -77,6 +80,7 @@ CATALOG = {
             "test.txt": "sha256:9cd9b37926cd1447a06625ffa7914527573fb097c10cb0bbdb1d1b8ded3742fe",
         },
         lines_in_time=True,
+        core=10,
     ),
     "amazon-book": CatalogEntry(
         n_users=52_643,
@@ -86,6 +90,7 @@ CATALOG = {
         url=f"{_LIGHTGCN_DATA}/amazon-book",
         files={"train.txt": "md5:c916ecac04ca72300a016228258b41ed", "test.txt": None},
         lines_in_time=True,
+        core=10,
     ),
     "movielens-small": CatalogEntry(
         n_users=671,
@@ -129,8 +134,8 @@ def find(name: str, data_dir: str | Path | None = None) -> Path:
     return folder
 
 
-def is_in_time(folder: Path) -> bool:
-    """Whether a folder's train.txt is that of a set whose lines are in order of time."""
+def as_known(dataset: Dataset, folder: Path) -> Dataset:
+    """With what is known of the set if the folder's train.txt is that of one in order of time."""
     for entry in CATALOG.values():
         checksum = entry.files.get("train.txt") if entry.lines_in_time else None
         if checksum is not None:
@@ -138,8 +143,8 @@ def is_in_time(folder: Path) -> bool:
                 verify_checksum(folder / "train.txt", checksum)
             except ValueError:
                 continue
-            return True
-    return False
+            return replace(dataset, lines_in_time=True, core=entry.core)
+    return dataset
 
 
 def load_named(name: str, data_dir: str | Path | None = None) -> Dataset:
@@ -162,4 +167,4 @@ def load_named(name: str, data_dir: str | Path | None = None) -> Dataset:
     expected = (entry.n_users, entry.n_items, entry.n_train, entry.n_test)
     if found != expected:
         raise ValueError(f"{name} must have (users, items, train, test) = {expected}, got {found} in {folder}")
-    return replace(dataset, lines_in_time=entry.lines_in_time)
+    return replace(dataset, lines_in_time=entry.lines_in_time, core=entry.core)

@@ -11,7 +11,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.readers.catalog import CATALOG, is_in_time, load_named
+from ltocf.data.readers.catalog import CATALOG, as_known, load_named
 from ltocf.data.readers.objects import Source, raw_table, to_dataset
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
@@ -94,9 +94,8 @@ def _whole_set(source: str | Path, options: ReadOptions, data_dir: str | Path | 
     if given:
         raise ValueError(f"{', '.join(sorted(given))}: only table files have columns, and {source} is none")
     dataset = load_named(str(source), data_dir) if is_name else read_text_folder(Path(source))
-    if said is not None:
-        return replace(dataset, lines_in_time=said)
-    return dataset if is_name else replace(dataset, lines_in_time=is_in_time(Path(source)))
+    known = dataset if is_name else as_known(dataset, Path(source))
+    return known if said is None else replace(known, lines_in_time=said)
 
 
 def _pairs(dataset: Dataset) -> RawTable:
