@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,10 @@ from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import Recommender
-from ltocf.models.recency import POWERS, UNITS, Recency, check_recency
+from ltocf.models.recency import UNITS, Recency, best_recency, check_recency
 from ltocf.models.user_map import Contributions, PartContributions, only_row
 from ltocf.shapes import Numbers, Scores, UserIndices
 from ltocf.training import FitContext
-
-logger = logging.getLogger(__name__)
 
 EntryIndices: TypeAlias = Int64[Tensor, " entries"]
 EntryValues: TypeAlias = Float[Tensor, " entries"]
@@ -98,21 +95,17 @@ class HistoryRecommender(Recommender):
 
         Args:
             value: of the model as it stands; higher is better.
-            context: its deadline; a quarter of what is left is enough for this.
+            context: its deadline, see `best_recency`.
         """
         if not self.chooses_recency:
             return
-        context = context.within(context.seconds_left() / 4)
-        # With a power of 0 no unit matters.
-        choices = [(power, 0) for power in POWERS] + [(power, 1) for power in POWERS[1:] if self.graph.days is not None]
-        tried: dict[tuple[float, int], float] = {}
-        for power, in_days in choices:
-            if tried and context.seconds_left() < 0:
-                break
-            self._set_recency(power, in_days)
-            tried[power, in_days] = value()
-            logger.info("recency %g in %s: %.4f", power, UNITS[in_days], tried[power, in_days])
-        self._set_recency(*max(tried, key=lambda choice: tried[choice]))
+
+        def value_of(recency: Recency) -> float:
+            self._set_recency(recency.power, UNITS.index(recency.unit))
+            return value()
+
+        best = best_recency(value_of, self.graph.days is not None, context)
+        self._set_recency(best.power, UNITS.index(best.unit))
 
     def _set_recency(self, power: float, in_days: int) -> None:
         self.numbers[-1] = power
