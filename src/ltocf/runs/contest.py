@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ltocf.data import Interactions
+from ltocf.data.order import ages_of
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Blend
@@ -72,7 +73,7 @@ class Contest:
     def candidates(self) -> list[Candidate]:
         """Who competes, and who does not and why."""
         pairs, minutes = self.experiment.data.split.train, self.experiment.budget.seconds / 60
-        return candidates_for(pairs.n_users, pairs.n_items, len(pairs), minutes)
+        return candidates_for(pairs.n_users, pairs.n_items, len(pairs), minutes, ages_of(pairs) is not None)
 
     def _select(self, candidate: Candidate, pairs: Interactions, last: bool) -> Entrant:
         """A candidate trained on train; one that an interrupted run had finished is read."""

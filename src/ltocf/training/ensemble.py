@@ -16,10 +16,11 @@ from ltocf.evaluation.top_k import NO_ITEM, Scorer
 from ltocf.shapes import Hits, RankedItems, RelevantCounts, Scores, UserIndices
 
 PoolScores: TypeAlias = Float[Tensor, "scorers queries candidates"]
+CandidateScores: TypeAlias = Float[Tensor, "queries candidates"]
 Spreads: TypeAlias = Float[Tensor, "queries 1"]
-ScorerWeights: TypeAlias = Float[Tensor, " scorers"]
 
-ROUNDS = 20
+ROUNDS, PATIENCE = 20, 6
+"""Rounds of greedy selection, and how many of them may gain nothing before it ends."""
 POOL = 5
 """Times the length of the lists that are judged: so many of the best items of each scorer are candidates."""
 USERS_AT_A_TIME = 256
@@ -47,8 +48,9 @@ class _Pool(NamedTuple):
     relevant: Hits
     n_relevant: RelevantCounts
 
-    def value(self, weights: ScorerWeights, metric: Metric) -> float:
-        summed = torch.einsum("s,sqc->qc", weights, self.scores).masked_fill(self.items == NO_ITEM, -torch.inf)
+    def value(self, summed: CandidateScores, metric: Metric) -> float:
+        """The metric of lists by these scores of the candidates."""
+        summed = summed.masked_fill(self.items == NO_ITEM, -torch.inf)
         places = summed.topk(min(metric.depth, summed.shape[1]), dim=1).indices
         return METRICS[metric.name](self.relevant.gather(1, places), self.n_relevant).mean().item()
 
@@ -72,8 +74,8 @@ def choose_weights(scorers: Sequence[Scorer], validation: Validation, select_by:
 
         score(u, i) = Σ_m w_m s_m(u, i) / sd_m(u),   sd_m(u) the standard deviation of s_m(u, ·) over the catalogue
 
-    In each of 20 rounds the scorer is added once more whose addition ranks the validation set best; the best sum of all
-    rounds is kept. Weights are multiples of 1 / rounds, so a scorer that adds nothing but noise has none.
+    In each of at most 20 rounds the scorer is added once more whose addition ranks the validation set best; the best
+    sum of all rounds is kept. Weights are multiples of 1 / rounds, so a scorer that adds nothing but noise has none.
 
     Args:
         scorers: at least one.
@@ -100,16 +102,17 @@ def choose_weights(scorers: Sequence[Scorer], validation: Validation, select_by:
     if not scorers:
         raise ValueError("`scorers` must have at least one, got none")
     metric, pool = Metric.parse(select_by), _pool(scorers, validation)
-    steps = torch.eye(len(scorers))
-    alone = tuple(pool.value(step, metric) for step in steps)
-    counts, best, value = torch.zeros(len(scorers)), steps[0], -1.0
-    for _ in range(ROUNDS):
-        tried = [pool.value(counts + step, metric) for step in steps]
+    alone = tuple(pool.value(scores, metric) for scores in pool.scores)
+    chosen: list[int] = []
+    best, value, summed = 0, -1.0, torch.zeros_like(pool.scores[0])
+    while len(chosen) < min(ROUNDS, best + PATIENCE):
+        tried = [pool.value(summed + scores, metric) for scores in pool.scores] if chosen else list(alone)
         added = max(range(len(scorers)), key=tried.__getitem__)
-        counts += steps[added]
+        chosen.append(added)
+        summed += pool.scores[added]
         if tried[added] > value:
-            best, value = counts / counts.sum(), tried[added]
-    return Weighing(tuple(best.tolist()), value, alone)
+            best, value = len(chosen), tried[added]
+    return Weighing(tuple(chosen[:best].count(place) / best for place in range(len(scorers))), value, alone)
 
 
 def _pool(scorers: Sequence[Scorer], validation: Validation) -> _Pool:
