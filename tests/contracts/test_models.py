@@ -55,6 +55,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("rp3beta", {}),
     ("sequence-knn", {}),
     ("sequence-knn", {"k": 9, "window": 2, "recency": "auto"}),
+    ("als", {"dim": 8, "penalty": 1.0}),
+    ("popularity", {}),
     ("blend", {}),
     ("blend", {"members": ["ease", {"model": "lightgcn", "dim": 4}, {"model": "ease", "penalty": 8.0}]}),
 ]
@@ -201,6 +203,8 @@ def test_same_seed_same_model_and_exact_save(name: str, options: dict[str, Any],
 def test_permuting_users_permutes_scores(name: str, options: dict[str, Any], interactions: Interactions) -> None:
     if name == "pinsage":
         pytest.skip("its walks are random: see test_walk_baselines.py")
+    if name == "als":
+        pytest.skip("its factors of users come from a start that is drawn for each: see test_als.py")
     permutation = np.random.default_rng(0).permutation(interactions.n_users)
     shuffled = Interactions.from_pairs(
         permutation[interactions.users], interactions.items, interactions.n_users, interactions.n_items
@@ -220,7 +224,9 @@ class FoundError(Exception):
 
 
 @every_device
-@pytest.mark.parametrize(("name", "options"), [case for case in CASES if case not in STEP_BY_STEP], ids=str)
+@pytest.mark.parametrize(
+    ("name", "options"), [case for case in CASES if case not in STEP_BY_STEP and case[0] != "popularity"], ids=str
+)
 def test_finds_the_withheld_cells_of_a_checkerboard(name: str, options: dict[str, Any], device: str) -> None:
     train, withheld = checkerboard()
     model = build(name, options, train).to(device)

@@ -39,7 +39,10 @@ def test_a_finished_run_answers_as_it_did(name: str) -> None:
 def test_an_interrupted_run_ends_as_it_would_have(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(FOLDER / "run-interrupted", folder)
+    losses = [row["loss"] for row in RunFolder(folder).history()]
     metrics = ltocf.resume(folder)
+    # Selection goes on from its checkpoint; retraining starts as NGCF starts today, by Xavier.
+    assert [row["loss"] for row in RunFolder(folder).history()][: len(losses)] == pytest.approx(losses, rel=1e-6)
     assert {name: metrics[name] for name in EXPECTED["metrics_of_the_resumed_run"]} == pytest.approx(
         EXPECTED["metrics_of_the_resumed_run"]
     )

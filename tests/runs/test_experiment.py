@@ -74,6 +74,7 @@ def expected_split(config: Config) -> str:
 
 def test_the_data_are_split_as_the_settings_say() -> None:
     values = {"split_seed": 3, "split": "random", "test_fraction": 0.3, "validation_fraction": 0.25}
+    values["validation_split"] = "random"
     last = {**values, "split": "leave-last-out", "validation_split": "last", "validation_core": 2}
     digests = set()
     half = {**values, "test_fraction": 0.5, "validation_fraction": 0.5}
@@ -120,9 +121,9 @@ def test_without_a_limit_the_budget_is_infinite_and_a_bar_is_shown(asked: Any, t
     given = asked(train_config(CONFIG, tmp_path / "run"))
     assert given.budget.seconds == math.inf
     assert given.show_progress
-    assert asked(ltocf.train(LOG, tmp_path / "second")).show_progress
+    assert asked(ltocf.train(LOG, tmp_path / "second", model="mf")).show_progress
     assert asked(resume(tmp_path / "run")).show_progress
-    assert not asked(ltocf.train(LOG, tmp_path / "third", threads=1, show_progress=False)).show_progress
+    assert not asked(ltocf.train(LOG, tmp_path / "third", model="mf", threads=1, show_progress=False)).show_progress
 
 
 def test_a_model_is_that_of_the_call_else_that_of_the_file_else_ltocf(asked: Any, tmp_path: Path) -> None:
@@ -130,7 +131,9 @@ def test_a_model_is_that_of_the_call_else_that_of_the_file_else_ltocf(asked: Any
     file.write_text('[model]\nname = "mf"\n[run]\nthreads = 1\n')
     models = [
         asked(ltocf.train(LOG, tmp_path / str(number), threads=1, **given)).config.model
-        for number, given in enumerate(({}, {"config": file}, {"config": file, "model": "ngcf"}, {"model": "gc-mc"}))
+        for number, given in enumerate(
+            ({"dim": 3}, {"config": file}, {"config": file, "model": "ngcf"}, {"model": "gc-mc"})
+        )
     ]
     assert models == ["ltocf", "mf", "ngcf", "gc-mc"]
 

@@ -101,7 +101,7 @@ def test_the_validation_part_is_made_as_the_test_part_is(tmp_path: Path) -> None
 def test_a_known_core_gives_the_validation_set_of_the_given_test_set(tmp_path: Path) -> None:
     """A folder with the files of a set that was reduced before its test set was taken out."""
     source = write_lines(tmp_path / "a", 0)
-    known = replace(load_dataset(source, lines_in_time=True), core=9)
+    known = replace(load_dataset(source, lines_in_time=True), core=6)
 
     def validation(**settings: Any) -> Interactions:
         found = prepare_data(Config(DataSettings(str(source), **settings)), known).split.validation
@@ -109,7 +109,7 @@ def test_a_known_core_gives_the_validation_set_of_the_given_test_set(tmp_path: P
         return found
 
     keys = validation().keys.tolist()
-    assert keys == validation(validation_core=9).keys.tolist()
+    assert keys == validation(validation_core=6).keys.tolist()
     assert keys != validation(validation_core=1).keys.tolist()
     # Where the set is split anew, nothing of the kind was done before.
     for split in ("none", "leave-last-out"):

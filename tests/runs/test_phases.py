@@ -246,6 +246,7 @@ def test_what_stands_beside_the_numbers(tmp_path: Path, stack: ExitStack) -> Non
         "split": split.summary(),
         "configuration": run.config.tables(),
         "model": "ltocf",
+        "history": "as a set",
         "preset": "paper",
         "protocol": "epoch selected on validation, trained again on all of train, test read once",
         "select_on": "validation",

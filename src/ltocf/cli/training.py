@@ -183,8 +183,23 @@ def _show_metrics(metrics: dict[str, Any], folder: Path) -> None:
     ]
     title = f"{metrics['model']} on {metrics['dataset']}"
     Console().print(table(("metric", "value"), rows, title, metrics["protocol"]))
+    if "contest" in metrics:
+        _show_contest(metrics["contest"], metrics["selected"])
     for phase, fit in metrics["fits"].items():
-        if fit["stopped_by"] == "max_minutes":
+        if fit["stopped_by"] == "max_minutes" and "contest" not in metrics:
             asked = metrics["training"]["epochs"] if phase == "selection" else metrics["selected"]["epoch"]
             say(f"{phase} was stopped by `max_minutes` after {fit['epochs']} of {asked} epochs")
     say(f"run folder: {folder}")
+
+
+def _show_contest(rows: list[dict[str, Any]], selected: dict[str, float]) -> None:
+    """Who competed, how each validated alone, and what each is worth in the sum."""
+    metric = next(name for name in selected if "@" in name)
+    competed = [
+        (row["name"], f"{row[metric]:.4f}", f"{row['weight']:.2f}" if row["weight"] else "", f"{row['seconds']:.0f} s")
+        for row in rows
+        if "skipped" not in row
+    ]
+    competed.append(("together", f"{selected[metric]:.4f}", "", ""))
+    competed += [(row["name"], "", "", f"not tried: {row['skipped']}") for row in rows if "skipped" in row]
+    Console().print(table(("candidate", f"{metric} on validation", "weight", "time"), competed, "auto"))

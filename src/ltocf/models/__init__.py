@@ -5,6 +5,7 @@ from typing import Any
 
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms
+from ltocf.models.als import ALS
 from ltocf.models.base import GradientRecommender, ListScorer, Recommender
 from ltocf.models.blend import Blend
 from ltocf.models.cmn import CMN
@@ -25,7 +26,7 @@ from ltocf.models.neumf import NeuMF
 from ltocf.models.ngcf import NGCF
 from ltocf.models.objective import Objective, ObjectiveOptions
 from ltocf.models.pinsage import PinSage
-from ltocf.models.popularity import Popularity
+from ltocf.models.popularity import MostPopular, Popularity
 from ltocf.models.recency import Recency
 from ltocf.models.sequence import SequenceKNN
 from ltocf.models.spectral import SpectralLTOCF
@@ -40,6 +41,8 @@ MODELS: dict[str, type[Recommender]] = {
     "item-knn": ItemKNN,
     "rp3beta": RP3beta,
     "sequence-knn": SequenceKNN,
+    "als": ALS,
+    "popularity": MostPopular,
     "blend": Blend,
     "lightgcn": LightGCN,
     "lr-gccf": LRGCCF,
@@ -95,6 +98,7 @@ def build_model(name: str, graph: BipartiteGraph, options: Mapping[str, Any], *,
 
 
 __all__ = [
+    "ALS",
     "CMN",
     "EASE",
     "GCMC",
@@ -120,6 +124,7 @@ __all__ = [
     "ListScorer",
     "LossTerms",
     "MapScorer",
+    "MostPopular",
     "MultVAE",
     "NeuMF",
     "Objective",

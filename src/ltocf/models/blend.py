@@ -103,6 +103,10 @@ class Blend(Recommender):
         """The members."""
         return cast("list[Recommender]", list(self.members))
 
+    @property
+    def reads_order(self) -> bool:
+        return any(model.reads_order for _, model, _ in self._weighted())
+
     def learned(self) -> dict[str, float]:
         return dict(zip((f"weight_{name}" for name in self.names), self.weights.tolist(), strict=True))
 

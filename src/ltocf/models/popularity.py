@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ltocf.data.interactions import Interactions
+from ltocf.evaluation.validation import Validation
+from ltocf.graph import BipartiteGraph
+from ltocf.models.base import Recommender
 from ltocf.shapes import Scores, UserIndices
+from ltocf.training import FitContext, FitResult, TrainingSettings
 
 
 class Popularity:
@@ -20,4 +25,47 @@ class Popularity:
         self.counts = torch.from_numpy(train.item_degrees).float()
 
     def scores(self, users: UserIndices) -> Scores:
+        """The same scores for each user asked for."""
+        return self.counts.expand(len(users), -1).clone()
+
+
+class MostPopular(Recommender):
+    """`Popularity` as a model, so that it stands beside others in runs and tables.
+
+    Args:
+        graph: the training graph.
+        seed: not used.
+
+    Example:
+        >>> log = Interactions.from_pairs([0, 1, 1], [0, 0, 1])
+        >>> MostPopular(BipartiteGraph.from_interactions(log)).scores(torch.tensor([0]))
+        tensor([[2., 1.]])
+    """
+
+    counts: Tensor
+
+    def __init__(self, graph: BipartiteGraph, *, seed: int = 0) -> None:
+        super().__init__(graph.n_users, graph.n_items)
+        self.register_buffer("counts", graph.item_degrees.float())
+
+    def train_on(
+        self,
+        pairs: Interactions,
+        *,
+        settings: TrainingSettings,
+        validation: Validation | None = None,
+        seed: int = 0,
+        context: FitContext | None = None,
+    ) -> FitResult:
+        """Nothing is trained; a validation only measures."""
+        metric = (context or FitContext()).select_by
+        value = None if validation is None else validation(self)[metric]
+        return FitResult(1, None if value is None else 1, value, 0.0, "epochs")
+
+    def scorer(self) -> MostPopular:
+        """The model itself."""
+        return self
+
+    def scores(self, users: UserIndices) -> Scores:
+        """The same scores for each user asked for."""
         return self.counts.expand(len(users), -1).clone()

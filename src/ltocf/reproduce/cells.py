@@ -266,9 +266,7 @@ def variant_names(figure: str, source: str, places: Places) -> dict[str, str]:
 
 
 def _method(name: str) -> str:
-    return tomli_w.dumps(
-        {"data": {"validation_split": "random"}, "model": {"name": name}, "run": {"preset": "paper"}}
-    )
+    return tomli_w.dumps({"data": {"validation_split": "random"}, "model": {"name": name}, "run": {"preset": "paper"}})
 
 
 def _variant(base: Path, change: Mapping[str, Any]) -> str:

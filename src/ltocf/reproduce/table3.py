@@ -14,7 +14,16 @@ from ltocf.report.content import Curve, Figure, Panel, Table, p_text
 from ltocf.reproduce.cells import METHODS, Cell
 
 METRICS = {"recall@20": "recall@20", "ndcg@20": "NDCG@20"}
-LABELS = {
+REFERENCES = {
+    "popularity": "Popularity",
+    "item-knn": "ItemKNN",
+    "rp3beta": "RP3beta",
+    "ease": "EASE",
+    "als": "ALS",
+    "spectral": "Spectral",
+}
+"""Simple methods and closed forms that every comparison should have beside it, above the paper's rows."""
+LABELS = REFERENCES | {
     "mf": "MF",
     "neumf": "NeuMF",
     "cmn": "CMN",
@@ -70,7 +79,7 @@ def published(dataset: str) -> dict[str, Any]:
 
 
 def by_name(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
-    """Finished cells of one data set, by configuration: the paper's methods in its order, then all others."""
+    """Finished cells of one data set, by configuration: references, the paper's methods in its order, all others."""
     found: dict[str, list[Cell]] = {}
     for cell in cells:
         if cell.is_done:
@@ -114,7 +123,12 @@ def table(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Tabl
         for metric in METRICS:
             line += _metric_cells(row[metric])
         setting = row["training"]
-        line.append(f"{setting['learning_rate']:g}, {setting['l2']:g}, {setting['batch_size'] or 'auto'}")
+        by_gradient = method_of(name) not in REFERENCES
+        line.append(
+            f"{setting['learning_rate']:g}, {setting['l2']:g}, {setting['batch_size'] or 'auto'}"
+            if by_gradient
+            else "–"
+        )
         line += [", ".join(map(str, row["epochs"])), f"{row['minutes']:.1f}", row["protocol"]]
         rows.append(line)
     columns = ["method"]
@@ -200,6 +214,8 @@ def _has_other_splits(cells: Sequence[Cell]) -> bool:
 
 def _place(name: str) -> tuple[int, str]:
     method = method_of(name)
+    if method in REFERENCES:
+        return list(REFERENCES).index(method) - len(REFERENCES), name
     if method not in METHODS:
         return 2 * len(METHODS), name
     return METHODS.index(method) + (len(METHODS) if name.endswith(ON_TEST) else 0), name

@@ -84,7 +84,8 @@ def train_config(
     data = prepare_data(config, dataset)
     with RunFolder.started(out, config) as folder, config.runtime().active() as device:
         folder.write_data(data)
-        return _runner(Experiment(folder, config, data, device, show_progress, budget)).run()
+        run = Experiment(folder, config, data, device, show_progress, budget)
+        return _contest(run).run() if config.model == AUTO else run.run()
 
 
 def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
@@ -105,7 +106,8 @@ def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
         if not run.data_file.exists():
             run.write_data(prepare_data(config))
         with config.runtime().active() as device:
-            return _runner(Experiment(run, config, run.read_data(), device, show_progress, budget)).run()
+            again = Experiment(run, config, run.read_data(), device, show_progress, budget)
+            return _contest(again).run() if config.model == AUTO else again.run()
 
 
 def with_default_model(settings: dict[str, Any], model: str | None, start: object) -> dict[str, Any]:
@@ -125,13 +127,11 @@ def with_default_model(settings: dict[str, Any], model: str | None, start: objec
     return {"model": AUTO if named is None else "ltocf", **settings}
 
 
-def _runner(experiment: Experiment) -> Experiment | Contest:
-    """What runs: the model that was asked for, or a contest, whose time limit depends on the size of the data."""
-    if experiment.config.model != AUTO:
-        return experiment
+def _contest(experiment: Experiment) -> Contest:
+    """A contest; without a time limit it has one that suits the size of the data."""
+    split = experiment.data.split
     if experiment.budget.seconds < math.inf:
         return Contest(experiment)
-    split = experiment.data.split
     n_pairs = sum(len(pairs) for pairs in (split.train, split.validation, split.test) if pairs is not None)
     return Contest(replace(experiment, budget=TimeBudget(60 * default_minutes(n_pairs))))
 

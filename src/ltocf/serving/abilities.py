@@ -137,4 +137,4 @@ def _is_linear(model: type[Recommender]) -> bool:
 
 
 def _takes_histories(model: type[Recommender]) -> bool:
-    return issubclass(model, (HistoryModel, VectorModel))
+    return issubclass(model, (SummedModel, HistoryModel, VectorModel))
