@@ -54,9 +54,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("item-knn", {"k": 9, "shrinkage": 0.0}),
     ("rp3beta", {}),
     ("sequence-knn", {}),
-    ("sequence-knn", {"k": 9, "window": 2, "recency": "auto"}),
     ("als", {"dim": 8, "penalty": 1.0}),
     ("popularity", {}),
+    ("sequence-knn", {"k": 9, "window": 2, "recency": "auto"}),
     ("blend", {}),
     ("blend", {"members": ["ease", {"model": "lightgcn", "dim": 4}, {"model": "ease", "penalty": 8.0}]}),
 ]

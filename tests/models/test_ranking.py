@@ -26,7 +26,7 @@ LOG = random_interactions()
 GRAPH = BipartiteGraph.from_interactions(LOG)
 USERS = torch.arange(LOG.n_users)
 OPTIONS: dict[str, Any] = {"dim": 5, "ranking": "cosine", "temperature": 0.2, "choose_ranking": True}
-NUMBERS = torch.tensor([0.7, 0.6])
+NUMBERS = {"popularity": 0.7, "norm": 0.6}
 TRAINED = FitResult(3, 2, None, 1.0, "epochs")
 
 
@@ -74,7 +74,7 @@ def test_scoring_anew_is_the_whole_model_scored_again(numbers: list[float]) -> N
     rescoring = rescoring_of(model)
     rescoring.numbers.copy_(torch.tensor(numbers))
     assert model.ranking_numbers is not None
-    model.ranking_numbers.set(torch.tensor(numbers))
+    model.ranking_numbers.set(dict(zip(STEPS, numbers, strict=True)))
     torch.testing.assert_close(rescoring.scores(USERS), model.scores(USERS))
     items = torch.randint(LOG.n_items, (len(USERS), 7), generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(rescoring.list_scores(USERS, items), model.scores(USERS).gather(1, items))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
+from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions, check_32_bits
 from ltocf.data.order import Ages, ages_of
 from ltocf.graph.csr import csr_tensor
@@ -133,6 +134,11 @@ class BipartiteGraph(nn.Module):
         history = self.user_values.new_zeros(len(users), self.n_items)
         history[rows, items] = 1.0
         return history
+
+    def all_histories(self) -> Histories:
+        """The history of every user with the ages of its items, on the CPU."""
+        later, days = (None if ages is None else ages.cpu() for ages in (self.later, self.days))
+        return Histories(self.user_offsets.long().cpu(), self.user_indices.cpu(), self.n_items, later, days)
 
     def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """The items of each user in a row: the place in ``users`` and the item, for all of them."""

@@ -10,7 +10,8 @@ from ltocf.models.base import GradientRecommender, ListScorer, Recommender
 from ltocf.models.blend import Blend
 from ltocf.models.cmn import CMN
 from ltocf.models.ease import EASE
-from ltocf.models.embedding import EmbeddingRecommender, EmbeddingScorer
+from ltocf.models.embedding import EmbeddingRecommender
+from ltocf.models.embedding_scorer import EmbeddingScorer
 from ltocf.models.gcmc import GCMC
 from ltocf.models.grmf import GRMF, GRMFNorm
 from ltocf.models.history import HistoryMap, HistoryRecommender

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import fields, replace
 from inspect import Parameter, signature
 from typing import Any, ClassVar, Unpack
 
@@ -16,11 +16,14 @@ from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms, l2_penalty
 from ltocf.models.base import GradientRecommender, Recommender, evaluating
+from ltocf.models.embedding_scorer import EmbeddingScorer
+from ltocf.models.history_rescoring import HistoryRescoring
 from ltocf.models.initial import INITIAL_DEVIATION, InitialEmbeddings, normal
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
-from ltocf.models.ranking import Ranking, RankingNumbers, Rescoring, choose_ranking
-from ltocf.models.user_map import Touch, UserMap
+from ltocf.models.ranking import STEPS, Ranking, RankingNumbers, Rescoring, choose_ranking
+from ltocf.models.recency import Recency
+from ltocf.models.user_map import LinearModel, Touch, UserMap
 from ltocf.models.user_steps import UserSteps
 from ltocf.sampling import Batch, Batches
 from ltocf.shapes import (
@@ -33,31 +36,9 @@ from ltocf.shapes import (
     Scalar,
     ScoredItems,
     ScoredUsers,
-    Scores,
     UserEmbeddings,
-    UserIndices,
 )
 from ltocf.training import FitContext, FitResult, TrainingSettings
-
-
-@dataclass(frozen=True)
-class EmbeddingScorer:
-    """Fixed embeddings whose score is the inner product: what ranking needs of a trained model."""
-
-    user_embeddings: UserEmbeddings
-    item_embeddings: ItemEmbeddings
-    scores_are_new: ClassVar[bool] = True
-
-    @property
-    def device(self) -> torch.device:
-        """Where the embeddings are."""
-        return self.item_embeddings.device
-
-    def scores(self, users: UserIndices) -> Scores:
-        """score(u, i) = <user_u, item_i>."""
-        users = users.to(self.user_embeddings.device)
-        # The longer side first is almost twice as fast.
-        return (self.item_embeddings @ self.user_embeddings.index_select(0, users).T).T
 
 
 class EmbeddingRecommender(GradientRecommender):
@@ -98,8 +79,8 @@ class EmbeddingRecommender(GradientRecommender):
         if dim < 1:
             raise ValueError(f"`dim` must be >= 1, got {dim}")
         self.dim, self.objective = dim, Objective(**objective)
-        start = self.objective.as_ranking()
-        self.ranking_numbers = RankingNumbers(start._asdict()) if self.objective.choose_ranking else None
+        numbers = self.objective.chosen_numbers()
+        self.ranking_numbers = RankingNumbers(numbers) if numbers else None
         if self.objective.adaptive_temperature:
             self.register_buffer("user_losses", torch.zeros(graph.n_users))
         # A new user or item has no degree; its popularity is that of one pair.
@@ -113,6 +94,11 @@ class EmbeddingRecommender(GradientRecommender):
         keywords = [p.kind for p in signature(cls).parameters.values()]
         objective = {f.name: f.default for f in fields(Objective)} if Parameter.VAR_KEYWORD in keywords else {}
         return super().options() | objective
+
+    @property
+    def history_graph(self) -> BipartiteGraph | None:
+        """The graph that has the histories, for a model whose `user_map` depends on them."""
+        return None
 
     @abstractmethod
     def propagate(self, embeddings: Embeddings) -> FinalEmbeddings:
@@ -143,9 +129,18 @@ class EmbeddingRecommender(GradientRecommender):
         trained = super().train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         if self.ranking_numbers is None or validation is None:
             return trained
-        users = self.ranking.users(self.final_users(), self._temperatures())
-        rescoring = Rescoring(users, self.final_items(), self.log_degrees, self.ranking)
+        rescoring = self._rescoring()
+        if not rescoring.steps:
+            return trained
         return choose_ranking(rescoring, self.ranking_numbers, self.scorer, validation, trained, context)
+
+    def _rescoring(self) -> Rescoring:
+        items, ranking = self.final_items(), self.ranking
+        steps = STEPS if self.objective.choose_ranking else {}
+        if (graph := self._ordered()) is not None:
+            return HistoryRescoring(self._user_map(), graph.all_histories(), items, self.log_degrees, ranking, steps)
+        users = ranking.users(self.final_users(), self._temperatures())
+        return Rescoring(users, items, self.log_degrees, ranking, steps)
 
     def take_over(self, chosen: Recommender) -> None:
         assert isinstance(chosen, EmbeddingRecommender)
@@ -153,12 +148,29 @@ class EmbeddingRecommender(GradientRecommender):
             self.ranking_numbers.load_state_dict(chosen.ranking_numbers.state_dict())
 
     def learned(self) -> dict[str, float]:
-        return {} if self.ranking_numbers is None else self.ranking_numbers.named()
+        return {} if self.ranking_numbers is None else self.ranking_numbers.learned(self.reads_order)
+
+    @property
+    def reads_order(self) -> bool:
+        return self._ordered() is not None
+
+    def _ordered(self) -> BipartiteGraph | None:
+        """The graph that has histories in order, if recency is chosen."""
+        graph = self.history_graph if self.objective.recency == "auto" else None
+        return None if graph is None or graph.later is None else graph
 
     @property
     def ranking(self) -> Ranking:
         """How scores are formed of final embeddings, as chosen."""
-        return self.objective.as_ranking()._replace(**EmbeddingRecommender.learned(self))
+        start = self.objective.as_ranking()
+        return start if self.ranking_numbers is None else self.ranking_numbers.ranking(start)
+
+    @property
+    def recency(self) -> tuple[Recency | None, float]:
+        """How the items of a history are weighed by their age, and the weight of a user's own part, as chosen."""
+        if self.ranking_numbers is None or not self.reads_order:
+            return None, 1.0
+        return self.ranking_numbers.recency, float(self.ranking_numbers.own_weight)
 
     def forward(self, batch: Batch) -> LossTerms:
         # One gather of all three roles: its backward is then one scatter, not three.
@@ -196,12 +208,25 @@ class EmbeddingRecommender(GradientRecommender):
 
         The vectors of `Ranking`, one column longer where popularity counts.
         """
-        final, ranking = self.propagate(self.initial_embeddings), self.ranking
-        users, items = ranking.users(final[: self.n_users], self._temperatures()), ranking.items(final[self.n_users :])
+        (users, items), ranking = self._final(), self.ranking
+        users, items = ranking.users(users, self._temperatures()), ranking.items(items)
         bias = ranking.bias(self.log_degrees.to(items))
         if bias is None:
             return users, items
         return torch.cat([users, torch.ones_like(users[:, :1])], dim=1), torch.cat([items, bias[:, None]], dim=1)
+
+    def _final(self) -> tuple[UserEmbeddings, ItemEmbeddings]:
+        """Final embeddings of the users, weighed by age if that was chosen, and of the items."""
+        users, items = self.propagate(self.initial_embeddings).tensor_split([self.n_users])
+        recency, own_weight = self.recency
+        if (graph := self._ordered()) is None or (recency is not None and (recency.power, own_weight) == (0, 1)):
+            return users, items
+        linear = replace(self._user_map(), temperature=None)
+        return linear.vectors(graph.all_histories(), torch.arange(self.n_users)), items
+
+    def _user_map(self) -> UserMap:
+        assert isinstance(self, LinearModel)
+        return self.user_map()
 
     @torch.no_grad()
     def scorer(self) -> EmbeddingScorer:
@@ -221,7 +246,7 @@ class EmbeddingRecommender(GradientRecommender):
     def final_users(self) -> UserEmbeddings:
         """Final embeddings of the users: what similar users are near in."""
         with evaluating(self):
-            return self.propagate(self.initial_embeddings)[: self.n_users].detach()
+            return self._final()[0].detach()
 
     def least_squares(self) -> LeastSquares:
         """Vectors for any histories beside the items as they stand."""
@@ -271,4 +296,5 @@ class EmbeddingRecommender(GradientRecommender):
             temperatures.to(items) if ranking.temperature is not None and temperatures is not None else None,
             self_loops,
             part_names,
+            *self.recency,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -17,12 +16,10 @@ from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import Recommender
-from ltocf.models.recency import POWERS, UNITS, Recency, check_recency
+from ltocf.models.recency import UNITS, Recency, best_recency, check_recency
 from ltocf.models.user_map import Contributions, PartContributions, only_row
 from ltocf.shapes import Numbers, Scores, UserIndices
 from ltocf.training import FitContext, FitResult
-
-logger = logging.getLogger(__name__)
 
 EntryIndices: TypeAlias = Int64[Tensor, " entries"]
 Validate: TypeAlias = Callable[[], dict[str, float]]
@@ -103,36 +100,35 @@ class HistoryRecommender(Recommender):
         Args:
             validate: metrics of the model as it stands.
             search: what goes on from there.
-            context: its deadline; a quarter of what is left is enough for the powers. Each evaluation is an epoch.
+            context: its deadline, see `best_recency`. Each evaluation is an epoch.
         """
         if not self.chooses_recency:
             return search(context)
         self.prepare()
         started = time.perf_counter()
-        tried = self._try_powers(validate, context.within(context.seconds_left() / 4))
+        tried = self._try_powers(validate, context)
         seconds = time.perf_counter() - started
         found = search(context.after(tried))
         return found.after(tried, seconds)
 
     def _try_powers(self, validate: Validate, context: FitContext) -> int:
         """How many powers were tried in the units that there are; the best one is set."""
-        # With a power of 0 no unit matters.
-        choices = [(power, 0) for power in POWERS] + [(power, 1) for power in POWERS[1:] if self.graph.days is not None]
-        tried: dict[tuple[float, int], float] = {}
-        for power, in_days in choices:
-            if tried and context.seconds_left() < 0:
-                break
+        n_tried = 0
+
+        def value_of(recency: Recency) -> float:
+            nonlocal n_tried
             started = time.perf_counter()
-            self._set_recency(power, in_days)
+            self._set_recency(recency.power, UNITS.index(recency.unit))
             metrics = validate()
-            tried[power, in_days] = metrics[context.select_by]
-            logger.info("recency %g in %s: %.4f", power, UNITS[in_days], tried[power, in_days])
+            n_tried += 1
             if context.on_epoch is not None:
                 seconds = time.perf_counter() - started
-                record = {"epoch": len(tried), "times": [], **self.learned(), **metrics, "seconds": seconds}
-                context.on_epoch(record)
-        self._set_recency(*max(tried, key=lambda choice: tried[choice]))
-        return len(tried)
+                context.on_epoch({"epoch": n_tried, "times": [], **self.learned(), **metrics, "seconds": seconds})
+            return metrics[context.select_by]
+
+        best = best_recency(value_of, self.graph.days is not None, context)
+        self._set_recency(best.power, UNITS.index(best.unit))
+        return n_tried
 
     def _set_recency(self, power: float, in_days: int) -> None:
         self.numbers[-1] = power

@@ -54,6 +54,10 @@ class LightGCN(EmbeddingRecommender):
             raise ValueError(f"`n_layers` must be >= 0, got {n_layers}")
         self.graph, self.n_layers = graph, n_layers
 
+    @property
+    def history_graph(self) -> BipartiteGraph | None:
+        return self.graph if self.n_layers else None
+
     def propagate(self, embeddings: Embeddings) -> Embeddings:
         total = layer = embeddings
         for _ in range(self.n_layers):

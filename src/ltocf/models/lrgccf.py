@@ -71,6 +71,10 @@ class LRGCCF(EmbeddingRecommender):
     self_loop: Tensor
     damping: Tensor
 
+    @property
+    def history_graph(self) -> BipartiteGraph | None:
+        return self.graph if self.n_layers else None
+
     def propagate(self, embeddings: Embeddings) -> FinalEmbeddings:
         layers = [embeddings]
         for _ in range(self.n_layers):

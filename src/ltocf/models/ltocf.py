@@ -109,6 +109,10 @@ class LTOCF(EmbeddingRecommender):
         self.mean_response = MeanResponse(integrated, self.times, operator)
         self.degree: int | None = None
 
+    @property
+    def history_graph(self) -> BipartiteGraph:
+        return self.graph
+
     def freeze(self) -> bool:
         # The other solvers are torchdiffeq's, which checks the order of its times.
         if not super().freeze() or self.propagation == "solver" or self.mean_response.solver.name != "exact":

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ltocf.data.interactions import Interactions
 from ltocf.losses import LOSSES, LOWEST_TEMPERATURE, LossName, bpr, sampled_softmax, user_temperatures
-from ltocf.models.ranking import Ranking
+from ltocf.models.ranking import RECENCY_START, STEPS, Ranking
+from ltocf.models.recency import check_recency
 from ltocf.sampling import Batches, PairwiseBatches, SharedNegativeBatches
 from ltocf.shapes import (
     BatchEmbeddings,
@@ -43,6 +44,7 @@ class ObjectiveOptions(TypedDict, total=False):
     popularity: float
     choose_ranking: bool
     distinct_users: bool
+    recency: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ class Objective:
         choose_ranking: after training, choose β and the share of the norms in the score on the validation set, see
             `ltocf.models.ranking`; ``ranking`` and ``popularity`` are where that starts.
         distinct_users: whether a batch of BPR has no user twice, see `PairwiseBatches`.
+        recency: ``off``: a history is a set; or ``auto``: after training, choose on the validation set how much more
+            late items count in the vector of a user, see `ltocf.models.ranking`. Nothing to choose where histories have
+            no order, and for models whose vectors do not depend on them.
 
     Raises:
         ValueError: an unknown loss or ranking, or a number out of range.
@@ -90,8 +95,10 @@ class Objective:
     popularity: float = 0.0
     choose_ranking: bool = False
     distinct_users: bool = False
+    recency: str = "off"
 
     def __post_init__(self) -> None:
+        check_recency(self.recency)
         for name, known in (("loss", LOSSES), ("ranking", RANKINGS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
@@ -160,6 +167,12 @@ class Objective:
         if self.ranking == "cosine":
             return Ranking(self.popularity, 0.0, float(self.temperature))
         return Ranking(self.popularity, 1.0, float(self.temperature) if self.choose_ranking else None)
+
+    def chosen_numbers(self) -> dict[str, float]:
+        """What is chosen after training, with the values that it starts from."""
+        start = self.as_ranking()
+        numbers = {name: getattr(start, name) for name in STEPS} if self.choose_ranking else {}
+        return numbers | RECENCY_START if self.recency == "auto" else numbers
 
 
 @torch.no_grad()

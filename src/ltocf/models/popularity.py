@@ -58,9 +58,11 @@ class MostPopular(Recommender):
         context: FitContext | None = None,
     ) -> FitResult:
         """Nothing is trained; a validation only measures."""
-        metric = (context or FitContext()).select_by
-        value = None if validation is None else validation(self)[metric]
-        return FitResult(1, None if value is None else 1, value, 0.0, "epochs")
+        context = context or FitContext()
+        metrics = {} if validation is None else validation(self)
+        if context.on_epoch is not None:
+            context.on_epoch({"epoch": 1, "times": [], **metrics, "seconds": 0.0})
+        return FitResult(1, 1 if metrics else None, metrics.get(context.select_by), 0.0, "epochs")
 
     def scorer(self) -> MostPopular:
         """The model itself."""

@@ -1,8 +1,12 @@
-"""The few numbers of a ranking, and how they are chosen: by scoring anew what training ended with."""
+"""The few numbers of a ranking, and how they are chosen: by scoring anew what training ended with.
+
+Those of recency are among them: how much more late items of a history count, and how much a user's own embedding.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
@@ -13,6 +17,7 @@ from torch.nn.functional import normalize
 
 from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
+from ltocf.models.recency import UNITS, Recency, Unit
 from ltocf.shapes import (
     ItemEmbeddings,
     ListScores,
@@ -30,6 +35,8 @@ ItemValues: TypeAlias = Float[Tensor, " items"]
 
 STEPS = {"popularity": 0.5, "norm": 0.25}
 """The numbers of a ranking by their names, and a step of each that is worth trying first."""
+RECENCY_START = {"power": 0.0, "own_weight": 1.0}
+"""The numbers of recency by their names: a history is a set, and users are as trained."""
 EVALUATIONS = 30
 SHORTEST = 1e-12
 
@@ -80,27 +87,51 @@ class Ranking(NamedTuple):
 
 
 class RankingNumbers(nn.Module):
-    """The numbers of `STEPS` as part of a model: each is a number of its own in the model file.
+    """Numbers of `STEPS` and `RECENCY_START` as part of a model: each is a number of its own in the model file.
+
+    Args:
+        start: those that the model chooses, by name.
 
     Example:
         >>> numbers = RankingNumbers({"popularity": 1.0, "norm": 0.0})
-        >>> numbers.named(), list(numbers.state_dict())
+        >>> numbers.learned(in_order=False), list(numbers.state_dict())
         ({'popularity': 1.0, 'norm': 0.0}, ['popularity', 'norm'])
     """
 
-    def __init__(self, start: dict[str, float]) -> None:
+    def __init__(self, start: Mapping[str, float]) -> None:
         super().__init__()
-        for name in STEPS:
-            self.register_buffer(name, torch.tensor(start[name]))
+        self.names = tuple(start)
+        for name, value in start.items():
+            self.register_buffer(name, torch.tensor(value))
+        if "power" in start:
+            self.register_buffer("in_days", torch.zeros((), dtype=torch.int64))
 
-    def named(self) -> dict[str, float]:
-        """Each number by its name."""
-        return {name: float(getattr(self, name)) for name in STEPS}
+    def set(self, numbers: Mapping[str, float], unit: Unit = "items") -> None:
+        """Replace those given; ``unit`` is that of the power of recency."""
+        for name, value in numbers.items():
+            getattr(self, name).fill_(value)
+        if "power" in self.names:
+            self.in_days.fill_(UNITS.index(unit))
 
-    def set(self, numbers: Numbers) -> None:
-        """Replace all of them, in the order of `STEPS`."""
-        for name, value in zip(STEPS, numbers, strict=True):
-            getattr(self, name).copy_(value)
+    @property
+    def recency(self) -> Recency:
+        """The recency, of a model that chooses it."""
+        return Recency(float(self.power), UNITS[int(self.in_days)])
+
+    def ranking(self, start: Ranking) -> Ranking:
+        """``start`` with the numbers of it that are chosen."""
+        return start._replace(**{name: float(getattr(self, name)) for name in self.names if name in STEPS})
+
+    def learned(self, in_order: bool) -> dict[str, float]:
+        """Each number by its name; those of recency where there is an order, the power by its unit."""
+        numbers = {name: float(getattr(self, name)) for name in self.names if name in STEPS}
+        if not in_order:
+            return numbers
+        return numbers | {f"recency_in_{self.recency.unit}": self.recency.power, "own_weight": float(self.own_weight)}
+
+    in_days: Tensor
+    power: Tensor
+    own_weight: Tensor
 
 
 class Rescoring:
@@ -121,39 +152,56 @@ class Rescoring:
     """
 
     scores_are_new = True
+    unit: Unit = "items"
 
-    def __init__(self, users: ScoredUsers, items: ItemEmbeddings, log_degrees: ItemValues, ranking: Ranking) -> None:
-        self.users, self.items, self.cosines, self.log_degrees = users, items, normalize(items), log_degrees
-        self.start, self.n_items = ranking, len(items)
-        self.numbers = torch.tensor([getattr(ranking, name) for name in STEPS], dtype=torch.float64)
+    def __init__(
+        self,
+        users: ScoredUsers,
+        items: ItemEmbeddings,
+        log_degrees: ItemValues,
+        ranking: Ranking,
+        steps: Mapping[str, float] = STEPS,
+    ) -> None:
+        self.users, self.items, self.log_degrees = users, items, log_degrees
+        self.directions = items if ranking.temperature is None else normalize(items)
+        self.start, self.steps, self.n_items = ranking, dict(steps), len(items)
+        self.numbers = torch.tensor([getattr(ranking, name) for name in steps], dtype=torch.float64)
 
     @property
     def search_steps(self) -> Numbers:
         """A step of each number that is worth trying first."""
-        return torch.tensor([*STEPS.values()], dtype=torch.float64)
+        return torch.tensor([*self.steps.values()], dtype=torch.float64)
 
     def prepare(self) -> None:
         """Nothing: the embeddings are there."""
 
+    def begin(self, value: Callable[[], float], context: FitContext) -> None:
+        """Before the search: nothing. ``value`` is that of the numbers as they stand, among all items."""
+
     def learned(self) -> dict[str, float]:
         """The numbers by their names."""
-        return dict(zip(STEPS, self.numbers.tolist(), strict=True))
+        return dict(zip(self.steps, self.numbers.tolist(), strict=True))
+
+    def vectors(self, users: UserIndices) -> ScoredUsers:
+        """The vectors of users, as `Ranking.users` gives them."""
+        return self.users.index_select(0, users.to(self.users.device))
 
     def scores(self, users: UserIndices) -> Scores:
         """Score of every item for each user asked for."""
         lengths, bias = self._lengths_and_bias()
-        return (self.users.index_select(0, users.to(self.users.device)) @ self.cosines.T) * lengths + bias
+        return (self.vectors(users) @ self.directions.T) * lengths + bias
 
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
         """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
         lengths, bias = self._lengths_and_bias()
         items = items.to(self.users.device).clamp(min=0)
-        vectors = self.users.index_select(0, users.to(self.users.device))
-        return (self.cosines[items] @ vectors[:, :, None]).squeeze(2) * lengths[items] + bias[items]
+        vectors = self.vectors(users)
+        return (self.directions[items] @ vectors[:, :, None]).squeeze(2) * lengths[items] + bias[items]
 
     def _lengths_and_bias(self) -> tuple[ItemValues, ItemValues]:
-        ranking = self.start._replace(**self.learned())
-        return ranking.lengths(self.items), ranking.popularity * self.log_degrees
+        ranking = self.start._replace(**{name: value for name, value in self.learned().items() if name in STEPS})
+        lengths = torch.ones_like(self.items[:, 0]) if ranking.temperature is None else ranking.lengths(self.items)
+        return lengths, ranking.popularity * self.log_degrees
 
 
 def choose_ranking(
@@ -180,14 +228,16 @@ def choose_ranking(
     context, asked = context or FitContext(), validation.of_at_most(SEARCH_USERS)
     if context.seconds_left() <= 0:
         return trained
+    started = time.perf_counter()
+    rescoring.begin(lambda: asked(rescoring)[context.select_by], context)
     shortlist = Shortlist(rescoring, asked.truth, asked.seen, asked.depth)
     quiet = replace(context, on_epoch=None, description=f"{context.description}: ranking")
-    found = search(rescoring, validate=lambda: asked(shortlist), evaluations=EVALUATIONS, context=quiet)
-    before = torch.tensor([*numbers.named().values()])
-    numbers.set(rescoring.numbers)
+    search(rescoring, validate=lambda: asked(shortlist), evaluations=EVALUATIONS, context=quiet)
+    before = {name: number.clone() for name, number in numbers.state_dict().items()}
+    numbers.set(rescoring.learned(), rescoring.unit)
     value = validation(scorer())[context.select_by]
     if trained.best_value is not None and value <= trained.best_value:
         # Among all items, what the shortlists left out can take back what was gained among these.
-        numbers.set(before)
+        numbers.load_state_dict(before)
         value = trained.best_value
-    return trained._replace(best_value=value, seconds=trained.seconds + found.seconds)
+    return trained._replace(best_value=value, seconds=trained.seconds + time.perf_counter() - started)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
@@ -9,6 +11,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ltocf.data.histories import Histories
+from ltocf.training import FitContext
+
+logger = logging.getLogger(__name__)
 
 Unit: TypeAlias = Literal["items", "days"]
 UNITS: tuple[Unit, ...] = ("items", "days")
@@ -49,6 +54,27 @@ class Recency(NamedTuple):
         sums = falling.new_zeros(n_rows).index_add_(0, rows, falling)
         lengths = torch.bincount(rows, minlength=n_rows)
         return falling * (lengths / sums)[rows]
+
+
+def best_recency(value: Callable[[Recency], float], has_days: bool, context: FitContext) -> Recency:
+    """The best of a few powers in each unit that there is.
+
+    Args:
+        value: of the model with a recency, all other numbers as they are; higher is better.
+        has_days: whether ages are known in days.
+        context: its deadline; a quarter of what is left is enough for this.
+    """
+    context = context.within(context.seconds_left() / 4)
+    # With a power of 0 no unit matters.
+    choices = [Recency(power) for power in POWERS]
+    choices += [Recency(power, "days") for power in POWERS[1:] if has_days]
+    tried: dict[Recency, float] = {}
+    for choice in choices:
+        if tried and context.seconds_left() < 0:
+            break
+        tried[choice] = value(choice)
+        logger.info("recency %g in %s: %.4f", choice.power, choice.unit, tried[choice])
+    return max(tried, key=lambda choice: tried[choice])
 
 
 def check_recency(recency: str) -> None:

@@ -30,6 +30,9 @@ SOFTMAX_RECIPE: dict[str, Any] = SOFTMAX_TRAINING | {
 }
 """Sampled softmax on cosines besides."""
 
+IN_ORDER: dict[str, Any] = {"recency": "auto"}
+"""Where histories have an order, what a user did lately may count more: chosen on validation."""
+
 OWN_RECIPES: dict[str, dict[str, Any]] = {
     "neumf": {"batch_size": 256, "l2": 0.0, "epochs": 100},
     # Its program anneals over 200,000 steps up to 1 and stops at 0.2; by then a small data set would not be there.
@@ -39,12 +42,13 @@ OWN_RECIPES: dict[str, dict[str, Any]] = {
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {
-        "ltocf": SOFTMAX_RECIPE | {"n_times": 1, "solver": "exact", "tolerance": 0.02},
-        "lightgcn": SOFTMAX_RECIPE,
+        "ltocf": SOFTMAX_RECIPE | {"n_times": 1, "solver": "exact", "tolerance": 0.02} | IN_ORDER,
+        "lightgcn": SOFTMAX_RECIPE | IN_ORDER,
         "mf": SOFTMAX_RECIPE,
         "blend": SOFTMAX_TRAINING,
         "auto": SOFTMAX_TRAINING,
         **OWN_RECIPES,
+        **dict.fromkeys(("spectral", "ease", "item-knn", "rp3beta", "sequence-knn"), IN_ORDER),
     },
     "paper": OWN_RECIPES,
 }

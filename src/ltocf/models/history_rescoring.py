@@ -1,0 +1,73 @@
+"""Recency of a trained model: how much late items of a history count is chosen by scoring anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+
+from ltocf.data.histories import Histories
+from ltocf.models.ranking import RECENCY_START, ItemValues, Ranking, Rescoring
+from ltocf.models.recency import Recency, best_recency
+from ltocf.models.user_map import MapScorer, UserMap
+from ltocf.shapes import ItemEmbeddings, ScoredUsers, UserIndices
+from ltocf.training import FitContext
+
+RECENCY_STEPS = {"power": 0.15, "own_weight": -0.25}
+"""A step of each number of recency that is worth trying first."""
+
+
+class HistoryRescoring(Rescoring):
+    """A `Rescoring` whose users are made of their histories anew: the numbers of recency are searched too.
+
+        F_u = ω own[u] + Σ_j (1 + age_uj)^-p w_uj touch[j],   relative to the mean over the history; see `UserMap`
+
+    Only the users asked for are computed.
+
+    Args:
+        linear: the map of the trained model.
+        histories: of every user of training, with their ages.
+        items: final embeddings of the items.
+        log_degrees: of the items.
+        ranking: where the search starts.
+        steps: of the numbers of `STEPS` that are searched besides.
+    """
+
+    def __init__(
+        self,
+        linear: UserMap,
+        histories: Histories,
+        items: ItemEmbeddings,
+        log_degrees: ItemValues,
+        ranking: Ranking,
+        steps: Mapping[str, float],
+    ) -> None:
+        super().__init__(MapScorer(linear, histories).user_embeddings, items, log_degrees, ranking, steps)
+        # The weights are the same for all parts but those that pass self-loops.
+        touch = linear.touch if linear.self_loops else linear.touch.sum(0, keepdim=True)
+        self.linear, self.histories = replace(linear, touch=touch), histories
+        recency = linear.recency or Recency(RECENCY_START["power"])
+        self.unit, self.steps = recency.unit, self.steps | RECENCY_STEPS
+        self.numbers = torch.cat([self.numbers, self.numbers.new_tensor([recency.power, linear.own_weight])])
+
+    def begin(self, value: Callable[[], float], context: FitContext) -> None:
+        """Try a few powers in each unit first: the search after it stays near where it starts."""
+        place = [*self.steps].index("power")
+
+        def value_of(recency: Recency) -> float:
+            self.numbers[place], self.unit = recency.power, recency.unit
+            return value()
+
+        best = best_recency(value_of, self.histories.days is not None, context)
+        self.numbers[place], self.unit = best.power, best.unit
+
+    def learned(self) -> dict[str, float]:
+        numbers = super().learned()
+        return numbers | {name: max(0.0, numbers[name]) for name in RECENCY_STEPS}
+
+    def vectors(self, users: UserIndices) -> ScoredUsers:
+        numbers = self.learned()
+        recency = Recency(numbers["power"], self.unit)
+        aged = replace(self.linear, recency=recency, own_weight=numbers["own_weight"])
+        return aged.vectors(self.histories.rows(users), users)
