@@ -45,7 +45,7 @@ def measured(metrics: dict[str, Any]) -> dict[str, Any]:
 def test_a_run_without_recency_never_sees_an_order(tmp_path: Path) -> None:
     first, second = (write_lines(tmp_path / name, seed) for name, seed in (("a", 0), ("b", 99)))
     runs = [
-        run(source, tmp_path / f"run-{source.name}", lines_in_time=True, validation_split="random")
+        run(source, tmp_path / f"run-{source.name}", lines_in_time=True, recency="off", validation_split="random")
         for source in (first, second)
     ]
     assert measured(runs[0]) == measured(runs[1])
@@ -179,7 +179,7 @@ def test_a_random_test_set_is_validated_at_random(tmp_path: Path) -> None:
         ("ease", {"recency": "auto"}, {"split": "none", "validation_split": "random"}, True),
         ("blend", {"members": [{"model": "ease", "recency": "auto"}]}, {"split": "time"}, True),
         ("ease", {"recency": "auto"}, {"split": "leave-last-out"}, False),
-        ("ease", {}, {"split": "leave-last-out", "validation_split": "random"}, False),
+        ("ease", {"recency": "off"}, {"split": "leave-last-out", "validation_split": "random"}, False),
         ("ease", {"recency": "auto"}, {"validation_split": "random"}, False),
         ("ease", {"recency": "auto"}, {}, False),
     ],
