@@ -60,8 +60,10 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
     """
     too_many = f"{n_items:,} items, at most {LARGEST_EASE:,}" if n_items > LARGEST_EASE else ""
     found = [Candidate("ease", "ease", {}, too_many)]
-    smaller = [rank for rank in RANKS if rank < min(n_users, n_items)] or [1]
-    found += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in smaller[-2:]]
+    ranks = [rank for rank in RANKS if rank < min(n_users, n_items)] or [1]
+    if n_items > LARGEST_EASE:
+        ranks = ranks[-2:]  # a low rank is for few items
+    found += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in ranks]
     found.append(Candidate("item-knn", "item-knn", {}))
     if in_order:
         found.append(Candidate("sequence-knn", "sequence-knn", {}))

@@ -19,8 +19,8 @@ PoolScores: TypeAlias = Float[Tensor, "scorers queries candidates"]
 CandidateScores: TypeAlias = Float[Tensor, "queries candidates"]
 Spreads: TypeAlias = Float[Tensor, "queries 1"]
 
-ROUNDS, PATIENCE = 20, 6
-"""Rounds of greedy selection, and how many of them may gain nothing before it ends."""
+ROUNDS = 20
+"""A scorer that helps with a twentieth of the weight gains nothing in the first rounds: all of them are played."""
 POOL = 5
 """Times the length of the lists that are judged: so many of the best items of each scorer are candidates."""
 USERS_AT_A_TIME = 256
@@ -74,8 +74,8 @@ def choose_weights(scorers: Sequence[Scorer], validation: Validation, select_by:
 
         score(u, i) = Σ_m w_m s_m(u, i) / sd_m(u),   sd_m(u) the standard deviation of s_m(u, ·) over the catalogue
 
-    In each of at most 20 rounds the scorer is added once more whose addition ranks the validation set best; the best
-    sum of all rounds is kept. Weights are multiples of 1 / rounds, so a scorer that adds nothing but noise has none.
+    In each of 20 rounds the scorer is added once more whose addition ranks the validation set best; the best sum of all
+    rounds is kept. Weights are multiples of 1 / rounds, so a scorer that adds nothing but noise has none.
 
     Args:
         scorers: at least one.
@@ -105,7 +105,7 @@ def choose_weights(scorers: Sequence[Scorer], validation: Validation, select_by:
     alone = tuple(pool.value(scores, metric) for scores in pool.scores)
     chosen: list[int] = []
     best, value, summed = 0, -1.0, torch.zeros_like(pool.scores[0])
-    while len(chosen) < min(ROUNDS, best + PATIENCE):
+    for _ in range(ROUNDS):
         tried = [pool.value(summed + scores, metric) for scores in pool.scores] if chosen else list(alone)
         added = max(range(len(scorers)), key=tried.__getitem__)
         chosen.append(added)
