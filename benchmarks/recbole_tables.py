@@ -22,14 +22,14 @@ def beside(dataset: str) -> str:
         return "Not measured yet: `make recbole`."
     result = json.loads(file.read_text())
     heading = ["method", *(cell for name in ("recall@20", "NDCG@20") for cell in (name, "RecBole's", "difference"))]
-    heading += ["rate, batch", "epochs", "RecBole's", "seeds"]
+    heading += ["rate, L2, batch", "epochs", "RecBole's", "seeds"]
     names = list(dict.fromkeys(run["model"] for run in result["runs"]))
     rows = [row([run for run in result["runs"] if run["model"] == name]) for name in names]
     lines = [f"| {' | '.join(cells)} |" for cells in (heading, ["---"] * len(heading), *rows)]
     where, split = result["environment"], result["split"]
     note = (
-        f"`{dataset}`: {split['users']:,} users, {split['items']:,} items, {split['train']:,} training pairs; the"
-        f" epoch of the best validated recall@20. {where['processor']}, 1 thread. Mean ± standard deviation over seeds."
+        f"`{dataset}`: {split['users']:,} users, {split['items']:,} items, {split['train']:,} training pairs. Mean"
+        f" ± standard deviation over seeds. {where['processor']}, 1 thread."
     )
     return "\n".join([*lines, "", note])
 
@@ -41,7 +41,7 @@ def row(runs: list[dict[str, Any]]) -> list[str]:
         ours, theirs = ([run[side][metric] for run in runs] for side in ("ours", "recbole"))
         cells += [spread(ours), spread(theirs), f"{100 * (mean(ours) / mean(theirs) - 1):+.1f} %"]
     settings = runs[0]["settings"]
-    cells.append(f"{settings['learning_rate']:g}, {settings['batch_size']}")
+    cells.append(f"{settings['learning_rate']:g}, {settings['l2']:g}, {settings['batch_size']:,}")
     cells += [", ".join(str(run[side]["epochs"]) for run in runs) for side in ("ours", "recbole")]
     return [*cells, ", ".join(str(run["seed"]) for run in runs)]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from settings import DEPTH, EPOCHS, OURS, PATIENCE, SEEDS, SHARED, SOURCE, VALIDATE_EVERY
+from settings import DEPTH, OURS, PATIENCE, SEEDS, SHARED, SOURCE
 
 from ltocf.data import Interactions, Split, carve_validation, load_dataset, split_dataset
 from ltocf.evaluation import evaluate
@@ -32,6 +32,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "results" / "recbole" / f"{SOURCE}.json"
 PYTHON = ROOT / ".venv-recbole" / "bin" / "python"
 METRICS = (f"recall@{DEPTH}", f"ndcg@{DEPTH}")
+TOLERANCE = 1e-4
+"""Lists differ where scores are equal."""
 
 
 class Lists:
@@ -58,22 +60,26 @@ def write_split(split: Split, folder: Path) -> None:
         (folder / f"{folder.name}.{name}.inter").write_text(f"user_id:token\titem_id:token\n{rows}")
 
 
-def measured(scorer: Any, split: Split, seen: Interactions) -> dict[str, float]:
-    found = evaluate(scorer, split.test, seen=seen, ks=[DEPTH])
+def measured(scorer: Any, truth: Interactions, seen: Interactions) -> dict[str, float]:
+    found = evaluate(scorer, truth, seen=seen, ks=[DEPTH])
     return {name: found[name] for name in METRICS}
+
+
+def tested(scorer: Any, split: Split) -> dict[str, float]:
+    assert split.validation is not None
+    return measured(scorer, split.test, split.train.union(split.validation))
 
 
 def ours(name: str, split: Split, seed: int) -> dict[str, Any]:
     """One of our models, trained and measured."""
     assert split.validation is not None
     model = build_model(name, BipartiteGraph.from_interactions(split.train), OURS[name], seed=seed)
-    stopping = {"epochs": EPOCHS, "validate_every": VALIDATE_EVERY, "patience": PATIENCE}
-    settings = TrainingSettings(**SHARED[name], **stopping, l2=0.0)
+    settings = TrainingSettings(**SHARED[name], patience=PATIENCE)
     validation = Validation(split.validation, split.train, DEPTH, 0, seed)
     context, started = FitContext(select_by=METRICS[0]), time.perf_counter()
     result = model.train_on(split.train, settings=settings, validation=validation, seed=seed, context=context)
     kept = {"validated": result.best_value, "epochs": result.epochs, "seconds": time.perf_counter() - started}
-    return measured(model.scorer(), split, split.train.union(split.validation)) | kept
+    return tested(model.scorer(), split) | kept
 
 
 def theirs(name: str, split: Split, seed: int, folder: Path) -> dict[str, Any]:
@@ -83,7 +89,17 @@ def theirs(name: str, split: Split, seed: int, folder: Path) -> dict[str, Any]:
     script = Path(__file__).with_name("theirs.py")
     subprocess.run([PYTHON, "-W", "ignore", script, name, folder, str(seed), out], check=True, cwd=folder)
     found = json.loads(out.read_text())
-    return measured(Lists(found.pop("lists"), split), split, split.train.union(split.validation)) | found
+    validation, test = (Lists(found.pop(f"{part}_lists"), split) for part in ("validation", "test"))
+    validated = measured(validation, split.validation, split.train)[METRICS[0]]
+    result = tested(test, split) | {"validated": validated}
+    check(result, found["own_evaluator"])
+    return result | found
+
+
+def check(ours: dict[str, float], own: dict[str, float]) -> None:
+    """Both evaluators give the same numbers for the same lists."""
+    for name, value in ours.items():
+        assert abs(value - own[name]) < TOLERANCE, f"`{name}` is {value} here and {own[name]} by RecBole's evaluator"
 
 
 def main() -> None:

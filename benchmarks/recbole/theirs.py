@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from settings import DEPTH, EPOCHS, NEGATIVES, PATIENCE, SHARED, THEIRS, VALIDATE_EVERY
+from settings import DEPTH, NEGATIVES, PATIENCE, SHARED, THEIRS
+
+USERS_AT_ONCE = 50
 
 
 def patch() -> None:
@@ -49,11 +51,13 @@ def configuration(name: str, folder: Path, seed: int) -> dict[str, Any]:
         "train_batch_size": batch,
         "train_neg_sample_args": sampling,
         "eval_batch_size": 2_000_000,
-        "epochs": EPOCHS,
-        "eval_step": VALIDATE_EVERY,
+        "epochs": shared["epochs"],
+        "eval_step": shared["validate_every"],
         "stopping_step": PATIENCE - 1,
         "metrics": ["Recall", "NDCG"],
         "topk": [DEPTH],
+        # Two epochs that differ in the fifth place are no tie.
+        "metric_decimal_place": 12,
         "valid_metric": f"Recall@{DEPTH}",
         "eval_args": {"order": "RO", "group_by": "user", "mode": "full"},
         "seed": seed,
@@ -76,14 +80,15 @@ def top_lists(model: Any, dataset: Any, seen: list[Any]) -> dict[str, list[str]]
     lists = {}
     model.eval()
     with torch.no_grad():
-        for user in range(1, len(users)):
-            query = {"user_id": torch.full((len(items),), user), "item_id": torch.arange(len(items))}
+        for block in torch.arange(1, len(users)).split(USERS_AT_ONCE):
             try:
-                scores = model.full_sort_predict(Interaction({"user_id": query["user_id"][:1]}))
+                scores = model.full_sort_predict(Interaction({"user_id": block}))
             except NotImplementedError:
-                scores = model.predict(Interaction(query))
-            scores = scores.view(-1).masked_fill(torch.from_numpy(hidden[user]), -torch.inf)
-            lists[str(users[user])] = [str(items[item]) for item in scores.topk(DEPTH).indices.tolist()]
+                pairs = torch.cartesian_prod(block, torch.arange(len(items)))
+                scores = model.predict(Interaction({"user_id": pairs[:, 0], "item_id": pairs[:, 1]}))
+            scores = scores.view(len(block), -1).masked_fill(torch.from_numpy(hidden[block.numpy()]), -torch.inf)
+            for user, best in zip(block.tolist(), scores.topk(DEPTH).indices.tolist(), strict=True):
+                lists[str(users[user])] = [str(items[item]) for item in best]
     return lists
 
 
@@ -98,19 +103,21 @@ def main(name: str, folder: Path, seed: int, out: Path) -> None:
     config = Config(model=label, dataset=folder.name, config_dict=configuration(name, folder, seed))
     init_seed(seed, reproducibility=True)
     dataset = create_dataset(config)
-    train, valid, _ = data_preparation(config, dataset)
+    train, valid, test = data_preparation(config, dataset)
     model = get_model(label)(config, train._dataset).to(config["device"])
     trainer = get_trainer(config["MODEL_TYPE"], label)(config, model)
     started = time.perf_counter()
     best, _ = trainer.fit(train, valid, saved=True, show_progress=False, verbose=False)
     seconds = time.perf_counter() - started
-    model.load_state_dict(torch.load(trainer.saved_model_file, map_location="cpu")["state_dict"])
-    for attribute in ("restore_user_e", "restore_item_e"):
-        if hasattr(model, attribute):
-            setattr(model, attribute, None)
-    lists = top_lists(model, dataset, [train._dataset, valid._dataset])
-    epochs = 1 + max(trainer.train_loss_dict)
-    measured = {"lists": lists, "validated": float(best), "epochs": epochs, "seconds": seconds}
+    own = trainer.evaluate(test, load_best_model=True, show_progress=False)
+    trained_on, withheld = train._dataset, valid._dataset
+    measured = {
+        "validation_lists": top_lists(model, dataset, [trained_on]),
+        "test_lists": top_lists(model, dataset, [trained_on, withheld]),
+        "own_evaluator": {"validated": float(best)} | {name: float(value) for name, value in own.items()},
+        "epochs": 1 + max(trainer.train_loss_dict),
+        "seconds": seconds,
+    }
     out.write_text(json.dumps(measured))
 
 
