@@ -106,7 +106,7 @@ class Objective:
             raise ValueError(f"`n_negatives` must be >= 1, got {self.n_negatives}")
         if self.temperature and not LOWEST_TEMPERATURE <= self.temperature < math.inf:
             raise ValueError(
-                f"`temperature` must be finite and >= {LOWEST_TEMPERATURE}, or exponentials overflow, or 0 for one that "
+                f"`temperature` must be finite and >= {LOWEST_TEMPERATURE}, or exponentials overflow, or 0 for what "
                 f"suits the number of pairs, got {self.temperature}"
             )
         if not 0 <= self.adaptive_temperature < math.inf:
@@ -193,7 +193,8 @@ def temperature_for(n_pairs: int) -> float:
         [0.25, 0.222, 0.171, 0.12, 0.1]
     """
     lowest, highest = 0.1, 0.25
-    return min(max(0.12 * (810_000 / max(n_pairs, 1)) ** 0.22, lowest), highest)
+    falling: float = 0.12 * (810_000 / max(n_pairs, 1)) ** 0.22
+    return min(max(falling, lowest), highest)
 
 
 @torch.no_grad()

@@ -61,10 +61,11 @@ class Contest:
         again = [(self._retrain(entrant, everything), weight) for entrant, weight in chosen]
         winner = _blend([(entrant.trained, weight) for entrant, weight in again])
         fits = {
-            "selection": _summed([entrant.fit for entrant in entrants])._replace(best_value=weighing.value),
+            "selection": _summed([entrant.fit for entrant in entrants]),
             "retraining": _summed([entrant.fit for entrant, _ in again]),
         }
-        metrics = outer.finish(winner, fits, started, {"contest": self._table(entrants, weighing)})
+        found = {"contest": self._table(entrants, weighing), "selected": {weighing.metric: weighing.value}}
+        metrics = outer.finish(winner, fits, started, found)
         for file in outer.folder.path.glob("candidate-*"):
             file.unlink()
         return metrics
@@ -94,9 +95,9 @@ class Contest:
     def _weigh(self, entrants: list[Entrant], truth: Interactions) -> Weighing:
         outer = self.experiment
         asked = outer.validation(truth, outer.data.split.train).of_at_most(SEARCH_USERS)
-        found = choose_weights([entrant.trained.model.scorer() for entrant in entrants], asked, outer.select_by)
+        found = choose_weights([entrant.trained.model.scorer() for entrant in entrants], asked)
         named = [f"{w:g} {e.candidate.name}" for e, w in zip(entrants, found.weights, strict=True) if w]
-        logger.info("auto: %s: %s %.4f on validation", " + ".join(named), outer.select_by, found.value)
+        logger.info("auto: %s: %s %.4f on validation", " + ".join(named), found.metric, found.value)
         return found
 
     def _retrain(self, entrant: Entrant, everything: Interactions) -> Entrant:
@@ -114,7 +115,8 @@ class Contest:
         """A row for each candidate: its value alone, its weight, its seconds, or why it did not compete."""
         rows: list[dict[str, Any]] = []
         for entrant, weight, value in zip(entrants, weighing.weights, weighing.alone, strict=True):
-            row = {"name": entrant.candidate.name, self.experiment.select_by: value, "weight": weight}
+            row = {"name": entrant.candidate.name, self.experiment.select_by: entrant.fit.best_value}
+            row |= {weighing.metric: value, "weight": weight}
             rows.append(row | {"seconds": entrant.fit.seconds, "learned": entrant.trained.model.learned()})
         return rows + [{"name": c.name, "skipped": c.skipped} for c in self.candidates if c.skipped]
 
