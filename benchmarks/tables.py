@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from auto_tables import AUTO_TABLES
 from frontier_tables import FRONTIER_TABLES
 from ltocf.report.content import Table
 from ltocf.reproduce.cells import Places
@@ -24,7 +25,7 @@ from spectral_tables import SPECTRAL_TABLES
 from speed_tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ("recommending", "results", "speed", "spectral", "training")
+DOCS = ("auto", "recommending", "results", "speed", "spectral", "training")
 PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name in DOCS)))
 NAMES = {
     "ltocf-fast-dim128": "LT-OCF, `fast`, dim 128",
@@ -51,7 +52,7 @@ def measured(dataset: str) -> dict[str, list[dict[str, Any]]]:
 
 def table(name: str) -> str:
     """A table of speed, of ranks, of variants, of the paper, or that of a data set."""
-    made = TABLES | SPECTRAL_TABLES | FRONTIER_TABLES | RECIPE_TABLES | RECBOLE_TABLES
+    made = TABLES | SPECTRAL_TABLES | FRONTIER_TABLES | RECIPE_TABLES | RECBOLE_TABLES | AUTO_TABLES
     if name in made:
         return made[name]()
     what, _, dataset = name.partition(":")

@@ -16,6 +16,7 @@ SOURCE = Path(ltocf.__file__).parent
 NAMED_HERE = {
     "__init__.py": "exports them",
     "bench/contenders.py": "compares these very models",
+    "runs/contest.py": "makes a blend of those that won",
 }
 CLASSES = {model.__name__ for model in MODELS.values()}
 NAMES = {*MODELS, *CATALOG}

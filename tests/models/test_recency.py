@@ -200,7 +200,12 @@ def test_the_joint_search_has_ten_evaluations_more(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("ltocf.models.spectral.search", remembered)
     for recency, epochs in (("off", 1000), ("auto", 1000), ("auto", 12)):
         model = built("spectral", log, recency=recency)
-        model.train_on(log, settings=TrainingSettings(epochs=epochs), validation=Validation(truth, log, 5))
+        model.train_on(
+            log,
+            settings=TrainingSettings(epochs=epochs),
+            validation=Validation(truth, log, 5),
+            context=FitContext(select_by="ndcg@5"),
+        )
     assert asked == [30, 40, 12]
 
 

@@ -11,7 +11,7 @@ from ltocf.data import Interactions
 from ltocf.evaluation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.models import SequenceKNN
-from ltocf.training import TrainingSettings
+from ltocf.training import FitContext, TrainingSettings
 
 N_USERS, N_ITEMS = 12, 9
 
@@ -106,7 +106,12 @@ def test_a_search_computes_the_sum_once_for_each_nearness(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(SequenceKNN, "_together", together)
     monkeypatch.setattr(SequenceKNN, "set_numbers", remembered)
-    model.train_on(pairs, settings=TrainingSettings(epochs=30), validation=Validation(truth, pairs, 5))
+    model.train_on(
+        pairs,
+        settings=TrainingSettings(epochs=30),
+        validation=Validation(truth, pairs, 5),
+        context=FitContext(select_by="ndcg@5"),
+    )
     changes = sum(numbers[1:] != before[1:] for (before, _), (numbers, _) in itertools.pairwise(matrices))
     moves = sum(numbers[1] != before[1] for (before, _), (numbers, _) in itertools.pairwise(matrices))
     assert len(asked) == 1 + moves < changes

@@ -42,7 +42,7 @@ def test_everybody_is_in_the_table_and_the_sum_is_measured(few_compete: None, tm
     assert table["huge"]["skipped"] == "about 9 minutes more"
     weights = {name: row["weight"] for name, row in table.items() if "weight" in row}
     assert sum(weights.values()) == pytest.approx(1)
-    assert metrics["selected"]["recall@5"] >= max(row["recall@5"] for row in table.values() if "weight" in row)
+    assert metrics["selected"]["ndcg@5"] >= max(row["ndcg@5"] for row in table.values() if "weight" in row)
 
     model, split = ltocf.load(tmp_path / "run"), RunFolder(tmp_path / "run").read_data().split
     everything = split.train.union(split.validation)
@@ -53,7 +53,7 @@ def test_everybody_is_in_the_table_and_the_sum_is_measured(few_compete: None, tm
 def test_the_selected_models_have_not_seen_the_validation_set(few_compete: None, tmp_path: Path) -> None:
     metrics = trained(tmp_path / "run")
     found = evaluate_run(tmp_path / "run", on="validation", ks=[5])
-    assert found["recall@5"] == pytest.approx(metrics["selected"]["recall@5"], abs=1e-6)
+    assert found["ndcg@5"] == pytest.approx(metrics["selected"]["ndcg@5"], abs=1e-6)
 
 
 def test_an_interrupted_contest_goes_on_and_ends_the_same(

@@ -47,3 +47,10 @@ def test_an_interrupted_run_ends_as_it_would_have(tmp_path: Path) -> None:
         EXPECTED["metrics_of_the_resumed_run"]
     )
     same_lists(folder, "resumed")
+
+
+def test_settings_that_came_later_have_the_default_that_leaves_a_run_as_it_was() -> None:
+    config = RunFolder(FOLDER / "run-fast").config()
+    assert config.run.preset == "fast"
+    assert (config.options["recency"], config.options["choose_ranking"]) == ("off", False)
+    assert config.training.retraining == "compressed"

@@ -74,6 +74,7 @@ def expected_split(config: Config) -> str:
 
 def test_the_data_are_split_as_the_settings_say() -> None:
     values = {"split_seed": 3, "split": "random", "test_fraction": 0.3, "validation_fraction": 0.25}
+    values["validation_split"] = "random"
     last = {**values, "split": "leave-last-out", "validation_split": "last", "validation_core": 2}
     digests = set()
     half = {**values, "test_fraction": 0.5, "validation_fraction": 0.5}

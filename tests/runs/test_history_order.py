@@ -45,7 +45,7 @@ def measured(metrics: dict[str, Any]) -> dict[str, Any]:
 def test_a_run_without_recency_never_sees_an_order(tmp_path: Path) -> None:
     first, second = (write_lines(tmp_path / name, seed) for name, seed in (("a", 0), ("b", 99)))
     runs = [
-        run(source, tmp_path / f"run-{source.name}", lines_in_time=True, validation_split="random")
+        run(source, tmp_path / f"run-{source.name}", lines_in_time=True, recency="off", validation_split="random")
         for source in (first, second)
     ]
     assert measured(runs[0]) == measured(runs[1])
@@ -101,7 +101,7 @@ def test_the_validation_part_is_made_as_the_test_part_is(tmp_path: Path) -> None
 def test_a_known_core_gives_the_validation_set_of_the_given_test_set(tmp_path: Path) -> None:
     """A folder with the files of a set that was reduced before its test set was taken out."""
     source = write_lines(tmp_path / "a", 0)
-    known = replace(load_dataset(source, lines_in_time=True), core=9)
+    known = replace(load_dataset(source, lines_in_time=True), core=6)
 
     def validation(**settings: Any) -> Interactions:
         found = prepare_data(Config(DataSettings(str(source), **settings)), known).split.validation
@@ -109,7 +109,7 @@ def test_a_known_core_gives_the_validation_set_of_the_given_test_set(tmp_path: P
         return found
 
     keys = validation().keys.tolist()
-    assert keys == validation(validation_core=9).keys.tolist()
+    assert keys == validation(validation_core=6).keys.tolist()
     assert keys != validation(validation_core=1).keys.tolist()
     # Where the set is split anew, nothing of the kind was done before.
     for split in ("none", "leave-last-out"):
@@ -179,7 +179,7 @@ def test_a_random_test_set_is_validated_at_random(tmp_path: Path) -> None:
         ("ease", {"recency": "auto"}, {"split": "none", "validation_split": "random"}, True),
         ("blend", {"members": [{"model": "ease", "recency": "auto"}]}, {"split": "time"}, True),
         ("ease", {"recency": "auto"}, {"split": "leave-last-out"}, False),
-        ("ease", {}, {"split": "leave-last-out", "validation_split": "random"}, False),
+        ("ease", {"recency": "off"}, {"split": "leave-last-out", "validation_split": "random"}, False),
         ("ease", {"recency": "auto"}, {"validation_split": "random"}, False),
         ("ease", {"recency": "auto"}, {}, False),
     ],

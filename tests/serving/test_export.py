@@ -122,7 +122,7 @@ def test_what_cannot_be_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (
             lambda: export(snapshot_of("spectral"), "parquet", tmp_path / "x"),
             ValueError,
-            "`spectral` has no vectors whose inner product is the score; ltocf, lightgcn, .*mf have",
+            "`spectral` has no vectors whose inner product is the score; ltocf, als, lightgcn, .*mf have",
         ),
     ):
         with pytest.raises(error, match=message):

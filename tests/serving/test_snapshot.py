@@ -160,7 +160,7 @@ def test_what_similar_items_needs(interactions: Interactions, snapshot: Snapshot
         snapshot.similar_items(7)
     with pytest.raises(ValueError, match="`by` must be one of cosine, inner_product, history, got 'dot'"):
         snapshot.similar_items(40, by="dot")
-    with pytest.raises(ValueError, match=r"`neumf` has no vectors of users and items; ltocf, lightgcn, .*mf have"):
+    with pytest.raises(ValueError, match=r"`neumf` has no vectors of users and items; ltocf, als, lightgcn, .*mf have"):
         snapshot_of("neumf", interactions).similar_items(40)
 
 

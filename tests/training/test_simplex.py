@@ -194,7 +194,7 @@ def test_sample_of_users(interactions: Interactions) -> None:
 
 
 def test_a_run_carries_the_numbers_to_the_model_that_is_tested(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"model": "spectral", "rank": 16, "epochs": 9, "threads": 1}
+    options: dict[str, Any] = {"model": "spectral", "rank": 16, "epochs": 9, "threads": 1, "recency": "off"}
     metrics = ltocf.train("movielens-small", tmp_path / "run", **options)
     rows = RunFolder(tmp_path / "run").history()
     assert len(rows) == metrics["fits"]["selection"]["epochs"] == 9
@@ -210,7 +210,7 @@ def test_a_run_carries_the_numbers_to_the_model_that_is_tested(tmp_path: Path) -
 
 
 def test_an_interrupted_run_ends_the_same(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"model": "spectral", "rank": 16, "epochs": 4, "threads": 1}
+    options: dict[str, Any] = {"model": "spectral", "rank": 16, "epochs": 4, "threads": 1, "recency": "off"}
     metrics = ltocf.train("movielens-small", tmp_path / "run", **options)
     (tmp_path / "run" / "metrics.json").unlink()
     again = ltocf.resume(tmp_path / "run")

@@ -11,8 +11,8 @@ from cyclopts import Group, Parameter
 
 GROUP = Group("Settings", sort_key=0)
 MODELS_HELP = (
-    "ltocf (default), spectral, ease, item-knn, rp3beta, lightgcn, lr-gccf, ngcf, gc-mc, pinsage, hop-rec, grmf, "
-    "grmf-norm, mult-vae, cmn, neumf, mf, or a model of another installed package."
+    "ltocf (default), spectral, ease, item-knn, rp3beta, sequence-knn, als, popularity, blend, lightgcn, lr-gccf, "
+    "ngcf, gc-mc, pinsage, hop-rec, grmf, grmf-norm, mult-vae, cmn, neumf, mf, or a model of another installed package."
 )
 
 

@@ -153,7 +153,7 @@ class BipartiteGraph(nn.Module):
         return self.relative_weights[places]
 
     def ages_of(self, users: Tensor, unit: str) -> Tensor | None:
-        """The age of each pair that `items_of` gives, in ``items`` or, where there are times, ``days``; None without an order."""
+        """The age of each pair that `items_of` gives, in ``items`` or, with times, ``days``; None without order."""
         ages = self.later if unit == "items" or self.days is None else self.days
         return None if ages is None else ages[_rows(self.user_offsets, users)[1]]
 

@@ -15,7 +15,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import Recommender
-from ltocf.models.embedding import EmbeddingScorer
+from ltocf.models.embedding_scorer import EmbeddingScorer
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.user_steps import UserSteps
 from ltocf.shapes import ItemEmbeddings, UserEmbeddings

@@ -133,15 +133,15 @@ class Blend(Recommender):
             )
             fits.append(model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=own))
         self.fits = tuple(fits)
-        value = None if validation is None else self.weigh(validation, context.select_by)
+        value = None if validation is None else self.weigh(validation)[context.select_by]
         longest = max(fits, key=lambda fit: fit.best_epoch or fit.epochs)
         return longest._replace(best_value=value, seconds=sum(fit.seconds for fit in fits))
 
-    def weigh(self, validation: Validation, select_by: str) -> float:
-        """Choose the weights; the value of ``select_by`` that they get."""
-        found = choose_weights([model.scorer() for model in self.models], validation, select_by)
+    def weigh(self, validation: Validation) -> dict[str, float]:
+        """Choose the weights; the metrics that they get."""
+        found = choose_weights([model.scorer() for model in self.models], validation)
         self.weights.copy_(torch.tensor(found.weights))
-        return found.value
+        return validation(self.scorer())
 
     def hold(self, models: Sequence[Recommender], weights: Sequence[float]) -> None:
         """Take over the state of models that were trained elsewhere, those of the members, and weights."""

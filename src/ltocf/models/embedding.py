@@ -78,7 +78,7 @@ class EmbeddingRecommender(GradientRecommender):
         super().__init__(graph.n_users, graph.n_items)
         if dim < 1:
             raise ValueError(f"`dim` must be >= 1, got {dim}")
-        self.dim, self.objective = dim, Objective(**objective)
+        self.dim, self.objective = dim, Objective(**objective).for_pairs(len(graph.user_indices))
         numbers = self.objective.chosen_numbers()
         self.ranking_numbers = RankingNumbers(numbers) if numbers else None
         if self.objective.adaptive_temperature:

@@ -71,3 +71,7 @@ class MostPopular(Recommender):
     def scores(self, users: UserIndices) -> Scores:
         """The same scores for each user asked for."""
         return self.counts.expand(len(users), -1).clone()
+
+    def history_scores(self, histories: Scores) -> Scores:
+        """The same scores for any histories."""
+        return self.counts.expand(len(histories), -1).clone()

@@ -42,7 +42,7 @@ def default_minutes(n_pairs: int) -> float:
     return MINUTES if n_pairs < LARGE else MINUTES_PER_MILLION * n_pairs / LARGE
 
 
-def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float) -> list[Candidate]:
+def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_order: bool = False) -> list[Candidate]:
     """Everyone, in the order in which they compete: closed forms first, they say most in least time.
 
     Args:
@@ -50,18 +50,23 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float) -> 
         n_items: number of items.
         n_pairs: number of training pairs.
         minutes: for the whole contest.
+        in_order: whether histories have an order.
 
     Example:
         >>> [c.name for c in candidates_for(1_000, 700, 50_000, 1.0) if not c.skipped]
-        ['ease', 'spectral-64', 'spectral-256', 'item-knn', 'ltocf-128']
+        ['ease', 'spectral-64', 'spectral-256', 'item-knn', 'ltocf-128', 'ltocf-64']
         >>> [(c.name, c.skipped) for c in candidates_for(30_000, 41_000, 810_000, 20.0) if c.skipped]
-        [('ease', '41,000 items, at most 8,000'), ('ltocf-64', 'about 14 minutes more')]
+        [('ease', '41,000 items, at most 8,000'), ('ltocf-128', 'about 15.9 minutes more')]
     """
     too_many = f"{n_items:,} items, at most {LARGEST_EASE:,}" if n_items > LARGEST_EASE else ""
     found = [Candidate("ease", "ease", {}, too_many)]
-    smaller = [rank for rank in RANKS if rank < min(n_users, n_items)] or [1]
-    found += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in smaller[-2:]]
+    ranks = [rank for rank in RANKS if rank < min(n_users, n_items)] or [1]
+    if n_items > LARGEST_EASE:
+        ranks = ranks[-2:]  # a low rank is for few items
+    found += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in ranks]
     found.append(Candidate("item-knn", "item-knn", {}))
+    if in_order:
+        found.append(Candidate("sequence-knn", "sequence-knn", {}))
     left = SHARE_OF_TRAINING * minutes
     for dim in DIMS:
         needed = estimate_training(n_users, n_items, n_pairs, dim).minutes

@@ -220,7 +220,9 @@ class Config:
         return tomli_w.dumps(self.tables())
 
     @classmethod
-    def from_toml(cls, text: str, source: str | None = None, values: Mapping[str, Any] | None = None) -> Config:
+    def from_toml(
+        cls, text: str, source: str | None = None, values: Mapping[str, Any] | None = None, *, complete: bool = False
+    ) -> Config:
         """Read a configuration; settings left out are those of its preset.
 
         Args:
@@ -228,6 +230,7 @@ class Config:
             source: takes the place of ``data.source``.
             values: settings by name that come before those of the text, as in `with_values`. With another ``model``
                 the table ``model`` of the text does not count.
+            complete: the text is that of a run: a setting that is not in it came later, and has its default.
 
         Raises:
             ValueError: not TOML, an unknown table or setting, a wrong type, or no source at all.
@@ -248,18 +251,29 @@ class Config:
             run["preset"] = values.pop("preset")
         named = options.pop("name", "ltocf")
         model = values.pop("model", named)
+        if complete:
+            options = model_options(named) | options
         start = cls(
             _checked(DataSettings, **data), model, options if model == named else {}, run=_checked(RunSettings, **run)
         )
+        if complete:
+            start = dataclasses.replace(start, training=TrainingSettings())
         return start.with_training(tables.get("training", {})).with_values(values)
 
     @classmethod
-    def from_file(cls, path: str | Path, source: str | None = None, values: Mapping[str, Any] | None = None) -> Config:
+    def from_file(
+        cls,
+        path: str | Path,
+        source: str | None = None,
+        values: Mapping[str, Any] | None = None,
+        *,
+        complete: bool = False,
+    ) -> Config:
         """Read a configuration file; see `from_toml`."""
         path = Path(path)
         if not path.exists():
             raise FileNotFoundError(f"no configuration file at {path}")
-        return cls.from_toml(path.read_text(encoding="utf-8"), source, values)
+        return cls.from_toml(path.read_text(encoding="utf-8"), source, values, complete=complete)
 
 
 def model_options(model: str) -> dict[str, Any]:

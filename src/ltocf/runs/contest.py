@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ltocf.data import Interactions
+from ltocf.data.order import ages_of
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Blend
@@ -60,10 +61,11 @@ class Contest:
         again = [(self._retrain(entrant, everything), weight) for entrant, weight in chosen]
         winner = _blend([(entrant.trained, weight) for entrant, weight in again])
         fits = {
-            "selection": _summed([entrant.fit for entrant in entrants])._replace(best_value=weighing.value),
+            "selection": _summed([entrant.fit for entrant in entrants]),
             "retraining": _summed([entrant.fit for entrant, _ in again]),
         }
-        metrics = outer.finish(winner, fits, started, {"contest": self._table(entrants, weighing)})
+        found = {"contest": self._table(entrants, weighing), "selected": {weighing.metric: weighing.value}}
+        metrics = outer.finish(winner, fits, started, found)
         for file in outer.folder.path.glob("candidate-*"):
             file.unlink()
         return metrics
@@ -72,7 +74,7 @@ class Contest:
     def candidates(self) -> list[Candidate]:
         """Who competes, and who does not and why."""
         pairs, minutes = self.experiment.data.split.train, self.experiment.budget.seconds / 60
-        return candidates_for(pairs.n_users, pairs.n_items, len(pairs), minutes)
+        return candidates_for(pairs.n_users, pairs.n_items, len(pairs), minutes, ages_of(pairs) is not None)
 
     def _select(self, candidate: Candidate, pairs: Interactions, last: bool) -> Entrant:
         """A candidate trained on train; one that an interrupted run had finished is read."""
@@ -93,9 +95,9 @@ class Contest:
     def _weigh(self, entrants: list[Entrant], truth: Interactions) -> Weighing:
         outer = self.experiment
         asked = outer.validation(truth, outer.data.split.train).of_at_most(SEARCH_USERS)
-        found = choose_weights([entrant.trained.model.scorer() for entrant in entrants], asked, outer.select_by)
+        found = choose_weights([entrant.trained.model.scorer() for entrant in entrants], asked)
         named = [f"{w:g} {e.candidate.name}" for e, w in zip(entrants, found.weights, strict=True) if w]
-        logger.info("auto: %s: %s %.4f on validation", " + ".join(named), outer.select_by, found.value)
+        logger.info("auto: %s: %s %.4f on validation", " + ".join(named), found.metric, found.value)
         return found
 
     def _retrain(self, entrant: Entrant, everything: Interactions) -> Entrant:
@@ -113,7 +115,8 @@ class Contest:
         """A row for each candidate: its value alone, its weight, its seconds, or why it did not compete."""
         rows: list[dict[str, Any]] = []
         for entrant, weight, value in zip(entrants, weighing.weights, weighing.alone, strict=True):
-            row = {"name": entrant.candidate.name, self.experiment.select_by: value, "weight": weight}
+            row = {"name": entrant.candidate.name, self.experiment.select_by: entrant.fit.best_value}
+            row |= {weighing.metric: value, "weight": weight}
             rows.append(row | {"seconds": entrant.fit.seconds, "learned": entrant.trained.model.learned()})
         return rows + [{"name": c.name, "skipped": c.skipped} for c in self.candidates if c.skipped]
 

@@ -123,11 +123,11 @@ class RunFolder:
         Raises:
             ValueError: ``config.toml`` was edited after the run was started, in a setting that changes its result.
         """
-        config = Config.from_file(self.config_file)
+        config = Config.from_file(self.config_file, complete=True)
         if self.data_file.exists():
             _, metadata = read_arrays(self.data_file)
             if before := metadata.get("configuration"):
-                _refuse_changes(self.config_file, Config.from_toml(before), config)
+                _refuse_changes(self.config_file, Config.from_toml(before, complete=True), config)
         return config
 
     def fingerprint(self) -> str:

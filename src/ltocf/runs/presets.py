@@ -20,7 +20,7 @@ SOFTMAX_TRAINING: dict[str, Any] = {
 
 SOFTMAX_RECIPE: dict[str, Any] = SOFTMAX_TRAINING | {
     "loss": "softmax",
-    "temperature": 0.2,
+    "temperature": 0.0,
     "robustness": 0.15,
     "n_negatives": 8192,
     "whole_catalogue": True,

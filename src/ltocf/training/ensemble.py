@@ -16,10 +16,15 @@ from ltocf.evaluation.top_k import NO_ITEM, Scorer
 from ltocf.shapes import Hits, RankedItems, RelevantCounts, Scores, UserIndices
 
 PoolScores: TypeAlias = Float[Tensor, "scorers queries candidates"]
+CandidateScores: TypeAlias = Float[Tensor, "queries candidates"]
 Spreads: TypeAlias = Float[Tensor, "queries 1"]
-ScorerWeights: TypeAlias = Float[Tensor, " scorers"]
 
+BEST = 3
+"""Scorers that the sum begins with."""
 ROUNDS = 20
+"""A scorer that helps with a twentieth of the weight gains nothing in the first rounds: all of them are played."""
+CHOSEN_BY = "ndcg"
+"""Less noise than recall: on test sets made of training pairs weights chosen by it were 0.5 to 5 % better."""
 POOL = 5
 """Times the length of the lists that are judged: so many of the best items of each scorer are candidates."""
 USERS_AT_A_TIME = 256
@@ -30,11 +35,13 @@ class Weighing(NamedTuple):
 
     Args:
         weights: of each scorer, they sum to 1; 0 for one that does not help.
-        value: the metric of the weighted sum on the validation set.
-        alone: the metric of each scorer by itself.
+        metric: what they were chosen by.
+        value: that metric of the weighted sum on the validation set.
+        alone: that metric of each scorer by itself.
     """
 
     weights: tuple[float, ...]
+    metric: str
     value: float
     alone: tuple[float, ...]
 
@@ -47,8 +54,9 @@ class _Pool(NamedTuple):
     relevant: Hits
     n_relevant: RelevantCounts
 
-    def value(self, weights: ScorerWeights, metric: Metric) -> float:
-        summed = torch.einsum("s,sqc->qc", weights, self.scores).masked_fill(self.items == NO_ITEM, -torch.inf)
+    def value(self, summed: CandidateScores, metric: Metric) -> float:
+        """The metric of lists by these scores of the candidates."""
+        summed = summed.masked_fill(self.items == NO_ITEM, -torch.inf)
         places = summed.topk(min(metric.depth, summed.shape[1]), dim=1).indices
         return METRICS[metric.name](self.relevant.gather(1, places), self.n_relevant).mean().item()
 
@@ -67,23 +75,23 @@ def spreads(scores: Scores) -> Spreads:
     return deviations.where(deviations > 0, 1)
 
 
-def choose_weights(scorers: Sequence[Scorer], validation: Validation, select_by: str = "recall@20") -> Weighing:
+def choose_weights(scorers: Sequence[Scorer], validation: Validation) -> Weighing:
     """Weights of a sum of standardised scores, by greedy selection with replacement.
 
         score(u, i) = Σ_m w_m s_m(u, i) / sd_m(u),   sd_m(u) the standard deviation of s_m(u, ·) over the catalogue
 
-    In each of 20 rounds the scorer is added once more whose addition ranks the validation set best; the best sum of all
-    rounds is kept. Weights are multiples of 1 / rounds, so a scorer that adds nothing but noise has none.
+    The sum begins with the best three. In each round the scorer is added once more whose addition ranks the validation
+    set best by NDCG, up to 20 summands, and the best of these sums is kept, unless the best scorer alone is as good. So
+    one that adds nothing but noise counts little, and several moderate ones are preferred to one that was lucky.
 
     Args:
         scorers: at least one.
-        validation: asks its users; its depth is that of ``select_by``.
-        select_by: the metric that is to be highest.
+        validation: asks its users; NDCG has its depth.
 
     Raises:
         ValueError: no scorer.
 
-    Source: Caruana et al., ICML 2004, sections 2 and 2.1, https://doi.org/10.1145/1015330.1015432. Differs: scores
+    Source: Caruana et al., ICML 2004, sections 2.1 and 2.2, https://doi.org/10.1145/1015330.1015432. Differs: scores
     are divided by their deviation, since those of different models have no common unit. Only the best items of each
     scorer are candidates.
 
@@ -93,23 +101,29 @@ def choose_weights(scorers: Sequence[Scorer], validation: Validation, select_by:
         >>> truth = Interactions.from_pairs([0, 1], [0, 1], n_items=3)
         >>> right = EmbeddingScorer(torch.eye(2, 3), torch.eye(3))
         >>> wrong = EmbeddingScorer(-torch.eye(2, 3), torch.eye(3))
-        >>> found = choose_weights([wrong, right], Validation(truth, truth.where(truth.users > 1), depth=1), "recall@1")
-        >>> found.weights, found.value
-        ((0.0, 1.0), 1.0)
+        >>> choose_weights([wrong, right], Validation(truth, truth.where(truth.users > 1), depth=1))
+        Weighing(weights=(0.0, 1.0), metric='ndcg@1', value=1.0, alone=(0.0, 1.0))
     """
     if not scorers:
         raise ValueError("`scorers` must have at least one, got none")
-    metric, pool = Metric.parse(select_by), _pool(scorers, validation)
-    steps = torch.eye(len(scorers))
-    alone = tuple(pool.value(step, metric) for step in steps)
-    counts, best, value = torch.zeros(len(scorers)), steps[0], -1.0
-    for _ in range(ROUNDS):
-        tried = [pool.value(counts + step, metric) for step in steps]
+    metric, pool = Metric(CHOSEN_BY, validation.depth), _pool(scorers, validation)
+    alone = tuple(pool.value(scores, metric) for scores in pool.scores)
+    chosen = sorted(range(len(scorers)), key=lambda place: -alone[place])[:BEST]
+    best, value = chosen[:1], alone[chosen[0]]
+    summed = pool.scores[chosen].sum(0)
+    reached = pool.value(summed, metric)
+    while True:
+        if reached > value:
+            best, value = list(chosen), reached
+        if len(chosen) >= ROUNDS:
+            break
+        tried = [pool.value(summed + scores, metric) for scores in pool.scores]
         added = max(range(len(scorers)), key=tried.__getitem__)
-        counts += steps[added]
-        if tried[added] > value:
-            best, value = counts / counts.sum(), tried[added]
-    return Weighing(tuple(best.tolist()), value, alone)
+        chosen.append(added)
+        summed += pool.scores[added]
+        reached = tried[added]
+    weights = tuple(best.count(place) / len(best) for place in range(len(scorers)))
+    return Weighing(weights, str(metric), value, alone)
 
 
 def _pool(scorers: Sequence[Scorer], validation: Validation) -> _Pool:

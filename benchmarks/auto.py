@@ -1,0 +1,76 @@
+"""The contest of `auto` on a data set, beside every other row of that set: who is how far from the best.
+
+    python benchmarks/auto.py irb-amazon2014-health amazon-beauty --data data
+
+The test set is read once, by the run. Results are kept in results/auto/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import ltocf
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+METRICS = ("recall@20", "ndcg@20")
+
+
+def others(dataset: str) -> dict[str, dict[str, float]]:
+    """The means over seeds of every committed row of a data set that was validated, not selected on test."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for file in sorted((RESULTS / dataset).glob("*-seed?.json")):
+        measured = json.loads(file.read_text(encoding="utf-8"))
+        if measured["select_on"] == "validation":
+            found.setdefault(file.stem.rpartition("-seed")[0], []).append(measured)
+    return {
+        name: {metric: sum(row[metric] for row in rows) / len(rows) for metric in METRICS}
+        for name, rows in found.items()
+    }
+
+
+def measure(dataset: str, source: str, seed: int, max_minutes: float, out: Path) -> dict[str, Any]:
+    """One contest, and how it stands beside the best of the other rows."""
+    metrics = ltocf.train(source, out, model="auto", seed=seed, max_minutes=max_minutes)
+    rows = others(dataset)
+    kept = (
+        "split",
+        "seed",
+        "contest",
+        "selected",
+        "history",
+        "seconds_of_this_process",
+        "environment",
+        "configuration",
+    )
+    result = {"dataset": dataset} | {metric: metrics[metric] for metric in METRICS}
+    result |= {"others": rows} | {name: metrics[name] for name in kept}
+    best = {metric: max(rows.items(), key=lambda row: row[1][metric]) for metric in METRICS if rows}
+    result["best_other"] = {metric: {"name": name, "value": row[metric]} for metric, (name, row) in best.items()}
+    result["of_the_best"] = {metric: metrics[metric] / row[metric] for metric, (_, row) in best.items()}
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("datasets", nargs="+")
+    parser.add_argument("--data", type=Path, required=True, help="the folder that has a folder of each")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-minutes", type=float, default=0.0, help="0: the default for the size")
+    options = parser.parse_args()
+    for dataset in options.datasets:
+        source = str(options.data / dataset) if (options.data / dataset).exists() else dataset
+        with tempfile.TemporaryDirectory() as folder:
+            result = measure(dataset, source, options.seed, options.max_minutes, Path(folder) / "run")
+        (RESULTS / "auto").mkdir(exist_ok=True)
+        result["configuration"]["data"]["source"] = dataset
+        text = json.dumps(result, indent=1) + "\n"
+        (RESULTS / "auto" / f"{dataset}-seed{options.seed}.json").write_text(text, encoding="utf-8")
+        print(dataset, {metric: round(result[metric], 4) for metric in METRICS}, result["of_the_best"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The table of `auto` on every data set that it was measured on, from results/auto/."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "auto"
+CAPTION = (
+    "One contest each, seed 0, within its default time limit on 2 cores (AMD EPYC), test read once. Best other: the "
+    "best committed row of the set, by metric, of all methods of Table 3 and the reference rows, each tuned on "
+    "validation."
+)
+
+
+def auto() -> str:
+    """A line for each data set: both metrics, the best other row, how far from it, and the minutes."""
+    rows = []
+    for file in sorted(RESULTS.glob("*-seed0.json")):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        line = [found["dataset"]]
+        for metric in ("recall@20", "ndcg@20"):
+            best = found["best_other"].get(metric)
+            share = found["of_the_best"].get(metric)
+            beside = "–" if best is None else f"{best['value']:.4f} ({best['name']}), {100 * (share - 1):+.1f} %"
+            line += [f"{found[metric]:.4f}", beside]
+        weights = sorted((row for row in found["contest"] if row.get("weight")), key=lambda row: -row["weight"])
+        line.append(", ".join(f"{row['weight']:.2f} {row['name']}" for row in weights))
+        rows.append([*line, f"{found['seconds_of_this_process'] / 60:.1f}"])
+    columns = ["data", "recall@20", "best other", "NDCG@20", "best other", "the blend", "minutes"]
+    lines = [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
+    return "\n".join([*lines, "", CAPTION])
+
+
+AUTO_TABLES = {"auto": auto}
