@@ -24,7 +24,7 @@ FOLDER ?= training
 mutation: $(VENV)/.mutation
 	$(BIN)/python benchmarks/mutation/run.py $(FOLDER)
 
-# Six models beside RecBole's, which has an environment of its own; an hour or more on one core.
+# Six models beside RecBole's, which has an environment of its own; about fifteen minutes on one core.
 recbole: $(VENV)/.demo .venv-recbole/.done
 	$(BIN)/python benchmarks/recbole/compare.py
 

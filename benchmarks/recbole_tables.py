@@ -21,7 +21,8 @@ def beside(dataset: str) -> str:
     if not file.exists():
         return "Not measured yet: `make recbole`."
     result = json.loads(file.read_text())
-    heading = ["method", *(cell for name in ("recall@20", "NDCG@20") for cell in (name, "RecBole's", "difference"))]
+    columns = [[metric, "aligned", "RecBole's", "difference"] for metric in ("recall@20", "NDCG@20")]
+    heading = ["method", *columns[0], *columns[1]]
     heading += ["rate, L2, batch", "epochs", "RecBole's", "seeds"]
     names = list(dict.fromkeys(run["model"] for run in result["runs"]))
     rows = [row([run for run in result["runs"] if run["model"] == name]) for name in names]
@@ -38,8 +39,11 @@ def row(runs: list[dict[str, Any]]) -> list[str]:
     """The row of one model."""
     cells = [LABELS[runs[0]["model"]]]
     for metric in METRICS:
-        ours, theirs = ([run[side][metric] for run in runs] for side in ("ours", "recbole"))
-        cells += [spread(ours), spread(theirs), f"{100 * (mean(ours) / mean(theirs) - 1):+.1f} %"]
+        ours, aligned, theirs = (
+            [run[side][metric] for run in runs if side in run] for side in ("ours", "aligned", "recbole")
+        )
+        cells += [spread(ours), spread(aligned) if aligned else "–", spread(theirs)]
+        cells.append(f"{100 * (mean(ours) / mean(theirs) - 1):+.1f} %")
     settings = runs[0]["settings"]
     cells.append(f"{settings['learning_rate']:g}, {settings['l2']:g}, {settings['batch_size']:,}")
     cells += [", ".join(str(run[side]["epochs"]) for run in runs) for side in ("ours", "recbole")]

@@ -3,8 +3,8 @@
     make recbole                                           # everything, results/recbole/movielens-small.json
     python benchmarks/recbole/compare.py --models mf,ngcf --seeds 0
 
-Both sides train on one training part, stop by recall@20 on one validation part, and rank all items that a user has in
-neither; this package's evaluator measures the lists of both on the test part. What is measured already stays.
+Both sides train on the training pairs alone, stop by recall@20 on the same validation pairs, and rank all items that a
+user has in neither; this package's evaluator measures the lists of both on the test part. What is measured stays.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from aligned import ALIGNED, align
 from settings import DEPTH, OURS, PATIENCE, SEEDS, SHARED, SOURCE
 
 from ltocf.data import Interactions, Split, carve_validation, load_dataset, split_dataset
@@ -70,10 +71,13 @@ def tested(scorer: Any, split: Split) -> dict[str, float]:
     return measured(scorer, split.test, split.train.union(split.validation))
 
 
-def ours(name: str, split: Split, seed: int) -> dict[str, Any]:
-    """One of our models, trained and measured."""
+def ours(name: str, split: Split, seed: int, *, aligned: bool = False) -> dict[str, Any]:
+    """One of our models, trained and measured; aligned: with RecBole's choices of `ALIGNED`."""
     assert split.validation is not None
-    model = build_model(name, BipartiteGraph.from_interactions(split.train), OURS[name], seed=seed)
+    graph = BipartiteGraph.from_interactions(split.train)
+    model = build_model(name, graph, OURS[name], seed=seed)
+    if aligned:
+        align(name, model, graph, seed)
     settings = TrainingSettings(**SHARED[name], patience=PATIENCE)
     validation = Validation(split.validation, split.train, DEPTH, 0, seed)
     context, started = FitContext(select_by=METRICS[0]), time.perf_counter()
@@ -120,15 +124,25 @@ def main() -> None:
         write_split(split, folder)
         for seed in map(int, arguments.seeds.split(",")):
             for name in arguments.models.split(","):
-                if any((run["model"], run["seed"]) == (name, seed) for run in runs):
-                    continue
-                run = {"model": name, "seed": seed, "settings": SHARED[name] | OURS[name]}
-                run |= {"ours": ours(name, split, seed), "recbole": theirs(name, split, seed, folder)}
-                runs.append(run)
-                print(name, seed, *(f"{side} {run[side][METRICS[0]]:.4f}" for side in ("ours", "recbole")), flush=True)
+                run = run_of(runs, name, seed)
+                if "recbole" not in run:
+                    run |= {"ours": ours(name, split, seed), "recbole": theirs(name, split, seed, folder)}
+                if name in ALIGNED and "aligned" not in run:
+                    run["aligned"] = {"differs": ALIGNED[name]} | ours(name, split, seed, aligned=True)
+                sides = (side for side in ("ours", "aligned", "recbole") if side in run)
+                print(name, seed, *(f"{side} {run[side][METRICS[0]]:.4f}" for side in sides), flush=True)
                 content = {"split": split.summary(), "environment": environment(torch.device("cpu")), "runs": runs}
                 arguments.out.parent.mkdir(parents=True, exist_ok=True)
                 arguments.out.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def run_of(runs: list[dict[str, Any]], name: str, seed: int) -> dict[str, Any]:
+    """The run of a model and a seed, begun if there is none."""
+    for run in runs:
+        if (run["model"], run["seed"]) == (name, seed):
+            return run
+    runs.append({"model": name, "seed": seed, "settings": SHARED[name] | OURS[name]})
+    return runs[-1]
 
 
 if __name__ == "__main__":
