@@ -190,7 +190,7 @@ def temperature_for(n_pairs: int) -> float:
 
     Example:
         >>> [round(temperature_for(n), 3) for n in (10_000, 50_000, 160_000, 810_000, 10_000_000)]
-        [0.25, 0.222, 0.171, 0.12, 0.1]
+        [0.25, 0.221, 0.171, 0.12, 0.1]
     """
     lowest, highest = 0.1, 0.25
     falling: float = 0.12 * (810_000 / max(n_pairs, 1)) ** 0.22
