@@ -78,6 +78,29 @@ def test_an_interrupted_contest_goes_on_and_ends_the_same(
     assert torch.equal(one, two)
 
 
+def test_who_competes_depends_on_the_whole_limit_when_a_contest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def few(*sizes: float) -> list[Candidate]:
+        asked.append(sizes)
+        return FEW
+
+    def interrupted(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(contest, "candidates_for", few)
+    real = contest.choose_weights
+    monkeypatch.setattr(contest, "choose_weights", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "run", max_minutes=4.0)
+    monkeypatch.setattr(contest, "choose_weights", real)
+    resume(tmp_path / "run", show_progress=False)
+    assert asked[0] == asked[1]
+    assert asked[0][3] == 4.0
+
+
 def test_the_model_answers_folds_in_explains_and_grows(few_compete: None, tmp_path: Path) -> None:
     trained(tmp_path / "run")
     model = ltocf.load(tmp_path / "run")

@@ -42,9 +42,11 @@ class Contest:
 
     Args:
         experiment: the run as it was asked for; its folder keeps how far each candidate has come.
+        minutes: the whole time limit, also of a run that goes on: it says who competes.
     """
 
     experiment: Experiment
+    minutes: float
 
     def run(self) -> dict[str, Any]:
         """Selection of each, the weights, retraining, the test, and the files; the metrics."""
@@ -73,8 +75,8 @@ class Contest:
     @cached_property
     def candidates(self) -> list[Candidate]:
         """Who competes, and who does not and why."""
-        pairs, minutes = self.experiment.data.split.train, self.experiment.budget.seconds / 60
-        return candidates_for(pairs.n_users, pairs.n_items, len(pairs), minutes, ages_of(pairs) is not None)
+        pairs = self.experiment.data.split.train
+        return candidates_for(pairs.n_users, pairs.n_items, len(pairs), self.minutes, ages_of(pairs) is not None)
 
     def _select(self, candidate: Candidate, pairs: Interactions, last: bool) -> Entrant:
         """A candidate trained on train; one that an interrupted run had finished is read."""
@@ -83,7 +85,7 @@ class Contest:
         if files[1].exists():
             fit = FitResult(**json.loads(files[1].read_text(encoding="utf-8")))
             return Entrant(candidate, TrainedModel.load(files[0]), fit)
-        seconds = budget.seconds_left() if last else min(budget.seconds_left(), LARGEST_SHARE * budget.seconds)
+        seconds = budget.seconds_left() if last else min(budget.seconds_left(), LARGEST_SHARE * 60 * self.minutes)
         own = replace(self._own(candidate), budget=TimeBudget(seconds))
         trained, fit = own.phase("selection", pairs, outer.data.split.validation)
         trained.save(files[0])

@@ -129,11 +129,13 @@ def with_default_model(settings: dict[str, Any], model: str | None, start: objec
 
 def _contest(experiment: Experiment) -> Contest:
     """A contest; without a time limit it has one that suits the size of the data."""
+    if minutes := experiment.config.training.max_minutes:
+        return Contest(experiment, minutes)
     split = experiment.data.split
-    if experiment.budget.seconds < math.inf:
-        return Contest(experiment)
-    n_pairs = sum(len(pairs) for pairs in (split.train, split.validation, split.test) if pairs is not None)
-    return Contest(replace(experiment, budget=TimeBudget(60 * default_minutes(n_pairs))))
+    minutes = default_minutes(
+        sum(len(each) for each in (split.train, split.validation, split.test) if each is not None)
+    )
+    return Contest(replace(experiment, budget=TimeBudget(60 * minutes)), minutes)
 
 
 def select(config: Config, out: str | Path) -> FitResult:
