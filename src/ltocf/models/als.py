@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -114,15 +114,17 @@ class ALS(Recommender):
         """Be the model of these numbers."""
         self.numbers.copy_(torch.tensor(list(numbers)))
         penalty, confidence = self.numbers.tolist()
-        fitted = _factorisation(
-            factors=self.dim,
-            regularization=penalty,
-            alpha=confidence,
-            iterations=self.iterations,
-            num_threads=torch.get_num_threads(),
-            random_state=self.seed,
-        )
-        fitted.fit(self._ratings(), show_progress=False)
+        factorisation, only_its_own_threads = _implicit()
+        with only_its_own_threads:
+            fitted = factorisation(
+                factors=self.dim,
+                regularization=penalty,
+                alpha=confidence,
+                iterations=self.iterations,
+                num_threads=torch.get_num_threads(),
+                random_state=self.seed,
+            )
+            fitted.fit(self._ratings(), show_progress=False)
         self.user_factors.copy_(torch.from_numpy(np.array(fitted.user_factors)))
         self.item_factors.copy_(torch.from_numpy(np.array(fitted.item_factors)))
 
@@ -169,11 +171,11 @@ class ALS(Recommender):
         return sp.csr_matrix((values, items, offsets), shape=(self.n_users, self.n_items))
 
 
-def _factorisation(**options: Any) -> Any:
+def _implicit() -> tuple[Callable[..., Any], AbstractContextManager[Any]]:
+    """The class of `implicit`, and a context in which BLAS starts no threads inside of those that it has."""
     try:
         from implicit.cpu.als import AlternatingLeastSquares
+        from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise ImportError("`als` needs the package implicit: pip install 'ltocf[bench]'") from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # advice on the threads of BLAS
-        return AlternatingLeastSquares(**options)
+    return AlternatingLeastSquares, threadpool_limits(1, "blas")
