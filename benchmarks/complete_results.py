@@ -23,8 +23,9 @@ from safetensors.numpy import load_file, save_file
 from ltocf.data import Split
 from ltocf.files import replacing, write_text
 from ltocf.reproduce.cells import find_source
-from ltocf.runs.config import Config, DataSettings, model_options
+from ltocf.runs.config import Config, model_options
 from ltocf.runs.preparation import prepare_data
+from ltocf.runs.settings import DataSettings
 from ltocf.training import TrainingSettings
 from ltocf.tuning.identity import recorded
 

@@ -23,7 +23,8 @@ from ltocf.data import Histories, Interactions, load_dataset
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LinearModel, Popularity, Recommender, build_model
-from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.config import Config
+from ltocf.runs.settings import DataSettings
 from ltocf.serving.abilities import HistoryScorer, history_score, start_vectors, vectors
 from ltocf.training import environment
 

@@ -22,7 +22,7 @@ from ltocf import MODELS, BipartiteGraph, Config, Split, evaluate, load_dataset
 from ltocf.data import carve_validation, split_dataset
 from ltocf.files import write_text
 from ltocf.models import EmbeddingRecommender, start_from_spectrum
-from ltocf.runs.config import DataSettings
+from ltocf.runs.settings import DataSettings
 from ltocf.training import FitContext, environment, fit, sample_users
 
 N_USERS = 15_000

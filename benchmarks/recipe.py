@@ -30,9 +30,9 @@ import ltocf
 from ltocf import Config, Split, evaluate, load_dataset
 from ltocf.data import Interactions, Names, carve_validation, split_dataset
 from ltocf.files import write_text
-from ltocf.runs.config import DataSettings
 from ltocf.runs.folder import RunData, RunFolder
 from ltocf.runs.protocol import Experiment
+from ltocf.runs.settings import DataSettings
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
 from ltocf.training import environment

@@ -24,7 +24,8 @@ from ltocf.data.events import join_events
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Popularity, Recommender, build_model
-from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.config import Config
+from ltocf.runs.settings import DataSettings
 from ltocf.training import environment
 
 NEW = 0.05

@@ -22,7 +22,8 @@ from ltocf.data import Interactions, carve_validation, find, random_split
 from ltocf.evaluation import Validation, evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
-from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.config import Config
+from ltocf.runs.settings import DataSettings
 from ltocf.training import environment
 
 LIKED = 3.5

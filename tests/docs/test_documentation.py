@@ -19,8 +19,9 @@ from ltocf.evaluation import METRICS
 from ltocf.evaluation.beyond import BEYOND
 from ltocf.models import MODELS
 from ltocf.ode import SOLVERS
-from ltocf.runs.config import Config, DataSettings, RunSettings, model_options
+from ltocf.runs.config import Config, model_options
 from ltocf.runs.presets import PRESETS
+from ltocf.runs.settings import DataSettings, RunSettings
 from ltocf.training import TrainingSettings
 from scripts import load_script
 

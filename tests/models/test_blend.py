@@ -7,7 +7,7 @@ from ltocf.data import Histories, Interactions
 from ltocf.evaluation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Blend, build_model
-from ltocf.models.blend import blended
+from ltocf.models.blend_map import blended
 from ltocf.training import FitContext, TrainingSettings
 
 MEMBERS = [{"model": "spectral", "rank": 6}, {"model": "lightgcn", "dim": 5}, {"model": "ease", "penalty": 3.0}]

@@ -13,7 +13,7 @@ import torch
 from ltocf.data import Histories, Interactions, Names
 from ltocf.evaluation import Validation
 from ltocf.graph import BipartiteGraph
-from ltocf.models import HistoryRecommender, LightGCN, MapScorer, Recency, build_model
+from ltocf.models import HistoryRecommender, LightGCN, Recency, build_model
 from ltocf.models.recency import POWERS
 from ltocf.serving import Snapshot, TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings
@@ -219,12 +219,11 @@ def test_the_map_of_a_trained_model_weighs_by_age_too(options: dict[str, Any]) -
     log = ordered()
     model = LightGCN(BipartiteGraph.from_interactions(log), dim=5, **options)
     plain, histories, users = model.user_map(), Histories.of(log), torch.arange(30)
-    scorer = MapScorer(plain, histories)
-    torch.testing.assert_close(scorer.scores(users), model.scores(users), atol=1e-5, rtol=1e-4)
+    as_trained = plain.scores(histories, users)
+    torch.testing.assert_close(as_trained, model.scores(users), atol=1e-5, rtol=1e-4)
     aged = replace(plain, recency=Recency(0.75), own_weight=0.4)
-    found = MapScorer(aged, histories).scores(users)
-    torch.testing.assert_close(found, aged.scores(histories, users))
-    assert not found.allclose(scorer.scores(users), atol=1e-3)
+    found = aged.scores(histories, users)
+    assert not found.allclose(as_trained, atol=1e-3)
     row = histories.rows(torch.tensor([7]))
     parts = aged.contributions(row, 3, 7)
     assert parts.score.item() == pytest.approx(found[7, 3].item(), rel=1e-4)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltocf.models import MODELS
-from ltocf.runs.config import Config, DataSettings, RunSettings, model_options
+from ltocf.runs.config import Config, model_options
 from ltocf.runs.presets import PRESETS
+from ltocf.runs.settings import DataSettings, RunSettings
 from ltocf.training import Runtime, TrainingSettings
 
 PLAIN = Config(DataSettings("gowalla"))

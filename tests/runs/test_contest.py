@@ -9,9 +9,10 @@ import ltocf
 from ltocf.evaluation import evaluate
 from ltocf.runs import contest
 from ltocf.runs.candidates import Candidate, candidates_for, default_minutes
-from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.config import Config
 from ltocf.runs.experiment import evaluate_run, resume
 from ltocf.runs.folder import RunFolder
+from ltocf.runs.settings import DataSettings
 from ltocf.runs.update import update
 
 VISITS = [

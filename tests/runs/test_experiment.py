@@ -17,10 +17,11 @@ import ltocf
 from ltocf.data import Interactions, carve_validation, load_dataset, split_dataset
 from ltocf.evaluation import evaluate
 from ltocf.runs import experiment, preparation
-from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.config import Config
 from ltocf.runs.experiment import evaluate_run, resume, select, train_config
 from ltocf.runs.folder import RunData, RunFolder
 from ltocf.runs.preparation import prepare_data
+from ltocf.runs.settings import DataSettings
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
 from ltocf.training import FitResult

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from ltocf.data import Interactions, load_dataset
-from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.config import Config
 from ltocf.runs.experiment import load, train
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import prepare_data
 from ltocf.runs.production import fit
+from ltocf.runs.settings import DataSettings
 from ltocf.runs.update import update
 from samples import random_interactions
 

@@ -21,10 +21,11 @@ from ltocf.files import read_arrays
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, STARTS, build_model
 from ltocf.runs import protocol
-from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import prepare_data
 from ltocf.runs.protocol import Experiment
+from ltocf.runs.settings import DataSettings
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
 from ltocf.training import FitContext, FitResult, environment, sample_users

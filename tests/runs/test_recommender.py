@@ -15,8 +15,8 @@ import pytest
 import ltocf
 from ltocf import LTOCFRecommender
 from ltocf.models import MODELS
-from ltocf.runs.config import DataSettings, RunSettings
 from ltocf.runs.recommender import NotFittedError
+from ltocf.runs.settings import DataSettings, RunSettings
 from ltocf.serving import Snapshot
 from ltocf.training import TrainingSettings
 from samples import random_interactions

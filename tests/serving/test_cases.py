@@ -11,8 +11,9 @@ import pytest
 import ltocf
 from ltocf.cli import main
 from ltocf.data import Dataset, IdMap, Interactions, Names
-from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.config import Config
 from ltocf.runs.experiment import train_config
+from ltocf.runs.settings import DataSettings
 
 FEW_EPOCHS = {"preset": "paper", "epochs": 2, "threads": 1, "show_progress": False}
 

@@ -33,7 +33,7 @@ from ltocf.models.sequence import SequenceKNN
 from ltocf.models.spectral import SpectralLTOCF
 from ltocf.models.spectral_start import start_from_spectrum
 from ltocf.models.starts import STARTS, start_from_factorisation
-from ltocf.models.user_map import Contributions, LinearModel, MapScorer, ScoreMap, SummedModel, UserMap
+from ltocf.models.user_map import Contributions, LinearModel, ScoreMap, SummedModel, UserMap
 
 MODELS: dict[str, type[Recommender]] = {
     "ltocf": LTOCF,
@@ -124,7 +124,6 @@ __all__ = [
     "LinearModel",
     "ListScorer",
     "LossTerms",
-    "MapScorer",
     "MostPopular",
     "MultVAE",
     "NeuMF",

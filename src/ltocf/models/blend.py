@@ -9,17 +9,16 @@ from typing import Any, ClassVar, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
-from ltocf.data.display import Shown
-from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import Recommender
-from ltocf.models.user_map import Contributions, ScoreMap, score_map_of
+from ltocf.models.blend_map import BlendMap, blended
+from ltocf.models.user_map import score_map_of
 from ltocf.shapes import Scores, UserIndices
 from ltocf.training import FitContext, FitResult, TrainingSettings
-from ltocf.training.ensemble import choose_weights, spreads
+from ltocf.training.ensemble import choose_weights
 
 Member: TypeAlias = "str | Mapping[str, Any]"
 
@@ -35,17 +34,6 @@ class BlendScorer:
     def scores(self, users: UserIndices) -> Scores:
         """Score of every item for each user asked for."""
         return blended([scorer.scores(users) for scorer in self.scorers], self.weights)
-
-
-def blended(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
-    """Σ_m w_m s_m / sd_m, sd_m the standard deviation of each row.
-
-    Example:
-        >>> blended([torch.tensor([[0.0, 2.0]]), torch.tensor([[30.0, 10.0]])], [0.75, 0.25]).tolist()
-        [[0.75, 1.75]]
-    """
-    first, *others = (weight / spreads(each) * each for each, weight in zip(scores, weights, strict=True))
-    return sum((other.to(first) for other in others), first)
 
 
 class Blend(Recommender):
@@ -194,52 +182,6 @@ class Blend(Recommender):
 
     def _weighted(self) -> list[tuple[str, Recommender, float]]:
         return [row for row in zip(self.names, self.models, self.weights.tolist(), strict=True) if row[2]]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class BlendMap(Shown):
-    """A `ScoreMap` that is a weighted sum of others.
-
-    Args:
-        names: of the members.
-        maps: of the members.
-        weights: of the members.
-    """
-
-    names: Sequence[str]
-    maps: Sequence[ScoreMap]
-    weights: Sequence[float]
-
-    def facts(self) -> dict[str, object]:
-        return {"members": ", ".join(self.names)}
-
-    @property
-    def depends_on_history(self) -> bool:
-        """Whether all members do: else new users would be scored by some of them only."""
-        return all(each.depends_on_history for each in self.maps)
-
-    @property
-    def part_names(self) -> tuple[str, ...]:
-        """The parts of all members, each with the name of its member."""
-        return tuple(
-            f"{name}: {part}" if part else name
-            for name, each in zip(self.names, self.maps, strict=True)
-            for part in (each.part_names or ("",))
-        )
-
-    def scores(self, histories: Histories, users: UserIndices | None = None) -> Scores:
-        """Score of every item for each history; see `ScoreMap`."""
-        return blended([each.scores(histories, users) for each in self.maps], self.weights)
-
-    def contributions(self, history: Histories, item: int, user: int | None = None) -> Contributions:
-        """What each item of one history adds to the score of ``item``; see `ScoreMap`."""
-        users = None if user is None else torch.tensor([user])
-        found = []
-        for each, weight in zip(self.maps, self.weights, strict=True):
-            unit = weight / spreads(each.scores(history, users))[0, 0]
-            found.append([unit * part for part in each.contributions(history, item, user)])
-        history_parts, own, popularity = zip(*found, strict=True)
-        return Contributions(torch.cat(history_parts), torch.stack(own).sum(), torch.stack(popularity).sum())
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

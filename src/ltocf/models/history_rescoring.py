@@ -10,7 +10,7 @@ import torch
 from ltocf.data.histories import Histories
 from ltocf.models.ranking import RECENCY_START, ItemValues, Ranking, Rescoring
 from ltocf.models.recency import Recency, best_recency
-from ltocf.models.user_map import MapScorer, UserMap
+from ltocf.models.user_map import UserMap
 from ltocf.shapes import ItemEmbeddings, ScoredUsers, UserIndices
 from ltocf.training import FitContext
 
@@ -43,7 +43,7 @@ class HistoryRescoring(Rescoring):
         ranking: Ranking,
         steps: Mapping[str, float],
     ) -> None:
-        super().__init__(MapScorer(linear, histories).user_embeddings, items, log_degrees, ranking, steps)
+        super().__init__(linear.vectors(histories, torch.arange(len(histories))), items, log_degrees, ranking, steps)
         # The weights are the same for all parts but those that pass self-loops.
         touch = linear.touch if linear.self_loops else linear.touch.sum(0, keepdim=True)
         self.linear, self.histories = replace(linear, touch=touch), histories

@@ -98,6 +98,10 @@ class RankingNumbers(nn.Module):
         ({'popularity': 1.0, 'norm': 0.0}, ['popularity', 'norm'])
     """
 
+    in_days: Tensor
+    power: Tensor
+    own_weight: Tensor
+
     def __init__(self, start: Mapping[str, float]) -> None:
         super().__init__()
         self.names = tuple(start)
@@ -128,10 +132,6 @@ class RankingNumbers(nn.Module):
         if not in_order:
             return numbers
         return numbers | {f"recency_in_{self.recency.unit}": self.recency.power, "own_weight": float(self.own_weight)}
-
-    in_days: Tensor
-    power: Tensor
-    own_weight: Tensor
 
 
 class Rescoring:

@@ -241,46 +241,6 @@ def score_map_of(model: object) -> ScoreMap | None:
     return model.user_map() if isinstance(model, LinearModel) else None
 
 
-class MapScorer:
-    """Ranks users of training by a `UserMap`: all vectors once, then products.
-
-    With a recency or another weight of the own part it ranks as the model itself does not.
-
-    Args:
-        linear: the map.
-        histories: of every user of training, with ages if they have an order.
-
-    Example:
-        >>> from ltocf.data import Interactions
-        >>> from ltocf.graph import BipartiteGraph
-        >>> from ltocf.models import LightGCN
-        >>> log = Interactions.from_pairs([0, 0, 1], [0, 1, 1], timestamps=[3, 1, 2])
-        >>> model = LightGCN(BipartiteGraph.from_interactions(log), dim=4)
-        >>> from dataclasses import replace
-        >>> aged = replace(model.user_map(), recency=Recency(0.5), own_weight=0.8)
-        >>> MapScorer(aged, Histories.of(log)).scores(torch.tensor([1, 0])).shape
-        torch.Size([2, 2])
-    """
-
-    scores_are_new = True
-
-    def __init__(self, linear: UserMap, histories: Histories) -> None:
-        self.linear = linear
-        self.user_embeddings = linear.vectors(histories, torch.arange(len(histories)))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the vectors are."""
-        return self.user_embeddings.device
-
-    def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for."""
-        vectors = self.user_embeddings.index_select(0, users.to(self.device))
-        # The longer side first is almost twice as fast.
-        scores = (self.linear.items @ vectors.T).T
-        return scores if self.linear.bias is None else scores + self.linear.bias
-
-
 def only_row(history: Histories) -> Histories:
     """Raises ValueError for more or fewer rows than one."""
     if len(history) != 1:

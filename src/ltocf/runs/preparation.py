@@ -12,8 +12,9 @@ from ltocf.data import Dataset, Interactions, Split, carve_validation, load_data
 from ltocf.data.readers.source import source_text
 from ltocf.data.readers.sql import masked
 from ltocf.evaluation import Metric
-from ltocf.runs.config import Config, DataSettings
+from ltocf.runs.config import Config
 from ltocf.runs.folder import RunData
+from ltocf.runs.settings import DataSettings
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ltocf.models import MODELS, Recommender
-from ltocf.runs.config import Config, DataSettings, RunSettings, model_options
+from ltocf.runs.config import Config, model_options
 from ltocf.runs.preparation import prepare_data
+from ltocf.runs.settings import DataSettings, RunSettings
 from ltocf.training import TrainingSettings
 
 Tables = Mapping[str, Mapping[str, Any]]

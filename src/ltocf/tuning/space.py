@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 
 from ltocf.files import write_text
-from ltocf.runs.config import DataSettings, RunSettings
+from ltocf.runs.settings import DataSettings, RunSettings
 from ltocf.training import TrainingSettings
 
 Space = Mapping[str, Sequence[Any]]

@@ -1,0 +1,102 @@
+"""What a run is told beside its model and its training: where the data come from, and what belongs to the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ltocf.data.readers.options import ReadOptions
+from ltocf.data.splitting import VALIDATION_SPLITS
+from ltocf.evaluation import Metric
+from ltocf.models import STARTS
+from ltocf.runs.presets import PRESETS
+
+SELECT_ON = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class DataSettings(ReadOptions):
+    """Where the interactions come from and how they are split; how a table is read are the `ReadOptions`.
+
+    Args:
+        source: what `load_dataset` takes as text: a name in the catalog, a folder with train.txt and test.txt, a table
+            file, a pattern of such, or the address of a database; ``<memory>`` for what was handed over in Python.
+        data_dir: where named sets are looked for; empty for the environment's LTOCF_DATA.
+        split: ``auto`` (the given test part, else random), ``given``, ``random``, ``leave-last-out``, ``time``, or
+            ``none``: nothing is held back for a test.
+        test_fraction: share of test pairs, where the split is made here.
+        validation_fraction: share of each user's training pairs that chooses the epoch.
+        validation_split: ``random``; ``last``: the latest share of each user's pairs; or ``auto``: made as the test set
+            is. Where that is known to be the end of histories: as many latest items, or as large a share of them.
+            Where nothing is held back for a test and histories have an order: ``last``. Else ``random``.
+        validation_core: take it from the pairs whose user and item have this many among themselves; 10 where the
+            source was filtered so before its test part was made, 0 for all pairs, or with ``auto`` for what is known of
+            the source.
+        split_seed: of the test and validation parts; apart from ``seed``, so that seeds share one split.
+    """
+
+    source: str
+    data_dir: str = ""
+    split: str = "auto"
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.1
+    validation_split: str = "auto"
+    validation_core: int = 0
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("test_fraction", "validation_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}")
+        if self.validation_core < 0:
+            raise ValueError(f"`validation_core` must be >= 0, got {self.validation_core}")
+        known = ("auto", *VALIDATION_SPLITS)
+        if self.validation_split not in known:
+            raise ValueError(f"`validation_split` must be one of {', '.join(known)}, got {self.validation_split!r}")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What belongs to the run as a whole.
+
+    Args:
+        seed: of initialisation and sampling.
+        init: initial embeddings: ``random``, ``spectral`` from the truncated SVD of the graph, or ``mf`` from a
+            factorisation that is trained first.
+        init_epochs: epochs of that.
+        init_l2: L2 weight of that; left out, the run's own.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: CPU threads, 0 for PyTorch's choice.
+        select_on: ``validation`` chooses the epoch, then training starts again on all of train; ``test`` reports the
+            best epoch on the test set, as the papers do, and marks the run.
+        select_by: the metric that chooses the epoch.
+        tensorboard: write what the history holds for TensorBoard too; needs the extra `tracking`.
+        preset: the recipe that the settings start from: ``fast``, the best one found, or ``paper``.
+    """
+
+    seed: int = 0
+    init: str = "random"
+    init_epochs: int = 20
+    init_l2: float | None = None
+    device: str = "auto"
+    threads: int = 0
+    select_on: Literal["validation", "test"] = "validation"
+    select_by: str = "recall@20"
+    preset: str = "fast"
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("select_on", SELECT_ON), ("init", STARTS), ("preset", PRESETS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"`seed` must be in [0, 2^63), got {self.seed}")
+        if self.init_epochs < 1:
+            raise ValueError(f"`init_epochs` must be >= 1, got {self.init_epochs}")
+        if self.init_l2 is not None and self.init_l2 < 0:
+            raise ValueError(f"`init_l2` must be >= 0, got {self.init_l2}")
+        try:
+            Metric.parse(self.select_by)
+        except ValueError as error:
+            raise ValueError(f"`select_by`{str(error).removeprefix('a metric')}") from error
