@@ -152,6 +152,13 @@ class BipartiteGraph(nn.Module):
             return self.user_values.new_ones(len(places))
         return self.relative_weights[places]
 
+    def ratings(self) -> sp.csr_matrix:
+        """R: the relative weight of each pair, 1 for pairs without weights, in double precision."""
+        n_pairs, weights = len(self.user_indices), self.relative_weights
+        values = np.ones(n_pairs) if weights is None else weights.double().cpu().numpy()
+        parts = (values, self.user_indices.cpu().numpy(), self.user_offsets.cpu().numpy())
+        return sp.csr_matrix(parts, shape=(self.n_users, self.n_items))
+
     def ages_of(self, users: Tensor, unit: str) -> Tensor | None:
         """The age of each pair that `items_of` gives, in ``items`` or, with times, ``days``; None without order."""
         ages = self.later if unit == "items" or self.days is None else self.days

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -124,7 +123,7 @@ class ALS(Recommender):
                 num_threads=torch.get_num_threads(),
                 random_state=self.seed,
             )
-            fitted.fit(self._ratings(), show_progress=False)
+            fitted.fit(self.graph.ratings().astype(np.float32), show_progress=False)
         self.user_factors.copy_(torch.from_numpy(np.array(fitted.user_factors)))
         self.item_factors.copy_(torch.from_numpy(np.array(fitted.item_factors)))
 
@@ -163,12 +162,6 @@ class ALS(Recommender):
     def user_steps(self) -> UserSteps:
         """Raises ValueError: a step of ALS is `least_squares`."""
         raise ValueError('`steps` need `ranking = "cosine"`, and ALS ranks by the inner product; leave them out')
-
-    def _ratings(self) -> sp.csr_matrix:
-        offsets, items = self.graph.user_offsets.cpu().numpy(), self.graph.user_indices.cpu().numpy()
-        weights = self.graph.relative_weights
-        values = np.ones(len(items), np.float32) if weights is None else weights.cpu().numpy()
-        return sp.csr_matrix((values, items, offsets), shape=(self.n_users, self.n_items))
 
 
 def _implicit() -> tuple[Callable[..., Any], AbstractContextManager[Any]]:

@@ -80,7 +80,7 @@ class EASE(SimilarityModel):
 
     def _inverse(self, penalty: float) -> Tensor:
         """P, by the smaller side: P = (I - Rᵀ (R Rᵀ + λ I)^-1 R) / λ where there are fewer users than items."""
-        ratings = self.ratings()
+        ratings = self.graph.ratings()
         few_users = self.n_users < self.n_items
         product = ratings @ ratings.T if few_users else ratings.T @ ratings
         gram = torch.from_numpy(product.toarray()).to(self.device)

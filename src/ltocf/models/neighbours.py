@@ -168,7 +168,7 @@ class ItemKNN(NeighbourModel):
         return {"k": self.k_values, "shrinkage": [0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]}
 
     def similarity_rows(self) -> Iterator[sp.csr_matrix]:
-        ratings, shrinkage = self.ratings(), self.numbers[1].item()
+        ratings, shrinkage = self.graph.ratings(), self.numbers[1].item()
         norms = np.sqrt(np.asarray(ratings.multiply(ratings).sum(0)).ravel())
 
         def cosine(rows: np.ndarray, columns: np.ndarray, products: np.ndarray) -> np.ndarray:
@@ -231,7 +231,7 @@ class RP3beta(NeighbourModel):
         return {"k": self.k_values, "alpha": alphas, "beta": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0]}
 
     def similarity_rows(self) -> Iterator[sp.csr_matrix]:
-        ratings, (alpha, beta) = self.ratings(), self.own_numbers[1:].tolist()
+        ratings, (alpha, beta) = self.graph.ratings(), self.own_numbers[1:].tolist()
         of_items = np.asarray(ratings.sum(0)).ravel()
         of_items[of_items == 0] = 1.0  # nobody walks there
         to_users, to_items = _steps(ratings.T.tocsr(), alpha), _steps(ratings, alpha)

@@ -132,7 +132,7 @@ class SequenceKNN(NeighbourModel):
         """The sum of the equation of the class without degrees of items."""
         weights = self.graph.user_degrees.cpu().numpy().clip(min=1.0) ** -USER_EXPONENT
         if self.graph.later is None:
-            pairs = self.ratings()
+            pairs = self.graph.ratings()
             pairs.data[:] = 1.0
             everything = sp.csr_matrix(pairs.T @ sp.diags_array(weights * 2.0**-nearness) @ pairs)
             everything.setdiag(0.0)

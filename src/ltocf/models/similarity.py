@@ -5,8 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
-import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -89,14 +87,6 @@ class SimilarityModel(HistoryRecommender):
         """Raises ValueError before the similarities are there."""
         if not self.is_ready:
             raise ValueError("the model has no similarities yet; call `prepare`, or load a saved one")
-
-    def ratings(self) -> sp.csr_matrix:
-        """R: the weights of the pairs, relative to their mean, in double precision."""
-        graph = self.graph
-        weights = graph.relative_weights
-        values = np.ones(len(graph.user_indices)) if weights is None else weights.double().cpu().numpy()
-        parts = (values, graph.user_indices.cpu().numpy(), graph.user_offsets.cpu().numpy())
-        return sp.csr_matrix(parts, shape=(self.n_users, self.n_items))
 
 
 def check_numbers(low: float = 0.0, **numbers: float | int) -> None:
