@@ -67,6 +67,30 @@ STEPS: dict[str, Any] = BEFORE | {
     "epochs": 32,
     "epoch_share": 0.25,
 }
+Place = dict[str, str | bool]
+"""Where a variant runs: its settings ``device`` and ``cuda_graphs``."""
+AS_A_SET: dict[str, Any] = {"recency": "off"}
+LEVERS: dict[str, dict[str, Any]] = {
+    "in order": {},
+    "as a set": AS_A_SET,
+    **{
+        f"as a set, {name}": AS_A_SET | changed
+        for name, changed in {
+            "constant rate": {"schedule": "constant"},
+            "spectral start": {"init": "spectral"},
+            "spectral start, constant rate": {"init": "spectral", "schedule": "constant"},
+            "rate 0.015": {"learning_rate": 0.015},
+            "64 epochs": {"epochs": 64},
+            "robustness 0": {"robustness": 0.0},
+            "robustness 0.3": {"robustness": 0.3},
+            "temperature 0.1": {"temperature": 0.1},
+            "temperature 0.14": {"temperature": 0.14},
+            "16,384 negatives": {"n_negatives": 16384},
+            "K 3, residual": {"horizon": 3.0, "connection": "residual"},
+        }.items()
+    },
+}
+"""`fast` as it is now, and what might improve it on sets of Gowalla's size."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "before": BEFORE,
     "before, ranking chosen": BEFORE | {"choose_ranking": True},
@@ -80,6 +104,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "temperature 0.2, L2 0.001": STEPS | {"temperature": 0.2, "l2": 0.001},
     "temperature 0.2, 16 passes": STEPS | {"temperature": 0.2, "epochs": 64},
     "temperature 0.2, residual": STEPS | {"temperature": 0.2, "connection": "residual"},
+    **LEVERS,
 }
 
 
@@ -115,7 +140,7 @@ def carved(name: str, train: Interactions) -> tuple[Interactions, Interactions]:
 @contextmanager
 def experiment(name: str, split: Split, settings: dict[str, Any]) -> Iterator[Experiment]:
     """A run of ``split`` in a folder that does not stay."""
-    config = Config(DataSettings(name)).with_values({"threads": 1, "device": "cpu", **settings})
+    config = Config(DataSettings(name)).with_values({"threads": 1, **settings})
     names = Names.identity(split.n_users, split.n_items)
     with (
         tempfile.TemporaryDirectory() as place,
@@ -127,11 +152,11 @@ def experiment(name: str, split: Split, settings: dict[str, Any]) -> Iterator[Ex
         yield Experiment(folder, config, data, device, show_progress=False, budget=TimeBudget(math.inf))
 
 
-def chosen(name: str, variant: str, seed: int, data: Path) -> dict[str, Any]:
+def chosen(name: str, variant: str, where: Place, seed: int, data: Path) -> dict[str, Any]:
     """How well the selection phase of a variant validates, and how long it trains."""
     train, validation = carved(name, train_of(name, data))
     nothing = train.where(np.zeros(len(train), dtype=bool))
-    with experiment(name, Split(train, nothing, validation), VARIANTS[variant] | {"seed": seed}) as run:
+    with experiment(name, Split(train, nothing, validation), VARIANTS[variant] | where | {"seed": seed}) as run:
         trained, fitted = run.phase("selection", train, validation)
         return measured(trained, train, validation) | {
             "epoch": fitted.best_epoch,
@@ -141,12 +166,12 @@ def chosen(name: str, variant: str, seed: int, data: Path) -> dict[str, Any]:
         }
 
 
-def retrained(name: str, variant: str, seed: int, data: Path) -> dict[str, Any]:
+def retrained(name: str, variant: str, where: Place, seed: int, data: Path) -> dict[str, Any]:
     """Each way to train again, measured on pairs that chose nothing, and the model that was selected beside it."""
     train, outer = carved(name, train_of(name, data))
     kept, inner = carved(name, train)
     found: dict[str, Any] = {}
-    with experiment(name, Split(kept, outer, inner), VARIANTS[variant] | {"seed": seed}) as run:
+    with experiment(name, Split(kept, outer, inner), VARIANTS[variant] | where | {"seed": seed}) as run:
         selected, fitted = run.phase("selection", kept, inner)
         found["selected"] = measured(selected, train, outer) | {"epoch": fitted.best_epoch}
         for how in RETRAININGS:
@@ -157,7 +182,7 @@ def retrained(name: str, variant: str, seed: int, data: Path) -> dict[str, Any]:
     return found
 
 
-def tested(name: str, variant: str, seed: int, data: Path) -> dict[str, Any]:
+def tested(name: str, variant: str, where: Place, seed: int, data: Path) -> dict[str, Any]:
     """A whole run of the command line, and its test metrics."""
     how = "last" if name in LAST else "random"
     with tempfile.TemporaryDirectory() as place:
@@ -169,7 +194,7 @@ def tested(name: str, variant: str, seed: int, data: Path) -> dict[str, Any]:
             threads=1,
             seed=seed,
             show_progress=False,
-            **VARIANTS[variant],
+            **(VARIANTS[variant] | where),
         )
     kept = ("recall@20", "ndcg@20", "selected", "learned", "seconds")
     return {key: metrics[key] for key in kept}
@@ -179,7 +204,7 @@ def measured(trained: TrainedModel, seen: Interactions, truth: Interactions) -> 
     return evaluate(trained.model.scorer(), truth, seen=seen, ks=(20,))
 
 
-MEASURES: dict[str, Callable[[str, str, int, Path], dict[str, Any]]] = {
+MEASURES: dict[str, Callable[[str, str, Place, int, Path], dict[str, Any]]] = {
     "choose": chosen,
     "retraining": retrained,
     "test": tested,
@@ -194,16 +219,18 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="a GPU replays recorded steps")
     given = parser.parse_args()
+    place: Place = {"device": given.device, "cuda_graphs": given.device == "cuda"}
     for name, variant, seed in product(given.sets, given.variants, given.seeds):
         trials = json.loads(given.out.read_text(encoding="utf-8"))["trials"] if given.out.exists() else []
         key = {"set": name, "variant": variant, "seed": seed}
         if any(key.items() <= trial.items() for trial in trials):
             continue
         started = time.perf_counter()
-        found = MEASURES[given.what](name, variant, seed, given.data)
-        where, seconds = environment(torch.device("cpu")), time.perf_counter() - started
-        trials.append(key | found | {"seconds_in_all": seconds, "commit": where["commit"]})
+        found = MEASURES[given.what](name, variant, place, seed, given.data)
+        where, seconds = environment(torch.device(given.device)), time.perf_counter() - started
+        trials.append(key | found | {"seconds_in_all": seconds, "commit": where["commit"], "device": where["device"]})
         record = {"what": given.what, "variants": VARIANTS, "environment": where, "trials": trials}
         given.out.parent.mkdir(parents=True, exist_ok=True)
         write_text(given.out, json.dumps(record, indent=1) + "\n")
