@@ -67,7 +67,7 @@ STEPS: dict[str, Any] = BEFORE | {
     "epochs": 32,
     "epoch_share": 0.25,
 }
-Place = dict[str, str | bool]
+Place = dict[str, Any]
 """Where a variant runs: its settings ``device`` and ``cuda_graphs``."""
 AS_A_SET: dict[str, Any] = {"recency": "off"}
 LEVERS: dict[str, dict[str, Any]] = {

@@ -64,3 +64,15 @@ def test_columns_beyond_the_rank_stay_random() -> None:
     assert torch.isfinite(after).all()
     assert after[:, 2:].equal(before[:, 2:])
     assert not after[:, :2].isclose(before[:, :2]).any(dim=0).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_it_starts_on_a_gpu_as_on_the_cpu() -> None:
+    graph = BipartiteGraph.from_interactions(random_interactions())
+    here, there = (MODELS["mf"](graph, dim=4) for _ in range(2))
+    assert isinstance(here, EmbeddingRecommender)
+    assert isinstance(there, EmbeddingRecommender)
+    start_from_spectrum(here, graph)
+    start_from_spectrum(there.to("cuda"), graph.to("cuda"))
+    scores = [model.scores(torch.arange(graph.n_users).to(model.device)).cpu() for model in (here, there)]
+    torch.testing.assert_close(*scores, atol=1e-4, rtol=1e-3)

@@ -43,7 +43,11 @@ def start_from_spectrum(model: EmbeddingRecommender, graph: BipartiteGraph, seed
     embeddings = model.initial_embeddings
     rank = min(embeddings.shape[1], *(int((degrees > 0).sum()) for degrees in (graph.user_degrees, graph.item_degrees)))
     singular_values, item_vectors = item_singular_vectors(
-        lambda items: graph.items_from_users(graph.users_from_items(items)), graph.n_items, rank, seed
+        lambda items: graph.items_from_users(graph.users_from_items(items)),
+        graph.n_items,
+        rank,
+        seed,
+        embeddings.device,
     )
     kept = singular_values > SMALLEST_SINGULAR_VALUE
     singular_values, item_vectors = singular_values[kept], item_vectors[:, kept]
