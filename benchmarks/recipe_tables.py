@@ -18,6 +18,11 @@ def choose() -> str:
     return _table(_trials("choose"), "choose")
 
 
+def levers() -> str:
+    """What might improve the recipe on large sets, validated on the last tenth of each history."""
+    return _table(_trials("levers"), "levers")
+
+
 def retraining() -> str:
     """Each way to train again on each set, measured on pairs that chose nothing."""
     trials = _trials("retraining")
@@ -63,6 +68,7 @@ def _spread(trials: list[dict[str, Any]], metric: str) -> str:
 
 RECIPE_TABLES: dict[str, Callable[[], str]] = {
     "recipe-choose": choose,
+    "recipe-levers": levers,
     "recipe-retraining": retraining,
     "recipe-test": test,
 }

@@ -16,6 +16,7 @@ from typing import Any
 
 from auto_tables import AUTO_TABLES
 from frontier_tables import FRONTIER_TABLES
+from leader_tables import LEADER_TABLES
 from ltocf.report.content import Table
 from ltocf.reproduce.cells import Places
 from ltocf.reproduce.plan import CONTENT, plan
@@ -52,7 +53,7 @@ def measured(dataset: str) -> dict[str, list[dict[str, Any]]]:
 
 def table(name: str) -> str:
     """A table of speed, of ranks, of variants, of the paper, or that of a data set."""
-    made = TABLES | SPECTRAL_TABLES | FRONTIER_TABLES | RECIPE_TABLES | RECBOLE_TABLES | AUTO_TABLES
+    made = TABLES | SPECTRAL_TABLES | FRONTIER_TABLES | RECIPE_TABLES | RECBOLE_TABLES | AUTO_TABLES | LEADER_TABLES
     if name in made:
         return made[name]()
     what, _, dataset = name.partition(":")

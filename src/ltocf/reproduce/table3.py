@@ -37,6 +37,7 @@ LABELS = REFERENCES | {
     "lr-gccf": "LR-GCCF",
     "lightgcn": "LightGCN",
     "ltocf": "LT-OCF",
+    "blend": "Blend",
 }
 """Names as the papers write them; another method goes by its own."""
 OURS = "ltocf"
@@ -45,8 +46,13 @@ ON_TEST = "-test"
 AS_PUBLISHED = "-published"
 """Ends the name of a method's configuration with the variant and the settings of the published row."""
 
-ENDINGS = {ON_TEST: ", best on test", AS_PUBLISHED: ", as published"}
-"""What the label of a row says of its configuration."""
+ENDINGS = {
+    ON_TEST: ", best on test",
+    AS_PUBLISHED: ", as published",
+    "-in-order": ", in order",
+    "-set": ", `fast`, as a set",
+}
+"""What the label of a row says of its configuration. Without "in order" histories are sets."""
 
 
 def method_of(name: str) -> str:
@@ -56,7 +62,7 @@ def method_of(name: str) -> str:
         >>> method_of("lightgcn-test"), method_of("ngcf-published"), method_of("grmf-norm")
         ('lightgcn', 'ngcf', 'grmf-norm')
     """
-    return name.removesuffix(ON_TEST).removesuffix(AS_PUBLISHED)
+    return name.removesuffix(_ending_of(name))
 
 
 def row_label(name: str) -> str:
@@ -67,8 +73,11 @@ def row_label(name: str) -> str:
         ('LightGCN', 'LightGCN, best on test', 'NGCF, as published')
     """
     method = method_of(name)
-    ending = next((text for suffix, text in ENDINGS.items() if name.endswith(suffix)), "")
-    return LABELS.get(method, method) + ending
+    return LABELS.get(method, method) + ENDINGS.get(_ending_of(name), "")
+
+
+def _ending_of(name: str) -> str:
+    return next((suffix for suffix in ENDINGS if name.endswith(suffix)), "")
 
 
 def published(dataset: str) -> dict[str, Any]:
