@@ -14,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from ltocf.data import Dataset, Histories, IdMap, Interactions, Names, Split, load_dataset
     from ltocf.evaluation import evaluate
     from ltocf.graph import BipartiteGraph
@@ -74,6 +76,8 @@ _PACKAGES = ("data", "evaluation", "graph", "losses", "models", "ode", "runs", "
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return import_module(f"ltocf.{name}")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("ltocf")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'ltocf' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
