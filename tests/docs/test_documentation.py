@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import re
 import shlex
 import tomllib
@@ -76,6 +78,15 @@ def test_python_blocks_run(
     namespace: dict[str, Any] = {"__name__": "page"}
     for line, code in blocks(page, "python"):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
+
+
+def test_the_readme_shows_what_its_python_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (_, code), (_, output) = blocks(ROOT / "README.md", "python")[0], blocks(ROOT / "README.md", "text")[0]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {"__name__": "page"})
+    assert printed.getvalue() == output
 
 
 @every_page
