@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -30,6 +32,7 @@ def create_app(runs: Runs, settings: ServiceSettings = DEFAULTS) -> FastAPI:
     Raises:
         FileNotFoundError: no finished run.
         ValueError: a damaged model file, no run at all, or two of one name.
+        ImportError: ``settings.mcp`` without the extra ``mcp``.
     """
     paths = [runs] if isinstance(runs, (str, Path)) else list(runs)
     return application([Engine(path, settings) for path in paths], settings)
@@ -57,8 +60,18 @@ def application(engines: Sequence[Engine], settings: ServiceSettings) -> FastAPI
     answer_errors(app)
     for router in (routes.router, watching.router, reference.router):
         app.include_router(router)
+    if settings.mcp:
+        import_tools().add_tools(app, engines, settings)
     # app.include_router(page_routes(by_name))  # from ltocf.service.pages.routes: the page at /
     return app
+
+
+def import_tools() -> ModuleType:
+    """`ltocf.service.tools`. Raises ImportError that names the extra."""
+    try:
+        return import_module("ltocf.service.tools")
+    except ModuleNotFoundError as error:
+        raise ImportError("tools for agents need the `mcp` extra: pip install 'ltocf[mcp]'") from error
 
 
 @asynccontextmanager

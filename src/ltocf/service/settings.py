@@ -25,6 +25,7 @@ class ServiceSettings:
         cors: origins whose pages may call the service; none by default.
         access_log: write a line for each request.
         json_logs: write each log line as JSON.
+        mcp: answer agents at ``/mcp``, see `ltocf.service.tools`; needs the extra ``mcp``.
 
     Raises:
         ValueError: a limit below 1, a negative time, or a token that no header can hold.
@@ -52,6 +53,7 @@ class ServiceSettings:
     cors: tuple[str, ...] = ()
     access_log: bool = True
     json_logs: bool = False
+    mcp: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import wraps
 from importlib.metadata import version
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
+from fastapi import FastAPI
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ToolAnnotations
-from pydantic import Field, ValidationError
+from pydantic import Field, RootModel, ValidationError
 
 from ltocf.service.answers import Explained, FoundItems, HistoryList, Id, OneList, Reason, SimilarItems
 from ltocf.service.engine import Engine
@@ -36,6 +37,10 @@ History = Annotated[
 ]
 K = Annotated[int, Field(ge=1, description="How many items to list.")]
 Reasons = Annotated[int, Field(ge=1, description="How many of the strongest reasons to list.")]
+Unknown = Annotated[
+    Literal["error", "popular"],
+    Field(description="What somebody gets of whom the model knows nothing: an error, or the most popular items."),
+]
 Run = Annotated[str, Field(description="Name of the run that answers; leave it out for the first one.")]
 
 
@@ -57,13 +62,25 @@ class Why:
     ignored: list[Id]
 
 
+# The package of the protocol makes no schema of a dataclass with slots; inside a model it does.
+OneListTold = RootModel[OneList]
+HistoryListTold = RootModel[HistoryList]
+SimilarItemsTold = RootModel[SimilarItems]
+FoundItemsTold = RootModel[FoundItems]
+WhyTold = RootModel[Why]
+
+
 class ToolServer(MCPServer[Any]):
     """An MCP server whose errors are the rule, the value and the remedy, in one sentence each."""
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | Any:
-        """Call a tool; arguments of a wrong kind are said as other errors are."""
+        """Call a tool; arguments of a wrong kind or name are said as other errors are."""
+        for tool in await self.list_tools():
+            if tool.name == name and (odd := sorted(arguments.keys() - tool.input_schema["properties"].keys())):
+                known = ", ".join(tool.input_schema["properties"])
+                raise ToolError(_sentence(f"arguments must be among {known}", str(odd)[:200], "leave out the others"))
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
@@ -95,6 +112,27 @@ def serve_stdio(engines: Sequence[Engine], settings: ServiceSettings) -> None:
         for engine in engines:
             watched.enter_context(engine.watching())
         tool_server(engines, settings).run("stdio")
+
+
+def add_tools(app: FastAPI, engines: Sequence[Engine], settings: ServiceSettings) -> None:
+    """Give an application its tools at `PATH`, by streamable HTTP without sessions: any worker answers any call."""
+    server = tool_server(engines, settings)
+    inside = server.streamable_http_app(
+        streamable_http_path=PATH,
+        json_response=True,
+        stateless_http=True,
+        max_request_body_size=settings.max_body_bytes,
+        host="",  # who may ask is the gate's to say, as for all paths
+    )
+    app.router.routes.extend(inside.routes)
+    outer = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        async with outer(app) as state, server.session_manager.run():
+            yield state
+
+    app.router.lifespan_context = lifespan
 
 
 def _instructions(engines: Sequence[Engine]) -> str:
@@ -130,60 +168,62 @@ def _sentence(rule: str, value: str | None, remedy: str) -> str:
 def _add_lists(server: ToolServer, chosen: Callable[[str], Loaded], settings: ServiceSettings) -> None:
     @server.tool(annotations=READS)
     @_answering
-    def recommend_for_user(user: User, k: K = 10, run: Run = "") -> OneList:
+    def recommend_for_user(user: User, k: K = 10, unknown: Unknown = "error", run: Run = "") -> OneListTold:
         """The best items for a user of the training data, best first, without those that the user touched already."""
         check_sizes(settings, k=k)
-        return chosen(run).recommend_one(user, k)
+        return OneListTold(chosen(run).recommend_one(user, k, unknown))
 
     @server.tool(annotations=READS)
     @_answering
-    def recommend_for_history(history: History, k: K = 10, run: Run = "") -> HistoryList:
+    def recommend_for_history(
+        history: History, k: K = 10, unknown: Unknown = "error", run: Run = ""
+    ) -> HistoryListTold:
         """The best items for somebody who touched some items, best first, without those items.
 
         For new people, or to ask what would follow if somebody liked these items. Ids that the model does not know are
         in `ignored`.
         """
         check_sizes(settings, k=k, history=history)
-        return chosen(run).recommend_history(history, k)
+        return HistoryListTold(chosen(run).recommend_history(history, k, unknown))
 
     @server.tool(annotations=READS)
     @_answering
-    def similar_items(item: Item, k: K = 10, run: Run = "") -> SimilarItems:
+    def similar_items(item: Item, k: K = 10, run: Run = "") -> SimilarItemsTold:
         """The items nearest to one item, nearest first. The score is a cosine: 1 is the same direction."""
         check_sizes(settings, k=k)
-        return chosen(run).similar(item, k)
+        return SimilarItemsTold(chosen(run).similar(item, k))
 
     @server.tool(annotations=READS)
     @_answering
-    def search_items(text: str, k: K = 10, run: Run = "") -> FoundItems:
+    def search_items(text: str, k: K = 10, run: Run = "") -> FoundItemsTold:
         """Items whose title or id contains a text; an empty text finds the most popular.
 
         `count` is how many users touched the item.
         """
         check_sizes(settings, k=k, typed=text)
-        return chosen(run).find(text, k)
+        return FoundItemsTold(chosen(run).find(text, k))
 
 
 def _add_reasons(server: ToolServer, chosen: Callable[[str], Loaded], settings: ServiceSettings) -> None:
     @server.tool(annotations=READS)
     @_answering
-    def explain_for_user(user: User, item: Item, reasons: Reasons = 5, run: Run = "") -> Why:
+    def explain_for_user(user: User, item: Item, reasons: Reasons = 5, run: Run = "") -> WhyTold:
         """Why an item has its score for a user: which items of their history add how much to it.
 
         own + popularity + others + the contributions of the listed reasons make the score exactly.
         """
         check_sizes(settings, k=reasons)
-        return _strongest(chosen(run).explain(user, item), reasons)
+        return WhyTold(_strongest(chosen(run).explain(user, item), reasons))
 
     @server.tool(annotations=READS)
     @_answering
-    def explain_for_history(history: History, item: Item, reasons: Reasons = 5, run: Run = "") -> Why:
+    def explain_for_history(history: History, item: Item, reasons: Reasons = 5, run: Run = "") -> WhyTold:
         """Why an item has its score for somebody who touched some items: which of these add how much to it.
 
         own + popularity + others + the contributions of the listed reasons make the score exactly.
         """
         check_sizes(settings, k=reasons, history=history)
-        return _strongest(chosen(run).explain_history(history, item), reasons)
+        return WhyTold(_strongest(chosen(run).explain_history(history, item), reasons))
 
 
 def _strongest(why: Explained, n: int) -> Why:
