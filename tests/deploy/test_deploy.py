@@ -20,7 +20,8 @@ import yaml
 from ltocf.cli import app
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
-from ltocf.models import Popularity
+from ltocf.graph import BipartiteGraph
+from ltocf.models import build_model
 from ltocf.service.app import create_app
 from ltocf.service.settings import ServiceSettings
 from ltocf.serving import TrainedModel
@@ -65,8 +66,9 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The paths that a service has."""
     log = Interactions.from_pairs([0, 1], [0, 1])
     file = tmp_path_factory.mktemp("deploy") / "model.safetensors"
-    TrainedModel("popularity", {}, Popularity(log), log, Names.identity(2, 2)).save(file)
-    return {route.path for route in create_app(file).routes}  # type: ignore[attr-defined]
+    model = build_model("popularity", BipartiteGraph.from_interactions(log), {})
+    TrainedModel("popularity", {}, model, log, Names.identity(2, 2)).save(file)
+    return set(create_app(file).openapi()["paths"])
 
 
 def test_the_image_starts_a_service_that_is_asked_for_its_health(paths: set[str]) -> None:

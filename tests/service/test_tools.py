@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def snapshot(file: Path) -> Snapshot:
 
 
 async def _asked(server: Any, calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
-    async with Client(server) as client:
+    async with server if isinstance(server, Client) else Client(server) as client:
         return [await client.call_tool(name, arguments) for name, arguments in calls]
 
 
@@ -157,9 +157,9 @@ def test_ids_stay_what_they_are(file: Path) -> None:
         ("recommend_for_user", {"user": "u3", "run": "other"}, ("`run` must be one of shop", "'other'")),
         ("recommend_for_history", {"history": ["i1"] * 4}, ("`history` must be in 1..3", "4", "--max-history")),
         ("recommend_for_history", {"history": []}, ("`history`: List should have at least 1 item", "[]")),
-        ("recommend_for_history", {"history": ["nothing"]}, ("of training", "popular")),
+        ("recommend_for_history", {"history": ["nothing"]}, ("must have been in training", "'nothing'", "popular")),
         ("similar_items", {"item": "nothing"}, ("not in training", "'nothing'")),
-        ("search_items", {"text": "x" * 21}, ("1..20" if False else "0..20", "21", "--max-query")),
+        ("search_items", {"text": "x" * 21}, ("0..20", "21", "--max-query")),
         ("explain_for_user", {"user": "u3", "item": "i1", "reasons": 13}, ("must be in 1..12", "13")),
         ("explain_for_history", {"history": ["i1"] * 4, "item": "i1"}, ("`history` must be in 1..3", "4")),
         ("explain_for_history", {"history": ["i1"], "item": "nothing"}, ("not in training", "'nothing'")),
@@ -214,29 +214,19 @@ def test_several_runs_and_a_newer_model(file: Path, tmp_path: Path) -> None:
 
 
 def test_over_standard_input_and_output(file: Path, snapshot: Snapshot) -> None:
-    """Nothing but the protocol is on standard output: the client would say so of a line that is none."""
-    command = StdioServerParameters(command=sys.executable, args=["-m", "ltocf", "serve", str(file), "--mcp"])
-    results = ask(command, *TOOLS.items(), ("similar_items", {"item": "nothing"}))
+    """Nothing but the protocol is on standard output: of a line that is none the client tells the handler."""
+    arguments = ["-m", "ltocf", "serve", str(file), "--stdio"]
+    command = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
+    heard: list[Any] = []
+
+    async def hear(message: Any) -> None:
+        heard.append(message)
+
+    results = ask(Client(command, message_handler=hear), *TOOLS.items(), ("similar_items", {"item": "nothing"}))
+    assert heard == []
     assert [result.is_error for result in results] == [False] * len(TOOLS) + [True]
     items = [row["item"] for row in results[0].structured_content["items"]]
     assert items == snapshot.recommend("u3", 10)["item"].to_list()
-
-
-def test_standard_output_has_nothing_but_the_protocol(file: Path) -> None:
-    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize"}
-    about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-    lines = [json.dumps(hello | {"params": about}), "no JSON at all", ""]
-    done = subprocess.run(
-        [sys.executable, "-m", "ltocf", "serve", str(file), "--mcp"],
-        input="\n".join(lines),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert answers[0]["result"]["serverInfo"]["name"] == "ltocf"
-    assert all(answer["jsonrpc"] == "2.0" for answer in answers)
 
 
 def test_over_http_beside_the_service(file: Path, snapshot: Snapshot) -> None:
@@ -261,7 +251,7 @@ def test_a_token_and_the_limits_hold_for_tools_too(file: Path) -> None:
 
     with listening(file, settings) as address:
         assert not anyio.run(asked, address, "secret").is_error
-        with pytest.raises(Exception, match="401|Unauthorized|unhandled|token"):
+        with pytest.raises(Exception, match=r"401|Unauthorized|unhandled|token"):
             anyio.run(asked, address, "other")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import wraps
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from fastapi import FastAPI
@@ -20,6 +22,7 @@ from ltocf.service.engine import Engine
 from ltocf.service.errors import UnknownRunError, taken_apart
 from ltocf.service.limits import check_sizes
 from ltocf.service.loaded import Loaded
+from ltocf.service.logs import write_logs
 from ltocf.service.settings import ServiceSettings
 
 Arguments = ParamSpec("Arguments")
@@ -35,6 +38,7 @@ Item = Annotated[GivenId, Field(description="Id of an item, as search_items find
 History = Annotated[
     list[GivenId], Field(min_length=1, description="Ids of the items that somebody liked or used, the oldest first.")
 ]
+Text = Annotated[str, Field(description="What to look for, without regard to case and accents.")]
 K = Annotated[int, Field(ge=1, description="How many items to list.")]
 Reasons = Annotated[int, Field(ge=1, description="How many of the strongest reasons to list.")]
 Unknown = Annotated[
@@ -106,8 +110,15 @@ def tool_server(engines: Sequence[Engine], settings: ServiceSettings) -> ToolSer
     return server
 
 
-def serve_stdio(engines: Sequence[Engine], settings: ServiceSettings) -> None:
-    """Answer on standard input and output until the input ends, the newest model each time."""
+def serve_stdio(runs: Sequence[str | Path], settings: ServiceSettings) -> None:
+    """Answer one agent on standard input and output until the input ends; log lines go to standard error.
+
+    Raises:
+        FileNotFoundError: no finished run.
+        ValueError: a damaged model file, no run at all, or two of one name.
+    """
+    write_logs(as_json=settings.json_logs)
+    engines = [Engine(run, settings) for run in runs]
     with ExitStack() as watched:
         for engine in engines:
             watched.enter_context(engine.watching())
@@ -195,7 +206,7 @@ def _add_lists(server: ToolServer, chosen: Callable[[str], Loaded], settings: Se
 
     @server.tool(annotations=READS)
     @_answering
-    def search_items(text: str, k: K = 10, run: Run = "") -> FoundItemsTold:
+    def search_items(text: Text, k: K = 10, run: Run = "") -> FoundItemsTold:
         """Items whose title or id contains a text; an empty text finds the most popular.
 
         `count` is how many users touched the item.
@@ -228,5 +239,5 @@ def _add_reasons(server: ToolServer, chosen: Callable[[str], Loaded], settings: 
 
 def _strongest(why: Explained, n: int) -> Why:
     ranked = sorted(why.history, key=lambda reason: -abs(reason.contribution))
-    others = sum(reason.contribution for reason in ranked[n:])
+    others = math.fsum(reason.contribution for reason in ranked[n:])
     return Why(why.item, why.title, why.score, why.own, why.popularity, ranked[:n], others, why.ignored)
