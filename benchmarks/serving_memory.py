@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -25,7 +26,8 @@ from ltocf.bench.memory import peak_bytes, resident_bytes
 from ltocf.data import Interactions, Names
 from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
-from ltocf.serving import Snapshot, TrainedModel
+from ltocf.service.engine import Engine
+from ltocf.serving import TrainedModel
 from ltocf.training import environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,17 +50,17 @@ def make(path: Path, n_users: int, n_items: int, dim: int) -> None:
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Opens a model file, answers, and measures its own process."""
+    """Opens a model file as the service does, answers, and measures its own process."""
     torch.set_num_threads(1)
     empty, started = resident_bytes(), perf_counter()
-    snapshot = Snapshot.open(path)
+    loaded = Engine(path).loaded
     seconds = perf_counter() - started
     random = np.random.default_rng(1)
-    n_users, n_items = snapshot.names.sizes
+    n_users, n_items = loaded.snapshot.names.sizes
     users = random.integers(0, n_users, ANSWERS).tolist()
     histories = [random.choice(n_items, HISTORY, replace=False).tolist() for _ in range(ANSWERS)]
-    known = [elapsed(lambda user=user: snapshot.recommend(user, K)) for user in users]
-    folded = [elapsed(lambda history=history: snapshot.fold_in([history], K)) for history in histories]
+    known = [elapsed(lambda user=user: loaded.recommend_one(user, K)) for user in users]
+    folded = [elapsed(lambda history=history: loaded.recommend_history(history, K)) for history in histories]
     return {
         "file_bytes": path.stat().st_size,
         "resident_bytes": resident_bytes(),
@@ -70,7 +72,7 @@ def measure(path: Path) -> dict[str, Any]:
     }
 
 
-def elapsed(call: Any) -> float:
+def elapsed(call: Callable[[], object]) -> float:
     started = perf_counter()
     call()
     return perf_counter() - started
