@@ -96,7 +96,7 @@ def run_server(app: object, settings: ServiceSettings, listener: socket.socket) 
 
         async def on_tick(self, counter: int) -> bool:
             ended = await super().on_tick(counter)
-            over = traffic.stopping and (not traffic.running or time.monotonic() > self.deadline)
+            over = traffic.stopping and (not traffic.inside or time.monotonic() > self.deadline)
             return ended or over
 
     traffic = app.state.traffic  # type: ignore[attr-defined]
