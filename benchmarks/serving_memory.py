@@ -3,7 +3,8 @@
     python benchmarks/serving_memory.py
 
 Each model has random weights and 25 items for every user, and is opened in a process of its own, which answers and then
-says what it holds. No HTTP is in the figures; `benchmarks/service.py` has the requests per second of the whole service.
+says what it holds. Seconds are of the processor, of one thread: they hardly depend on what else runs. No HTTP is in
+the figures; `benchmarks/service.py` has the requests per second of the whole service.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,9 @@ def make(path: Path, n_users: int, n_items: int, dim: int) -> None:
 def measure(path: Path) -> dict[str, Any]:
     """Opens a model file as the service does, answers, and measures its own process."""
     torch.set_num_threads(1)
-    empty, started = resident_bytes(), perf_counter()
+    empty, started = resident_bytes(), process_time()
     loaded = Engine(path).loaded
-    seconds = perf_counter() - started
+    seconds = process_time() - started
     random = np.random.default_rng(1)
     n_users, n_items = loaded.snapshot.names.sizes
     users = random.integers(0, n_users, ANSWERS).tolist()
@@ -73,9 +74,9 @@ def measure(path: Path) -> dict[str, Any]:
 
 
 def elapsed(call: Callable[[], object]) -> float:
-    started = perf_counter()
+    started = process_time()
     call()
-    return perf_counter() - started
+    return process_time() - started
 
 
 def main() -> None:

@@ -28,8 +28,8 @@ def sizing() -> str:
         f"LT-OCF with {result['pairs_per_user']} items for each user, without titles, each in a process of its own, "
         f"of which Python and PyTorch hold {empty:,.0f} MB. A list is the best {result['k']} for a user of training, "
         f"without HTTP; the last column that for a history of {result['history']} items. Medians of "
-        f"{result['answers']} answers, one thread. {where['processor']}, {where['cores']} cores "
-        "(`benchmarks/serving_memory.py`)."
+        f"{result['answers']} answers; times are of the processor, one thread. {where['processor']}, "
+        f"{where['cores']} cores (`benchmarks/serving_memory.py`)."
     )
     return "\n".join([*lines, "", note])
 
