@@ -9,7 +9,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ltocf.service.app import import_tools
 from ltocf.service.server import serve as serve_runs
 from ltocf.service.settings import ServiceSettings
 
@@ -44,6 +43,9 @@ def serve(
     token = settings.token or os.environ.get("LTOCF_TOKEN") or None
     settings = replace(settings, token=token)
     if stdio:
+        # Not above: what it imports must not be there before several workers have said where their numbers are.
+        from ltocf.service.app import import_tools
+
         import_tools().serve_stdio(runs, settings)
         return
     serve_runs(runs, settings, host=host, port=port, workers=workers)
