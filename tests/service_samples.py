@@ -30,13 +30,18 @@ class Service:
         self.lines: list[str] = []
         assert self.process.stderr is not None
         os.set_blocking(self.process.stderr.fileno(), False)
-        found = self.wait_for(r"serving .* at (http://\S+)\"?", seconds=60)
-        self.url = found.group(1).rstrip('"')
-        self.port = int(self.url.rpartition(":")[2])
+        try:
+            found = self.wait_for(r"serving .* at (http://[\d.]+:(\d+))", seconds=60)
+        except AssertionError:
+            self.stop()
+            raise
+        self.url, self.port = found.group(1), int(found.group(2))
 
     def log(self) -> str:
         """What was logged so far."""
         assert self.process.stderr is not None
+        if self.process.stderr.closed:
+            return "".join(self.lines)
         while line := self.process.stderr.readline():
             self.lines.append(line)
         return "".join(self.lines)
@@ -61,6 +66,10 @@ class Service:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+        finally:
+            self.log()
+            assert self.process.stderr is not None
+            self.process.stderr.close()
 
 
 def until(holds: Callable[[], bool], seconds: int = 20) -> None:

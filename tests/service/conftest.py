@@ -53,8 +53,4 @@ def start() -> Iterator[Callable[..., Service]]:
 
     yield begin
     for service in started:
-        if service.process.poll() is None:
-            service.process.kill()
-        service.process.wait(timeout=10)
-        assert service.process.stderr is not None
-        service.process.stderr.close()
+        service.stop()

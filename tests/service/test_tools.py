@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -253,6 +254,17 @@ def test_a_token_and_the_limits_hold_for_tools_too(file: Path) -> None:
         assert not anyio.run(asked, address, "secret").is_error
         with pytest.raises(Exception, match=r"401|Unauthorized|unhandled|token"):
             anyio.run(asked, address, "other")
+
+
+def test_what_cannot_be_served() -> None:
+    with pytest.raises(ValueError, match="there must be a run to serve, got none; give the folder of one"):
+        tool_server([], SETTINGS)
+
+
+def test_the_command_leaves_the_numbers_of_several_workers_to_them() -> None:
+    """prometheus_client looks once, when it is imported, where several processes keep their numbers."""
+    code = "import sys, ltocf.cli.serving; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
 def test_only_if_asked_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

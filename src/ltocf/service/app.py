@@ -13,7 +13,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from ltocf.service import reference, routes, watching
-from ltocf.service.engine import Engine
+from ltocf.service.batches import Batches
+from ltocf.service.engine import Engine, named
 from ltocf.service.errors import answer_errors
 from ltocf.service.gate import Gate, Traffic
 from ltocf.service.metrics import Metrics
@@ -40,10 +41,7 @@ def create_app(runs: Runs, settings: ServiceSettings = DEFAULTS) -> FastAPI:
 
 def application(engines: Sequence[Engine], settings: ServiceSettings) -> FastAPI:
     """The application over engines that are there already. Raises ValueError as `create_app`."""
-    by_name = {engine.name: engine for engine in engines}
-    if not engines or len(by_name) < len(engines):
-        names = ", ".join(engine.name for engine in engines) or "none"
-        raise ValueError(f"the runs must be one or more, of different names, got {names}; rename a folder")
+    by_name = named(engines)
     metrics, traffic = Metrics(), Traffic()
     app = FastAPI(
         title="LT-OCF",
@@ -54,7 +52,7 @@ def application(engines: Sequence[Engine], settings: ServiceSettings) -> FastAPI
         middleware=_middleware(settings, traffic, metrics),
     )
     app.state.engines, app.state.settings = by_name, settings
-    app.state.metrics, app.state.traffic = metrics, traffic
+    app.state.metrics, app.state.traffic, app.state.batches = metrics, traffic, Batches()
     for engine in engines:
         metrics.follow(engine)
     answer_errors(app)

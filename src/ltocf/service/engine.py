@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -118,6 +118,17 @@ class Engine:
         finally:
             stop.set()
             thread.join(timeout=1)
+
+
+def named(engines: Sequence[Engine]) -> dict[str, Engine]:
+    """Engines by their name, in their order. Raises ValueError for none, and for two of one name."""
+    found = {engine.name: engine for engine in engines}
+    if not engines:
+        raise ValueError("there must be a run to serve, got none; give the folder of one, `ltocf serve RUN`")
+    if len(found) < len(engines):
+        names = ", ".join(engine.name for engine in engines)
+        raise ValueError(f"the runs must be of different names, got {names}; rename a folder")
+    return found
 
 
 def _opened(source: Source) -> tuple[Mark, Opened]:

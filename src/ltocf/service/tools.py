@@ -18,7 +18,7 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field, RootModel, ValidationError
 
 from ltocf.service.answers import Explained, FoundItems, HistoryList, Id, OneList, Reason, SimilarItems
-from ltocf.service.engine import Engine
+from ltocf.service.engine import Engine, named
 from ltocf.service.errors import UnknownRunError, taken_apart
 from ltocf.service.limits import check_sizes
 from ltocf.service.loaded import Loaded
@@ -96,14 +96,14 @@ class ToolServer(MCPServer[Any]):
 
 
 def tool_server(engines: Sequence[Engine], settings: ServiceSettings) -> ToolServer:
-    """A server of tools over runs; the first one answers unless a call names another."""
-    of_name = {engine.name: engine for engine in engines}
+    """A server of tools over runs; the first one answers unless a call names another. Raises ValueError as `named`."""
+    by_name = named(engines)
     server = ToolServer("ltocf", title="LT-OCF", instructions=_instructions(engines), version=version("ltocf"))
 
     def chosen(run: str) -> Loaded:
-        if run and run not in of_name:
-            raise UnknownRunError(f"`run` must be one of {', '.join(of_name)}, got {run!r}")
-        return (of_name[run] if run else engines[0]).loaded
+        if run and run not in by_name:
+            raise UnknownRunError(f"`run` must be one of {', '.join(by_name)}, got {run!r}")
+        return (by_name[run] if run else engines[0]).loaded
 
     _add_lists(server, chosen, settings)
     _add_reasons(server, chosen, settings)
