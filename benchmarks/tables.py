@@ -22,11 +22,23 @@ from ltocf.reproduce.cells import Places
 from ltocf.reproduce.plan import CONTENT, plan
 from recbole_tables import RECBOLE_TABLES
 from recipe_tables import RECIPE_TABLES
+from serving_tables import SERVING_TABLES
 from spectral_tables import SPECTRAL_TABLES
 from speed_tables import TABLES
 
+MADE = {
+    **TABLES,
+    **SPECTRAL_TABLES,
+    **FRONTIER_TABLES,
+    **RECIPE_TABLES,
+    **RECBOLE_TABLES,
+    **AUTO_TABLES,
+    **LEADER_TABLES,
+    **SERVING_TABLES,
+}
+"""Tables by name; the others are those of the paper or of a data set."""
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ("auto", "recommending", "results", "speed", "spectral", "training")
+DOCS = ("auto", "production", "recommending", "results", "speed", "spectral", "training")
 PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name in DOCS)))
 NAMES = {
     "ltocf-fast-dim128": "LT-OCF, `fast`, dim 128",
@@ -53,9 +65,8 @@ def measured(dataset: str) -> dict[str, list[dict[str, Any]]]:
 
 def table(name: str) -> str:
     """A table of speed, of ranks, of variants, of the paper, or that of a data set."""
-    made = TABLES | SPECTRAL_TABLES | FRONTIER_TABLES | RECIPE_TABLES | RECBOLE_TABLES | AUTO_TABLES | LEADER_TABLES
-    if name in made:
-        return made[name]()
+    if name in MADE:
+        return MADE[name]()
     what, _, dataset = name.partition(":")
     dataset, _, form = dataset.partition(":")
     return reproduced(what, dataset, short=form == "short") if dataset else dataset_table(name)

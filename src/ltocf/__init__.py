@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ltocf.models import LTOCF, MF, MODELS, LightGCN, Popularity
     from ltocf.report.comparison import compare
     from ltocf.runs.config import Config
-    from ltocf.runs.experiment import evaluate_run, load, resume, train, train_config
+    from ltocf.runs.experiment import evaluate_run, export_to_hub, load, resume, train, train_config
     from ltocf.runs.production import fit
     from ltocf.runs.recommender import LTOCFRecommender
     from ltocf.runs.update import update
@@ -47,6 +47,7 @@ __all__ = [
     "compare",
     "evaluate",
     "evaluate_run",
+    "export_to_hub",
     "fit",
     "load",
     "load_dataset",
@@ -63,7 +64,7 @@ _HOMES = {
     "ltocf.models": ("LTOCF", "MF", "MODELS", "LightGCN", "Popularity"),
     "ltocf.report.comparison": ("compare",),
     "ltocf.runs.config": ("Config",),
-    "ltocf.runs.experiment": ("evaluate_run", "load", "resume", "train", "train_config"),
+    "ltocf.runs.experiment": ("evaluate_run", "export_to_hub", "load", "resume", "train", "train_config"),
     "ltocf.runs.production": ("fit",),
     "ltocf.runs.recommender": ("LTOCFRecommender",),
     "ltocf.runs.update": ("update",),

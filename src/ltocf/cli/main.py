@@ -27,6 +27,7 @@ for command, home, summary in (
     ("similar", "neighbours:similar", "The items or users nearest to one of them."),
     ("popular", "neighbours:popular", "The items that most users touched, over all time or in a window of it."),
     ("explain", "neighbours:explain", "Why an item has its score for a user: what each item of the history adds."),
+    ("serve", "serving:serve", "Serve finished runs over HTTP, with a page to look at (needs the `serve` extra)."),
     ("export", "exporting:export", "Write the vectors of users and items for other programs and vector databases."),
     ("plot", "figures:plot", "Draw the learned response and the history of a run (needs the `plots` extra)."),
     ("demo", "demo:demo", "Train LT-OCF and LightGCN on the shipped MovieLens set and show what they recommend."),

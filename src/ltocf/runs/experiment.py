@@ -24,6 +24,8 @@ from ltocf.runs.preparation import configure, prepare_data
 from ltocf.runs.protocol import Experiment, depths_for
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
+from ltocf.serving.held import MODEL_FILE
+from ltocf.serving.hub import is_hub_folder, write_hub_folder
 from ltocf.training import FitResult
 
 logger = logging.getLogger(__name__)
@@ -188,9 +190,34 @@ def _rehearse(config: Config) -> None:
 
 
 def load(path: str | Path) -> TrainedModel:
-    """The trained model of a run folder, or of a model file: ``ltocf.load(DIR).recommend(["alice"], k=10)``."""
+    """The trained model of a run folder, of a model file, or of a folder that `export_to_hub` wrote.
+
+    ``ltocf.load(DIR).recommend(["alice"], k=10)``
+    """
     path = Path(path)
-    return TrainedModel.load(RunFolder(path).finished_model_file if path.is_dir() else path)
+    if not path.is_dir():
+        return TrainedModel.load(path)
+    return TrainedModel.load(path / MODEL_FILE if is_hub_folder(path) else RunFolder(path).finished_model_file)
+
+
+def export_to_hub(run: str | Path, path: str | Path, *, license: str | None = None) -> Path:
+    """Write the folder that the Hugging Face Hub knows: the model, config.json, and a card with what the run measured.
+
+    Args:
+        run: the folder of a finished run, or a model file, of which the card says that nothing was measured.
+        path: a new folder; `load` reads it back.
+        license: an identifier that the Hub knows, such as ``apache-2.0``; None says nothing of a license.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`; or ``license`` is no identifier.
+        FileExistsError: ``path`` is there already.
+    """
+    is_run = (Path(run) / "config.toml").exists()
+    metrics = RunFolder(run).metrics() if is_run else None
+    return write_hub_folder(load(run), path, metrics, license)
 
 
 def evaluate_run(

@@ -96,7 +96,7 @@ def history_score(name: str, model: Recommender, linear: ScoreMap | None) -> His
         return lambda histories, users: fitted.scores(histories)
     raise ValueError(
         f"`{name}` has no way from a history to a user: one who was not in training needs training; "
-        f"{_those_that(_takes_histories)} have"
+        f"{_those_that(takes_histories)} have"
     )
 
 
@@ -136,5 +136,6 @@ def _is_linear(model: type[Recommender]) -> bool:
     return issubclass(model, (SummedModel, LinearModel))
 
 
-def _takes_histories(model: type[Recommender]) -> bool:
+def takes_histories(model: type[Recommender]) -> bool:
+    """Can a model of this class score a history of somebody who was not in training?"""
     return issubclass(model, (SummedModel, HistoryModel, VectorModel))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ import polars as pl
 import torch
 
 from ltocf.data.display import Shown
-from ltocf.files import replacing
+from ltocf.files import making_folder, replacing
 from ltocf.serving import indexes
 from ltocf.serving.abilities import VectorScorer, those_with_vectors
 from ltocf.serving.snapshot import Snapshot
@@ -111,7 +109,8 @@ def export(snapshot: Snapshot, target: str, path: str | Path) -> Exported:
         with replacing(path) as temporary:
             write(vectors, temporary)
     else:
-        _write_folder(vectors, path, write)
+        with making_folder(path) as temporary:
+            write(vectors, temporary)
     recall, measured = recall_of(snapshot, vectors, search(path))
     n_items, dim = vectors.items.shape
     return Exported(target, path, len(vectors.users), n_items, dim, recall, measured)
@@ -135,19 +134,6 @@ def recall_of(snapshot: Snapshot, vectors: Vectors, search: indexes.Search, k: i
         hits += len(set(expected) & set([item for item in found if item not in seen][:k]))
         wanted += len(expected)
     return (hits / wanted if wanted else 1.0), len(places)
-
-
-def _write_folder(vectors: Vectors, path: Path, write: Callable[[Vectors, Path], None]) -> None:
-    if path.exists():
-        raise FileExistsError(f"{path} exists already; give a new folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    temporary.mkdir()
-    try:
-        write(vectors, temporary)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 TARGETS: dict[str, Target] = {

@@ -1,0 +1,114 @@
+"""What a served model takes: resident memory and the time of one answer by users, items and dim.
+
+    python benchmarks/serving_memory.py
+
+Each model has random weights and 25 items for every user, and is opened in a process of its own, which answers and then
+says what it holds. Seconds are of the processor, of one thread: they hardly depend on what else runs. No HTTP is in
+the figures; `benchmarks/service.py` has the requests per second of the whole service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import process_time
+from typing import Any
+
+import numpy as np
+import torch
+
+from ltocf.bench.memory import peak_bytes, resident_bytes
+from ltocf.data import Interactions, Names
+from ltocf.graph import BipartiteGraph
+from ltocf.models import build_model
+from ltocf.service.engine import Engine
+from ltocf.serving import TrainedModel
+from ltocf.training import environment
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZES = ((10_000, 5_000, 64), (100_000, 50_000, 64), (100_000, 50_000, 128), (1_000_000, 100_000, 64))
+"""Users, items, dim."""
+PAIRS_PER_USER = 25
+ANSWERS = 200
+K, HISTORY = 10, 20
+CPU = torch.device("cpu")
+
+
+def make(path: Path, n_users: int, n_items: int, dim: int) -> None:
+    """A model file of LT-OCF as it is before training: what it takes does not depend on what it has learned."""
+    random = np.random.default_rng(0)
+    users = np.repeat(np.arange(n_users), PAIRS_PER_USER)
+    pairs = Interactions.from_pairs(users, random.integers(0, n_items, len(users)), n_users, n_items)
+    model = build_model("ltocf", BipartiteGraph.from_interactions(pairs), {"dim": dim})
+    model.prepare()
+    TrainedModel("ltocf", {"dim": dim}, model, pairs, Names.identity(n_users, n_items)).save(path)
+
+
+def measure(path: Path) -> dict[str, Any]:
+    """Opens a model file as the service does, answers, and measures its own process."""
+    torch.set_num_threads(1)
+    empty, started = resident_bytes(), process_time()
+    loaded = Engine(path).loaded
+    seconds = process_time() - started
+    random = np.random.default_rng(1)
+    n_users, n_items = loaded.snapshot.names.sizes
+    users = random.integers(0, n_users, ANSWERS).tolist()
+    histories = [random.choice(n_items, HISTORY, replace=False).tolist() for _ in range(ANSWERS)]
+    known = [elapsed(lambda user=user: loaded.recommend_one(user, K)) for user in users]
+    folded = [elapsed(lambda history=history: loaded.recommend_history(history, K)) for history in histories]
+    return {
+        "file_bytes": path.stat().st_size,
+        "resident_bytes": resident_bytes(),
+        "empty_bytes": empty,
+        "peak_bytes": peak_bytes(CPU),
+        "open_seconds": seconds,
+        "recommend_seconds": median(known[1:]),
+        "fold_in_seconds": median(folded[1:]),
+    }
+
+
+def elapsed(call: Callable[[], object]) -> float:
+    started = process_time()
+    call()
+    return process_time() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "service" / "memory.json")
+    parser.add_argument("--measure", type=Path, help="measure this model file in this process, and print")
+    parser.add_argument("--make", nargs=4, metavar=("FILE", "USERS", "ITEMS", "DIM"), help="write a model file")
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measure(given.measure)))
+    elif given.make:
+        make(Path(given.make[0]), *map(int, given.make[1:]))
+    else:
+        write(given.out)
+
+
+def write(out: Path) -> None:
+    """Every size, each made and measured in a process of its own."""
+    rows = []
+    for n_users, n_items, dim in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            file = str(Path(folder) / "model.safetensors")
+            ourselves = [sys.executable, __file__]
+            subprocess.run([*ourselves, "--make", file, *map(str, (n_users, n_items, dim))], check=True)
+            told = subprocess.run([*ourselves, "--measure", file], check=True, capture_output=True, text=True).stdout
+        rows.append({"users": n_users, "items": n_items, "dim": dim, **json.loads(told)})
+        print(rows[-1], flush=True)
+    torch.set_num_threads(1)
+    content = {"pairs_per_user": PAIRS_PER_USER, "k": K, "history": HISTORY, "answers": ANSWERS, "rows": rows}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(content | {"environment": environment(CPU)}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

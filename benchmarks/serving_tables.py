@@ -1,0 +1,37 @@
+"""The sizing table of docs/production.md, made from results/service/; see tables.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "service"
+
+
+def sizing() -> str:
+    """One row per model: what its file, its process and one answer take."""
+    file = RESULTS / "memory.json"
+    if not file.exists():
+        return "Not measured yet: `python benchmarks/serving_memory.py`."
+    result = json.loads(file.read_text())
+    heading = ["users", "items", "dim", "file", "held", "peak while reading", "time to read", "a list", "of a history"]
+    lines = [f"| {' | '.join(heading)} |", "|" + "---:|" * len(heading)]
+    for row in result["rows"]:
+        sizes = [f"{row[name]:,}" for name in ("users", "items", "dim")]
+        bytes_ = [f"{row[name] / 1e6:,.0f} MB" for name in ("file_bytes", "resident_bytes", "peak_bytes")]
+        times = [f"{row['open_seconds']:.1f} s"]
+        times += [f"{1000 * row[name]:.1f} ms" for name in ("recommend_seconds", "fold_in_seconds")]
+        lines.append(f"| {' | '.join([*sizes, *bytes_, *times])} |")
+    where, empty = result["environment"], result["rows"][0]["empty_bytes"] / 1e6
+    note = (
+        f"LT-OCF with {result['pairs_per_user']} items for each user, without titles, each in a process of its own, "
+        f"of which Python and PyTorch hold {empty:,.0f} MB. A list is the best {result['k']} for a user of training, "
+        f"without HTTP; the last column that for a history of {result['history']} items. Medians of "
+        f"{result['answers']} answers; times are of the processor, one thread. {where['processor']}, "
+        f"{where['cores']} cores (`benchmarks/serving_memory.py`)."
+    )
+    return "\n".join([*lines, "", note])
+
+
+SERVING_TABLES: dict[str, Callable[[], str]] = {"sizing": sizing}

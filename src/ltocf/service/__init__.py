@@ -1,0 +1,1 @@
+"""A finished run as an HTTP service: answers of `Snapshot`, errors with a remedy, and a page for people."""
