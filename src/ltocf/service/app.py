@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from ltocf.service.engine import Engine
+from ltocf.service.pages.routes import page_routes
 from ltocf.service.settings import DEFAULTS, ServiceSettings
 
 Runs = str | Path | Sequence[str | Path]
@@ -33,5 +34,5 @@ def create_app(runs: Runs, settings: ServiceSettings = DEFAULTS) -> FastAPI:
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    # app.include_router(page_routes(engines))  # from ltocf.service.pages.routes: the page at /
+    app.include_router(page_routes(engines))
     return app

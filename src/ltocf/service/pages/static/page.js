@@ -1,0 +1,131 @@
+// Makes immediate what works without it: the page's own links and forms are fetched as fragments and put in place.
+"use strict";
+
+(() => {
+  const TYPING_PAUSE = 90; // ms between the last key and the search
+  const status = document.getElementById("status");
+  let latest = 0; // number of the newest request: an older answer that comes later is dropped
+
+  const say = (text) => {
+    if (text) status.textContent = text === status.textContent ? `${text}\u00a0` : text;
+  };
+
+  // Replaces every live part of the page by the part of the same id in the answer.
+  const place = (html) => {
+    const answer = new DOMParser().parseFromString(html, "text/html");
+    const fresh = [...answer.querySelectorAll("[data-live]")];
+    for (const part of fresh) {
+      const old = document.getElementById(part.id);
+      if (old) old.replaceWith(document.adoptNode(part));
+    }
+    return fresh;
+  };
+
+  const fetched = async (address) => {
+    const number = ++latest;
+    const answer = await fetch(address, { headers: { Accept: "text/html" } });
+    const html = await answer.text();
+    return number === latest ? html : null;
+  };
+
+  // The place of the focus: the same id, else its neighbour in the same list, else the heading.
+  const keepFocus = (id, fallback) => {
+    const [, kind, number] = /^(.*?)-?(\d*)$/.exec(id || "") || [];
+    const wanted = [id, number && `${kind}-${number - 1}`, fallback, "list-heading"];
+    for (const one of wanted) {
+      const element = one && document.getElementById(one);
+      if (element) {
+        element.focus({ preventScroll: element.id !== "similar-heading" });
+        return;
+      }
+    }
+  };
+
+  const open = () => [...document.querySelectorAll("details[open]")].map((details) => details.closest("[data-item]")?.dataset.item);
+
+  const reopen = (items) => {
+    for (const card of document.querySelectorAll("[data-item]")) {
+      const details = card.querySelector("details");
+      if (details && items.includes(card.dataset.item)) details.open = true;
+    }
+  };
+
+  const show = async (address, { push = true, focus = "", fallback = "" } = {}) => {
+    const url = new URL(address, location.href);
+    let html;
+    try {
+      html = await fetched(`/fragment${url.search}`);
+    } catch {
+      location.assign(url); // no answer: the browser says why better than a script
+      return;
+    }
+    if (html === null) return;
+    const opened = open();
+    const fresh = place(html);
+    if (!fresh.length) {
+      location.assign(url);
+      return;
+    }
+    reopen(opened);
+    if (push) history.pushState(null, "", url);
+    const list = document.getElementById("list");
+    document.title = list.dataset.title;
+    document.getElementById("q").value = url.searchParams.get("q") || "";
+    document.getElementById("user").value = url.searchParams.get("user") || "";
+    say(list.dataset.announce);
+    if (url.hash === "#similar") fallback = focus = "similar-heading";
+    if (focus || fallback) keepFocus(focus, fallback);
+  };
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-live-link]");
+    if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    show(link.href, { focus: link.id, fallback: link.closest("#history") ? "history-heading" : "list-heading" });
+  });
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.getAttribute("action") !== "/") return;
+    event.preventDefault();
+    const fields = new URLSearchParams();
+    for (const [name, value] of new FormData(form)) if (value) fields.append(name, value);
+    const isSearch = form.id === "search";
+    show(`/?${fields}`, isSearch ? { focus: "q" } : { fallback: "list-heading" });
+  });
+
+  window.addEventListener("popstate", () => show(location.href, { push: false }));
+
+  // Search as you type: the results only, and the address says what was typed.
+  let pause = 0;
+  document.addEventListener("input", (event) => {
+    if (event.target.id !== "q") return;
+    clearTimeout(pause);
+    pause = setTimeout(async () => {
+      const url = new URL(location.href);
+      const text = event.target.value.trim();
+      if (text) url.searchParams.set("q", text);
+      else url.searchParams.delete("q");
+      url.hash = "";
+      const html = await fetched(`/search${url.search}`).catch(() => null);
+      if (html === null) return;
+      place(html);
+      history.replaceState(null, "", url);
+      say(document.getElementById("results").dataset.announce);
+    }, TYPING_PAUSE);
+  });
+
+  // Arrow keys go from the field through what was found and back.
+  document.addEventListener("keydown", (event) => {
+    const inField = event.target.id === "q";
+    const found = event.target.closest?.("#results a");
+    if (!inField && !found) return;
+    const stops = [document.getElementById("q"), ...document.querySelectorAll("#results a")];
+    const here = stops.indexOf(inField ? stops[0] : found);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === "Escape" && found) stops[0].focus();
+    else if (step && stops[here + step]) stops[here + step].focus();
+    else return;
+    event.preventDefault();
+  });
+})();

@@ -1,0 +1,52 @@
+"""The templates, read once, and the files that the page loads beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+FOLDER = Path(__file__).parent / "static"
+STATIC = {file.name: file for file in sorted(FOLDER.iterdir())}
+"""What may be asked for, by its name."""
+
+
+def rendered(template: str, **values: object) -> str:
+    """The HTML of a template; everything in ``values`` is shown as text."""
+    return _environment().get_template(template).render(**values)
+
+
+def static(name: str) -> str:
+    """The address of a file, which changes with its content: a browser may keep it for ever."""
+    return f"/static/{name}?v={_digest(name)}"
+
+
+@lru_cache
+def _digest(name: str) -> str:
+    return hashlib.sha256(STATIC[name].read_bytes()).hexdigest()[:12]
+
+
+@lru_cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("ltocf.service.pages", "html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["static"] = static
+    environment.filters["number"] = _number
+    return environment
+
+
+def _number(value: float, places: int = 2) -> str:
+    """A number with a true minus sign, and never "-0.00".
+
+    Example:
+        >>> _number(-0.0001), _number(-1.5), _number(1234.5, 1)
+        ('0.00', '−1.50', '1,234.5')
+    """
+    return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")
