@@ -95,7 +95,7 @@ def comparison_view(names: tuple[str, str], paths: Sequence[Path], numbers: Sequ
         bar = None if found is None else IntervalBar(*(50 + 50 * end / largest for end in found))
         rows.append(
             ComparedMetric(
-                label(at).replace("_", " "),
+                label(at),
                 shown(at, first[name]),
                 shown(at, second[name]),
                 f"{first[name] - second[name]:+.4f}".replace("-", "−"),

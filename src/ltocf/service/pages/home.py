@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ltocf.models import ScoreMap
 from ltocf.service.pages.items import ShownItem, shown_item, shown_row
 from ltocf.service.pages.query import PageQuery
-from ltocf.service.pages.reasons import Reasons, reasons_of
+from ltocf.service.pages.reasons import Reasons, reasons_of, without_empty_pieces
 from ltocf.service.pages.scale import BarScale, Segment
 from ltocf.service.pages.subject import Subject, recommended, subject_of
 from ltocf.serving import Snapshot, UnknownItemError, UnknownUserError
@@ -137,6 +137,7 @@ def _cards(snapshot: Snapshot, subject: Subject, k: int, notes: list[str]) -> tu
     except ValueError as error:
         reasons = [None] * len(places)
         notes.append(f"No reasons are shown: {error}.")
+    reasons = without_empty_pieces(reasons)
     scores = frame["score"].to_list()
     pieces = [[s] if r is None else [p.value for p in r.segments] for s, r in zip(scores, reasons, strict=True)]
     scale = BarScale.over(pieces)
@@ -150,8 +151,9 @@ def _cards(snapshot: Snapshot, subject: Subject, k: int, notes: list[str]) -> tu
 
 def _heading(query: PageQuery, subject: Subject) -> str:
     if subject.user is None:
-        return "For this history"
-    return f"For user {query.user}, with a changed history" if subject.changed else f"For user {query.user}"
+        return "Recommended for this history"
+    changed = ", with a changed history" if subject.changed else ""
+    return f"Recommended for user {query.user}{changed}"
 
 
 def _announcement(cards: tuple[Card, ...], n_items: int) -> str:

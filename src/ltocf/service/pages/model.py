@@ -20,7 +20,7 @@ from ltocf.serving import Snapshot
 ACCURACY = ("recall", "ndcg", "precision", "hit_rate", "mrr", "map")
 N_EIGENVALUES = 161
 N_COLORS = 6
-N_PHASES = 6
+PHASE_COLORS = (1, 0, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,9 @@ def _by_phase(phases: Mapping[str, list[dict[str, Any]]], name: str) -> list[Ser
     found = []
     for phase, rows in phases.items():
         points = [(float(row["epoch"]), float(row[name])) for row in rows if row.get(name) is not None]
-        if points and len(found) < N_PHASES:
+        if points and len(found) < len(PHASE_COLORS):
             x, y = zip(*points, strict=True)
-            found.append(Series(phase, x, y, f"line-{len(found)}", dots=len(points) < N_EIGENVALUES // 3))
+            found.append(Series(phase, x, y, f"line-{PHASE_COLORS[len(found)]}", dots=len(points) < N_EIGENVALUES // 3))
     return found
 
 

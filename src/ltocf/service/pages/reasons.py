@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ltocf.models import Contributions, ScoreMap
 from ltocf.service.pages.items import ShownItem, shown_item
@@ -13,6 +14,8 @@ from ltocf.serving import Snapshot
 N_STRONGEST = 3
 N_ROWS = 6
 N_COLORS = 6
+NEGLIGIBLE = 1e-6
+"""Share of the largest piece below which a piece is rounding."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,19 @@ def reasons_of(snapshot: Snapshot, summed: ScoreMap, subject: Subject, item: int
     )
 
 
+def without_empty_pieces(cards: Sequence[Reasons | None]) -> list[Reasons | None]:
+    """The same without pieces that add nothing to any score, such as the state at t = 0, which no neighbour reaches."""
+    sizes: dict[str, float] = {}
+    for reasons in cards:
+        for piece in () if reasons is None else reasons.segments:
+            sizes[piece.name] = max(sizes.get(piece.name, 0.0), abs(piece.value))
+    kept = {name for name, size in sizes.items() if size > NEGLIGIBLE * max(sizes.values())}
+    return [
+        None if one is None else replace(one, segments=tuple(p for p in one.segments if p.name in kept))
+        for one in cards
+    ]
+
+
 def _segments(found: Contributions, names: tuple[str, ...], has_own: bool) -> tuple[Segment, ...]:
     sums = found.history.double().sum(1).tolist()
     named = names if len(names) == len(sums) > 1 else tuple(f"part {place + 1}" for place in range(len(sums)))
@@ -85,4 +101,4 @@ def _segments(found: Contributions, names: tuple[str, ...], has_own: bool) -> tu
         pieces.append(Segment("the user's own", "piece-own", found.own.item()))
     for place, (name, value) in enumerate(zip(named, sums, strict=True)):
         pieces.append(Segment(name, f"piece-{place % N_COLORS}", value))
-    return tuple(piece for piece in pieces if piece.name != "popularity" or piece.value)
+    return tuple(pieces)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -88,9 +87,8 @@ def _hidden(snapshot: Snapshot, subject: Subject) -> Histories:
         return subject.history
     own = set(snapshot.history_of(subject.user).items.tolist())
     low = set(snapshot.hidden.rows(torch.tensor([subject.user])).items.tolist()) - own
-    items = np.array(sorted(low | set(subject.history.items.tolist())), np.int32)
-    row = replace(subject.history, later=None, days=None, offsets=torch.tensor([0, len(items)]))
-    return replace(row, items=torch.from_numpy(items))
+    items = torch.tensor(sorted(low | set(subject.history.items.tolist())), dtype=torch.int32)
+    return Histories(torch.tensor([0, len(items)]), items, subject.history.n_items)
 
 
 def _latest_first(history: Histories) -> list[int]:
