@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 440.0, 260.0
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 14.0, 14.0, 40.0
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 14.0, 14.0, 46.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def line_chart(
     Example:
         >>> chart = line_chart("loss", "Loss", ("epoch", "loss"), [Series("a", [0, 10], [0.0, 1.0], "line-0")])
         >>> [tick.text for tick in chart.x_ticks], chart.lines[0].path
-        (['0', '2.5', '5', '7.5', '10'], 'M46.0,220.0L426.0,14.0')
+        (['0', '2.5', '5', '7.5', '10'], 'M46.0,214.0L426.0,14.0')
     """
     finite = [(x, y) for one in series for x, y in zip(one.x, one.y, strict=True) if math.isfinite(y)]
     x_low, x_high = _padded(min(x for x, _ in finite), max(x for x, _ in finite))

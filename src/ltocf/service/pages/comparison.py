@@ -9,7 +9,6 @@ from pathlib import Path
 from ltocf.evaluation.significance import Interval, UserResult, difference_interval
 from ltocf.files import read_arrays
 from ltocf.report.comparison import label, shown
-from ltocf.runs.folder import RunFolder
 from ltocf.service.pages.home import Card, HomeView
 from ltocf.service.pages.model import ACCURACY, RunNumbers, depth_of
 
@@ -121,8 +120,6 @@ def _intervals(paths: Sequence[Path], metrics: Sequence[str]) -> dict[str, Inter
     first, second = (read_arrays(file)[0] for file in files)
     if len(first["users"]) < FEWEST_USERS or len(first["users"]) != len(second["users"]):
         return {}
-    return {
-        name: difference_interval(*(UserResult(one["users"], one[name], "same") for one in (first, second)))
-        for name in metrics
-        if name in first and name in second
-    }
+    measured = [name for name in metrics if name in first and name in second]
+    ours, theirs = ({name: UserResult(one["users"], one[name], "") for name in measured} for one in (first, second))
+    return {name: difference_interval(ours[name], theirs[name]) for name in measured}

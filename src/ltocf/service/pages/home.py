@@ -1,21 +1,21 @@
-"""The first page: a history, recommendations as cards, similar items; pure functions from a snapshot to what is shown."""
+"""The first page: a history, recommendations as cards, similar items, as values that templates show."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ltocf.data.ids import UNKNOWN
 from ltocf.models import ScoreMap
 from ltocf.service.pages.items import ShownItem, shown_item, shown_row
 from ltocf.service.pages.query import PageQuery
 from ltocf.service.pages.reasons import Reasons, reasons_of, without_empty_pieces
 from ltocf.service.pages.scale import BarScale, Segment
 from ltocf.service.pages.subject import Subject, recommended, subject_of
-from ltocf.serving import Snapshot, UnknownItemError, UnknownUserError
+from ltocf.serving import Snapshot, UnknownUserError
 
 N_STARTERS = 12
 N_SIMILAR = 8
 N_USERS_NAMED = 3
-N_HISTORY_OPEN = 12
 
 
 @dataclass(frozen=True)
@@ -85,32 +85,39 @@ def home_view(snapshot: Snapshot, query: PageQuery) -> HomeView:
     """What the first page shows for an address; a mistake in it is said on the page."""
     notes: list[str] = []
     similar = _similar(snapshot, query.similar, notes)
-    start: dict[str, tuple[ShownItem, ...]] = {"starters": _starters(snapshot)}
+    start = HomeView(query, "What goes with what you like?", starters=_starters(snapshot), similar=similar)
     if query.is_empty:
-        heading = "What goes with what you like?"
-        users = _some_users(snapshot)
-        return HomeView(query, heading, **start, users=users, notes=tuple(notes), similar=similar)
+        return replace(start, users=_some_users(snapshot), notes=tuple(notes))
     try:
         subject = subject_of(snapshot, query)
     except UnknownUserError as error:
-        text = f"There is no user {query.user} in this model: {error}."
-        return HomeView(query, "Nobody of that id", **start, users=_some_users(snapshot), error=text, announcement=text)
+        text = f"{_sentence(str(error))} Ids are those of the data that the model learned from."
+        return replace(start, heading="No such user", users=_some_users(snapshot), error=text, announcement=text)
     history = tuple(shown_item(snapshot.names, index) for index in subject.order)
     removed = snapshot.names.item_ids.encode(query.removed).tolist()
-    about = {
-        "heading": _heading(query, subject),
-        "history": history,
-        "in_history": frozenset(item.id for item in history),
-        "removed": tuple(shown_item(snapshot.names, index) for index in removed if index >= 0),
-    }
+    view = replace(
+        start,
+        heading=_heading(query, subject),
+        history=history,
+        in_history=frozenset(item.id for item in history),
+        removed=tuple(shown_item(snapshot.names, index) for index in removed if index >= 0),
+    )
     notes += [f"No item {item} is in this model; it was left out." for item in subject.unknown]
     try:
         cards = _cards(snapshot, subject, query.k, notes)
-    except (UnknownUserError, ValueError) as error:
+    except ValueError as error:
         text = f"{_sentence(str(error))} The most popular items are below."
-        return HomeView(query, **about, **start, notes=tuple(notes), error=text, similar=similar, announcement=text)
-    announcement = _announcement(cards, len(history))
-    return HomeView(query, **about, cards=cards, notes=tuple(notes), similar=similar, announcement=announcement)
+        return replace(view, notes=tuple(notes), error=text, announcement=text)
+    return replace(view, cards=cards, notes=tuple(notes), announcement=_announcement(cards, len(history)))
+
+
+def history_ids(snapshot: Snapshot, query: PageQuery) -> frozenset[str]:
+    """The ids of the history that an address means; none for a user who is not there."""
+    try:
+        subject = subject_of(snapshot, query)
+    except UnknownUserError:
+        return frozenset()
+    return frozenset(map(str, snapshot.names.item_ids.decode(subject.order)))
 
 
 def explainable(snapshot: Snapshot, subject: Subject) -> ScoreMap:
@@ -175,19 +182,17 @@ def _similar(snapshot: Snapshot, item: str | None, notes: list[str]) -> SimilarI
     """By the vectors, or for a model without any by the users that items share."""
     if item is None:
         return None
-    by = "cosine"
-    try:
-        try:
-            frame = snapshot.similar_items(item, N_SIMILAR)
-        except UnknownItemError:
-            raise
-        except ValueError:
-            by = "history"
-            frame = snapshot.similar_items(item, N_SIMILAR, by=by)
-    except UnknownItemError:
+    index = snapshot.names.item_ids.encode_one(item)
+    if index == UNKNOWN:
         notes.append(f"No item {item} is in this model, so nothing is similar to it.")
         return None
-    asked = shown_item(snapshot.names, snapshot.names.item_ids.encode_one(item))
+    by = "cosine"
+    try:
+        frame = snapshot.similar_items(item, N_SIMILAR, by=by)
+    except ValueError:
+        by = "history"
+        frame = snapshot.similar_items(item, N_SIMILAR, by=by)
+    asked = shown_item(snapshot.names, index)
     rows = tuple(Near(shown_row(row), row["score"]) for row in frame.iter_rows(named=True))
     return SimilarItems(asked, by, rows)
 

@@ -169,9 +169,7 @@ def _time_marks(times: Mapping[str, float], horizon: float | None) -> tuple[Time
     if not times or not horizon:
         return ()
     found = [TimeMark("start", "0", 0.0, False)]
-    found += [
-        TimeMark(_subscript(name), f"{value:.2f}", 100 * value / horizon, True) for name, value in times.items()
-    ]
+    found += [TimeMark(_subscript(name), f"{value:.2f}", 100 * value / horizon, True) for name, value in times.items()]
     return (*found, TimeMark("end", f"{horizon:g}", 100.0, False))
 
 
@@ -195,7 +193,7 @@ def _curves(numbers: RunNumbers) -> tuple[Chart, ...]:
 
 
 def _by_phase(phases: Mapping[str, list[dict[str, Any]]], name: str) -> list[Series]:
-    found = []
+    found: list[Series] = []
     for phase, rows in phases.items():
         points = [(float(row["epoch"]), float(row[name])) for row in rows if row.get(name) is not None]
         if points and len(found) < len(PHASE_COLORS):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 USUAL_CARDS = 12
 LARGEST_CARDS = 60
+LONGEST_SEARCH = 200
+LONGEST_HISTORY = 500
+
+
+class AddressError(ValueError):
+    """An address that means nothing."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class PageQuery:
         k: number of recommendations, in 1..60.
 
     Raises:
-        ValueError: ``k`` out of range.
+        AddressError: ``k`` out of range, or a search or a history that is too long.
 
     Example:
         >>> query = PageQuery(added=("12",), search="heat")
@@ -44,7 +50,32 @@ class PageQuery:
 
     def __post_init__(self) -> None:
         if not 1 <= self.k <= LARGEST_CARDS:
-            raise ValueError(f"`k` must be in 1..{LARGEST_CARDS}, got {self.k}; leave it out for {USUAL_CARDS}")
+            raise AddressError(f"`k` must be in 1..{LARGEST_CARDS}, got {self.k}; leave it out for {USUAL_CARDS}")
+        if len(self.search) > LONGEST_SEARCH:
+            n_letters = len(self.search)
+            raise AddressError(f"`q` must have at most {LONGEST_SEARCH} letters, got {n_letters}; search for a part of it")
+        if (n_items := len(self.added) + len(self.removed)) > LONGEST_HISTORY:
+            raise AddressError(f"the address must name at most {LONGEST_HISTORY} items, got {n_items}; POST /v1/recommend")
+
+    @classmethod
+    def of(cls, fields: Sequence[tuple[str, str]]) -> PageQuery:
+        """The fields of an address or a form taken apart; an empty field is none, an unknown one means nothing.
+
+        Example:
+            >>> PageQuery.of([("item", "12"), ("item", "99"), ("without", "5"), ("q", " heat "), ("user", "")])
+            PageQuery(run='', user=None, added=('12', '99'), removed=(), search='heat', similar=None, k=12)
+        """
+        single = {name: value.strip() for name, value in fields}
+        added, removed = (
+            tuple(dict.fromkeys(value for name, value in fields if name == wanted and value))
+            for wanted in ("item", "without")
+        )
+        user, k = single.get("user") or None, single.get("k") or str(USUAL_CARDS)
+        if not (k.isascii() and k.isdecimal() and len(k) < 10):
+            raise AddressError(f"`k` must be a whole number in 1..{LARGEST_CARDS}, got {k!r}")
+        removed = () if user is None else tuple(item for item in removed if item not in added)
+        texts = single.get("run", ""), single.get("q", ""), single.get("similar") or None
+        return cls(texts[0], user, added, removed, texts[1], texts[2], int(k))
 
     @property
     def is_empty(self) -> bool:

@@ -24,7 +24,6 @@ class Segment:
     width: float = 0.0
 
 
-
 @dataclass(frozen=True)
 class BarScale:
     """Scores between ``low`` <= 0 and ``high`` >= 0 become percent of a bar's length.

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 FOLDER = Path(__file__).parent / "static"
 STATIC = {file.name: file for file in sorted(FOLDER.iterdir())}
@@ -39,6 +40,7 @@ def _environment() -> Environment:
     )
     environment.globals["static"] = static
     environment.filters["number"] = _number
+    environment.filters["with_code"] = _with_code
     return environment
 
 
@@ -50,3 +52,19 @@ def _number(value: float, places: int = 2) -> str:
         ('0.00', '−1.50', '1,234.5')
     """
     return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")
+
+
+def _with_code(text: str) -> Markup:
+    """A message of the package, with what stands between backticks as code; everything else is text.
+
+    Example:
+        >>> _with_code("`k` must be < 9")
+        Markup('<code>k</code> must be &lt; 9')
+    """
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:  # a backtick of somebody's own
+        return escape(text)
+    coded = [
+        Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece) for place, piece in enumerate(pieces)
+    ]
+    return Markup("").join(coded)
