@@ -136,23 +136,23 @@ def explainable(snapshot: Snapshot, subject: Subject) -> ScoreMap:
 
 
 def _cards(snapshot: Snapshot, subject: Subject, k: int, notes: list[str]) -> tuple[Card, ...]:
-    frame = recommended(snapshot, subject, k)
-    places = snapshot.names.item_ids.encode(frame["item"]).tolist()
+    found = recommended(snapshot, subject, k)
     try:
         summed = explainable(snapshot, subject)
-        reasons: list[Reasons | None] = [reasons_of(snapshot, summed, subject, place) for place in places]
+        reasons = without_empty_pieces([reasons_of(snapshot, summed, subject, item) for item, _ in found])
     except ValueError as error:
-        reasons = [None] * len(places)
+        reasons = [None] * len(found)
         notes.append(f"No reasons are shown: {error}.")
-    reasons = without_empty_pieces(reasons)
-    scores = frame["score"].to_list()
-    pieces = [[s] if r is None else [p.value for p in r.segments] for s, r in zip(scores, reasons, strict=True)]
+    pieces = [
+        [score] if one is None else [piece.value for piece in one.segments]
+        for (_, score), one in zip(found, reasons, strict=True)
+    ]
     scale = BarScale.over(pieces)
     cards = []
-    for row, reason in zip(frame.iter_rows(named=True), reasons, strict=True):
-        split = () if reason is None else scale.stacked(reason.segments)
-        bar = scale.bar(row["score"])
-        cards.append(Card(row["rank"], shown_row(row), row["score"], bar, split, reason, scale.zero))
+    for rank, ((item, score), one) in enumerate(zip(found, reasons, strict=True), start=1):
+        split = () if one is None else scale.stacked(one.segments)
+        shown = shown_item(snapshot.names, item)
+        cards.append(Card(rank, shown, score, scale.bar(score), split, one, scale.zero))
     return tuple(cards)
 
 

@@ -53,9 +53,13 @@ class PageQuery:
             raise AddressError(f"`k` must be in 1..{LARGEST_CARDS}, got {self.k}; leave it out for {USUAL_CARDS}")
         if len(self.search) > LONGEST_SEARCH:
             n_letters = len(self.search)
-            raise AddressError(f"`q` must have at most {LONGEST_SEARCH} letters, got {n_letters}; search for a part of it")
+            raise AddressError(
+                f"`q` must have at most {LONGEST_SEARCH} letters, got {n_letters}; search for a part of it"
+            )
         if (n_items := len(self.added) + len(self.removed)) > LONGEST_HISTORY:
-            raise AddressError(f"the address must name at most {LONGEST_HISTORY} items, got {n_items}; POST /v1/recommend")
+            raise AddressError(
+                f"the address must name at most {LONGEST_HISTORY} items, got {n_items}; POST /v1/recommend"
+            )
 
     @classmethod
     def of(cls, fields: Sequence[tuple[str, str]]) -> PageQuery:

@@ -57,7 +57,7 @@ def reasons_of(snapshot: Snapshot, summed: ScoreMap, subject: Subject, item: int
     found = summed.contributions(subject.history, item, subject.user)
     by_item = found.history.sum(0).tolist()
     order = sorted(range(len(by_item)), key=lambda place: -by_item[place])
-    raised = sum(value for value in by_item if value > 0)
+    raised = sum((value for value in by_item if value > 0), 0.0)
     touched = subject.history.items.tolist()
 
     def reason(place: int) -> Reason:
@@ -68,28 +68,25 @@ def reasons_of(snapshot: Snapshot, summed: ScoreMap, subject: Subject, item: int
     rows = tuple(map(reason, order[:N_ROWS]))
     own, popularity = found.own.item(), found.popularity.item()
     return Reasons(
-        score=sum(by_item) + own + popularity,
+        score=sum(by_item, 0.0) + own + popularity,
         segments=_segments(found, summed.part_names, subject.user is not None),
         strongest=tuple(one for one in rows[:N_STRONGEST] if one.value > 0),
         rows=rows,
         n_others=len(order) - len(rows),
-        others=sum(by_item[place] for place in order[N_ROWS:]),
+        others=sum((by_item[place] for place in order[N_ROWS:]), 0.0),
         own=None if subject.user is None else own,
         popularity=popularity,
     )
 
 
-def without_empty_pieces(cards: Sequence[Reasons | None]) -> list[Reasons | None]:
+def without_empty_pieces(cards: Sequence[Reasons]) -> list[Reasons | None]:
     """The same without pieces that add nothing to any score, such as the state at t = 0, which no neighbour reaches."""
     sizes: dict[str, float] = {}
     for reasons in cards:
-        for piece in () if reasons is None else reasons.segments:
+        for piece in reasons.segments:
             sizes[piece.name] = max(sizes.get(piece.name, 0.0), abs(piece.value))
     kept = {name for name, size in sizes.items() if size > NEGLIGIBLE * max(sizes.values())}
-    return [
-        None if one is None else replace(one, segments=tuple(p for p in one.segments if p.name in kept))
-        for one in cards
-    ]
+    return [replace(one, segments=tuple(p for p in one.segments if p.name in kept)) for one in cards]
 
 
 def _segments(found: Contributions, names: tuple[str, ...], has_own: bool) -> tuple[Segment, ...]:

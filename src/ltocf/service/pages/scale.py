@@ -40,7 +40,7 @@ class BarScale:
     @classmethod
     def over(cls, bars: Iterable[Sequence[float]]) -> BarScale:
         """The scale that holds every bar, each a list of pieces of which some may be negative."""
-        found = [(sum(v for v in pieces if v < 0), sum(v for v in pieces if v > 0)) for pieces in bars]
+        found = [(sum((v for v in pieces if v < 0), 0.0), sum((v for v in pieces if v > 0), 0.0)) for pieces in bars]
         return cls(min((low for low, _ in found), default=0.0), max((high for _, high in found), default=0.0))
 
     @property

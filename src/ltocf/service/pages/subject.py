@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import polars as pl
 import torch
-from torch import Tensor
 
 from ltocf.data.histories import Histories
 from ltocf.data.ids import UNKNOWN
@@ -59,8 +58,8 @@ def subject_of(snapshot: Snapshot, query: PageQuery) -> Subject:
     return Subject(user, rows_of_items(snapshot.names, [ids])[0], order, True, unknown)
 
 
-def recommended(snapshot: Snapshot, subject: Subject, k: int) -> pl.DataFrame:
-    """The list of the subject: columns user, rank, item, score and title if there are any.
+def recommended(snapshot: Snapshot, subject: Subject, k: int) -> list[tuple[int, float]]:
+    """The list of the subject: the index of each item and its score, the best first.
 
     Raises:
         UnknownUserError: a history without an item.
@@ -68,17 +67,16 @@ def recommended(snapshot: Snapshot, subject: Subject, k: int) -> pl.DataFrame:
     """
     if not len(subject.history.items):
         raise UnknownUserError("the history has no item: add one")
-    wish = Wish(snapshot.length_of_list(k), True, "skip")
-    if not subject.changed and subject.user is not None:
-        return snapshot.source.frame(snapshot.names, *_asked(subject.user), wish)
-    known = None if subject.user is None else torch.tensor([subject.user])
-    scorer = HistoryScorer(subject.history, snapshot.history_score, known)
-    source = Source(scorer, subject.history, _hidden(snapshot, subject), snapshot.counts)
-    return source.frame(snapshot.names, *_asked(0), wish)
-
-
-def _asked(row: int) -> tuple[pl.Series, Tensor, Tensor]:
-    return pl.Series([row]), torch.tensor([row]), torch.zeros(1, dtype=torch.bool)
+    source, row = snapshot.source, subject.user
+    if subject.changed or row is None:
+        known = None if subject.user is None else torch.tensor([subject.user])
+        scorer = HistoryScorer(subject.history, snapshot.history_score, known)
+        source, row = Source(scorer, subject.history, _hidden(snapshot, subject), snapshot.counts), 0
+    wish = Wish(snapshot.length_of_list(k), exclude_seen=True, unknown="error")
+    nobody = torch.zeros(1, dtype=torch.bool)
+    ranked = source.lists(snapshot.names, pl.Series([row]), torch.tensor([row]), nobody, wish).ranked
+    pairs = zip(ranked.items[0].tolist(), ranked.scores[0].tolist(), strict=True)
+    return [(item, score) for item, score in pairs if item != UNKNOWN]
 
 
 def _hidden(snapshot: Snapshot, subject: Subject) -> Histories:
