@@ -17,10 +17,10 @@ from ltocf.models import Contributions
 from ltocf.serving import Explanation, UnknownItemError
 from ltocf.serving.choice import allowed_items
 from ltocf.serving.lists import (
+    Lists,
     histories_of,
     item_columns,
     known_items,
-    list_frame,
     listed,
     merged,
     some,
@@ -166,7 +166,7 @@ def test_columns_of_items_with_and_without_titles() -> None:
 
 def test_a_list_has_a_row_for_each_place_that_has_an_item() -> None:
     ranked = Ranked(torch.tensor([[2, 0], [1, -1]]), torch.tensor([[0.5, 0.25], [0.75, -torch.inf]]))
-    frame = list_frame(NAMES, pl.Series(["bob", "ann"]), ranked)
+    frame = Lists(NAMES, pl.Series(["bob", "ann"]), ranked).frame()
     assert frame.to_dicts() == [
         {"user": "bob", "rank": 1, "item": 30, "score": 0.5, "title": "Up"},
         {"user": "bob", "rank": 2, "item": 10, "score": 0.25, "title": "Ran"},
@@ -175,7 +175,7 @@ def test_a_list_has_a_row_for_each_place_that_has_an_item() -> None:
     assert frame.columns == ["user", "rank", "item", "score", "title"]
     assert frame.schema["score"] == pl.Float32
     halves = Ranked(ranked.items, ranked.scores.to(torch.bfloat16))
-    assert list_frame(NAMES, pl.Series(["bob", "ann"]), halves).equals(frame), "NumPy has no bfloat16"
+    assert Lists(NAMES, pl.Series(["bob", "ann"]), halves).frame().equals(frame), "NumPy has no bfloat16"
 
 
 def test_unknown_users_get_the_popular_list_in_their_own_place() -> None:

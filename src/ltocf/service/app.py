@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
+from ltocf.service import reference, routes, watching
 from ltocf.service.engine import Engine
+from ltocf.service.errors import answer_errors
+from ltocf.service.gate import Gate, Traffic
+from ltocf.service.metrics import Metrics
 from ltocf.service.pages.routes import page_routes
 from ltocf.service.settings import DEFAULTS, ServiceSettings
 
@@ -23,16 +30,54 @@ def create_app(runs: Runs, settings: ServiceSettings = DEFAULTS) -> FastAPI:
 
     Raises:
         FileNotFoundError: no finished run.
-        ValueError: a damaged model file, or no run at all.
+        ValueError: a damaged model file, no run at all, or two of one name.
     """
     paths = [runs] if isinstance(runs, (str, Path)) else list(runs)
-    app = FastAPI(title="LT-OCF", docs_url=None, redoc_url=None)
-    engines = {engine.name: engine for engine in (Engine(path, settings) for path in paths)}
-    app.state.engines = engines
+    return application([Engine(path, settings) for path in paths], settings)
 
-    @app.get("/healthz")
-    def health() -> dict[str, str]:
-        return {"status": "ok"}
 
-    app.include_router(page_routes(engines))
+def application(engines: Sequence[Engine], settings: ServiceSettings) -> FastAPI:
+    """The application over engines that are there already. Raises ValueError as `create_app`."""
+    by_name = {engine.name: engine for engine in engines}
+    if not engines or len(by_name) < len(engines):
+        names = ", ".join(engine.name for engine in engines) or "none"
+        raise ValueError(f"the runs must be one or more, of different names, got {names}; rename a folder")
+    metrics, traffic = Metrics(), Traffic()
+    app = FastAPI(
+        title="LT-OCF",
+        summary="Recommendations from a finished run.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        middleware=_middleware(settings, traffic, metrics),
+    )
+    app.state.engines, app.state.settings = by_name, settings
+    app.state.metrics, app.state.traffic = metrics, traffic
+    for engine in engines:
+        metrics.follow(engine)
+    answer_errors(app)
+    for router in (routes.router, watching.router, reference.router):
+        app.include_router(router)
+    app.include_router(page_routes(by_name))
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """The folders are watched for as long as the application runs."""
+    with ExitStack() as watched:
+        for engine in app.state.engines.values():
+            watched.enter_context(engine.watching())
+        yield
+
+
+def _middleware(settings: ServiceSettings, traffic: Traffic, metrics: Metrics) -> list[Middleware]:
+    gate = Middleware(Gate, settings=settings, traffic=traffic, observe=metrics.observed())
+    if not settings.cors:
+        return [gate]
+    # Before the gate: a browser asks without a token what it may ask.
+    headers = ["Authorization", "Content-Type", "X-Request-ID"]
+    return [
+        Middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"], allow_headers=headers),
+        gate,
+    ]

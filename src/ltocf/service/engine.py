@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
+from ltocf.service.answers import RunFacts
+from ltocf.service.finder import Finder
+from ltocf.service.loaded import Loaded
 from ltocf.service.settings import DEFAULTS, ServiceSettings
+from ltocf.service.sources import FolderSource, Mark, Source
 from ltocf.serving import Snapshot
 
-
-class Loaded(NamedTuple):
-    """What one request sees from its beginning to its end.
-
-    Args:
-        snapshot: what answers.
-        generation: how many models were served before this one, plus one.
-        loaded_at: when it was put in place, in seconds since 1970.
-    """
-
-    snapshot: Snapshot
-    generation: int
-    loaded_at: float
+logger = logging.getLogger(__name__)
 
 
 class Engine:
     """The current model of a run, behind one reference.
 
+    A request takes `loaded` once and keeps it: it sees one model from its beginning to its end, and the memory of an
+    old one is free when the last such request has ended.
+
     Args:
         run: the folder of a finished run, or a model file.
         settings: limits and switches.
+        source: where models come from; by default the folder.
 
     Raises:
         FileNotFoundError: no finished run.
         ValueError: a damaged model file.
     """
 
-    def __init__(self, run: str | Path, settings: ServiceSettings = DEFAULTS) -> None:
+    def __init__(self, run: str | Path, settings: ServiceSettings = DEFAULTS, source: Source | None = None) -> None:
         self.run, self.settings = Path(run), settings
-        self.loaded = Loaded(Snapshot.open(self.run), 1, time.time())
+        self.source = FolderSource(self.run, settings.follow) if source is None else source
+        self.refused = 0
+        self.told: Callable[[Engine], None] = lambda engine: None
+        """Called after a model was put in place or refused."""
+        self._lock = threading.Lock()
+        self._mark, snapshot = _opened(self.source)
+        self.loaded = _warm(snapshot, 1)
 
     @property
     def name(self) -> str:
-        """What people call the run: the name of its folder."""
-        return self.run.resolve().name
+        """What people call the run: the name of its folder, or of the file without its ending."""
+        path = self.run.absolute()
+        return path.stem if path.suffix == ".safetensors" else path.name
 
     @property
     def snapshot(self) -> Snapshot:
@@ -59,3 +65,92 @@ class Engine:
     def loaded_at(self) -> float:
         """When the current model was put in place, in seconds since 1970."""
         return self.loaded.loaded_at
+
+    def facts(self) -> RunFacts:
+        """The run and its current model."""
+        now, names = self.loaded, self.loaded.snapshot.names
+        version, sizes = now.snapshot.version, names.sizes
+        return RunFacts(
+            self.name,
+            now.snapshot.name,
+            version,
+            now.generation,
+            now.loaded_at,
+            *sizes,
+            names.titles is not None,
+            self.refused,
+        )
+
+    def refresh(self) -> bool:
+        """Put a newer model in place if there is one; a damaged one is refused once, and the old one stays.
+
+        Returns:
+            Whether there is a new model in place.
+        """
+        with self._lock:
+            try:
+                mark = self.source.mark()
+            except OSError:  # a folder that is being exchanged: the next look finds it
+                return False
+            if mark == self._mark:
+                return False
+            self._mark = mark
+            try:
+                self._mark, snapshot = _opened(self.source)
+                self.loaded = _warm(snapshot, self.generation + 1)
+            except Exception as error:  # whatever is wrong with a new model, the old one answers
+                self.refused += 1
+                logger.error("run %s: refused %s, the old model stays: %s", self.name, mark.path, error)
+                self.told(self)
+                return False
+            logger.info("run %s: generation %d is %s", self.name, self.generation, mark.path)
+            self.told(self)
+            return True
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look for a newer model every ``watch_seconds`` for as long as the block lasts."""
+        if not self.settings.watch_seconds:
+            yield
+            return
+        stop = threading.Event()
+
+        def watch() -> None:
+            while not stop.wait(float(self.settings.watch_seconds)):
+                self.refresh()
+
+        thread = threading.Thread(target=watch, name=f"watch {self.name}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=1)
+
+
+def _opened(source: Source) -> tuple[Mark, Snapshot]:
+    """The newest model, and its mark; read again if it was exchanged meanwhile."""
+    while True:
+        try:
+            mark = source.mark()
+        except OSError:
+            mark = None  # `open` has the better words for it
+        snapshot = source.open()
+        if mark is not None and source.mark() == mark:
+            return mark, snapshot
+
+
+def _warm(snapshot: Snapshot, generation: int) -> Loaded:
+    """Everything that a first request would wait for is there."""
+    warm(snapshot)
+    return Loaded(snapshot, Finder(snapshot), generation, time.time())
+
+
+def warm(snapshot: Snapshot) -> None:
+    """Compute what answers look up. A model that cannot do something says so when it is asked."""
+    _ = snapshot.source
+    for ability in ("history_score", "score_map", "item_vectors"):
+        try:
+            getattr(snapshot, ability)
+        except ValueError:
+            continue

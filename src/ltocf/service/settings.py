@@ -16,16 +16,18 @@ class ServiceSettings:
         max_body_bytes: largest body of a request, in bytes.
         max_concurrent: most requests that one worker answers at a time; the next gets 429.
         max_query: longest text to search for, in characters.
+        body_seconds: how long a client may take to send a body.
         watch_seconds: how often the folder of a run is looked at for a newer model; 0 for never.
         follow: serve the newest generation that `ltocf update` made of the run, not the run itself.
         grace_seconds: how long running requests may take to end after a signal to stop.
         retry_after_seconds: what ``Retry-After`` says with 429 and 503.
         token: the bearer token that requests must bring; None for none.
         cors: origins whose pages may call the service; none by default.
+        access_log: write a line for each request.
         json_logs: write each log line as JSON.
 
     Raises:
-        ValueError: a limit below 1, a negative time, or an empty token.
+        ValueError: a limit below 1, a negative time, or a token that no header can hold.
 
     Example:
         >>> ServiceSettings(max_k=50).max_k
@@ -41,12 +43,14 @@ class ServiceSettings:
     max_body_bytes: int = 1_000_000
     max_concurrent: int = 256
     max_query: int = 200
+    body_seconds: float | int = 10
     watch_seconds: float | int = 2
     follow: bool = True
     grace_seconds: float | int = 10
     retry_after_seconds: int = 1
     token: str | None = None
     cors: tuple[str, ...] = ()
+    access_log: bool = True
     json_logs: bool = False
 
     def __post_init__(self) -> None:
@@ -56,8 +60,8 @@ class ServiceSettings:
                 raise ValueError(f"`{field.name}` must be >= 1, got {value}")
             if field.name.endswith("_seconds") and value < 0:
                 raise ValueError(f"`{field.name}` must be >= 0, got {value}")
-        if self.token is not None and not self.token:
-            raise ValueError("`token` must not be empty; leave it out to serve without one")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip()):
+            raise ValueError("`token` must be printable ASCII and not empty; leave it out to serve without one")
 
 
 DEFAULTS = ServiceSettings()

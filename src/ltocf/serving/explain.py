@@ -20,7 +20,7 @@ class Explanation(Shown):
     """A score, taken apart: ``score`` = ``own`` + ``popularity`` + the sum of ``history["contribution"]``.
 
     Args:
-        user: the user's id.
+        user: the user's id; None for somebody who was not in training.
         item: the item's id.
         score: the score of the item for the user.
         own: what the user's own embedding adds, which no item of the history explains.
@@ -45,7 +45,7 @@ class Explanation(Shown):
     def of(
         cls,
         names: Names,
-        user: int,
+        user: int | None,
         item: int,
         contributions: Contributions,
         touched: list[int],
@@ -60,7 +60,7 @@ class Explanation(Shown):
         frame = pl.DataFrame(added | columns)
         own, popularity = contributions.own.item(), contributions.popularity.item()
         return cls(
-            names.user_ids.decode([user])[0],
+            None if user is None else names.user_ids.decode([user])[0],
             names.item_ids.decode([item])[0],
             parts.sum().item() + own + popularity,
             own,

@@ -157,6 +157,13 @@ class Held(Shown):
             raise UnknownUserError(f"user {user!r} was not in training")
         return index
 
+    def index_with_history(self, user: Id) -> int:
+        """Raises UnknownUserError for one who was not in training, or has no history there."""
+        index = self.index_of_user(user)
+        if not len(self.history_of(index).items):
+            raise UnknownUserError(f"user {user!r} has no history in training")
+        return index
+
     def history_of(self, user: int) -> Histories:
         """The history of one index, as one row."""
         return self.histories.rows(torch.tensor([user]))

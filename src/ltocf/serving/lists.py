@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.data.ids import UNKNOWN, USUAL_INTEGER, IdMap
 from ltocf.data.names import Names
@@ -196,13 +198,55 @@ def item_columns(names: Names, items: np.ndarray) -> dict[str, pl.Series]:
     return columns
 
 
-def list_frame(names: Names, users: pl.Series, ranked: Ranked, by: pl.Series | None = None) -> pl.DataFrame:
-    """Columns user, rank, item, score, title if there are any, and ``by``: a row for each place that has an item."""
-    items, scores = ranked.items.cpu().numpy(), ranked.scores.float().cpu().numpy()
-    rows, places = np.nonzero(items != UNKNOWN)
-    columns = item_columns(names, items[rows, places])
-    found = {"user": users[rows], "rank": places + 1, "item": columns.pop("item"), "score": scores[rows, places]}
-    return pl.DataFrame(found | columns | ({} if by is None else {"by": by[rows]}))
+class ListedItem(NamedTuple):
+    """One place of a list: the caller's id of the item, its score, and its title if there are any."""
+
+    item: Any
+    score: float
+    title: str | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Lists(Shown):
+    """Lists of items for users, in the caller's ids: as a frame, or as Python values, which few lists are faster as.
+
+    Args:
+        names: the caller's ids and titles.
+        users: what each user is called.
+        ranked: the list of each.
+        popular: which lists are the most popular items, where it shall be said; or None.
+    """
+
+    names: Names
+    users: pl.Series
+    ranked: Ranked
+    popular: NewUsers | None = None
+
+    def facts(self) -> dict[str, object]:
+        return {"n_lists": len(self.users), "k": self.ranked.items.shape[1]}
+
+    def frame(self) -> pl.DataFrame:
+        """Columns user, rank, item, score, title if there are any, and ``by``: a row for each place with an item."""
+        items, scores = self.ranked.items.cpu().numpy(), self.ranked.scores.float().cpu().numpy()
+        rows, places = np.nonzero(items != UNKNOWN)
+        columns = item_columns(self.names, items[rows, places])
+        item = columns.pop("item")
+        found = {"user": self.users[rows], "rank": places + 1, "item": item, "score": scores[rows, places]}
+        by = {} if self.popular is None else {"by": pl.Series(np.where(self.popular.numpy(), "popular", "model"))[rows]}
+        return pl.DataFrame(found | columns | by)
+
+    def values(self) -> list[list[ListedItem]]:
+        """The places of each list."""
+        titles, ids = self.names.titles, self.names.item_ids
+        items, scores = self.ranked.items.tolist(), self.ranked.scores.float().tolist()
+        kept = [[item for item in row if item != UNKNOWN] for row in items]
+        return [
+            [
+                ListedItem(id, score, None if titles is None else titles[item])
+                for id, score, item in zip(ids.decode(row), of_user, row, strict=False)
+            ]
+            for row, of_user in zip(kept, scores, strict=True)
+        ]
 
 
 def nearest_frame(columns: Callable[[PairIndices], dict[str, pl.Series]], found: tuple[Tensor, Tensor]) -> pl.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 import torch
 
@@ -12,7 +11,7 @@ from ltocf.data.histories import Histories
 from ltocf.data.names import Names
 from ltocf.evaluation.top_k import AllowedItems, Ranked, Scorer, rank, top_k
 from ltocf.models.user_map import ItemNumbers
-from ltocf.serving.lists import NewUsers, list_frame, merged
+from ltocf.serving.lists import Lists, NewUsers, merged
 from ltocf.shapes import Scores, UserIndices
 
 POLICIES = ("error", "popular", "skip")
@@ -66,7 +65,7 @@ class Source:
         rows = users.clamp(min=0)
         return (users < 0) | (self.histories.offsets[rows] == self.histories.offsets[rows + 1])
 
-    def frame(
+    def lists(
         self,
         names: Names,
         ids: pl.Series,
@@ -74,8 +73,8 @@ class Source:
         new: NewUsers,
         wish: Wish,
         candidates: Histories | None = None,
-    ) -> pl.DataFrame:
-        """The lists of users, by their ids; with the policy ``popular`` a last column ``by`` says what made each.
+    ) -> Lists:
+        """The lists of users, by their ids; with the policy ``popular`` it is said what made each.
 
         Args:
             names: the caller's ids and titles.
@@ -90,9 +89,7 @@ class Source:
             ids, users = ids.filter(pl.Series(kept.numpy())), users[kept]
             candidates = None if candidates is None else candidates.rows(kept.nonzero().squeeze(1))
             new = new[kept]
-        ranked = self._ranked(users, new, wish, candidates)
-        by = pl.Series(np.where(new.numpy(), "popular", "model")) if wish.unknown == "popular" else None
-        return list_frame(names, ids, ranked, by)
+        return Lists(names, ids, self._ranked(users, new, wish, candidates), new if wish.unknown == "popular" else None)
 
     def _ranked(self, users: UserIndices, new: NewUsers, wish: Wish, candidates: Histories | None) -> Ranked:
         seen = self.hidden if wish.exclude_seen else None

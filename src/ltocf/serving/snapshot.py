@@ -11,18 +11,14 @@ import polars as pl
 import torch
 
 from ltocf.evaluation.top_k import top_k
-from ltocf.serving.abilities import HistoryScorer
-from ltocf.serving.choice import Candidates, Condition, allowed_items, candidate_rows
-from ltocf.serving.explain import Explanation
-from ltocf.serving.held import Held
+from ltocf.serving.choice import Candidates, Condition, allowed_items
+from ltocf.serving.explaining import Explaining
+from ltocf.serving.listing import Listing
 from ltocf.serving.lists import (
     Asked,
     GivenHistories,
     Id,
-    UnknownUserError,
-    check_histories,
     check_users,
-    histories_of,
     item_columns,
     known_items,
     listed,
@@ -30,12 +26,12 @@ from ltocf.serving.lists import (
     user_column,
 )
 from ltocf.serving.popular import Moment, counts_between
-from ltocf.serving.ranking import Source, Wish
+from ltocf.serving.ranking import Wish
 from ltocf.serving.similar import check_similarity, nearness, overlap
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Snapshot(Held):
+class Snapshot(Listing, Explaining):
     """A trained model that answers, in the caller's own ids.
 
     Nothing in it changes, so threads share it, and a server exchanges one reference to serve a newer one. An answer
@@ -100,16 +96,16 @@ class Snapshot(Held):
             ValueError: ``k`` < 1, ``unknown`` is no policy, ``where`` cannot be answered or holds for
                 no item, or a user has no ``candidates``.
         """
-        k = self.length_of_list(k)
-        wish = Wish(k, exclude_seen, unknown, allowed_items(self.names, only, exclude, where))
-        asked = listed(users)
-        indices = self.names.user_ids.encode(asked)
-        rows = None if candidates is None else candidate_rows(self.names, candidates, asked, indices)
-        found = torch.from_numpy(indices)
-        new = self.source.without_history(found)
-        if unknown == "error":
-            check_users(asked, indices, new)
-        return self.source.frame(self.names, user_column(self.names.user_ids, asked, indices), found, new, wish, rows)
+        return self.lists(
+            users,
+            k,
+            exclude_seen=exclude_seen,
+            unknown=unknown,
+            only=only,
+            exclude=exclude,
+            where=where,
+            candidates=candidates,
+        ).frame()
 
     def recommend_all(
         self,
@@ -151,7 +147,7 @@ class Snapshot(Held):
         def frames() -> Iterator[pl.DataFrame]:
             for start in range(0, max(len(found), 1), rows):
                 part = slice(start, start + rows)
-                yield self.source.frame(self.names, shown[part], found[part], new[part], wish)
+                yield self.source.lists(self.names, shown[part], found[part], new[part], wish).frame()
 
         return frames()
 
@@ -237,7 +233,7 @@ class Snapshot(Held):
                 unknown similarity.
         """
         check_similarity(by)
-        index, n_others = self._user_with_history(user), len(self.names.user_ids) - 1
+        index, n_others = self.index_with_history(user), len(self.names.user_ids) - 1
         k = self.length_of_list(k, n_others)
         near = overlap(self.items_of_users, index) if by == "history" else nearness(self.user_vectors, index, by)
         near[(self.histories.lengths == 0).to(near.device)] = -torch.inf
@@ -282,33 +278,14 @@ class Snapshot(Held):
             ValueError: the model has no way from a history to a score (the error names those that have), ``k`` < 1,
                 or an item stands among lists of items.
         """
-        k = self.length_of_list(k)
-        score = self.history_score if not steps else self.stepped_score(steps)
-        wish = Wish(k, exclude_seen, unknown, allowed_items(self.names, only, exclude, where))
-        users, folded = histories_of(self.names, histories)
-        known = torch.tensor([self.index_of_user(user) for user in users]) if own else None
-        source = Source(HistoryScorer(folded, score, known), folded, folded, self.counts)
-        numbers = torch.arange(len(folded))
-        new = source.without_history(numbers)
-        if unknown == "error":
-            check_histories(users, new)
-        return source.frame(self.names, pl.Series(users), numbers, new, wish)
-
-    def explain(self, user: Id, item: Id) -> Explanation:
-        """Why ``item`` has its score for ``user``: what each item of their history adds to it.
-
-        Raises:
-            UnknownUserError, UnknownItemError: one of them was not in training, or the user has no history there.
-            ValueError: the model's scores are not sums over a history; the error names the models whose are.
-        """
-        summed = self.score_map
-        index, target = self._user_with_history(user), int(known_items(self.names, [item])[0])
-        history = self.history_of(index)
-        contributions = summed.contributions(history, target, index)
-        return Explanation.of(self.names, index, target, contributions, history.items.tolist(), summed.part_names)
-
-    def _user_with_history(self, user: Id) -> int:
-        index = self.index_of_user(user)
-        if not len(self.history_of(index).items):
-            raise UnknownUserError(f"user {user!r} has no history in training")
-        return index
+        return self.folded(
+            histories,
+            k,
+            exclude_seen=exclude_seen,
+            unknown=unknown,
+            own=own,
+            steps=steps,
+            only=only,
+            exclude=exclude,
+            where=where,
+        ).frame()

@@ -16,6 +16,7 @@ from ltocf.service.pages.items import ShownItem, shown_item
 from ltocf.service.pages.model import RunNumbers, model_view, run_numbers
 from ltocf.service.pages.query import AddressError, PageQuery
 from ltocf.service.pages.templates import STATIC, rendered
+from ltocf.service.sources import FolderSource
 
 N_FOUND = 8
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -95,7 +96,7 @@ class Pages:
             raise AddressError("two runs must be served to be compared, got one; serve both: `ltocf serve RUN OTHER`")
         names = (self.names[0], self.names[1])
         engines = [self.engines[name] for name in names]
-        view = comparison_view(names, [one.run for one in engines], [self._numbers_of(one) for one in engines])
+        view = comparison_view(names, [_folder(one) for one in engines], [self._numbers_of(one) for one in engines])
         start = home_view(engines[0].snapshot, PageQuery())
         columns = () if query.is_empty else columns_of(names, [home_view(one.snapshot, query) for one in engines])
         values = {"view": view, "query": query, "columns": columns, "example": start.users}
@@ -120,7 +121,7 @@ class Pages:
         return tuple(shown_item(now.snapshot.names, index) for index in now.finder.find(query.search, N_FOUND))
 
     def _numbers_of(self, engine: Engine) -> RunNumbers:
-        return self._numbers(engine.run, engine.generation)
+        return self._numbers(engine, engine.generation)
 
 
 def static_file(name: str) -> Response:
@@ -130,8 +131,13 @@ def static_file(name: str) -> Response:
     return FileResponse(STATIC[name], media_type=MEDIA_TYPES[STATIC[name].suffix], headers=KEPT)
 
 
-def _numbers(path: Path, generation: int) -> RunNumbers:
-    return run_numbers(path)
+def _numbers(engine: Engine, generation: int) -> RunNumbers:
+    return run_numbers(_folder(engine))
+
+
+def _folder(engine: Engine) -> Path:
+    """Of the generation that answers."""
+    return FolderSource(engine.run, engine.settings.follow).newest()
 
 
 def _html(template: str, status: int, **values: object) -> Response:

@@ -1,0 +1,99 @@
+"""Every error is one JSON object: the rule, the value that broke it, and the remedy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from ltocf.serving import UnknownItemError, UnknownUserError
+
+LONGEST_VALUE = 200
+REMEDIES = {
+    404: "`/docs` lists the paths there are",
+    405: "`/docs` says which method each path takes",
+    400: "send a body of JSON in UTF-8, as `/docs` shows it",
+}
+
+
+class UnknownRunError(ValueError):
+    """Asked for a run that is not served."""
+
+
+def problem(status: int, rule: str, value: object, remedy: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The response of an error."""
+    # ASCII: half of a surrogate pair in what a client sent could not be written as UTF-8.
+    body = json.dumps({"error": {"rule": rule, "value": _shown(value), "remedy": remedy}})
+    return Response(body, status, headers, "application/json")
+
+
+def _shown(value: object) -> object:
+    """A number or a short text; what a client sent may be anything of any size."""
+    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
+        return value if value == value and value not in (float("inf"), float("-inf")) else str(value)
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except (ValueError, RecursionError):  # integers of thousands of digits, lists in lists in lists
+        text = type(value).__name__
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "..."
+
+
+def taken_apart(message: str) -> tuple[str, str | None, str]:
+    """Rule, value and remedy of an error of this package.
+
+    Example:
+        >>> taken_apart("`k` must be in 1..30, got 31; ask for fewer")
+        ('`k` must be in 1..30', '31', 'ask for fewer')
+        >>> taken_apart("1 of 1 users were not in training: 'x'")
+        ('1 of 1 users were not in training', "'x'", 'correct the request; `/docs` says what each field means')
+    """
+    rule, _, remedy = message.partition("; ")
+    for before in (", got ", ": "):
+        if before in rule:
+            rule, _, value = rule.partition(before)
+            return rule, value, remedy or "correct the request; `/docs` says what each field means"
+    return rule, None, remedy or "correct the request; `/docs` says what each field means"
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Give an application the errors of this package, in place of FastAPI's."""
+    app.add_exception_handler(UnknownUserError, _unknown)
+    app.add_exception_handler(UnknownItemError, _unknown)
+    app.add_exception_handler(UnknownRunError, _unknown)
+    app.add_exception_handler(ValueError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    return problem(404, *taken_apart(str(error)))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return problem(422, *taken_apart(str(error)))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    found: Any = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    place = ".".join(str(part) for part in found.get("loc", ()) if part not in ("body", "query", "path"))
+    message = str(found.get("msg", error)).removeprefix("Value error, ")
+    rule = f"`{place}`: {message}" if place else message
+    return problem(422, rule, found.get("input"), "`/docs` says what the request may hold")
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    # A body that is no JSON at all is as wrong as one with a wrong field.
+    shown, rule = (422 if status == 400 else status), HTTPStatus(status).phrase
+    if status in (404, 405):
+        rule = {404: "there is no such path", 405: "this path does not take this method"}[status]
+    elif isinstance(error, HTTPException):
+        rule = str(error.detail)
+    value = f"{request.method} {request.url.path}" if status in (404, 405) else None
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return problem(shown, rule, value, REMEDIES.get(status, "`/docs` says how to ask"), headers)

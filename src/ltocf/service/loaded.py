@@ -1,0 +1,130 @@
+"""A model in place: what one request sees from its beginning to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from ltocf.data.ids import UNKNOWN
+from ltocf.service.answers import (
+    Explained,
+    FoundItem,
+    FoundItems,
+    HistoryList,
+    Id,
+    OneList,
+    Reason,
+    Recommended,
+    SimilarItems,
+    UserList,
+    UserLists,
+)
+from ltocf.service.finder import Finder
+from ltocf.serving import Explanation, Snapshot
+from ltocf.serving.lists import Lists
+
+Policy = Literal["error", "popular", "skip"]
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A snapshot that is warm, and its answers as plain values.
+
+    Args:
+        snapshot: what answers.
+        finder: what finds items by title and id.
+        generation: 1 for the first model that was served, 2 for the next one.
+        loaded_at: when it was put in place, in seconds since 1970.
+    """
+
+    snapshot: Snapshot
+    finder: Finder
+    generation: int
+    loaded_at: float
+
+    def recommend(self, users: Sequence[Id], k: int, unknown: Policy = "error", **choice: Any) -> UserLists:
+        """The lists of users of training; arguments and errors are those of `Snapshot.recommend`."""
+        lists = self.snapshot.lists(users, k, unknown=unknown, **choice)
+        made = _made_by(lists)
+        rows = zip(lists.users.to_list(), made, _items(lists), strict=True)
+        return UserLists([UserList(user, by, items) for user, by, items in rows], self.generation)
+
+    def recommend_one(self, user: Id, k: int, unknown: Policy = "error", **choice: Any) -> OneList:
+        """The list of one user of training, who is not left out."""
+        found = self.recommend([user], k, unknown, **choice).lists[0]
+        return OneList(found.user, found.by, found.items, self.generation)
+
+    def recommend_history(self, history: Sequence[Id], k: int, unknown: Policy = "error", **choice: Any) -> HistoryList:
+        """The list for a history; arguments and errors are those of `Snapshot.fold_in`."""
+        known, ignored = self.split(history)
+        lists = self.snapshot.folded([known], k, unknown=unknown, **choice)
+        items = _items(lists)
+        by = _made_by(lists)[0] if items else "model"
+        return HistoryList(by, items[0] if items else [], ignored, self.generation)
+
+    def similar(self, item: Id, k: int, by: Literal["cosine", "inner_product", "history"] = "cosine") -> SimilarItems:
+        """The items nearest to one; errors are those of `Snapshot.similar_items`."""
+        frame = self.snapshot.similar_items(item, k, by=by)
+        return SimilarItems(self._as_in_data(item), by, _recommended(frame), self.generation)
+
+    def explain(self, user: Id, item: Id) -> Explained:
+        """Why an item has its score for a user of training; errors are those of `Snapshot.explain`."""
+        return self._explained(self.snapshot.explain(user, item), [])
+
+    def explain_history(self, history: Sequence[Id], item: Id) -> Explained:
+        """Why an item has its score for a history; errors are those of `Snapshot.explain_fold_in`."""
+        known, ignored = self.split(history)
+        return self._explained(self.snapshot.explain_fold_in(known, item), ignored)
+
+    def find(self, typed: str, k: int) -> FoundItems:
+        """Items whose title or id has what was typed."""
+        places, names = self.finder.find(typed, k), self.snapshot.names
+        counts = self.snapshot.counts[places].int().tolist()
+        titles = names.titles
+        ids: list[Any] = names.item_ids.decode(places)
+        found = [
+            FoundItem(id, None if titles is None else titles[place], count)
+            for id, place, count in zip(ids, places, counts, strict=True)
+        ]
+        return FoundItems(found, self.generation)
+
+    def split(self, history: Sequence[Id]) -> tuple[list[Id], list[Id]]:
+        """The items of a history that were in training, and those that were not."""
+        ids = self.snapshot.names.item_ids
+        ignored = [item for item in history if ids.encode_one(item) == UNKNOWN]
+        return (list(history), []) if not ignored else ([item for item in history if item not in ignored], ignored)
+
+    def _as_in_data(self, item: Id) -> Id:
+        ids = self.snapshot.names.item_ids
+        return ids.decode([ids.encode_one(item)])[0]
+
+    def _explained(self, why: Explanation, ignored: list[Id]) -> Explained:
+        columns = [name for name in why.history.columns if name.startswith("part_")]
+        reasons = [
+            Reason(row["item"], row["contribution"], row.get("title"), [row[name] for name in columns])
+            for row in why.history.iter_rows(named=True)
+        ]
+        names = list(why.part_names) or columns
+        user: Any = why.user
+        item: Any = why.item
+        sums = (why.score, why.own, why.popularity)
+        return Explained(user, item, why.title, *sums, reasons, names, ignored, self.generation)
+
+
+def _items(lists: Lists) -> list[list[Recommended]]:
+    return [[Recommended(*place) for place in places] for places in lists.values()]
+
+
+def _made_by(lists: Lists) -> list[Literal["model", "popular"]]:
+    if lists.popular is None:
+        return ["model"] * len(lists.users)
+    return ["popular" if popular else "model" for popular in lists.popular.tolist()]
+
+
+def _recommended(frame: pl.DataFrame) -> list[Recommended]:
+    titles = frame["title"].to_list() if "title" in frame.columns else [None] * len(frame)
+    rows = zip(frame["item"].to_list(), frame["score"].to_list(), titles, strict=True)
+    return [Recommended(*row) for row in rows]

@@ -1,0 +1,73 @@
+"""What requests may say; what answers say is in `answers`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+
+AnyId = StrictInt | StrictStr
+"""An id as it is in the data: an integer or a text. It is compared, not converted: "007" is not 7."""
+
+
+class Asked(BaseModel):
+    """No field but those that are named: a mistyped one is an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RecommendAsked(Asked):
+    """Lists for users of training, or one for a history."""
+
+    users: Annotated[list[AnyId] | None, Field(min_length=1, description="users of training")] = None
+    history: Annotated[
+        list[AnyId] | None, Field(min_length=1, description="what somebody touched, the oldest first")
+    ] = None
+    k: Annotated[StrictInt, Field(ge=1, description="items in each list")] = 10
+    exclude_seen: Annotated[bool, Field(description="leave out what the user touched")] = True
+    unknown: Annotated[
+        Literal["error", "popular", "skip"],
+        Field(description="what users without a history get: an error, the most popular items, or no list"),
+    ] = "error"
+    only: Annotated[list[AnyId] | None, Field(min_length=1, description="the only items that may be listed")] = None
+    exclude: Annotated[list[AnyId] | None, Field(description="items that may not be listed")] = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> RecommendAsked:
+        if (self.users is None) == (self.history is None):
+            raise ValueError("give either `users` or `history`")
+        return self
+
+
+class ExplainAsked(Asked):
+    """An item, and a user of training or a history."""
+
+    item: AnyId
+    user: AnyId | None = None
+    history: Annotated[list[AnyId] | None, Field(min_length=1)] = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> ExplainAsked:
+        if (self.user is None) == (self.history is None):
+            raise ValueError("give either `user` or `history`")
+        return self
+
+
+class Broken(BaseModel):
+    """What is wrong: the rule, the value that broke it, and what to do."""
+
+    rule: str
+    value: Any
+    remedy: str
+
+
+class ErrorBody(BaseModel):
+    """Every error of the service."""
+
+    error: Broken
+
+
+class Status(BaseModel):
+    """Whether the service is alive, ready, or stopping."""
+
+    status: Literal["ok", "ready"]
