@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ltocf.serving import Snapshot
 from ltocf.serving.held import MODEL_FILE
@@ -27,6 +27,7 @@ class Mark(NamedTuple):
         return cls(str(found), stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where an engine gets its models from."""
 

@@ -34,10 +34,9 @@
     const wanted = [id, number && `${kind}-${number - 1}`, fallback, "list-heading"];
     for (const one of wanted) {
       const element = one && document.getElementById(one);
-      if (element) {
-        element.focus({ preventScroll: element.id !== "similar-heading" });
-        return;
-      }
+      if (!element) continue;
+      element.focus({ preventScroll: element.id !== "similar-heading" });
+      if (document.activeElement === element) return; // what is hidden takes no focus
     }
   };
 
