@@ -123,4 +123,3 @@ class RunFacts:
     n_users: int
     n_items: int
     titles: bool
-    refused: int

@@ -13,7 +13,7 @@ from ltocf.service.answers import RunFacts
 from ltocf.service.finder import Finder
 from ltocf.service.loaded import Loaded
 from ltocf.service.settings import DEFAULTS, ServiceSettings
-from ltocf.service.sources import FolderSource, Mark, Source
+from ltocf.service.sources import FolderSource, Mark, Opened, Source
 from ltocf.serving import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ class Engine:
         self.told: Callable[[Engine], None] = lambda engine: None
         """Called after a model was put in place or refused."""
         self._lock = threading.Lock()
-        self._mark, snapshot = _opened(self.source)
-        self.loaded = _warm(snapshot, 1)
+        self._mark, opened = _opened(self.source)
+        self.loaded = _warm(opened, 1)
 
     @property
     def name(self) -> str:
@@ -68,18 +68,10 @@ class Engine:
 
     def facts(self) -> RunFacts:
         """The run and its current model."""
-        now, names = self.loaded, self.loaded.snapshot.names
-        version, sizes = now.snapshot.version, names.sizes
-        return RunFacts(
-            self.name,
-            now.snapshot.name,
-            version,
-            now.generation,
-            now.loaded_at,
-            *sizes,
-            names.titles is not None,
-            self.refused,
-        )
+        now, (n_users, n_items) = self.loaded, self.loaded.snapshot.names.sizes
+        model, version = now.snapshot.name, now.snapshot.version
+        titles = now.snapshot.names.titles is not None
+        return RunFacts(self.name, model, version, now.generation, now.loaded_at, n_users, n_items, titles)
 
     def refresh(self) -> bool:
         """Put a newer model in place if there is one; a damaged one is refused once, and the old one stays.
@@ -96,8 +88,8 @@ class Engine:
                 return False
             self._mark = mark
             try:
-                self._mark, snapshot = _opened(self.source)
-                self.loaded = _warm(snapshot, self.generation + 1)
+                self._mark, opened = _opened(self.source)
+                self.loaded = _warm(opened, self.generation + 1)
             except Exception as error:  # whatever is wrong with a new model, the old one answers
                 self.refused += 1
                 logger.error("run %s: refused %s, the old model stays: %s", self.name, mark.path, error)
@@ -128,22 +120,23 @@ class Engine:
             thread.join(timeout=1)
 
 
-def _opened(source: Source) -> tuple[Mark, Snapshot]:
+def _opened(source: Source) -> tuple[Mark, Opened]:
     """The newest model, and its mark; read again if it was exchanged meanwhile."""
     while True:
         try:
             mark = source.mark()
         except OSError:
             mark = None  # `open` has the better words for it
-        snapshot = source.open()
+        opened = source.open()
         if mark is not None and source.mark() == mark:
-            return mark, snapshot
+            return mark, opened
 
 
-def _warm(snapshot: Snapshot, generation: int) -> Loaded:
+def _warm(opened: Opened, generation: int) -> Loaded:
     """Everything that a first request would wait for is there."""
+    snapshot = opened.snapshot
     warm(snapshot)
-    return Loaded(snapshot, Finder(snapshot), generation, time.time())
+    return Loaded(snapshot, Finder(snapshot), opened.generation or generation, time.time())
 
 
 def warm(snapshot: Snapshot) -> None:

@@ -23,8 +23,8 @@ from ltocf.service.answers import (
     UserLists,
 )
 from ltocf.service.finder import Finder
-from ltocf.serving import Explanation, Snapshot
-from ltocf.serving.lists import Lists
+from ltocf.serving import Explanation, Snapshot, UnknownUserError
+from ltocf.serving.lists import Lists, some
 
 Policy = Literal["error", "popular", "skip"]
 
@@ -60,6 +60,8 @@ class Loaded:
     def recommend_history(self, history: Sequence[Id], k: int, unknown: Policy = "error", **choice: Any) -> HistoryList:
         """The list for a history; arguments and errors are those of `Snapshot.fold_in`."""
         known, ignored = self.split(history)
+        if not known and unknown == "error":
+            raise UnknownUserError(f'{_nothing_known(history)}, or for `unknown="popular"`')
         lists = self.snapshot.folded([known], k, unknown=unknown, **choice)
         items = _items(lists)
         by = _made_by(lists)[0] if items else "model"
@@ -77,6 +79,8 @@ class Loaded:
     def explain_history(self, history: Sequence[Id], item: Id) -> Explained:
         """Why an item has its score for a history; errors are those of `Snapshot.explain_fold_in`."""
         known, ignored = self.split(history)
+        if not known:
+            raise UnknownUserError(_nothing_known(history))
         return self._explained(self.snapshot.explain_fold_in(known, item), ignored)
 
     def find(self, typed: str, k: int) -> FoundItems:
@@ -112,6 +116,11 @@ class Loaded:
         item: Any = why.item
         sums = (why.score, why.own, why.popularity)
         return Explained(user, item, why.title, *sums, reasons, names, ignored, self.generation)
+
+
+def _nothing_known(history: Sequence[Id]) -> str:
+    rule = f"an item of `history` must have been in training, got {some(history)}"
+    return f"{rule}; ask for items that `/v1/items` finds"
 
 
 def _items(lists: Lists) -> list[list[Recommended]]:

@@ -9,10 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from ltocf.service.engine import Engine
+from ltocf.service.metrics_folder import FOLDER
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Where the processes of one service keep their numbers; set before prometheus_client is imported."""
 
 
 class Metrics:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from ltocf.serving import Snapshot
 from ltocf.serving.held import MODEL_FILE
@@ -27,14 +27,20 @@ class Mark(NamedTuple):
         return cls(str(found), stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
-@runtime_checkable
+class Opened(NamedTuple):
+    """A model that was read, and its generation where the source counts them."""
+
+    snapshot: Snapshot
+    generation: int | None = None
+
+
 class Source(Protocol):
     """Where an engine gets its models from."""
 
     def mark(self) -> Mark:
         """The newest model there is. Raises OSError where there is none."""
 
-    def open(self) -> Snapshot:
+    def open(self) -> Opened:
         """Read it. Raises ValueError for a damaged one, OSError where it cannot be read."""
 
 
@@ -61,8 +67,8 @@ class FolderSource:
         run = self.newest()
         return Mark.of(run / MODEL_FILE if run.is_dir() else run)
 
-    def open(self) -> Snapshot:
-        return Snapshot.open(self.newest())
+    def open(self) -> Opened:
+        return Opened(Snapshot.open(self.newest()))
 
 
 def _next(run: Path) -> Path | None:

@@ -117,8 +117,7 @@ def test_the_policy_allows_no_script_but_the_page_s_own(browser: Any, served: Se
         assert "javascript:" not in answer.text()
     page = context.new_page()
     page.goto(served.address)
-    page.evaluate(
-        "() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s) }"
-    )
+    script = "const script = document.createElement('script'); script.textContent = 'window.ran = 1'"
+    page.evaluate(f"() => {{ {script}; document.body.append(script) }}")
     assert page.evaluate("window.ran") is None
     context.close()

@@ -1,0 +1,165 @@
+"""One process that serves: uvicorn, which ends what runs before it stops."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+import time
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+
+from ltocf.service.logs import write_logs
+from ltocf.service.settings import DEFAULTS, ServiceSettings
+
+logger = logging.getLogger("ltocf.service")
+
+BACKLOG = 2048
+IDLE_SECONDS = 30
+"""How long a connection without a request stays open."""
+
+
+def serve(
+    runs: Sequence[str | Path],
+    settings: ServiceSettings = DEFAULTS,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+) -> None:
+    """Serve finished runs until a signal to stop comes: SIGINT or SIGTERM.
+
+    Args:
+        runs: folders of runs, or model files.
+        settings: limits and switches.
+        host: the address to listen on.
+        port: the port to listen on; 0 for any that is free.
+        workers: processes that answer; more than one share the memory of the model.
+
+    Raises:
+        FileNotFoundError: no finished run.
+        ValueError: a damaged model file, no run, two runs of one name, or ``workers`` < 1.
+        OSError: the address is in use, or is not this machine's.
+        ImportError: the ``serve`` extra is not installed.
+    """
+    if workers < 1:
+        raise ValueError(f"`workers` must be >= 1, got {workers}")
+    if workers > 1 and not hasattr(os, "fork"):
+        raise ValueError(f"`workers` must be 1 where processes cannot be forked, got {workers}")
+    write_logs(as_json=settings.json_logs)
+    _allow_many_connections()
+    # A request is too short to share among threads; and a thread that waits takes a processor from another worker.
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    sockets = listening(host, port, workers)
+    try:
+        if workers == 1:
+            _serve_alone(runs, settings, sockets[0])
+        else:
+            from ltocf.service.workers import Workers
+
+            Workers(list(map(Path, runs)), settings, sockets).run()
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def _serve_alone(runs: Sequence[str | Path], settings: ServiceSettings, listener: socket.socket) -> None:
+    try:
+        import torch
+
+        from ltocf.service.app import create_app
+    except ImportError as error:
+        raise ImportError("a service needs the `serve` extra: pip install 'ltocf[serve]'") from error
+    torch.set_num_threads(1)
+    app = create_app(runs, settings)
+    tell(listener, settings, list(app.state.engines))
+    run_server(app, settings, listener)
+
+
+def run_server(app: object, settings: ServiceSettings, listener: socket.socket) -> None:
+    """Answer until a signal to stop comes. ``app`` is an application of `create_app`."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Ends what runs before it stops listening; what is new meanwhile gets 503."""
+
+        deadline = math.inf
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if self.deadline < math.inf:  # the second signal: at once
+                super().handle_exit(sig, frame)
+            traffic.stopping = True
+            self.deadline = time.monotonic() + settings.grace_seconds
+
+        async def on_tick(self, counter: int) -> bool:
+            ended = await super().on_tick(counter)
+            over = traffic.stopping and (not traffic.running or time.monotonic() > self.deadline)
+            return ended or over
+
+    traffic = app.state.traffic  # type: ignore[attr-defined]
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=max(1, math.ceil(settings.grace_seconds)),
+    )
+    Server(config).run(sockets=[listener])
+    logger.info("stopped")
+
+
+def listening(host: str, port: int, n: int = 1) -> list[socket.socket]:
+    """``n`` sockets on one address; the system shares connections among them.
+
+    Raises:
+        OSError: the address is in use, or is not this machine's.
+    """
+    kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    first = _bound(kind, address, shared=False)
+    if n == 1:
+        return [first]
+    # Bound alone first: an address that is shared could be shared with another service by mistake.
+    address = first.getsockname()
+    first.close()
+    return [_bound(kind, address, shared=True) for _ in range(n)]
+
+
+def _bound(kind: int, address: object, *, shared: bool) -> socket.socket:
+    found = socket.socket(kind, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        found.bind(address)  # type: ignore[arg-type]
+    except OSError as error:
+        found.close()
+        where = ":".join(map(str, address[:2])) if isinstance(address, tuple) else address
+        raise OSError(f"`host` and `port` must be free and this machine's, got {where}: {error.strerror}") from error
+    found.listen(BACKLOG)
+    found.set_inheritable(True)
+    return found
+
+
+def tell(listener: socket.socket, settings: ServiceSettings, names: list[str]) -> None:
+    """Say in the log what is served where."""
+    host, port = listener.getsockname()[:2]
+    logger.info("serving %s at http://%s:%d", ", ".join(names), f"[{host}]" if ":" in host else host, port)
+    if settings.token is None and not ip_address(host).is_loopback:
+        logger.warning("anybody who reaches this machine may ask: `--token` asks for one")
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the system allows this process without asking."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

@@ -1,0 +1,208 @@
+"""Several processes that answer with one model in memory, and the parent that reads it anew."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltocf.service.metrics_folder import FOLDER
+from ltocf.service.server import run_server, tell
+from ltocf.service.settings import ServiceSettings
+from ltocf.service.sources import FolderSource, Mark
+
+logger = logging.getLogger("ltocf.service")
+
+TICK_SECONDS = 0.1
+REST_SECONDS = 1.0
+"""Between the start of a worker and its next one: one that dies at once must not take the machine."""
+
+
+@dataclass
+class Shared:
+    """One run as the parent sees it: where its model is, and who reads it now."""
+
+    run: Path
+    source: FolderSource
+    file: Path
+    mark: Mark | None = None
+    generation: int = 0
+    reader: int = 0
+
+
+class Workers:
+    """A parent that forks: a child reads a model and writes it for all, the others map it and answer.
+
+    The parent itself reads no model and starts no thread, so that what it forks begins clean.
+
+    Args:
+        runs: folders of runs, or model files.
+        settings: limits and switches.
+        listeners: a socket for each worker.
+    """
+
+    def __init__(self, runs: list[Path], settings: ServiceSettings, listeners: list[socket.socket]) -> None:
+        self.runs, self.settings, self.listeners = runs, settings, listeners
+        self.places: dict[int, int] = {}
+        self.started = [0.0] * len(listeners)
+        self.stopping = False
+
+    def run(self) -> None:
+        """Serve until a signal to stop comes. Raises as `serve`."""
+        with tempfile.TemporaryDirectory(prefix="ltocf-", ignore_cleanup_errors=True) as folder:
+            numbers = Path(os.environ.setdefault(FOLDER, str(Path(folder) / "metrics")))
+            numbers.mkdir(parents=True, exist_ok=True)
+            self._import()
+            follow = self.settings.follow
+            self.shared = [
+                Shared(run, FolderSource(run, follow), Path(folder) / f"{place}.shared")
+                for place, run in enumerate(self.runs)
+            ]
+            self._read_first()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._stop)
+            for place in range(len(self.listeners)):
+                self._start(place)
+            tell(self.listeners[0], self.settings, [shared.run.name for shared in self.shared])
+            self._watch()
+
+    def _import(self) -> None:
+        """What all children need, once: its memory is shared too."""
+        try:
+            import torch
+            import uvicorn  # noqa: F401
+
+            from ltocf.service import app, metrics, sharing  # noqa: F401
+        except ImportError as error:
+            raise ImportError("a service needs the `serve` extra: pip install 'ltocf[serve]'") from error
+        torch.set_num_threads(1)
+        self.metrics = metrics.Metrics()
+
+    def _read_first(self) -> None:
+        for shared in self.shared:
+            self._read(shared)
+            _, status = os.waitpid(shared.reader, 0)
+            shared.reader = 0
+            if status:
+                raise ValueError(shared.file.with_suffix(".error").read_text(encoding="utf-8"))
+
+    def _read(self, shared: Shared) -> None:
+        """Begin to read the newest model of a run, in a child."""
+        try:
+            shared.mark = shared.source.mark()
+        except OSError:
+            shared.mark = None
+        shared.generation += 1
+        shared.reader = _forked(lambda: _write(shared))
+
+    def _start(self, place: int) -> None:
+        self.started[place] = time.monotonic()
+        self.places[_forked(lambda: self._answer(place))] = place
+
+    def _answer(self, place: int) -> None:
+        """What a worker does."""
+        from ltocf.service.app import application
+        from ltocf.service.engine import Engine
+        from ltocf.service.sharing import SharedSource
+
+        engines = [Engine(shared.run, self.settings, SharedSource(shared.file)) for shared in self.shared]
+        run_server(application(engines, self.settings), self.settings, self.listeners[place])
+
+    def _stop(self, number: int, frame: object) -> None:
+        self.stopping = True
+        for worker in self.places:
+            os.kill(worker, number)
+
+    def _watch(self) -> None:
+        """Until all workers have ended: start those anew that died, and read what is newer."""
+        looked = time.monotonic()
+        while self.places or not self.stopping:
+            time.sleep(TICK_SECONDS)
+            self._reap()
+            if self.stopping:
+                continue
+            self._restart()
+            if self.settings.watch_seconds and time.monotonic() - looked >= self.settings.watch_seconds:
+                looked = time.monotonic()
+                for shared in self.shared:
+                    self._look(shared)
+
+    def _reap(self) -> None:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        while True:
+            try:
+                ended, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not ended:
+                return
+            mark_process_dead(ended)  # type: ignore[no-untyped-call]
+            if ended in self.places:
+                self.places.pop(ended)
+                if not self.stopping:
+                    logger.error("worker %d ended with status %d", ended, os.waitstatus_to_exitcode(status))
+            for shared in self.shared:
+                if shared.reader == ended:
+                    shared.reader = 0
+                    if status:
+                        self._refuse(shared)
+
+    def _refuse(self, shared: Shared) -> None:
+        shared.generation -= 1
+        self.metrics.refused.labels(shared.run.name).inc()
+        try:
+            reason = shared.file.with_suffix(".error").read_text(encoding="utf-8")
+        except OSError:
+            reason = "its reader died"
+        logger.error("run %s: refused a new model, the old one stays: %s", shared.run.name, reason)
+
+    def _restart(self) -> None:
+        for place in set(range(len(self.listeners))) - set(self.places.values()):
+            if time.monotonic() - self.started[place] > REST_SECONDS:
+                self._start(place)
+
+    def _look(self, shared: Shared) -> None:
+        try:
+            newer = not shared.reader and shared.source.mark() != shared.mark
+        except OSError:  # a folder that is being exchanged: the next look finds it
+            return
+        if newer:
+            self._read(shared)
+
+
+def _forked(work: Callable[[], None]) -> int:
+    """A child that does one thing and ends."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        work()
+        status = 0
+    except BaseException:
+        logger.exception("a child failed")
+    finally:
+        os._exit(status)
+
+
+def _write(shared: Shared) -> None:
+    """Read the newest model of a run and write it for all workers; whatever is wrong is left in a file."""
+    from ltocf.service.engine import warm
+    from ltocf.service.sharing import write_shared
+
+    try:
+        snapshot = shared.source.open().snapshot
+        warm(snapshot)
+        write_shared(snapshot, shared.generation, shared.file)
+    except Exception as error:  # whatever is wrong with a new model, the parent says it
+        shared.file.with_suffix(".error").write_text(str(error) or repr(error), encoding="utf-8")
+        os._exit(1)
