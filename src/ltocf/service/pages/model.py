@@ -15,12 +15,12 @@ from ltocf.report.comparison import label, shown
 from ltocf.report.run_figures import LOSS_LABELS
 from ltocf.runs.folder import RunFolder
 from ltocf.service.pages.charts import Chart, Series, line_chart
+from ltocf.service.pages.scale import N_COLORS
 from ltocf.serving import Snapshot
 
 ACCURACY = ("recall", "ndcg", "precision", "hit_rate", "mrr", "map")
 N_EIGENVALUES = 161
-N_COLORS = 6
-PHASE_COLORS = (1, 0, 2, 3, 4, 5)
+PHASE_COLORS = (1, 0, *range(2, N_COLORS))
 
 
 @dataclass(frozen=True)

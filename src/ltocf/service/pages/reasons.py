@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 
 from ltocf.models import Contributions, ScoreMap
 from ltocf.service.pages.items import ShownItem, shown_item
-from ltocf.service.pages.scale import Segment
+from ltocf.service.pages.scale import N_COLORS, Segment
 from ltocf.service.pages.subject import Subject
 from ltocf.serving import Snapshot
 
 N_STRONGEST = 3
 N_ROWS = 6
-N_COLORS = 6
 NEGLIGIBLE = 1e-6
 """Share of the largest piece below which a piece is rounding."""
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+N_COLORS = 8
+"""Colours that the style sheet has for parts of a score and lines of a chart, one after the other."""
+
 
 @dataclass(frozen=True)
 class Segment:
