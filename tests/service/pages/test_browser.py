@@ -54,7 +54,7 @@ def test_a_user_is_found_and_their_history_can_be_changed(page: Any, served: Ser
     page.goto(served.address)
     page.fill("#user", "3")
     page.press("#user", "Enter")
-    page.wait_for_selector("h1 >> text=Recommended for user 3")
+    page.wait_for_selector("h1 >> text=Recommended for user\u00a03")
     assert page.url.endswith("/?user=3")
     before, n_items = ids_of(page), int(page.text_content("#history .count"))
     first = page.text_content("#history .name")
@@ -167,7 +167,7 @@ def test_everything_works_without_a_script(browser: Any, served: Served) -> None
         assert page.url.endswith("#similar")
         page.fill("#user", "3")
         page.click(".second button")
-        assert page.text_content("h1") == "Recommended for user 3"
+        assert page.text_content("h1") == "Recommended for user\u00a03"
         page.click("nav >> text=Model")
         assert page.text_content("h1") == "What the model learned"
 

@@ -160,7 +160,7 @@ def _heading(query: PageQuery, subject: Subject) -> str:
     if subject.user is None:
         return "Recommended for this history"
     changed = ", with a changed history" if subject.changed else ""
-    return f"Recommended for user {query.user}{changed}"
+    return f"Recommended for user\N{NO-BREAK SPACE}{query.user}{changed}"
 
 
 def _announcement(cards: tuple[Card, ...], n_items: int) -> str:
