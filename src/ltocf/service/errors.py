@@ -28,7 +28,7 @@ class UnknownRunError(ValueError):
 def problem(status: int, rule: str, value: object, remedy: str, headers: Mapping[str, str] | None = None) -> Response:
     """The response of an error."""
     # ASCII: half of a surrogate pair in what a client sent could not be written as UTF-8.
-    body = json.dumps({"error": {"rule": rule, "value": _shown(value), "remedy": remedy}})
+    body = json.dumps({"error": {"rule": _shown(rule), "value": _shown(value), "remedy": remedy}})
     return Response(body, status, headers, "application/json")
 
 

@@ -25,10 +25,11 @@ class Finder:
         >>> from ltocf.data import Interactions, Names
         >>> from ltocf.data.ids import IdMap
         >>> from ltocf.graph import BipartiteGraph
-        >>> from ltocf.models import Popularity
+        >>> from ltocf.models import LightGCN
         >>> log = Interactions.from_pairs([0, 0, 1], [1, 0, 1])
         >>> names = Names(IdMap.identity(2), IdMap(["b1", "b2"]), ("Le fabuleux Amélie", "Amen"))
-        >>> finder = Finder(Snapshot.of("popularity", Popularity(log), log, names))
+        >>> model = LightGCN(BipartiteGraph.from_interactions(log), dim=2)
+        >>> finder = Finder(Snapshot.of("lightgcn", model, log, names))
         >>> finder.find("ame", 5), finder.find("ELIE", 5), finder.find("b", 5), finder.find("zz", 5)
         ([1, 0], [0], [1, 0], [])
     """

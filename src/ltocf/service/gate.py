@@ -25,8 +25,9 @@ OPEN = ("/healthz", "/readyz")
 
 @dataclass
 class Traffic:
-    """How many requests are answered now, and whether new ones are refused because the service stops."""
+    """How many requests came in and did not end, how many of them are answered, and whether new ones are refused."""
 
+    inside: int = 0
     running: int = 0
     stopping: bool = False
 
@@ -91,8 +92,15 @@ class Gate:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
+        self.traffic.inside += 1
+        try:
+            await self._answer(scope, headers, receive, send)
+        finally:
+            self.traffic.inside -= 1
+
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         if b"content-length" in headers or b"transfer-encoding" in headers:
-            body = await self._body(headers, receive)
+            body = await self._body(receive)
             if isinstance(body, Response):
                 await body(scope, receive, send)
                 return
@@ -121,7 +129,7 @@ class Gate:
         seconds = self.settings.retry_after_seconds
         return problem(status, rule, value, f"ask again in {seconds} s", {"Retry-After": str(seconds)})
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | Response:
+    async def _body(self, receive: Receive) -> bytes | Response:
         """The whole body, or why not. What is too large is read and dropped: a client that sends does not listen."""
         limit, parts, size, more = self.settings.max_body_bytes, [], 0, True
         try:

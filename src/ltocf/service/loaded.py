@@ -49,7 +49,7 @@ class Loaded:
         """The lists of users of training; arguments and errors are those of `Snapshot.recommend`."""
         lists = self.snapshot.lists(users, k, unknown=unknown, **choice)
         made = _made_by(lists)
-        rows = zip(lists.users.to_list(), made, _items(lists), strict=True)
+        rows = zip(self._users_as_in_data(lists), made, _items(lists), strict=True)
         return UserLists([UserList(user, by, items) for user, by, items in rows], self.generation)
 
     def recommend_one(self, user: Id, k: int, unknown: Policy = "error", **choice: Any) -> OneList:
@@ -100,6 +100,16 @@ class Loaded:
         ids = self.snapshot.names.item_ids
         ignored = [item for item in history if ids.encode_one(item) == UNKNOWN]
         return (list(history), []) if not ignored else ([item for item in history if item not in ignored], ignored)
+
+    def _users_as_in_data(self, lists: Lists) -> list[Id]:
+        """A frame has one type for all users; here those of training have theirs, whoever stands beside them."""
+        ids, users = self.snapshot.names.user_ids, lists.users.to_list()
+        if lists.users.dtype == ids.ids.dtype:
+            return users
+        indices = [ids.encode_one(user) for user in users]
+        return [
+            user if index == UNKNOWN else ids.decode([index])[0] for user, index in zip(users, indices, strict=True)
+        ]
 
     def _as_in_data(self, item: Id) -> Id:
         ids = self.snapshot.names.item_ids

@@ -7,7 +7,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
@@ -75,12 +75,13 @@ def _serve_alone(runs: Sequence[str | Path], settings: ServiceSettings, listener
         raise ImportError("a service needs the `serve` extra: pip install 'ltocf[serve]'") from error
     torch.set_num_threads(1)
     app = create_app(runs, settings)
-    tell(listener, settings, list(app.state.engines))
-    run_server(app, settings, listener)
+    run_server(app, settings, listener, lambda: tell(listener, settings, list(app.state.engines)))
 
 
-def run_server(app: object, settings: ServiceSettings, listener: socket.socket) -> None:
-    """Answer until a signal to stop comes. ``app`` is an application of `create_app`."""
+def run_server(
+    app: object, settings: ServiceSettings, listener: socket.socket, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Answer until a signal to stop comes. ``app`` is one of `create_app`; ``ready`` is called when it answers."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -94,9 +95,13 @@ def run_server(app: object, settings: ServiceSettings, listener: socket.socket) 
             traffic.stopping = True
             self.deadline = time.monotonic() + settings.grace_seconds
 
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
+
         async def on_tick(self, counter: int) -> bool:
             ended = await super().on_tick(counter)
-            over = traffic.stopping and (not traffic.running or time.monotonic() > self.deadline)
+            over = traffic.stopping and (not traffic.inside or time.monotonic() > self.deadline)
             return ended or over
 
     traffic = app.state.traffic  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ltocf.serving import Snapshot
 from ltocf.serving.held import MODEL_FILE
@@ -34,6 +34,7 @@ class Opened(NamedTuple):
     generation: int | None = None
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where an engine gets its models from."""
 

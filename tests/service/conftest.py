@@ -1,0 +1,56 @@
+"""Small runs to serve, and real servers on free ports."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import ltocf
+from ltocf.serving import Snapshot
+from service_samples import SETTINGS, TITLES, VISITS, Service
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run whose users and items are integers; not to be changed."""
+    folder = tmp_path_factory.mktemp("service") / "shop"
+    items = pl.DataFrame({"item": range(30), "title": TITLES})
+    ltocf.fit(VISITS, folder, items=items, **SETTINGS)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def newer(run: Path) -> Path:
+    """The next generation of `run`, with a user 99 that the run does not have; not to be changed."""
+    folder = run.parent / "other" / "shop-2"
+    ltocf.update(run, [(99, 1), (99, 2), (99, 5)], folder, show_progress=False)
+    return folder
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    """A copy of `run` to change."""
+    return Path(shutil.copytree(run, tmp_path / "shop"))
+
+
+@pytest.fixture(scope="session")
+def snapshot(run: Path) -> Snapshot:
+    return Snapshot.open(run)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Service]]:
+    """Starts servers, and stops them after the test."""
+    started: list[Service] = []
+
+    def begin(*arguments: str | Path) -> Service:
+        started.append(Service(*arguments))
+        return started[-1]
+
+    yield begin
+    for service in started:
+        service.stop()

@@ -1,0 +1,162 @@
+"""Token, origins, ids of requests, logs, a full service, and the page that says how to ask."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from ltocf.service.app import create_app
+from ltocf.service.loaded import Loaded
+from ltocf.service.logs import JsonLines, TextLines, request_id
+from ltocf.service.settings import ServiceSettings
+
+
+def client(run: Path, **settings: Any) -> TestClient:
+    app = create_app(run, ServiceSettings(watch_seconds=0, **settings))
+    return TestClient(app, raise_server_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    "given", [None, "Bearer", "Bearer ", "Bearer secre", "Bearer secret2", "Basic secret", "secret"]
+)
+def test_without_the_token(run: Path, given: str | None) -> None:
+    service = client(run, token="secret")
+    headers = {} if given is None else {"Authorization": given}
+    for path in ("/v1/recommend/1", "/v1/runs", "/metrics", "/docs", "/openapi.json", "/nothing"):
+        answer = service.get(path, headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), path
+        assert "secret" not in answer.text
+    assert service.get("/healthz", headers=headers).status_code == 200
+    assert service.get("/readyz", headers=headers).status_code == 200
+
+
+def test_with_the_token(run: Path) -> None:
+    service = client(run, token="secret")
+    for given in ("Bearer secret", "bearer secret"):
+        assert service.get("/v1/recommend/1", headers={"Authorization": given}).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", " ", "ä", "a\nb"])
+def test_tokens_that_no_header_holds(token: str) -> None:
+    with pytest.raises(ValueError, match="`token` must be"):
+        ServiceSettings(token=token)
+
+
+def test_origins(run: Path) -> None:
+    asks = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    assert "access-control-allow-origin" not in client(run).get("/v1/runs", headers=asks).headers
+    service = client(run, cors=("https://shop.example",), token="secret")
+    before = service.options("/v1/recommend", headers=asks)
+    assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, "https://shop.example")
+    refused = service.get("/v1/runs", headers=asks)
+    assert refused.headers["access-control-allow-origin"] == "https://shop.example", "a browser shows the error"
+    other = service.get("/v1/runs", headers={"Origin": "https://other.example"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_each_request_has_an_id_in_its_lines(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    service, seen = client(run), []
+    caplog.handler.addFilter(lambda record: seen.append((request_id.get(), record.getMessage())) or True)
+    with caplog.at_level(logging.INFO, "ltocf.service"):
+        assert service.get("/v1/recommend/1", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
+        made = service.get("/v1/recommend/1%0Aforged", headers={"X-Request-ID": "bad id"}).headers["x-request-id"]
+    assert re.fullmatch("[0-9a-f]{16}", made)
+    assert [name for name, _ in seen] == ["mine-1", made]
+    assert re.fullmatch(r"GET '/v1/recommend/1' 200 [0-9.]+ ms", seen[0][1])
+    assert "\n" not in seen[1][1]
+
+
+def test_lines_of_logs() -> None:
+    record = logging.LogRecord("a.b", logging.INFO, "f", 1, "one\ntwo %s", ("three",), None)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z INFO \[-\] one\\ntwo three", TextLines().format(record))
+    record.about = {"status": 200}
+    found = json.loads(JsonLines().format(record))
+    assert found.pop("time").endswith("Z")
+    assert found == {"level": "INFO", "logger": "a.b", "request": "-", "message": "one\ntwo three", "status": 200}
+
+
+def test_full_service(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    answer = Loaded.recommend
+
+    def waits(self: Loaded, *arguments: Any, **choice: Any) -> Any:
+        inside.set()
+        assert go_on.wait(20)
+        return answer(self, *arguments, **choice)
+
+    monkeypatch.setattr(Loaded, "recommend", waits)
+    with client(run, max_concurrent=1, retry_after_seconds=3) as service, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(service.post, "/v1/recommend", json={"users": list(range(10))})
+        assert inside.wait(20)
+        second = service.get("/v1/runs")
+        assert (second.status_code, second.headers["retry-after"]) == (429, "3")
+        assert service.get("/healthz").status_code == 200
+        go_on.set()
+        assert first.result().status_code == 200
+        assert service.get("/v1/runs").status_code == 200
+
+
+def test_failure_inside(run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(*arguments: Any, **choice: Any) -> Any:
+        raise RuntimeError("the secret reason")
+
+    monkeypatch.setattr(Loaded, "find", fails)
+    answer = client(run).get("/v1/items?q=a")
+    assert (answer.status_code, answer.json()["error"]["rule"]) == (500, "the service failed")
+    assert "secret reason" not in answer.text
+    assert "secret reason" in caplog.text
+
+
+def test_stopping(run: Path) -> None:
+    service = client(run, retry_after_seconds=2)
+    service.app.state.traffic.stopping = True  # type: ignore[attr-defined]
+    answer = service.get("/v1/recommend/1")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert service.get("/readyz").status_code == 503
+    assert service.get("/healthz").status_code == 200
+
+
+def test_numbers(run: Path) -> None:
+    service = client(run)
+    service.get("/v1/recommend/1")
+    service.get("/v1/recommend/nobody")
+    service.post("/v1/recommend", json={"history": [1, "nothing", "none"]})
+    service.get("/anything/at/all")
+    text = service.get("/metrics").text
+    for line in (
+        'ltocf_requests_total{method="GET",path="/v1/recommend/{user:path}",status="200"} 1.0',
+        'ltocf_requests_total{method="GET",path="/v1/recommend/{user:path}",status="404"} 1.0',
+        'ltocf_requests_total{method="GET",path="other",status="404"} 1.0',
+        'ltocf_request_seconds_count{path="/v1/recommend"} 1.0',
+        "ltocf_fold_ins_total 1.0",
+        'ltocf_unknown_ids_total{kind="user"} 1.0',
+        'ltocf_unknown_ids_total{kind="item"} 2.0',
+        'ltocf_generation{run="shop"} 1.0',
+        'ltocf_refused_generations_total{run="shop"} 0.0',
+    ):
+        assert line in text.splitlines(), line
+
+
+def test_page_that_says_how_to_ask(run: Path) -> None:
+    answer = client(run).get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    for path in ("GET /v1/recommend/{user}", "POST /v1/recommend", "GET /v1/items", "GET /metrics"):
+        assert f">{path}</h2>" in answer.text
+    assert "exclude_seen" in answer.text
+    assert not re.search(r"(src|href)=\"(https?:)?//", answer.text), "nothing comes from elsewhere"
+    assert "<script" not in answer.text
+
+
+def test_names_of_runs_differ(run: Path) -> None:
+    for given in ([run, run], []):
+        with pytest.raises(ValueError, match="of different names"):
+            create_app(given)

@@ -1,0 +1,87 @@
+"""A small shop to serve, and servers in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+VISITS = [(user, item) for user in range(40) for item in range(30) if (user * 7 + item * 3) % 4]
+HOSTILE = ["<script>alert(1)</script>", "\u202etitle", "x" * 500, ""]
+TITLES = [HOSTILE[item] if item < len(HOSTILE) else f"Film {item} (19{60 + item})" for item in range(30)]
+SETTINGS: dict[str, Any] = {"model": "lightgcn", "dim": 8, "epochs": 1, "show_progress": False, "seed": 1}
+
+
+class Service:
+    """A server in a process of its own."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        command = [sys.executable, "-m", "ltocf", "serve", "--port", "0", *map(str, arguments)]
+        environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        self.lines: list[str] = []
+        assert self.process.stderr is not None
+        os.set_blocking(self.process.stderr.fileno(), False)
+        try:
+            found = self.wait_for(r"serving .* at (http://[\d.]+:(\d+))", seconds=60)
+        except AssertionError:
+            self.stop()
+            raise
+        self.url, self.port = found.group(1), int(found.group(2))
+
+    def log(self) -> str:
+        """What was logged so far."""
+        assert self.process.stderr is not None
+        if self.process.stderr.closed:
+            return "".join(self.lines)
+        while line := self.process.stderr.readline():
+            self.lines.append(line)
+        return "".join(self.lines)
+
+    def wait_for(self, pattern: str, seconds: int = 20) -> re.Match[str]:
+        """The first place of the log that has the pattern."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := re.search(pattern, self.log()):
+                return found
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"no {pattern!r} in the log:\n{self.log()}")
+
+    def stop(self) -> int:
+        """Ask it to stop, and wait: the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        finally:
+            self.log()
+            assert self.process.stderr is not None
+            self.process.stderr.close()
+
+
+def until(holds: Callable[[], bool], seconds: int = 20) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came to hold"
+        time.sleep(0.02)
+
+
+def generation(url: str) -> int:
+    """The generation that answers."""
+    found = httpx.get(f"{url}/v1/runs").json()[0]["generation"]
+    assert isinstance(found, int)
+    return found
