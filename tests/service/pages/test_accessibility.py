@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.pages.conftest import AXE, HOSTILE, Served, history_has, opened
+from page_samples import AXE, HOSTILE, Served, history_has, opened
 
 STATES = {
     "start": "/",
@@ -18,6 +18,8 @@ STATES = {
     "compare": "/compare?user=3&k=3",
     "hostile": "/?run=hostile&user=3&k=6",
 }
+DARK = ("search", "user", "unknown", "model", "compare")
+"""States that have every colour."""
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: make .npm/axe")
@@ -27,6 +29,8 @@ def test_axe_finds_nothing_serious(browser: Any, served: Served, scheme: str) ->
     with opened(browser, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as page:
         found = {}
         for state, address in STATES.items():
+            if scheme == "dark" and state not in DARK:
+                continue
             page.goto(served.address + address)
             page.evaluate("document.querySelectorAll('details').forEach((one, place) => { one.open = place < 2 })")
             page.add_script_tag(path=str(AXE))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.pages.conftest import Served, history_has, opened, serving
+from page_samples import Served, history_has, opened, serving
 
 
 def ids_of(page: Any) -> list[str]:
