@@ -65,26 +65,33 @@ def titled(run: Path, file: Path, titles: tuple[str, ...] | None) -> Path:
 
 
 @contextmanager
-def serving(*folders: Path) -> Iterator[Served]:
-    """The application on a free port of loopback for as long as the block lasts."""
+def answering(app: Any) -> Iterator[str]:
+    """The address of an application on a free port of loopback, for as long as the block lasts."""
     import uvicorn
 
-    from ltocf.service.app import create_app
-
-    app = create_app(list(folders))
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.01)
     try:
-        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.engines)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(timeout=10)
         listener.close()
+
+
+@contextmanager
+def serving(*folders: Path) -> Iterator[Served]:
+    """Some runs, served for as long as the block lasts."""
+    from ltocf.service.app import create_app
+
+    app = create_app(list(folders))
+    with answering(app) as address:
+        yield Served(address, app.state.engines)
 
 
 @contextmanager

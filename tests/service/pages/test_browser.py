@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from page_samples import Served, history_has, opened, serving
+from page_samples import Served, answering, history_has, opened, serving
 
 
 def ids_of(page: Any) -> list[str]:
@@ -239,3 +239,21 @@ def test_two_runs_are_compared_with_intervals_and_lists(page: Any, served: Serve
         assert [one.text_content() for one in shown.query_selector_all(".name")] == expected
     first = page.query_selector_all(".compared tbody tr")[0]
     assert re.search(r"[+−]0\.\d{4} to [+−]0\.\d{4}", first.text_content())
+
+
+def test_the_page_works_where_the_application_is_mounted(page: Any, served: Served, runs: dict[str, Path]) -> None:
+    from fastapi import FastAPI
+
+    from ltocf.service.app import create_app
+
+    site = FastAPI()
+    site.mount("/films", create_app(runs["films"]))
+    with answering(site) as address:
+        page.goto(f"{address}/films/")
+        page.click("#starter-1")
+        history_has(page, 1)
+        page.fill("#q", "alpha")
+        page.wait_for_selector("#results >> text=Alpha Café")
+        assert page.url.startswith(f"{address}/films/?item=")
+        page.click("nav >> text=Model")
+        assert page.url == f"{address}/films/model"

@@ -84,7 +84,7 @@ def line_chart(
     """The chart of some series, of which at least one has a finite point.
 
     Example:
-        >>> chart = line_chart("loss", "Loss", ("epoch", "loss"), [Series("a", [0, 10], [0.0, 1.0], "line-0")])
+        >>> chart = line_chart("loss", "Loss", ("epoch", "loss"), [Series("a", [0.0, 10.0], [0.0, 1.0], "line-0")])
         >>> [tick.text for tick in chart.x_ticks], chart.lines[0].path
         (['0', '2.5', '5', '7.5', '10'], 'M46.0,214.0L426.0,14.0')
     """
@@ -122,7 +122,7 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
     """Round numbers from at or below ``low`` to at or above ``high``, 1, 2 or 5 of a power of ten apart.
 
     Example:
-        >>> ticks(0.0, 0.93), ticks(-1, 1)
+        >>> ticks(0.0, 0.93), ticks(-1.0, 1.0)
         ([0.0, 0.25, 0.5, 0.75, 1.0], [-1.0, -0.5, 0.0, 0.5, 1.0])
     """
     rough = (high - low) / about

@@ -35,9 +35,9 @@ class PageQuery:
     Example:
         >>> query = PageQuery(added=("12",), search="heat")
         >>> query.with_item("99").address()
-        '/?item=12&item=99&q=heat'
-        >>> query.without_item("12").address("/model")
-        '/model?q=heat'
+        './?item=12&item=99&q=heat'
+        >>> query.without_item("12").address("model")
+        'model?q=heat'
     """
 
     run: str = ""
@@ -140,8 +140,8 @@ class PageQuery:
         pairs += [("k", None if self.k == USUAL_CARDS else str(self.k))]
         return [(name, value) for name, value in pairs if value is not None and name not in left_out]
 
-    def address(self, path: str = "/") -> str:
-        """The address, relative to this server."""
+    def address(self, path: str = "./") -> str:
+        """The address, relative to the page: the application may be mounted anywhere."""
         fields = urlencode(self.fields())
         return f"{path}?{fields}" if fields else path
 

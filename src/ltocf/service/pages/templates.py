@@ -20,8 +20,8 @@ def rendered(template: str, **values: object) -> str:
 
 
 def static(name: str) -> str:
-    """The address of a file, which changes with its content: a browser may keep it for ever."""
-    return f"/static/{name}?v={_digest(name)}"
+    """The address of a file beside the page, which changes with its content: a browser may keep it for ever."""
+    return f"static/{name}?v={_digest(name)}"
 
 
 @lru_cache

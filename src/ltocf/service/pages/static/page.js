@@ -53,7 +53,7 @@
     const url = new URL(address, location.href);
     let html;
     try {
-      html = await fetched(`/fragment${url.search}`);
+      html = await fetched(`fragment${url.search}`);
     } catch {
       location.assign(url); // no answer: the browser says why better than a script
       return;
@@ -85,12 +85,12 @@
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.getAttribute("action") !== "/") return;
+    if (form.getAttribute("action") !== "./") return;
     event.preventDefault();
     const fields = new URLSearchParams();
     for (const [name, value] of new FormData(form)) if (value) fields.append(name, value);
     const isSearch = form.id === "search";
-    show(`/?${fields}`, isSearch ? { focus: "q" } : { fallback: "list-heading" });
+    show(`./?${fields}`, isSearch ? { focus: "q" } : { fallback: "list-heading" });
   });
 
   window.addEventListener("popstate", () => show(location.href, { push: false }));
@@ -106,7 +106,7 @@
       if (text) url.searchParams.set("q", text);
       else url.searchParams.delete("q");
       url.hash = "";
-      const html = await fetched(`/search${url.search}`).catch(() => null);
+      const html = await fetched(`search${url.search}`).catch(() => null);
       if (html === null) return;
       place(html);
       history.replaceState(null, "", url);
