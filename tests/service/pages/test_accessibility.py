@@ -16,7 +16,7 @@ STATES = {
     "mistake": "/?k=0",
     "model": "/model",
     "compare": "/compare?user=3&k=3",
-    "hostile": "/?run=hostile&user=3&k=6",
+    "hostile": "/?run=hostile&k=6&" + "&".join(f"item={100 + place}" for place in range(len(HOSTILE))),
 }
 DARK = ("search", "user", "unknown", "model", "compare")
 """States that have every colour."""

@@ -19,7 +19,6 @@ class Series:
     y: Sequence[float]
     color: str
     dots: bool = False
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,6 @@ class Line:
     color: str
     path: str
     points: tuple[tuple[float, float], ...]
-    note: str
 
 
 @dataclass(frozen=True)
@@ -89,33 +87,50 @@ def line_chart(
         (['0', '2.5', '5', '7.5', '10'], 'M46.0,214.0L426.0,14.0')
     """
     finite = [(x, y) for one in series for x, y in zip(one.x, one.y, strict=True) if math.isfinite(y)]
-    x_low, x_high = _padded(min(x for x, _ in finite), max(x for x, _ in finite))
-    lowest = min(y for _, y in finite)
-    y_low, y_high = _padded(min(0.0, lowest) if from_zero else lowest, max(y for _, y in finite))
-    y_values = ticks(y_low, y_high)
-    y_low, y_high = min(y_low, y_values[0]), max(y_high, y_values[-1])
-
-    def across(x: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * (x - x_low) / (x_high - x_low), 1)
-
-    def up(y: float) -> float:
-        return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (y - y_low) / (y_high - y_low), 1)
-
-    lines = []
-    for one in series:
-        points = [(across(x), up(y)) for x, y in zip(one.x, one.y, strict=True) if math.isfinite(y)]
-        path = "M" + "L".join(f"{x},{y}" for x, y in points) if points else ""
-        lines.append(Line(one.label, one.color, path, tuple(points) if one.dots else (), one.note))
+    heights = [y for _, y in finite] + ([0.0] if from_zero else [])
+    across = _Axis.over([x for x, _ in finite], LEFT, WIDTH - RIGHT)
+    up = _Axis.over(heights, HEIGHT - BOTTOM, TOP).widened()
     return Chart(
         name,
         title,
         description,
         *axes,
-        tuple(lines),
-        tuple(Tick(across(x), text_of(x)) for x in ticks(x_low, x_high) if x_low <= x <= x_high),
-        tuple(Tick(up(y), text_of(y)) for y in y_values),
-        tuple(Tick(across(x), text) for x, text in marks),
+        tuple(_line(one, across, up) for one in series),
+        tuple(
+            Tick(across.place(x), text_of(x)) for x in ticks(across.low, across.high) if across.low <= x <= across.high
+        ),
+        tuple(Tick(up.place(y), text_of(y)) for y in ticks(up.low, up.high)),
+        tuple(Tick(across.place(x), text) for x, text in marks),
     )
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Values from ``low`` to ``high`` between two places of the drawing."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    @classmethod
+    def over(cls, values: Sequence[float], start: float, end: float) -> _Axis:
+        low, high = min(values), max(values)
+        return cls(low, high, start, end) if high > low else cls(low - 0.5, high + 0.5, start, end)
+
+    def widened(self) -> _Axis:
+        """From a tick to a tick."""
+        values = ticks(self.low, self.high)
+        return _Axis(min(self.low, values[0]), max(self.high, values[-1]), self.start, self.end)
+
+    def place(self, value: float) -> float:
+        return round(self.start + (self.end - self.start) * (value - self.low) / (self.high - self.low), 1)
+
+
+def _line(one: Series, across: _Axis, up: _Axis) -> Line:
+    points = [(across.place(x), up.place(y)) for x, y in zip(one.x, one.y, strict=True) if math.isfinite(y)]
+    path = "M" + "L".join(f"{x},{y}" for x, y in points) if points else ""
+    return Line(one.label, one.color, path, tuple(points) if one.dots else ())
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
@@ -140,8 +155,3 @@ def text_of(value: float) -> str:
         ('0.25', '12,000', '0')
     """
     return f"{value + 0.0:,.10g}".replace("-", "−")
-
-
-def _padded(low: float, high: float) -> tuple[float, float]:
-    """A range that is one, also of a single value."""
-    return (low, high) if high > low else (low - 0.5, high + 0.5)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import polars as pl
-
 from ltocf.data.names import Names
 
 
@@ -15,11 +13,6 @@ class ShownItem:
 
     id: str
     title: str
-
-    @property
-    def has_title(self) -> bool:
-        """Whether there is a title beside the id."""
-        return self.title != self.id
 
 
 def shown_item(names: Names, index: int) -> ShownItem:
@@ -40,11 +33,6 @@ def shown_row(row: dict[str, object]) -> ShownItem:
     """The item of a row of a list, with its columns item and, if there are any, title."""
     item = str(row["item"])
     return ShownItem(item, _visible(str(row.get("title", ""))) or item)
-
-
-def shown_rows(frame: pl.DataFrame) -> list[ShownItem]:
-    """The items of a list."""
-    return [shown_row(row) for row in frame.iter_rows(named=True)]
 
 
 def _visible(title: str) -> str:
