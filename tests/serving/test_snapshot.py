@@ -220,6 +220,39 @@ def test_an_explanation_adds_up_to_the_score(name: str, options: dict[str, Any],
     assert repr(why).startswith("Explanation(user=107, item=")
 
 
+@pytest.mark.parametrize("name", LINEAR)
+def test_an_explanation_of_a_history_adds_up_to_its_score(name: str, interactions: Interactions) -> None:
+    snapshot = snapshot_of(name, interactions)
+    history = snapshot.history(107)["item"].to_list()
+    if not snapshot.score_map.depends_on_history:
+        with pytest.raises(ValueError, match=f"the scores of `{name}` are not sums over a history; explain a user"):
+            snapshot.explain_fold_in(history, 10)
+        return
+    for item, score in snapshot.fold_in([history], k=3).select("item", "score").iter_rows():
+        why = snapshot.explain_fold_in([*history, 7, history[0]], item)
+        assert why.score == pytest.approx(score, rel=1e-4, abs=1e-6)
+        assert why.popularity + why.history["contribution"].sum() == pytest.approx(why.score)
+        assert (why.user, why.item, why.own) == (None, item, 0.0)
+        assert sorted(why.history["item"]) == history
+    with pytest.raises(UnknownUserError, match="1 of 1 histories have no item of training"):
+        snapshot.explain_fold_in([7, 8], 10)
+    with pytest.raises(UnknownItemError, match="items were not in training: 7"):
+        snapshot.explain_fold_in(history, 7)
+
+
+def test_lists_as_values_are_those_of_the_frame(snapshot: Snapshot) -> None:
+    lists, frame = (
+        snapshot.lists([107, 1], k=40, unknown="popular"),
+        snapshot.recommend([107, 1], k=40, unknown="popular"),
+    )
+    assert repr(lists) == "Lists(n_lists=2, k=40)"
+    for user, places in zip(lists.users, lists.values(), strict=True):
+        of_user = frame.filter(pl.col("user").cast(pl.String) == str(user))
+        assert [place.item for place in places] == of_user["item"].to_list(), "no place without an item"
+        assert [place.score for place in places] == of_user["score"].to_list()
+        assert [place.title for place in places] == of_user["title"].to_list()
+
+
 def test_what_an_explanation_needs(interactions: Interactions, snapshot: Snapshot) -> None:
     with pytest.raises(UnknownUserError, match="user 1 was not"):
         snapshot.explain(1, 10)

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from ltocf.service import reference, routes, watching
+from ltocf.service.batches import Batches
 from ltocf.service.engine import Engine
 from ltocf.service.errors import answer_errors
 from ltocf.service.gate import Gate, Traffic
@@ -52,7 +53,7 @@ def application(engines: Sequence[Engine], settings: ServiceSettings) -> FastAPI
         middleware=_middleware(settings, traffic, metrics),
     )
     app.state.engines, app.state.settings = by_name, settings
-    app.state.metrics, app.state.traffic = metrics, traffic
+    app.state.metrics, app.state.traffic, app.state.batches = metrics, traffic, Batches()
     for engine in engines:
         metrics.follow(engine)
     answer_errors(app)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
+import torch
 
 from ltocf.data.ids import UNKNOWN
 from ltocf.service.answers import (
@@ -24,7 +25,8 @@ from ltocf.service.answers import (
 )
 from ltocf.service.finder import Finder
 from ltocf.serving import Explanation, Snapshot, UnknownUserError
-from ltocf.serving.lists import Lists, some
+from ltocf.serving.lists import Lists, NewUsers, check_users, some
+from ltocf.shapes import PairIndices
 
 Policy = Literal["error", "popular", "skip"]
 
@@ -52,20 +54,32 @@ class Loaded:
         rows = zip(self._users_as_in_data(lists), made, _items(lists), strict=True)
         return UserLists([UserList(user, by, items) for user, by, items in rows], self.generation)
 
+    def recommend_each(self, users: Sequence[Id], k: int, **choice: Any) -> list[OneList]:
+        """The list of each user; who has no history gets the most popular items."""
+        found = self.recommend(users, k, "popular", **choice).lists
+        return [OneList(each.user, each.by, each.items, self.generation) for each in found]
+
     def recommend_one(self, user: Id, k: int, unknown: Policy = "error", **choice: Any) -> OneList:
-        """The list of one user of training, who is not left out."""
-        found = self.recommend([user], k, unknown, **choice).lists[0]
-        return OneList(found.user, found.by, found.items, self.generation)
+        """The list of one user of training; errors are those of `Snapshot.recommend`."""
+        if unknown == "error":
+            check_users([user], *self._without_history([user]))
+        return self.recommend_each([user], k, **choice)[0]
+
+    def recommend_histories(self, histories: Sequence[Sequence[Id]], k: int, **choice: Any) -> list[HistoryList]:
+        """The list for each history; one without an item of training gets the most popular items."""
+        split = [self.split(history) for history in histories]
+        lists = self.snapshot.folded([known for known, _ in split], k, unknown="popular", **choice)
+        found = zip(_made_by(lists), _items(lists), split, strict=True)
+        return [HistoryList(by, items, ignored, self.generation) for by, items, (_, ignored) in found]
 
     def recommend_history(self, history: Sequence[Id], k: int, unknown: Policy = "error", **choice: Any) -> HistoryList:
-        """The list for a history; arguments and errors are those of `Snapshot.fold_in`."""
+        """The list for a history; other arguments and errors are those of `Snapshot.fold_in`."""
         known, ignored = self.split(history)
         if not known and unknown == "error":
             raise UnknownUserError(f'{_nothing_known(history)}, or for `unknown="popular"`')
-        lists = self.snapshot.folded([known], k, unknown=unknown, **choice)
-        items = _items(lists)
-        by = _made_by(lists)[0] if items else "model"
-        return HistoryList(by, items[0] if items else [], ignored, self.generation)
+        if not known and unknown == "skip":
+            return HistoryList("model", [], ignored, self.generation)
+        return self.recommend_histories([history], k, **choice)[0]
 
     def similar(self, item: Id, k: int, by: Literal["cosine", "inner_product", "history"] = "cosine") -> SimilarItems:
         """The items nearest to one; errors are those of `Snapshot.similar_items`."""
@@ -100,6 +114,10 @@ class Loaded:
         ids = self.snapshot.names.item_ids
         ignored = [item for item in history if ids.encode_one(item) == UNKNOWN]
         return (list(history), []) if not ignored else ([item for item in history if item not in ignored], ignored)
+
+    def _without_history(self, users: list[Id]) -> tuple[PairIndices, NewUsers]:
+        indices = self.snapshot.names.user_ids.encode(users)
+        return indices, self.snapshot.source.without_history(torch.from_numpy(indices))
 
     def _users_as_in_data(self, lists: Lists) -> list[Id]:
         """A frame has one type for all users; here those of training have theirs, whoever stands beside them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -11,6 +12,7 @@ from pydantic_core import to_json
 
 from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.service.answers import Explained, FoundItems, HistoryList, OneList, RunFacts, SimilarItems, UserLists
+from ltocf.service.batches import Batches
 from ltocf.service.engine import Engine
 from ltocf.service.errors import UnknownRunError
 from ltocf.service.limits import check_sizes
@@ -41,6 +43,22 @@ class Asking:
     loaded: Loaded
     settings: ServiceSettings
     metrics: Metrics
+    batches: Batches
+
+    async def list_of_user(self, user: str, k: int, unknown: Literal["error", "popular"], *, seen: bool) -> OneList:
+        """The list of a user, made together with those that others ask for now."""
+        each = partial(self.loaded.recommend_each, k=k, exclude_seen=seen)
+        found: OneList = await self.batches.ask((self.loaded, "users", k, seen), each, user)
+        alone = found.by == "popular" and unknown == "error"
+        return self.loaded.recommend_one(user, k, unknown, exclude_seen=seen) if alone else found
+
+    async def list_of_history(self, asked: RecommendAsked) -> HistoryList:
+        """The list for a history, made together with those that others ask for now."""
+        history, k, seen = asked.history or [], asked.k, asked.exclude_seen
+        each = partial(self.loaded.recommend_histories, k=k, exclude_seen=seen)
+        found: HistoryList = await self.batches.ask((self.loaded, "histories", k, seen), each, history)
+        alone = found.by == "popular" and asked.unknown != "popular"
+        return self.loaded.recommend_history(history, k, asked.unknown, exclude_seen=seen) if alone else found
 
     def count(self, *, users: list[Any] | None = None, items: list[Any] | None = None) -> None:
         """Count the ids that were not in training."""
@@ -68,7 +86,8 @@ async def _asking(
     if run and run not in engines:
         raise UnknownRunError(f"`run` must be one of {', '.join(engines)}, got {run!r}; `/v1/runs` lists them")
     engine = engines[run] if run else next(iter(engines.values()))
-    return Asking(engine.loaded, request.app.state.settings, request.app.state.metrics)
+    state = request.app.state
+    return Asking(engine.loaded, state.settings, state.metrics, state.batches)
 
 
 Asked = Annotated[Asking, Depends(_asking)]
@@ -94,6 +113,8 @@ async def recommend(
 ) -> Response:
     check_sizes(ask.settings, k=k)
     ask.count(users=[user])
+    if only is None and exclude is None:
+        return written(await ask.list_of_user(user, k, unknown, seen=exclude_seen))
     choice = {"exclude_seen": exclude_seen, "only": only, "exclude": exclude}
     return written(ask.loaded.recommend_one(user, k, unknown, **choice))
 
@@ -106,6 +127,8 @@ async def recommend_asked(asked: RecommendAsked, ask: Asked) -> Response:
     ask.count(users=asked.users, items=asked.history)
     if asked.history is not None:
         ask.metrics.fold_ins.inc()
+        if asked.only is None and asked.exclude is None:
+            return written(await ask.list_of_history(asked))
     if len(asked.users or ()) < SEVERAL:
         return written(ask.lists(asked))
     return written(await run_in_threadpool(ask.lists, asked))

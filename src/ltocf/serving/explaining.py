@@ -42,7 +42,7 @@ class Explaining(Held):
         """
         summed, target = self.score_map, int(known_items(self.names, [item])[0])
         if not summed.depends_on_history:
-            raise ValueError(f"`{self.name}` has no way from a history to a score: its users need training")
+            raise ValueError(f"the scores of `{self.name}` are not sums over a history; explain a user of training")
         users, rows = histories_of(self.names, [list(history)])
         check_histories(users, rows.lengths == 0)
         contributions = summed.contributions(rows, target)
