@@ -128,3 +128,14 @@ def test_a_line_breaks_nothing_where_a_value_is_missing() -> None:
     chart = line_chart("a", "A", ("x", "y"), [Series("a", [1.0, 2.0, 3.0], [0.5, float("nan"), 0.5], "line-0")])
     assert len(points_of(chart.lines[0].path)) == 2
     assert "nan" not in str(chart)
+
+
+@pytest.mark.parametrize("y", [[-0.3, 16.5], [0.21, 0.2452], [5.0, 5.0], [-3e6, -2e6]], ids=str)
+def test_ticks_are_inside_the_drawing_and_hold_the_values(y: list[float]) -> None:
+    chart = line_chart("a", "A", ("x", "y"), [Series("a", [2.0, 33.0], y, "line-0")])
+    assert all(chart.top <= tick.place <= chart.bottom for tick in chart.y_ticks)
+    assert all(chart.left <= tick.place <= chart.right for tick in chart.x_ticks)
+    assert len(chart.y_ticks) >= 3
+    heights = [height for _, height in points_of(chart.lines[0].path)]
+    assert chart.y_ticks[-1].place <= min(heights)
+    assert max(heights) <= chart.y_ticks[0].place

@@ -89,7 +89,9 @@ def line_chart(
     finite = [(x, y) for one in series for x, y in zip(one.x, one.y, strict=True) if math.isfinite(y)]
     heights = [y for _, y in finite] + ([0.0] if from_zero else [])
     across = _Axis.over([x for x, _ in finite], LEFT, WIDTH - RIGHT)
-    up = _Axis.over(heights, HEIGHT - BOTTOM, TOP).widened()
+    tight = _Axis.over(heights, HEIGHT - BOTTOM, TOP)
+    levels = ticks(tight.low, tight.high)
+    up = _Axis.over([tight.low, tight.high, *levels], HEIGHT - BOTTOM, TOP)
     return Chart(
         name,
         title,
@@ -99,7 +101,7 @@ def line_chart(
         tuple(
             Tick(across.place(x), text_of(x)) for x in ticks(across.low, across.high) if across.low <= x <= across.high
         ),
-        tuple(Tick(up.place(y), text_of(y)) for y in ticks(up.low, up.high)),
+        tuple(Tick(up.place(y), text_of(y)) for y in levels),
         tuple(Tick(across.place(x), text) for x, text in marks),
     )
 
@@ -117,11 +119,6 @@ class _Axis:
     def over(cls, values: Sequence[float], start: float, end: float) -> _Axis:
         low, high = min(values), max(values)
         return cls(low, high, start, end) if high > low else cls(low - 0.5, high + 0.5, start, end)
-
-    def widened(self) -> _Axis:
-        """From a tick to a tick."""
-        values = ticks(self.low, self.high)
-        return _Axis(min(self.low, values[0]), max(self.high, values[-1]), self.start, self.end)
 
     def place(self, value: float) -> float:
         return round(self.start + (self.end - self.start) * (value - self.low) / (self.high - self.low), 1)
