@@ -38,9 +38,12 @@ def served(runs: dict[str, Path]) -> Iterator[Served]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Headless chromium: Playwright's own, or the system's."""
+    """Headless chromium: the system's, or Playwright's own.
+
+    For a module, not for the session: while Playwright is there, no other test can have an event loop.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
     found = os.environ.get("LTOCF_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     with playwright.sync_playwright() as started:
