@@ -21,10 +21,11 @@ SETTINGS: dict[str, Any] = {"model": "lightgcn", "dim": 8, "epochs": 1, "show_pr
 
 
 class Service:
-    """A server in a process of its own."""
+    """A server in a process of its own; with ``threaded`` one that has imported polars and so cannot fork."""
 
-    def __init__(self, *arguments: str | Path) -> None:
-        command = [sys.executable, "-m", "ltocf", "serve", "--port", "0", *map(str, arguments)]
+    def __init__(self, *arguments: str | Path, threaded: bool = False) -> None:
+        program = ["-c", "import polars, ltocf.cli; ltocf.cli.main()"] if threaded else ["-m", "ltocf"]
+        command = [sys.executable, *program, "serve", "--port", "0", *map(str, arguments)]
         environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         self.lines: list[str] = []

@@ -47,8 +47,8 @@ def start() -> Iterator[Callable[..., Service]]:
     """Starts servers, and stops them after the test."""
     started: list[Service] = []
 
-    def begin(*arguments: str | Path) -> Service:
-        started.append(Service(*arguments))
+    def begin(*arguments: str | Path, threaded: bool = False) -> Service:
+        started.append(Service(*arguments, threaded=threaded))
         return started[-1]
 
     yield begin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import resource
 import shutil
 import signal
@@ -63,7 +64,7 @@ def shop(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(shop: Path) -> Iterator[Service]:
-    """One server of one process for several tests."""
+    """One server for several tests."""
     service = Service(shop, "--watch-seconds", "0.05", "--body-seconds", "0.5", "--no-access-log")
     yield service
     assert service.stop() == 0
@@ -75,7 +76,7 @@ def test_reload_under_load(alone: Service, shop: Path, run: Path, newer: Path) -
             replace_model(shop, source)
             until(lambda number=number: generation(alone.url) == number)
         (shop / "model.safetensors").write_bytes(b"damaged")
-        alone.wait_for("refused .*the old model stays")
+        alone.wait_for("refused .*the old one stays")
         count = len(load.statuses)
         until(lambda: len(load.statuses) > count + 20)
     assert set(load.statuses) == {200}
@@ -119,7 +120,7 @@ def test_thousand_idle_connections(alone: Service) -> None:
 
 
 def test_graceful_stop(run: Path, start: Start) -> None:
-    service = start(run, "--json-logs")
+    service = start(run, "--json-logs", threaded=True)
     body = json.dumps({"users": list(range(40))}).encode()
     head = b"POST /v1/recommend HTTP/1.1\r\nHost: a\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -158,7 +159,12 @@ def test_sockets_of_workers_share_an_address() -> None:
             listening("127.0.0.1", sockets[0].getsockname()[1], 2)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_threads_and_workers_do_not_go_together(run: Path, start: Start) -> None:
+    with pytest.raises(AssertionError, match="`workers` must be 1 but on Linux"):
+        start(run, "--workers", "2", threaded=True)
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="processes are forked on Linux only")
 def test_workers(copy: Path, newer: Path, start: Start) -> None:
     service = start(copy, "--workers", "2", "--watch-seconds", "0.1", "--no-access-log")
 
@@ -170,7 +176,7 @@ def test_workers(copy: Path, newer: Path, start: Start) -> None:
         replace_model(copy, newer)
         until(lambda: both_at(2))
         (copy / "model.safetensors").write_bytes(b"damaged")
-        service.wait_for("refused a new model")
+        service.wait_for("refused a newer model")
     assert set(load.statuses) == {200}
     assert httpx.get(f"{service.url}/v1/recommend/99").status_code == 200
     numbers = httpx.get(f"{service.url}/metrics").text
@@ -182,7 +188,17 @@ def test_workers(copy: Path, newer: Path, start: Start) -> None:
     service.wait_for("ended with status -9")
     until(lambda: len(children.read_text().split()) == len(before))
     until(lambda: both_at(2))
-    assert service.stop() == 0
+    service.process.kill()
+    until(lambda: refuses(service.url))
+
+
+def refuses(url: str) -> bool:
+    """Nobody listens there any more: workers do not outlive their parent."""
+    try:
+        httpx.get(url)
+    except httpx.TransportError:
+        return True
+    return False
 
 
 def test_start_of_workers_without_a_model(tmp_path: Path, start: Start) -> None:

@@ -92,7 +92,7 @@ class Engine:
                 self.loaded = _warm(opened, self.generation + 1)
             except Exception as error:  # whatever is wrong with a new model, the old one answers
                 self.refused += 1
-                logger.error("run %s: refused %s, the old model stays: %s", self.name, mark.path, error)
+                logger.error("run %s: refused %s, the old one stays: %s", self.name, mark.path, error)
                 self.told(self)
                 return False
             logger.info("run %s: generation %d is %s", self.name, self.generation, mark.path)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import platform
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
@@ -18,6 +20,10 @@ from ltocf.service.settings import DEFAULTS, ServiceSettings
 logger = logging.getLogger("ltocf.service")
 
 BACKLOG = 2048
+THREADED = {"polars"}
+"""Modules with threads of their own, which a forked process would wait for and not have."""
+ONE_SIGNAL = 1.0
+"""Signals within so many seconds are one: a terminal sends Ctrl-C to all processes, and the parent sends it on."""
 IDLE_SECONDS = 30
 """How long a connection without a request stays open."""
 
@@ -37,7 +43,8 @@ def serve(
         settings: limits and switches.
         host: the address to listen on.
         port: the port to listen on; 0 for any that is free.
-        workers: processes that answer; more than one share the memory of the model.
+        workers: processes that answer, which share the memory of the model. On Linux, in a process that has not
+            imported polars, one too is a process of its own: a newer model is read beside it.
 
     Raises:
         FileNotFoundError: no finished run.
@@ -47,15 +54,17 @@ def serve(
     """
     if workers < 1:
         raise ValueError(f"`workers` must be >= 1, got {workers}")
-    if workers > 1 and not hasattr(os, "fork"):
-        raise ValueError(f"`workers` must be 1 where processes cannot be forked, got {workers}")
+    clean = platform.system() == "Linux" and not THREADED.intersection(sys.modules)
+    if workers > 1 and not clean:
+        rule = "`workers` must be 1 but on Linux, in a process that has not imported polars"
+        raise ValueError(f"{rule}, got {workers}; run `ltocf serve` for more")
     write_logs(as_json=settings.json_logs)
     _allow_many_connections()
     # A request is too short to share among threads; and a thread that waits takes a processor from another worker.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     sockets = listening(host, port, workers)
     try:
-        if workers == 1:
+        if not clean:
             _serve_alone(runs, settings, sockets[0])
         else:
             from ltocf.service.workers import Workers
@@ -79,9 +88,21 @@ def _serve_alone(runs: Sequence[str | Path], settings: ServiceSettings, listener
 
 
 def run_server(
-    app: object, settings: ServiceSettings, listener: socket.socket, ready: Callable[[], None] = lambda: None
+    app: object,
+    settings: ServiceSettings,
+    listener: socket.socket,
+    ready: Callable[[], None] = lambda: None,
+    left_alone: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Answer until a signal to stop comes. ``app`` is one of `create_app`; ``ready`` is called when it answers."""
+    """Answer until a signal to stop comes.
+
+    Args:
+        app: an application of `create_app`.
+        settings: how long what runs may take to end.
+        listener: where to listen.
+        ready: called when it answers.
+        left_alone: asked now and then whether to stop without a signal.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -90,10 +111,14 @@ def run_server(
         deadline = math.inf
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            if self.deadline < math.inf:  # the second signal: at once
+            begun = self.deadline - settings.grace_seconds
+            if begun + ONE_SIGNAL < time.monotonic():  # the second signal: at once
                 super().handle_exit(sig, frame)
+            self.begin_to_stop()
+
+        def begin_to_stop(self) -> None:
             traffic.stopping = True
-            self.deadline = time.monotonic() + settings.grace_seconds
+            self.deadline = min(self.deadline, time.monotonic() + settings.grace_seconds)
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -101,6 +126,8 @@ def run_server(
 
         async def on_tick(self, counter: int) -> bool:
             ended = await super().on_tick(counter)
+            if left_alone():
+                self.begin_to_stop()
             over = traffic.stopping and (not traffic.inside or time.monotonic() > self.deadline)
             return ended or over
 

@@ -1,4 +1,4 @@
-"""Several processes that answer with one model in memory, and the parent that reads it anew."""
+"""Processes that answer with one model in memory, and the parent that has it read anew."""
 
 from __future__ import annotations
 
@@ -111,8 +111,10 @@ class Workers:
         from ltocf.service.engine import Engine
         from ltocf.service.sharing import SharedSource
 
+        parent = os.getppid()
         engines = [Engine(shared.run, self.settings, SharedSource(shared.file)) for shared in self.shared]
-        run_server(application(engines, self.settings), self.settings, self.listeners[place])
+        app = application(engines, self.settings)
+        run_server(app, self.settings, self.listeners[place], left_alone=lambda: os.getppid() != parent)
 
     def _stop(self, number: int, frame: object) -> None:
         self.stopping = True
@@ -161,7 +163,7 @@ class Workers:
             reason = shared.file.with_suffix(".error").read_text(encoding="utf-8")
         except OSError:
             reason = "its reader died"
-        logger.error("run %s: refused a new model, the old one stays: %s", shared.run.name, reason)
+        logger.error("run %s: refused a newer model, the old one stays: %s", shared.run.name, reason)
 
     def _restart(self) -> None:
         for place in set(range(len(self.listeners))) - set(self.places.values()):
