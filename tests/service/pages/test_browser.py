@@ -24,7 +24,7 @@ def test_search_pick_and_the_list_is_that_of_the_history(page: Any, served: Serv
     page.goto(served.address)
     assert page.text_content("h1") == "What goes with what you like?"
     page.type("#q", "cafe")
-    page.click("#results a >> text=Alpha Café")
+    page.click("#results a >> text=Alpha Café")  # as soon as it is there: keys may still be on their way
     page.wait_for_selector(".card")
     assert page.url.endswith("/?item=120&q=cafe")
     expected = served.engines["films"].snapshot.fold_in([120], 12)["item"].to_list()
@@ -48,6 +48,22 @@ def test_adding_and_removing_change_list_and_address_without_loading_the_page(pa
     page.go_back()
     history_has(page, 3)
     assert page.evaluate("window.loadedOnce") is True
+
+
+def test_of_quick_clicks_and_keys_none_is_lost(page: Any, served: Served) -> None:
+    page.goto(f"{served.address}/?item=101&item=117&item=110")
+    wanted = [ids_of(page)[2], ids_of(page)[4]]
+    page.type("#q", "alpha")
+    page.evaluate("for (const id of ['add-3', 'add-5', 'history-3']) document.getElementById(id).click()")
+    history_has(page, 4)
+    page.wait_for_selector("#results >> text=Alpha Café")
+    assert [item for item in page.url.partition("?")[2].split("&") if item.startswith("item=")] == [
+        "item=117",
+        "item=110",
+        *(f"item={item}" for item in wanted),
+    ]
+    assert page.input_value("#q") == "alpha"
+    assert not set(wanted) & set(ids_of(page))
 
 
 def test_a_user_is_found_and_their_history_can_be_changed(page: Any, served: Served) -> None:

@@ -4,7 +4,9 @@
 (() => {
   const TYPING_PAUSE = 90; // ms between the last key and the search
   const status = document.getElementById("status");
-  let latest = 0; // number of the newest request: an older answer that comes later is dropped
+  const ORDER = ["run", "user", "item", "without", "q", "similar", "k"]; // of the fields in an address
+  let shown = Promise.resolve(); // ends when all that was clicked and typed is on the page: one thing after the other
+  let pause = 0; // the timer of a search that waits for the next key
 
   const say = (text) => {
     if (text) status.textContent = text === status.textContent ? `${text}\u00a0` : text;
@@ -21,12 +23,7 @@
     return fresh;
   };
 
-  const fetched = async (address) => {
-    const number = ++latest;
-    const answer = await fetch(address, { headers: { Accept: "text/html" } });
-    const html = await answer.text();
-    return number === latest ? html : null;
-  };
+  const fetched = async (address) => (await fetch(address, { headers: { Accept: "text/html" } })).text();
 
   // The place of the focus: the same id, else its neighbour in the same list, else the heading.
   const keepFocus = (id, fallback) => {
@@ -49,8 +46,33 @@
     }
   };
 
-  const show = async (address, { push = true, focus = "", fallback = "" } = {}) => {
-    const url = new URL(address, location.href);
+  // What a link changes, changed in an address that others have changed since the link was made.
+  const rebased = (link, from, now) => {
+    const url = new URL(link);
+    for (const name of ["item", "without"]) {
+      const [wanted, before, after] = [link, from, now].map((one) => one.searchParams.getAll(name));
+      const kept = after.filter((value) => wanted.includes(value) || !before.includes(value));
+      const added = wanted.filter((value) => !before.includes(value) && !kept.includes(value));
+      url.searchParams.delete(name);
+      for (const value of [...kept, ...added]) url.searchParams.append(name, value);
+    }
+    const fields = ORDER.flatMap((name) => url.searchParams.getAll(name).map((value) => [name, value]));
+    url.search = new URLSearchParams(fields);
+    return url;
+  };
+
+  // One after the other, so that of two quick clicks none is lost.
+  const queue = (task) => {
+    shown = shown.then(task).catch((error) => console.error(error));
+  };
+
+  const show = (address, options = {}) => {
+    const [url, from] = [new URL(address, location.href), new URL(location.href)];
+    const isNew = options.isNew || options.push === false;
+    queue(() => load(isNew ? url : rebased(url, from, new URL(location.href)), options));
+  };
+
+  const load = async (url, { push = true, focus = "", fallback = "" } = {}) => {
     let html;
     try {
       html = await fetched(`fragment${url.search}`);
@@ -58,7 +80,6 @@
       location.assign(url); // no answer: the browser says why better than a script
       return;
     }
-    if (html === null) return;
     const opened = open();
     const fresh = place(html);
     if (!fresh.length) {
@@ -66,10 +87,13 @@
       return;
     }
     reopen(opened);
+    const asked = url.searchParams.get("q") || "";
+    // Text that was typed since stays in the field, but for a link that searches for something else.
+    const isOther = !push || asked !== (new URL(location.href).searchParams.get("q") || "");
+    if (isOther) document.getElementById("q").value = asked;
     if (push) history.pushState(null, "", url);
     const list = document.getElementById("list");
     document.title = list.dataset.title;
-    document.getElementById("q").value = url.searchParams.get("q") || "";
     document.getElementById("user").value = url.searchParams.get("user") || "";
     say(list.dataset.announce);
     if (url.hash === "#similar") fallback = focus = "similar-heading";
@@ -80,7 +104,10 @@
     const link = event.target.closest("a[data-live-link]");
     if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    show(link.href, { focus: link.id, fallback: link.closest("#history") ? "history-heading" : "list-heading" });
+    const url = new URL(link.href);
+    const typed = document.getElementById("q").value.trim();
+    if (typed && url.searchParams.has("q")) url.searchParams.set("q", typed); // also what was typed since
+    show(url, { focus: link.id, fallback: link.closest("#history") ? "history-heading" : "list-heading" });
   });
 
   document.addEventListener("submit", (event) => {
@@ -90,29 +117,32 @@
     const fields = new URLSearchParams();
     for (const [name, value] of new FormData(form)) if (value) fields.append(name, value);
     const isSearch = form.id === "search";
-    show(`./?${fields}`, isSearch ? { focus: "q" } : { fallback: "list-heading" });
+    show(`./?${fields}`, isSearch ? { focus: "q" } : { isNew: true, fallback: "list-heading" });
   });
 
   window.addEventListener("popstate", () => show(location.href, { push: false }));
 
   // Search as you type: the results only, and the address says what was typed.
-  let pause = 0;
   document.addEventListener("input", (event) => {
     if (event.target.id !== "q") return;
     clearTimeout(pause);
-    pause = setTimeout(async () => {
-      const url = new URL(location.href);
-      const text = event.target.value.trim();
-      if (text) url.searchParams.set("q", text);
-      else url.searchParams.delete("q");
-      url.hash = "";
-      const html = await fetched(`search${url.search}`).catch(() => null);
-      if (html === null) return;
-      place(html);
-      history.replaceState(null, "", url);
-      say(document.getElementById("results").dataset.announce);
-    }, TYPING_PAUSE);
+    pause = setTimeout(() => queue(search), TYPING_PAUSE);
   });
+
+  const search = async () => {
+    const url = new URL(location.href);
+    const text = document.getElementById("q").value.trim();
+    if (text) url.searchParams.set("q", text);
+    else url.searchParams.delete("q");
+    url.hash = "";
+    try {
+      place(await fetched(`search${url.search}`));
+    } catch {
+      return; // no answer: what was found before stays
+    }
+    history.replaceState(null, "", url);
+    say(document.getElementById("results").dataset.announce);
+  };
 
   // Arrow keys go from the field through what was found and back.
   document.addEventListener("keydown", (event) => {
