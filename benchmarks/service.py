@@ -150,18 +150,18 @@ def measure(run: Path, folder: Path, options: argparse.Namespace) -> dict[str, A
             if workers == options.workers:
                 found["known, a reload every 10 s"] = reloaded(asked["known"], url, copy, options)
                 sizes[0] = memory(process)
-    for workers in (2, 3):
+    for workers in (1, 2):
         with service(copy, workers) as (url, process):
             measured(asked["known"], url, 2, 4 * workers)
             measured(asked["fold-in"], url, 2, 4 * workers)
             sizes[workers] = memory(process)
-    first = max(part["resident_mb"] for part in sizes[2])
-    added = total(sizes[3]) - total(sizes[2])
+    first = max(part["resident_mb"] for part in sizes[1])
+    added = total(sizes[2]) - total(sizes[1])
     found["memory"] = {
+        "one_worker": sizes[1],
         "two_workers": sizes[2],
-        "three_workers": sizes[3],
         "after_reloads": sizes[0],
-        "another_worker_adds_mb": added,
+        "second_worker_adds_mb": added,
         "share_of_resident_size": round(added / first, 3),
     }
     if options.peer:
