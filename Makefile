@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 demo: $(VENV)/.demo
 	$(BIN)/ltocf demo
 
-test: $(VENV)/.test check
+test: $(VENV)/.test .npm/.axe check
 	$(BIN)/pytest -n 2 --dist worksteal
 
 check: $(VENV)/.test
@@ -41,16 +41,22 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) -e .
+	$(PIP) -e '.[serve]'
 	touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e '.[test]'
 	touch $@ $(VENV)/.demo
 
+# What looks at the page as a screen reader does; without npm that test is skipped.
+.npm/.axe:
+	mkdir -p .npm
+	if command -v npm > /dev/null; then npm install --silent --no-fund --no-audit --prefix .npm axe-core@4.14.1; fi
+	touch $@
+
 $(VENV)/.mutation: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e '.[mutation]'
 	touch $@ $(VENV)/.test $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) .venv-recbole mutants site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-recbole .npm mutants site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

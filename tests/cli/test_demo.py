@@ -23,3 +23,16 @@ def test_shows_metrics_and_titles_and_does_not_train_twice(tmp_path: Path, monke
     for row in ("most popular", "lightgcn", "ltocf"):
         assert re.search(rf"{row} +│ 0\.\d{{4}} +│ 0\.\d{{4}}", texts[0])
     assert len(re.findall(r"^ +\d+\. .+\(\d{4}\)", texts[0], re.MULTILINE)) == 30
+
+
+def test_ends_by_saying_how_to_open_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(demo.SETTINGS, "epochs", 1)
+    served: list[tuple[Path, ...]] = []
+    monkeypatch.setattr("ltocf.cli.serving.serve", lambda *runs: served.append(runs))
+    demo.demo(out=tmp_path / "demo", serve=True)
+    folder = tmp_path / "demo"
+    said = "".join(capsys.readouterr().out.split("\n"))
+    assert f"ltocf serve {folder / 'ltocf'} {folder / 'lightgcn'}" in said
+    assert served == [(folder / "ltocf", folder / "lightgcn")]

@@ -26,18 +26,26 @@ SETTINGS: dict[str, Any] = {
 }
 SHOWN_USERS = (2, 15, 300)
 HISTORY_LENGTH = 5
+SERVED = ("ltocf", "lightgcn")
+"""The runs that are served, the one that answers first."""
 
 
-def demo(*, out: Path = Path("runs/demo")) -> None:
+def demo(*, out: Path = Path("runs/demo"), serve: bool = False) -> None:
     """Train LT-OCF and LightGCN on the shipped MovieLens set and show what they recommend.
 
     Parameters
     ----------
     out
         Where the runs go; finished ones are shown again, not trained again.
+    serve
+        Then serve both on http://127.0.0.1:8000, until Ctrl-C (needs the `serve` extra).
     """
     keep_freed_memory()
     run_demo(out, Console())
+    if serve:
+        from ltocf.cli.serving import serve as serve_runs
+
+        serve_runs(*(out / model for model in SERVED))
 
 
 def run_demo(out: Path, console: Console) -> None:
@@ -67,3 +75,7 @@ def run_demo(out: Path, console: Console) -> None:
         for row in trained.recommend([user], k=10).iter_rows(named=True):
             console.print(plain(f"  {row['rank']:>2}. {row['title']}"), highlight=False)
     say(f"\nMore: ltocf recommend {out / 'ltocf'} --user 42 --k 10")
+    say(
+        f"Worth opening, a page where you pick films and see what goes with them, and why:\n"
+        f"  ltocf serve {' '.join(str(out / model) for model in SERVED)}   then http://127.0.0.1:8000"
+    )

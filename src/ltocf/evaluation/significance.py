@@ -19,6 +19,14 @@ class Comparison(NamedTuple):
     p_value: float
 
 
+class Interval(NamedTuple):
+    """A mean difference per user, and between which values it is to be expected."""
+
+    low: float
+    middle: float
+    high: float
+
+
 @dataclass(frozen=True, eq=False)
 class UserResult:
     """One metric of one method, user by user.
@@ -56,6 +64,35 @@ def compare_results(first: UserResult, second: UserResult) -> Comparison:
         0.233
     """
     return compare(*_same_users([first, second]))
+
+
+def difference_interval(first: UserResult, second: UserResult, confidence: float = 0.95) -> Interval:
+    """Where the mean difference of two methods lies: it has zero in it if the test of `compare` has p > 1 - confidence.
+
+        mean(d) ± t_(n-1) std(d) / √n,   d_u = first_u - second_u
+
+    Args:
+        first, second: one metric of the same users, at least two.
+        confidence: in (0, 1).
+
+    Raises:
+        ValueError: results of different splits or users, fewer than two users, or ``confidence`` out of range.
+
+    Example:
+        >>> ours = UserResult(np.array([0, 1, 2, 3]), np.array([0.5, 0.6, 0.7, 0.9]), "a1b2")
+        >>> theirs = UserResult(np.array([0, 1, 2, 3]), np.array([0.4, 0.5, 0.5, 0.8]), "a1b2")
+        >>> [round(value, 3) for value in difference_interval(ours, theirs)]
+        [0.045, 0.125, 0.205]
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"`confidence` must be in (0, 1), got {confidence}")
+    ours, theirs = _same_users([first, second])
+    if len(ours) < 2:
+        raise ValueError(f"an interval needs at least two users, got {len(ours)}")
+    difference = ours.astype(np.float64) - theirs.astype(np.float64)
+    half = stats.t.ppf((1 + confidence) / 2, len(ours) - 1) * difference.std(ddof=1) / np.sqrt(len(ours))
+    middle = float(difference.mean())
+    return Interval(middle - float(half), middle, middle + float(half))
 
 
 def mean_result(results: Sequence[UserResult]) -> UserResult:

@@ -16,6 +16,9 @@ from ltocf.runs.comparison import ComparedRun, RunComparison, compare_runs
 MARK = "★"
 LABELS = {
     "ndcg": "NDCG",
+    "mrr": "MRR",
+    "map": "MAP",
+    "hit_rate": "hit rate",
     "gini": "Gini",
     "mean_popularity": "mean popularity",
     "popularity_lift": "popularity lift",

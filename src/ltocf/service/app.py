@@ -18,6 +18,7 @@ from ltocf.service.engine import Engine, named
 from ltocf.service.errors import answer_errors
 from ltocf.service.gate import Gate, Traffic
 from ltocf.service.metrics import Metrics
+from ltocf.service.pages.routes import page_routes
 from ltocf.service.settings import DEFAULTS, ServiceSettings
 
 Runs = str | Path | Sequence[str | Path]
@@ -60,7 +61,7 @@ def application(engines: Sequence[Engine], settings: ServiceSettings) -> FastAPI
         app.include_router(router)
     if settings.mcp:
         import_tools().add_tools(app, engines, settings)
-    # app.include_router(page_routes(by_name))  # from ltocf.service.pages.routes: the page at /
+    app.include_router(page_routes(by_name))
     return app
 
 
