@@ -18,7 +18,6 @@ SETS = {"gowalla": "Gowalla", "yelp2018": "Yelp2018"}
 METRICS = ("recall@20", "ndcg@20")
 SEEDS = (0, 1, 2)
 LEADERS = {
-    "blend-in-order": ("Blend: spectral and sequences", "in order"),
     "spectral-in-order": ("Spectral, recent items count more", "in order"),
     "ltocf-in-order": ("LT-OCF, `fast`, recent items count more", "in order"),
     "spectral": ("Spectral", "a set"),

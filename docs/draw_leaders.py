@@ -22,7 +22,6 @@ from leader_tables import LEADERS, PUBLISHED, Row, row  # noqa: E402
 DATASET = "gowalla"
 OTHERS = ("item-knn", "grmf", "grmf-norm", "hop-rec", "lr-gccf", "ngcf", "gc-mc", "mult-vae", "cmn")
 NAMES = {
-    "blend-in-order": "blend, in order",
     "spectral-in-order": "spectral, in order",
     "ltocf-in-order": "LT-OCF fast, in order",
     "spectral": "spectral",
