@@ -31,6 +31,12 @@ def replace_model(target: Path, source: Path) -> None:
         shutil.copy(source / "model.safetensors", temporary)
 
 
+def damage_model(target: Path) -> None:
+    """In one step: a file that is being written is refused twice if it is looked at meanwhile."""
+    with replacing(target / "model.safetensors") as temporary:
+        temporary.write_bytes(b"damaged")
+
+
 class Load:
     """Clients that ask without a pause, and what they were answered."""
 
@@ -77,7 +83,7 @@ def test_reload_under_load(alone: Service, shop: Path, run: Path, newer: Path) -
         for number, source in enumerate((newer, run, newer), start=generation(alone.url) + 1):
             replace_model(shop, source)
             until(lambda number=number: generation(alone.url) == number)
-        (shop / "model.safetensors").write_bytes(b"damaged")
+        damage_model(shop)
         alone.wait_for("refused .*the old one stays")
         count = len(load.statuses)
         until(lambda: len(load.statuses) > count + 20)
@@ -218,7 +224,7 @@ def test_workers(copy: Path, newer: Path, start: Start) -> None:
     with Load(service.url) as load:
         replace_model(copy, newer)
         until(lambda: both_at(2))
-        (copy / "model.safetensors").write_bytes(b"damaged")
+        damage_model(copy)
         service.wait_for("refused a newer model")
     assert set(load.statuses) == {200}
     assert httpx.get(f"{service.url}/v1/recommend/99").status_code == 200
