@@ -17,6 +17,7 @@ from ltocf.service.app import create_app
 from ltocf.service.loaded import Loaded
 from ltocf.service.logs import JsonLines, TextLines, request_id
 from ltocf.service.settings import ServiceSettings
+from ltocf.service.traffic import Hosts
 
 
 def client(run: Path, **settings: Any) -> TestClient:
@@ -58,6 +59,7 @@ def test_origins(run: Path) -> None:
     assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, "https://shop.example")
     refused = service.get("/v1/runs", headers=asks)
     assert refused.headers["access-control-allow-origin"] == "https://shop.example", "a browser shows the error"
+    assert set(refused.headers["access-control-expose-headers"].split(", ")) == {"X-Request-ID", "Retry-After"}
     other = service.get("/v1/runs", headers={"Origin": "https://other.example"})
     assert "access-control-allow-origin" not in other.headers
 
@@ -104,15 +106,24 @@ def test_full_service(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert service.get("/v1/runs").status_code == 200
 
 
-def test_failure_inside(run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+MISTAKES = [RuntimeError("the secret reason"), ValueError("the secret reason"), "\ud800"]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=["other", "value", "text"])
+def test_failure_inside(
+    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mistake: Exception | str
+) -> None:
     def fails(*arguments: Any, **choice: Any) -> Any:
-        raise RuntimeError("the secret reason")
+        if isinstance(mistake, Exception):
+            raise mistake
+        return mistake.encode()
 
     monkeypatch.setattr(Loaded, "find", fails)
     answer = client(run).get("/v1/items?q=a")
     assert (answer.status_code, answer.json()["error"]["rule"]) == (500, "the service failed")
     assert "secret reason" not in answer.text
-    assert "secret reason" in caplog.text
+    assert "surrogates" not in answer.text
+    assert ("secret reason" if isinstance(mistake, Exception) else "surrogates") in caplog.text
 
 
 def test_stopping(run: Path) -> None:
@@ -120,8 +131,23 @@ def test_stopping(run: Path) -> None:
     service.app.state.traffic.stopping = True  # type: ignore[attr-defined]
     answer = service.get("/v1/recommend/1")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.headers["connection"] == "close"
     assert service.get("/readyz").status_code == 503
     assert service.get("/healthz").status_code == 200
+
+
+def test_names_of_this_machine(run: Path) -> None:
+    service = client(run)
+    names = {"localhost": 200, "localhost:80": 200, "127.0.0.1:8000": 200, "[::1]:80": 200, "shop.example:8000": 200}
+    names |= {"evil.example": 403, "127.0.0.1.evil.example": 403, "localhost.evil": 403, "[evil": 403, "10.0.0.1": 403}
+    assert service.get("/v1/runs", headers={"Host": "evil.example"}).status_code == 200, "whoever mounts it decides"
+    service.app.state.traffic.hosts = Hosts(("Shop.example",))  # type: ignore[attr-defined]
+    for name, status in names.items():
+        answer = service.get("/v1/runs", headers={"Host": name})
+        assert answer.status_code == status, name
+        if status == 403:
+            assert answer.json()["error"]["value"] == name
+            assert "--hosts" in answer.json()["error"]["remedy"]
 
 
 def test_numbers(run: Path) -> None:
@@ -132,8 +158,8 @@ def test_numbers(run: Path) -> None:
     service.get("/anything/at/all")
     text = service.get("/metrics").text
     for line in (
-        'ltocf_requests_total{method="GET",path="/v1/recommend/{user:path}",status="200"} 1.0',
-        'ltocf_requests_total{method="GET",path="/v1/recommend/{user:path}",status="404"} 1.0',
+        'ltocf_requests_total{method="GET",path="/v1/recommend/{user:id}",status="200"} 1.0',
+        'ltocf_requests_total{method="GET",path="/v1/recommend/{user:id}",status="404"} 1.0',
         'ltocf_requests_total{method="GET",path="other",status="404"} 1.0',
         'ltocf_request_seconds_count{path="/v1/recommend"} 1.0',
         "ltocf_fold_ins_total 1.0",

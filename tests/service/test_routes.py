@@ -161,7 +161,7 @@ def test_runs_are_chosen_by_name(run: Path, newer: Path) -> None:
         ("POST", "/v1/recommend", "", 422, "", None),
         ("POST", "/v1/recommend", "[" * 1900, 422, "", None),
         ("POST", "/v1/recommend", '{"users": [1' + "0" * 1900 + "]}", 404, "1 of 1 users", None),
-        ("POST", "/v1/recommend", '{"users": ["\\ud800"]}', 404, "1 of 1 users", None),
+        ("POST", "/v1/recommend", '{"users": ["\\ud800"]}', 422, "`users.0`: a text must be of whole characters", None),
         ("POST", "/v1/recommend", b"\xff\xfe\x00", 422, "", None),
         ("POST", "/v1/recommend", '{"users": ["' + "x" * 2000 + '"]}', 413, "a body must be at most 2000 bytes", 2015),
         ("POST", "/v1/explain", '{"item": 1}', 422, "give either `user` or `history`", None),

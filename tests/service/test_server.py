@@ -18,7 +18,9 @@ import httpx
 import pytest
 
 from ltocf.files import replacing
-from ltocf.service.server import listening
+from ltocf.service.server import allowed_hosts, listening
+from ltocf.service.settings import ServiceSettings
+from ltocf.service.traffic import Hosts
 from service_samples import Service, generation, until
 
 Start = Callable[..., Service]
@@ -27,6 +29,12 @@ Start = Callable[..., Service]
 def replace_model(target: Path, source: Path) -> None:
     with replacing(target / "model.safetensors") as temporary:
         shutil.copy(source / "model.safetensors", temporary)
+
+
+def damage_model(target: Path) -> None:
+    """In one step: a file that is being written is refused twice if it is looked at meanwhile."""
+    with replacing(target / "model.safetensors") as temporary:
+        temporary.write_bytes(b"damaged")
 
 
 class Load:
@@ -75,7 +83,7 @@ def test_reload_under_load(alone: Service, shop: Path, run: Path, newer: Path) -
         for number, source in enumerate((newer, run, newer), start=generation(alone.url) + 1):
             replace_model(shop, source)
             until(lambda number=number: generation(alone.url) == number)
-        (shop / "model.safetensors").write_bytes(b"damaged")
+        damage_model(shop)
         alone.wait_for("refused .*the old one stays")
         count = len(load.statuses)
         until(lambda: len(load.statuses) > count + 20)
@@ -89,6 +97,7 @@ def test_large_bodies(alone: Service) -> None:
     for content in (large, iter([large[i : i + 65536] for i in range(0, len(large), 65536)])):
         answer = httpx.post(f"{alone.url}/v1/recommend", content=content, timeout=20)
         assert (answer.status_code, answer.json()["error"]["value"]) == (413, len(large))
+        assert answer.headers["connection"] == "close"
     assert httpx.get(f"{alone.url}/healthz").status_code == 200
 
 
@@ -96,7 +105,7 @@ def test_slow_clients(alone: Service) -> None:
     with ExitStack() as stack:
         slow = [stack.enter_context(socket.create_connection(("127.0.0.1", alone.port))) for _ in range(20)]
         for client in slow[:10]:
-            client.sendall(b"POST /v1/recommend HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+            client.sendall(b"POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         for client in slow[10:]:
             client.sendall(b"GET /v1/rec")
         assert httpx.get(f"{alone.url}/v1/recommend/1").status_code == 200
@@ -122,7 +131,7 @@ def test_thousand_idle_connections(alone: Service) -> None:
 def test_graceful_stop(run: Path, start: Start) -> None:
     service = start(run, "--json-logs", threaded=True)
     body = json.dumps({"users": list(range(40))}).encode()
-    head = b"POST /v1/recommend HTTP/1.1\r\nHost: a\r\n"
+    head = b"POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as running:
         running.sendall(head + body[:5])
@@ -131,6 +140,7 @@ def test_graceful_stop(run: Path, start: Start) -> None:
         until(lambda: httpx.get(f"{service.url}/readyz").status_code == 503)
         refused = httpx.get(f"{service.url}/v1/recommend/1")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.headers["connection"] == "close"
         running.sendall(body[5:])
         assert running.recv(65536).startswith(b"HTTP/1.1 200 "), "what was running ends"
     assert service.process.wait(timeout=20) == 0
@@ -159,6 +169,45 @@ def test_sockets_of_workers_share_an_address() -> None:
             listening("127.0.0.1", sockets[0].getsockname()[1], 2)
 
 
+@pytest.mark.parametrize(
+    ("host", "port", "rule"),
+    [
+        ("127.0.0.1", 99999, r"`port` must be in 0..65535, got 99999; .*free"),
+        ("127.0.0.1", -1, r"`port` must be in 0..65535, got -1; .*free"),
+        ("no.such.host.invalid", 0, r"`host` must be a name or an address .*, got 'no.such.host.invalid'; .*127.0.0.1"),
+        ("a" * 70 + ".invalid", 0, r"`host` must be a name or an address .*; .*127.0.0.1"),
+    ],
+    ids=["too large", "too small", "no host", "no name"],
+)
+def test_addresses_that_there_are_not(host: str, port: int, rule: str) -> None:
+    with pytest.raises((ValueError, OSError), match=rule):
+        listening(host, port)
+
+
+def test_who_may_ask(alone: Service, run: Path) -> None:
+    def asked(url: str, host: str) -> int:
+        return httpx.get(f"{url}/v1/recommend/1", headers={"Host": host}).status_code
+
+    assert [asked(alone.url, name) for name in ("evil.example", f"evil.example:{alone.port}")] == [403, 403]
+    assert [asked(alone.url, name) for name in (f"localhost:{alone.port}", "127.0.0.1", "[::1]")] == [200, 200, 200]
+    assert httpx.get(f"{alone.url}/healthz", headers={"Host": "evil.example"}).status_code == 200
+    with listening("127.0.0.1", 0)[0] as here, listening("0.0.0.0", 0)[0] as everywhere:
+        assert allowed_hosts(here, ServiceSettings(hosts=("a.example",))) == Hosts(("a.example",))
+        for listener, settings in (
+            (here, ServiceSettings(token="secret")),
+            (here, ServiceSettings(hosts=("*",))),
+            (everywhere, ServiceSettings()),
+        ):
+            assert allowed_hosts(listener, settings) is None
+
+
+def test_ids_and_heads_over_a_connection(alone: Service) -> None:
+    assert httpx.get(f"{alone.url}/v1/recommend/1%0A").status_code == 404
+    assert httpx.get(f"{alone.url}/v1/explain/1%2F2/3").json()["error"]["value"] == "'1/2'"
+    answer = httpx.head(f"{alone.url}/readyz")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_threads_and_workers_do_not_go_together(run: Path, start: Start) -> None:
     with pytest.raises(AssertionError, match="`workers` must be 1 but on Linux"):
         start(run, "--workers", "2", threaded=True)
@@ -175,7 +224,7 @@ def test_workers(copy: Path, newer: Path, start: Start) -> None:
     with Load(service.url) as load:
         replace_model(copy, newer)
         until(lambda: both_at(2))
-        (copy / "model.safetensors").write_bytes(b"damaged")
+        damage_model(copy)
         service.wait_for("refused a newer model")
     assert set(load.statuses) == {200}
     assert httpx.get(f"{service.url}/v1/recommend/99").status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from importlib import import_module
@@ -16,10 +17,11 @@ from ltocf.service import reference, routes, watching
 from ltocf.service.batches import Batches
 from ltocf.service.engine import Engine, named
 from ltocf.service.errors import answer_errors
-from ltocf.service.gate import Gate, Traffic
+from ltocf.service.gate import Gate
 from ltocf.service.metrics import Metrics
 from ltocf.service.pages.routes import page_routes
 from ltocf.service.settings import DEFAULTS, ServiceSettings
+from ltocf.service.traffic import Traffic
 
 Runs = str | Path | Sequence[str | Path]
 
@@ -53,7 +55,8 @@ def application(engines: Sequence[Engine], settings: ServiceSettings) -> FastAPI
         middleware=_middleware(settings, traffic, metrics),
     )
     app.state.engines, app.state.settings = by_name, settings
-    app.state.metrics, app.state.traffic, app.state.batches = metrics, traffic, Batches()
+    app.state.metrics, app.state.traffic = metrics, traffic
+    app.state.batches, app.state.large = Batches(), asyncio.Semaphore(1)
     for engine in engines:
         metrics.follow(engine)
     answer_errors(app)
@@ -87,8 +90,11 @@ def _middleware(settings: ServiceSettings, traffic: Traffic, metrics: Metrics) -
     if not settings.cors:
         return [gate]
     # Before the gate: a browser asks without a token what it may ask.
-    headers = ["Authorization", "Content-Type", "X-Request-ID"]
-    return [
-        Middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"], allow_headers=headers),
-        gate,
-    ]
+    origins = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
+    return [origins, gate]

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from ltocf.serving import UnknownItemError, UnknownUserError
+from ltocf.serving import RequestError, UnknownItemError, UnknownUserError
 
 LONGEST_VALUE = 200
 REMEDIES = {
@@ -21,7 +21,10 @@ REMEDIES = {
 }
 
 
-class UnknownRunError(ValueError):
+CORRECT = "correct the request; `/docs` says what each field means"
+
+
+class UnknownRunError(RequestError):
     """Asked for a run that is not served."""
 
 
@@ -43,47 +46,36 @@ def _shown(value: object) -> object:
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "..."
 
 
-def taken_apart(message: str) -> tuple[str, str | None, str]:
-    """Rule, value and remedy of an error of this package.
-
-    Example:
-        >>> taken_apart("`k` must be in 1..30, got 31; ask for fewer")
-        ('`k` must be in 1..30', '31', 'ask for fewer')
-        >>> taken_apart("1 of 1 users were not in training: 'x'")
-        ('1 of 1 users were not in training', "'x'", 'correct the request; `/docs` says what each field means')
-    """
-    rule, _, remedy = message.partition("; ")
-    for before in (", got ", ": "):
-        if before in rule:
-            rule, _, value = rule.partition(before)
-            return rule, value, remedy or "correct the request; `/docs` says what each field means"
-    return rule, None, remedy or "correct the request; `/docs` says what each field means"
-
-
 def answer_errors(app: FastAPI) -> None:
     """Give an application the errors of this package, in place of FastAPI's."""
-    app.add_exception_handler(UnknownUserError, _unknown)
-    app.add_exception_handler(UnknownItemError, _unknown)
-    app.add_exception_handler(UnknownRunError, _unknown)
-    app.add_exception_handler(ValueError, _refused)
+    # No other ValueError: it would be a mistake of ours, which the gate logs.
+    app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
 
-async def _unknown(request: Request, error: Exception) -> Response:
-    return problem(404, *taken_apart(str(error)))
-
-
 async def _refused(request: Request, error: Exception) -> Response:
-    return problem(422, *taken_apart(str(error)))
+    status = 404 if isinstance(error, (UnknownUserError, UnknownItemError, UnknownRunError)) else 422
+    told = error if isinstance(error, RequestError) else RequestError(str(error))
+    return problem(status, told.rule, told.value, told.remedy or CORRECT)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     found: Any = error.errors()[0] if isinstance(error, RequestValidationError) else {}
-    place = ".".join(str(part) for part in found.get("loc", ()) if part not in ("body", "query", "path"))
+    where = found.get("loc", ())
+    media = request.headers.get("content-type", "")
+    if where[:1] == ("body",) and not _is_json(media):
+        rule, remedy = "the header `Content-Type` must be application/json", "send `Content-Type: application/json`"
+        return problem(422, rule, media or "none", remedy)
+    place = ".".join(str(part) for part in where if part not in ("body", "query", "path"))
     message = str(found.get("msg", error)).removeprefix("Value error, ")
     rule = f"`{place}`: {message}" if place else message
     return problem(422, rule, found.get("input"), "`/docs` says what the request may hold")
+
+
+def _is_json(media: str) -> bool:
+    kind = media.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ltocf.service.bodies import Body, later
 from ltocf.service.errors import problem
 from ltocf.service.logs import new_request_id, request_id
 from ltocf.service.settings import ServiceSettings
+from ltocf.service.traffic import Traffic
 
 logger = logging.getLogger("ltocf.service")
 
 OPEN = ("/healthz", "/readyz")
 """Paths that anybody may ask, without a token and while the service is full: those who watch it."""
-
-
-@dataclass
-class Traffic:
-    """How many requests came in and did not end, how many of them are answered, and whether new ones are refused."""
-
-    inside: int = 0
-    running: int = 0
-    stopping: bool = False
 
 
 class Gate:
@@ -65,6 +56,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", name.encode())]
+                if self.traffic.stopping:  # the next request is for another process
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
@@ -100,13 +93,19 @@ class Gate:
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         if b"content-length" in headers or b"transfer-encoding" in headers:
-            body = await self._body(receive)
-            if isinstance(body, Response):
-                await body(scope, receive, send)
-                return
-            receive = _again(body, receive)
+            with Body(self.settings, self.traffic) as body:
+                refusal = await body.read(receive)
+                if refusal is not None:
+                    await refusal(scope, receive, send)
+                    return
+                await self._run(scope, _again(bytes(body.content), receive), send)
+        else:
+            await self._run(scope, receive, send)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.traffic.running >= self.settings.max_concurrent and scope["path"] not in OPEN:
-            await self._later(429, "too many requests at a time", self.traffic.running)(scope, receive, send)
+            refusal = later(self.settings, 429, "too many requests at a time", self.traffic.running)
+            await refusal(scope, receive, send)
             return
         self.traffic.running += 1
         try:
@@ -116,7 +115,11 @@ class Gate:
 
     def _refusal(self, headers: dict[bytes, bytes]) -> Response | None:
         if self.traffic.stopping:
-            return self._later(503, "the service is stopping", None)
+            return later(self.settings, 503, "the service is stopping", None)
+        hosts, host = self.traffic.hosts, headers.get(b"host", b"").decode("latin-1")
+        if hosts is not None and not hosts.have(host):
+            remedy = "call it `localhost`, or start the service with `--hosts NAME` for this name"
+            return problem(403, "this service answers by the names of this machine only", host, remedy)
         if self._token is None:
             return None
         scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
@@ -124,33 +127,6 @@ class Gate:
             return None
         remedy = "send the header `Authorization: Bearer TOKEN`"
         return problem(401, "this service asks for a token", None, remedy, {"WWW-Authenticate": "Bearer"})
-
-    def _later(self, status: int, rule: str, value: object) -> Response:
-        seconds = self.settings.retry_after_seconds
-        return problem(status, rule, value, f"ask again in {seconds} s", {"Retry-After": str(seconds)})
-
-    async def _body(self, receive: Receive) -> bytes | Response:
-        """The whole body, or why not. What is too large is read and dropped: a client that sends does not listen."""
-        limit, parts, size, more = self.settings.max_body_bytes, [], 0, True
-        try:
-            async with asyncio.timeout(float(self.settings.body_seconds)):
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return b""
-                    part, more = message.get("body", b""), message.get("more_body", False)
-                    size += len(part)
-                    if size <= limit:
-                        parts.append(part)
-        except TimeoutError:
-            rule = "a body must arrive in time"
-            if size <= limit:
-                value = f"{size} bytes in {self.settings.body_seconds} s"
-                return problem(408, rule, value, "send it faster", {"Connection": "close"})
-        if size > limit:
-            rule, remedy = f"a body must be at most {limit} bytes", "send less, or start with a larger --max-body-bytes"
-            return problem(413, rule, size, remedy, {"Connection": "close"})
-        return b"".join(parts)
 
 
 def _failed() -> Response:

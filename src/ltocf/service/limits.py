@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sized
 
 from ltocf.service.settings import ServiceSettings
+from ltocf.serving import RequestError
 
 
 def check_sizes(
@@ -18,12 +19,12 @@ def check_sizes(
     """What was given is within the limits.
 
     Raises:
-        ValueError: the rule, the value, and the option that changes the limit.
+        RequestError: the rule, the value, and the option that changes the limit.
 
     Example:
-        >>> check_sizes(ServiceSettings(max_k=30), k=31)
+        >>> check_sizes(ServiceSettings(max_k=30), k=31)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        ValueError: `k` must be in 1..30, got 31; ask for fewer, or start the service with a larger `--max-k`
+        ltocf.serving.errors.RequestError: `k` must be in 1..30, got 31; ask for fewer, or start ...
     """
     if k is not None and not 1 <= k <= settings.max_k:
         raise _outside("`k` must be in 1..", settings.max_k, k, "--max-k")
@@ -31,9 +32,13 @@ def check_sizes(
         raise _outside("the number of items in `history` must be in 1..", settings.max_history, len(history))
     if users is not None and len(users) > settings.max_users:
         raise _outside("the number of `users` must be in 1..", settings.max_users, len(users), "--max-users")
+    rows = (k or 0) * len(users or ())
+    if rows > settings.max_rows:
+        raise _outside("`k` times the number of `users` must be in 1..", settings.max_rows, rows, "--max-rows")
     if typed is not None and len(typed) > settings.max_query:
         raise _outside("the number of characters in `q` must be in 0..", settings.max_query, len(typed), "--max-query")
 
 
-def _outside(rule: str, limit: int, value: int, option: str = "--max-history") -> ValueError:
-    return ValueError(f"{rule}{limit}, got {value}; ask for fewer, or start the service with a larger `{option}`")
+def _outside(rule: str, limit: int, value: int, option: str = "--max-history") -> RequestError:
+    remedy = f"ask for fewer, or start the service with a larger `{option}`"
+    return RequestError(f"{rule}{limit}", str(value), remedy)

@@ -76,7 +76,7 @@ class Loaded:
         """The list for a history; other arguments and errors are those of `Snapshot.fold_in`."""
         known, ignored = self.split(history)
         if not known and unknown == "error":
-            raise UnknownUserError(f'{_nothing_known(history)}, or for `unknown="popular"`')
+            raise _nothing_known(history, ', or for `unknown="popular"`')
         if not known and unknown == "skip":
             return HistoryList("model", [], ignored, self.generation)
         return self.recommend_histories([history], k, **choice)[0]
@@ -94,7 +94,7 @@ class Loaded:
         """Why an item has its score for a history; errors are those of `Snapshot.explain_fold_in`."""
         known, ignored = self.split(history)
         if not known:
-            raise UnknownUserError(_nothing_known(history))
+            raise _nothing_known(history)
         return self._explained(self.snapshot.explain_fold_in(known, item), ignored)
 
     def find(self, typed: str, k: int) -> FoundItems:
@@ -146,9 +146,9 @@ class Loaded:
         return Explained(user, item, why.title, *sums, reasons, names, ignored, self.generation)
 
 
-def _nothing_known(history: Sequence[Id]) -> str:
-    rule = f"an item of `history` must have been in training, got {some(history)}"
-    return f"{rule}; ask for items that `/v1/items` finds"
+def _nothing_known(history: Sequence[Id], otherwise: str = "") -> UnknownUserError:
+    rule, remedy = "an item of `history` must have been in training", "ask for items that `/v1/items` finds"
+    return UnknownUserError(rule, some(history), remedy + otherwise)
 
 
 def _items(lists: Lists) -> list[list[Recommended]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic_core import to_json
 
 from ltocf.data.ids import UNKNOWN, IdMap
+from ltocf.service.addresses import only_known_parameters, two_ids
 from ltocf.service.answers import Explained, FoundItems, HistoryList, OneList, RunFacts, SimilarItems, UserLists
 from ltocf.service.batches import Batches
 from ltocf.service.engine import Engine
@@ -23,17 +25,18 @@ from ltocf.service.settings import ServiceSettings
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorBody, "description": "The token is missing or wrong."},
+    403: {"model": ErrorBody, "description": "The service may not be called by this name."},
     404: {"model": ErrorBody, "description": "An id or a run that is not known."},
     408: {"model": ErrorBody, "description": "The body came too slowly."},
     413: {"model": ErrorBody, "description": "The body is too large."},
     422: {"model": ErrorBody, "description": "The request breaks a rule, or the model cannot answer it."},
-    429: {"model": ErrorBody, "description": "Too many requests at a time; ask again after `Retry-After`."},
+    429: {"model": ErrorBody, "description": "Too many requests or bodies at a time; ask again after `Retry-After`."},
     503: {"model": ErrorBody, "description": "The service is stopping; ask again after `Retry-After`."},
 }
 SEVERAL = 8
-"""From so many users on a thread makes the lists: the others would wait too long."""
+"""From so many users on a thread makes the lists, one request at a time: the others would wait too long."""
 
-router = APIRouter(prefix="/v1", responses=ERRORS, tags=["answers"])
+router = APIRouter(prefix="/v1", responses=ERRORS, tags=["answers"], dependencies=[Depends(only_known_parameters)])
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Asking:
     settings: ServiceSettings
     metrics: Metrics
     batches: Batches
+    large: asyncio.Semaphore
 
     async def list_of_user(self, user: str, k: int, unknown: Literal["error", "popular"], *, seen: bool) -> OneList:
         """The list of a user, made together with those that others ask for now."""
@@ -84,10 +88,10 @@ async def _asking(
 ) -> Asking:
     engines: dict[str, Engine] = request.app.state.engines
     if run and run not in engines:
-        raise UnknownRunError(f"`run` must be one of {', '.join(engines)}, got {run!r}; `/v1/runs` lists them")
+        raise UnknownRunError(f"`run` must be one of {', '.join(engines)}", repr(run), "`/v1/runs` lists them")
     engine = engines[run] if run else next(iter(engines.values()))
     state = request.app.state
-    return Asking(engine.loaded, state.settings, state.metrics, state.batches)
+    return Asking(engine.loaded, state.settings, state.metrics, state.batches, state.large)
 
 
 Asked = Annotated[Asking, Depends(_asking)]
@@ -101,7 +105,7 @@ def written(answer: object) -> Response:
     return Response(to_json(answer), media_type="application/json")
 
 
-@router.get("/recommend/{user:path}", response_model=OneList, summary="The best items for a user of training")
+@router.get("/recommend/{user:id}", response_model=OneList, summary="The best items for a user of training")
 async def recommend(
     user: str,
     ask: Asked,
@@ -131,10 +135,11 @@ async def recommend_asked(asked: RecommendAsked, ask: Asked) -> Response:
             return written(await ask.list_of_history(asked))
     if len(asked.users or ()) < SEVERAL:
         return written(ask.lists(asked))
-    return written(await run_in_threadpool(ask.lists, asked))
+    async with ask.large:
+        return await run_in_threadpool(lambda: written(ask.lists(asked)))
 
 
-@router.get("/similar/{item:path}", response_model=SimilarItems, summary="The items nearest to an item")
+@router.get("/similar/{item:id}", response_model=SimilarItems, summary="The items nearest to an item")
 async def similar(item: str, ask: Asked, k: K = 10, by: Similarity = "cosine") -> Response:
     check_sizes(ask.settings, k=k)
     ask.count(items=[item])
@@ -147,8 +152,9 @@ async def items(ask: Asked, q: Annotated[str, Query(description="what is typed")
     return written(ask.loaded.find(q, k))
 
 
-@router.get("/explain/{user}/{item:path}", response_model=Explained, summary="Why an item has its score for a user")
-async def explain(user: str, item: str, ask: Asked) -> Response:
+@router.get("/explain/{user:id}/{item:id}", response_model=Explained, summary="Why an item has its score for a user")
+async def explain(user: str, item: str, ask: Asked, request: Request) -> Response:
+    user, item = two_ids(request, f"{user}/{item}")
     ask.count(users=[user], items=[item])
     return written(ask.loaded.explain(user, item))
 

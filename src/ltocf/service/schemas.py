@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
-AnyId = StrictInt | StrictStr
+
+def whole_characters(id: int | str) -> int | str:
+    """Raises ValueError for half of a character, which JSON can write and Unicode does not know."""
+    if isinstance(id, str) and not id.isascii() and any("\ud800" <= letter <= "\udfff" for letter in id):
+        raise ValueError("a text must be of whole characters, got half of a surrogate pair")
+    return id
+
+
+AnyId = Annotated[StrictInt | StrictStr, AfterValidator(whole_characters)]
 """An id as it is in the data: an integer or a text. It is compared, not converted: "007" is not 7."""
 
 

@@ -10,12 +10,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 
 from ltocf.service.logs import write_logs
 from ltocf.service.settings import DEFAULTS, ServiceSettings
+from ltocf.service.traffic import Hosts, is_loopback
 
 logger = logging.getLogger("ltocf.service")
 
@@ -48,8 +48,8 @@ def serve(
 
     Raises:
         FileNotFoundError: no finished run.
-        ValueError: a damaged model file, no run, two runs of one name, or ``workers`` < 1.
-        OSError: the address is in use, or is not this machine's.
+        ValueError: a damaged model file, no run, two runs of one name, ``workers`` < 1, or a port that there is not.
+        OSError: there is no such host, or the address is in use or not this machine's.
         ImportError: the ``serve`` extra is not installed.
     """
     if workers < 1:
@@ -132,6 +132,7 @@ def run_server(
             return ended or over
 
     traffic = app.state.traffic  # type: ignore[attr-defined]
+    traffic.hosts = allowed_hosts(listener, settings)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         log_config=None,
@@ -145,13 +146,28 @@ def run_server(
     logger.info("stopped")
 
 
+def allowed_hosts(listener: socket.socket, settings: ServiceSettings) -> Hosts | None:
+    """By which names requests may call a service on this address; None for any, where a token or others guard it."""
+    address = listener.getsockname()[0]
+    if settings.token is not None or "*" in settings.hosts or not is_loopback(address):
+        return None
+    return Hosts(settings.hosts)
+
+
 def listening(host: str, port: int, n: int = 1) -> list[socket.socket]:
     """``n`` sockets on one address; the system shares connections among them.
 
     Raises:
-        OSError: the address is in use, or is not this machine's.
+        ValueError: there is no such port.
+        OSError: there is no such host, or the address is in use or not this machine's.
     """
-    kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    if not 0 <= port <= 65535:
+        raise ValueError(f"`port` must be in 0..65535, got {port}; 0 is any that is free")
+    try:
+        kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        remedy = "127.0.0.1 is reached from this machine only, 0.0.0.0 from others too"
+        raise OSError(f"`host` must be a name or an address of this machine, got {host!r}; {remedy}") from error
     first = _bound(kind, address, shared=False)
     if n == 1:
         return [first]
@@ -171,7 +187,8 @@ def _bound(kind: int, address: object, *, shared: bool) -> socket.socket:
     except OSError as error:
         found.close()
         where = ":".join(map(str, address[:2])) if isinstance(address, tuple) else address
-        raise OSError(f"`host` and `port` must be free and this machine's, got {where}: {error.strerror}") from error
+        rule, remedy = "`host` and `port` must be free and this machine's", "`--port 0` takes any port that is free"
+        raise OSError(f"{rule}, got {where}: {error.strerror}; {remedy}") from error
     found.listen(BACKLOG)
     found.set_inheritable(True)
     return found
@@ -181,7 +198,7 @@ def tell(listener: socket.socket, settings: ServiceSettings, names: list[str]) -
     """Say in the log what is served where."""
     host, port = listener.getsockname()[:2]
     logger.info("serving %s at http://%s:%d", ", ".join(names), f"[{host}]" if ":" in host else host, port)
-    if settings.token is None and not ip_address(host).is_loopback:
+    if settings.token is None and not is_loopback(host):
         logger.warning("anybody who reaches this machine may ask: `--token` asks for one")
 
 

@@ -13,7 +13,9 @@ class ServiceSettings:
         max_k: longest list that may be asked for.
         max_history: most items of one history in a request.
         max_users: most users in one request.
+        max_rows: most items in all lists of one request: users times ``k``.
         max_body_bytes: largest body of a request, in bytes.
+        max_held_bytes: most bytes of bodies that one worker holds at a time; the next body gets 429.
         max_concurrent: most requests that one worker answers at a time; the next gets 429.
         max_query: longest text to search for, in characters.
         body_seconds: how long a client may take to send a body.
@@ -22,6 +24,8 @@ class ServiceSettings:
         grace_seconds: how long running requests may take to end after a signal to stop.
         retry_after_seconds: what ``Retry-After`` says with 429 and 503.
         token: the bearer token that requests must bring; None for none.
+        hosts: names by which requests may call a service without a token on a loopback address, besides
+            ``localhost`` and such addresses; ``*`` for any.
         cors: origins whose pages may call the service; none by default.
         access_log: write a line for each request.
         json_logs: write each log line as JSON.
@@ -41,7 +45,9 @@ class ServiceSettings:
     max_k: int = 200
     max_history: int = 1000
     max_users: int = 1000
+    max_rows: int = 20_000
     max_body_bytes: int = 1_000_000
+    max_held_bytes: int = 64_000_000
     max_concurrent: int = 256
     max_query: int = 200
     body_seconds: float | int = 10
@@ -50,6 +56,7 @@ class ServiceSettings:
     grace_seconds: float | int = 10
     retry_after_seconds: int = 1
     token: str | None = None
+    hosts: tuple[str, ...] = ()
     cors: tuple[str, ...] = ()
     access_log: bool = True
     json_logs: bool = False

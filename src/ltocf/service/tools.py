@@ -15,15 +15,17 @@ from fastapi import FastAPI
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ToolAnnotations
-from pydantic import Field, RootModel, ValidationError
+from pydantic import AfterValidator, Field, RootModel, ValidationError
 
 from ltocf.service.answers import Explained, FoundItems, HistoryList, Id, OneList, Reason, SimilarItems
 from ltocf.service.engine import Engine, named
-from ltocf.service.errors import UnknownRunError, taken_apart
+from ltocf.service.errors import CORRECT, UnknownRunError
 from ltocf.service.limits import check_sizes
 from ltocf.service.loaded import Loaded
 from ltocf.service.logs import write_logs
+from ltocf.service.schemas import whole_characters
 from ltocf.service.settings import ServiceSettings
+from ltocf.serving import RequestError
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -32,7 +34,7 @@ PATH = "/mcp"
 """Where an application has its tools."""
 READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 # A text, though ids may be integers: "42" finds 42, and what looks like JSON stays what it is.
-GivenId = Annotated[str, Field(coerce_numbers_to_str=True)]
+GivenId = Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(whole_characters)]
 User = Annotated[GivenId, Field(description="Id of a user of the training data.")]
 Item = Annotated[GivenId, Field(description="Id of an item, as search_items finds it.")]
 History = Annotated[
@@ -102,7 +104,7 @@ def tool_server(engines: Sequence[Engine], settings: ServiceSettings) -> ToolSer
 
     def chosen(run: str) -> Loaded:
         if run and run not in by_name:
-            raise UnknownRunError(f"`run` must be one of {', '.join(by_name)}, got {run!r}")
+            raise UnknownRunError(f"`run` must be one of {', '.join(by_name)}", repr(run), "leave it out for the first")
         return (by_name[run] if run else engines[0]).loaded
 
     _add_lists(server, chosen, settings)
@@ -165,8 +167,8 @@ def _answering(ask: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
     def answer(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
         try:
             return ask(*args, **kwargs)
-        except ValueError as error:
-            raise ToolError(_sentence(*taken_apart(str(error)))) from error
+        except RequestError as error:
+            raise ToolError(_sentence(error.rule, error.value, error.remedy or CORRECT)) from error
 
     return answer
 

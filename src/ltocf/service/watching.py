@@ -10,11 +10,13 @@ from ltocf.service.schemas import ErrorBody, Status
 router = APIRouter(tags=["operation"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Whether the process is alive")
 async def health() -> Status:
     return Status(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False, response_model=None)
 @router.get(
     "/readyz", response_model=Status, summary="Whether new requests are welcome", responses={503: {"model": ErrorBody}}
 )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
 import socket
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltocf.service.metrics_folder import FOLDER
+from ltocf.service.owned_folder import owned_folder
 from ltocf.service.server import run_server, tell
 from ltocf.service.settings import ServiceSettings
 from ltocf.service.sources import FolderSource, Mark
@@ -20,6 +22,10 @@ from ltocf.service.sources import FolderSource, Mark
 logger = logging.getLogger("ltocf.service")
 
 TICK_SECONDS = 0.1
+SHORT_TICK_SECONDS = 0.01
+STOPS = (signal.SIGINT, signal.SIGTERM)
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal that a process gets when its parent ends."""
 REST_SECONDS = 1.0
 """Between the start of a worker and its next one: one that dies at once must not take the machine."""
 
@@ -51,26 +57,43 @@ class Workers:
         self.runs, self.settings, self.listeners = runs, settings, listeners
         self.places: dict[int, int] = {}
         self.started = [0.0] * len(listeners)
-        self.stopping = False
+        self.shared: list[Shared] = []
+        self.signals: list[int] = []
+        """Those that came, the first one first; `_pass_on` tells the workers."""
+        self.passed_on = 0
 
     def run(self) -> None:
         """Serve until a signal to stop comes. Raises as `serve`."""
-        with tempfile.TemporaryDirectory(prefix="ltocf-", ignore_cleanup_errors=True) as folder:
-            numbers = Path(os.environ.setdefault(FOLDER, str(Path(folder) / "metrics")))
+        with owned_folder() as folder, self._no_child_left():
+            for number in STOPS:
+                signal.signal(number, lambda number, frame: self.signals.append(number))
+            numbers = Path(os.environ.setdefault(FOLDER, str(folder / "metrics")))
             numbers.mkdir(parents=True, exist_ok=True)
             self._import()
             follow = self.settings.follow
             self.shared = [
-                Shared(run, FolderSource(run, follow), Path(folder) / f"{place}.shared")
+                Shared(run, FolderSource(run, follow), folder / f"{place}.shared")
                 for place, run in enumerate(self.runs)
             ]
             self._read_first()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._stop)
+            if self.signals:
+                return
             for place in range(len(self.listeners)):
                 self._start(place)
             tell(self.listeners[0], self.settings, [shared.run.name for shared in self.shared])
             self._watch()
+
+    @contextmanager
+    def _no_child_left(self) -> Iterator[None]:
+        """Who still reads or answers at the end of the block is killed, and makes no new file where all are removed."""
+        try:
+            yield
+        finally:
+            children = [*self.places, *(shared.reader for shared in self.shared if shared.reader)]
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+            for child in children:
+                os.waitpid(child, 0)
 
     def _import(self) -> None:
         """What all children need, once: its memory is shared too."""
@@ -87,7 +110,12 @@ class Workers:
     def _read_first(self) -> None:
         for shared in self.shared:
             self._read(shared)
-            _, status = os.waitpid(shared.reader, 0)
+            ended = status = 0
+            while not ended:
+                if self.signals:
+                    return
+                time.sleep(SHORT_TICK_SECONDS)
+                ended, status = os.waitpid(shared.reader, os.WNOHANG)
             shared.reader = 0
             if status:
                 raise ValueError(shared.file.with_suffix(".error").read_text(encoding="utf-8"))
@@ -99,7 +127,7 @@ class Workers:
         except OSError:
             shared.mark = None
         shared.generation += 1
-        shared.reader = _forked(lambda: _write(shared))
+        shared.reader = _forked(lambda: _write(shared), dies_with_parent=True)
 
     def _start(self, place: int) -> None:
         self.started[place] = time.monotonic()
@@ -116,18 +144,21 @@ class Workers:
         app = application(engines, self.settings)
         run_server(app, self.settings, self.listeners[place], left_alone=lambda: os.getppid() != parent)
 
-    def _stop(self, number: int, frame: object) -> None:
-        self.stopping = True
-        for worker in self.places:
-            os.kill(worker, number)
+    def _pass_on(self) -> None:
+        """Tell the workers of the signals that came."""
+        for number in self.signals[self.passed_on :]:
+            self.passed_on += 1
+            for worker in self.places:
+                os.kill(worker, number)
 
     def _watch(self) -> None:
         """Until all workers have ended: start those anew that died, and read what is newer."""
         looked = time.monotonic()
-        while self.places or not self.stopping:
+        while self.places or not self.signals:
             time.sleep(TICK_SECONDS)
+            self._pass_on()
             self._reap()
-            if self.stopping:
+            if self.signals:
                 continue
             self._restart()
             if self.settings.watch_seconds and time.monotonic() - looked >= self.settings.watch_seconds:
@@ -148,7 +179,7 @@ class Workers:
             mark_process_dead(ended)  # type: ignore[no-untyped-call]
             if ended in self.places:
                 self.places.pop(ended)
-                if not self.stopping:
+                if not self.signals:
                     logger.error("worker %d ended with status %d", ended, os.waitstatus_to_exitcode(status))
             for shared in self.shared:
                 if shared.reader == ended:
@@ -179,15 +210,24 @@ class Workers:
             self._read(shared)
 
 
-def _forked(work: Callable[[], None]) -> int:
-    """A child that does one thing and ends."""
+def _forked(work: Callable[[], None], *, dies_with_parent: bool = False) -> int:
+    """A child that does one thing and ends; one that does not answer may be killed when its parent ends."""
+    parent = os.getpid()
+    # A signal that came between the fork and the next lines of the child would be the parent's, and lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         return child
     status = 1
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        if dies_with_parent:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                return 0
         work()
         status = 0
     except BaseException:

@@ -12,6 +12,7 @@ from ltocf.models import MODELS, LinearModel, Recommender, ScoreMap, SummedModel
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.user_map import QueryVectors, score_map_of
 from ltocf.models.user_steps import UserSteps
+from ltocf.serving.errors import RequestError
 from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
 
 HistoryScore: TypeAlias = Callable[[Histories, UserIndices | None], Scores]
@@ -64,27 +65,29 @@ class HistoryScorer:
 
 
 def vectors(name: str, model: Recommender) -> VectorModel:
-    """Raises ValueError for a model that has none."""
+    """Raises RequestError for a model that has none."""
     if isinstance(model, VectorModel):
         return model
-    raise ValueError(
-        f"`{name}` has no vectors of users and items; {_those_that(_has_vectors)} have; "
-        '`by="history"` compares histories, of any model'
-    )
+    remedy = f'{_those_that(_has_vectors)} have; `by="history"` compares histories, of any model'
+    raise RequestError(f"`{name}` has no vectors of users and items", remedy=remedy)
 
 
 def score_map(name: str, model: Recommender) -> ScoreMap:
-    """Raises ValueError for a model whose scores are not sums over a history."""
-    found = score_map_of(model)
+    """Raises RequestError for a model whose scores are not sums over a history."""
+    try:
+        found = score_map_of(model)
+    except ValueError as error:  # a blend with a member whose scores are not
+        raise RequestError(str(error)) from error
     if found is not None:
         return found
-    raise ValueError(f"the scores of `{name}` are not sums over a history; those of {_those_that(_is_linear)} are")
+    remedy = f"those of {_those_that(_is_linear)} are"
+    raise RequestError(f"the scores of `{name}` are not sums over a history", remedy=remedy)
 
 
 def history_score(name: str, model: Recommender, linear: ScoreMap | None) -> HistoryScore:
     """Scores of any histories, also of users who were not in training, by the model, its map or least squares.
 
-    Raises ValueError for a model that has no such thing.
+    Raises RequestError for a model that has no such thing.
     """
     if linear is not None and linear.depends_on_history:
         return linear.scores
@@ -94,16 +97,14 @@ def history_score(name: str, model: Recommender, linear: ScoreMap | None) -> His
     if isinstance(model, VectorModel):
         fitted = model.least_squares()
         return lambda histories, users: fitted.scores(histories)
-    raise ValueError(
-        f"`{name}` has no way from a history to a user: one who was not in training needs training; "
-        f"{_those_that(takes_histories)} have"
-    )
+    rule = f"`{name}` has no way from a history to a user: one who was not in training needs training"
+    raise RequestError(rule, remedy=f"{_those_that(takes_histories)} have")
 
 
 def start_vectors(name: str, model: Recommender, linear: UserMap | None) -> HistoryVectors:
     """Vectors of any histories, by the model's map or least squares.
 
-    Raises ValueError for a model without vectors.
+    Raises RequestError for a model without vectors.
     """
     of_model = vectors(name, model)
     if linear is not None and linear.depends_on_history:

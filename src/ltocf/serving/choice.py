@@ -13,7 +13,8 @@ from ltocf.data.histories import Histories
 from ltocf.data.ids import UNKNOWN
 from ltocf.data.names import Names
 from ltocf.evaluation.top_k import AllowedItems
-from ltocf.serving.lists import Asked, Id, UnknownItemError, listed, rows_of_items, some
+from ltocf.serving.errors import UnknownItemError
+from ltocf.serving.lists import Asked, Id, listed, rows_of_items, some
 from ltocf.shapes import PairIndices
 
 Condition: TypeAlias = str | pl.Expr
@@ -41,7 +42,7 @@ def allowed_items(
         asked = listed(only)
         indices = names.item_ids.encode(asked)
         if (indices == UNKNOWN).all():
-            raise UnknownItemError(f"none of the items of `only` was in training: {some(asked)}")
+            raise UnknownItemError("none of the items of `only` was in training", some(asked))
         allowed.zero_()[torch.from_numpy(indices[indices != UNKNOWN])] = True
     if where is not None:
         allowed &= torch.from_numpy(_holds(names.attributes, where))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ltocf.serving.errors import RequestError
 from ltocf.serving.explain import Explanation
 from ltocf.serving.held import Held
 from ltocf.serving.lists import Id, check_histories, histories_of, known_items
@@ -42,7 +43,8 @@ class Explaining(Held):
         """
         summed, target = self.score_map, int(known_items(self.names, [item])[0])
         if not summed.depends_on_history:
-            raise ValueError(f"the scores of `{self.name}` are not sums over a history; explain a user of training")
+            rule = f"the scores of `{self.name}` are not sums over a history"
+            raise RequestError(rule, remedy="explain a user of training")
         users, rows = histories_of(self.names, [list(history)])
         check_histories(users, rows.lengths == 0)
         contributions = summed.contributions(rows, target)

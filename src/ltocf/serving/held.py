@@ -21,7 +21,8 @@ from ltocf.models import LinearModel, Recommender, ScoreMap, SummedModel
 from ltocf.models.user_map import ItemNumbers
 from ltocf.models.user_steps import UserSteps
 from ltocf.serving.abilities import HistoryScore, HistoryVectors, history_score, score_map, start_vectors, vectors
-from ltocf.serving.lists import Id, UnknownUserError
+from ltocf.serving.errors import RequestError, UnknownUserError
+from ltocf.serving.lists import Id
 from ltocf.serving.model_file import read_version
 from ltocf.serving.ranking import Source
 from ltocf.serving.similar import membership
@@ -154,14 +155,16 @@ class Held(Shown):
         """Raises UnknownUserError for one who was not in training."""
         index = self.names.user_ids.encode_one(user)
         if index == UNKNOWN:
-            raise UnknownUserError(f"user {user!r} was not in training")
+            rule, message = "the user was not in training", f"user {user!r} was not in training"
+            raise UnknownUserError(rule, repr(user), message=message)
         return index
 
     def index_with_history(self, user: Id) -> int:
         """Raises UnknownUserError for one who was not in training, or has no history there."""
         index = self.index_of_user(user)
         if not len(self.history_of(index).items):
-            raise UnknownUserError(f"user {user!r} has no history in training")
+            rule, message = "the user has no history in training", f"user {user!r} has no history in training"
+            raise UnknownUserError(rule, repr(user), message=message)
         return index
 
     def history_of(self, user: int) -> Histories:
@@ -171,7 +174,7 @@ class Held(Shown):
     def length_of_list(self, k: int, n_others: int | None = None) -> int:
         """``k``, or all there are if they are fewer: by default the items. Raises ValueError for ``k`` < 1."""
         if k < 1:
-            raise ValueError(f"`k` must be >= 1, got {k}")
+            raise RequestError("`k` must be >= 1", str(k))
         return min(k, self.histories.n_items if n_others is None else n_others)
 
 

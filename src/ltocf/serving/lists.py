@@ -18,6 +18,7 @@ from ltocf.data.histories import Histories
 from ltocf.data.ids import UNKNOWN, USUAL_INTEGER, IdMap
 from ltocf.data.names import Names
 from ltocf.evaluation.top_k import Ranked
+from ltocf.serving.errors import UnknownItemError, UnknownUserError
 from ltocf.shapes import PairIndices
 
 logger = logging.getLogger(__name__)
@@ -34,14 +35,6 @@ NewUsers: TypeAlias = Bool[Tensor, " queries"]
 
 SHOWN = 5
 REMEDY = 'ask for `unknown="popular"` to give them the most popular items, or `unknown="skip"` to leave them out'
-
-
-class UnknownUserError(ValueError):
-    """Asked for users that the model was not trained on."""
-
-
-class UnknownItemError(ValueError):
-    """Asked about items that the model was not trained on."""
 
 
 def listed(ids: Id | Iterable[Any]) -> list[Any]:
@@ -74,12 +67,12 @@ def check_users(asked: list[Any], indices: PairIndices, without_history: NewUser
         ("were not in training", indices == UNKNOWN),
         ("have no history in training", without_history.numpy() & (indices != UNKNOWN)),
     )
-    parts = [
-        f"{mask.sum()} of {len(asked)} users {what}: {some(asked[place] for place in np.flatnonzero(mask))}"
+    (rule, value), *more = [
+        (f"{mask.sum()} of {len(asked)} users {what}", some(asked[place] for place in np.flatnonzero(mask)))
         for what, mask in groups
         if mask.any()
     ]
-    raise UnknownUserError(f"{'; '.join(parts)}; {REMEDY}")
+    raise UnknownUserError(rule, "; ".join([value, *map(": ".join, more)]), REMEDY)
 
 
 def check_histories(users: list[Any], without_history: NewUsers) -> None:
@@ -90,8 +83,8 @@ def check_histories(users: list[Any], without_history: NewUsers) -> None:
     """
     without = [user for user, is_new in zip(users, without_history.tolist(), strict=True) if is_new]
     if without:
-        whose = f"{len(without)} of {len(users)} histories have no item of training, those of {some(without)}"
-        raise UnknownUserError(f"{whose}; {REMEDY}")
+        rule, value = f"{len(without)} of {len(users)} histories have no item of training", some(without)
+        raise UnknownUserError(rule, value, REMEDY, message=f"{rule}, those of {value}; {REMEDY}")
 
 
 def known_items(names: Names, asked: list[Any]) -> PairIndices:
@@ -103,7 +96,7 @@ def known_items(names: Names, asked: list[Any]) -> PairIndices:
     indices = names.item_ids.encode(asked)
     if (indices == UNKNOWN).any():
         missing = [item for item, index in zip(asked, indices, strict=True) if index == UNKNOWN]
-        raise UnknownItemError(f"{len(missing)} of {len(asked)} items were not in training: {some(missing)}")
+        raise UnknownItemError(f"{len(missing)} of {len(asked)} items were not in training", some(missing))
     return indices
 
 

@@ -11,7 +11,7 @@ from ltocf.service.pages.query import PageQuery
 from ltocf.service.pages.reasons import Reasons, reasons_of, without_empty_pieces
 from ltocf.service.pages.scale import BarScale, Segment
 from ltocf.service.pages.subject import Subject, recommended, subject_of
-from ltocf.serving import Snapshot, UnknownUserError
+from ltocf.serving import RequestError, Snapshot, UnknownUserError
 
 N_STARTERS = 12
 N_SIMILAR = 8
@@ -105,7 +105,7 @@ def home_view(snapshot: Snapshot, query: PageQuery) -> HomeView:
     notes += [f"No item {item} is in this model; it was left out." for item in subject.unknown]
     try:
         cards = _cards(snapshot, subject, query.k, notes)
-    except ValueError as error:
+    except RequestError as error:
         text = f"{_sentence(str(error))} The most popular items are below."
         return replace(view, notes=tuple(notes), error=text, announcement=text)
     return replace(view, cards=cards, notes=tuple(notes), announcement=_announcement(cards, len(history)))
@@ -124,11 +124,11 @@ def explainable(snapshot: Snapshot, subject: Subject) -> ScoreMap:
     """The sums that the subject's scores are.
 
     Raises:
-        ValueError: they are no sums over the history.
+        RequestError: they are no sums over the history.
     """
     summed = snapshot.score_map
     if subject.changed and not summed.depends_on_history:
-        raise ValueError(
+        raise RequestError(
             f"`{snapshot.name}` learned its users themselves: a changed history is fitted to it by least squares, and "
             "such scores are no sums over the history"
         )
@@ -140,7 +140,7 @@ def _cards(snapshot: Snapshot, subject: Subject, k: int, notes: list[str]) -> tu
     try:
         summed = explainable(snapshot, subject)
         reasons = without_empty_pieces([reasons_of(snapshot, summed, subject, item) for item, _ in found])
-    except ValueError as error:
+    except RequestError as error:
         reasons = [None] * len(found)
         notes.append(f"No reasons are shown: {error}.")
     pieces = [
@@ -189,7 +189,7 @@ def _similar(snapshot: Snapshot, item: str | None, notes: list[str]) -> SimilarI
     by = "cosine"
     try:
         frame = snapshot.similar_items(item, N_SIMILAR, by=by)
-    except ValueError:
+    except RequestError:
         by = "history"
         frame = snapshot.similar_items(item, N_SIMILAR, by=by)
     asked = shown_item(snapshot.names, index)

@@ -63,7 +63,7 @@ def recommended(snapshot: Snapshot, subject: Subject, k: int) -> list[tuple[int,
 
     Raises:
         UnknownUserError: a history without an item.
-        ValueError: the model has no way from a changed history to a score; the error names those that have.
+        RequestError: the model has no way from a changed history to a score; the error names those that have.
     """
     if not len(subject.history.items):
         raise UnknownUserError("the history has no item: add one")
