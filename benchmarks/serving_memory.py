@@ -1,10 +1,10 @@
-"""What a served model takes: resident memory and the time of one answer by users, items and dim.
+"""What a served model takes: memory, the time of one answer, and requests per second, by users, items and dim.
 
     python benchmarks/serving_memory.py
 
 Each model has random weights and 25 items for every user, and is opened in a process of its own, which answers and then
-says what it holds. Seconds are of the processor, of one thread: they hardly depend on what else runs. No HTTP is in
-the figures; `benchmarks/service.py` has the requests per second of the whole service.
+says what it holds. Seconds are of the processor, of one thread: they hardly depend on what else runs. Requests per
+second are of one worker over HTTP, asked by wrk on the same machine, see `benchmarks/service.py`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ltocf.models import build_model
 from ltocf.service.engine import Engine
 from ltocf.serving import TrainedModel
 from ltocf.training import environment
+from service import measured, scripts, service
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((10_000, 5_000, 64), (100_000, 50_000, 64), (100_000, 50_000, 128), (1_000_000, 100_000, 64))
@@ -38,6 +39,9 @@ PAIRS_PER_USER = 25
 ANSWERS = 200
 K, HISTORY = 10, 20
 CPU = torch.device("cpu")
+CONNECTIONS, SECONDS = 16, 5
+LARGEST_ASKED = 100_000
+"""Users of the largest model that is also asked over HTTP: a larger one takes minutes to start."""
 
 
 def make(path: Path, n_users: int, n_items: int, dim: int) -> None:
@@ -79,6 +83,16 @@ def elapsed(call: Callable[[], object]) -> float:
     return process_time() - started
 
 
+def over_http(file: Path) -> dict[str, dict[str, Any]]:
+    """The loads of `benchmarks/service.py` on one worker."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder, service(file, 1) as (url, _):
+        for name, script in scripts(file, Path(folder), seed=0).items():
+            measured(script, url, 1, CONNECTIONS)  # warm
+            found[name] = measured(script, url, SECONDS, CONNECTIONS)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "service" / "memory.json")
@@ -102,7 +116,8 @@ def write(out: Path) -> None:
             ourselves = [sys.executable, __file__]
             subprocess.run([*ourselves, "--make", file, *map(str, (n_users, n_items, dim))], check=True)
             told = subprocess.run([*ourselves, "--measure", file], check=True, capture_output=True, text=True).stdout
-        rows.append({"users": n_users, "items": n_items, "dim": dim, **json.loads(told)})
+            asked = over_http(Path(file)) if n_users <= LARGEST_ASKED else {}
+        rows.append({"users": n_users, "items": n_items, "dim": dim, **json.loads(told), "over_http": asked})
         print(rows[-1], flush=True)
     torch.set_num_threads(1)
     content = {"pairs_per_user": PAIRS_PER_USER, "k": K, "history": HISTORY, "answers": ANSWERS, "rows": rows}

@@ -16,19 +16,23 @@ def sizing() -> str:
         return "Not measured yet: `python benchmarks/serving_memory.py`."
     result = json.loads(file.read_text())
     heading = ["users", "items", "dim", "file", "held", "peak while reading", "time to read", "a list", "of a history"]
+    heading += ["requests per second", "of histories"]
     lines = [f"| {' | '.join(heading)} |", "|" + "---:|" * len(heading)]
     for row in result["rows"]:
         sizes = [f"{row[name]:,}" for name in ("users", "items", "dim")]
         bytes_ = [f"{row[name] / 1e6:,.0f} MB" for name in ("file_bytes", "resident_bytes", "peak_bytes")]
         times = [f"{row['open_seconds']:.1f} s"]
         times += [f"{1000 * row[name]:.1f} ms" for name in ("recommend_seconds", "fold_in_seconds")]
-        lines.append(f"| {' | '.join([*sizes, *bytes_, *times])} |")
+        loads = [row["over_http"].get(name, {}).get("requests_per_second") for name in ("known", "fold-in")]
+        asked = ["–" if load is None else f"{load:,.0f}" for load in loads]
+        lines.append(f"| {' | '.join([*sizes, *bytes_, *times, *asked])} |")
     where, empty = result["environment"], result["rows"][0]["empty_bytes"] / 1e6
     note = (
         f"LT-OCF with {result['pairs_per_user']} items for each user, without titles, each in a process of its own, "
         f"of which Python and PyTorch hold {empty:,.0f} MB. A list is the best {result['k']} for a user of training, "
-        f"without HTTP; the last column that for a history of {result['history']} items. Medians of "
-        f"{result['answers']} answers; times are of the processor, one thread. {where['processor']}, "
+        f"without HTTP, and that for a history of {result['history']} items: medians of {result['answers']} answers; "
+        f"times are of the processor, one thread. Requests per second: of one worker over HTTP, asked by wrk with 16 "
+        f"connections on the same two cores. {where['processor']}, "
         f"{where['cores']} cores (`benchmarks/serving_memory.py`)."
     )
     return "\n".join([*lines, "", note])
