@@ -38,7 +38,7 @@ MADE = {
 }
 """Tables by name; the others are those of the paper or of a data set."""
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ("auto", "production", "recommending", "results", "speed", "spectral", "training")
+DOCS = ("auto", "presets", "production", "recommending", "results", "speed", "spectral")
 PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name in DOCS)))
 NAMES = {
     "ltocf-fast-dim128": "LT-OCF, `fast`, dim 128",

@@ -116,7 +116,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_page_is_in_the_navigation() -> None:
     navigation = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
-    assert sorted(page for entry in navigation for page in entry.values()) == [page.name for page in PAGES[:-3]]
+    groups = {name: pages for group in navigation for name, pages in group.items()}
+    assert list(groups) == ["Start", "Use", "Reproduce", "Understand"]
+    listed = [page for pages in groups.values() for entry in pages for page in entry.values()]
+    assert sorted(listed) == [page.name for page in PAGES[:-3]]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_settings_table(heading: str, settings: type) -> None:
 def test_model_settings_table(model: str) -> None:
     options = model_options(model)
     if not options:
-        assert f"`{model}` has no settings" in (DOCS / "training.md").read_text(encoding="utf-8")
+        assert f"`{model}` has no settings" in (DOCS / "settings.md").read_text(encoding="utf-8")
         return
     shared = documented_settings("Model: all") if "loss" in options else []
     assert documented_settings(f"Model: {model}") + shared == list(options.items())
@@ -141,7 +144,7 @@ def test_model_settings_table(model: str) -> None:
 
 def documented_settings(heading: str) -> list[tuple[str, Any]]:
     special = {"required": dataclasses.MISSING, "none": None}
-    table = rows("training.md", heading)
+    table = rows("settings.md", heading)
     assert all(len(row) in (3, 4) and row[-1] for row in table)
     return [(row[0], special[row[1]] if row[1] in special else value_of(row[1])) for row in table]
 
@@ -157,7 +160,7 @@ def test_columns_of_the_preset_fast() -> None:
     documented = {
         row[0]: value_of(row[2])
         for heading in ("Model: all", "Model: ltocf", "Training")
-        for row in rows("training.md", heading)
+        for row in rows("settings.md", heading)
     }
     assert documented == {name: settings[name] for name in documented}
     assert documented.keys() == settings.keys()
@@ -166,13 +169,13 @@ def test_columns_of_the_preset_fast() -> None:
 def test_presets_table() -> None:
     own = model_options("ltocf") | vars(TrainingSettings())
     documented = {
-        name: [tomllib.loads(f"v = {text}")["v"] for text in texts] for name, *texts in rows("training.md", "Presets")
+        name: [tomllib.loads(f"v = {text}")["v"] for text in texts] for name, *texts in rows("presets.md", "What `fast` changes")
     }
     assert documented == {name: [own[name], value] for name, value in PRESETS["fast"]["ltocf"].items()}
 
 
 def test_complete_configuration_is_complete() -> None:
-    ((_, text),) = blocks(DOCS / "training.md", "toml")
+    ((_, text),) = blocks(DOCS / "settings.md", "toml")
     assert text == Config(DataSettings("gowalla")).to_toml()
 
 
