@@ -15,6 +15,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from auto_tables import AUTO_TABLES
+from choose_tables import CHOOSE_TABLES
 from frontier_tables import FRONTIER_TABLES
 from leader_tables import LEADER_TABLES
 from ltocf.report.content import Table
@@ -33,12 +34,13 @@ MADE = {
     **RECIPE_TABLES,
     **RECBOLE_TABLES,
     **AUTO_TABLES,
+    **CHOOSE_TABLES,
     **LEADER_TABLES,
     **SERVING_TABLES,
 }
 """Tables by name; the others are those of the paper or of a data set."""
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ("auto", "presets", "production", "recommending", "results", "speed", "spectral")
+DOCS = ("auto", "choose", "presets", "production", "recommending", "results", "speed", "spectral")
 PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name in DOCS)))
 NAMES = {
     "ltocf-fast-dim128": "LT-OCF, `fast`, dim 128",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import re
 import shlex
 import tomllib
@@ -78,15 +76,6 @@ def test_python_blocks_run(
     namespace: dict[str, Any] = {"__name__": "page"}
     for line, code in blocks(page, "python"):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
-
-
-def test_the_readme_shows_what_its_python_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (_, code), (_, output) = blocks(ROOT / "README.md", "python")[0], blocks(ROOT / "README.md", "text")[0]
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {"__name__": "page"})
-    assert printed.getvalue() == output
 
 
 @every_page
@@ -169,7 +158,8 @@ def test_columns_of_the_preset_fast() -> None:
 def test_presets_table() -> None:
     own = model_options("ltocf") | vars(TrainingSettings())
     documented = {
-        name: [tomllib.loads(f"v = {text}")["v"] for text in texts] for name, *texts in rows("presets.md", "What `fast` changes")
+        name: [tomllib.loads(f"v = {text}")["v"] for text in texts]
+        for name, *texts in rows("presets.md", "What `fast` changes")
     }
     assert documented == {name: [own[name], value] for name, value in PRESETS["fast"]["ltocf"].items()}
 
