@@ -32,8 +32,8 @@ MODELS = {
 """Configuration -> what to ask for to have it."""
 CAPTION = (
     "recall@20 on the test set, read once, and minutes of selection and retraining on one or two CPU cores or, with ᴳ, "
-    "on an H200 that several runs shared. Histories are sets except in the row with `recency`. Means over the committed "
-    "seeds."
+    "on an H200 that several runs shared. Histories are sets except in the row with `recency`. Means over the "
+    "committed seeds."
 )
 
 
