@@ -31,14 +31,14 @@ MODELS = {
 }
 """Configuration -> what to ask for to have it."""
 CAPTION = (
-    "recall@20 on the test set, read once, and minutes of selection and retraining on one or two CPU cores or, with ᴳ, "
-    "on an H200 that several runs shared. Histories are sets except in the row with `recency`. Means over the "
+    "recall@20 on the test set, read once, and the time of selection and retraining on one or two CPU cores or, with "
+    "ᴳ, on an H200 that several runs shared. Histories are sets except in the row with `recency`. Means over the "
     "committed seeds."
 )
 
 
 def choose() -> str:
-    """A row for each model, a column for each set: recall@20 and minutes."""
+    """A row for each model, a column for each set: recall@20 and the time it took."""
     lines = [["model", *SETS.values()], ["---"] * (len(SETS) + 1), ["training pairs", *map(_pairs, SETS)]]
     for name, label in MODELS.items():
         lines.append([label, *(_cell(dataset, name) for dataset in SETS)])
@@ -78,8 +78,8 @@ def _recipe(dataset: str) -> str:
 
 
 def _both(recall: float, minutes: float, *, on_gpu: bool) -> str:
-    shown = "< 0.1" if minutes < 0.1 else f"{minutes:.1f}"
-    return f"{recall:.4f} in {shown}{'ᴳ' if on_gpu else ''}"
+    time = f"{minutes:.1f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+    return f"{recall:.4f}, {time}{'ᴳ' if on_gpu else ''}"
 
 
 CHOOSE_TABLES = {"choose": choose}
