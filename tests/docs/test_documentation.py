@@ -32,10 +32,11 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def blocks(page: Path, language: str) -> list[tuple[int, str]]:
-    """Line number and content of each fenced code block of a language."""
+    """Line number and content of each fenced code block of a language; a command of several lines is one line."""
     text = page.read_text(encoding="utf-8")
     found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [(text.count("\n", 0, match.start(1)), match.group(1)) for match in found]
+    folded = "\\\n" if language == "sh" else "\0"
+    return [(text.count("\n", 0, match.start(1)), match.group(1).replace(folded, " ")) for match in found]
 
 
 def rows(page: str, heading: str) -> list[list[str]]:
