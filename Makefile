@@ -18,6 +18,7 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/zensical build --clean --strict
+	$(BIN)/python docs/render_formulas.py site
 
 # Does a test notice when the code changes? Takes an hour or so; e.g. make mutation FOLDER=training
 FOLDER ?= training
@@ -35,7 +36,9 @@ recbole: $(VENV)/.demo .venv-recbole/.done
 	touch $@
 
 docs: $(VENV)/.test
-	$(BIN)/zensical serve
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python docs/render_formulas.py site
+	$(BIN)/python -m http.server --directory site 8001
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -61,7 +61,7 @@ def starts(dataset: str) -> str:
 def note(result: dict[str, Any]) -> str:
     where = result["environment"]
     return (
-        f"`{result['dataset']}`, validation part: the last tenth of each history, {result['n_users']:,} users, trained"
+        f"`{result['dataset']}`, validation set: the last tenth of each history, {result['n_users']:,} users, trained"
         f" without it. {where['processor']}, {where['threads']} threads. Seed 0."
     )
 

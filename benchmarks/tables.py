@@ -1,4 +1,4 @@
-"""Write the tables of README.md and of pages of docs/ from the files under results/.
+"""Write the tables of README.md and of pages of docs/, and copy their figures, from the files under results/.
 
 python benchmarks/tables.py            # rewrite the pages
 python benchmarks/tables.py --check    # fail if a page is not what the results say
@@ -10,11 +10,13 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from auto_tables import AUTO_TABLES
+from choose_tables import CHOOSE_TABLES
 from frontier_tables import FRONTIER_TABLES
 from leader_tables import LEADER_TABLES
 from ltocf.report.content import Table
@@ -33,22 +35,25 @@ MADE = {
     **RECIPE_TABLES,
     **RECBOLE_TABLES,
     **AUTO_TABLES,
+    **CHOOSE_TABLES,
     **LEADER_TABLES,
     **SERVING_TABLES,
 }
 """Tables by name; the others are those of the paper or of a data set."""
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ("auto", "production", "recommending", "results", "speed", "spectral", "training")
+DOCS = ("auto", "choose", "presets", "production", "recommending", "results", "speed", "spectral")
 PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name in DOCS)))
+FIGURES = (*(f"figure{number}-irb-amazon2014-health" for number in range(6, 13)), "table1")
+"""Figures of `ltocf reproduce` that docs/results.md shows: the site has a copy of its own."""
 NAMES = {
     "ltocf-fast-dim128": "LT-OCF, `fast`, dim 128",
     "ltocf-fast": "LT-OCF, `fast`",
 }
 """Stem of a configuration with the preset `fast`, and of its results, to the name of its row."""
-SHORT = ("method", "recall@20", "NDCG@20", "published", "p against LT-OCF")
+SHORT = ("recall@20", "published", "NDCG@20", "published")
 SHORT_CAPTION = (
-    "Mean ± standard deviation over seeds. p: paired t-test against LT-OCF over users, corrected for all methods "
-    "of the column; ▲ marks methods that LT-OCF beats. Settings, seconds and more: [results](docs/results.md)."
+    "Against LT-OCF, in recall / NDCG: ▲ LT-OCF beats the method, ▼ the method beats it, = no difference beyond "
+    "chance at 0.05, – not tested."
 )
 METRICS = ("recall@20", "ndcg@20")
 SEEDS = (0, 1, 2)
@@ -69,11 +74,11 @@ def table(name: str) -> str:
         return MADE[name]()
     what, _, dataset = name.partition(":")
     dataset, _, form = dataset.partition(":")
-    return reproduced(what, dataset, short=form == "short") if dataset else dataset_table(name)
+    return reproduced(what, dataset, folded=form == "folded") if dataset else dataset_table(name)
 
 
-def reproduced(what: str, dataset: str, *, short: bool = False) -> str:
-    """A table of `ltocf reproduce`, of the cells that have a result; in short without settings and differences.
+def reproduced(what: str, dataset: str, *, folded: bool = False) -> str:
+    """A table of `ltocf reproduce`, of the cells that have a result; folded: a short one before it.
 
     The data is not read: results are found by their configuration, the table ``data`` included.
     """
@@ -83,15 +88,35 @@ def reproduced(what: str, dataset: str, *, short: bool = False) -> str:
         return f"Not measured yet: `ltocf reproduce {what} --dataset {dataset} --seeds 0,1,2`."
     contents = CONTENT[what](what, cells, places)
     content = next(content for content in contents if isinstance(content, Table))
-    kept = [place for place, column in enumerate(content.columns) if not short or column in SHORT]
-    rows = [[row[place] for place in kept] for row in [content.columns, *content.rows]]
-    lines = [rows[0], ["---"] * len(kept), *rows[1:]]
     where = "; ".join(sorted({hardware(cell.metrics()["environment"]) for cell in cells}))
     seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
-    notes = " ".join(
-        part for part in (SHORT_CAPTION if short else content.caption, f"Seeds {seeds}. Hardware: {where}.") if part
-    )
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", notes])
+    notes = " ".join(part for part in (content.caption, f"Seeds {seeds}. Hardware: {where}.") if part)
+    whole = "\n".join([*_lines([content.columns, *content.rows]), "", notes])
+    if not folded:
+        return whole
+    opening = '<details markdown="1">\n<summary>Differences, p-values, settings and minutes</summary>'
+    return "\n\n".join([short(content), SHORT_CAPTION, opening, whole, "</details>"])
+
+
+def short(content: Table) -> str:
+    """Method, both metrics beside the published ones, and which of them tell the method from LT-OCF."""
+    kept = [place for place, column in enumerate(content.columns) if column in SHORT]
+    tests = [place for place, column in enumerate(content.columns) if column.startswith("p against")]
+    rows = [["method", *(content.columns[place] for place in kept), "against LT-OCF"]]
+    for row in content.rows:
+        marks = " / ".join(_mark(row[place]) for place in tests)
+        rows.append([row[0], *(row[place] for place in kept), "–" if marks == "– / –" else marks])
+    return "\n".join(_lines(rows))
+
+
+def _mark(p_value: str) -> str:
+    """The mark of a p-value; one without a mark is no difference."""
+    return "–" if p_value == "–" else next((mark for mark in "▲▼" if mark in p_value), "=")
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of Markdown, the first as the heading."""
+    return [f"| {' | '.join(line)} |" for line in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
 
 
 def hardware(environment: dict[str, Any]) -> str:
@@ -158,6 +183,12 @@ def main() -> None:
         if check and made != text:
             sys.exit(f"{page.name} is not what results/ says: run python benchmarks/tables.py")
         page.write_text(made)
+    for figure in FIGURES:
+        drawn, shown = (folder / f"{figure}.svg" for folder in (ROOT / "results" / "reports", ROOT / "docs" / "images"))
+        if not check:
+            shown.write_bytes(drawn.read_bytes())
+        elif shown.read_bytes() != drawn.read_bytes():
+            sys.exit(f"docs/images/{shown.name} is not that of results/: run python benchmarks/tables.py")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from ltocf.data.display import Shown
 from ltocf.shapes import PairIndices
 
 UNKNOWN = -1
+"""The index of an id that was not in training."""
 
 Id: TypeAlias = str | int
 

@@ -193,6 +193,7 @@ SPLITS: dict[str, Callable[[Dataset, float, int], Split]] = {
     "time": lambda dataset, fraction, _seed: time_split(_with_clock(dataset), fraction),
     "none": lambda dataset, _fraction, _seed: no_split(_all_pairs(dataset)),
 }
+"""The ways to split by their names: functions of a data set, the share of test pairs and a seed."""
 
 VALIDATION_SPLITS = ("random", "last")
 

@@ -22,6 +22,8 @@ from torch import Tensor
 from ltocf.shapes import Hits, PerUser, RankedItems, RelevantCounts
 
 MetricFunction: TypeAlias = Callable[[Hits, RelevantCounts], PerUser]
+"""Which places of each list are hits, and how many pairs each user has to find -> a value for each user."""
+
 Places: TypeAlias = Float64[Tensor, " k"]
 
 

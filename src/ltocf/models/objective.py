@@ -186,7 +186,7 @@ def temperature_for(n_pairs: int) -> float:
 
     Few pairs leave much noise in which negative is nearest, and a high temperature does not listen to a single one.
     Fitted by hand to what validated best: 0.2 to 0.25 at 30,000 to 60,000 pairs (Amazon Health, MovieLens, Amazon
-    Beauty), 0.16 at 160,000 (a fifth of Gowalla's users), 0.12 at Gowalla's 810,000 (docs/training.md).
+    Beauty), 0.16 at 160,000 (a fifth of Gowalla's users), 0.12 at Gowalla's 810,000 (docs/presets.md).
 
     Example:
         >>> [round(temperature_for(n), 3) for n in (10_000, 50_000, 160_000, 810_000, 10_000_000)]

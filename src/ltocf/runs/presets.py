@@ -16,7 +16,7 @@ SOFTMAX_TRAINING: dict[str, Any] = {
     "validate_every": 2,
     "retraining": "repeated",
 }
-"""Large batches and a rate that comes down to zero: chosen in docs/training.md."""
+"""Large batches and a rate that comes down to zero: chosen in docs/presets.md."""
 
 SOFTMAX_RECIPE: dict[str, Any] = SOFTMAX_TRAINING | {
     "loss": "softmax",

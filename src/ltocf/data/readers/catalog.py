@@ -100,6 +100,7 @@ CATALOG = {
         read=partial(read_films, name="movielens-small", min_rating=3.5),
     ),
 }
+"""The data sets that `load_dataset` and `train` know by name, with the sizes that they must have."""
 
 
 def find(name: str, data_dir: str | Path | None = None) -> Path:

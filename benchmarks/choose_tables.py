@@ -1,0 +1,85 @@
+"""The table of docs/choose.md: the models to choose from on every committed set; see tables.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import mean
+
+from leader_tables import row
+
+ROOT = Path(__file__).resolve().parents[1]
+SETS = {
+    "irb-amazon2014-health": "Amazon Health",
+    "amazon-beauty": "Amazon Beauty",
+    "gowalla": "Gowalla",
+    "yelp2018": "Yelp2018",
+}
+MODELS = {
+    "popularity": "`popularity`",
+    "item-knn": "`item-knn`",
+    "rp3beta": "`rp3beta`",
+    "ease": "`ease`",
+    "als": "`als`",
+    "spectral": "`spectral`",
+    "spectral-in-order": '`spectral`, `recency = "auto"`',
+    "mf": "`mf`",
+    "lightgcn": "`lightgcn`",
+    "ltocf": '`ltocf`, `preset = "paper"`',
+    "ltocf-set": '`ltocf`, `recency = "off"`',
+    "auto": "no `--model`: a contest and a blend",
+}
+"""Configuration -> what to ask for to have it."""
+CAPTION = (
+    "recall@20 on the test set, read once, and the time of selection and retraining on one or two CPU cores or, with "
+    "ᴳ, on an H200 that several runs shared. Histories are sets except in the row with `recency`. Means over the "
+    "committed seeds."
+)
+
+
+def choose() -> str:
+    """A row for each model, a column for each set: recall@20 and the time it took."""
+    lines = [["model", *SETS.values()], ["---"] * (len(SETS) + 1), ["training pairs", *map(_pairs, SETS)]]
+    for name, label in MODELS.items():
+        lines.append([label, *(_cell(dataset, name) for dataset in SETS)])
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", CAPTION])
+
+
+def _pairs(dataset: str) -> str:
+    split = json.loads((ROOT / "results" / dataset / "spectral-seed0.json").read_text(encoding="utf-8"))["split"]
+    return f"{split['train'] + split['validation']:,}"
+
+
+def _cell(dataset: str, name: str) -> str:
+    if name == "auto":
+        return _contest(dataset)
+    has_result = (ROOT / "results" / dataset / f"{name}-seed0.json").exists()
+    if has_result and (found := row(dataset, name)) is not None:
+        return _both(found.metric("recall@20"), found.minutes, on_gpu=found.on_gpu)
+    return _recipe(dataset) if name == "ltocf-set" else "–"
+
+
+def _contest(dataset: str) -> str:
+    path = ROOT / "results" / "auto" / f"{dataset}-seed0.json"
+    if not path.exists():
+        return "–"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return _both(found["recall@20"], found["seconds_of_this_process"] / 60, on_gpu=False)
+
+
+def _recipe(dataset: str) -> str:
+    """The preset `fast` on the sets that it was chosen with; these have no run folder."""
+    trials = json.loads((ROOT / "results" / "recipe" / "test.json").read_text(encoding="utf-8"))["trials"]
+    found = [trial for trial in trials if (trial["set"], trial["variant"]) == (dataset, "fast")]
+    if not found:
+        return "–"
+    minutes = mean(trial["seconds"] for trial in found) / 60
+    return _both(mean(trial["recall@20"] for trial in found), minutes, on_gpu=False)
+
+
+def _both(recall: float, minutes: float, *, on_gpu: bool) -> str:
+    time = f"{minutes:.1f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+    return f"{recall:.4f}, {time}{'ᴳ' if on_gpu else ''}"
+
+
+CHOOSE_TABLES = {"choose": choose}
