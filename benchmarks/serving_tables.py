@@ -23,7 +23,7 @@ def sizing() -> str:
         bytes_ = [f"{row[name] / 1e6:,.0f} MB" for name in ("file_bytes", "resident_bytes", "peak_bytes")]
         times = [f"{row['open_seconds']:.1f} s"]
         times += [f"{1000 * row[name]:.1f} ms" for name in ("recommend_seconds", "fold_in_seconds")]
-        loads = [row["over_http"].get(name, {}).get("requests_per_second") for name in ("known", "fold-in")]
+        loads = [row.get("over_http", {}).get(name, {}).get("requests_per_second") for name in ("known", "fold-in")]
         asked = ["–" if load is None else f"{load:,.0f}" for load in loads]
         lines.append(f"| {' | '.join([*sizes, *bytes_, *times, *asked])} |")
     where, empty = result["environment"], result["rows"][0]["empty_bytes"] / 1e6
