@@ -95,6 +95,13 @@ def test_train_leaves_a_complete_folder(run_folder: Path) -> None:
     assert "learning_rate = 0.001" in (run_folder / "config.toml").read_text()
 
 
+def test_json_of_a_training_is_what_the_folder_holds(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["train", str(log_file), "--out", str(tmp_path / "run"), "--format", "json", "--model", "popularity"])
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "run" / "metrics.json").read_text())
+
+
 def test_tensorboard_files_are_written_when_asked_for(log_file: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -18,6 +18,12 @@ app = App(name="ltocf", help="Learnable-Time ODE-based Collaborative Filtering: 
 data_app = App(name="data", help="The data sets known by name, and figures of any data set.")
 for command, home, summary in (
     ("train", "training:train", "Train a model on a data set and leave everything about it in a folder."),
+    ("models", "listing:models", "The models there are: what each is, where it comes from, and what it can do."),
+    (
+        "settings",
+        "listing:settings",
+        "Every setting of a model: values, the rule for them, meaning.",
+    ),
     ("inspect", "data:inspect", "Say what was understood of a source, and what training on it costs."),
     ("fit", "training:fit", "Train the model that answers, on everything."),
     ("update", "training:update", "Bring a run up to date with new events, in a new folder."),
@@ -52,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(given, result_action="return_value")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (ValueError, OSError, ArithmeticError, ImportError, MemoryError) as error:
         _fail(error)
     except RuntimeError as error:

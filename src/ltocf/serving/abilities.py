@@ -78,7 +78,7 @@ def score_map(name: str, model: Recommender) -> ScoreMap:
     found = score_map_of(model)
     if found is not None:
         return found
-    raise ValueError(f"the scores of `{name}` are not sums over a history; those of {_those_that(_is_linear)} are")
+    raise ValueError(f"the scores of `{name}` are not sums over a history; those of {_those_that(is_linear)} are")
 
 
 def history_score(name: str, model: Recommender, linear: ScoreMap | None) -> HistoryScore:
@@ -132,7 +132,7 @@ def _has_vectors(model: type[Recommender]) -> bool:
     return issubclass(model, VectorModel)
 
 
-def _is_linear(model: type[Recommender]) -> bool:
+def is_linear(model: type[Recommender]) -> bool:
     return issubclass(model, (SummedModel, LinearModel))
 
 
