@@ -74,11 +74,11 @@ class RunFolder:
             raise NotADirectoryError(f"{path} is a file; choose a folder for the run")
         if (path / "config.toml").exists():
             raise FileExistsError(
-                f"{path} already holds a run; continue it with `ltocf train --resume {path}` or choose another --out"
+                f"{path} already holds a run; continue it with `ltocf train --resume {path}` or choose another `out`"
             )
         if left := sorted(file.name for file in path.glob("*.safetensors")):
             raise FileExistsError(
-                f"{path} holds {left[0]} of a run without its config.toml; remove what is left or choose another --out"
+                f"{path} holds {left[0]} of a run without its config.toml; remove what is left or choose another `out`"
             )
 
     @classmethod
