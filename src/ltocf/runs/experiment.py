@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ltocf.data import Dataset, Interactions
 from ltocf.evaluation import evaluate
@@ -23,6 +23,7 @@ from ltocf.runs.measuring import Withheld, evaluate_beside
 from ltocf.runs.preparation import configure, prepare_data
 from ltocf.runs.protocol import Experiment, depths_for
 from ltocf.runs.time_budget import TimeBudget
+from ltocf.runs.typed import Settings
 from ltocf.serving import TrainedModel
 from ltocf.serving.held import MODEL_FILE
 from ltocf.serving.hub import is_hub_folder, write_hub_folder
@@ -38,7 +39,7 @@ def train(
     model: str | None = None,
     config: str | Path | None = None,
     show_progress: bool = True,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> dict[str, Any]:
     """Train a model and leave everything about it in the folder ``out``.
 
@@ -70,7 +71,7 @@ def train(
         >>> load(folder).recommend(0, k=1).columns
         ['user', 'rank', 'item', 'score']
     """
-    values = with_default_model(settings, model, config)
+    values = with_default_model(dict(settings), model, config)
     RunFolder.refuse_used(out)
     chosen, dataset = configure(source, config, values)
     return train_config(chosen, out, show_progress=show_progress, dataset=dataset)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ltocf.data import Dataset
 from ltocf.runs.config import Config
 from ltocf.runs.experiment import load, train_config, with_default_model
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import configure
+from ltocf.runs.typed import Settings
 from ltocf.serving import TrainedModel
 
 
@@ -23,7 +24,7 @@ def fit(
     config: str | Path | None = None,
     like: str | Path | None = None,
     show_progress: bool = True,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> TrainedModel:
     """Train the model that answers: a validation set chooses the epoch, then all pairs are trained on.
 
@@ -65,7 +66,7 @@ def fit(
                 **settings,
             )
     RunFolder.refuse_used(out)
-    values = with_default_model(settings, model, config or like) | {"split": "none"}
+    values = with_default_model(dict(settings), model, config or like) | {"split": "none"}
     if "split" in settings:
         raise ValueError(f"`split` must be left out: fit holds nothing back, got {settings['split']!r}; use train")
     if source is None and like is not None:
