@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
+
+from cyclopts import Parameter
 
 from ltocf.cli.output import draw, print_json, say, table
 from ltocf.cli.reading import Reading
 from ltocf.cli.settings import Settings
+
+Exists: TypeAlias = Literal["error", "load", "replace"]
+Replace: TypeAlias = Annotated[bool, Parameter(negative="")]
 
 
 def train(
@@ -19,6 +24,8 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     select_on: Literal["validation", "test"] | None = None,
+    exists: Exists = "error",
+    replace: Replace = False,
     settings: Settings | None = None,
     reading: Reading | None = None,
     format: Literal["table", "json"] = "table",
@@ -36,6 +43,11 @@ def train(
         The folder of an interrupted run to continue; nothing else is given then.
     select_on
         What chooses the epoch; test is the papers' protocol and marks the run.
+    exists
+        If --out holds a run: an error; show it, if it is finished and has the same settings and data; or train beside
+        it and take its place when the new one is finished.
+    replace
+        The same as --exists replace.
     format
         table, or json for programs: what metrics.json holds.
     """
@@ -44,8 +56,10 @@ def train(
 
     settings, reading = settings or Settings(), reading or Reading()
     more = {} if select_on is None else {"select_on": select_on}
+    there = _exists(exists, replace)
     if resume is not None:
-        _refuse_besides_resume(source, out, settings, {**reading.options(), **more})
+        asked = {} if there == "error" else {"replace" if replace else "exists": there}
+        _refuse_besides_resume(source, out, settings, {**reading.options(), **more, **asked})
         keep_freed_memory()
         with _saying_how_to_go_on(resume):
             metrics = experiment.resume(resume)
@@ -55,7 +69,9 @@ def train(
     values = settings.values(**reading.options(), **more)
     keep_freed_memory()
     with _saying_how_to_go_on(folder):
-        metrics = experiment.train(_source(source, reading, settings), folder, config=settings.config, **values)
+        metrics = experiment.train(
+            _source(source, reading, settings), folder, config=settings.config, exists=there, **values
+        )
     _show_metrics(
         metrics, folder, format, f"for a model to use, trained on everything: ltocf fit --like {folder} --out DIR"
     )
@@ -67,6 +83,8 @@ def fit(
     *,
     out: Path | None = None,
     like: Path | None = None,
+    exists: Exists = "error",
+    replace: Replace = False,
     settings: Settings | None = None,
     reading: Reading | None = None,
     format: Literal["table", "json"] = "table",
@@ -81,6 +99,10 @@ def fit(
         A new folder for the run.
     like
         A run whose settings, and without SOURCE whose data, are taken.
+    exists
+        As for `ltocf train`.
+    replace
+        The same as --exists replace.
     format
         table, or json for programs: what metrics.json holds.
     """
@@ -94,7 +116,7 @@ def fit(
     wanted = None if like is not None and not _names_source(source, reading) else _source(source, reading, settings)
     keep_freed_memory()
     with _saying_how_to_go_on(folder):
-        fit_everything(wanted, folder, config=settings.config, like=like, **values)
+        fit_everything(wanted, folder, config=settings.config, like=like, exists=_exists(exists, replace), **values)
     _show_metrics(RunFolder(folder).metrics(), folder, format, f"answers: ltocf recommend {folder} --user ID")
 
 
@@ -145,6 +167,12 @@ def update(
     say(f"run folder: {target}")
 
 
+def _exists(exists: Exists, replace: bool) -> Exists:
+    if replace and exists == "load":
+        raise ValueError("give one of `--replace` and `--exists load`: the old run is kept or it is not")
+    return "replace" if replace else exists
+
+
 def _source(source: str | None, reading: Reading, settings: Settings) -> str | None:
     """What is read; None leaves it to the file of --config."""
     found = reading.source(source)
@@ -179,7 +207,7 @@ def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if (folder / "config.toml").exists():
+        if (folder / "config.toml").exists() and not (folder / "metrics.json").exists():
             say(f"interrupted; continue with: ltocf train --resume {folder}", error=True)
         raise
 
