@@ -30,6 +30,7 @@ def test_bench_prints_ratios_and_writes_everything(log_file: Path, tmp_path: Pat
     out = tmp_path / "speed.json"
     sizes = ["--dim", "4", "--batch-size", "64", "--repeats", "1", "--threads", "1", "--device", "cpu"]
     command = [sys.executable, "-m", "ltocf", "bench", str(log_file), "--out", str(out), *sizes]
+    command += ["--user-column", "item", "--item-column", "user"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     step, ranking = (json.loads(out.read_text())[part] for part in ("step", "ranking"))
@@ -37,6 +38,7 @@ def test_bench_prints_ratios_and_writes_everything(log_file: Path, tmp_path: Pat
     assert all(CONTENDERS[name].label in done.stdout for name in USUAL)
     assert max(step["agreement"]["filter = solver_coo"].values()) < 1e-4
     assert max(ranking["agreement"].values()) < 1e-12
+    assert ranking["n_items"] == 60  # the columns were given the other way round
     assert "evaluation here" in done.stdout
     assert "memory estimate" in done.stderr
 

@@ -95,6 +95,13 @@ def test_train_leaves_a_complete_folder(run_folder: Path) -> None:
     assert "learning_rate = 0.001" in (run_folder / "config.toml").read_text()
 
 
+def test_json_of_a_training_is_what_the_folder_holds(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["train", str(log_file), "--out", str(tmp_path / "run"), "--format", "json", "--model", "popularity"])
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "run" / "metrics.json").read_text())
+
+
 def test_tensorboard_files_are_written_when_asked_for(log_file: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -151,7 +158,7 @@ def test_errors_say_the_rule_the_value_and_the_remedy(
     out = tmp_path / "new"
     assert "'nobody'" in failure(capsys, "recommend", run_folder, "--user", "nobody")
     assert "already holds a run" in failure(capsys, "train", log_file, "--out", run_folder)
-    assert "`model` must be one of ltocf, spectral, ease" in failure(
+    assert "`--model` must be one of ltocf, spectral, ease" in failure(
         capsys, "train", log_file, "--out", out, "--model", "x"
     )
     assert "no setting `speed`" in failure(capsys, "train", log_file, "--out", out, "--set", "speed=9")
@@ -180,7 +187,10 @@ def test_a_wrong_solver_name_lists_the_right_ones(log_file: Path, tmp_path: Path
         (["--resume", "RUN", "--model", "mf", "--set", "dim=3"], "leave out --set, --model"),
         (["LOG", "--resume", "RUN", "--out", "elsewhere"], "leave out a data set, --out"),
         (["LOG", "--out", "NEW", "--set", "dim=3", "--set", "dim=4"], "`dim` was given twice with `--set`"),
-        (["LOG", "--out", "NEW", "--set", "epochs=3", "--epochs", "4"], "`epochs` was given twice, by `--set` and by"),
+        (
+            ["LOG", "--out", "NEW", "--set", "epochs=3", "--epochs", "4"],
+            "`--epochs` was given twice, by `--set`",
+        ),
         (["LOG", "--out", ""], "give a folder for the run"),
         (["LOG", "--out", "NEW", "--config", "none.toml"], "no configuration file at none.toml"),
         (["LOG", "--out", "NEW", "--set", "dim=1000000000000"], "out of memory"),

@@ -70,7 +70,7 @@ def test_figures_of_what_the_options_leave(log_file: Path, capsys: pytest.Captur
         (["--event-weights", "event=view"], "takes column=value:weight,value:weight, got no number for"),
         (["--sql", "select 1"], "`--sql` needs `--uri`"),
         (["--sql", "select 1", "--uri", "sqlite:///a.db"], "`--uri` is the source: leave out"),
-        (["--item-column", "nothing"], "`item_column` must be one of the columns"),
+        (["--item-column", "nothing"], "`--item-column` must be one of the columns"),
     ],
     ids=range(6),
 )

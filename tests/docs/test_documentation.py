@@ -58,11 +58,12 @@ def names(page: str, heading: str) -> list[str]:
 
 @pytest.fixture
 def registry() -> Iterator[dict[str, Any]]:
-    """The registry of models, put back as it was."""
-    before = dict(MODELS)
+    """The registries of models and of metrics, put back as they were."""
+    before, metrics_before = dict(MODELS), dict(METRICS)
     yield MODELS
-    MODELS.clear()
-    MODELS.update(before)
+    for registry, content in ((MODELS, before), (METRICS, metrics_before)):
+        registry.clear()
+        registry.update(content)
 
 
 @every_page

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from ltocf.cli import main
+from ltocf.cli.reproduce import _fitting_columns
 from ltocf.files import write_text
-from ltocf.report.content import Report
+from ltocf.report.content import Report, Table
 from ltocf.report.html import numbers_text
 from ltocf.reproduce.cells import Cell, Places, make_cells
 from ltocf.reproduce.plan import keep_report, report
@@ -28,10 +29,10 @@ def test_the_command_writes_a_report(source: str, places: Places, capsys: pytest
     printed = capsys.readouterr().out
     assert "log: 0 done, 2 to run: mf, ltocf; time unknown" in printed
     assert "report: " in printed
-    # A terminal of 80 columns has no room for all of them; what is shown is whole.
-    assert "more columns are in the report: " in printed
-    assert "…" not in printed
     written = json.loads((places.results / "reports" / "table3-log.json").read_text())
+    # Nothing is cut where the reader is no terminal.
+    assert all(column in printed for table in written["tables"] for column in table["columns"])
+    assert "…" not in printed
     assert written["command"] == "ltocf reproduce table3 --dataset log.csv --models mf,ltocf --seeds 1"
     assert written["numbers"]["log"]["ltocf"]["seeds"] == [1]
     assert list(written["cells"]) == ["log/mf-seed1", "log/ltocf-seed1"]
@@ -40,9 +41,17 @@ def test_the_command_writes_a_report(source: str, places: Places, capsys: pytest
     assert str(places.configs.parent) not in page
     command(places, *asked, "--dry-run")
     assert "log: 2 done, 0 to run\n" in capsys.readouterr().out
+    command(places, *asked, "--format", "json")
+    (made,) = json.loads(capsys.readouterr().out)
+    assert (made["tables"], made["cells"]) == (written["tables"], written["cells"])
     with pytest.raises(SystemExit):
         command(places, "table3", "--dataset", source, "--seeds", "one")
     assert "`--seeds` takes whole numbers >= 0" in capsys.readouterr().err
+
+
+def test_a_terminal_shows_the_columns_that_it_has_room_for() -> None:
+    content = Table("", ["a" * 30, "b" * 20, "c" * 20, "d" * 50], [])
+    assert [_fitting_columns(content, width) for width in (20, 80, 81, 400)] == [2, 3, 3, 4]
 
 
 def test_the_command_searches(source: str, places: Places, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +84,12 @@ def test_what_is_said_comes_before_the_preset_whoever_says_it() -> None:
     ("values", "message"),
     [
         ({"preset": "best"}, "`preset` must be one of fast, paper, got 'best'"),
-        ({"speed": 9}, "no setting `speed`; there are model, dim, horizon"),
+        ({"speed": 9}, "no setting `speed`; did you mean `seed`"),
         ({"dim": "big"}, "`dim` must be of type int, got 'big'"),
         ({"dim": True}, "`dim` must be of type int, got True"),
         ({"learning_rate": "fast"}, "`learning_rate` must be of type float, got 'fast'"),
-        ({"model": "mfx"}, f"`model` must be one of {', '.join(MODELS)}, got 'mfx'"),
-        ({"model": "mf", "n_layers": 2}, "no setting `n_layers`"),
+        ({"model": "mfx"}, f"`model` must be one of {len(MODELS)} names, got 'mfx'; did you mean `mf`"),
+        ({"model": "mf", "n_layers": 2}, "no setting `n_layers` of mf; it is one of lightgcn, lr-gccf, ngcf, neumf"),
         ({"validation_fraction": 1.0}, r"`validation_fraction` must be in \(0, 1\), got 1.0"),
         ({"validation_fraction": 0.0}, r"`validation_fraction` must be in \(0, 1\), got 0.0"),
         ({"test_fraction": 1.0}, r"`test_fraction` must be in \(0, 1\), got 1.0"),
@@ -154,12 +154,18 @@ def test_the_last_values_that_are_right(values: dict[str, Any]) -> None:
     assert getattr(changed.data if hasattr(changed.data, name) else changed.run, name) == value
 
 
-def test_an_error_lists_every_setting_there_is() -> None:
-    sections = [field.name for section in (PLAIN.data, PLAIN.training, PLAIN.run) for field in fields(section)]
-    with pytest.raises(ValueError) as caught:
-        PLAIN.with_values({"model": "mf", "speed": 1})
-    listed = ", ".join(["model", *model_options("mf"), *sections])
-    assert str(caught.value) == f"no setting `speed`; there are {listed}"
+def test_an_error_says_what_may_have_been_meant_or_where_all_settings_are() -> None:
+    for name, said in {
+        "learning_rat": "did you mean `learning_rate`?",
+        "smoothnes": "`ltocf settings mf` lists all there are",
+        "smoothness": None,
+    }.items():
+        with pytest.raises(ValueError) as caught:
+            PLAIN.with_values({"model": "mf", name: 1})
+        expected = (
+            f"no setting `{name}`; {said}" if said else f"no setting `{name}` of mf; it is one of grmf, grmf-norm"
+        )
+        assert str(caught.value) == expected
     with pytest.raises(ValueError, match="no setting `speed`; there are learning_rate, time_learning_rate"):
         PLAIN.with_training({"speed": 1})
 

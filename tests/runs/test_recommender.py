@@ -104,7 +104,7 @@ def test_parameters_are_those_given_and_attributes_of_their_name() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"dimm": 8}, "no setting `dimm`; there are model, dim,"),
+        ({"dimm": 8}, "no setting `dimm`; did you mean `dim`"),
         ({"dim": "8"}, "`dim` must be of type int, got '8'"),
         ({"model": "mf", "horizon": 2.0}, "no setting `horizon`"),
         ({"model": "svd"}, "`model` must be one of ltocf,"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def quick_bench(
     repeats: int = 3,
     runtime: Runtime | None = None,
     say: Say = lambda line: None,
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A few training steps and evaluations of this package and of its peers, on one data set.
 
@@ -42,6 +44,7 @@ def quick_bench(
         repeats: steps after one warm-up, and evaluations.
         runtime: device and CPU threads; all that PyTorch finds by default.
         say: receives a line for every stage.
+        options: how a table is read, see `ReadOptions`.
 
     Returns:
         {"step": ..., "ranking": ...}; peers that are not installed or do not fit in memory are under "skipped".
@@ -53,15 +56,15 @@ def quick_bench(
         if value < 1:
             raise ValueError(f"`{name}` must be >= 1, got {value}")
     runtime = runtime or Runtime()
-    split = split_dataset(load_dataset(source, data_dir=data_dir))
+    split = split_dataset(load_dataset(source, data_dir=data_dir, **(options or {})))
     dataset = Path(source).name
     effort = Effort(warm_ups=1, repeats=repeats, slow_repeats=repeats)
     with runtime.active() as device:
-        options: dict[str, Any] = {"dim": dim, "device": device, "say": say}
+        how: dict[str, Any] = {"dim": dim, "device": device, "say": say}
         step = bench_step(
-            dataset, split.train, USUAL, batch_size=batch_size, threads=runtime.threads, effort=effort, **options
+            dataset, split.train, USUAL, batch_size=batch_size, threads=runtime.threads, effort=effort, **how
         )
-        return {"step": step, "ranking": bench_ranking(dataset, split, repeats=repeats, loop_repeats=1, **options)}
+        return {"step": step, "ranking": bench_ranking(dataset, split, repeats=repeats, loop_repeats=1, **how)}
 
 
 def tables(result: dict[str, Any]) -> list[Table]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
 from ltocf.bench.quick import quick_bench, tables
+from ltocf.cli.output import draw, print_json
+from ltocf.cli.reading import Reading
 from ltocf.files import write_text
 from ltocf.training import Runtime
 from ltocf.training.runtime import keep_freed_memory
 
+DEFAULT_SOURCE = "movielens-small"
+
 
 def bench(
-    source: str = "movielens-small",
+    source: str | None = None,
     /,
     *,
     out: Path | None = None,
@@ -24,13 +29,15 @@ def bench(
     dim: int = 64,
     batch_size: int = 2048,
     repeats: int = 3,
+    reading: Reading | None = None,
+    format: Literal["table", "json"] = "table",
 ) -> None:
     """Time a training step and an evaluation beside other programs; those not installed are named and skipped.
 
     Parameters
     ----------
     source
-        A catalog name, a folder with train.txt and test.txt, or a table file.
+        A catalog name, a folder with train.txt and test.txt, or a table file; by default movielens-small.
     out
         A JSON file for everything measured.
     data_dir
@@ -45,17 +52,24 @@ def bench(
         Triples in the batch of a step.
     repeats
         Steps and evaluations that are timed.
+    format
+        table, or json for programs.
     """
+    reading = reading or Reading()
     keep_freed_memory()
     result = quick_bench(
-        source,
+        reading.source(source) or DEFAULT_SOURCE,
         data_dir=data_dir,
         dim=dim,
         batch_size=batch_size,
         repeats=repeats,
         runtime=Runtime(device, threads),
         say=Console(stderr=True, highlight=False, soft_wrap=True).print,
+        options=reading.options(),
     )
-    Console().print(*tables(result), sep="\n")
+    if format == "json":
+        print_json(result)
+    else:
+        draw(*tables(result))
     if out is not None:
         write_text(out, json.dumps(result, indent=2) + "\n")

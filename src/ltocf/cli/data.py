@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
-from ltocf.cli.output import say, table
+from ltocf.cli.output import Format, draw, print_json, say, show_rows, table
 from ltocf.cli.reading import Reading
 
 if TYPE_CHECKING:
@@ -23,30 +21,48 @@ N_PREVIEWED = 5
 DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="Where named sets are; default: LTOCF_DATA.")]
 
 
-def list_data() -> None:
-    """The data sets known by name."""
+def list_data(*, format: Format = "table") -> None:
+    """The data sets known by name.
+
+    Parameters
+    ----------
+    format
+        How to print them.
+    """
     from ltocf.data import CATALOG
 
     rows = [
-        (name, *(f"{n:,}" for n in (entry.n_users, entry.n_items, entry.n_train, entry.n_test)), entry.url or "shipped")
+        (name, entry.n_users, entry.n_items, entry.n_train, entry.n_test, entry.url or "shipped")
         for name, entry in CATALOG.items()
     ]
-    Console().print(table(("name", "users", "items", "train", "test", "source"), rows))
+    show_rows(("name", "users", "items", "train", "test", "source"), rows, format)
 
 
-def stats(source: str | None = None, /, *, reading: Reading | None = None, data_dir: DataDir = None) -> None:
+def stats(
+    source: str | None = None,
+    /,
+    *,
+    reading: Reading | None = None,
+    data_dir: DataDir = None,
+    format: Literal["table", "json"] = "table",
+) -> None:
     """Figures of a data set.
 
     Parameters
     ----------
     source
         A catalog name, a folder with train.txt and test.txt, or a table file.
+    format
+        table, or json for programs.
     """
     from ltocf.data import load_dataset, statistics
 
     where, options = _asked(source, reading)
     found = statistics(load_dataset(where, data_dir=data_dir, **options))
-    Console().print(table(("figure", "value"), _shown(found), where))
+    if format == "json":
+        print_json(found)
+        return
+    draw(table(("figure", "value"), _shown(found), where))
 
 
 def inspect(
@@ -78,16 +94,16 @@ def inspect(
         report = None if dataset.report is None else dataset.report.record()
         found = {"report": report, "figures": figures, "time_range": span, "preview": preview}
         found["estimate"] = {"minutes": cost.minutes, "bytes": cost.bytes}
-        print(json.dumps(found, indent=2, default=str))  # noqa: T201
+        print_json(found)
         return
     for line in () if dataset.report is None else dataset.report.lines():
         say(line)
-    Console().print(table(("figure", "value"), _shown(figures), dataset.name))
+    draw(table(("figure", "value"), _shown(figures), dataset.name))
     if span is not None:
         say(f"from {span[0]} to {span[1]}")
     if preview:
         rows = [[str(value) for value in row.values()] for row in preview]
-        Console().print(table(preview[0], rows, "first rows"))
+        draw(table(preview[0], rows, "first rows"))
     say(f"`ltocf train` with its defaults: {cost}")
 
 

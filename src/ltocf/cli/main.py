@@ -11,13 +11,25 @@ from cyclopts import App
 from rich.console import Console
 from rich.logging import RichHandler
 
+from ltocf.cli.examples import epilogue
 from ltocf.cli.ids import joined
 from ltocf.cli.output import say
+from ltocf.cli.wording import flags_of, for_the_shell
 
-app = App(name="ltocf", help="Learnable-Time ODE-based Collaborative Filtering: train, evaluate, recommend.")
+app = App(
+    name="ltocf",
+    help="Learnable-Time ODE-based Collaborative Filtering: train, evaluate, recommend.",
+    help_epilogue=epilogue(""),
+)
 data_app = App(name="data", help="The data sets known by name, and figures of any data set.")
 for command, home, summary in (
     ("train", "training:train", "Train a model on a data set and leave everything about it in a folder."),
+    ("models", "listing:models", "The models there are: what each is, where it comes from, and what it can do."),
+    (
+        "settings",
+        "listing:settings",
+        "Every setting of a model: values, the rule for them, meaning.",
+    ),
     ("inspect", "data:inspect", "Say what was understood of a source, and what training on it costs."),
     ("fit", "training:fit", "Train the model that answers, on everything."),
     ("update", "training:update", "Bring a run up to date with new events, in a new folder."),
@@ -34,10 +46,14 @@ for command, home, summary in (
     ("reproduce", "reproduce:reproduce", "Make a table or figure of the paper: run what is missing, then write it."),
     ("bench", "bench:bench", "Time a training step and an evaluation beside other programs."),
 ):
-    app.command(f"ltocf.cli.{home}", name=command, help=summary)
+    app.command(f"ltocf.cli.{home}", name=command, help=summary, help_epilogue=epilogue(command))
 app.command(data_app)
-data_app.command("ltocf.cli.data:list_data", name="list", help="The data sets known by name.")
-data_app.command("ltocf.cli.data:stats", name="stats", help="Figures of a data set.")
+for command, home, summary in (
+    ("list", "data:list_data", "The data sets known by name."),
+    ("stats", "data:stats", "Figures of a data set."),
+):
+    data_app.command(f"ltocf.cli.{home}", name=command, help=summary, help_epilogue=epilogue(f"data {command}"))
+app.register_install_completion_command(help="Teach your shell to complete commands and options with the tab key.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,25 +61,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False, markup=False)
     handler.addFilter(_Once())
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        given = list(sys.argv[1:] if arguments is None else arguments)
         if given[:1] == ["recommend"]:
             given = joined(given, "--user")
         app(given, result_action="return_value")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (ValueError, OSError, ArithmeticError, ImportError, MemoryError) as error:
-        _fail(error)
+        _fail(error, given)
     except RuntimeError as error:
         if "allocate" not in str(error):
             raise
-        _fail(error, "out of memory: ")
+        _fail(error, given, "out of memory: ")
 
 
-def _fail(error: BaseException, what: str = "") -> None:
+def _fail(error: BaseException, given: list[str], what: str = "") -> None:
     if os.environ.get("LTOCF_DEBUG"):
         raise error
-    say(f"error: {what}{error or type(error).__name__}", error=True)
+    said = for_the_shell(str(error), flags_of(app, given)) or type(error).__name__
+    say(f"error: {what}{said}", error=True)
     sys.exit(2)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +10,7 @@ from cyclopts import Parameter
 from rich.cells import cell_len
 from rich.console import Console
 
-from ltocf.cli.output import say, table
+from ltocf.cli.output import draw, print_json, say, table
 
 
 def evaluate(
@@ -49,7 +47,7 @@ def evaluate(
     depths = _depths(k)
     measured = experiment.evaluate_run(folder, on=on, ks=depths, beyond=beyond, against=against, show_progress=True)
     if format == "json":
-        sys.stdout.write(json.dumps(finite(measured), indent=2) + "\n")
+        print_json(finite(measured))
         return
     _show_metrics(measured, depths, f"{folder} on {on}")
     if beyond:
@@ -91,14 +89,14 @@ def compare(
     depths = None if k is None else _depths(k)
     found = compare(folders, out=out, on=on, ks=depths, against=against, show_progress=True)
     if format == "json":
-        sys.stdout.write(json.dumps(finite(found.as_dict()), indent=2) + "\n")
+        print_json(finite(found.as_dict()))
         return
     shown = comparison_table(found)
     console = Console()
     for runs in _fitting(shown.columns, shown.rows, console.width):
         # Few runs have many values: a column for each run fits a terminal.
         heading, *lines = zip(shown.columns, *runs, strict=True)
-        console.print(table(heading, lines, f"{found.dataset}, {found.on}"))
+        draw(table(heading, lines, f"{found.dataset}, {found.on}"))
     console.print(shown.caption, markup=False, highlight=False)
     if out is not None:
         say(f"wrote {out}")
@@ -109,7 +107,7 @@ def _show_metrics(measured: Mapping[str, Any], depths: list[int], title: str) ->
 
     names = [name for name in (*METRICS, "coverage") if f"{name}@{depths[0]}" in measured]
     rows = [(name, *(f"{measured[f'{name}@{depth}']:.4f}" for depth in depths)) for name in names]
-    Console().print(table(("metric", *(f"@{depth}" for depth in depths)), rows, title))
+    draw(table(("metric", *(f"@{depth}" for depth in depths)), rows, title))
 
 
 def _show_beyond(measured: Mapping[str, Any], k: int) -> None:
@@ -133,7 +131,7 @@ def _show_beyond(measured: Mapping[str, Any], k: int) -> None:
         about = f", {group['name']}: {group['n_items']:,} items"
         rows += [row(name, [one["by_popularity"][place] for one in both], about) for name in ("recall", "share")]
     caption = "Popularity and the number of items of a user are those of training."
-    Console().print(table((f"lists of {k}", "run", POPULARITY), rows, "beyond accuracy", caption))
+    draw(table((f"lists of {k}", "run", POPULARITY), rows, "beyond accuracy", caption))
 
 
 def _show_differences(measured: Mapping[str, Any], against: str, k: int) -> None:
@@ -151,7 +149,7 @@ def _show_differences(measured: Mapping[str, Any], against: str, k: int) -> None
         for name, one in found.items()
     ]
     caption = "p: two-sided paired t-test over users, with Holm's correction for all metrics and depths."
-    Console().print(table(("metric", "run", against, "difference", "p"), rows, "", caption))
+    draw(table(("metric", "run", against, "difference", "p"), rows, "", caption))
 
 
 def _fitting(names: list[str], runs: list[list[str]], width: int) -> Iterator[list[list[str]]]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from ltocf.cli.ids import Ids, ids_of
 from ltocf.cli.output import Format, say, show, table
+from ltocf.cli.output import draw as draw_tables
 
 
 def similar(
@@ -140,4 +140,4 @@ def explain(
     say(why.sentence())
     caption = f"score {why.score:.3f} = history {why.history['contribution'].sum():.3f}"
     caption += f" + the user's own {why.own:.3f} + popularity {why.popularity:.3f}"
-    Console().print(table(history.columns, history.head(n).iter_rows(), caption=caption))
+    draw_tables(table(history.columns, history.head(n).iter_rows(), caption=caption))

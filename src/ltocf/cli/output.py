@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 Format: TypeAlias = Literal["table", "json", "jsonl", "csv"]
 
+_WIDE = Console(file=io.StringIO(), width=10_000).options
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -38,21 +41,72 @@ def say(text: str, *, error: bool = False) -> None:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str = "", caption: str = "") -> Table:
     """A table of values; decimals with three places."""
-    headers = (Column(plain(column)) for column in columns)
-    drawn = Table(*headers, title=plain(title) if title else None, caption=plain(caption) if caption else None)
+    headers = (Column(plain(column), overflow="fold") for column in columns)
+    drawn = Table(
+        *headers,
+        title=plain(title) if title else None,
+        caption=plain(caption) if caption else None,
+        title_justify="left",
+        caption_justify="left",
+    )
     for row in rows:
         drawn.add_row(*(plain(f"{value:.3f}" if isinstance(value, float) else value) for value in row))
     return drawn
+
+
+def draw(*tables: Table) -> None:
+    """Print tables; where nobody's terminal is that narrow, nothing in them is wrapped."""
+    console = Console()
+    for drawn in tables:
+        if not console.is_terminal:
+            console.width = max(console.width, console.measure(drawn, options=_WIDE).maximum)
+        console.print(drawn)
+
+
+def show_rows(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], format: Format, title: str = "", caption: str = ""
+) -> None:
+    """Print rows as a table, or as records for programs."""
+    if format == "table":
+        draw(table(columns, ([_in_words(value) for value in row] for row in rows), title, caption))
+        return
+    records = [dict(zip(columns, row, strict=True)) for row in rows]
+    if format == "json":
+        print_json(records)
+    elif format == "jsonl":
+        sys.stdout.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    else:
+        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+
+
+def print_json(value: Any) -> None:
+    """Print what a program reads; moments and paths as text."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def _in_words(value: Any) -> Any:
+    """What a cell of a table shows.
+
+    Example:
+        >>> [_in_words(value) for value in (True, None, 1234567, "a")]
+        ['yes', '', '1,234,567', 'a']
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def show(frames: Iterable[pl.DataFrame], format: Format) -> None:
     """Print frames of the same columns as one; lines of text as soon as they are there."""
     if format == "table":
         rows = list(frames)
-        Console().print(table(rows[0].columns, (row for frame in rows for row in frame.iter_rows())))
+        draw(table(rows[0].columns, (row for frame in rows for row in frame.iter_rows())))
     elif format == "json":
-        found = [row for frame in frames for row in frame.to_dicts()]
-        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        print_json([row for frame in frames for row in frame.to_dicts()])
     else:
         for place, frame in enumerate(frames):
             text = frame.write_csv(include_header=place == 0) if format == "csv" else frame.write_ndjson()

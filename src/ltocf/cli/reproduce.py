@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 from cyclopts import Parameter
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table as RichTable
 
+from ltocf.cli.output import draw, print_json, say, table
 from ltocf.report.content import Report, Table
+from ltocf.report.html import numbers_text
 from ltocf.reproduce.cells import METHODS, Cell, Places, make_cells, with_splits
 from ltocf.reproduce.cost import LONG_MINUTES, Plan
 from ltocf.reproduce.plan import datasets, keep_report, plan, report
@@ -33,6 +35,8 @@ What = Literal[
 ]
 Command = Callable[[str], str]
 """From a source to the command that makes its report again."""
+Written: TypeAlias = tuple[Report, Path]
+"""A report and its page."""
 Names = Annotated[str, Parameter(negative="")]
 
 
@@ -56,6 +60,7 @@ def reproduce(
     configs: Path = Path("configs"),
     results: Path = Path("results"),
     runs: Path = Path("runs/reproduce"),
+    format: Literal["table", "json"] = "table",
 ) -> None:
     """Make a table or figure of the paper: run the cells that have no result yet, then write numbers, pictures, a page.
 
@@ -101,6 +106,8 @@ def reproduce(
         Folder of the results.
     runs
         Folder of what is running.
+    format
+        table, or json for programs: a list of the reports; the plan is on standard error then.
     """
     keep_freed_memory()
     places = Places(configs, results, runs, "" if data_dir is None else str(data_dir))
@@ -113,46 +120,51 @@ def reproduce(
         return
     command = partial(_command, what, names, seeds)
     if what == "table1":
-        _write(what, [], [], places, command)
+        _show([_write(what, [], [], places, command)], format)
         return
     seed_numbers = [_number(seed) for seed in _split(seeds)]
     sources = datasets(asked, places)
     cells = with_splits([cell for one in sources for cell in plan(what, one, names, seed_numbers, places, values)])
     work = Plan.of(cells, processes)
     for line in work.lines():
-        Console().print(line, soft_wrap=True, markup=False, highlight=False)
+        say(line, error=format == "json")
     if dry_run:
         return
     if work.is_long and not run_long:
         limit = f"{LONG_MINUTES:g} minutes"
-        Console().print(f"nothing is run, as it may take more than {limit}; add --run-long to run it", soft_wrap=True)
+        say(f"nothing is run, as it may take more than {limit}; add --run-long to run it", error=format == "json")
         progress = Progress(work.done, {}, [cell for cell, _ in work.missing])
     else:
         progress = run_cells(cells, processes=processes, max_minutes=budget, show_progress=True)
-    _write_all(what, progress, places, command)
+    _show(_write_all(what, progress, places, command), format)
+    _refuse_unfinished(what, progress, format)
 
 
-def _write_all(what: str, progress: Progress, places: Places, command: Command) -> None:
+def _write_all(what: str, progress: Progress, places: Places, command: Command) -> list[Written]:
     """Write the report of every data set that has a result."""
+    written = []
     for source, dataset in dict.fromkeys((cell.config.data.source, cell.dataset) for cell in progress.done):
         labels = [*(cell.label for cell in progress.left), *progress.failed]
         missing = [label for label in labels if label.startswith(f"{dataset}/")]
-        _write(what, [cell for cell in progress.done if cell.config.data.source == source], missing, places, command)
+        cells = [cell for cell in progress.done if cell.config.data.source == source]
+        written.append(_write(what, cells, missing, places, command))
+    return written
+
+
+def _refuse_unfinished(what: str, progress: Progress, format: str) -> None:
+    """Say what is left; nothing but what is left, or a failure, is an error."""
     if progress.left and progress.done:
-        Console().print(f"{len(progress.left)} cells are left", soft_wrap=True)
+        say(f"{len(progress.left)} cells are left", error=format == "json")
     if progress.failed:
         raise ValueError("\n".join(f"{label} failed:\n{error}" for label, error in progress.failed.items()))
     if not progress.done:
         raise ValueError(f"no cell of {what} has a result, so nothing is written: {len(progress.left)} are left to run")
 
 
-def _write(what: str, cells: Sequence[Cell], missing: Sequence[str], places: Places, command: Command) -> None:
+def _write(what: str, cells: Sequence[Cell], missing: Sequence[str], places: Places, command: Command) -> Written:
     source = Path(cells[0].config.data.source).name if cells else ""
     made = report(what, cells, missing, places, command(source), environment(torch.device("cpu")))
-    page = keep_report(made, places.results / "reports")
-    console = Console()
-    _show(made, console)
-    console.print(f"report: {page}", soft_wrap=True)
+    return made, keep_report(made, places.results / "reports")
 
 
 def _search(
@@ -206,19 +218,22 @@ def _command(what: str, names: Sequence[str], seeds: str, source: str) -> str:
     return shlex.join(parts)
 
 
-def _show(report: Report, console: Console) -> None:
-    for content in report.tables:
-        n_shown = _fitting_columns(content, console.width)
-        table = RichTable(*content.columns[:n_shown], title=content.title)
-        for row in content.rows:
-            table.add_row(*row[:n_shown])
-        console.print(table)
-        if n_hidden := len(content.columns) - n_shown:
-            console.print(f"{n_hidden} more columns are in the report: {', '.join(content.columns[n_shown:])}")
+def _show(written: Sequence[Written], format: str) -> None:
+    if format == "json":
+        print_json([json.loads(numbers_text(made)) for made, _ in written])
+        return
+    console = Console()
+    for made, page in written:
+        for content in made.tables:
+            n_shown = _fitting_columns(content, console.width) if console.is_terminal else len(content.columns)
+            draw(table(content.columns[:n_shown], (row[:n_shown] for row in content.rows), content.title))
+            if n_hidden := len(content.columns) - n_shown:
+                say(f"{n_hidden} more columns are in the report: {', '.join(content.columns[n_shown:])}")
+        say(f"report: {page}")
 
 
-def _fitting_columns(table: Table, width: int) -> int:
+def _fitting_columns(content: Table, width: int) -> int:
     """How many columns fit whole, at least two: squeezed into a narrow terminal all of them would be unreadable."""
-    widths = [max(map(cell_len, column)) + 3 for column in zip(table.columns, *table.rows, strict=True)]
+    widths = [max(map(cell_len, column)) + 3 for column in zip(content.columns, *content.rows, strict=True)]
     fitting = [total <= width - 1 for total in accumulate(widths)]
     return max(2, sum(fitting))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from rich.console import Console
+from cyclopts import Parameter
 
-from ltocf.cli.output import say, table
+from ltocf.cli.output import draw, print_json, say, table
 from ltocf.cli.reading import Reading
 from ltocf.cli.settings import Settings
+
+Exists: TypeAlias = Literal["error", "load", "replace"]
+Replace: TypeAlias = Annotated[bool, Parameter(negative="")]
 
 
 def train(
@@ -21,8 +24,11 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     select_on: Literal["validation", "test"] | None = None,
+    exists: Exists = "error",
+    replace: Replace = False,
     settings: Settings | None = None,
     reading: Reading | None = None,
+    format: Literal["table", "json"] = "table",
 ) -> None:
     """Train a model on a data set, measure it on pairs held back, and leave everything about it in a folder.
 
@@ -37,26 +43,38 @@ def train(
         The folder of an interrupted run to continue; nothing else is given then.
     select_on
         What chooses the epoch; test is the papers' protocol and marks the run.
+    exists
+        If --out holds a run: an error; show it, if it is finished and has the same settings and data; or train beside
+        it and take its place when the new one is finished.
+    replace
+        The same as --exists replace.
+    format
+        table, or json for programs: what metrics.json holds.
     """
     from ltocf.runs import experiment
     from ltocf.training.runtime import keep_freed_memory
 
     settings, reading = settings or Settings(), reading or Reading()
     more = {} if select_on is None else {"select_on": select_on}
+    there = _exists(exists, replace)
     if resume is not None:
-        _refuse_besides_resume(source, out, settings, {**reading.options(), **more})
+        asked = {} if there == "error" else {"replace" if replace else "exists": there}
+        _refuse_besides_resume(source, out, settings, {**reading.options(), **more, **asked})
         keep_freed_memory()
         with _saying_how_to_go_on(resume):
             metrics = experiment.resume(resume)
-        _show_metrics(metrics, resume)
+        _show_metrics(metrics, resume, format)
         return
     folder = _folder(out, "ltocf train DATASET --out DIR")
     values = settings.values(**reading.options(), **more)
     keep_freed_memory()
     with _saying_how_to_go_on(folder):
-        metrics = experiment.train(_source(source, reading, settings), folder, config=settings.config, **values)
-    _show_metrics(metrics, folder)
-    say(f"for a model to use, trained on everything: ltocf fit --like {folder} --out DIR")
+        metrics = experiment.train(
+            _source(source, reading, settings), folder, config=settings.config, exists=there, **values
+        )
+    _show_metrics(
+        metrics, folder, format, f"for a model to use, trained on everything: ltocf fit --like {folder} --out DIR"
+    )
 
 
 def fit(
@@ -65,8 +83,11 @@ def fit(
     *,
     out: Path | None = None,
     like: Path | None = None,
+    exists: Exists = "error",
+    replace: Replace = False,
     settings: Settings | None = None,
     reading: Reading | None = None,
+    format: Literal["table", "json"] = "table",
 ) -> None:
     """Train the model that answers: a validation set chooses, then everything is trained on, nothing is held back.
 
@@ -78,6 +99,12 @@ def fit(
         A new folder for the run.
     like
         A run whose settings, and without SOURCE whose data, are taken.
+    exists
+        As for `ltocf train`.
+    replace
+        The same as --exists replace.
+    format
+        table, or json for programs: what metrics.json holds.
     """
     from ltocf.runs.folder import RunFolder
     from ltocf.runs.production import fit as fit_everything
@@ -89,9 +116,8 @@ def fit(
     wanted = None if like is not None and not _names_source(source, reading) else _source(source, reading, settings)
     keep_freed_memory()
     with _saying_how_to_go_on(folder):
-        fit_everything(wanted, folder, config=settings.config, like=like, **values)
-    _show_metrics(RunFolder(folder).metrics(), folder)
-    say(f"answers: ltocf recommend {folder} --user ID")
+        fit_everything(wanted, folder, config=settings.config, like=like, exists=_exists(exists, replace), **values)
+    _show_metrics(RunFolder(folder).metrics(), folder, format, f"answers: ltocf recommend {folder} --user ID")
 
 
 def update(
@@ -103,6 +129,7 @@ def update(
     epochs: int = 0,
     learning_rate: float | None = None,
     reading: Reading | None = None,
+    format: Literal["table", "json"] = "table",
 ) -> None:
     """Bring a run up to date with new events, in a new folder: parameters kept, graph and histories anew.
 
@@ -118,6 +145,8 @@ def update(
         Epochs of training on all pairs, from the parameters as they are.
     learning_rate
         For these epochs; by default the run's.
+    format
+        table, or json for programs: what metrics.json holds.
     """
     from ltocf.data.report import counted
     from ltocf.runs.folder import RunFolder
@@ -131,8 +160,17 @@ def update(
     target = next_generation(run) if out is None else out
     update_run(run, source, target, epochs=epochs, learning_rate=learning_rate, **reading.options())
     metrics = RunFolder(target).metrics()
+    if format == "json":
+        print_json(metrics)
+        return
     say(", ".join(counted(n, name.replace("_", " ").removesuffix("s")) for name, n in metrics["update"].items()))
     say(f"run folder: {target}")
+
+
+def _exists(exists: Exists, replace: bool) -> Exists:
+    if replace and exists == "load":
+        raise ValueError("give one of `--replace` and `--exists load`: the old run is kept or it is not")
+    return "replace" if replace else exists
 
 
 def _source(source: str | None, reading: Reading, settings: Settings) -> str | None:
@@ -169,12 +207,15 @@ def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if (folder / "config.toml").exists():
+        if (folder / "config.toml").exists() and not (folder / "metrics.json").exists():
             say(f"interrupted; continue with: ltocf train --resume {folder}", error=True)
         raise
 
 
-def _show_metrics(metrics: dict[str, Any], folder: Path) -> None:
+def _show_metrics(metrics: dict[str, Any], folder: Path, format: str, next_step: str = "") -> None:
+    if format == "json":
+        print_json(metrics)
+        return
     rows = [(name, f"{value:.4f}") for name, value in metrics.items() if "@" in name]
     rows += [
         (f"{name} on validation", f"{value:.4f}")
@@ -182,7 +223,7 @@ def _show_metrics(metrics: dict[str, Any], folder: Path) -> None:
         if not rows and "@" in name and value is not None
     ]
     title = f"{metrics['model']} on {metrics['dataset']}"
-    Console().print(table(("metric", "value"), rows, title, metrics["protocol"]))
+    draw(table(("metric", "value"), rows, title, metrics["protocol"]))
     if "contest" in metrics:
         _show_contest(metrics["contest"], metrics["selected"])
     for phase, fit in metrics["fits"].items():
@@ -190,6 +231,8 @@ def _show_metrics(metrics: dict[str, Any], folder: Path) -> None:
             asked = metrics["training"]["epochs"] if phase == "selection" else metrics["selected"]["epoch"]
             say(f"{phase} was stopped by `max_minutes` after {fit['epochs']} of {asked} epochs")
     say(f"run folder: {folder}")
+    if next_step:
+        say(next_step)
 
 
 def _show_contest(rows: list[dict[str, Any]], selected: dict[str, float]) -> None:
@@ -202,4 +245,4 @@ def _show_contest(rows: list[dict[str, Any]], selected: dict[str, float]) -> Non
     ]
     competed.append(("together", f"{selected[metric]:.4f}", "", ""))
     competed += [(row["name"], "", "", f"not tried: {row['skipped']}") for row in rows if "skipped" in row]
-    Console().print(table(("candidate", f"{metric} on validation", "weight", "time"), competed, "auto"))
+    draw(table(("candidate", f"{metric} on validation", "weight", "time"), competed, "auto"))

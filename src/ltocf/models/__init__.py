@@ -1,6 +1,6 @@
 """Parameters become scores: one file per paper, one registry for the CLI, the configs and Python."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ltocf.graph import BipartiteGraph
@@ -34,6 +34,7 @@ from ltocf.models.spectral import SpectralLTOCF
 from ltocf.models.spectral_start import start_from_spectrum
 from ltocf.models.starts import STARTS, start_from_factorisation
 from ltocf.models.user_map import Contributions, LinearModel, ScoreMap, SummedModel, UserMap
+from ltocf.spelling import did_you_mean, not_one_of
 
 MODELS: dict[str, type[Recommender]] = {
     "ltocf": LTOCF,
@@ -75,7 +76,7 @@ def find_model(name: str) -> type[Recommender]:
     if name not in MODELS:
         register_installed(MODELS)
     if name not in MODELS:
-        raise ValueError(f"`model` must be one of {', '.join(MODELS)}, got {name!r}")
+        raise ValueError(not_one_of("`model`", name, MODELS, "`ltocf models` lists them"))
     return MODELS[name]
 
 
@@ -93,9 +94,20 @@ def build_model(name: str, graph: BipartiteGraph, options: Mapping[str, Any], *,
     """
     known = find_model(name).options()
     if unknown := [option for option in options if option not in known]:
-        raise ValueError(f"{name} has no option `{unknown[0]}`; it has {', '.join(known)}")
+        raise ValueError(no_option(name, unknown[0], known))
     construct: Callable[..., Recommender] = find_model(name)
     return construct(graph, **options, seed=seed)
+
+
+def no_option(model: str, name: str, options: Iterable[str]) -> str:
+    """The message for an option that a model does not have.
+
+    Example:
+        >>> no_option("mf", "dimm", ["dim", "loss"]), no_option("mf", "horizon", ["dim", "loss"])
+        ('mf has no option `dimm`; did you mean `dim`?', 'mf has no option `horizon`; it has dim, loss')
+    """
+    listed = ", ".join(options)
+    return f"{model} has no option `{name}`; {did_you_mean(name, listed.split(', '), f'it has {listed}')}"
 
 
 __all__ = [

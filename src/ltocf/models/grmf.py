@@ -98,8 +98,9 @@ class GRMFNorm(GRMF):
 
         loss = BPR + smoothness · mean over the batch's pairs (u, i) of ||e_u / √deg(u) - e_i / √deg(i)||²
 
-    Nodes with many neighbours are not pulled to all of them with full force. Arguments, errors and sources are those of
-    `GRMF`.
+    Nodes with many neighbours are not pulled to all of them with full force. Arguments and errors are those of `GRMF`.
+
+    Source: He et al., SIGIR 2020, section 4.1.2, https://doi.org/10.1145/3397271.3401063
 
     Example:
         >>> from ltocf.data import Interactions

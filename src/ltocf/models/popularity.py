@@ -30,7 +30,7 @@ class Popularity:
 
 
 class MostPopular(Recommender):
-    """`Popularity` as a model, so that it stands beside others in runs and tables.
+    """The items that most users touched, the same list for everybody: `Popularity` as a model.
 
     Args:
         graph: the training graph.

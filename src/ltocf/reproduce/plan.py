@@ -53,7 +53,7 @@ def datasets(asked: Sequence[str], places: Places) -> list[str]:
     if (missing and asked) or not sources:
         raise FileNotFoundError(
             f"no data found for {', '.join(missing) or places.configs}; give a folder with train.txt and test.txt or a "
-            "table file, or name where the folders of data sets are with --data-dir or LTOCF_DATA"
+            "table file, or name where the folders of data sets are with `data_dir` or LTOCF_DATA"
         )
     for name in missing:
         logger.info("%s: left out, its data is not here", name)

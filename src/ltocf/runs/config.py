@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from ltocf.models import MODELS, find_model
+from ltocf.models import MODELS, find_model, no_option
 from ltocf.runs.presets import preset_values
 from ltocf.runs.settings import DataSettings, RunSettings
+from ltocf.spelling import did_you_mean
 from ltocf.training import Runtime, TrainingSettings
 
 WHERE_AND_HOW_LONG = {
@@ -67,7 +68,7 @@ class Config:
         options |= {name: value for name, value in recipe.items() if name in options}
         for name, value in self.options.items():
             if name not in options:
-                raise ValueError(f"{self.model} has no option `{name}`; it has {', '.join(options)}")
+                raise ValueError(no_option(self.model, name, options))
             options[name] = _converted(name, value, types[name])
         object.__setattr__(self, "options", options)
         if isinstance(self.training, _FromPreset):
@@ -96,7 +97,7 @@ class Config:
                 options[name] = value
             else:
                 known = [*model_options(model), *(f for s in changed for f in _fields(getattr(start, s)))]
-                raise ValueError(f"no setting `{name}`; there are model, {', '.join(known)}")
+                raise ValueError(_no_setting(name, model, ["model", *known]))
         sections = {
             section: _checked(dataclasses.replace, getattr(start, section), **change)
             for section, change in changed.items()
@@ -208,6 +209,13 @@ def speaks_of_a_model(values: Mapping[str, Any]) -> str | None:
     return next((name for name in values if name not in shared), None)
 
 
+def _no_setting(name: str, model: str, known: Sequence[str]) -> str:
+    """What to say of a setting that is not there: who has it, what it may have been meant for, or where all are."""
+    if others := [other for other, kind in MODELS.items() if name in kind.options()]:
+        return f"no setting `{name}` of {model}; it is one of {', '.join(others)}"
+    return f"no setting `{name}`; {did_you_mean(name, known, f'`ltocf settings {model}` lists all there are')}"
+
+
 def _fields(settings: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(settings)]
 
@@ -221,7 +229,7 @@ def _checked(build: Any, *arguments: Any, **values: Any) -> Any:
     fields = {f.name: f for f in dataclasses.fields(arguments[0] if arguments else build)}
     for name, value in values.items():
         if name not in fields:
-            raise ValueError(f"no setting `{name}`; there are {', '.join(fields)}")
+            raise ValueError(f"no setting `{name}`; {did_you_mean(name, fields, 'there are ' + ', '.join(fields))}")
         values[name] = _converted(name, value, str(fields[name].type))
     return build(*arguments, **values)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ltocf.data import Dataset, Interactions
 from ltocf.evaluation import evaluate
@@ -18,11 +18,13 @@ from ltocf.models import build_model
 from ltocf.runs.candidates import default_minutes
 from ltocf.runs.config import AUTO, Config, speaks_of_a_model
 from ltocf.runs.contest import Contest
+from ltocf.runs.existing import Exists, in_place_of, refuse_unless_wanted, same_run
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.measuring import Withheld, evaluate_beside
 from ltocf.runs.preparation import configure, prepare_data
 from ltocf.runs.protocol import Experiment, depths_for
 from ltocf.runs.time_budget import TimeBudget
+from ltocf.runs.typed import Settings
 from ltocf.serving import TrainedModel
 from ltocf.serving.held import MODEL_FILE
 from ltocf.serving.hub import is_hub_folder, write_hub_folder
@@ -37,8 +39,9 @@ def train(
     *,
     model: str | None = None,
     config: str | Path | None = None,
+    exists: Exists = "error",
     show_progress: bool = True,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> dict[str, Any]:
     """Train a model and leave everything about it in the folder ``out``.
 
@@ -49,6 +52,9 @@ def train(
         model: a key of `MODELS`, or ``auto``: several compete, see `ltocf.runs.contest`. By default that of
             ``config``; without one ltocf if a setting belongs to a model, such as ``dim``, else auto.
         config: a TOML file to start from.
+        exists: what to do if ``out`` holds a run: ``error``; ``load``: return that of the same settings and data, if it
+            is finished; or ``replace``: train in a folder beside it, which takes its place when the run is finished,
+            and until then, or if that fails, the old one stays whole.
         show_progress: bars on a terminal and in Jupyter, else one line on standard error for each validation.
         **settings: any setting by its name: ``learning_rate=1e-3, horizon=2.0, epochs=100, seed=1`` ...
 
@@ -57,7 +63,7 @@ def train(
 
     Raises:
         ValueError, FileNotFoundError: wrong settings or data; nothing is written then.
-        FileExistsError: ``out`` holds a run.
+        FileExistsError: ``out`` holds a run, one that is to be loaded but is another, or a foreign file.
         BlockingIOError: another process is at work in ``out``.
 
     Example:
@@ -70,18 +76,28 @@ def train(
         >>> load(folder).recommend(0, k=1).columns
         ['user', 'rank', 'item', 'score']
     """
-    values = with_default_model(settings, model, config)
-    RunFolder.refuse_used(out)
+    values = with_default_model(dict(settings), model, config)
+    refuse_unless_wanted(out, exists)
     chosen, dataset = configure(source, config, values)
-    return train_config(chosen, out, show_progress=show_progress, dataset=dataset)
+    return train_config(chosen, out, show_progress=show_progress, dataset=dataset, exists=exists)
 
 
 def train_config(
-    config: Config, out: str | Path, *, show_progress: bool = True, dataset: Dataset | None = None
+    config: Config,
+    out: str | Path,
+    *,
+    show_progress: bool = True,
+    dataset: Dataset | None = None,
+    exists: Exists = "error",
 ) -> dict[str, Any]:
     """Train what a `Config` describes; see `train`. ``dataset`` takes the place of reading its source."""
+    refuse_unless_wanted(out, exists)
+    if exists == "load" and (metrics := same_run(out, config, dataset)) is not None:
+        return metrics
+    if exists == "replace" and Path(out).exists():
+        with in_place_of(out) as beside:
+            return train_config(config, beside, show_progress=show_progress, dataset=dataset)
     budget = _budget(config)
-    RunFolder.refuse_used(out)
     _rehearse(config)
     data = prepare_data(config, dataset)
     with RunFolder.started(out, config) as folder, config.runtime().active() as device:

@@ -74,11 +74,11 @@ class RunFolder:
             raise NotADirectoryError(f"{path} is a file; choose a folder for the run")
         if (path / "config.toml").exists():
             raise FileExistsError(
-                f"{path} already holds a run; continue it with `ltocf train --resume {path}` or choose another --out"
+                f"{path} already holds a run; continue it with `ltocf train --resume {path}` or choose another `out`"
             )
         if left := sorted(file.name for file in path.glob("*.safetensors")):
             raise FileExistsError(
-                f"{path} holds {left[0]} of a run without its config.toml; remove what is left or choose another --out"
+                f"{path} holds {left[0]} of a run without its config.toml; remove what is left or choose another `out`"
             )
 
     @classmethod
@@ -91,7 +91,7 @@ class RunFolder:
             BlockingIOError: another process is at work in the folder.
         """
         Path(path).mkdir(parents=True, exist_ok=True)
-        with _locked(Path(path)):
+        with locked_folder(Path(path)):
             cls.refuse_used(path)
             write_text(Path(path) / "config.toml", config.to_toml())
             yield cls(path)
@@ -103,7 +103,7 @@ class RunFolder:
         Raises:
             BlockingIOError: another process is at work in the folder.
         """
-        with _locked(self.path):
+        with locked_folder(self.path):
             yield
 
     @property
@@ -203,7 +203,7 @@ class RunFolder:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path) -> Iterator[None]:
     """The operating system holds the lock for the process, so it is gone with it, however it ends."""
     lock = FileLock(folder / ".lock", timeout=0)
     try:
@@ -218,15 +218,19 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _refuse_changes(file: Path, before: Config, now: Config) -> None:
+def changes(before: Config, now: Config) -> list[str]:
+    """The settings that change a result and differ, each as ``name old -> new``."""
     then, today = before.that_matters(), now.that_matters()
-    changed = [
+    return [
         f"{name} {value!r} -> {today[table].get(name)!r}"
         for table, values in then.items()
         for name, value in values.items()
         if today[table].get(name) != value
     ]
-    if changed:
+
+
+def _refuse_changes(file: Path, before: Config, now: Config) -> None:
+    if changed := changes(before, now):
         raise ValueError(
             f"{file} was changed after the run was started: {', '.join(changed)}; restore it, or start a new run"
         )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ltocf.data import Dataset
 from ltocf.runs.config import Config
+from ltocf.runs.existing import Exists, refuse_unless_wanted
 from ltocf.runs.experiment import load, train_config, with_default_model
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import configure
+from ltocf.runs.typed import Settings
 from ltocf.serving import TrainedModel
 
 
@@ -22,8 +24,9 @@ def fit(
     model: str | None = None,
     config: str | Path | None = None,
     like: str | Path | None = None,
+    exists: Exists = "error",
     show_progress: bool = True,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> TrainedModel:
     """Train the model that answers: a validation set chooses the epoch, then all pairs are trained on.
 
@@ -36,6 +39,7 @@ def fit(
         model: a key of `MODELS`, or auto, as for `train`.
         config: a TOML file to start from.
         like: the folder of a run whose settings, and without ``source`` whose data, are taken.
+        exists: what to do if ``out`` holds a run, as for `train`.
         show_progress: as for `train`.
         **settings: any setting by its name, as for `train`.
 
@@ -64,16 +68,16 @@ def fit(
                 show_progress=show_progress,
                 **settings,
             )
-    RunFolder.refuse_used(out)
-    values = with_default_model(settings, model, config or like) | {"split": "none"}
+    refuse_unless_wanted(out, exists)
+    values = with_default_model(dict(settings), model, config or like) | {"split": "none"}
     if "split" in settings:
         raise ValueError(f"`split` must be left out: fit holds nothing back, got {settings['split']!r}; use train")
     if source is None and like is not None:
         chosen, dataset = _like(RunFolder(like), values)
-        train_config(chosen, out, show_progress=show_progress, dataset=dataset)
+        train_config(chosen, out, show_progress=show_progress, dataset=dataset, exists=exists)
     else:
         chosen, read = configure(source, config if like is None else RunFolder(like).config(), values)
-        train_config(chosen, out, show_progress=show_progress, dataset=read)
+        train_config(chosen, out, show_progress=show_progress, dataset=read, exists=exists)
     return load(out)
 
 

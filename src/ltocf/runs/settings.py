@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ltocf.data.readers.options import ReadOptions
-from ltocf.data.splitting import VALIDATION_SPLITS
+from ltocf.data.splitting import SPLITS, VALIDATION_SPLITS
 from ltocf.evaluation import Metric
 from ltocf.models import STARTS
 from ltocf.runs.presets import PRESETS
@@ -51,9 +51,9 @@ class DataSettings(ReadOptions):
                 raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}")
         if self.validation_core < 0:
             raise ValueError(f"`validation_core` must be >= 0, got {self.validation_core}")
-        known = ("auto", *VALIDATION_SPLITS)
-        if self.validation_split not in known:
-            raise ValueError(f"`validation_split` must be one of {', '.join(known)}, got {self.validation_split!r}")
+        for name, known in (("split", SPLITS), ("validation_split", ("auto", *VALIDATION_SPLITS))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def score_map(name: str, model: Recommender) -> ScoreMap:
         raise RequestError(str(error)) from error
     if found is not None:
         return found
-    remedy = f"those of {_those_that(_is_linear)} are"
+    remedy = f"those of {_those_that(is_linear)} are"
     raise RequestError(f"the scores of `{name}` are not sums over a history", remedy=remedy)
 
 
@@ -133,7 +133,7 @@ def _has_vectors(model: type[Recommender]) -> bool:
     return issubclass(model, VectorModel)
 
 
-def _is_linear(model: type[Recommender]) -> bool:
+def is_linear(model: type[Recommender]) -> bool:
     return issubclass(model, (SummedModel, LinearModel))
 
 

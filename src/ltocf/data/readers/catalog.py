@@ -14,6 +14,7 @@ from ltocf.data.dataset import Dataset
 from ltocf.data.readers.download import download, verify_checksum
 from ltocf.data.readers.frame import dataset_from_frame
 from ltocf.data.readers.text import read_text_folder
+from ltocf.spelling import not_one_of
 
 _SHIPPED = Path(__file__).parents[1] / "shipped"
 _LIGHTGCN_DATA = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data"
@@ -118,7 +119,7 @@ def find(name: str, data_dir: str | Path | None = None) -> Path:
         ['.parquet']
     """
     if name not in CATALOG:
-        raise ValueError(f"the name of a dataset must be one of {list(CATALOG)}, got {name!r}")
+        raise ValueError(not_one_of("the name of a dataset", name, CATALOG, "`ltocf data list` lists them"))
     entry = CATALOG[name]
     root = Path(data_dir or os.environ.get("LTOCF_DATA") or "~/.cache/ltocf").expanduser()
     folder = _SHIPPED if entry.url is None else root / name

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.report import ChosenColumn
+from ltocf.spelling import did_you_mean
 
 # Compared without case, `_`, `-`, `.` and blanks; the first that is there is taken.
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
@@ -66,7 +67,8 @@ def choose_columns(available: Iterable[str], name: str, options: ReadOptions) ->
             chosen[role] = ChosenColumn(role, *found)
         elif role in REQUIRED or (role == "rating" and options.min_rating is not None):
             reason = "`min_rating` needs one: " if role == "rating" else ""
-            raise ValueError(f"{name}: no column is named like a {role}; {reason}pass `{option}` as one of {available}")
+            wanted = "an item" if role == "item" else f"a {role}"
+            raise ValueError(f"{name}: no column is named like {wanted}; {reason}pass `{option}` as one of {available}")
     if chosen["user"].name == chosen["item"].name:
         raise ValueError(f"{name}: users and items must be two columns, got {chosen['user'].name!r} for both")
     return chosen
@@ -97,5 +99,8 @@ def find_column(column: str, available: Sequence[str], option: str) -> str:
         return column
     stripped: Mapping[str, str] = {name.strip(): name for name in reversed(available)}
     if column.strip() not in stripped:
-        raise ValueError(f"{option} must be one of the columns {list(available)}, got {column!r}")
+        meant = did_you_mean(column, available, "")
+        raise ValueError(
+            f"{option} must be one of the columns {list(available)}, got {column!r}{meant and f'; {meant}'}"
+        )
     return stripped[column.strip()]

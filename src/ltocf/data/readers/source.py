@@ -20,6 +20,7 @@ from ltocf.data.readers.several import read_pattern
 from ltocf.data.readers.sql import is_database, masked, read_query
 from ltocf.data.readers.tables import TEXT_OPTIONS, dataset_of, read_file, with_movie_titles
 from ltocf.data.readers.text import read_text_folder
+from ltocf.spelling import did_you_mean
 
 _FILE_OPTIONS = (*TEXT_OPTIONS, "encoding")
 
@@ -133,6 +134,8 @@ def _read(source: str | Path, options: ReadOptions) -> RawTable:
             f"got {masked(text)!r}"
         )
     remedy = f"; for the set of that name pass the text {text!r}" if text in CATALOG else ""
+    if meant := did_you_mean(text, CATALOG, ""):
+        raise FileNotFoundError(f"there is no {text!r}, neither by name nor as a file; {meant}{remedy}")
     raise FileNotFoundError(
         f"a dataset must be one of {', '.join(CATALOG)}, a folder with train.txt, a table file such as a .csv or "
         f".parquet, a pattern of such files, or an address; got {text!r}, which does not exist{remedy}"

@@ -1,0 +1,70 @@
+"""``ltocf models`` and ``ltocf settings``: what can be asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ltocf.cli.output import Format, show_rows
+
+
+def models(*, results: Path = Path("results"), format: Format = "table") -> None:
+    """The models there are: what each is, where it comes from, and what it can do.
+
+    Parameters
+    ----------
+    results
+        Folder of results, as `ltocf reproduce` writes it: if it is there, the largest data each model was tried on.
+    format
+        How to print them.
+    """
+    from ltocf.runs import reference
+
+    found = reference.models(results)
+    columns = ["name", "summary", "source", "folds_in", "explains", "largest_data"]
+    if not any(facts.largest_data for facts in found):
+        columns.remove("largest_data")
+    rows = [[getattr(facts, column) for column in columns] for facts in found]
+    caption = "folds in: lists for people who were not in training; explains: what each item of a history adds"
+    if format == "table":
+        columns = [column.replace("_", " ") for column in columns]
+    show_rows(columns, rows, format, "--model NAME; without it several compete (auto)", caption)
+
+
+def settings(model: str = "ltocf", /, *, format: Format = "table") -> None:
+    """Every setting of a model, of its training, of the run and of the data: values in both presets, rule, meaning.
+
+    Parameters
+    ----------
+    model
+        A model by its name, or auto.
+    format
+        How to print them.
+    """
+    from ltocf.runs import reference
+
+    found = reference.settings(model)
+    columns = ["section", "name", "fast", "paper", "auto", "allowed", "meaning"]
+    if model == "auto" or not any(facts.auto for facts in found):
+        columns.remove("auto")
+    rows = [[getattr(facts, column) for column in columns] for facts in found]
+    if format == "table":
+        columns.remove("section")
+        rows = [[_as_typed(column, value) for column, value in zip(columns, row[1:], strict=True)] for row in rows]
+    caption = "fast is the default preset; auto: what the contest without --model tries in its place"
+    show_rows(columns, rows, format, f"{model}: --set NAME=VALUE, in Python NAME=VALUE", caption)
+
+
+def _as_typed(column: str, value: Any) -> str:
+    """A value as ``--set`` takes it.
+
+    Example:
+        >>> _as_typed("fast", True), _as_typed("fast", "exact"), _as_typed("auto", [128, 64]), _as_typed("auto", None)
+        ('true', 'exact', '128, 64', '')
+    """
+    if column == "auto" and value is not None:
+        return ", ".join(_as_typed("", each) for each in value)
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value)

@@ -1,0 +1,106 @@
+"""A folder that holds a run already: an error, that run itself, or a new one in its place."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from ltocf.data import Dataset
+from ltocf.runs.config import Config
+from ltocf.runs.folder import RunFolder, changes, locked_folder
+from ltocf.runs.preparation import prepare_data
+
+Exists: TypeAlias = Literal["error", "load", "replace"]
+FILES = (
+    "config.toml",
+    "reading.txt",
+    "history.jsonl",
+    "metrics.json",
+    "*.safetensors",
+    "candidate-*.json",
+    "tensorboard",
+    ".lock",
+    ".*.part",
+)
+"""What a run leaves in its folder."""
+
+
+def refuse_unless_wanted(path: str | Path, exists: Exists) -> None:
+    """What can be said of the folder before the data are read.
+
+    Raises:
+        ValueError: ``exists`` is no such word.
+        FileExistsError: there is a run, or what is left of one, and neither is wanted.
+        FileNotFoundError: the run that is to be loaded is not finished.
+        NotADirectoryError: there is a file.
+    """
+    if exists not in get_args(Exists):
+        raise ValueError(f"`exists` must be one of {', '.join(get_args(Exists))}, got {exists!r}")
+    if exists == "load" and _holds_a_run(path):
+        RunFolder(path).metrics()
+    elif exists == "replace" and Path(path).is_dir():
+        _refuse_foreign_files(Path(path))
+    else:
+        RunFolder.refuse_used(path)
+
+
+def same_run(path: str | Path, config: Config, dataset: Dataset | None) -> dict[str, Any] | None:
+    """The metrics of the finished run in a folder, None if there is none.
+
+    Raises:
+        FileExistsError: its settings or its data are others than these.
+    """
+    if not _holds_a_run(path):
+        return None
+    run = RunFolder(path)
+    metrics, other = run.metrics(), changes(run.config(), config)
+    if not other and prepare_data(config, dataset).split.digest != run.read_data().split.digest:
+        other = ["its data are not these"]
+    if other:
+        raise FileExistsError(
+            f'{path} holds another run: {", ".join(other)}; choose another `out`, or `exists = "replace"`'
+        )
+    return metrics
+
+
+@contextmanager
+def in_place_of(path: str | Path) -> Iterator[Path]:
+    """A new folder beside ``path`` for a run that takes its place, whole, when the block ends well.
+
+    Until then ``path`` is not touched but for its lock. When the block does not end well the new folder is removed.
+
+    Raises:
+        FileExistsError: the folder has a file that is not of a run.
+        BlockingIOError: another process is at work in it.
+    """
+    path = Path(path).resolve()
+    digits = secrets.token_hex(4)
+    new, old = (path.with_name(f".{path.name}.{digits}.{what}") for what in ("new", "old"))
+    with locked_folder(path):
+        try:
+            yield new
+            _refuse_foreign_files(path)
+            path.rename(old)
+            try:
+                new.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _holds_a_run(path: str | Path) -> bool:
+    return (Path(path) / "config.toml").exists()
+
+
+def _refuse_foreign_files(path: Path) -> None:
+    names = sorted(file.name for file in path.iterdir())
+    if foreign := [name for name in names if not any(fnmatch(name, pattern) for pattern in FILES)]:
+        raise FileExistsError(f"{path} is not replaced: {foreign[0]} in it is not of a run; move it away first")
