@@ -128,7 +128,7 @@ def test_reasons(path: Path, snapshot: Snapshot, capsys: pytest.CaptureFixture[s
     [
         (("recommend",), "give one of --user, --users, --all, --history, got none"),
         (("recommend", "--user", "101", "--steps", "1"), "`--steps` are for a new user: give `--history` too, got 1"),
-        (("recommend", "--history", "f1", "--steps", "1"), '`steps` need `ranking = "cosine"`'),
+        (("recommend", "--history", "f1", "--steps", "1"), '`--steps` need `ranking = "cosine"`'),
         (("recommend", "--user", "101", "--all"), "got --user and --all"),
         (("recommend", "--user", "nobody"), "1 of 1 users were not in training: 'nobody'"),
         (("recommend", "--user", str(100 + N_USERS)), f"1 of 1 users have no history in training: '{100 + N_USERS}'"),

@@ -12,6 +12,7 @@ import ltocf
 from ltocf.cli import main
 from ltocf.data import Split
 from ltocf.evaluation import METRICS
+from ltocf.report.comparison import label
 from ltocf.report.content import finite
 from ltocf.runs.folder import RunData, RunFolder
 
@@ -60,7 +61,7 @@ def test_beyond_accuracy_is_a_second_table_beside_popularity(capsys: pytest.Capt
 def test_differences_are_a_table_with_p_values(capsys: pytest.CaptureFixture[str]) -> None:
     expected = ltocf.evaluate_run(LTOCF, ks=[3, 10], against=SPECTRAL)["against"][str(SPECTRAL)]
     found = rows(printed(capsys, "evaluate", LTOCF, "--k", "3,10", "--against", SPECTRAL))[len(METRICS) + 1 :]
-    assert [row[0] for row in found] == [f"{'NDCG' if name == 'ndcg' else name}@10" for name in METRICS]
+    assert [row[0] for row in found] == [label(f"{name}@10") for name in METRICS]
     assert found[0][2:] == [
         f"{expected['recall@10']['other']:.4f}",
         f"{expected['recall@10']['difference']:+.4f}",

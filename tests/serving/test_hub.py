@@ -159,7 +159,7 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_license_is_only_for_the_hub(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["export", str(run), "--to", "numpy", "--out", str(tmp_path / "v.npz"), "--license", "mit"])
-    assert "`license` is only for the card of hub, got 'mit' for numpy; leave it out" in capsys.readouterr().err
+    assert "`--license` is only for the card of hub, got 'mit' for numpy; leave it out" in capsys.readouterr().err
 
 
 def test_other_folders_with_a_config_are_no_models(tmp_path: Path) -> None:
