@@ -1,6 +1,7 @@
 """What a served model takes: memory, the time of one answer, and requests per second, by users, items and dim.
 
     python benchmarks/serving_memory.py
+    python benchmarks/serving_memory.py --users 10000 100000   # these sizes anew, the other rows are kept
 
 Each model has random weights and 25 items for every user, and is opened in a process of its own, which answers and then
 says what it holds. Seconds are of the processor, of one thread: they hardly depend on what else runs. Requests per
@@ -98,31 +99,39 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "service" / "memory.json")
     parser.add_argument("--measure", type=Path, help="measure this model file in this process, and print")
     parser.add_argument("--make", nargs=4, metavar=("FILE", "USERS", "ITEMS", "DIM"), help="write a model file")
+    parser.add_argument(
+        "--users", type=int, nargs="+", help="measure only models of so many users; other rows are kept"
+    )
     given = parser.parse_args()
     if given.measure:
         print(json.dumps(measure(given.measure)))
     elif given.make:
         make(Path(given.make[0]), *map(int, given.make[1:]))
     else:
-        write(given.out)
+        write(given.out, given.users)
 
 
-def write(out: Path) -> None:
+def write(out: Path, only: list[int] | None) -> None:
     """Every size, each made and measured in a process of its own."""
-    rows = []
+    torch.set_num_threads(1)
+    where = environment(CPU)
+    before = json.loads(out.read_text())["rows"] if only and out.exists() else []
+    rows = {(row["users"], row["items"], row["dim"]): row for row in before}
     for n_users, n_items, dim in SIZES:
+        if only and n_users not in only:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             file = str(Path(folder) / "model.safetensors")
             ourselves = [sys.executable, __file__]
             subprocess.run([*ourselves, "--make", file, *map(str, (n_users, n_items, dim))], check=True)
             told = subprocess.run([*ourselves, "--measure", file], check=True, capture_output=True, text=True).stdout
             asked = over_http(Path(file)) if n_users <= LARGEST_ASKED else {}
-        rows.append({"users": n_users, "items": n_items, "dim": dim, **json.loads(told), "over_http": asked})
-        print(rows[-1], flush=True)
-    torch.set_num_threads(1)
-    content = {"pairs_per_user": PAIRS_PER_USER, "k": K, "history": HISTORY, "answers": ANSWERS, "rows": rows}
+        size = {"users": n_users, "items": n_items, "dim": dim}
+        rows[n_users, n_items, dim] = size | json.loads(told) | {"over_http": asked, "commit": where["commit"]}
+        print(rows[n_users, n_items, dim], flush=True)
+    content = {"pairs_per_user": PAIRS_PER_USER, "k": K, "history": HISTORY, "answers": ANSWERS}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(content | {"environment": environment(CPU)}, indent=2) + "\n")
+    out.write_text(json.dumps(content | {"rows": [*rows.values()], "environment": where}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -38,4 +38,26 @@ def sizing() -> str:
     return "\n".join([*lines, "", note])
 
 
-SERVING_TABLES: dict[str, Callable[[], str]] = {"sizing": sizing}
+def load() -> str:
+    """Requests per second and latency of each load on Gowalla's model, and of the peer."""
+    result = json.loads((RESULTS / "gowalla.json").read_text())
+    lines = ["| load | requests per second | median | 99 % within | failed |", "|---|---:|---:|---:|---:|"]
+    for name, found in result["loads"].items():
+        if "ms" in found:
+            times = [f"{found['ms'][percentile]:.0f} ms" for percentile in ("50", "99")]
+            rate = f"{found['requests_per_second']:,.0f}"
+            lines.append(
+                f"| {' | '.join([name.replace('1 workers', '1 worker'), rate, *times, str(found['failed'])])} |"
+            )
+    where, share = result["environment"], result["loads"]["memory"]["share_of_resident_size"]
+    note = (
+        f"LT-OCF of dim 64 on Gowalla, {result['n_users']:,} users and {result['n_items']:,} items: lists of ten for "
+        f"users of training (known) and for new histories of 20 items (fold-in), asked by wrk with "
+        f"{result['connections']} connections on the same {where['cores']} cores ({where['processor']}). The peer is "
+        "ten lines of FastAPI around implicit's ALS of the same dim. The second worker adds "
+        f"{100 * share:.0f} % of the first one's resident memory (`results/service/gowalla.json`)."
+    )
+    return "\n".join([*lines, "", note])
+
+
+SERVING_TABLES: dict[str, Callable[[], str]] = {"sizing": sizing, "load": load}

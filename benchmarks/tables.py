@@ -41,7 +41,7 @@ MADE = {
 }
 """Tables by name; the others are those of the paper or of a data set."""
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ("auto", "choose", "presets", "production", "recommending", "results", "speed", "spectral")
+DOCS = ("auto", "choose", "presets", "production", "recommending", "results", "service", "speed", "spectral")
 PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name in DOCS)))
 FIGURES = (*(f"figure{number}-irb-amazon2014-health" for number in range(6, 13)), "table1")
 """Figures of `ltocf reproduce` that docs/results.md shows: the site has a copy of its own."""
