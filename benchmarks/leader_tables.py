@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
-import numpy as np
-from scipy.stats import ttest_rel
-
+from ltocf.evaluation.significance import compare, mean_result
 from ltocf.reproduce.cells import Cell, Places, make_cells
 from ltocf.reproduce.table3 import published
+from ltocf.shapes import UserValues
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = {"gowalla": "Gowalla", "yelp2018": "Yelp2018"}
@@ -50,11 +48,9 @@ class Row:
     def on_gpu(self) -> bool:
         return self.cells[0].metrics()["environment"]["device"] != "cpu"
 
-    def users(self, metric: str) -> np.ndarray[Any, Any]:
-        """The metric of every test user, averaged over the seeds."""
-        results = [cell.user_result(metric) for cell in self.cells]
-        averaged: np.ndarray[Any, Any] = np.mean([found.values[np.argsort(found.users)] for found in results], axis=0)
-        return averaged
+    def users(self, metric: str) -> UserValues:
+        """The metric of every test user in order, averaged over the seeds."""
+        return mean_result([cell.user_result(metric) for cell in self.cells]).values
 
 
 def row(dataset: str, name: str) -> Row | None:
@@ -104,10 +100,11 @@ def _mark(dataset: str, name: str, found: Row) -> str:
     rival = row(dataset, rival_name)
     if rival is None or name == rival_name:
         return ""
-    tests = [ttest_rel(found.users(metric), rival.users(metric)) for metric in METRICS]
-    if max(test.pvalue for test in tests) >= 0.001 or tests[0].statistic * tests[1].statistic < 0:
+    # By their values: both were measured on the same test users, but chosen on other validation sets.
+    tests = [compare(found.users(metric), rival.users(metric)) for metric in METRICS]
+    if max(test.p_value for test in tests) >= 0.001 or tests[0].difference * tests[1].difference < 0:
         return ""
-    return " ▲" if tests[0].statistic > 0 else " ▼"
+    return " ▲" if tests[0].difference > 0 else " ▼"
 
 
 LEADER_TABLES = {"leaders": leaders}

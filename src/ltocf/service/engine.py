@@ -14,7 +14,7 @@ from ltocf.service.finder import Finder
 from ltocf.service.loaded import Loaded
 from ltocf.service.settings import DEFAULTS, ServiceSettings
 from ltocf.service.sources import FolderSource, Mark, Opened, Source
-from ltocf.serving import Snapshot
+from ltocf.serving import RequestError, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -156,5 +156,5 @@ def warm(snapshot: Snapshot) -> None:
     for ability in ("history_score", "score_map", "item_vectors"):
         try:
             getattr(snapshot, ability)
-        except ValueError:
+        except RequestError:
             continue
