@@ -1,6 +1,8 @@
 """The peer of `service.py`: FastAPI and implicit in ten lines, on the pairs of the run that PEER_RUN names."""
 
 import os
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from ltocf.serving import TrainedModel
 
-trained = TrainedModel.load(os.path.join(os.environ["PEER_RUN"], "model.safetensors"))  # noqa: PTH118
+trained = TrainedModel.load(Path(os.environ["PEER_RUN"]) / "model.safetensors")
 seen, users, items = trained.seen, trained.user_ids, trained.item_ids
 pairs = sp.csr_matrix((np.ones(len(seen), np.float32), (seen.users, seen.items)), (seen.n_users, seen.n_items))
 threadpool_limits(1)
@@ -32,7 +34,9 @@ def recommend(user: str, k: int = 10) -> list[tuple[int | str, float]]:
 
 
 @app.post("/v1/recommend")
-def fold_in(history: list[int | str] = Body(), k: int = Body(10)) -> list[tuple[int | str, float]]:  # noqa: B008
+def fold_in(
+    history: Annotated[list[int | str], Body()], k: Annotated[int, Body()] = 10
+) -> list[tuple[int | str, float]]:
     row = sp.csr_matrix(
         (np.ones(len(history), np.float32), ([0] * len(history), items.encode(history))), (1, len(items))
     )

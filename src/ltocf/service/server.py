@@ -12,10 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from ltocf.service.logs import write_logs
 from ltocf.service.settings import DEFAULTS, ServiceSettings
 from ltocf.service.traffic import Hosts, is_loopback
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 logger = logging.getLogger("ltocf.service")
 
@@ -88,7 +92,7 @@ def _serve_alone(runs: Sequence[str | Path], settings: ServiceSettings, listener
 
 
 def run_server(
-    app: object,
+    app: FastAPI,
     settings: ServiceSettings,
     listener: socket.socket,
     ready: Callable[[], None] = lambda: None,
@@ -131,10 +135,10 @@ def run_server(
             over = traffic.stopping and (not traffic.inside or time.monotonic() > self.deadline)
             return ended or over
 
-    traffic = app.state.traffic  # type: ignore[attr-defined]
+    traffic = app.state.traffic
     traffic.hosts = allowed_hosts(listener, settings)
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         log_config=None,
         access_log=False,
         log_level="warning",
