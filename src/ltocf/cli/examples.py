@@ -47,6 +47,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("ltocf recommend runs/shop --user 42 --k 5", "a list for one user"),
         ("ltocf recommend runs/shop --all --out lists.parquet", "the lists of everybody, as a file"),
     ),
+    "recommend-all": (
+        ("ltocf recommend-all runs/shop --out lists", "one row for each user, a process for each core"),
+        ("ltocf recommend-all runs/shop --out lists --engine ray", "the same by a Ray cluster"),
+    ),
     "similar": (
         ("ltocf similar runs/shop --item 318", "the items nearest to one"),
         ("ltocf similar runs/shop --user 42 --by history", "the users who share most of a history"),

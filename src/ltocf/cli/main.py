@@ -37,6 +37,7 @@ for command, home, summary in (
     ("evaluate", "measuring:evaluate", "Measure a finished run at any depths."),
     ("compare", "measuring:compare", "Put finished runs side by side, as a table and a page with figures."),
     ("recommend", "answers:recommend", "Recommend items to users, by their own ids."),
+    ("recommend-all", "everybody:recommend_all", "Write the lists of all users to files, by several processes."),
     ("similar", "neighbours:similar", "The items or users nearest to one of them."),
     ("popular", "neighbours:popular", "The items that most users touched, over all time or in a window of it."),
     ("explain", "neighbours:explain", "Why an item has its score for a user: what each item of the history adds."),

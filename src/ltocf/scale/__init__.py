@@ -1,1 +1,1 @@
-"""Logs larger than memory: event files become a store on disk that training maps."""
+"""Beyond one process and its memory: logs on disk, lists by many workers, columns of the embeddings over ranks."""
