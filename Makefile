@@ -19,6 +19,7 @@ check: $(VENV)/.test
 	$(BIN)/lint-imports
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python docs/render_formulas.py site
+	$(BIN)/python docs/render_reports.py site
 
 # Does a test notice when the code changes? Takes an hour or so; e.g. make mutation FOLDER=training
 FOLDER ?= training
@@ -38,6 +39,7 @@ recbole: $(VENV)/.demo .venv-recbole/.done
 docs: $(VENV)/.test
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python docs/render_formulas.py site
+	$(BIN)/python docs/render_reports.py site
 	$(BIN)/python -m http.server --directory site 8001
 
 $(BIN)/python:
