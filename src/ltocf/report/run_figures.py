@@ -36,8 +36,6 @@ def loss_label(model: str, options: Mapping[str, Any]) -> str:
         >>> loss_label("ltocf", {"loss": "bpr"}), loss_label("mult-vae", {})
         ('BPR loss', 'negative ELBO')
     """
-    if model == "neumf":
-        return "BPR loss" if options.get("variant") == "published" else "cross-entropy"
     return OWN_LOSSES.get(model) or LOSS_LABELS.get(str(options.get("loss")), "loss")
 
 
