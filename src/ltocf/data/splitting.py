@@ -9,6 +9,7 @@ import numpy as np
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.interactions import Interactions
+from ltocf.data.report import counted
 from ltocf.data.split import Split
 from ltocf.shapes import PairIndices, PairMask, PairTimestamps
 
@@ -172,12 +173,8 @@ def split_dataset(dataset: Dataset, how: str = "auto", *, test_fraction: float =
     if how not in SPLITS:
         raise ValueError(f"`how` must be one of {list(SPLITS)}, got {how!r}")
     split = SPLITS[how](dataset, test_fraction, seed)
-    if split.cold_users or split.cold_items:
-        logger.warning(
-            "%d users and %d items of the test part have no training pairs; their pairs count as misses",
-            split.cold_users,
-            split.cold_items,
-        )
+    if cold := [counted(n, what) for n, what in ((split.cold_users, "user"), (split.cold_items, "item")) if n]:
+        logger.info("test set: %s without training pairs; their pairs count as misses", " and ".join(cold))
     return split
 
 

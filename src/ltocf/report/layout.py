@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from ltocf.installation import needs_extra
 from ltocf.report.content import Curve, Figure, Panel
 from ltocf.report.run_figures import SHADES
 
@@ -29,7 +30,7 @@ def plots_extra() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ImportError("reports need the `plots` extra: pip install 'ltocf[plots]'") from error
+        raise needs_extra("reports need", "plots") from error
 
 
 def spread_of(curve: Curve) -> list[float] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ltocf.files import replacing
+from ltocf.installation import needs_extra
 from ltocf.models import Recommender
 from ltocf.runs.experiment import load
 from ltocf.runs.folder import RunFolder
@@ -143,5 +144,5 @@ def _figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("figures need the `plots` extra: pip install 'ltocf[plots]'") from error
+        raise needs_extra("figures need", "plots") from error
     return Figure(figsize=(width, height), layout="constrained")

@@ -14,6 +14,7 @@ from typing import Any, Unpack
 from ltocf.data import Dataset, Interactions
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
+from ltocf.installation import needs_extra
 from ltocf.models import build_model
 from ltocf.runs.candidates import default_minutes
 from ltocf.runs.config import AUTO, Config, speaks_of_a_model
@@ -202,7 +203,7 @@ def _rehearse(config: Config) -> None:
     if config.training.cuda_graphs and device.type != "cuda":
         raise ValueError(f"`cuda_graphs` needs a CUDA GPU, the run is on {device}; leave it false")
     if config.run.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise ImportError("`tensorboard` needs the `tracking` extra: pip install 'ltocf[tracking]'")
+        raise needs_extra("`tensorboard` needs", "tracking")
 
 
 def load(path: str | Path) -> TrainedModel:
