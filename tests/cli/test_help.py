@@ -92,6 +92,14 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_training_is_there_without_what_only_some_need() -> None:
+    """`ltocf.train` needs no statistics, no integrator, no figures and no optional package until they are used."""
+    late = ("scipy.stats", "scipy.integrate", "torchdiffeq", "sklearn", "matplotlib", "pandas", "optuna", "implicit")
+    program = f"import sys, ltocf; ltocf.train; print([name for name in {late!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_the_completion_for_bash_is_a_script_that_knows_the_commands(tmp_path: Path) -> None:
     script = tmp_path / "ltocf.sh"
