@@ -68,7 +68,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("ltocf plot runs/first --out first.png", "the same for a slide"),
     ),
     "demo": (
-        ("ltocf demo", "about two minutes"),
+        ("ltocf demo", "about a minute on two idle cores"),
         ("ltocf demo --out elsewhere", "runs in another folder"),
     ),
     "reproduce": (
