@@ -155,7 +155,7 @@ def test_parts_that_do_not_fit() -> None:
 def test_given_split() -> None:
     train, test = Interactions.from_pairs([0], [0], 1, 2), Interactions.from_pairs([0], [1])
     assert given_split(dataset(train, test)).test is test
-    with pytest.raises(ValueError, match=r"d has no test part of its own; choose a split of \['random', 'leave-last"):
+    with pytest.raises(ValueError, match=r"d has no test set of its own; choose a split of \['random', 'leave-last"):
         given_split(dataset(train))
 
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_split() -> None:
         with pytest.raises(ValueError, match=f"a {name} split needs timestamps"):
             split(without)
     carved = carve_validation(leave_last_out(Interactions.from_pairs([0] * 3, range(3), timestamps=range(3))), 0.5)
-    with pytest.raises(ValueError, match="must have no validation part yet, got one with 1 pairs"):
+    with pytest.raises(ValueError, match="must have no validation set yet, got one with 1 pairs"):
         carve_validation(carved)
 
 

@@ -42,7 +42,11 @@ for command, home, summary in (
     ("serve", "serving:serve", "Serve finished runs over HTTP, with a page to look at (needs the `serve` extra)."),
     ("export", "exporting:export", "Write the vectors of users and items for other programs and vector databases."),
     ("plot", "figures:plot", "Draw the learned response and the history of a run (needs the `plots` extra)."),
-    ("demo", "demo:demo", "Train two models on the shipped MovieLens set and show how good they are and what they recommend."),
+    (
+        "demo",
+        "demo:demo",
+        "Train two models on the shipped MovieLens set and show how good they are and what they recommend.",
+    ),
     ("reproduce", "reproduce:reproduce", "Make a table or figure of the paper: run what is missing, then write it."),
     ("bench", "bench:bench", "Time a training step and an evaluation beside other programs."),
 ):

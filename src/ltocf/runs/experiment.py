@@ -251,7 +251,7 @@ def evaluate_run(
     Args:
         folder: the run.
         on: ``test``: the model trained on all of train. ``validation``: the model of the selection phase, which has not
-            seen the validation part.
+            seen the validation set.
         ks: depths; by default those of `DEPTHS` that the catalogue has items for.
         beyond: add what `beyond_accuracy` measures, and everything of the most popular items under ``popularity``.
         against: another run on the same split, or ``popularity``: add differences and their paired significance.
@@ -263,7 +263,7 @@ def evaluate_run(
         other, then by metric, its value, the difference to it, and the p-values, see `differences`.
 
     Raises:
-        ValueError: an unknown part, a run that does not have it, or another run of another split.
+        ValueError: an unknown set, a run that does not have it, or another run of another split.
         FileNotFoundError: a run that is not there or not finished.
 
     Example:
