@@ -15,7 +15,7 @@ from ltocf.cli.examples import EXAMPLES
 from ltocf.cli.main import app, main
 
 HEAVY = ("torch", "numpy", "scipy", "polars", "safetensors", "torchdiffeq", "matplotlib", "altair", "fastapi")
-READING = ("train", "fit", "update", "inspect", "bench", "data stats")
+READING = ("train", "ingest", "fit", "update", "inspect", "bench", "data stats")
 
 
 def commands(of: App = app, before: str = "") -> dict[str, App]:

@@ -31,6 +31,7 @@ for command, home, summary in (
         "Every setting of a model: values, the rule for them, meaning.",
     ),
     ("inspect", "data:inspect", "Show how a source is read, and what training on it costs."),
+    ("ingest", "ingesting:ingest", "Turn event files of any size into a store on disk (needs the `scale` extra)."),
     ("fit", "training:fit", "Train the model that answers, on everything."),
     ("update", "training:update", "Bring a run up to date with new events, in a new folder."),
     ("evaluate", "measuring:evaluate", "Measure a finished run at any depths."),
