@@ -25,7 +25,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "ingest": (
         ("ltocf ingest 'logs/*.csv.gz' --out stores/shop", "a log of any size, within 2 GiB of memory"),
-        ("ltocf train stores/shop --model ltocf --out runs/shop", "the store is a source like any other"),
+        ("ltocf ingest events.csv --user-column customer --out stores/shop", "the store is a source like any other"),
     ),
     "fit": (
         ("ltocf fit events.csv --out runs/shop", "nothing is held back: the model that answers"),
