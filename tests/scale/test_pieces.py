@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.tables import read_file
+from ltocf.scale import lines
 from ltocf.scale.pieces import find_files, pieces
 
 
@@ -86,6 +87,97 @@ def test_what_cannot_be_cut_is_refused(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(b"user,item\n" + b"ann,7\n" * 1000)[:-10])
     with pytest.raises(ValueError, match="whole packed file"):
         list(pieces(packed, ReadOptions(), 100))
+    whole = bytearray(gzip.compress("".join(f"{n * 7919 % 1000}\n" for n in range(2000)).encode()))
+    whole[40:60] = bytes(255 - byte for byte in whole[40:60])
+    packed.write_bytes(whole)
+    with pytest.raises(ValueError, match="whole packed file"):
+        list(pieces(packed, ReadOptions(), 100))
+    packed.write_bytes(gzip.compress("user,item\nann,7\n".encode("utf-16") * 9))
+    with pytest.raises(ValueError, match="write it as UTF-8"):
+        list(pieces(packed, ReadOptions(), 100))
+    arrow = tmp_path / "log.arrow"
+    pl.DataFrame({"user": range(90), "item": range(90)}).write_ipc(arrow)
+    with pytest.raises(ValueError, match="write it as Parquet"):
+        list(pieces(arrow, ReadOptions(), 100))
+    long = tmp_path / "long.csv"
+    long.write_bytes(b"user,item," + b"x" * (lines.LONGEST_FIELD + 1000))
+    with pytest.raises(ValueError, match="lines shorter than"):
+        list(pieces(long, ReadOptions(), 100))
+
+
+def test_a_packed_file_that_fits_is_read_whole(tmp_path: Path) -> None:
+    texts = {"log.json.gz": b'[{"user": "a", "item": 1}]', "log.csv.gz": "user,item\na,1\n".encode("utf-16")}
+    for name, text in texts.items():
+        (tmp_path / name).write_bytes(gzip.compress(text))
+        assert _together(tmp_path / name, 200, ReadOptions()).select(pl.all().cast(pl.String)).rows() == [("a", "1")]
+    (tmp_path / "empty.csv.gz").write_bytes(gzip.compress(b""))
+    with pytest.raises(ValueError, match="empty file"):
+        _together(tmp_path / "empty.csv.gz", 200, ReadOptions())
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "csv", "jsonl"])
+def test_a_lone_quote_holds_no_lines_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    r"""An inch sign or JSON's ``\"`` would keep a file together, and every line end would be looked at again."""
+    monkeypatch.setattr(lines, "LONGEST_FIELD", 100)
+    frame = pl.DataFrame(
+        {"user": [f"u{n}" for n in range(200)], "title": ['5"' if n == 3 else "5" for n in range(200)]}
+    )
+    path = tmp_path / f"log.{suffix}"
+    if suffix == "jsonl":
+        frame.write_ndjson(path)
+    else:
+        frame.write_csv(path, separator="\t" if suffix == "tsv" else ",", quote_style="never")
+    assert len(list(pieces(path, ReadOptions(), 200))) > 6
+    assert _together(path, 200, ReadOptions()).equals(frame)
+
+
+def test_rows_of_a_later_piece_are_no_remark_and_no_json(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    rows = [("x", "1"), *((f"{'#%{'[n % 3]}{n}", str(n % 7)) for n in range(60))]
+    path.write_text("".join(f"{user},{item}\n" for user, item in rows))
+    for n_bytes in range(30, 60):
+        assert _together(path, n_bytes, ReadOptions(columns=("user", "item"))).rows() == rows
+
+
+def test_empty_lines_between_pieces_are_counted_as_in_the_whole(tmp_path: Path) -> None:
+    for name, header in (("log.csv", "user,item\n"), ("u.data", "")):
+        path = tmp_path / name
+        row = "1\t2\t3\t881250949\n" if not header else "ann,7\n"
+        path.write_text(header + row * 20 + "\n" * 500 + row * 20 + "\n" * 300)
+        tables = [piece.read() for piece in pieces(path, ReadOptions(), 60)]
+        assert sum(one.n_rows for table in tables for one in table.dropped) == 500, name
+        assert sum(len(table.frame.lazy().collect()) for table in tables) == 40, name
+
+
+def test_a_key_that_is_missing_in_a_piece_of_json_is_a_missing_value(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(
+        '{"user": "a", "item": 1}\n' * 9 + '{"user": "a"}\n' * 20 + '{"user": null, "item": 1}\n' * 9 + "\n" * 300
+    )
+    tables = [piece.read().frame.lazy().collect() for piece in pieces(path, ReadOptions(), 100)]
+    assert {tuple(table.schema.items()) for table in tables} == {(("user", pl.String()), ("item", pl.Int64()))}
+    assert sum(table["item"].null_count() for table in tables) == 20
+
+
+def test_two_encodings_in_one_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"user,item\n" + "zo\xeb,7\n".encode() * 30 + "zo\xe9,7\n".encode("latin-1") * 2)
+    with pytest.raises(ValueError, match="one encoding"):
+        list(pieces(path, ReadOptions(), 100))
+    assert len(list(pieces(path, ReadOptions(encoding="latin-1"), 100))) > 1
+
+
+def test_a_header_in_brackets_is_no_json(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("[user],[item]\n" + "ann,7\n" * 30)
+    assert len(_together(path, 60, ReadOptions(user_column="[user]", item_column="[item]"))) == 30
+
+
+def test_of_a_piece_of_parquet_only_the_columns_in_use_are_read(tmp_path: Path) -> None:
+    pl.DataFrame({"user": range(90), "item": range(90), "text": ["long"] * 90}).write_parquet(tmp_path / "log.parquet")
+    assert all(
+        isinstance(one.read().frame, pl.LazyFrame) for one in pieces(tmp_path / "log.parquet", ReadOptions(), 960)
+    )
 
 
 def test_files_of_a_pattern_come_by_name(tmp_path: Path) -> None:

@@ -16,20 +16,32 @@ from typing import cast
 
 import polars as pl
 
-from ltocf.data.readers.content import Content
+from ltocf.data.readers.content import SAMPLE_BYTES, Content, unpacked
 from ltocf.data.readers.encoding import read_text
-from ltocf.data.readers.layout import Layout, recognise
+from ltocf.data.readers.layout import recognise
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
 from ltocf.data.readers.tables import read_content, read_file
+from ltocf.scale.lines import OneEncoding, blocks, read_some
 
 BYTES_PER_VALUE = 32
 """Of a Parquet row, for each of its columns: what a piece of so many bytes holds."""
-_PACKED: dict[bytes, Callable[..., object]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+_PACKED: dict[bytes, Callable[..., object]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
 _COLUMNS = b"PAR1"
-_WHOLE_ONLY = {b"\x28\xb5": "zstandard", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_WHOLE_ONLY = {
+    b"\x28\xb5\x2f\xfd": "a zstandard file must fit into one piece; pack it with gzip",
+    b"ARROW1": "an Arrow file must fit into one piece; write it as Parquet",
+    b"\xff\xff\xff\xff": "an Arrow stream must fit into one piece; write it as Parquet",
+    **dict.fromkeys(
+        (b"[{", b"[\n", b"[\r\n", b"[ "), "an array of JSON must fit into one piece; write one object on each line"
+    ),
+}
 _SUFFIXES_OF_PACKERS = (".gz", ".bz2", ".xz")
-_OPEN = (OSError, EOFError, lzma.LZMAError)
+_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -85,17 +97,18 @@ def pieces(path: Path, options: ReadOptions, n_bytes: int) -> Iterator[Piece]:
         >>> [piece.read().frame.rows() for piece in pieces(path, ReadOptions(), 20)]
         [[('ann', '7')], [('bob', '8'), ('cat', '9')]]
     """
-    with path.open("rb") as file:
-        start = file.read(6)
-    if start.startswith(_COLUMNS):
-        yield from _row_pieces(path, options, n_bytes)
-    elif path.stat().st_size <= n_bytes and start[:2] not in _PACKED:
-        yield Piece(path, 1.0, partial(read_file, path, options))
-    elif start[:2] in _WHOLE_ONLY:
-        kind = _WHOLE_ONLY[start[:2]]
-        raise ValueError(f"{path}: a {kind} file must fit into one piece of {n_bytes:,} bytes; write it as UTF-8 text")
-    else:
-        yield from _text_pieces(path, options, n_bytes)
+    with path.open("rb") as packed:
+        file = _unpacked(packed)
+        start = read_some(file, n_bytes + 1, path)
+        if file is packed and start.startswith(_COLUMNS):
+            yield from _row_pieces(path, options, n_bytes)
+        elif len(start) <= n_bytes:
+            yield Piece(path, 1.0, partial(read_file, path, options))
+        else:
+            _refuse_whole(start, path, file is not packed)
+            file.seek(0)
+            for text in _texts(path, options, file, n_bytes):
+                yield Piece(path, packed.tell() / path.stat().st_size, text.read)
 
 
 def _row_pieces(path: Path, options: ReadOptions, n_bytes: int) -> Iterator[Piece]:
@@ -105,94 +118,99 @@ def _row_pieces(path: Path, options: ReadOptions, n_bytes: int) -> Iterator[Piec
 
     def read(first: int) -> RawTable:
         table = read_file(path, options)
-        rows = cast(pl.LazyFrame, table.frame).slice(first, n_together).collect()
+        # Not collected: of a log with long texts only the columns in use are read.
+        rows = cast(pl.LazyFrame, table.frame).slice(first, n_together)
         return replace(table, frame=rows, place_of=lambda row: f"row {first + row + 1}")
 
     for first in range(0, max(1, n_rows), n_together):
         yield Piece(path, min(1.0, (first + n_together) / max(1, n_rows)), partial(read, first))
 
 
-def _text_pieces(path: Path, options: ReadOptions, n_bytes: int) -> Iterator[Piece]:
-    size, suffix = path.stat().st_size, _suffix(path)
-    head, n_lines = b"", 0
-    with path.open("rb") as packed:
-        for number, block in enumerate(_blocks(_unpacked(packed), n_bytes, path)):
-            content = Content(str(path), suffix, head + block)
-            before = n_lines - head.count(b"\n")
-            if number == 0 and not _is_json(content):
-                layout, encoding = _layout(content, options)
-                head = b"".join(block.splitlines(keepends=True)[: layout.n_before])
-                options = _as_first(options, layout, encoding)
-            yield Piece(path, packed.tell() / size, partial(_read, content, options, before))
-            n_lines += block.count(b"\n")
+def _refuse_whole(start: bytes, path: Path, is_packed: bool) -> None:
+    """Refuse what is no text, or cannot be cut."""
+    begin = start[:64].removeprefix(_MARK).lstrip()
+    for magic, rule in _WHOLE_ONLY.items():
+        if begin.startswith(magic):
+            raise ValueError(f"{path}: {rule}")
+    if not is_packed:
+        unpacked(start, str(path))  # archives and spreadsheets have an error there
+    if b"\x00" in start[:SAMPLE_BYTES]:
+        raise ValueError(f"{path}: UTF-16 must fit into one piece, and other text has no zeros; write it as UTF-8")
 
 
-def _read(content: Content, options: ReadOptions, n_lines: int) -> RawTable:
-    """The table of a piece with the lines of its file, of which so many come before."""
-    table = read_content(content, options)
+@dataclass(frozen=True)
+class _Text:
+    """The text of a piece under the header of its file.
 
-    def shifted(place: str) -> str:
-        return re.sub(r"(?<=line )\d+", lambda found: str(int(found[0]) + n_lines), place)
+    Args:
+        content: the text.
+        options: how it is read.
+        n_lines: lines of the file before it.
+        columns: of the first piece of JSON lines, without rows: lines have columns only where they have values.
+    """
 
-    dropped = tuple(replace(one, first=shifted(one.first)) for one in table.dropped)
-    return replace(table, dropped=dropped, place_of=lambda row: shifted(table.place(row)))
+    content: Content
+    options: ReadOptions
+    n_lines: int
+    columns: pl.DataFrame | None = None
+
+    def read(self) -> RawTable:
+        """The table, with the lines of the file."""
+        table = read_content(self.content, self.options)
+        dropped = tuple(replace(one, first=self._shifted(one.first)) for one in table.dropped)
+        placed = replace(table, dropped=dropped, place_of=lambda row: self._shifted(table.place(row)))
+        return placed if self.columns is None else replace(placed, frame=_with_columns(table.frame, self.columns))
+
+    def _shifted(self, place: str) -> str:
+        return re.sub(r"(?<=line )\d+", lambda found: str(int(found[0]) + self.n_lines), place)
+
+
+def _texts(path: Path, options: ReadOptions, file: io.BufferedIOBase, n_bytes: int) -> Iterator[_Text]:
+    is_json = read_some(file, 64, path).removeprefix(_MARK).lstrip().startswith(b"{")
+    file.seek(0)
+    head, n_lines, columns, encoding = b"", 0, None, OneEncoding(path)
+    for number, block in enumerate(blocks(file, n_bytes, path, quoted=not is_json)):
+        if options.encoding is None:
+            encoding.check(block, n_lines)
+        text = _Text(Content(str(path), _suffix(path), head + block), options, n_lines - head.count(b"\n"), columns)
+        yield text
+        n_lines += block.count(b"\n")
+        if number == 0 and is_json:
+            columns = read_content(text.content, options).frame.lazy().collect().clear()
+        elif number == 0:
+            head, options = _as_first(text.content, options)
+
+
+def _as_first(content: Content, options: ReadOptions) -> tuple[bytes, ReadOptions]:
+    """The header for all pieces after the first one, and options that leave nothing to be recognised again.
+
+    A piece without a header has one of its own: its first line is a row, whatever it begins with.
+    """
+    text = read_text(content, options.encoding)
+    layout = recognise(text.sample, content.suffix, options)
+    head = b"".join(bytes(content.data).splitlines(keepends=True)[: layout.n_before])
+    given = replace(options, separator=layout.separator, header=True)
+    if text.encoding != "UTF-8":
+        given = replace(given, encoding=text.encoding)
+    if layout.header is None:
+        names = [f"column-{number}" for number in range(len(layout.names))]
+        return f"{layout.separator.join(names)}\n".encode(), replace(given, columns=layout.names)
+    *_, last = head.splitlines(keepends=True)
+    return last.lstrip(b"#% ") if last.startswith((b"#", b"%")) else head, given
+
+
+def _with_columns(frame: pl.DataFrame | pl.LazyFrame, columns: pl.DataFrame) -> pl.DataFrame:
+    """The frame with all columns, also those that have no value in it."""
+    frame = frame.lazy().collect()
+    absent = [name for name, kind in columns.schema.items() if frame.schema.get(name, pl.Null) == pl.Null != kind]
+    return frame.with_columns(pl.lit(None, columns.schema[name]).alias(name) for name in absent)
 
 
 def _unpacked(file: io.BufferedIOBase) -> io.BufferedIOBase:
-    magic = file.read(2)
+    start = file.read(6)
     file.seek(0)
-    unpack = _PACKED.get(magic)
+    unpack = next((unpack for magic, unpack in _PACKED.items() if start.startswith(magic)), None)
     return cast(io.BufferedIOBase, file if unpack is None else unpack(file))
-
-
-def _blocks(file: io.BufferedIOBase, n_bytes: int, path: Path) -> Iterator[bytes]:
-    """Whole lines of at least so many bytes together."""
-    left = b""
-    while True:
-        try:
-            read = file.read(n_bytes)
-        except _OPEN as error:
-            raise ValueError(f"{path} must be a whole packed file, got: {error}") from error
-        block = left + read
-        if not read:
-            if block:
-                yield block
-            return
-        cut = _end_of_lines(block)
-        left = block[cut:]
-        if cut:
-            yield block[:cut]
-
-
-def _end_of_lines(block: bytes) -> int:
-    """After the last line end that is not between quotes; 0 if there is none."""
-    cut = block.rfind(b"\n") + 1
-    while cut and block.count(b'"', 0, cut) % 2:
-        cut = block.rfind(b"\n", 0, cut - 1) + 1
-    return cut
-
-
-def _layout(content: Content, options: ReadOptions) -> tuple[Layout, str]:
-    text = read_text(content, options.encoding)
-    try:
-        return recognise(text.sample, content.suffix, options), text.encoding
-    except ValueError as error:
-        raise ValueError(f"{content.name} {error}") from error
-
-
-def _as_first(options: ReadOptions, layout: Layout, encoding: str) -> ReadOptions:
-    """Options that leave nothing of the layout to be recognised again."""
-    given = replace(options, separator=layout.separator)
-    if encoding != "UTF-8":
-        given = replace(given, encoding=encoding)
-    return replace(given, header=False, columns=layout.names) if layout.header is None else given
-
-
-def _is_json(content: Content) -> bool:
-    start = bytes(content.data[:64]).removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"["):
-        raise ValueError(f"{content.name}: an array of JSON must fit into one piece; write one object on each line")
-    return start.startswith(b"{")
 
 
 def _suffix(path: Path) -> str:

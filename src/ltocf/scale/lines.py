@@ -1,0 +1,108 @@
+"""Text of any size as blocks of whole lines, whatever quotes do."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import lzma
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+LONGEST_FIELD = 1 << 20
+"""Bytes between two quotes; where more would be, a quote stands for itself, like the inch in 5"."""
+_DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error)
+
+
+def read_some(file: io.BufferedIOBase, n_bytes: int, path: Path) -> bytes:
+    """The next bytes of a file that may be packed.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return file.read(n_bytes)
+    except _DAMAGED as error:
+        raise ValueError(f"{path} must be a whole packed file, got: {error}") from error
+
+
+def blocks(file: io.BufferedIOBase, n_bytes: int, path: Path, *, quoted: bool) -> Iterator[bytes]:
+    """Whole lines of about so many bytes together; empty lines between two blocks belong to the later one.
+
+    Args:
+        file: text, unpacked.
+        n_bytes: of a block.
+        path: for messages.
+        quoted: whether fields may hold line ends between quotes, as in CSV; JSON has none.
+
+    Raises:
+        ValueError: a damaged file, or one without an end of a line for long.
+    """
+    left, end, n_blocks = b"", b"", 0
+    while read := read_some(file, n_bytes, path):
+        block = left + read
+        end = end or (b"\r" if b"\r" in block[:-1] and b"\n" not in block else b"\n")
+        cut = _end_of_lines(block, end, quoted)
+        if not cut and len(block) > max(4 * n_bytes, LONGEST_FIELD):
+            raise ValueError(
+                f"{path} must have lines shorter than {n_bytes:,} bytes, got one of more than {len(block):,}"
+            )
+        left = block[cut:]
+        if cut:
+            n_blocks += 1
+            yield block[:cut]
+    if left.strip(b"\r\n") or not n_blocks:
+        yield left
+
+
+def _end_of_lines(block: bytes, end: bytes, quoted: bool) -> int:
+    """After the last line end that is not between quotes, and not after an empty line; 0 if there is none."""
+    last = cut = block.rfind(end) + 1
+    is_open = quoted and block.count(b'"', 0, cut) % 2 == 1
+    while cut and is_open:
+        before = block.rfind(end, 0, cut - 1) + 1
+        is_open ^= block.count(b'"', before, cut) % 2 == 1
+        cut = before
+        if last - cut > LONGEST_FIELD:
+            cut, is_open = last, False
+    n_filled = cut
+    while n_filled and block[n_filled - 1] in b"\r\n":
+        n_filled -= 1
+    return block.find(end, n_filled) + 1 if n_filled else 0
+
+
+class OneEncoding:
+    """Sees that a text is not UTF-8 in one block and something else in another, which no reader of one block can.
+
+    Args:
+        path: for messages.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.is_utf8 = path, list[bool]()
+
+    def check(self, block: bytes, n_lines: int) -> None:
+        """Look at the next block, which so many lines come before.
+
+        Raises:
+            ValueError: it is written otherwise than those before.
+        """
+        if block.isascii():
+            return
+        self.is_utf8 = [*self.is_utf8[:1], _is_utf8(block)]
+        if len(set(self.is_utf8)) > 1:
+            raise ValueError(
+                f"{self.path} must be written in one encoding, got UTF-8 text and, before or after line {n_lines + 1}, "
+                "bytes that are none; pass the right `encoding`, or mend the file"
+            )
+
+
+def _is_utf8(block: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(block), LONGEST_FIELD):
+            decoder.decode(block[start : start + LONGEST_FIELD])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
