@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 import ltocf
-from ltocf.data import Dataset, Interactions, leave_last_out, load_dataset, time_split
+from ltocf.data import leave_last_out, load_dataset, time_split
 from ltocf.scale import ingest as ingesting
 from ltocf.scale.ingest import bytes_of, ingest
 from ltocf.scale.parts import Part, write_part
+from same_datasets import same_datasets, same_pairs
 
 
 @pytest.fixture(autouse=True)
@@ -44,29 +45,6 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _same(one: Interactions | None, other: Interactions | None) -> None:
-    assert (one is None) == (other is None)
-    if one is None or other is None:
-        return
-    np.testing.assert_array_equal(one.keys, other.keys)
-    assert (one.timestamps is None) == (other.timestamps is None)
-    if one.timestamps is not None and other.timestamps is not None:
-        np.testing.assert_array_equal(one.timestamps, other.timestamps)
-    assert (one.weights is None) == (other.weights is None)
-    if one.weights is not None and other.weights is not None:
-        np.testing.assert_array_equal(one.weights, other.weights)
-
-
-def _equal(stored: Dataset, read: Dataset) -> None:
-    assert stored.user_ids.ids.equals(read.user_ids.ids)
-    assert stored.item_ids.ids.equals(read.item_ids.ids)
-    _same(stored.interactions, read.interactions)
-    if read.also_seen is None or stored.also_seen is None:
-        assert stored.also_seen is read.also_seen
-    else:
-        np.testing.assert_array_equal(stored.also_seen.keys, read.also_seen.keys)
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -86,7 +64,7 @@ def test_equals_reading_the_whole(log: Path, tmp_path: Path, options: dict[str, 
     report = ingest(log, tmp_path / "store", show_progress=False, **options)
     read = load_dataset(log, **options)
     stored = load_dataset(tmp_path / "store")
-    _equal(stored, read)
+    same_datasets(stored, read)
     assert read.report is not None
     for count in ("n_rows", "n_pairs", "n_merged", "n_also_seen", "n_dropped"):
         assert getattr(report, count) == getattr(read.report, count), count
@@ -108,16 +86,7 @@ def test_files_of_other_formats_and_types_are_one_log(log: Path, tmp_path: Path)
     frame[400:].write_parquet(tmp_path / "3.parquet")
     frame.write_csv(tmp_path / "whole.tsv", separator="\t")
     ingest(tmp_path / "[123].*", tmp_path / "store", show_progress=False)
-    _equal(load_dataset(tmp_path / "store"), load_dataset(tmp_path / "whole.tsv"))
-
-
-def test_ids_are_integers_only_if_all_are(tmp_path: Path) -> None:
-    (tmp_path / "1.csv").write_text("user,item\n7,1\n10,2\n")
-    (tmp_path / "2.csv").write_text("user,item\n007,1\n8,1\n")
-    ingest(tmp_path / "?.csv", tmp_path / "store", show_progress=False)
-    stored = load_dataset(tmp_path / "store")
-    assert stored.user_ids.ids.to_list() == ["007", "10", "7", "8"]
-    assert stored.item_ids.ids.to_list() == [1, 2]
+    same_datasets(load_dataset(tmp_path / "store"), load_dataset(tmp_path / "whole.tsv"))
 
 
 @pytest.mark.parametrize("split", ["leave-last-out", "time"])
@@ -126,8 +95,8 @@ def test_splits_are_those_of_training(log: Path, tmp_path: Path, split: str) -> 
     pairs = load_dataset(log).interactions
     expected = leave_last_out(pairs) if split == "leave-last-out" else time_split(pairs, 0.15)
     stored = load_dataset(tmp_path / "store")
-    _same(stored.interactions, expected.train)
-    _same(stored.test, expected.test)
+    same_pairs(stored.interactions, expected.train)
+    same_pairs(stored.test, expected.test)
 
 
 def test_an_interrupted_call_goes_on(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +123,63 @@ def test_an_interrupted_call_goes_on(log: Path, tmp_path: Path, monkeypatch: pyt
     ingest(log, tmp_path / "store", show_progress=False)
     assert written[0] == "part-000000.parquet"
     assert again[0] == "part-000004.parquet"
-    _equal(load_dataset(tmp_path / "store"), load_dataset(log))
+    same_datasets(load_dataset(tmp_path / "store"), load_dataset(log))
+
+
+def test_half_a_line_and_a_part_that_is_gone_are_made_again(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process may be killed between any two of its writes."""
+    work = tmp_path / "store" / ".ingest"
+    with monkeypatch.context() as patched:
+        patched.setattr(ingesting, "_publish", _interrupted)
+        for number in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                ingest(log, tmp_path / "store", show_progress=False)
+            state = work / "progress.jsonl"
+            lines = state.read_text().splitlines(keepends=True)
+            if number == 0:
+                state.write_text("".join([*lines[:4], lines[4][:50]]))
+            elif number == 1:
+                (work / "part-000002.parquet").unlink()
+    ingest(log, tmp_path / "store", show_progress=False)
+    same_datasets(load_dataset(tmp_path / "store"), load_dataset(log))
+
+
+def _interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_what_a_killed_call_left_of_a_finished_store_goes(log: Path, tmp_path: Path) -> None:
+    ingest(log, tmp_path / "store", show_progress=False)
+    (tmp_path / "store" / ".ingest").mkdir()
+    with pytest.raises(FileExistsError, match="already"):
+        ingest(log, tmp_path / "store", show_progress=False)
+    assert not (tmp_path / "store" / ".ingest").exists()
+
+
+def test_a_store_is_finished_before_another_process_may_go_on(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried(work: Path, *rest: Any) -> None:
+        with pytest.raises(Timeout):
+            FileLock(work / "lock").acquire(timeout=0)
+        publish(work, *rest)
+
+    publish = ingesting._publish
+    monkeypatch.setattr(ingesting, "_publish", tried)
+    ingest(log, tmp_path / "store", show_progress=False)
+    assert (tmp_path / "store" / "store.json").exists()
+
+
+def test_too_little_memory_is_told(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingesting, "MERGE_SHARE", 1 / 2**9)
+    with pytest.raises(MemoryError, match="`memory`"):
+        ingest(log, tmp_path / "store", threads=8, show_progress=False)
+    monkeypatch.undo()
+    monkeypatch.setattr(ingesting, "PIECE_SHARE", 1500 / 2**31)
+    ingest(log, tmp_path / "store", threads=1, show_progress=False)
+    same_datasets(load_dataset(tmp_path / "store"), load_dataset(log))
 
 
 def test_another_request_takes_nothing_over(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +193,7 @@ def test_another_request_takes_nothing_over(log: Path, tmp_path: Path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             ingest(log, tmp_path / "store", show_progress=False)
     ingest(log, tmp_path / "store", min_rating=4, show_progress=False)
-    _equal(load_dataset(tmp_path / "store"), load_dataset(log, min_rating=4))
+    same_datasets(load_dataset(tmp_path / "store"), load_dataset(log, min_rating=4))
 
 
 def test_two_at_once_are_told(log: Path, tmp_path: Path) -> None:
@@ -211,10 +236,11 @@ def test_pieces_without_an_interaction_are_counted(tmp_path: Path) -> None:
         ({"split": "random"}, "`split` must be one of"),
         ({"split": "time", "timestamp_column": ""}, "needs timestamps"),
         ({"test_fraction": 1.0}, "`test_fraction`"),
+        ({"threads": -1}, "`threads`"),
         ({"items": "items.csv"}, "when the store is used"),
         ({"min_user_interactions": 10**6}, "must leave an interaction"),
     ],
-    ids=["size", "little", "split", "untimed", "fraction", "items", "core"],
+    ids=["size", "little", "split", "untimed", "fraction", "threads", "items", "core"],
 )
 def test_what_is_asked_wrongly(log: Path, tmp_path: Path, options: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):

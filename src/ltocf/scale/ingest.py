@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ltocf.data.store import INDEX, VERSION, WORK
 from ltocf.files import write_text
 from ltocf.progress import log_line, progress_bar
 from ltocf.scale.merge import SPLITS, Merge, Merged
-from ltocf.scale.parts import Part, kinds_of, one_report, packed, unpacked, write_part
+from ltocf.scale.parts import Part, kinds_of, one_report, packed, refuse_absent_values, unpacked, write_part
 from ltocf.scale.pieces import Piece, find_files, pieces
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def ingest(
         FileNotFoundError: no file matches.
         FileExistsError: ``out`` is a store already, or a folder with other things in it.
         ValueError: what the readers raise, or an option out of range.
+        MemoryError: ``memory`` is too little for so many threads.
         ImportError: DuckDB is not installed (extra ``scale``).
 
     Example:
@@ -83,7 +85,7 @@ def ingest(
         >>> load_dataset(folder / "store").user_ids.decode([0, 1])
         ['ann', 'bob']
     """
-    given, limit, out = _checked(options, split, test_fraction), bytes_of(memory), Path(out)
+    given, limit, out = _checked(options, split, test_fraction, threads), bytes_of(memory), Path(out)
     files = find_files(str(source))
     work = _working_folder(out)
     lock = FileLock(work / "lock")
@@ -92,8 +94,10 @@ def ingest(
     except Timeout as error:
         raise FileExistsError(f"another process writes {out}; wait for it, or give another folder") from error
     try:
+        _refuse_store(out)  # another process may have finished it meanwhile
         parts = _read(files, given, int(limit * PIECE_SHARE), work, show_progress)
         report = one_report(parts, str(source))
+        refuse_absent_values(parts, given)
         least = (given.min_user_interactions or 1, given.min_item_interactions or 1)
         if show_progress:
             log_line(f"ingest: putting {len(parts)} parts together")
@@ -102,10 +106,11 @@ def ingest(
             merged = merge.run(parts, kinds_of(parts), least, split, test_fraction)
         finally:
             merge.close()
+        report = _completed(report, merged, files)
+        _publish(work, out, report, merged)
     finally:
         lock.release()
-    report = _completed(report, merged, files)
-    _publish(work, out, report, merged)
+    shutil.rmtree(work)
     logger.info(report.text())
     return report
 
@@ -129,8 +134,10 @@ def bytes_of(memory: str) -> int:
     return size
 
 
-def _checked(options: dict[str, Any], split: str, test_fraction: float) -> ReadOptions:
+def _checked(options: dict[str, Any], split: str, test_fraction: float, threads: int) -> ReadOptions:
     given = ReadOptions(**options)
+    if threads < 0:
+        raise ValueError(f"`threads` must be >= 0, got {threads}")
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {', '.join(SPLITS)}, got {split!r}; others are made by `train`")
     if not 0 < test_fraction < 1:
@@ -143,8 +150,7 @@ def _checked(options: dict[str, Any], split: str, test_fraction: float) -> ReadO
 
 def _working_folder(out: Path) -> Path:
     """A hidden folder in ``out`` for what is not finished."""
-    if (out / INDEX).exists():
-        raise FileExistsError(f"{out} is a store already; give another folder, or remove it")
+    _refuse_store(out)
     work = out / WORK
     if out.exists() and not work.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty; give a new folder")
@@ -152,26 +158,34 @@ def _working_folder(out: Path) -> Path:
     return work
 
 
+def _refuse_store(out: Path) -> None:
+    if (out / INDEX).exists():
+        # A call that was killed after its last step leaves its parts.
+        shutil.rmtree(out / WORK, ignore_errors=True)
+        raise FileExistsError(f"{out} is a store already; give another folder, or remove it")
+
+
 def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, show_progress: bool) -> list[Part]:
     """A part for each piece; those that an interrupted call had written are taken over."""
     asked = {"files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]}
     record = {"version": VERSION, "n_bytes": n_bytes, "options": repr(options)} | asked
-    state = work / "progress.json"
+    state = work / "progress.jsonl"
     parts = _taken_over(state, record)
     n_bytes_of = {file: file.stat().st_size for file in files}
-    with progress_bar(enabled=show_progress) as bar:
-        task = bar.add_task("ingest", total=sum(n_bytes_of.values()), note="")
+    n_total = max(1, sum(n_bytes_of.values()))
+    n_before = dict(zip(files, accumulate(n_bytes_of.values(), initial=0), strict=False))
+    with state.open("a", encoding="utf-8") as journal, progress_bar(enabled=show_progress) as bar:
+        task = bar.add_task("ingest", total=n_total, note="")
         done = 0
         for number, piece in enumerate(_all_pieces(files, options, n_bytes)):
             if number >= len(parts):
                 part = write_part(piece, options, work / f"part-{number:06}.parquet")
                 parts.append(part)
-                write_text(state, json.dumps(record | {"parts": [packed(part) for part in parts]}))
-            before = sum(n_bytes_of[file] for file in files[: files.index(piece.path)])
-            now = before + int(piece.done * n_bytes_of[piece.path])
+                print(json.dumps(packed(part)), file=journal, flush=True)
+            now = n_before[piece.path] + int(piece.done * n_bytes_of[piece.path])
             bar.update(task, completed=now, note=piece.path.name)
-            if show_progress and now * 10 // max(1, sum(n_bytes_of.values())) > done:
-                done = now * 10 // max(1, sum(n_bytes_of.values()))
+            if show_progress and now * 10 // n_total > done:
+                done = now * 10 // n_total
                 log_line(f"ingest: {done * 10} % of the files read")
     return parts
 
@@ -182,17 +196,35 @@ def _all_pieces(files: list[Path], options: ReadOptions, n_bytes: int) -> Iterat
 
 
 def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
-    """Parts of a call that asked for the same; of another one nothing is left."""
-    if not state.exists():
-        return []
-    before = json.loads(state.read_text(encoding="utf-8"))
-    parts = before.pop("parts", [])
-    if before == asked:
+    """Parts of a call that asked for the same; of another one nothing is left.
+
+    The first line of ``state`` is what was asked for, each other one a part; a call that was killed may have left half
+    of the last one.
+    """
+    lines = state.read_text(encoding="utf-8").splitlines() if state.exists() else []
+    parts: list[Part] = []
+    if lines and _record(lines[0]) == asked:
+        for record in map(_record, lines[1:]):
+            if record is None or (record["file"] and not (state.parent / record["file"]).exists()):
+                break
+            parts.append(unpacked(record))
+    if parts:
         logger.info("goes on after %d parts that are there already", len(parts))
-        return [unpacked(part) for part in parts]
-    for part in state.parent.glob("part-*.parquet"):
-        part.unlink()
-    return []
+    # First the list, then the parts: a list of parts that are gone must not stay.
+    write_text(state, "".join(f"{json.dumps(one)}\n" for one in (asked, *map(packed, parts))))
+    kept = {part.file for part in parts}
+    for file in state.parent.glob("part-*.parquet"):
+        if file.name not in kept:
+            file.unlink()
+    return parts
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _completed(report: ReadingReport, merged: Merged, files: list[Path]) -> ReadingReport:
@@ -218,4 +250,3 @@ def _publish(work: Path, out: Path, report: ReadingReport, merged: Merged) -> No
         (work / name).replace(target)
     index = {"version": VERSION, "sizes": merged.sizes, "report": report.record()}
     write_text(out / INDEX, json.dumps(index, indent=1) + "\n")
-    shutil.rmtree(work)

@@ -66,7 +66,7 @@ class Merge:
             ("enable_progress_bar", "false"),
         ):
             self.connection.execute(f"SET {setting} = {_quoted(str(value))}")
-        self.folder, self.notes = folder, list[str]()
+        self.folder, self.notes, self.out_of_memory = folder, list[str](), duckdb.OutOfMemoryException
 
     def run(
         self, parts: Sequence[Part], kinds: Sequence[str], least: tuple[int, int], split: str, test_fraction: float
@@ -82,6 +82,7 @@ class Merge:
 
         Raises:
             ValueError: nothing is left, or there are no timestamps for the split.
+        MemoryError: DuckDB needs more.
         """
         self._collect(parts, kinds)
         n_positive = self._count("pairs WHERE positive")
@@ -100,16 +101,14 @@ class Merge:
 
     def _collect(self, parts: Sequence[Part], kinds: Sequence[str]) -> None:
         """Distinct pairs of codes; the earliest time stays, weights add up, as in `Interactions.from_pairs`."""
-        filled = [part for part in parts if part.file]
-        optional = [("seconds", any(p.timed for p in filled)), ("weight", any(p.weighted for p in filled))]
         ids = [f"CAST({side} AS {_TYPES[kind]}) AS {side}" for side, kind in zip(SIDES, kinds, strict=True)]
-        columns = ", ".join([*ids, *(name if there else f"NULL AS {name}" for name, there in optional)])
         # Files of one type each: DuckDB takes the types of the first.
         groups: dict[tuple[str, ...], list[str]] = {}
-        for part in filled:
+        for part in (part for part in parts if part.file):
             groups.setdefault(part.kinds, []).append(str(self.folder / part.file))
         selects = [
-            f"SELECT {columns}, positive FROM read_parquet([{', '.join(map(_quoted, files))}], union_by_name = true)"
+            f"SELECT {', '.join(ids)}, seconds, weight, positive"
+            f" FROM read_parquet([{', '.join(map(_quoted, files))}], union_by_name = true)"
             for files in groups.values()
         ]
         self._do(f"CREATE VIEW events AS {' UNION ALL '.join(selects)}")
@@ -216,7 +215,14 @@ class Merge:
         return file
 
     def _do(self, statement: str) -> None:
-        self.connection.execute(statement)
+        try:
+            self.connection.execute(statement)
+        except self.out_of_memory as error:
+            first = str(error).splitlines()[0]
+            raise MemoryError(
+                f"`memory` must be more, or `threads` fewer, to put the parts together: {first}; with fewer threads "
+                "the same call goes on after what is read"
+            ) from error
 
     def _count(self, table_and_rule: str) -> int:
         return int(self._value(f"SELECT count(*) FROM {table_and_rule}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,22 @@ import polars as pl
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.interactions import Interactions
+from ltocf.data.readers.columns import find_column
+from ltocf.data.readers.filters import Values, source, values_by_column
 from ltocf.data.readers.options import ReadOptions
-from ltocf.data.readers.rows import NothingLeftError
+from ltocf.data.readers.raw import RawTable
+from ltocf.data.readers.rows import NothingLeftError, Rows
 from ltocf.data.readers.tables import dataset_of
+from ltocf.data.readers.timestamps import MISSING_SHARE, NO_TIMESTAMP
 from ltocf.data.report import DroppedRows, ReadingReport, reports_not_logged
 from ltocf.files import replacing
 from ltocf.scale.pieces import Piece
 
 SIDES = ("user", "item")
 _DECIMALS = "written as decimals"
+_AS_THEY_ARE = ("read as seconds since 1970", "kept as they are")
+"""What notes on numbers end with that are the same numbers in every piece, and in the whole."""
+_OPTIONAL = {"seconds": pl.Int64, "weight": pl.Float32}
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Part:
         kinds: the types of the ids of users and of items: ``integers`` or ``strings``.
         timed: whether its pairs have timestamps.
         weighted: whether they have weights.
+        found: which values that the options name occur in it, each as its option says it.
     """
 
     file: str
@@ -42,6 +50,12 @@ class Part:
     kinds: tuple[str, ...] = ()
     timed: bool = False
     weighted: bool = False
+    found: tuple[str, ...] = ()
+
+    @property
+    def filled(self) -> bool:
+        """Whether it has an interaction."""
+        return self.report.n_pairs > 0
 
 
 def write_part(piece: Piece, options: ReadOptions, file: Path) -> Part:
@@ -55,23 +69,71 @@ def write_part(piece: Piece, options: ReadOptions, file: Path) -> Part:
     """
     # What needs the whole log is done when the parts are put together.
     options = replace(options, partial=True, min_user_interactions=None, min_item_interactions=None)
+    table = piece.read()
+    found = _values_found(table, options)
     try:
         with reports_not_logged():
-            dataset = dataset_of(piece.read(), options)
+            dataset = dataset_of(table, options)
     except NothingLeftError as error:
-        nothing = ReadingReport(str(piece.path), n_rows=error.n_rows, dropped=error.dropped)
-        return Part("", piece.done, nothing)
+        dropped = (*table.dropped, *error.dropped)
+        nothing = ReadingReport(str(piece.path), n_rows=error.n_rows, dropped=dropped, notes=error.notes)
+        if error.seen is None:
+            return Part("", piece.done, nothing, found=found)
+        _write(error.seen.with_columns(positive=False), file)
+        return Part(file.name, piece.done, nothing, _kinds(error.seen["user"], error.seen["item"]), found=found)
     frames = [_rows(dataset, dataset.interactions, True)]
     if dataset.also_seen is not None:
         frames.append(_rows(dataset, dataset.also_seen, False))
-    with replacing(file) as temporary:
-        pl.concat(frames, how="diagonal").write_parquet(temporary, compression="lz4")
+    _write(pl.concat(frames, how="diagonal"), file)
     assert dataset.report is not None
-    kinds = tuple(
-        "integers" if ids.ids.dtype == pl.Int64 else "strings" for ids in (dataset.user_ids, dataset.item_ids)
-    )
-    pairs = dataset.interactions
-    return Part(file.name, piece.done, dataset.report, kinds, pairs.timestamps is not None, pairs.weights is not None)
+    kinds, pairs = _kinds(dataset.user_ids.ids, dataset.item_ids.ids), dataset.interactions
+    timed, weighted = pairs.timestamps is not None, pairs.weights is not None
+    return Part(file.name, piece.done, dataset.report, kinds, timed, weighted, found)
+
+
+def _write(rows: pl.DataFrame, file: Path) -> None:
+    absent = [pl.lit(None, kind).alias(name) for name, kind in _OPTIONAL.items() if name not in rows.columns]
+    with replacing(file) as temporary:
+        rows.with_columns(absent).write_parquet(temporary, compression="lz4")
+
+
+def _kinds(*ids: pl.Series) -> tuple[str, ...]:
+    return tuple("integers" if column.dtype == pl.Int64 else "strings" for column in ids)
+
+
+def _values_found(table: RawTable, options: ReadOptions) -> tuple[str, ...]:
+    """Which of the values that the options name occur in a table."""
+    available, found = table.frame.collect_schema().names(), []
+    for option, column, values in _values_named(options):
+        name = find_column(column, available, f"{table.name}: `{option}`")
+        distinct = table.frame.lazy().select(pl.col(name).unique().alias(source(column))).collect()
+        among = Values(Rows(table, distinct), column)
+        found += [_named(option, column, one) for one in values if among.rows_with([one], option, partial=True).any()]
+    return tuple(found)
+
+
+def _values_named(options: ReadOptions) -> Iterator[tuple[str, str, list[Any]]]:
+    weighed = {column: list(by_value) for column, by_value in (options.event_weights or {}).items()}
+    for option, wanted in (("only", options.only), ("drop", options.drop), ("event_weights", weighed)):
+        for column, values in values_by_column(wanted):
+            yield option, column, values
+
+
+def _named(option: str, column: str, value: object) -> str:
+    return f"`{option}` must be a value that occurs in column {column!r}, got {value!r}"
+
+
+def refuse_absent_values(parts: Iterable[Part], options: ReadOptions) -> None:
+    """Raise if a value that the options name occurs nowhere: it is misspelt, and rows are read that should not be.
+
+    Raises:
+        ValueError: such a value.
+    """
+    found = {one for part in parts for one in part.found}
+    for option, column, values in _values_named(options):
+        for rule in (_named(option, column, value) for value in values):
+            if rule not in found:
+                raise ValueError(rule)
 
 
 def _rows(dataset: Dataset, pairs: Interactions, positive: bool) -> pl.DataFrame:
@@ -104,27 +166,31 @@ def kinds_of(parts: Iterable[Part]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def one_report(parts: Iterable[Part], source: str) -> ReadingReport:
+def one_report(parts: Iterable[Part], log: str) -> ReadingReport:
     """What was understood of a whole log: counts are added, sentences are said once.
 
     Raises:
         ValueError: pieces whose columns, timestamps or weights were understood in different ways.
     """
     parts = list(parts)
-    filled = [part for part in parts if part.file]
+    filled = [part for part in parts if part.filled]
     if not filled:
-        reasons = "; ".join(str(one) for part in parts for one in part.report.dropped)
-        raise ValueError(f"{source}: at least one interaction must be left, got none: {reasons or 'no rows'}")
+        told = [[*map(str, part.report.dropped), *part.report.notes] for part in parts]
+        reasons = _once([[one for one in sentences if "dropped" in one or "min_rating" in one] for sentences in told])
+        raise ValueError(f"{log}: at least one interaction must be left, got none: {'; '.join(reasons) or 'no rows'}")
     first = filled[0]
     for part in filled[1:]:
         _agree(first, part)
+    _refuse_untimed(parts)
     dropped: dict[str, DroppedRows] = {}
-    for one in (one for part in parts for one in part.report.dropped):
+    several = len({part.report.source for part in parts}) > 1
+    for report, one in ((part.report, one) for part in parts for one in part.report.dropped):
+        one = replace(one, first=f"{report.source}, {one.first}") if several else one
         before = dropped.get(one.reason)
         dropped[one.reason] = one if before is None else replace(before, n_rows=before.n_rows + one.n_rows)
     return replace(
         first.report,
-        source=source,
+        source=log,
         n_rows=sum(part.report.n_rows for part in parts),
         n_pairs=sum(part.report.n_pairs for part in parts),
         n_merged=sum(part.report.n_merged for part in parts),
@@ -134,8 +200,25 @@ def one_report(parts: Iterable[Part], source: str) -> ReadingReport:
     )
 
 
+def _refuse_untimed(parts: Sequence[Part]) -> None:
+    """The share of rows without a timestamp is that of the log, as each piece may leave one out."""
+    untimed = sum(one.n_rows for part in parts for one in part.report.dropped if one.reason == NO_TIMESTAMP)
+    n_rows = untimed + sum(part.report.n_pairs + part.report.n_merged for part in parts)
+    if untimed > max(1, MISSING_SHARE * n_rows):
+        raise ValueError(
+            f"timestamps must not be missing in more than 1 % of the rows, got {untimed:,} of {n_rows:,} without one; "
+            'give them a time, or pass `timestamp_column=""`'
+        )
+
+
 def _agree(first: Part, other: Part) -> None:
     roles = [{column.role: column.name for column in part.report.columns} for part in (first, other)]
+    untimed = [part for part, chosen in zip((first, other), roles, strict=True) if "timestamp" not in chosen]
+    if len(untimed) == 1 and (why := [one for one in untimed[0].report.warnings if "timestamp" in one]):
+        raise ValueError(
+            f"timestamps must be there in all pieces of the log or in none, got a piece of {untimed[0].report.source} "
+            f'without: {why[0]}; mend it, or pass `timestamp_column=""`'
+        )
     if roles[0] != roles[1]:
         raise ValueError(
             f"all files must have the same columns, got {roles[0]} in {first.report.source} and {roles[1]} in "
@@ -145,11 +228,14 @@ def _agree(first: Part, other: Part) -> None:
         raise ValueError(
             f"all files must have weights or none, got those of {first.report.source} and of {other.report.source}"
         )
-    times = [[note for note in part.report.notes if note.startswith("timestamps")] for part in (first, other)]
+    times = [
+        [note for note in part.report.notes if note.startswith("timestamps") and not note.endswith(_AS_THEY_ARE)]
+        for part in (first, other)
+    ]
     if _plain(times[0]) != _plain(times[1]) or first.timed != other.timed:
         raise ValueError(
-            f"timestamps must be written in one way, got {times[0] or 'dates'} in {first.report.source} and "
-            f'{times[1] or "dates"} in {other.report.source}; pass `timestamp_format`, or `timestamp_column=""`'
+            f"timestamps must be written in one way, got {times[0] or 'seconds'} in {first.report.source} and "
+            f'{times[1] or "seconds"} in {other.report.source}; pass `timestamp_format`, or `timestamp_column=""`'
         )
 
 
@@ -175,4 +261,4 @@ def packed(part: Part) -> dict[str, Any]:
 def unpacked(record: dict[str, Any]) -> Part:
     """The inverse of `packed`."""
     report = ReadingReport.from_record(record["report"])
-    return Part(**(record | {"report": report, "kinds": tuple(record["kinds"])}))
+    return Part(**(record | {"report": report, "kinds": tuple(record["kinds"]), "found": tuple(record["found"])}))

@@ -27,7 +27,7 @@ def keep_rows(
     matches = [
         (option, column, values, Values(rows, column).rows_with(values, f"`{option}`", partial))
         for option, wanted in (("only", only), ("drop", drop))
-        for column, values in _listed(wanted)
+        for column, values in values_by_column(wanted)
     ]
     left_out = [
         (f"`{option}` {column} = {', '.join(map(str, values))}", ~found if option == "only" else found, column)
@@ -133,7 +133,7 @@ def _most_common(column: pl.Series) -> str:
     return shown if len(counts) <= MAX_SHOWN else f"{shown} and {counted(len(counts) - MAX_SHOWN, 'other')}"
 
 
-def _listed(wanted: Mapping[str, Any] | None) -> list[tuple[str, list[Any]]]:
+def values_by_column(wanted: Mapping[str, Any] | None) -> list[tuple[str, list[Any]]]:
     """Column and list of values: one value is a list of one."""
     several = (list, tuple, set, frozenset)
     found = (wanted or {}).items()

@@ -79,7 +79,7 @@ def dataset_from_table(table: RawTable, options: ReadOptions) -> Dataset:
     keep_rows(rows, options.only, options.drop, partial=partial)
     refuse_unweighted_events(rows, options.event_weights)
     ids, moments = _parse(rows, chosen, options)
-    mark_positive(rows, chosen, options.min_rating)
+    mark_positive(rows, chosen, options.min_rating, partial=partial)
     use_timestamps(rows, chosen, moments, options)
     weigh(rows, chosen, options.event_weights)
     dataset = dataset_of(rows, ids, options)

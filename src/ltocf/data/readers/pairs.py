@@ -29,8 +29,9 @@ def dataset_of(rows: Rows, ids: dict[str, pl.Series], options: ReadOptions, *, k
     frame = rows.frame
     positive = frame if frame["positive"].all() else frame.filter("positive")
     if not len(positive):
-        reasons = "; ".join(map(str, rows.dropped))
-        raise rows.nothing_left(f"at least one interaction must be left, got none: {reasons}")
+        reasons = "; ".join([*map(str, rows.dropped), *(note for note in rows.notes if "min_rating" in note)])
+        seen_ids = pl.DataFrame({side: ids[side].gather(frame[side]) for side in ("user", "item")}).unique()
+        raise rows.nothing_left(f"at least one interaction must be left, got none: {reasons}", seen_ids)
     pairs = _pairs(positive, sizes)
     rows.n_merged = len(positive) - len(pairs)
     seen = None

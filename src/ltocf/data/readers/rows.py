@@ -33,11 +33,20 @@ class NothingLeftError(ValueError):
         message: for people.
         n_rows: rows in the source.
         dropped: rows left out, by reason.
+        notes: sentences for the report.
+        seen: the ids of pairs that are no interactions, where there are only such; columns ``user`` and ``item``.
     """
 
-    def __init__(self, message: str, n_rows: int, dropped: Iterable[DroppedRows]) -> None:
+    def __init__(
+        self,
+        message: str,
+        n_rows: int,
+        dropped: Iterable[DroppedRows],
+        notes: Iterable[str] = (),
+        seen: pl.DataFrame | None = None,
+    ) -> None:
         super().__init__(message)
-        self.n_rows, self.dropped = n_rows, tuple(dropped)
+        self.n_rows, self.dropped, self.notes, self.seen = n_rows, tuple(dropped), tuple(notes), seen
 
 
 @dataclass
@@ -106,10 +115,10 @@ class Rows:
             raise self.nothing_left("must hold at least one row besides the header, got none")
         raise self.nothing_left(f"at least one row must be left, got none: {reasons}")
 
-    def nothing_left(self, rule: str) -> NothingLeftError:
-        """The error for a table of which no row is left."""
+    def nothing_left(self, rule: str, seen: pl.DataFrame | None = None) -> NothingLeftError:
+        """The error for a table of which no row is left, or only those of pairs that are ``seen``."""
         colon = "" if rule.startswith("must") else ":"
-        return NothingLeftError(f"{self.name}{colon} {rule}", self.n_rows, self.dropped)
+        return NothingLeftError(f"{self.name}{colon} {rule}", self.n_rows, self.dropped, self.notes, seen)
 
 
 def refuse(bad: pl.Series, column: pl.Series, rule: str, remedy: str, place: Place) -> None:

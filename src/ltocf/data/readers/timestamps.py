@@ -11,6 +11,7 @@ from ltocf.data.readers.rows import Rows, refuse
 from ltocf.data.report import ChosenColumn, counted
 
 TIME_OF_DAY = "time of day"
+NO_TIMESTAMP = "no timestamp"
 UNTIMED = "no value in the column of timestamps"
 
 NAMES_OF_PLACES = ("timestamp", "ts")
@@ -64,7 +65,7 @@ def use_timestamps(rows: Rows, chosen: dict[str, ChosenColumn], moments: Moments
         label = f"timestamps (column {when.name!r})"
         if _usable(rows, moments, when, label):
             rows.note(f"{label}: {note}" for note in moments.notes)
-            rows.drop(rows.frame[UNTIMED] & rows.frame["positive"], "no timestamp", rows.frame["timestamp"])
+            rows.drop(rows.frame[UNTIMED] & rows.frame["positive"], NO_TIMESTAMP, rows.frame["timestamp"])
         else:
             chosen.pop("timestamp")
             chosen.pop(TIME_OF_DAY, None)

@@ -13,11 +13,13 @@ from ltocf.data.readers.rows import Rows, refuse
 from ltocf.data.report import ChosenColumn, counted
 
 
-def mark_positive(rows: Rows, chosen: dict[str, ChosenColumn], min_rating: float | int | None) -> None:
+def mark_positive(
+    rows: Rows, chosen: dict[str, ChosenColumn], min_rating: float | int | None, *, partial: bool = False
+) -> None:
     """Add ``positive`` to the frame of the rows: rated at least ``min_rating``, or every row without it.
 
     Raises:
-        ValueError: a rating that is no number, or none that is high enough.
+        ValueError: a rating that is no number, or none that is high enough, unless the rows are ``partial``.
     """
     if min_rating is None:
         rows.frame = rows.frame.with_columns(positive=True)
@@ -27,7 +29,7 @@ def mark_positive(rows: Rows, chosen: dict[str, ChosenColumn], min_rating: float
     label = f"{rows.name}: ratings (column {chosen['rating'].name!r})"
     ratings, notes = read_numbers(rows.frame["rating"], label, rows.place)
     positive = (ratings >= min_rating).fill_null(False)
-    if not positive.any():
+    if not (partial or positive.any()):
         known = ratings.drop_nulls().to_numpy()
         found = f"ratings from {known.min():g} to {known.max():g}" if len(known) else "no ratings"
         raise ValueError(f"{rows.name}: `min_rating` must leave at least one row, got {min_rating} and {found}")
