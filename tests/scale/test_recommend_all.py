@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -90,6 +93,58 @@ def test_nobody_is_left_out(model: Path, tmp_path: Path) -> None:
     lists = _lists(tmp_path / "out")
     assert lists["user"].to_list() == trained.user_ids.ids.to_list()
     assert lists["items"].list.len()[0] == 0
+
+
+def test_who_has_no_history_may_be_skipped(model: Path, tmp_path: Path) -> None:
+    recommend_all(model, tmp_path / "out", 4, workers=1, unknown="skip", show_progress=False)
+    lists = _lists(tmp_path / "out")
+    assert lists.select("user", "items").equals(_expected(model, 4))
+    assert lists["by"].unique().to_list() == ["model"]
+
+
+@pytest.mark.parametrize(
+    "of", [set, np.array, pl.Series, lambda ids: (id for id in ids)], ids=["set", "array", "series", "generator"]
+)
+def test_items_may_be_named_in_any_way(model: Path, tmp_path: Path, of: Callable[[list[int]], Any]) -> None:
+    for ids in ([3, 9, 1, 20, 11], [20, 11, 9, 3, 1]):
+        recommend_all(model, tmp_path / "out", 2, workers=1, only=of(ids), users_per_part=20, show_progress=False)
+    assert set(_lists(tmp_path / "out")["items"].explode().drop_nulls()) <= {3, 9, 1, 20, 11}
+
+
+def test_a_model_that_is_replaced_meanwhile_is_told(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that takes another's place opens the file again."""
+    mine = tmp_path / "model.safetensors"
+    mine.write_bytes(model.read_bytes())
+
+    def replaced(worker: Worker, part: int) -> int:
+        n_users = write(worker, part)
+        os.utime(mine, ns=(1, 1))
+        del worker.trained
+        return n_users
+
+    write = Worker.write
+    monkeypatch.setattr(Worker, "write", replaced)
+    with pytest.raises(ValueError, match="another model"):
+        recommend_all(mine, tmp_path / "out", 4, workers=1, users_per_part=20, show_progress=False)
+    assert len(list((tmp_path / "out").glob("part-*"))) == 1
+
+
+def test_a_folder_that_disappears_is_told(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts without the plan beside them could not be gone on with."""
+
+    def removed(worker: Worker, part: int) -> int:
+        n_users = write(worker, part)
+        shutil.rmtree(tmp_path / "out")
+        return n_users
+
+    write = Worker.write
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, "write", removed)
+        with pytest.raises(FileNotFoundError, match="must be a folder that stays"):
+            recommend_all(model, tmp_path / "out", 4, workers=1, users_per_part=20, show_progress=False)
+    assert recommend_all(model, tmp_path / "out", 4, workers=1, users_per_part=20, show_progress=False) == N_USERS
 
 
 def test_lists_of_two_models_do_not_mix(model: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ltocf.files import replacing, write_text
 from ltocf.installation import needs_extra
 from ltocf.progress import log_line, progress_bar
 from ltocf.serving import TrainedModel
+from ltocf.serving.lists import listed
 from ltocf.training.processes import DiedError, run_all
 
 Engine: TypeAlias = Literal["processes", "ray"]
@@ -38,6 +39,8 @@ class Job:
         out: the folder of the parts.
         k: items per user.
         users_per_part: number of users in a part.
+        size: of the model file, in bytes.
+        modified: when it was, in nanoseconds since 1970.
         choice: keywords of `Snapshot.recommend_all`.
     """
 
@@ -45,6 +48,8 @@ class Job:
     out: str
     k: int
     users_per_part: int
+    size: int
+    modified: int
     choice: dict[str, Any] = field(default_factory=dict)
 
     def file(self, part: int) -> Path:
@@ -64,19 +69,34 @@ class Worker:
 
     @cached_property
     def trained(self) -> TrainedModel:
-        """The model."""
-        return TrainedModel.load(self.job.model)
+        """The model.
+
+        Raises:
+            ValueError: the file is not the one that the lists are asked for.
+        """
+        trained = TrainedModel.load(self.job.model)
+        if _stamp(Path(self.job.model)) != (self.job.size, self.job.modified):
+            raise ValueError(f"{self.job.model} must stay as it is while lists are made, got another model; call again")
+        return trained
 
     def write(self, part: int) -> int:
         """Write one part, whole or not at all; the number of its users.
 
         Columns: ``user``; ``items`` and ``scores``, a list each; ``by``, what made the list.
+
+        Raises:
+            FileNotFoundError: the folder of the lists is not there, or not on this machine.
         """
+        if not (Path(self.job.out) / PLAN).exists():
+            raise FileNotFoundError(f"{self.job.out} must be a folder that stays, and that all workers see; got none")
         job, ids = self.job, self.trained.user_ids.ids
         users = ids[part * job.users_per_part : (part + 1) * job.users_per_part]
         frames = self.trained.snapshot.recommend_all(job.k, users=users, **job.choice)
-        listed = pl.concat(list(frames), how="diagonal").group_by("user", maintain_order=True)
-        lists = listed.agg(pl.col("item").alias("items"), pl.col("score").alias("scores"), pl.col("by").first())
+        rows = pl.concat(list(frames), how="diagonal")
+        if "by" not in rows.columns:  # where nobody gets the popular list, nothing else is by the model
+            rows = rows.with_columns(by=pl.lit("model"))
+        by_user = rows.group_by("user", maintain_order=True)
+        lists = by_user.agg(pl.col("item").alias("items"), pl.col("score").alias("scores"), pl.col("by").first())
         # Somebody for whom nothing is left has an empty list, not no row.
         everybody = pl.DataFrame({"user": users}).join(lists, on="user", how="left", maintain_order="left")
         everybody = everybody.with_columns(pl.col("items", "scores").fill_null([]))
@@ -130,7 +150,12 @@ def recommend_all(
     for name, value, least in (("workers", workers, 0), ("users_per_part", users_per_part, 1)):
         if value < least:
             raise ValueError(f"`{name}` must be >= {least}, got {value}")
-    job = Job(str(Path(model).resolve()), str(Path(out).resolve()), k, users_per_part, choice)
+    # What is iterated once, or in another order each time, must be the same for all workers and when called again.
+    listings = {
+        name: sorted(listed(choice[name]), key=str) for name in ("only", "exclude") if choice.get(name) is not None
+    }
+    choice |= listings
+    job = Job(str(Path(model).resolve()), str(Path(out).resolve()), k, users_per_part, *_stamp(Path(model)), choice)
     worker = Worker(job)
     # What is wrong with the wishes is wrong for everybody: say so before a process is started.
     worker.trained.snapshot.recommend_all(k, users=worker.trained.user_ids.ids[:1], **choice)
@@ -151,12 +176,15 @@ def recommend_all(
     return n_users
 
 
+def _stamp(model: Path) -> tuple[int, int]:
+    status = model.stat()
+    return status.st_size, status.st_mtime_ns
+
+
 def _check_plan(job: Job) -> None:
     """Lists of different models must not lie side by side: the folder says whose they are."""
     out, file = Path(job.out), Path(job.out) / PLAN
-    status = Path(job.model).stat()
-    asked = asdict(job) | {"size": status.st_size, "modified": status.st_mtime_ns}
-    asked = json.loads(json.dumps(asked, default=list))
+    asked = json.loads(json.dumps(asdict(job), default=str))
     if file.exists():
         before = json.loads(file.read_text(encoding="utf-8"))
         if before != asked:
