@@ -1,4 +1,4 @@
-"""How should the numbers of `spectral` be chosen where histories are in order? Tried on a test set made of training pairs.
+"""Ways to choose the numbers of `spectral` where histories are in order, tried on a test set made of training pairs.
 
     python benchmarks/order_choice.py gowalla --rank 512
 
