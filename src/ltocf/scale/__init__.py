@@ -1,0 +1,1 @@
+"""Beyond one process: columns of the embeddings over ranks."""
