@@ -46,7 +46,7 @@ class Ranks(Protocol):
         """All ``n`` rows, of which each process has its share."""
 
     def first(self, value: Value) -> Value:
-        """What process 0 has."""
+        """What process 0 has; a tensor is written to in place."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from ltocf.cli.output import draw, print_json, say, table
 from ltocf.cli.reading import Reading
 from ltocf.cli.settings import Settings
+from ltocf.scale.torchrun import place
 
 Exists: TypeAlias = Literal["error", "load", "replace"]
 Replace: TypeAlias = Annotated[bool, Parameter(negative="")]
@@ -206,9 +207,10 @@ def _refuse_besides_resume(source: str | None, out: Path | None, settings: Setti
 def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ConnectionError):  # the latter: another process of torchrun has ended
         if (folder / "config.toml").exists() and not (folder / "metrics.json").exists():
-            say(f"interrupted; continue with: ltocf train --resume {folder}", error=True)
+            also = ", by one process or by any number of them" if place().world > 1 else ""
+            say(f"interrupted; continue with: ltocf train --resume {folder}{also}", error=True)
         raise
 
 

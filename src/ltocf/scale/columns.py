@@ -78,6 +78,9 @@ class Columns:
         return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
 
     def first(self, value: Value) -> Value:
+        if isinstance(value, Tensor):
+            dist.broadcast(value, src=0)
+            return value
         said = [value]
         dist.broadcast_object_list(said, src=0)
         return said[0]
@@ -93,7 +96,7 @@ class Columns:
 
 
 @contextmanager
-def columns_over(ranks: Ranks, model: Trainable) -> Iterator[None]:
+def columns_over(ranks: Ranks, model: nn.Module) -> Iterator[None]:
     """Inside, this process's ``model`` has its own columns only; after it, all columns of all processes again.
 
     Gradients of the parameters that every process has, such as learned times, are summed over the processes: each of
@@ -109,8 +112,8 @@ def columns_over(ranks: Ranks, model: Trainable) -> Iterator[None]:
     if ranks.world == 1:
         yield
         return
-    widths = model.columns()
-    if not widths:
+    widths = model.columns() if isinstance(model, Trainable) else {}
+    if not isinstance(model, Trainable) or not widths:
         raise ValueError(f"{type(model).__name__} mixes the columns of its embeddings: processes cannot share them")
     for name in widths:
         setattr(model, name, nn.Parameter(ranks.own(model.get_parameter(name).detach())))

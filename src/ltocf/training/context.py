@@ -69,7 +69,8 @@ class FitContext:
     def is_late(self, seconds: float = 0.0) -> bool:
         """Whether what takes ``seconds`` would end after the deadline."""
         # Clocks differ: processes that decided by their own would wait for each other for ever.
-        return self.deadline < math.inf and self.ranks.first(self.seconds_left() < seconds)
+        late = self.seconds_left() < seconds
+        return late if self.deadline == math.inf else self.ranks.first(late)
 
     def epochs_of(self, epochs: int) -> int:
         """How many of so many epochs are trained."""
