@@ -208,9 +208,13 @@ def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, ConnectionError):  # the latter: another process of torchrun has ended
-        if (folder / "config.toml").exists() and not (folder / "metrics.json").exists():
-            also = ", by one process or by any number of them" if place().world > 1 else ""
-            say(f"interrupted; continue with: ltocf train --resume {folder}{also}", error=True)
+        rank, world, _ = place()
+        unfinished = (folder / "config.toml").exists() and not (folder / "metrics.json").exists()
+        if unfinished and rank < 2:  # the second speaks too: the first may be the one that ended
+            say(f"interrupted; continue with: ltocf train --resume {folder}", error=True)
+            if world > 1:
+                command = f"torchrun --nproc-per-node N -m ltocf train --resume {folder}"
+                say(f"or with any number of processes: {command}", error=True)
         raise
 
 

@@ -132,10 +132,7 @@ class EmbeddingRecommender(GradientRecommender):
         context: FitContext | None = None,
     ) -> FitResult:
         trained = super().train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
-        if self.ranking_numbers is None or validation is None:
-            return trained
-        rescoring = self._rescoring()
-        if not rescoring.steps:
+        if self.ranking_numbers is None or validation is None or not (rescoring := self._rescoring()).steps:
             return trained
         return choose_ranking(rescoring, self.ranking_numbers, self.scorer, validation, trained, context)
 
@@ -190,10 +187,10 @@ class EmbeddingRecommender(GradientRecommender):
         self, batch: Batch, users: BatchEmbeddings, positives: BatchEmbeddings, negatives: NegativeEmbeddings
     ) -> Scalar:
         """The loss of a batch, given the final embeddings of its users, positives and negatives."""
-        of_users = self._temperatures()
+        of_users, told = self._temperatures(), self.objective
         chosen = None if of_users is None else of_users.index_select(0, batch.users)
-        counts = self.objective.counts(self.log_degrees, batch.negatives)
-        mean, each = self.objective.ranking_loss(users, positives, negatives, chosen, batch.weights, counts, self.ranks)
+        counts = told.counts(self.log_degrees, batch.negatives)
+        mean, each = told.ranking_loss(users, positives, negatives, chosen, batch.weights, counts, self.ranks)
         if of_users is not None and self.training:
             remember_losses(self.user_losses, batch.users, each)
         return mean
@@ -209,10 +206,7 @@ class EmbeddingRecommender(GradientRecommender):
         return self.objective.batches(train, batch_size, seed, device)
 
     def embeddings(self) -> tuple[ScoredUsers, ScoredItems]:
-        """What the score is the inner product of: of all users and of all items.
-
-        The vectors of `Ranking`, one column longer where popularity counts.
-        """
+        """What the score is the inner product of: the vectors of `Ranking`, longer by one where popularity counts."""
         (users, items), ranking = self._final(), self.ranking
         users, items = ranking.users(users, self._temperatures()), ranking.items(items)
         bias = ranking.bias(self.log_degrees.to(items))

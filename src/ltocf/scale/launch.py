@@ -45,7 +45,8 @@ def processes() -> Iterator[Ranks]:
             if not _is_of_the_network(error):
                 raise
             raise lost(mine.world) from error
-        dist.destroy_process_group()
+        finally:
+            dist.destroy_process_group()
 
 
 def connected() -> bool:
