@@ -10,6 +10,7 @@ import pickle
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +25,7 @@ from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
 from ltocf.models import GradientRecommender, build_model
 from ltocf.ranks import ALONE, Ranks
+from ltocf.runs import protocol
 from ltocf.scale.columns import Columns, columns_over
 from ltocf.training import TrainingSettings
 from ltocf.training.step import Stepper
@@ -131,7 +133,7 @@ def resume_run(folder: Path) -> None:
 
 def train_and_die(folder: Path, settings: Mapping[str, Any], source: Any, epochs: int) -> None:
     """As `train_run`, but the last process is killed after so many epochs; the others leave their errors."""
-    loop = import_module("ltocf.training.fit")
+    loop = import_module("ltocf.training.fit")  # the package has a function of that name
     save, saved = loop.save_checkpoint, 0
 
     def save_and_die(*arguments: Any) -> None:
@@ -142,7 +144,7 @@ def train_and_die(folder: Path, settings: Mapping[str, Any], source: Any, epochs
             os.kill(os.getpid(), signal.SIGKILL)
 
     loop.save_checkpoint = save_and_die
-    loop.FitContext.seconds_between_checkpoints = 0.0
+    protocol.FitContext = partial(protocol.FitContext, seconds_between_checkpoints=0.0)  # type: ignore[misc]
     try:
         train_run(folder, settings, source)
     except ConnectionError as error:

@@ -85,13 +85,18 @@ def _be_one_of_several(given: list[str]) -> None:
     """Under torchrun one process speaks, and what processes do not share is refused."""
     rank, world, _ = place()
     if rank:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        logging.disable(logging.WARNING)
+        _be_silent()
     if world > 1 and given[:1] not in (["train"], ["fit"]):
         if not rank:
             asked = " ".join(given[:1]) or "no command"
             say(f"error: torchrun is for `train` and `fit`, got {asked}: run it without torchrun", error=True)
         sys.exit(2)
+
+
+def _be_silent() -> None:
+    """Nothing but errors."""
+    logging.disable(logging.WARNING)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: BaseException, given: list[str], what: str = "") -> None:
