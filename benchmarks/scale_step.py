@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from ltocf.ranks import ALONE
 from torch.multiprocessing.spawn import spawn
 
 from ltocf.bench.synthetic import power_law
@@ -33,7 +34,6 @@ from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossName
 from ltocf.models import LTOCF
-from ltocf.ranks import ALONE
 from ltocf.scale.columns import Columns, columns_over
 from ltocf.scale.traffic import Step
 from ltocf.training import TrainingSettings, environment

@@ -22,9 +22,9 @@ from torch import Tensor
 
 import ltocf
 from ltocf.evaluation import evaluate
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.graph import BipartiteGraph
 from ltocf.models import GradientRecommender, build_model
-from ltocf.ranks import ALONE, Ranks
 from ltocf.runs import protocol
 from ltocf.scale.columns import Columns, columns_over
 from ltocf.training import TrainingSettings

@@ -12,8 +12,8 @@ from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.metrics import METRICS, Metric, coverage
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.evaluation.top_k import Scorer, rank
-from ltocf.ranks import ALONE, Ranks
 from ltocf.shapes import Hits, PerUser, RankedItems, UserIndices
 
 

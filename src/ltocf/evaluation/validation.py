@@ -8,8 +8,8 @@ import numpy as np
 
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.evaluate import evaluate
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.evaluation.top_k import Scorer
-from ltocf.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ltocf.data.interactions import Interactions
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.losses import LOSSES, LOWEST_TEMPERATURE, LossName, bpr, sampled_softmax, user_temperatures
 from ltocf.models.ranking import RECENCY_START, STEPS, Ranking
 from ltocf.models.recency import check_recency
-from ltocf.ranks import ALONE, Ranks
 from ltocf.sampling import Batches, PairwiseBatches, SharedNegativeBatches
 from ltocf.shapes import (
     BatchEmbeddings,

@@ -16,9 +16,9 @@ import torch
 
 from ltocf.data import Interactions
 from ltocf.evaluation import Metric, Validation, evaluate_per_user
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.graph import BipartiteGraph
 from ltocf.models import STARTS, Recommender, build_model
-from ltocf.ranks import ALONE, Ranks
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunData, RunFolder
 from ltocf.runs.preparation import selection_metric

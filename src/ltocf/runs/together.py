@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ltocf.data import Interactions
+from ltocf.evaluation.ranks import Ranks
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS, GradientRecommender, build_model
-from ltocf.ranks import Ranks
 from ltocf.runs.config import AUTO, Config
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.protocol import Experiment

@@ -26,7 +26,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ltocf.ranks import Ranks
+from ltocf.evaluation.ranks import Ranks
 from ltocf.training import Trainable
 
 Value = TypeVar("Value")

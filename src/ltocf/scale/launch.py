@@ -12,7 +12,7 @@ from types import FrameType
 import torch
 import torch.distributed as dist
 
-from ltocf.ranks import ALONE, Ranks
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.scale.columns import Columns
 from ltocf.scale.torchrun import place
 

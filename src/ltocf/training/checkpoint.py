@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.files import replacing
-from ltocf.ranks import ALONE, Ranks
 from ltocf.training.trainable import Trainable
 
 

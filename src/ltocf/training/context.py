@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from ltocf.ranks import ALONE, Ranks
+from ltocf.evaluation.ranks import ALONE, Ranks
 
 EpochRecord: TypeAlias = dict[str, Any]
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.losses import LossTerms
-from ltocf.ranks import ALONE, Ranks
 from ltocf.sampling import Batch
 
 
