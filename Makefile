@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check mutation recbole docs clean
+.PHONY: demo test check site-check mutation recbole docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ltocf demo
@@ -19,6 +19,11 @@ check: $(VENV)/.test
 	$(BIN)/lint-imports
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python docs/render_formulas.py site
+	$(BIN)/python docs/render_reports.py site
+
+# Every page in light and dark, on a phone and on a desk; minutes.
+site-check: .npm/.axe check
+	$(BIN)/python docs/check_site.py site
 
 # Does a test notice when the code changes? Takes an hour or so; e.g. make mutation FOLDER=training
 FOLDER ?= training
@@ -38,6 +43,7 @@ recbole: $(VENV)/.demo .venv-recbole/.done
 docs: $(VENV)/.test
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python docs/render_formulas.py site
+	$(BIN)/python docs/render_reports.py site
 	$(BIN)/python -m http.server --directory site 8001
 
 $(BIN)/python:

@@ -12,7 +12,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ltocf.report.run_figures import SHADES, save_figure
+from ltocf.report.names import data_name
+from ltocf.report.style import LINES, Style, save_pair
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE = ROOT / "docs" / "images" / "spectral.svg"
@@ -20,34 +21,45 @@ METRIC = "recall@20"
 
 
 def draw(path: Path, results: list[dict[str, Any]]) -> None:
-    figure = Figure(figsize=(8.4, 3.4 * len(results)), layout="constrained")
-    for result, (by_rank, by_seconds) in zip(results, figure.subplots(len(results), 2, squeeze=False), strict=True):
+    """The picture for light pages and that for dark ones."""
+    save_pair(
+        lambda style: figure(results, style),
+        path,
+        title="Accuracy of the spectral model against rank and against seconds",
+        description="Recall@20 on the test set of SpectralLTOCF and of GF-CF, with published values as dashed lines.",
+    )
+
+
+def figure(results: list[dict[str, Any]], style: Style) -> Figure:
+    canvas = Figure(figsize=(8.4, 3.4 * len(results)), layout="constrained")
+    for result, (by_rank, by_seconds) in zip(results, canvas.subplots(len(results), 2, squeeze=False), strict=True):
         rows = sorted(result["rows"], key=lambda row: row["options"]["rank"])
-        panel(by_rank, rows, [row["options"]["rank"] for row in rows], result["published"])
-        panel(by_seconds, rows, [seconds(row) for row in rows], result["published"])
+        panel(by_rank, rows, [row["options"]["rank"] for row in rows], result["published"], style)
+        panel(by_seconds, rows, [seconds(row) for row in rows], result["published"], style)
         by_rank.set_xscale("log", base=2)
         ranks = sorted({row["options"]["rank"] for row in rows})
         by_rank.set_xticks(ranks, [str(rank) for rank in ranks])
+        by_rank.minorticks_off()
         by_rank.set_xlabel("rank")
-        by_rank.set_ylabel(f"{result['dataset']}: test {METRIC}")
+        by_rank.set_ylabel(f"{data_name(result['dataset'])}: {METRIC}, test set")
         threads = result["environment"]["threads"]
         by_seconds.set_xlim(left=0)
         by_seconds.set_xlabel(f"seconds from SVD to all lists ({threads} thread{'s' if threads > 1 else ''})")
-        by_rank.legend(frameon=False, fontsize="small")
-    save_figure(figure, path)
+        by_rank.legend(fontsize="small")
+    return canvas
 
 
-def panel(axes: Axes, rows: list[dict[str, Any]], places: list[float], published: dict[str, Any]) -> None:
-    for ours, label, marker, color in ((True, "SpectralLTOCF", "o", SHADES[0]), (False, "GF-CF here", "s", SHADES[1])):
+def panel(axes: Axes, rows: list[dict[str, Any]], places: list[float], published: dict[str, Any], style: Style) -> None:
+    drawn = ((True, "SpectralLTOCF", "o"), (False, "GF-CF here", "s"))
+    for (ours, label, marker), color, (line, _) in zip(drawn, style.shades, LINES, strict=False):
         chosen = [(x, row["test"][METRIC]) for x, row in zip(places, rows, strict=True) if is_ours(row) == ours]
-        axes.plot(*zip(*chosen, strict=True), marker=marker, color=color, label=label)
+        axes.plot(*zip(*chosen, strict=True), marker=marker, color=color, linestyle=line, label=label)
     for name, metrics in published.items():
-        axes.axhline(metrics[METRIC], color="#888888", linewidth=0.8, linestyle="--", zorder=0)
+        axes.axhline(metrics[METRIC], color=style.quiet, linewidth=0.8, linestyle="--", zorder=0)
         axes.annotate(
-            f"{name}, published", (1, metrics[METRIC]), xycoords=("axes fraction", "data"), ha="right", va="bottom",
-            fontsize="x-small", color="#555555",
+            f"{name}, published", (0.01, metrics[METRIC]), xycoords=("axes fraction", "data"), xytext=(0, 3),
+            textcoords="offset points", fontsize="x-small", color=style.quiet,
         )  # fmt: skip
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def is_ours(row: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from ltocf.reproduce.table3 import LABELS
+from ltocf.report.names import method_name
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "recbole"
 METRICS = ("recall@20", "ndcg@20")
@@ -37,7 +37,7 @@ def beside(dataset: str) -> str:
 
 def row(runs: list[dict[str, Any]]) -> list[str]:
     """The row of one model."""
-    cells = [LABELS[runs[0]["model"]]]
+    cells = [method_name(runs[0]["model"])]
     for metric in METRICS:
         ours, aligned, theirs = (
             [run[side][metric] for run in runs if side in run] for side in ("ours", "aligned", "recbole")

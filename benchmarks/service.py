@@ -29,10 +29,13 @@ import torch
 from matplotlib.figure import Figure
 
 from ltocf.files import replacing
+from ltocf.report.style import LINES, Style, label_ends, save_pair
 from ltocf.serving import Snapshot
 from ltocf.training import environment
 
 N_DRAWN, N_HISTORY, K = 4000, 20, 10
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+LATENCIES = (10, 20, 50, 100, 200)
 PERCENTILES = (50, 75, 90, 95, 99, 99.9)
 RELOAD_SECONDS = 10
 WAIT_SECONDS = 60
@@ -208,17 +211,30 @@ def measure_peer(run: Path, asked: dict[str, Path], options: argparse.Namespace)
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Latency by percentile of each load."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    """Latency by percentile of each load, as a picture for light pages and one for dark ones."""
+    save_pair(
+        lambda style: latencies(found, style),
+        path,
+        title="Latency of the service by percentile",
+        description="Milliseconds by percentile of each load: known users, new histories, one worker and several.",
+    )
+
+
+def latencies(found: dict[str, Any], style: Style) -> Figure:
+    figure = Figure(figsize=(8.4, 4), layout="constrained")
     axes = figure.subplots()
-    for name, load in found.items():
-        if "ms" in load:
-            label = f"{name}: {load['requests_per_second']:,.0f}/s"
-            axes.plot([f"{p:g}" for p in PERCENTILES], list(load["ms"].values()), marker="o", label=label)
     axes.set(xlabel="percentile", ylabel="latency, ms", yscale="log")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-    figure.savefig(path, metadata={"Date": None})
+    ends = []
+    for place, (name, load) in enumerate((name, load) for name, load in found.items() if "ms" in load):
+        color = style.shades[place % len(style.shades)]
+        line, _ = LINES[(place + place // len(style.shades)) % len(LINES)]
+        values = list(load["ms"].values())
+        axes.plot([f"{p:g}" for p in PERCENTILES], values, marker="o", markersize=4, color=color, linestyle=line)
+        ends.append((f"{name}: {load['requests_per_second']:,.0f}/s", values[-1], color))
+    axes.set_yticks(LATENCIES, [str(ms) for ms in LATENCIES])
+    axes.minorticks_off()
+    label_ends(axes, ends, 3.2)
+    return figure
 
 
 def main() -> None:
@@ -242,7 +258,7 @@ def main() -> None:
     record |= {"connections": options.connections, "n_users": names.sizes[0], "n_items": names.sizes[1]}
     record |= {"loads": found, "environment": environment(torch.device("cpu"))}
     (options.out / f"{options.name}.json").write_text(json.dumps(record, indent=2) + "\n")
-    draw(found, options.out / f"{options.name}.svg")
+    draw(found, IMAGES / f"service-{options.name}.svg")
     print(json.dumps(found, indent=2))
 
 

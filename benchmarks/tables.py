@@ -43,7 +43,13 @@ MADE = {
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ("auto", "choose", "presets", "production", "recommending", "results", "service", "speed", "spectral")
 PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name in DOCS)))
-FIGURES = (*(f"figure{number}-irb-amazon2014-health" for number in range(6, 13)), "table1")
+DRAWN = (
+    *(f"figure{number}-irb-amazon2014-health" for number in range(6, 13)),
+    "figure12-amazon-beauty",
+    *(f"table3-{dataset}" for dataset in ("gowalla", "irb-amazon2014-health", "amazon-beauty")),
+    "table1",
+)
+FIGURES = tuple(f"{name}{ending}" for name in DRAWN for ending in ("", "-dark"))
 """Figures of `ltocf reproduce` that docs/results.md shows: the site has a copy of its own."""
 NAMES = {
     "ltocf-fast-dim128": "LT-OCF, `fast`, dim 128",

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from matplotlib.figure import Figure
 
 from ltocf import LTOCF, BipartiteGraph, Interactions
-from ltocf.report.run_figures import response_figure, save_figure
+from ltocf.models import Recommender
+from ltocf.report.run_figures import response_figure
+from ltocf.report.style import Style, save_pair
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -33,21 +35,25 @@ OPERATORS: dict[str, dict[str, Any]] = {
 }
 
 
-def draw(path: Path, cases: Mapping[str, Mapping[str, Any]]) -> None:
+def draw(path: Path, cases: Mapping[str, Mapping[str, Any]], title: str) -> None:
     """One curve per case at the even times 1, 2, 3 of 4, each divided by its value at λ = 1."""
     graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 0], [0, 1]))
-    models = {label: LTOCF(graph, dim=1, **options) for label, options in cases.items()}
-    with matplotlib.rc_context({"svg.hashsalt": "ltocf"}):
-        figure = response_figure(models, normalise=True)
-        axes = figure.axes[0]
-        for line in axes.lines:  # exact nearly coincides with RK4: dots let the curve below be seen
-            if str(line.get_label()).startswith("exact"):
-                line.set(linestyle=(0, (1, 3)), color="black")
-        axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
-        axes.legend(frameon=False)
-        save_figure(figure, path)
+    models: dict[str, Recommender] = {label: LTOCF(graph, dim=1, **options) for label, options in cases.items()}
+
+    def figure(style: Style) -> Figure:
+        drawn = response_figure(models, normalise=True, style=style)
+        for line in drawn.axes[0].lines:  # exact nearly coincides with RK4: dots let the curve below be seen
+            label = str(line.get_label())
+            line.set_linestyle("--" if label.startswith("Euler") else (0, (1, 3)) if label.startswith("exact") else "-")
+            if label.startswith("exact"):
+                line.set(color=style.ink, linewidth=2)
+        drawn.axes[0].legend()
+        drawn.axes[0].axhline(0, color=style.quiet, linewidth=0.8, zorder=0)
+        return drawn
+
+    save_pair(figure, path, title=title, description=f"h(λ) / h(1) of {', '.join(cases)}.")
 
 
 if __name__ == "__main__":
-    draw(IMAGES / "response.svg", SOLVERS)
-    draw(IMAGES / "response-operators.svg", OPERATORS)
+    draw(IMAGES / "response.svg", SOLVERS, "Responses of three solvers with both connections")
+    draw(IMAGES / "response-operators.svg", OPERATORS, "Responses of both operators with both connections")

@@ -6,42 +6,70 @@ import json
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
-from ltocf.report.run_figures import SHADES, save_figure
+from ltocf.report.names import data_name
+from ltocf.report.style import LINES, Style, label_ends, save_pair
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = (20, 50, 100, 200, 500, 1000)
-STYLES = ("-", "--", ":")
+NAMED = {
+    "reference": "preset fast",
+    "dim 128": "dim 128",
+    "LightGCN": "LightGCN",
+    "MF": "MF",
+    "ranked by inner product": "ranked by inner product",
+    "BPR, as in the paper": "BPR, as in the paper",
+}
+"""The curves with a name, and that name; the table beside the picture has all."""
+
+LOWEST = 0.14
+"""Where the axis of recall begins; below it lie first epochs, and most of BPR's curve."""
+
+
+def figure(results: dict[str, Any], style: Style) -> Figure:
+    """One curve per variant: six of them named, the rest grey behind them."""
+    variants = results["variants"]
+    canvas = Figure(figsize=(8.6, 4.8), layout="constrained")
+    axes = canvas.subplots()
+    for name in sorted(variants, key=lambda name: name in NAMED):
+        seconds, recall = curve(variants[name])
+        if name in NAMED:
+            place = list(NAMED).index(name)
+            look: Any = {"color": style.shades[place], "linestyle": LINES[place % len(LINES)][0], "linewidth": 2}
+        else:
+            look = {"color": style.quiet, "linewidth": 0.8, "alpha": 0.6, "zorder": 1}
+        axes.plot(seconds, recall, marker=".", **look)
+    axes.set_xscale("log")
+    axes.set_xlim(15, 600)
+    axes.set_ylim(LOWEST, None)
+    axes.set_xticks(SECONDS[:-1], [str(seconds) for seconds in SECONDS[:-1]])
+    axes.minorticks_off()
+    axes.set_title(f"{data_name(results['dataset'])}, {len(variants)} variants", loc="left", fontsize=11)
+    axes.set_xlabel(f"seconds of training on {results['environment']['threads']} CPU cores")
+    axes.set_ylabel(f"recall@20 on the validation set, {results['n_users']:,} users")
+    ends = [
+        (f"{label}  {curve(variants[name])[1][-1]:.4f}", curve(variants[name])[1][-1], style.shades[place])
+        for place, (name, label) in enumerate(NAMED.items())
+    ]
+    label_ends(axes, ends, 3.9)
+    return canvas
+
+
+def curve(variant: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """Seconds and recall after each epoch."""
+    points = [point for point in variant["curve"] if point["epoch"] > 0]
+    return [point["seconds"] for point in points], [point["recall@20"] for point in points]
 
 
 def draw(path: Path, results: dict[str, Any]) -> None:
-    """One curve per variant, the preset's own drawn thick, the others in order of where they end."""
-    variants = results["variants"]
-    names = sorted(variants, key=lambda name: (name != "reference", -variants[name]["curve"][-1]["recall@20"]))
-    with matplotlib.rc_context({"svg.hashsalt": "ltocf"}):
-        figure = Figure(figsize=(9.5, 5.2), layout="constrained")
-        axes = figure.subplots()
-        for place, name in enumerate(names):
-            curve = [point for point in variants[name]["curve"] if point["epoch"] > 0]
-            seconds, recall = ([point[axis] for point in curve] for axis in ("seconds", "recall@20"))
-            style = STYLES[place // len(SHADES) % len(STYLES)]
-            last = curve[-1]
-            label = f"{name}: {last['recall@20']:.4f} / {last['ndcg@20']:.4f}"
-            width = 3.0 if name == "reference" else 1.2
-            color = SHADES[place % len(SHADES)]
-            axes.plot(seconds, recall, style, color=color, linewidth=width, marker=".", label=label)
-        axes.set_xscale("log")
-        axes.set_xticks(SECONDS, [str(seconds) for seconds in SECONDS])
-        axes.minorticks_off()
-        axes.set_xlabel(f"seconds of training on {results['environment']['threads']} CPU cores, {results['dataset']}")
-        axes.set_ylabel(f"validation recall@20, {results['n_users']:,} users")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(
-            frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), title="ends at recall / NDCG"
-        )
-        save_figure(figure, path)
+    """The picture for light pages and that for dark ones."""
+    save_pair(
+        lambda style: figure(results, style),
+        path,
+        title=f"Accuracy against seconds of training on {data_name(results['dataset'])}",
+        description="Recall@20 on the validation set against seconds of training, one curve for each variant.",
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ltocf import LTOCF, BipartiteGraph, Interactions
 from ltocf.ode import LearnableTimes, Solver, states
-from ltocf.report.run_figures import SHADES, save_figure
+from ltocf.report.style import LINES, Style, label_ends, save_pair
 
 IMAGES = Path(__file__).parent / "images"
 STEPS = range(1, 9)
@@ -43,26 +43,38 @@ def filter_products(horizon: int, steps_per_interval: int = 1) -> int:
     return PASSES * (len(LTOCF(graph, dim=1, **options).coefficients()) - 1)
 
 
-def draw(path: Path) -> None:
+def figure(style: Style) -> Figure:
     """Products against solver steps per interval at K = 4, and against K at one step per unit of time."""
-    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    canvas = Figure(figsize=(8.4, 3.4), layout="constrained")
+    left, right = canvas.subplots(1, 2)
     for axes, values, label in (
         (left, [(4, steps) for steps in STEPS], "solver steps per interval, K = 4, T = 3"),
         (right, [(horizon, 1) for horizon in HORIZONS], "horizon K, one step per unit, T = K - 1"),
     ):
         positions = [steps if axes is left else horizon for horizon, steps in values]
-        for name, count, color in (
-            ("RK4 on the full state", solver_products, SHADES[1]),
-            ("its filter", filter_products, SHADES[0]),
+        ends = []
+        for name, count, color, (line, _) in zip(
+            ("RK4", "its filter"), (solver_products, filter_products), style.shades, LINES, strict=False
         ):
-            axes.plot(positions, [count(*value) for value in values], marker="o", label=name, color=color)
+            products = [count(*value) for value in values]
+            axes.plot(positions, products, marker="o", color=color, linestyle=line)
+            ends.append((name, products[-1], color))
         axes.set_xlabel(label)
         axes.set_ylim(0)
-        axes.spines[["top", "right"]].set_visible(False)
+        axes.locator_params(integer=True)
+        label_ends(axes, ends, 2.6)
     left.set_ylabel("sparse products per training step")
-    left.legend(frameon=False)
-    save_figure(figure, path)
+    return canvas
+
+
+def draw(path: Path) -> None:
+    """The picture for light pages and that for dark ones."""
+    save_pair(
+        figure,
+        path,
+        title="Sparse products per training step",
+        description="RK4 on the full state and its filter, against solver steps per interval and against the horizon.",
+    )
 
 
 if __name__ == "__main__":

@@ -85,7 +85,9 @@ def test_the_page_is_written_with_its_numbers(tmp_path: Path) -> None:
     found = ltocf.compare(RUNS, out=page, ks=[3], against="popularity")
     names = {path.name for path in page.parent.iterdir()}
     figures = {
-        f"side-by-side-{name}.{ending}" for name in ("activity", "popularity", "beyond") for ending in ("svg", "png")
+        f"side-by-side-{name}{ending}"
+        for name in ("activity", "popularity", "beyond")
+        for ending in (".svg", "-dark.svg", ".png")
     }
     assert names == {"side-by-side.html", "side-by-side.json", *figures}
     text = page.read_text(encoding="utf-8")

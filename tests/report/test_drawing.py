@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import re
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,6 +18,7 @@ from ltocf.report.content import Curve, Figure, Panel
 from ltocf.report.drawing import _picture, draw
 from ltocf.report.layout import PANELS_PER_ROW
 
+SVG = "{http://www.w3.org/2000/svg}"
 METHODS: list[float | str] = [f"method-{number}" for number in range(13)]
 
 
@@ -25,8 +26,8 @@ def lines(*curves: Curve, title: str = "lines") -> Panel:
     return Panel(title, "epoch", "recall@20", list(curves))
 
 
-def bars(*curves: Curve, title: str = "bars") -> Panel:
-    return Panel(title, "", "recall@20", list(curves), "bar")
+def dots(*curves: Curve, title: str = "dots") -> Panel:
+    return Panel(title, "", "recall@20", list(curves), "dot")
 
 
 def figure(*panels: Panel, name: str = "figure6") -> Figure:
@@ -38,7 +39,7 @@ def mixed() -> Figure:
     x: list[float | str] = [1.0, 2.0, 3.0]
     return figure(
         lines(Curve("ours", x, [0.1, math.nan, 0.3], [0.01, 0.02, 0.03]), Curve("theirs", x, [0.2, 0.25, 0.125])),
-        bars(Curve("ours", METHODS, [k / 16 for k in range(13)], [0.01] * 13)),
+        dots(Curve("ours", METHODS, [k / 16 for k in range(13)], [0.01] * 13)),
     )
 
 
@@ -54,15 +55,20 @@ def channels(specification: dict[str, Any], panel: int) -> list[dict[str, Any]]:
 
 
 def test_files_are_pictures_with_every_text(mixed: Figure, tmp_path: Path) -> None:
-    svg, png = draw(mixed, tmp_path / "new")
-    assert [svg.name, png.name] == ["figure6.svg", "figure6.png"]
-    assert ElementTree.parse(svg).getroot().tag == "{http://www.w3.org/2000/svg}svg"
-    # Letters are drawn as paths; matplotlib keeps each text as a comment.
-    texts = re.findall("<!-- (.*?) -->", svg.read_text())
-    assert {"A figure", "lines", "bars", "epoch", "recall@20", "ours", "theirs", *map(str, METHODS)} <= set(texts)
+    svg, dark, png = draw(mixed, tmp_path / "new")
+    assert [svg.name, dark.name, png.name] == ["figure6.svg", "figure6-dark.svg", "figure6.png"]
+    for path in (svg, dark):
+        root = ElementTree.parse(path).getroot()
+        assert root.tag == f"{SVG}svg"
+        assert (root[0].tag, root[0].text) == (f"{SVG}title", "A figure")
+        assert (root[1].tag, root[1].text) == (f"{SVG}desc", "What there is to see.")
+        background = root.find(f".//{SVG}g[@id='patch_1']/{SVG}path")
+        assert background is None or "fill: none" in background.attrib["style"]
+    texts = [text.text for text in ElementTree.parse(svg).iter(f"{SVG}text")]
+    assert {"A figure", "lines", "dots", "epoch", "recall@20", "ours", "theirs", *map(str, METHODS)} <= set(texts)
     height, width, _ = imread(png).shape
     assert width > height > 300
-    assert sorted(path.name for path in svg.parent.iterdir()) == ["figure6.png", "figure6.svg"]
+    assert sorted(path.name for path in svg.parent.iterdir()) == ["figure6-dark.svg", "figure6.png", "figure6.svg"]
 
 
 def test_the_same_figure_gives_the_same_bytes(mixed: Figure, tmp_path: Path) -> None:
@@ -81,29 +87,59 @@ def test_drawn_lines_are_the_values_with_their_gap(mixed: Figure) -> None:
     assert not axes.containers[1].has_yerr
 
 
-def test_bars_of_a_group_stand_side_by_side_at_their_words() -> None:
-    panel = bars(Curve("first", ["a", "b"], [1.0, 2.0]), Curve("second", ["b", "c"], [3.0, math.nan]))
+def test_dots_of_a_group_lie_one_below_the_other_at_their_word() -> None:
+    panel = dots(Curve("first", ["a", "b"], [1.0, 2.0], [0.5, 0.25]), Curve("second", ["b", "c"], [3.0, math.nan]))
     axes = _picture(figure(panel)).axes[0]
-    first, second = axes.containers
-    assert [patch.get_x() + patch.get_width() for patch in first] == pytest.approx([0, 1])
-    assert [patch.get_x() for patch in second] == pytest.approx([1, 2])
-    assert [patch.get_height() for patch in first] == [1, 2]
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b", "c"]
+    first, second = (container.lines[0] for container in axes.containers)
+    np.testing.assert_allclose(np.asarray(first.get_ydata(), float), [-0.125, 0.875])
+    np.testing.assert_allclose(np.asarray(second.get_ydata(), float), [1.125, 2.125])
+    assert list(np.asarray(first.get_xdata(), float)) == [1, 2]
+    (segments,) = axes.containers[0].lines[2]
+    np.testing.assert_allclose(segments.get_segments()[0], [[0.5, -0.125], [1.5, -0.125]])
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b", "c"]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first word on top
+    assert not axes.xaxis.get_inverted()
 
 
-def test_thirteen_labels_can_be_told_apart_and_stand_beside_the_panels() -> None:
+def test_panels_of_the_same_words_have_them_once() -> None:
+    two, other = dots(Curve("a", ["x", "y"], [1.0, 2.0])), dots(Curve("a", ["z"], [1.0]))
+    shown = [axes.yaxis.get_tick_params()["labelleft"] for axes in _picture(figure(two, two, other)).axes]
+    assert shown == [True, False, True]
+
+
+@pytest.mark.parametrize("kind", ["dot", "line"])
+def test_an_axis_may_be_logarithmic(kind: Literal["dot", "line"]) -> None:
+    x: list[float | str] = ["a", "b"] if kind == "dot" else [0.0, 1.0]
+    panel = Panel("", "", "seconds", [Curve("a", x, [0.01, 100.0])], kind, log=True)
+    canvas = _picture(figure(panel))
+    canvas.draw_without_rendering()
+    axis = canvas.axes[0].xaxis if kind == "dot" else canvas.axes[0].yaxis
+    assert axis.get_scale() == "log"
+    assert {"0.01", "1", "100"} <= {text.get_text() for text in axis.get_ticklabels()}
+    assert channels(chart(figure(panel)), 0)[0]["x" if kind == "dot" else "y"]["scale"]["type"] == "log"
+
+
+def test_thirteen_labels_can_be_told_apart_and_stand_at_the_ends() -> None:
     x: list[float | str] = [1.0, 2.0]
     many = figure(lines(*(Curve(str(name), x, [0.0, 1.0]) for name in METHODS)))
     canvas = _picture(many)
-    canvas.draw_without_rendering()
     drawn = [container.lines[0] for container in canvas.axes[0].containers]
     assert len({(line.get_color(), line.get_linestyle()) for line in drawn}) == 13
-    (legend,) = canvas.legends
-    assert [text.get_text() for text in legend.get_texts()] == METHODS
-    assert legend.get_window_extent().x0 >= canvas.axes[0].get_window_extent().x1
+    assert not canvas.legends
+    canvas.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in canvas.axes[0].texts]
+    assert [text.get_text() for text in canvas.axes[0].texts] == METHODS
+    assert all(box.x0 >= canvas.axes[0].get_window_extent().x1 for box in boxes)
+    assert not any(one.overlaps(other) for one, other in pairwise(sorted(boxes, key=lambda box: box.y0)))
     color, dash = (channels(chart(many), 0)[0][name]["scale"] for name in ("color", "strokeDash"))
     assert color["domain"] == dash["domain"] == METHODS
     assert len({(shade, tuple(dashes)) for shade, dashes in zip(color["range"], dash["range"], strict=True)}) == 13
+
+
+def test_more_labels_than_fit_at_the_ends_are_a_legend_below() -> None:
+    many = figure(lines(*(Curve(str(k), [1.0, 2.0], [0.0, 1.0]) for k in range(15))))
+    (legend,) = _picture(many).legends
+    assert [text.get_text() for text in legend.get_texts()] == [str(k) for k in range(15)]
 
 
 def test_few_labels_stand_below(mixed: Figure) -> None:
@@ -121,13 +157,6 @@ def test_a_label_keeps_its_colour_in_every_panel() -> None:
     assert channels(chart(two), 0)[0]["color"] == channels(chart(two), 1)[0]["color"]
 
 
-def test_long_words_are_turned_and_short_ones_are_not() -> None:
-    turned, straight = (_picture(figure(bars(Curve("a", words, [1.0] * len(words))))) for words in (METHODS, ["x"]))
-    assert {text.get_rotation() for text in turned.axes[0].get_xticklabels()} == {45}
-    assert {text.get_rotation() for text in straight.axes[0].get_xticklabels()} == {0}
-    assert channels(chart(figure(bars(Curve("a", METHODS, [1.0] * 13)))), 0)[0]["x"]["axis"]["labelAngle"] == -45
-
-
 def test_panels_wrap_into_rows() -> None:
     six = figure(*(lines(Curve("a", [0.0, 1.0], [0.0, 1.0]), title=str(number)) for number in range(6)))
     canvas = _picture(six)
@@ -142,9 +171,8 @@ def test_panels_wrap_into_rows() -> None:
 def test_a_label_is_plain_text(label: str, tmp_path: Path) -> None:
     named = figure(lines(Curve(label, [0.0, 1.0], [0.0, 1.0])))
     svg = draw(named, tmp_path)[0]
-    ElementTree.parse(svg)
-    (legend,) = _picture(named).legends
-    assert legend.get_texts()[0].get_text() == label
+    assert label in [text.text for text in ElementTree.parse(svg).iter(f"{SVG}text")]
+    assert _picture(named).axes[0].texts[0].get_text() == label
     assert rows(chart(named), 0)[0]["label"] == label
 
 
@@ -167,7 +195,7 @@ def test_a_chart_can_be_hovered_highlighted_and_zoomed(mixed: Figure) -> None:
     parameters = {parameter["name"]: parameter for parameter in specification["params"]}
     assert parameters["highlight"]["bind"] == "legend"
     assert parameters["zoom_0"]["bind"] == "scales"
-    # Bars do not move. And Vega stops at a selection that two layers own.
+    # Dots do not move. And Vega stops at a selection that two layers own.
     assert set(parameters) == {"highlight", "zoom_0"}
     assert all(len(parameter["views"]) == 1 for parameter in parameters.values())
     for panel in range(2):
@@ -181,8 +209,8 @@ def test_vega_lite_accepts_the_chart(mixed: Figure) -> None:
 
     svg = vl_convert.vegalite_to_svg(chart(mixed))
     assert "method-12" in svg
-    # Two points of ours around the gap, three of theirs.
-    assert svg.count('aria-roledescription="point"') == 5
+    # Two points of ours around the gap, three of theirs, and a dot for each method.
+    assert svg.count('aria-roledescription="point"') == 5 + 13
 
 
 def test_a_spread_of_zero_is_no_spread() -> None:
@@ -199,7 +227,7 @@ def test_whole_numbers_have_whole_ticks() -> None:
 def test_words_on_the_axis_of_lines_are_an_error(tmp_path: Path) -> None:
     wrong = figure(lines(Curve("a", ["one"], [1.0])))
     for make in (lambda: draw(wrong, tmp_path), lambda: chart(wrong)):
-        with pytest.raises(ValueError, match="numbers on its x axis, got 'one'; words need `kind` 'bar'"):
+        with pytest.raises(ValueError, match="numbers on its x axis, got 'one'; words need `kind` 'dot'"):
             make()
     assert not list(tmp_path.iterdir())
 
@@ -222,6 +250,6 @@ def test_points_have_colours_and_shapes_of_their_own() -> None:
 
 
 def test_a_panel_without_curves_is_drawn(tmp_path: Path) -> None:
-    for panel in (lines(), bars()):
+    for panel in (lines(), dots()):
         assert draw(figure(panel), tmp_path)[0].exists()
         assert rows(chart(figure(panel)), 0) == []

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ltocf.report.content import Curve, Figure, Panel, Report, Table
-from ltocf.report.html import numbers_text, write_report
+from ltocf.report.html import numbers_text, read_report, write_report
 
 HOSTILE = """<b>bold</b> & </script><script>alert("it's")</script><!-- -->"""
 
@@ -178,10 +178,17 @@ def test_the_numbers_come_back_from_the_file(report: Report, tmp_path: Path) -> 
     assert text.startswith('{\n "what": "table3",\n')
 
 
+def test_a_page_can_be_made_again_from_its_numbers(report: Report, tmp_path: Path) -> None:
+    first = write_report(report, tmp_path / "first")
+    again = write_report(read_report(first.with_suffix(".json")), tmp_path / "again")
+    for path in (first, first.with_suffix(".json"), first.with_name("figure6.svg")):
+        assert (again.parent / path.name).read_bytes() == path.read_bytes()
+
+
 def test_the_same_report_gives_the_same_bytes(report: Report, tmp_path: Path) -> None:
     first, second = (write_report(report, tmp_path / name).parent for name in ("a", "b"))
     names = sorted(path.name for path in first.iterdir())
-    assert names == ["figure6.png", "figure6.svg", "table3.html", "table3.json"]
+    assert names == ["figure6-dark.svg", "figure6.png", "figure6.svg", "table3.html", "table3.json"]
     for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes()
 

@@ -60,7 +60,7 @@ def test_an_unknown_ending_is_an_error(tmp_path: Path, graph: BipartiteGraph) ->
     ("model", "options", "labels"),
     [
         ("mf", {"loss": "softmax", "n_negatives": 8}, ["softmax loss", "validation recall@5"]),
-        ("hop-rec", {}, ["loss", "validation recall@5"]),
+        ("hop-rec", {}, ["log loss", "validation recall@5"]),
         ("lightgcn", {}, ["BPR loss", "validation recall@5", "response h(λ), by state"]),
     ],
 )

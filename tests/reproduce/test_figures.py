@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ltocf.ode import CONNECTIONS, SOLVERS
 from ltocf.report.content import Curve, Panel, Table
+from ltocf.report.names import solver_name
 from ltocf.reproduce.cells import Cell, Places, make_cells
 from ltocf.reproduce.figures import ablation, connections, curves_of_training, seconds
 from reproduce_fixtures import plant
@@ -24,7 +25,7 @@ def planted(places: Places, name: str, recall: Sequence[float], seed: int = 0, *
     return plant(replace(cell, split={"digest": "one"}), recall, [value / 2 for value in recall], **more)
 
 
-def test_solvers_are_bars_with_a_spread_over_seeds(places: Places) -> None:
+def test_solvers_are_dots_with_a_spread_over_seeds(places: Places) -> None:
     names = {"solver/euler": "solver/euler", "solver/rk4": "ltocf", "solver/dopri5": "solver/dopri5"}
     cells = [
         planted(places, "ltocf", [0.5], times=[1.234, 2.0], selected={"epoch": 7}),
@@ -36,18 +37,18 @@ def test_solvers_are_bars_with_a_spread_over_seeds(places: Places) -> None:
     deviation = math.sqrt(2) / 8
     assert (figure.name, figure.title) == ("figure9-log", "Solvers of the ODE: log")
     # Seeds of the cells that are drawn, as words.
-    assert figure.caption == "log, test part. Seeds: 0, 11, 2; mean ± standard deviation."
+    assert figure.caption == "log, test set. Seeds: 0, 11, 2; mean ± standard deviation."
     assert [(panel.title, panel.x_label, panel.y_label, panel.kind) for panel in figure.panels] == [
-        ("", "solver", "recall@20", "bar"),
-        ("", "solver", "NDCG@20", "bar"),
+        ("", "solver", "recall@20", "dot"),
+        ("", "solver", "NDCG@20", "dot"),
     ]
     for panel, factor in zip(figure.panels, (1.0, 0.5), strict=True):
         (curve,) = panel.curves
-        assert (curve.label, curve.x) == ("LT-OCF", ["euler", "rk4"])
-        assert curve.y == [0.125 * factor, 0.375 * factor]
-        assert curve.spread == [0.0, pytest.approx(deviation * factor)]
+        assert (curve.label, curve.x) == ("LT-OCF", ["RK4", "Euler"])  # the best first
+        assert curve.y == [0.375 * factor, 0.125 * factor]
+        assert curve.spread == [pytest.approx(deviation * factor), 0.0]
     assert table == Table(
-        "On the test part: log",
+        "On the test set: log",
         ["variant", "recall@20", "NDCG@20", "times", "epochs"],
         [
             ["euler", "0.1250", "0.0625", "", "1"],
@@ -102,16 +103,19 @@ def test_seconds_are_means_over_seeds_and_of_an_epoch_over_all_epochs(places: Pl
         "MF": {"seconds per epoch": 2.0, "seconds of training": 10.0, "seconds of ranking": 0.5},
         "LT-OCF": {"seconds per epoch": 0.0, "seconds of training": 1.0, "seconds of ranking": 2.0},
     }
-    assert figure.panels == [
-        Panel("", "", quantity, [Curve(quantity, ["MF", "LT-OCF"], values)], "bar")
-        for quantity, values in (
-            ("seconds per epoch", [2.0, 0.0]),
-            ("seconds of training", [10.0, 1.0]),
-            ("seconds of ranking", [0.5, 2.0]),
-        )
-    ]
+    shown = {panel.y_label: panel for panel in figure.panels}
+    assert list(shown) == ["seconds per epoch", "seconds of training", "seconds of ranking"]
+    assert {(panel.kind, panel.log) for panel in figure.panels} == {("dot", True)}
+    # The fastest to train first; no epochs have no place on an axis of logarithms.
+    assert {tuple(curve.x) for panel in figure.panels for curve in panel.curves} == {("LT-OCF", "MF")}
+    assert shown["seconds of training"].curves[0].y == [1.0, 10.0]
+    assert shown["seconds of ranking"].curves[0].y == [2.0, 0.5]
+    none, two = shown["seconds per epoch"].curves[0].y
+    assert (math.isnan(none), two) == (True, 2.0)
     assert (figure.name, figure.title) == ("figure12-log", "Time of training and of ranking: log")
-    assert figure.caption == ("log. Training: selection and retraining, validations included. Ranking: all test users.")
+    assert figure.caption == (
+        "log, logarithmic axes. Training: selection and retraining, validations included. Ranking: all test users."
+    )
 
 
 def test_curves_are_of_the_first_seed_of_each_method(places: Places) -> None:
@@ -120,14 +124,14 @@ def test_curves_are_of_the_first_seed_of_each_method(places: Places) -> None:
         row = f'{{"phase": "selection", "epoch": 1, "loss": {loss}, "times": []}}\n'
         cell.file(".jsonl").write_text(row)
     figure = curves_of_training("figure6", cells)
-    assert figure.panels == [Panel("", "epoch", "loss", [Curve("MF", [1.0], [0.5])])]
-    assert figure.caption == "log, seed 4. The phase that selects the epoch on the validation part."
+    assert figure.panels == [Panel("", "epoch", "BPR loss", [Curve("MF", [1.0], [0.5])])]
+    assert figure.caption == "log, seed 4. The phase that selects the epoch on the validation set."
 
 
 def test_a_run_that_ended_before_its_first_epoch_has_no_curve(places: Places) -> None:
     cell = planted(places, "ltocf", [0.5])
     cell.file(".jsonl").write_text("")
-    assert curves_of_training("figure6", [cell]).panels == [Panel("", "epoch", "loss", [Curve("LT-OCF", [], [])])]
+    assert curves_of_training("figure6", [cell]).panels == [Panel("", "epoch", "BPR loss", [Curve("LT-OCF", [], [])])]
 
 
 STEP = {"euler": [1, 1], "rk4": [1, 1, 1 / 2, 1 / 6, 1 / 24]}
@@ -150,17 +154,18 @@ def test_responses_are_the_mean_of_the_states_at_the_times() -> None:
     assert list(values) == [f"{solver}, {connection}" for connection in CONNECTIONS for solver in SOLVERS]
     assert (figure.name, figure.title) == ("table1", "What each solver connects")
     assert figure.caption == "K = 4, T = 3 times at their start, so each stretch is 1 long."
-    for panel, connection in zip(figure.panels, CONNECTIONS, strict=True):
-        assert (panel.title, panel.x_label, panel.y_label, panel.kind) == (
-            f"{connection} connection",
-            "eigenvalue λ",
-            "response h(λ)",
-            "line",
-        )
-        assert [curve.label for curve in panel.curves] == list(SOLVERS)
-        for curve in panel.curves:
+    for place, connection in enumerate(CONNECTIONS):
+        response, distance = figure.panels[2 * place : 2 * place + 2]
+        exact = np.array(values[f"exact, {connection}"])
+        assert (response.title, response.y_label) == (f"{connection} connection: exact", "response h(λ)")
+        assert [(curve.label, curve.y) for curve in response.curves] == [("exact", exact.tolist())]
+        assert (distance.title, distance.log) == (f"{connection} connection: distance to exact", True)
+        others = [solver for solver in SOLVERS if solver != "exact"]
+        assert [curve.label for curve in distance.curves] == [solver_name(solver) for solver in others]
+        for solver, curve in zip(others, distance.curves, strict=True):
+            apart = np.abs(np.array(values[f"{solver}, {connection}"]) - exact)
             assert curve.x == [round(value, 2) for value in x.tolist()]
-            assert curve.y == values[f"{curve.label}, {connection}"]
+            np.testing.assert_array_equal(curve.y, np.where(apart > 1e-12, apart, np.nan))
 
 
 def test_the_table_has_one_stretch_of_each_solver() -> None:

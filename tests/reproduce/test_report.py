@@ -115,15 +115,15 @@ def test_curves_of_training_are_the_history(cells: list[Cell]) -> None:
     # The second epoch was not validated.
     assert metrics.curves[1] == Curve("LT-OCF", [1.0, 3.0], [0.25, 0.75])
     assert times.curves == [
-        Curve("t_1", [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
-        Curve("t_2", [1.0, 2.0, 3.0], [2.0, 3.0, 4.0]),
-        Curve("t_3", [1.0, 2.0, 3.0], [3.0, 4.0, 5.0]),
+        Curve("t₁", [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
+        Curve("t₂", [1.0, 2.0, 3.0], [2.0, 3.0, 4.0]),
+        Curve("t₃", [1.0, 2.0, 3.0], [3.0, 4.0, 5.0]),
     ]
     assert [(panel.title, panel.x_label, panel.y_label, panel.kind) for panel in figure.panels] == [
-        ("", "epoch", "recall@20 on the validation part", "line"),
+        ("", "epoch", "recall@20 on the validation set", "line"),
         ("", "epoch", "learned times", "line"),
     ]
-    assert figure.caption == "log, seed 0. The phase that selects the epoch on the validation part."
+    assert figure.caption == "log, seed 0. The phase that selects the epoch on the validation set."
     assert (figure.name, figure.title) == ("figure7-log", "Recall while training: log")
 
 
@@ -131,15 +131,15 @@ def test_the_loss_is_known_for_each_epoch_and_a_model_without_times_has_one_pane
     figure = curves_of_training("figure6", cells[2:])
     (losses,) = figure.panels
     assert losses.curves == [Curve("MF", [1.0, 2.0, 3.0], [1.0, 0.5, 1 / 3])]
-    assert losses.y_label == "loss"
+    assert losses.y_label == "BPR loss"
     assert (figure.name, figure.title) == ("figure6-log", "Training loss: log")
 
 
 def test_curves_say_if_the_epoch_was_selected_on_test(cells: list[Cell]) -> None:
     on_test = with_splits([replace(cells[2], config=cells[2].config.with_values({"select_on": "test"}), split=None)])
     figure = curves_of_training("figure8", [plant(on_test[0], [0.5])])
-    assert figure.panels[0].y_label == "NDCG@20 on the test part"
-    assert figure.caption == "log, seed 0. The phase that selects the epoch on the test part."
+    assert figure.panels[0].y_label == "NDCG@20 on the test set"
+    assert figure.caption == "log, seed 0. The phase that selects the epoch on the test set."
 
 
 def test_an_ablation_has_a_point_for_each_variant(source: str, places: Places) -> None:
@@ -170,7 +170,9 @@ def test_seconds(cells: list[Cell]) -> None:
 
 def test_connections_are_the_polynomials_of_the_solvers() -> None:
     figure, rows, values = connections()
-    assert [panel.title for panel in figure.panels] == [f"{connection} connection" for connection in CONNECTIONS]
+    assert [panel.title for panel in figure.panels] == [
+        f"{connection} connection: {what}" for connection in CONNECTIONS for what in ("exact", "distance to exact")
+    ]
     assert len(values) == len(SOLVERS) * len(CONNECTIONS)
     polynomials = {row[0]: row[2] for row in rows.rows}
     assert polynomials["euler"] == "1 + λ"

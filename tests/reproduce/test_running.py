@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from ltocf.reproduce.cells import Cell, Places, make_cells
 from ltocf.reproduce.run import run_cell, run_cells
 from ltocf.runs.folder import RunFolder
-from ltocf.tuning.processes import FailedError, Outcome
+from ltocf.training.processes import FailedError, Outcome
 from reproduce_fixtures import plant
 
 SUMMARY = {"digest": "one", "users": 3}

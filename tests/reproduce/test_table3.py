@@ -192,7 +192,7 @@ def test_without_ours_nothing_is_compared(places: Places) -> None:
 
 
 @pytest.mark.usefixtures("papers")
-def test_bars_are_measured_beside_published(places: Places) -> None:
+def test_dots_are_measured_beside_published_the_best_first(places: Places) -> None:
     cells = [
         planted(places, "mf", [0.0, 0.5], ndcg=[0.25, 0.25]),
         planted(places, "mf", [0.5, 1.0], of={"seed": 1}),
@@ -200,10 +200,10 @@ def test_bars_are_measured_beside_published(places: Places) -> None:
     ]
     made = figure(cells)
     assert (made.name, made.title) == ("table3-log", "Every method on log")
-    assert made.caption == "Error bars: standard deviation of seeds."
+    assert made.caption == "Intervals: standard deviation over seeds. Best recall first."
     assert [(panel.title, panel.x_label, panel.y_label, panel.kind) for panel in made.panels] == [
-        ("", "", "recall@20", "bar"),
-        ("", "", "NDCG@20", "bar"),
+        ("", "", "recall@20", "dot"),
+        ("", "", "NDCG@20", "dot"),
     ]
     measured, paper = made.panels[0].curves
     assert (measured.label, measured.x, measured.y) == ("measured", ["MF", "LT-OCF"], [0.5, 0.4375])
@@ -212,14 +212,14 @@ def test_bars_are_measured_beside_published(places: Places) -> None:
     assert math.isnan(paper.y[1])
 
 
-def test_without_published_numbers_there_are_only_measured_bars(places: Places) -> None:
+def test_without_published_numbers_there_are_only_measured_dots(places: Places) -> None:
     cells = [planted(places, "mf", [0.0, 0.5])]
     assert published("log") == {}
     assert figure(cells) == Figure(
         "table3-log",
         "Every method on log",
-        "Error bars: standard deviation of seeds.",
-        [Panel("", "", label, [Curve("measured", ["MF"], [0.25], [0.0])], "bar") for label in ("recall@20", "NDCG@20")],
+        "Intervals: standard deviation over seeds. Best recall first.",
+        [Panel("", "", label, [Curve("measured", ["MF"], [0.25], [0.0])], "dot") for label in ("recall@20", "NDCG@20")],
     )
 
 

@@ -13,7 +13,7 @@ import torch
 
 from ltocf.reproduce.cells import Places
 from ltocf.runs.config import Config
-from ltocf.tuning.processes import DiedError, Outcome
+from ltocf.training.processes import DiedError, Outcome
 from ltocf.tuning.settings_search import Trial, search_settings
 from ltocf.tuning.space import paper_space, read_space, write_best
 

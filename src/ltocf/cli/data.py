@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -83,10 +81,11 @@ def inspect(
         table, or json for programs.
     """
     from ltocf.data import statistics, time_range
+    from ltocf.data.report import reports_not_logged
     from ltocf.runs.estimate import estimate_training
 
     where, options = _asked(source, reading)
-    with _report_not_logged():
+    with reports_not_logged():
         dataset, preview = _read(where, options, data_dir)
     figures, span, pairs = statistics(dataset), time_range(dataset), dataset.interactions
     cost = estimate_training(pairs.n_users, pairs.n_items, len(pairs))
@@ -105,18 +104,6 @@ def inspect(
         rows = [[str(value) for value in row.values()] for row in preview]
         draw(table(preview[0], rows, "first rows"))
     say(f"`ltocf train` with its defaults: {cost}")
-
-
-@contextmanager
-def _report_not_logged() -> Iterator[None]:
-    """The report is what the command prints: it need not be in the log as well."""
-    logger = logging.getLogger("ltocf.data.readers")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _asked(source: str | None, reading: Reading | None) -> tuple[str, dict[str, Any]]:

@@ -23,6 +23,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("ltocf inspect events.csv", "which columns are taken, what is left out, what training costs"),
         ("ltocf inspect 'logs/*.parquet' --only event=purchase", "some rows of several files"),
     ),
+    "ingest": (
+        ("ltocf ingest 'logs/*.csv.gz' --out stores/shop", "a log of any size, within 2 GiB of memory"),
+        ("ltocf train stores/shop --model ltocf --out runs/shop", "the store is a source like any other"),
+    ),
     "fit": (
         ("ltocf fit events.csv --out runs/shop", "nothing is held back: the model that answers"),
         ("ltocf fit --like runs/first --out runs/shop", "settings and data of a run that was measured"),
@@ -42,6 +46,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "recommend": (
         ("ltocf recommend runs/shop --user 42 --k 5", "a list for one user"),
         ("ltocf recommend runs/shop --all --out lists.parquet", "the lists of everybody, as a file"),
+    ),
+    "recommend-all": (
+        ("ltocf recommend-all runs/shop --out lists", "one row for each user, a process for each core"),
+        ("ltocf recommend-all runs/shop --out lists --engine ray", "the same by a Ray cluster"),
     ),
     "similar": (
         ("ltocf similar runs/shop --item 318", "the items nearest to one"),

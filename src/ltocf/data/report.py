@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ltocf.data.display import Shown
+
+
+@contextmanager
+def reports_not_logged() -> Iterator[None]:
+    """For whoever shows the reports, or puts them together: readers need not log them as well."""
+    logger = logging.getLogger("ltocf.data.readers")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @dataclass(frozen=True)
@@ -133,6 +148,20 @@ class ReadingReport(Shown):
     def record(self) -> dict[str, object]:
         """The report as what JSON can hold."""
         return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> ReadingReport:
+        """The inverse of `record`.
+
+        Example:
+            >>> report = ReadingReport("log.csv", dropped=(DroppedRows("no user", 1, "line 4"),))
+            >>> ReadingReport.from_record(report.record()) == report
+            True
+        """
+        columns = tuple(ChosenColumn(**column) for column in record["columns"])
+        dropped = tuple(DroppedRows(**rows) for rows in record["dropped"])
+        lists = {name: tuple(record[name]) for name in ("unused", "notes", "warnings")}
+        return cls(**{**record, **lists, "columns": columns, "dropped": dropped})
 
     def text(self) -> str:
         """The lines, one under the other."""

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ltocf.report.content import Figure, Panel
 from ltocf.report.layout import (
-    LINES,
-    PANELS_PER_ROW,
-    SHAPES,
-    color_of,
-    crowded,
+    columns_of,
     labels_of,
+    line_of,
     numbers_of,
-    plots_extra,
+    shape_of,
     spread_of,
-    turn_of,
     whole_numbers,
     words_of,
 )
-from ltocf.report.run_figures import SHADES
+from ltocf.report.style import LINES, SHADES, plots_extra
 
 if TYPE_CHECKING:
     import altair
 
+Channel = TypeVar("Channel", bound="altair.X | altair.Y")
 FEW_TICKS = 6
 PAGE_WIDTH = 1070
 
@@ -32,7 +29,7 @@ PAGE_WIDTH = 1070
 def chart(figure: Figure) -> dict[str, Any]:
     """The figure as a Vega-Lite specification with its data inside.
 
-    Hovering shows a point's numbers, a click in the legend keeps one label, and panels without bars move and zoom.
+    Hovering shows a point's numbers, a click in the legend keeps one label, and panels without dots move and zoom.
 
     Raises:
         ImportError: the ``plots`` extra is not installed.
@@ -42,7 +39,7 @@ def chart(figure: Figure) -> dict[str, Any]:
         import altair
     highlight = altair.selection_point(name="highlight", fields=["label"], bind="legend")
     panels = [_interactive(figure, index, highlight) for index in range(len(figure.panels))]
-    rows = altair.concat(*panels, columns=PANELS_PER_ROW, spacing=24).configure(
+    rows = altair.concat(*panels, columns=columns_of(figure), spacing=24).configure(
         background="transparent",
         font="system-ui, sans-serif",
         view=altair.ViewConfig(stroke=None),
@@ -55,25 +52,37 @@ def _interactive(figure: Figure, index: int, highlight: altair.Parameter) -> alt
     import altair
 
     panel = figure.panels[index]
-    width = _pixels(panel, len(figure.panels))
     base = altair.Chart(altair.InlineData(values=_rows(panel))).encode(
         color=_color_channel(figure),
         opacity=altair.condition(highlight, altair.value(1.0), altair.value(0.1)),
         tooltip=_tooltip(panel),
     )
-    layers = _bar_layers(base, panel, width) if panel.kind == "bar" else _line_layers(base, figure, panel)
+    is_dots = panel.kind == "dot"
+    layers = _dot_layers(base, panel, labels_of(figure)) if is_dots else _line_layers(base, figure, panel)
     if any(map(spread_of, panel.curves)):
-        ends = layers[0].mark_rule(strokeWidth=1.2).encode(y=_y(panel, "low"), y2="high")
-        layers.append(ends.encode(color=altair.value("#333333")) if panel.kind == "bar" else ends)
+        layers.append(_interval(layers[0], panel))
     # Only one layer has a name: altair gives a selection to all that have, and Vega refuses the second.
     layers[0] = layers[0].properties(name=f"panel_{index}")
-    if panel.kind != "bar":
+    if not is_dots:
         # Only with Ctrl held, or two fingers: a wheel over the chart goes on scrolling the page.
         zoom = altair.selection_interval(name=f"zoom_{index}", bind="scales", zoom="wheel![event.ctrlKey]")
         layers[0] = layers[0].add_params(zoom)
     if index == 0:
         layers[0] = layers[0].add_params(highlight)
-    return altair.LayerChart(layer=layers).properties(title=panel.title, width=width, height=260)
+    return altair.LayerChart(layer=layers).properties(title=panel.title, width=_pixels(figure), height=_height(panel))
+
+
+def _interval(points: altair.Chart, panel: Panel) -> altair.Chart:
+    """A rule from the low to the high end of each point."""
+    import altair
+
+    rule: altair.Chart = points.mark_rule(strokeWidth=1.2)
+    if panel.kind == "dot":
+        rule = rule.encode(x=_values(panel, "low", altair.X), x2="high")
+        rule.encoding.shape = altair.Undefined  # with a shape Vega would draw its points again
+    else:
+        rule = rule.encode(y=_values(panel, "low", altair.Y), y2="high")
+    return rule
 
 
 def _line_layers(base: altair.Chart, figure: Figure, panel: Panel) -> list[altair.Chart]:
@@ -84,54 +93,57 @@ def _line_layers(base: altair.Chart, figure: Figure, panel: Panel) -> list[altai
     ticks: dict[str, Any] = {"values": whole, "format": "d"} if 0 < len(whole) <= FEW_TICKS else {}
     axis = altair.Axis(grid=False, **ticks)
     x = altair.X(field="x", type="quantitative", title=panel.x_label, scale=scale, axis=axis)
-    points = base.encode(x=x, y=_y(panel, "y"))
+    points = base.encode(x=x, y=_values(panel, "y", altair.Y))
     labels = labels_of(figure)
     if panel.kind == "point":
-        shapes = altair.Scale(domain=labels, range=[SHAPES[k % len(SHAPES)][1] for k in range(len(labels))])
-        shape = altair.Shape(field="label", type="nominal", title=None, scale=shapes)
-        return [points.mark_point(filled=True, size=110).encode(shape=shape)]
+        return [points.mark_point(filled=True, size=110).encode(shape=_shapes(labels))]
     lines = points.mark_line(strokeWidth=1.8)
-    # Beside bars the legend has squares, and dashes would only fray them.
-    if len(labels) > len(SHADES) and _only_lines(figure):
-        dashes = altair.Scale(domain=labels, range=[LINES[turn_of(k) % len(LINES)][1] for k in range(len(labels))])
+    if _only_lines(figure):
+        dashes = altair.Scale(domain=labels, range=[LINES[line_of(index)][1] for index in range(len(labels))])
         lines = lines.encode(strokeDash=altair.StrokeDash(field="label", type="nominal", title=None, scale=dashes))
     return [lines, points.mark_point(filled=True, size=28)]
 
 
-def _bar_layers(base: altair.Chart, panel: Panel, width: int) -> list[altair.Chart]:
+def _dot_layers(base: altair.Chart, panel: Panel, labels: list[str]) -> list[altair.Chart]:
     import altair
 
     words = words_of(panel)
-    angle = -45 if crowded(words, width / 7) else 0
-    axis = altair.Axis(labelAngle=angle, labelLimit=220, labelOverlap=False)
-    x = altair.X(field="x", type="nominal", title=panel.x_label, sort=words, axis=axis)
-    beside = altair.XOffset(field="label", type="nominal", sort=[curve.label for curve in panel.curves])
-    return [base.mark_bar().encode(x=x, y=_y(panel, "y"), xOffset=beside)]
+    axis = altair.Axis(labelLimit=220, labelOverlap=False, grid=True, domain=False, ticks=False)
+    y = altair.Y(field="x", type="nominal", title=panel.x_label, sort=words, axis=axis)
+    beside = altair.YOffset(field="label", type="nominal", sort=[curve.label for curve in panel.curves])
+    points = base.mark_point(filled=True, size=70).encode(x=_values(panel, "y", altair.X), y=y, shape=_shapes(labels))
+    return [points.encode(yOffset=beside) if len(panel.curves) > 1 else points]
+
+
+def _shapes(labels: list[str]) -> altair.Shape:
+    import altair
+
+    scale = altair.Scale(domain=labels, range=[shape_of(index)[1] for index in range(len(labels))])
+    return altair.Shape(field="label", type="nominal", title=None, scale=scale)
 
 
 def _color_channel(figure: Figure) -> altair.Color:
     import altair
 
     labels = labels_of(figure)
-    scale = altair.Scale(domain=labels, range=[color_of(index) for index in range(len(labels))])
-    if all(panel.kind == "point" for panel in figure.panels):
-        symbol = altair.Legend()  # shows the shapes of the points
-    else:
-        symbol = altair.Legend(symbolType="stroke" if _only_lines(figure) else "square")
+    scale = altair.Scale(domain=labels, range=[SHADES[index % len(SHADES)] for index in range(len(labels))])
+    # Without lines it shows the shapes of the points.
+    symbol = altair.Legend(symbolType="stroke") if _only_lines(figure) else altair.Legend()
     return altair.Color(field="label", type="nominal", title=None, scale=scale, legend=symbol)
 
 
-def _y(panel: Panel, field: str) -> altair.Y:
+def _values(panel: Panel, field: str, axis: type[Channel]) -> Channel:
+    """The axis along which the values lie."""
     import altair
 
-    scale = altair.Scale(zero=True) if panel.kind == "bar" else altair.Scale(zero=False, nice=False, padding=8)
-    return altair.Y(field=field, type="quantitative", title=panel.y_label, scale=scale)
+    scale = altair.Scale(type="log", nice=False) if panel.log else altair.Scale(zero=False, nice=False, padding=8)
+    return axis(field=field, type="quantitative", title=panel.y_label, scale=scale)
 
 
 def _tooltip(panel: Panel) -> list[altair.Tooltip]:
     import altair
 
-    x_type: Literal["quantitative", "nominal"] = "nominal" if panel.kind == "bar" else "quantitative"
+    x_type: Literal["quantitative", "nominal"] = "nominal" if panel.kind == "dot" else "quantitative"
     shown = [
         altair.Tooltip(field="label", type="nominal"),
         altair.Tooltip(field="x", type=x_type, title=panel.x_label or "x"),
@@ -146,7 +158,7 @@ def _rows(panel: Panel) -> list[dict[str, Any]]:
     """One row of each point, with None where a number is not finite: JSON has no word for it, and a line breaks."""
     rows = []
     for curve in panel.curves:
-        places = [str(word) for word in curve.x] if panel.kind == "bar" else numbers_of(curve)
+        places = [str(word) for word in curve.x] if panel.kind == "dot" else numbers_of(curve)
         for place, y, spread in zip(places, curve.y, spread_of(curve) or [math.nan] * len(curve.y), strict=True):
             values = {"y": y, "spread": spread, "low": y - spread, "high": y + spread}
             finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
@@ -158,7 +170,10 @@ def _only_lines(figure: Figure) -> bool:
     return all(panel.kind == "line" for panel in figure.panels)
 
 
-def _pixels(panel: Panel, n_panels: int) -> int:
-    """A width with which a row of panels fills the page, a panel alone not all of it, and bars stay apart."""
-    bars = len(words_of(panel)) * len(panel.curves) if panel.kind == "bar" else 0
-    return max(PAGE_WIDTH // min(PANELS_PER_ROW, max(n_panels, 2)) - 72 + 160 * (n_panels == 1), 12 * bars)
+def _pixels(figure: Figure) -> int:
+    """A width with which a row of panels fills the page, and a panel alone not all of it."""
+    return PAGE_WIDTH // max(columns_of(figure), 2) - 72 + 160 * (len(figure.panels) == 1)
+
+
+def _height(panel: Panel) -> int:
+    return max(260, 22 * len(words_of(panel))) if panel.kind == "dot" else 260

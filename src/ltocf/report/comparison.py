@@ -207,7 +207,7 @@ def _group_figure(grouping: _Grouping, name: str) -> Figure:
         for run, groups in grouping.groups.items():
             names: list[float | str] = [about[0] for about in grouping.about]
             curves.append(Curve(run, names, [group.values[metric] for group in groups]))
-        panels.append(Panel("", grouping.columns[0], label(metric), curves, "bar"))
+        panels.append(Panel("", grouping.columns[0], label(metric), curves, "dot"))
     return Figure(f"{name}-{grouping.name}", f"Accuracy by {grouping.title}", grouping.caption, panels)
 
 

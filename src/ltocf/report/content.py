@@ -25,18 +25,28 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. ``bar`` panels have words on the x axis, ``line`` and ``point`` panels numbers."""
+    """One pair of axes. ``line`` and ``point`` panels have numbers along x; ``dot`` panels have words down the side.
+
+    Args:
+        title: stands above; may be empty.
+        x_label: names ``x``, for dots the words.
+        y_label: names ``y``, for dots the axis along which they lie.
+        curves: what is drawn.
+        kind: lines, points, or dots with intervals.
+        log: the axis of ``y`` is logarithmic.
+    """
 
     title: str
     x_label: str
     y_label: str
     curves: list[Curve]
-    kind: Literal["line", "bar", "point"] = "line"
+    kind: Literal["line", "dot", "point"] = "line"
+    log: bool = False
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels side by side, as ``<name>.svg`` and ``<name>.png``; ``name`` is a file's stem."""
+    """Panels side by side, as ``<name>.svg``, ``<name>-dark.svg`` and ``<name>.png``; ``name`` is a file's stem."""
 
     name: str
     title: str

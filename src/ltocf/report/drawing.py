@@ -6,137 +6,165 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ltocf.report.content import Curve, Figure, Panel
 from ltocf.report.layout import (
-    LINES,
-    PANELS_PER_ROW,
-    SHAPES,
-    color_of,
-    crowded,
+    columns_of,
+    ends_of,
     labels_of,
+    line_of,
     numbers_of,
-    plots_extra,
+    shape_of,
     spread_of,
-    turn_of,
     whole_numbers,
     words_of,
 )
-from ltocf.report.run_figures import save_figure
+from ltocf.report.style import (
+    LIGHT,
+    LINES,
+    Style,
+    drawn_in,
+    label_ends,
+    log_ticks,
+    plots_extra,
+    save_figure,
+    save_pair,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-HATCHES = ("", "////", "....", "xxxx")
-LINE: dict[str, Any] = {"linewidth": 1.4, "markersize": 4, "capsize": 2, "elinewidth": 0.8}
-POINT: dict[str, Any] = {"linestyle": "", "markersize": 8, "capsize": 2, "elinewidth": 0.8}
-WHISKER = {"elinewidth": 0.8, "capsize": 1.5, "ecolor": "#333333"}
-BAR: dict[str, Any] = {"edgecolor": "white", "linewidth": 0, "error_kw": WHISKER}
-MOST_LABELS_BELOW = 6
-MOST_POINTS_WITH_MARKERS = 60
+LINE: dict[str, Any] = {"linewidth": 1.6, "markersize": 4, "capsize": 2, "elinewidth": 0.8}
+POINT: dict[str, Any] = {"linestyle": "", "markersize": 7, "capsize": 2.5, "elinewidth": 1.2}
+MAXIMUM_LABELS_AT_ENDS = 14
+MAXIMUM_POINTS_WITH_MARKERS = 60
 LETTERS = 11
 """About so many letters to an inch."""
+PANEL_WIDTH, PANEL_HEIGHT = 3.6, 3.4
 
 
 def draw(figure: Figure, folder: Path) -> list[Path]:
-    """Write ``<name>.svg`` and ``<name>.png``; the same figure gives the same bytes.
+    """Write ``<name>.svg``, ``<name>-dark.svg`` and ``<name>.png``; the same figure gives the same bytes.
 
     Raises:
         ImportError: the ``plots`` extra is not installed.
         ValueError: a ``line`` or ``point`` panel has words on its x axis.
     """
-    paths = [folder / f"{figure.name}{ending}" for ending in (".svg", ".png")]
-    draw_to(figure, *paths)
-    return paths
-
-
-def draw_to(figure: Figure, *paths: Path) -> None:
-    """Write the figure to files that end in .svg, .png or .pdf; errors as for `draw`."""
     with plots_extra():
-        from matplotlib import rc_context
-    # A label is plain text: two dollar signs in it are no mathematics.
-    with rc_context({"text.parse_math": False}):
-        canvas = _picture(figure)
-        for path in paths:
-            save_figure(canvas, path)
+        import matplotlib  # noqa: F401
+    path = folder / f"{figure.name}.svg"
+    pair = save_pair(lambda style: _picture(figure, style), path, title=figure.title, description=figure.caption)
+    with drawn_in(LIGHT):
+        save_figure(_picture(figure, LIGHT), path.with_suffix(".png"))
+    return [*pair, path.with_suffix(".png")]
 
 
-def _picture(figure: Figure) -> Canvas:
+def _picture(figure: Figure, style: Style = LIGHT) -> Canvas:
     from matplotlib.figure import Figure as Canvas
 
-    n_columns = min(PANELS_PER_ROW, len(figure.panels))
-    n_rows = math.ceil(len(figure.panels) / PANELS_PER_ROW)
-    widths = [max(map(_inches, figure.panels[column::n_columns])) for column in range(n_columns)]
+    n_columns = columns_of(figure)
+    n_rows = math.ceil(len(figure.panels) / n_columns)
     labels = labels_of(figure)
-    beside = 1.6 if len(labels) > MOST_LABELS_BELOW else 0.0
-    canvas = Canvas(figsize=(sum(widths) + beside, 3.4 * n_rows + 0.3), layout="constrained")
-    canvas.suptitle(textwrap.fill(figure.title, int(LETTERS * sum(widths))), fontsize=11)
-    places = canvas.subplots(n_rows, n_columns, squeeze=False, width_ratios=widths).flatten()
+    panels = [figure.panels[row * n_columns : (row + 1) * n_columns] for row in range(n_rows)]
+    heights = [max(map(_height, row)) for row in panels]
+    width = n_columns * PANEL_WIDTH + 0.08 * max(
+        min(40, len(word)) for row in panels for word in (*words_of(row[0]), "")
+    )
+    in_key = {curve.label for panel in figure.panels if not _has_ends(panel) for curve in panel.curves}
+    keyed = [label for label in labels if label in in_key] if len(labels) > 1 else []
+    canvas = Canvas(figsize=(width, sum(heights) + 0.3), layout="constrained")
+    canvas.suptitle(textwrap.fill(figure.title, int(LETTERS * width)), fontsize=11)
+    places = canvas.subplots(n_rows, n_columns, squeeze=False, height_ratios=heights)
     handles: dict[str, Any] = {}
-    for panel, axes in zip(figure.panels, places, strict=False):
-        (_draw_bars if panel.kind == "bar" else _draw_lines)(axes, panel, labels, handles)
-        axes.set_title(textwrap.fill(panel.title, int(LETTERS * _inches(panel))), fontsize=10)
-        axes.set_xlabel(panel.x_label)
-        axes.set_ylabel(panel.y_label)
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in places[len(figure.panels) :]:
-        axes.set_axis_off()
-    if labels:
-        where: Literal["outside right center", "outside lower center"]
-        where = "outside right center" if beside else "outside lower center"
-        fitting = int(LETTERS * sum(widths) / (max(map(len, labels)) + 6))
-        columns = math.ceil(len(labels) / (14 * n_rows)) if beside else max(1, min(len(labels), fitting))
-        canvas.legend(handles.values(), handles.keys(), loc=where, ncols=columns, frameon=False, fontsize=9)
+    for row, axes_of_row, height in zip(panels, places, heights, strict=True):
+        for place, axes in enumerate(axes_of_row):
+            if place >= len(row):
+                axes.set_axis_off()
+                continue
+            panel, before = row[place], row[place - 1] if place else None
+            (_draw_dots if panel.kind == "dot" else _draw_lines)(axes, panel, labels, style, handles)
+            _name(axes, panel, before)
+            if _has_ends(panel):
+                named = [(label, end, _shade(style, labels, label)) for label, end in ends_of(panel).items()]
+                label_ends(axes, named, height - 0.9)
+    if keyed:
+        columns = max(1, min(len(keyed), int(LETTERS * width / (max(map(len, keyed)) + 6))))
+        canvas.legend([handles[label] for label in keyed], keyed, loc="outside lower center", ncols=columns, fontsize=9)
     return canvas
 
 
-def _draw_lines(axes: Axes, panel: Panel, labels: Sequence[str], handles: dict[str, Any]) -> None:
+def _has_ends(panel: Panel) -> bool:
+    """Whether its curves are named at their ends."""
+    return panel.kind == "line" and len(panel.curves) <= MAXIMUM_LABELS_AT_ENDS
+
+
+def _height(panel: Panel) -> float:
+    return max(PANEL_HEIGHT, 1.0 + 0.26 * len(words_of(panel))) if panel.kind == "dot" else PANEL_HEIGHT
+
+
+def _name(axes: Axes, panel: Panel, before: Panel | None) -> None:
+    """Title and names of the axes; dots beside others of the same words have their words once."""
+    axes.set_title(textwrap.fill(panel.title, int(LETTERS * PANEL_WIDTH)), fontsize=10)
+    if panel.kind != "dot":
+        axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
+        return
+    axes.set_xlabel(panel.y_label)
+    if before is not None and before.kind == "dot" and words_of(before) == words_of(panel):
+        axes.tick_params(axis="y", labelleft=False)
+    else:
+        axes.set_ylabel(panel.x_label)
+
+
+def _draw_lines(axes: Axes, panel: Panel, labels: Sequence[str], style: Style, handles: dict[str, Any]) -> None:
     for curve in panel.curves:
-        index = labels.index(curve.label)
         handle = axes.errorbar(
             numbers_of(curve),
             curve.y,
             yerr=spread_of(curve),
-            color=color_of(index),
-            **_style(panel, curve, index),
+            color=_shade(style, labels, curve.label),
+            **_form(panel, curve, labels.index(curve.label)),
         )
         handles.setdefault(curve.label, handle)
     if whole_numbers(panel):
         axes.locator_params(axis="x", integer=True)
+    if panel.log:
+        axes.set_yscale("log")
+        log_ticks(axes.yaxis)
 
 
-def _style(panel: Panel, curve: Curve, index: int) -> dict[str, Any]:
+def _form(panel: Panel, curve: Curve, index: int) -> dict[str, Any]:
     if panel.kind == "point":
-        return POINT | {"marker": SHAPES[index % len(SHAPES)][0]}
-    marker = "." if len(curve.x) <= MOST_POINTS_WITH_MARKERS else ""
-    return LINE | {"linestyle": LINES[turn_of(index) % len(LINES)][0], "marker": marker}
+        return POINT | {"marker": shape_of(index)[0]}
+    marker = "." if len(curve.x) <= MAXIMUM_POINTS_WITH_MARKERS else ""
+    return LINE | {"linestyle": LINES[line_of(index)][0], "marker": marker}
 
 
-def _draw_bars(axes: Axes, panel: Panel, labels: Sequence[str], handles: dict[str, Any]) -> None:
+def _draw_dots(axes: Axes, panel: Panel, labels: Sequence[str], style: Style, handles: dict[str, Any]) -> None:
     words = words_of(panel)
-    width = 0.8 / max(1, len(panel.curves))
+    step = 0.5 / max(1, len(panel.curves))
     for place, curve in enumerate(panel.curves):
-        index = labels.index(curve.label)
-        shift = (place - (len(panel.curves) - 1) / 2) * width
-        handle = axes.bar(
-            [words.index(str(word)) + shift for word in curve.x],
+        shift = (place - (len(panel.curves) - 1) / 2) * step
+        handle = axes.errorbar(
             curve.y,
-            width,
-            yerr=spread_of(curve),
-            color=color_of(index),
-            hatch=HATCHES[turn_of(index) % len(HATCHES)],
-            **BAR,
+            [words.index(str(word)) + shift for word in curve.x],
+            xerr=spread_of(curve),
+            color=_shade(style, labels, curve.label),
+            marker=shape_of(labels.index(curve.label))[0],
+            **POINT,
         )
         handles.setdefault(curve.label, handle)
-    axes.set_xticks(range(len(words)), words)
-    if crowded(words, LETTERS * _inches(panel)):
-        axes.tick_params(axis="x", labelrotation=45, labelsize=8)
-        for text in axes.get_xticklabels():
-            text.set(horizontalalignment="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(words)), [shortened(word) for word in words])
+    axes.set_ylim(max(1, len(words)) - 0.5, -0.5)
+    axes.grid(axis="y", color=style.quiet, alpha=0.3, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    if panel.log:
+        axes.set_xscale("log")
+        log_ticks(axes.xaxis)
 
 
-def _inches(panel: Panel) -> float:
-    words = words_of(panel) if panel.kind == "bar" else []
-    return min(12.0, max(3.6, 0.34 * len(words) + 0.8, 0.16 * len(words) * len(panel.curves) + 0.8))
+def _shade(style: Style, labels: Sequence[str], label: str) -> str:
+    return style.shades[labels.index(label) % len(style.shades)]

@@ -6,15 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ltocf.report.layout import plots_extra
-from ltocf.report.run_figures import SHADES, save_figure
+from ltocf.report.style import LIGHT, SHADES, drawn_in, plots_extra, save_figure, shortened
 from ltocf.serving import Explanation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-LONGEST_NAME = 40
-"""Letters of a bar's name; a longer one is cut."""
 
 
 def panels_of(why: Explanation, n: int = 10) -> dict[str, dict[str, float]]:
@@ -34,33 +30,28 @@ def panels_of(why: Explanation, n: int = 10) -> dict[str, dict[str, float]]:
 def draw_explanation(why: Explanation, out: Path, n: int = 10) -> None:
     """Draw an `Explanation`; see `Explanation.draw`."""
     with plots_extra():
-        from matplotlib import rc_context
         from matplotlib.figure import Figure
     panels = panels_of(why, n)
-    # A title is plain text: two dollar signs in it are no mathematics.
-    with rc_context({"text.parse_math": False}):
+    with drawn_in(LIGHT):
         height = 0.32 * max(map(len, panels.values())) + 1.3
         figure = Figure(figsize=(6.5 if len(panels) == 1 else 10.5, height), layout="constrained")
-        item = _short(str(why.item if why.title is None else why.title), 60)
-        figure.suptitle(f"{item}, score {why.score:.3g} for user {why.user}")
+        item = shortened(str(why.item if why.title is None else why.title), 60)
+        title = f"{item}, score {why.score:.3g} for user {why.user}"
+        figure.suptitle(title)
         places = figure.subplots(1, len(panels), squeeze=False, width_ratios=[3, 2][: len(panels)])[0]
         for axes, (title, bars) in zip(places, panels.items(), strict=True):
             _draw_bars(axes, title, bars)
-        save_figure(figure, out)
+        save_figure(figure, out, title=title, description="What adds to the score of the item, largest first.")
 
 
 def _draw_bars(axes: Axes, title: str, bars: Mapping[str, float]) -> None:
     """Bars from the top down, each with its number."""
-    names = [_short(name, LONGEST_NAME) for name in bars]
+    names = [shortened(name) for name in bars]
     drawn = axes.barh(range(len(bars)), list(bars.values()), color=[SHADES[value < 0] for value in bars.values()])
     axes.set_yticks(range(len(bars)), names)
     axes.invert_yaxis()
     axes.bar_label(drawn, fmt="%.2f", padding=3, fontsize=8)
     axes.margins(x=0.15)
-    axes.axvline(0, color="black", linewidth=0.8)
+    axes.axvline(0, color=LIGHT.ink, linewidth=0.8)
     axes.set(title=title, xlabel="added to the score")
     axes.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _short(text: str, n_letters: int) -> str:
-    return text if len(text) <= n_letters else f"{text[: n_letters - 2].rstrip()} …"

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ltocf.files import write_text
 from ltocf.report.charts import chart
-from ltocf.report.content import Report, Table, finite
+from ltocf.report.content import Curve, Figure, Panel, Report, Table, finite
 from ltocf.report.drawing import draw
-from ltocf.report.layout import plots_extra
+from ltocf.report.style import plots_extra
 
 BLANK = {"", "-", "–", "—", "nan", "n/a"}
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Write ``<stem>.json``, an SVG and a PNG of every figure, and ``<stem>.html``; the same report, the same bytes.
+    """Write ``<stem>.json``, the files of every figure, and ``<stem>.html``; the same report, the same bytes.
 
     The page loads nothing: scripts, pictures and data are inside. Its static pictures show where scripts are off.
 
@@ -32,15 +33,36 @@ def write_report(report: Report, folder: Path) -> Path:
     names = [figure.name for figure in report.figures]
     if len(set(names)) != len(names):
         raise ValueError(f"figures are files and need different names, got {names}")
-    page = _page(report, [draw(figure, folder)[0] for figure in report.figures])
+    page = _page(report, [draw(figure, folder)[:2] for figure in report.figures])
     write_text(folder / f"{report.stem}.json", numbers_text(report))
     path = folder / f"{report.stem}.html"
     write_text(path, page)
     return path
 
 
+def read_report(path: Path) -> Report:
+    """The report that `write_report` wrote into a JSON file; its pages can be made again from it."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    tables = [Table(**table) for table in content.pop("tables")]
+    figures = [_figure(figure) for figure in content.pop("figures")]
+    return Report(**content, tables=tables, figures=figures, name=path.stem)
+
+
+def _figure(content: dict[str, Any]) -> Figure:
+    panels = [
+        Panel(**panel | {"curves": [Curve(**_with_gaps(curve)) for curve in panel["curves"]]})
+        for panel in content["panels"]
+    ]
+    return Figure(**content | {"panels": panels})
+
+
+def _with_gaps(curve: dict[str, Any]) -> dict[str, Any]:
+    """JSON has null in place of a number that is not finite."""
+    return curve | {"y": [math.nan if value is None else value for value in curve["y"]]}
+
+
 def numbers_text(report: Report) -> str:
-    """The report without its figures, as JSON; a number that is not finite becomes null."""
+    """The report as JSON; a number that is not finite becomes null."""
     content = {
         "what": report.what,
         "title": report.title,
@@ -48,6 +70,7 @@ def numbers_text(report: Report) -> str:
         "cells": report.cells,
         "numbers": report.numbers,
         "tables": [asdict(table) for table in report.tables],
+        "figures": [asdict(figure) for figure in report.figures],
         "settings": report.settings,
         "environment": report.environment,
         "command": report.command,
@@ -55,7 +78,7 @@ def numbers_text(report: Report) -> str:
     return json.dumps(finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _page(report: Report, pictures: list[Path]) -> str:
+def _page(report: Report, pictures: list[list[Path]]) -> str:
     with plots_extra():
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -68,8 +91,8 @@ def _page(report: Report, pictures: list[Path]) -> str:
         keep_trailing_newline=True,
     )
     figures = [
-        {"content": figure, "chart": chart(figure), "picture": _data_address(picture)}
-        for figure, picture in zip(report.figures, pictures, strict=True)
+        {"content": figure, "chart": chart(figure), "pictures": [_data_address(picture) for picture in pair]}
+        for figure, pair in zip(report.figures, pictures, strict=True)
     ]
     return templates.get_template("report.html.jinja").render(
         report=report,

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from ltocf.report.content import Curve, Figure, Panel
-from ltocf.report.run_figures import SHADES
+from ltocf.report.style import LINES, SHADES
 
 PANELS_PER_ROW = 4
-# Beside the colours, what tells the curves of one colour apart: matplotlib's style and the same dashes for Vega.
-LINES = (("-", [1, 0]), ("--", [6, 3]), (":", [2, 2]), ("-.", [7, 2, 2, 2]))
 # What tells points apart without colours: matplotlib's markers and the same shapes for Vega.
 SHAPES = (
     ("o", "circle"),
@@ -23,19 +19,15 @@ SHAPES = (
 )
 
 
-@contextmanager
-def plots_extra() -> Iterator[None]:
-    """Name the extra to install where an import inside the block fails."""
-    try:
-        yield
-    except ImportError as error:
-        raise ImportError("reports need the `plots` extra: pip install 'ltocf[plots]'") from error
-
-
 def spread_of(curve: Curve) -> list[float] | None:
     """Half-lengths of the error bars that are worth drawing."""
     # Of one measurement the spread is 0, and there is nothing to draw.
     return curve.spread if curve.spread and any(curve.spread) else None
+
+
+def columns_of(figure: Figure) -> int:
+    """How many panels stand side by side: four are two rows."""
+    return 2 if len(figure.panels) == PANELS_PER_ROW else min(PANELS_PER_ROW, len(figure.panels))
 
 
 def labels_of(figure: Figure) -> list[str]:
@@ -44,7 +36,7 @@ def labels_of(figure: Figure) -> list[str]:
 
 
 def words_of(panel: Panel) -> list[str]:
-    """What stands below the bars, each once."""
+    """What stands beside the dots, each once."""
     return list(dict.fromkeys(str(word) for curve in panel.curves for word in curve.x))
 
 
@@ -53,7 +45,7 @@ def numbers_of(curve: Curve) -> list[float]:
     words = [value for value in curve.x if isinstance(value, str)]
     if words:
         raise ValueError(
-            f"a `line` or `point` panel has numbers on its x axis, got {words[0]!r}; words need `kind` 'bar'"
+            f"a `line` or `point` panel has numbers on its x axis, got {words[0]!r}; words need `kind` 'dot'"
         )
     return [float(value) for value in curve.x]
 
@@ -64,19 +56,22 @@ def whole_numbers(panel: Panel) -> list[float]:
     return sorted(values) if all(value == round(value) for value in values) else []
 
 
-def crowded(words: Sequence[str], room: float) -> bool:
-    """Whether the words, each with the width of the longest, are more letters than there is room for."""
-    return len(words) * max(map(len, words), default=0) > 0.8 * room
-
-
 def turn_of(index: int) -> int:
     """How often the colours were used up before this label."""
     return index // len(SHADES)
 
 
-def color_of(index: int) -> str:
-    """The label's colour: as it is, then mixed with black, then with white."""
-    shade = SHADES[index % len(SHADES)]
-    towards, part = ((0, 0.0), (0, 0.45), (255, 0.45))[turn_of(index) % 3]
-    mixed = [round((1 - part) * int(shade[place : place + 2], 16) + part * towards) for place in (1, 3, 5)]
-    return "#" + "".join(f"{value:02x}" for value in mixed)
+def line_of(index: int) -> int:
+    """Which of the line styles a label has: another one than its neighbours, and than those of the same colour."""
+    return (index + turn_of(index)) % len(LINES)
+
+
+def shape_of(index: int) -> tuple[str, str]:
+    """The shape of a label's points, another one than those of the same colour."""
+    return SHAPES[(index + turn_of(index)) % len(SHAPES)]
+
+
+def ends_of(panel: Panel) -> dict[str, float]:
+    """The last finite value of each curve that has one."""
+    ends = {curve.label: [y for y in curve.y if math.isfinite(y)] for curve in panel.curves}
+    return {label: values[-1] for label, values in ends.items() if values}

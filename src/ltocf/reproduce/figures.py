@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from statistics import mean, stdev
 from typing import Any, cast
 
@@ -12,11 +13,18 @@ import torch
 from ltocf.ode import CONNECTIONS, SOLVERS, LearnableTimes, MeanResponse, Solver
 from ltocf.ode.solvers import Connection, SolverName
 from ltocf.report.content import Curve, Figure, Panel, Table
+from ltocf.report.names import data_name, solver_name
+from ltocf.report.run_figures import loss_label, time_name
 from ltocf.reproduce.cells import Cell
 from ltocf.reproduce.table3 import METRICS, by_name, row_label
 
 HISTORY = {"figure6": ("loss", "loss"), "figure7": ("recall@20", "recall@20"), "figure8": ("ndcg@20", "NDCG@20")}
 """Figure -> what of the history it draws, and the name of its axis."""
+EXACT = "exact"
+"""The solver that the others are compared with."""
+MEAN = "mean over seeds"
+ROUNDING = 1e-12
+"""Differences of this size are those of the arithmetic."""
 AXES = {"figure9": "solver", "figure10": "number of times T", "figure11": "horizon K"}
 TITLES = {
     "figure6": "Training loss",
@@ -41,11 +49,13 @@ def curves_of_training(what: str, cells: Sequence[Cell]) -> Figure:
         if rows and rows[0]["times"]:
             epochs: list[float | str] = [float(row["epoch"]) for row in rows]
             for index, values in enumerate(zip(*(row["times"] for row in rows), strict=True), start=1):
-                times.append(Curve(f"t_{index}", epochs, list(values)))
-    on = {"validation": "the validation part", "test": "the test part"}[cells[0].config.run.select_on]
-    panels = [Panel("", "epoch", label if key == "loss" else f"{label} on {on}", drawn)]
+                times.append(Curve(time_name(index), epochs, list(values)))
+    on = {"validation": "the validation set", "test": "the test set"}[cells[0].config.run.select_on]
+    config = cells[0].config
+    named = loss_label(config.model, config.options) if key == "loss" else f"{label} on {on}"
+    panels = [Panel("", "epoch", named, drawn)]
     panels += [Panel("", "epoch", "learned times", times)] if times else []
-    caption = f"{cells[0].dataset}, seed {cells[0].seed}. The phase that selects the epoch on {on}."
+    caption = f"{data_name(cells[0].dataset)}, seed {cells[0].seed}. The phase that selects the epoch on {on}."
     return Figure(f"{what}-{cells[0].dataset}", _titled(what, cells), caption, panels)
 
 
@@ -57,8 +67,13 @@ def ablation(what: str, names: Mapping[str, str], cells: Sequence[Cell]) -> tupl
         metric: {variant: [cell.metrics()[metric] for cell in group] for variant, group in found.items()}
         for metric in METRICS
     }
+    if what == "figure9":  # the best first
+        order = sorted(found, key=lambda variant: -mean(values["recall@20"][variant]))
+        drawn = {metric: {variant: by[variant] for variant in order} for metric, by in values.items()}
+    else:
+        drawn = values
     panels = [
-        Panel("", AXES[what], label, _variant_curves(values[metric]), "bar" if what == "figure9" else "line")
+        Panel("", AXES[what], label, _variant_curves(drawn[metric]), "dot" if what == "figure9" else "line")
         for metric, label in METRICS.items()
     ]
     rows = [
@@ -70,9 +85,11 @@ def ablation(what: str, names: Mapping[str, str], cells: Sequence[Cell]) -> tupl
         ]
         for variant, group in found.items()
     ]
-    table = Table(f"On the test part: {cells[0].dataset}", ["variant", *METRICS.values(), "times", "epochs"], rows)
+    table = Table(
+        f"On the test set: {data_name(cells[0].dataset)}", ["variant", *METRICS.values(), "times", "epochs"], rows
+    )
     seeds = sorted({str(cell.seed) for group in found.values() for cell in group})
-    caption = f"{cells[0].dataset}, test part. Seeds: {', '.join(seeds)}; mean ± standard deviation."
+    caption = f"{data_name(cells[0].dataset)}, test set. Seeds: {', '.join(seeds)}; mean ± standard deviation."
     return Figure(f"{what}-{cells[0].dataset}", _titled(what, cells), caption, panels), table, values
 
 
@@ -87,18 +104,23 @@ def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
             "seconds of training": mean(metrics["seconds"] for metrics in measured),
             "seconds of ranking": mean(metrics["ranking_seconds"] for metrics in measured),
         }
-    labels: list[float | str] = list(rows)
+    order = sorted(rows, key=lambda label: rows[label]["seconds of training"])
+    labels: list[float | str] = list(order)
+    # A closed form has no epochs, and zero has no place on an axis of logarithms.
     panels = [
-        Panel("", "", quantity, [Curve(quantity, labels, [row[quantity] for row in rows.values()])], "bar")
+        Panel("", "", quantity, [Curve(MEAN, labels, [rows[name][quantity] or nan for name in order])], "dot", True)
         for quantity in ("seconds per epoch", "seconds of training", "seconds of ranking")
     ]
-    caption = f"{cells[0].dataset}. Training: selection and retraining, validations included. Ranking: all test users."
+    caption = (
+        f"{data_name(cells[0].dataset)}, logarithmic axes. Training: selection and retraining, validations included. "
+        "Ranking: all test users."
+    )
     return Figure(f"figure12-{cells[0].dataset}", _titled("figure12", cells), caption, panels), rows
 
 
 def _titled(what: str, cells: Sequence[Cell]) -> str:
     """Data sets share a page."""
-    return f"{TITLES[what]}: {cells[0].dataset}"
+    return f"{TITLES[what]}: {data_name(cells[0].dataset)}"
 
 
 def connections(horizon: float = 4.0, n_times: int = 3) -> tuple[Figure, Table, dict[str, Any]]:
@@ -109,20 +131,39 @@ def connections(horizon: float = 4.0, n_times: int = 3) -> tuple[Figure, Table, 
     """
     eigenvalues = torch.linspace(-1, 1, 101, dtype=torch.float64)
     x: list[float | str] = [round(float(value), 2) for value in eigenvalues]
-    panels, values = [], {}
+    panels: list[Panel] = []
+    values: dict[str, list[float]] = {}
     for connection in CONNECTIONS:
-        curves = []
-        for solver in SOLVERS:
-            response = _response(solver, connection, horizon, n_times)(eigenvalues).detach().tolist()
-            curves.append(Curve(solver, x, response))
-            values[f"{solver}, {connection}"] = response
-        panels.append(Panel(f"{connection} connection", "eigenvalue λ", "response h(λ)", curves))
+        found = {
+            solver: _response(solver, connection, horizon, n_times)(eigenvalues).detach().tolist() for solver in SOLVERS
+        }
+        values |= {f"{solver}, {connection}": response for solver, response in found.items()}
+        panels += _connection_panels(connection, x, found)
     rows = [[solver, str(_steps(solver)), _polynomial(solver, horizon / (n_times + 1))] for solver in SOLVERS]
     caption = (
         f"K = {horizon:g}, T = {n_times} times at their start, so each stretch is {horizon / (n_times + 1):g} long."
     )
     table = Table("One stretch", ["solver", "steps in a stretch", "solution at its end, start 1"], rows, caption)
     return Figure("table1", TITLES["table1"], caption, panels), table, values
+
+
+def _connection_panels(connection: str, x: list[float | str], found: Mapping[str, list[float]]) -> list[Panel]:
+    """The response of the exact solution, and how far those of the others are from it."""
+    true = found[EXACT]
+    distances = {
+        solver: [abs(value - exact) for value, exact in zip(response, true, strict=True)]
+        for solver, response in found.items()
+        if solver != EXACT
+    }
+    curves = [
+        Curve(solver_name(solver), x, [value if value > ROUNDING else nan for value in values])
+        for solver, values in distances.items()
+    ]
+    title, axis = f"{connection} connection", "eigenvalue λ"
+    return [
+        Panel(f"{title}: {EXACT}", axis, "response h(λ)", [Curve(EXACT, x, true)]),
+        Panel(f"{title}: distance to {EXACT}", axis, "|h(λ) − exact h(λ)|", curves, log=True),
+    ]
 
 
 def _steps(solver: str) -> int:
@@ -157,7 +198,7 @@ def _variant_curves(values: Mapping[str, Sequence[float]]) -> list[Curve]:
     kinds: dict[str, list[tuple[float | str, Sequence[float]]]] = {}
     for variant, measured in values.items():
         kind, _, number = variant.partition("/")[2].rpartition("-")
-        x: float | str = float(number) if number.isdigit() else number
+        x: float | str = float(number) if number.isdigit() else solver_name(number)
         kinds.setdefault(f"{kind} times" if kind else "LT-OCF", []).append((x, measured))
     return [
         Curve(kind, [x for x, _ in points], [mean(v) for _, v in points], [_deviation(v) for _, v in points])

@@ -12,6 +12,7 @@ from typing import Any
 
 from ltocf.report.content import Figure, Report, Table
 from ltocf.report.html import write_report
+from ltocf.report.names import data_name
 from ltocf.reproduce.cells import (
     METHODS,
     VARIANTS,
@@ -105,7 +106,7 @@ def report(
     hardware = {cell.hardware() for cell in cells}
     return Report(
         what=what,
-        title=f"{title}: {cells[0].dataset}",
+        title=f"{title}: {data_name(cells[0].dataset)}",
         summary=[PROTOCOL, *([f"Not there yet: {', '.join(missing)}."] if missing else [])],
         tables=tables,
         figures=figures,

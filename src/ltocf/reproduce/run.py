@@ -15,8 +15,8 @@ from ltocf.progress import progress_bar
 from ltocf.reproduce.cells import Cell, with_splits
 from ltocf.runs import experiment
 from ltocf.runs.folder import RunFolder
+from ltocf.training.processes import run_all
 from ltocf.tuning.identity import differences, recorded, said
-from ltocf.tuning.processes import run_all
 
 logger = logging.getLogger(__name__)
 

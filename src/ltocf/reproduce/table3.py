@@ -11,35 +11,10 @@ from typing import Any
 
 from ltocf.evaluation.significance import compare_results, holm, mean_result
 from ltocf.report.content import Curve, Figure, Panel, Table, p_text
+from ltocf.report.names import REFERENCES, data_name, method_name
 from ltocf.reproduce.cells import METHODS, Cell
 
 METRICS = {"recall@20": "recall@20", "ndcg@20": "NDCG@20"}
-REFERENCES = {
-    "popularity": "Popularity",
-    "item-knn": "ItemKNN",
-    "rp3beta": "RP3beta",
-    "ease": "EASE",
-    "als": "ALS",
-    "spectral": "Spectral",
-}
-"""Simple methods and closed forms that every comparison should have beside it, above the paper's rows."""
-LABELS = REFERENCES | {
-    "mf": "MF",
-    "neumf": "NeuMF",
-    "cmn": "CMN",
-    "hop-rec": "HOP-Rec",
-    "gc-mc": "GC-MC",
-    "pinsage": "PinSage",
-    "mult-vae": "Mult-VAE",
-    "grmf": "GRMF",
-    "grmf-norm": "GRMF-Norm",
-    "ngcf": "NGCF",
-    "lr-gccf": "LR-GCCF",
-    "lightgcn": "LightGCN",
-    "ltocf": "LT-OCF",
-    "blend": "Blend",
-}
-"""Names as the papers write them; another method goes by its own."""
 OURS = "ltocf"
 ON_TEST = "-test"
 """Ends the name of a method's configuration that selects on the test part, as the papers do."""
@@ -73,7 +48,7 @@ def row_label(name: str) -> str:
         ('LightGCN', 'LightGCN, best on test', 'NGCF, as published')
     """
     method = method_of(name)
-    return LABELS.get(method, method) + ENDINGS.get(_ending_of(name), "")
+    return method_name(method) + ENDINGS.get(_ending_of(name), "")
 
 
 def _ending_of(name: str) -> str:
@@ -167,18 +142,21 @@ CAPTION = (
 
 
 def figure(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Figure:
-    """Measured and published numbers of one data set as bars; ``found`` are its `numbers`, if they are known."""
+    """Measured and published numbers of one data set, best recall first; ``found`` are its `numbers`, if known."""
     dataset, rows = cells[0].dataset, found or numbers(cells)
+    names = sorted(rows, key=lambda name: -float(rows[name]["recall@20"]["mean"]))
+    labels: list[float | str] = [row_label(name).replace("`", "") for name in names]
     panels = []
     for metric, label in METRICS.items():
-        names: list[float | str] = [row_label(name) for name in rows]
-        spread = [row[metric]["standard_deviation"] or 0.0 for row in rows.values()]
-        curves = [Curve("measured", names, [row[metric]["mean"] for row in rows.values()], spread)]
-        papers = [row[metric]["published"] for row in rows.values()]
+        measured = [rows[name][metric] for name in names]
+        spread = [row["standard_deviation"] or 0.0 for row in measured]
+        curves = [Curve("measured", labels, [row["mean"] for row in measured], spread)]
+        papers = [row["published"] for row in measured]
         if any(value is not None for value in papers):
-            curves.append(Curve("published", names, [math.nan if value is None else value for value in papers]))
-        panels.append(Panel("", "", label, curves, "bar"))
-    return Figure(f"table3-{dataset}", f"Every method on {dataset}", "Error bars: standard deviation of seeds.", panels)
+            curves.append(Curve("published", labels, [math.nan if value is None else value for value in papers]))
+        panels.append(Panel("", "", label, curves, "dot"))
+    title = f"Every method on {data_name(dataset)}"
+    return Figure(f"table3-{dataset}", title, "Intervals: standard deviation over seeds. Best recall first.", panels)
 
 
 def _compared(groups: Mapping[str, list[Cell]], metric: str) -> dict[str, dict[str, float]]:

@@ -17,8 +17,8 @@ from ltocf.runs import experiment
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.training import environment
+from ltocf.training.processes import DiedError, Outcome, run_all
 from ltocf.tuning.identity import Splits, differences, recorded, run_key
-from ltocf.tuning.processes import DiedError, Outcome, run_all
 from ltocf.tuning.space import Space, check_space
 
 if TYPE_CHECKING:

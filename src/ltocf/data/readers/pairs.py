@@ -23,14 +23,14 @@ def dataset_of(rows: Rows, ids: dict[str, pl.Series], options: ReadOptions, *, k
     unless all are kept, as in a matrix, or they are seen in what is a part of a log.
 
     Raises:
-        ValueError: no interaction is left.
+        NothingLeftError: no interaction is left.
     """
     sizes = (len(ids["user"]), len(ids["item"]))
     frame = rows.frame
     positive = frame if frame["positive"].all() else frame.filter("positive")
     if not len(positive):
         reasons = "; ".join(map(str, rows.dropped))
-        raise ValueError(f"{rows.name}: at least one interaction must be left, got none: {reasons}")
+        raise rows.nothing_left(f"at least one interaction must be left, got none: {reasons}")
     pairs = _pairs(positive, sizes)
     rows.n_merged = len(positive) - len(pairs)
     seen = None

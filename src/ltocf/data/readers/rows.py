@@ -26,6 +26,20 @@ BLANKS = " \t\r\n\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\
 Place = Callable[[int], str]
 
 
+class NothingLeftError(ValueError):
+    """No row is left of a table.
+
+    Args:
+        message: for people.
+        n_rows: rows in the source.
+        dropped: rows left out, by reason.
+    """
+
+    def __init__(self, message: str, n_rows: int, dropped: Iterable[DroppedRows]) -> None:
+        super().__init__(message)
+        self.n_rows, self.dropped = n_rows, tuple(dropped)
+
+
 @dataclass
 class Rows:
     """Rows that are left of a table, and the beginning of its report.
@@ -83,14 +97,19 @@ class Rows:
         """Raise if no row is left.
 
         Raises:
-            ValueError: no row is left; the message has the reasons.
+            NothingLeftError: no row is left; the message has the reasons.
         """
         if len(self.frame):
             return
         reasons = "; ".join(map(str, self.dropped))
         if not reasons:
-            raise ValueError(f"{self.name} must hold at least one row besides the header, got none")
-        raise ValueError(f"{self.name}: at least one row must be left, got none: {reasons}")
+            raise self.nothing_left("must hold at least one row besides the header, got none")
+        raise self.nothing_left(f"at least one row must be left, got none: {reasons}")
+
+    def nothing_left(self, rule: str) -> NothingLeftError:
+        """The error for a table of which no row is left."""
+        colon = "" if rule.startswith("must") else ":"
+        return NothingLeftError(f"{self.name}{colon} {rule}", self.n_rows, self.dropped)
 
 
 def refuse(bad: pl.Series, column: pl.Series, rule: str, remedy: str, place: Place) -> None:

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.readers.catalog import CATALOG, as_known, load_named
+from ltocf.data.readers.frame import describe_again
 from ltocf.data.readers.objects import Source, raw_table, to_dataset
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
@@ -20,6 +21,7 @@ from ltocf.data.readers.several import read_pattern
 from ltocf.data.readers.sql import is_database, masked, read_query
 from ltocf.data.readers.tables import TEXT_OPTIONS, dataset_of, read_file, with_movie_titles
 from ltocf.data.readers.text import read_text_folder
+from ltocf.data.store import is_store, open_store
 from ltocf.spelling import did_you_mean
 
 _FILE_OPTIONS = (*TEXT_OPTIONS, "encoding")
@@ -29,10 +31,11 @@ def load_dataset(source: str | Path | Source, *, data_dir: str | Path | None = N
     """Load interactions from wherever they are.
 
     Args:
-        source: a name (see `CATALOG`), a folder with train.txt, a table file (see `read_file`), a pattern of such files
-            like ``logs/*.csv.gz``, a file on the web or in an object store (see `read_remote`), the address of a
-            database (see `read_query`), or a table, matrix or tuples in memory (see `to_dataset`). A name wins over a
-            folder of that name: write ``./gowalla`` for the folder. A `Path` is never a name.
+        source: a name (see `CATALOG`), a folder with train.txt, a store of `ltocf ingest`, a table file (see
+            `read_file`), a pattern of such files like ``logs/*.csv.gz``, a file on the web or in an object store (see
+            `read_remote`), the address of a database (see `read_query`), or a table, matrix or tuples in memory (see
+            `to_dataset`). A name wins over a folder of that name: write ``./gowalla`` for the folder. A `Path` is never
+            a name.
         data_dir: where named sets are kept, see `find`.
         options: those of `ReadOptions`, for tables.
 
@@ -90,6 +93,8 @@ def _whole_set(source: str | Path, options: ReadOptions, data_dir: str | Path | 
     is_name = isinstance(source, str) and source in CATALOG
     if not is_name and (not str(source) or not Path(source).is_dir()):
         return None
+    if not is_name and is_store(Path(source)):
+        return _stored(Path(source), options)
     given = options.given()
     said = given.pop("lines_in_time", None)
     if given:
@@ -97,6 +102,15 @@ def _whole_set(source: str | Path, options: ReadOptions, data_dir: str | Path | 
     dataset = load_named(str(source), data_dir) if is_name else read_text_folder(Path(source))
     known = dataset if is_name else as_known(dataset, Path(source))
     return known if said is None else replace(known, lines_in_time=said)
+
+
+def _stored(path: Path, options: ReadOptions) -> Dataset:
+    """A store, with what the item table says of its items now."""
+    about_items = ("items", "item_id_column", "title_column")
+    others = tuple(name for name in options.given() if name not in about_items)
+    _refuse(options, others, str(path), "a store was read when it was ingested; give these to `ltocf ingest`")
+    dataset = open_store(path)
+    return dataset if options.items is None else replace(dataset, names=describe_again(dataset.names, options))
 
 
 def _pairs(dataset: Dataset) -> RawTable:

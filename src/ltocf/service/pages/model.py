@@ -12,7 +12,7 @@ import torch
 from ltocf.evaluation.evaluate import evaluate
 from ltocf.models import Popularity, Recommender
 from ltocf.report.comparison import label, shown
-from ltocf.report.run_figures import LOSS_LABELS
+from ltocf.report.run_figures import loss_label
 from ltocf.runs.folder import RunFolder
 from ltocf.service.pages.charts import Chart, Series, line_chart
 from ltocf.service.pages.scale import N_COLORS
@@ -178,7 +178,8 @@ def _curves(numbers: RunNumbers) -> tuple[Chart, ...]:
     for row in numbers.history:
         phases.setdefault(row["phase"], []).append(row)
     select_by = str(numbers.configuration.get("run", {}).get("select_by", "recall@20"))
-    loss = LOSS_LABELS.get(str(numbers.configuration.get("model", {}).get("loss", "")), "loss")
+    model = numbers.configuration.get("model", {})
+    loss = loss_label(str(model.get("name", "")), model)
     selected = numbers.metrics.get("selected", {})
     mark = [(float(selected["epoch"]), f"epoch {selected['epoch']} chosen")] if "epoch" in selected else []
     wanted = [

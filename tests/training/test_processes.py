@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ltocf.tuning.processes import DiedError, run_all
+from ltocf.training.processes import DiedError, run_all
 
 
 def process_of(_: int) -> int:
@@ -70,7 +70,7 @@ def work(seconds):
         print("wrote on", flush=True)
 """
 PARENT = """
-from ltocf.tuning.processes import run_all
+from ltocf.training.processes import run_all
 from task import work
 list(run_all(iter([600.0]), work, processes=2))
 """

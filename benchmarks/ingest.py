@@ -1,0 +1,134 @@
+"""Logs of 1 to 200 million events into stores, and some training steps on them: seconds and peak memory of each stage.
+
+    python benchmarks/ingest.py --events 1 10 50 200 --folder FOLDER --memory 2GiB
+
+Events are drawn from a power law on both sides, with ids as text and seconds since 1970, and written as CSV in files of
+ten million rows. Each stage is a process of its own; its peak is the most resident memory that the system saw. Mapped
+files that the system could take back count as resident.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from ltocf.files import write_text
+from ltocf.training import environment
+
+MILLION = 10**6
+PER_FILE = 10 * MILLION
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "scale"
+USERS_PER_EVENT, ITEMS_PER_EVENT = 1 / 40, 1 / 200
+STEPS = """
+import json, sys, time
+import torch
+from ltocf.data import load_dataset, split_dataset
+from ltocf.graph import BipartiteGraph
+from ltocf.models import LTOCF
+from ltocf.training import TrainingSettings
+from ltocf.training.step import Stepper
+
+started = time.perf_counter()
+pairs = load_dataset(sys.argv[1]).interactions
+opened = time.perf_counter()
+model = LTOCF(BipartiteGraph.from_interactions(pairs), dim=int(sys.argv[3]), seed=0)
+built = time.perf_counter()
+batches = model.batches(pairs, 8192, seed=0)
+stepper = Stepper(model, TrainingSettings())
+seconds = []
+for number, batch in enumerate(batches.epoch(0)):
+    begun = time.perf_counter()
+    for step in stepper.steps():
+        step(batch)
+    seconds.append(time.perf_counter() - begun)
+    if number + 1 == int(sys.argv[2]):
+        break
+print(json.dumps({"open": opened - started, "graph": built - opened, "steps": seconds, "pairs": len(pairs)}))
+"""
+
+
+def write_log(folder: Path, n_events: int) -> None:
+    """Files of events with text ids; some repeat a pair, as in life."""
+    folder.mkdir(parents=True, exist_ok=True)
+    n_users, n_items = max(10, int(n_events * USERS_PER_EVENT)), max(10, int(n_events * ITEMS_PER_EVENT))
+    for number, first in enumerate(range(0, n_events, PER_FILE)):
+        file = folder / f"events-{number:03}.csv"
+        if file.exists():
+            continue
+        random, n_rows = np.random.default_rng([7, number]), min(PER_FILE, n_events - first)
+        frame = pl.DataFrame(
+            {
+                "user": (n_users * random.random(n_rows, np.float32) ** 2).astype(np.int64),
+                "item": (n_items * random.random(n_rows, np.float32) ** 3).astype(np.int64),
+                "timestamp": random.integers(1_500_000_000, 1_700_000_000, n_rows),
+            }
+        )
+        partial = file.with_suffix(".part")
+        frame.select(user=pl.format("u{}", "user"), item=pl.format("i{}", "item"), timestamp="timestamp").write_csv(
+            partial
+        )
+        partial.rename(file)
+
+
+def stage(command: list[str]) -> dict[str, Any]:
+    """Seconds and the peak of one process, and what it said last."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    said = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{' '.join(command[:4])} ended with {status}")
+    seconds = time.perf_counter() - started
+    last = said.strip().splitlines()[-1] if said.strip() else ""
+    peak = usage.ru_maxrss * 1024
+    return {"seconds": seconds, "processor_seconds": usage.ru_utime + usage.ru_stime, "peak_bytes": peak, "said": last}
+
+
+def measure(n_millions: int, folder: Path, memory: str, n_steps: int, dim: int) -> dict[str, Any]:
+    """One size."""
+    log, store = folder / f"log-{n_millions}", folder / f"store-{n_millions}"
+    write_log(log, n_millions * MILLION)
+    shutil.rmtree(store, ignore_errors=True)
+    ingest = [sys.executable, "-m", "ltocf", "ingest", str(log / "*.csv"), "--out", str(store), "--memory", memory]
+    found: dict[str, Any] = {"events": n_millions * MILLION, "memory": memory, "dim": dim}
+    found["log_bytes"] = sum(file.stat().st_size for file in log.glob("*.csv"))
+    found["ingest"] = stage(ingest)
+    found["store_bytes"] = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
+    if n_steps:
+        trained = stage([sys.executable, "-c", STEPS, str(store), str(n_steps), str(dim)])
+        found["train"] = trained | json.loads(trained.pop("said"))
+    shutil.rmtree(log)
+    shutil.rmtree(store)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, nargs="+", default=[1, 10], help="millions")
+    parser.add_argument("--folder", type=Path, required=True, help="room for logs and stores: 60 bytes an event")
+    parser.add_argument("--memory", default="2GiB")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--dim", type=int, default=64)
+    options = parser.parse_args()
+    for n_millions in options.events:
+        result = measure(n_millions, options.folder, options.memory, options.steps, options.dim)
+        result["environment"] = environment(torch.device("cpu"))
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        write_text(RESULTS / f"ingest-{n_millions:03}.json", json.dumps(result, indent=1) + "\n")
+        print(n_millions, {name: result[name] for name in ("ingest", "train") if name in result})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Event files of any size become a store that training maps, within a limit of memory."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ltocf.data.readers.options import ReadOptions
+from ltocf.data.report import ReadingReport
+from ltocf.data.store import INDEX, VERSION, WORK
+from ltocf.files import write_text
+from ltocf.progress import log_line, progress_bar
+from ltocf.scale.merge import SPLITS, Merge, Merged
+from ltocf.scale.parts import Part, kinds_of, one_report, packed, unpacked, write_part
+from ltocf.scale.pieces import Piece, find_files, pieces
+
+logger = logging.getLogger(__name__)
+
+LEAST_MEMORY = 512 * 1024**2
+OWN_MEMORY = 256 * 1024**2
+"""What Python and its libraries take before a row is read."""
+PIECE_SHARE = 1 / 32
+"""Of the memory, for the text of a piece: its columns, ids and codes take about ten times that while it is read."""
+MERGE_SHARE = 0.6
+"""Of the memory, for DuckDB's own limit: it takes somewhat more than that."""
+_REFUSED = ("items", "item_id_column", "title_column", "query", "lines_in_time", "partial")
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def ingest(
+    source: str | Path,
+    out: str | Path,
+    *,
+    memory: str = "2GiB",
+    split: str = "none",
+    test_fraction: float = 0.2,
+    threads: int = 0,
+    show_progress: bool = True,
+    **options: Any,
+) -> ReadingReport:
+    """Turn event files of any size into a store: a folder that every command takes as a source.
+
+    The files are read piece by piece, each as `load_dataset` reads a table; DuckDB puts the pieces together. An
+    interrupted call goes on where it was when it is made again.
+
+    Args:
+        source: a file or a pattern like ``logs/*.csv.gz``: CSV and its kin, JSON lines, Parquet.
+        out: the folder of the store, see `ltocf.data.store.open_store`.
+        memory: limit, like ``2GiB``; what does not fit is written to ``out`` meanwhile.
+        split: ``none``: the pairs are divided when a model is trained; ``leave-last-out``: each user's latest item is
+            the test set; ``time``: the latest pairs are.
+        test_fraction: share of the pairs in the test set, with ``time``.
+        threads: number of threads; 0: one for each core.
+        show_progress: a progress bar, or lines where there is no terminal.
+        options: those of `ReadOptions`, but for the table of items, which is given when the store is used.
+
+    Returns:
+        What was understood of the source.
+
+    Raises:
+        FileNotFoundError: no file matches.
+        FileExistsError: ``out`` is a store already, or a folder with other things in it.
+        ValueError: what the readers raise, or an option out of range.
+        ImportError: DuckDB is not installed (extra ``scale``).
+
+    Example:
+        >>> import tempfile
+        >>> from ltocf.data import load_dataset
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "log.csv").write_text("user,item\\nbob,7\\nann,7\\nbob,7\\n")
+        >>> report = ingest(folder / "log.csv", folder / "store", show_progress=False)
+        >>> report.n_pairs, report.n_merged
+        (2, 1)
+        >>> load_dataset(folder / "store").user_ids.decode([0, 1])
+        ['ann', 'bob']
+    """
+    given, limit, out = _checked(options, split, test_fraction), bytes_of(memory), Path(out)
+    files = find_files(str(source))
+    work = _working_folder(out)
+    lock = FileLock(work / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise FileExistsError(f"another process writes {out}; wait for it, or give another folder") from error
+    try:
+        parts = _read(files, given, int(limit * PIECE_SHARE), work, show_progress)
+        report = one_report(parts, str(source))
+        least = (given.min_user_interactions or 1, given.min_item_interactions or 1)
+        if show_progress:
+            log_line(f"ingest: putting {len(parts)} parts together")
+        merge = Merge(work, int((limit - OWN_MEMORY) * MERGE_SHARE), threads or os.cpu_count() or 1)
+        try:
+            merged = merge.run(parts, kinds_of(parts), least, split, test_fraction)
+        finally:
+            merge.close()
+    finally:
+        lock.release()
+    report = _completed(report, merged, files)
+    _publish(work, out, report, merged)
+    logger.info(report.text())
+    return report
+
+
+def bytes_of(memory: str) -> int:
+    """A size in bytes.
+
+    Raises:
+        ValueError: no size, or less than 512 MiB.
+
+    Example:
+        >>> bytes_of("2GiB"), bytes_of("600 MB")
+        (2147483648, 600000000)
+    """
+    found = re.fullmatch(r"(?i)\s*(\d+(?:\.\d+)?)\s*([kmg]?i?)b?\s*", memory)
+    if found is None or found[2].lower() not in _UNITS:
+        raise ValueError(f"`memory` must be a size like 2GiB or 600MB, got {memory!r}")
+    size = int(float(found[1]) * _UNITS[found[2].lower()])
+    if size < LEAST_MEMORY:
+        raise ValueError(f"`memory` must be at least 512MiB, got {memory!r}")
+    return size
+
+
+def _checked(options: dict[str, Any], split: str, test_fraction: float) -> ReadOptions:
+    given = ReadOptions(**options)
+    if split not in SPLITS:
+        raise ValueError(f"`split` must be one of {', '.join(SPLITS)}, got {split!r}; others are made by `train`")
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"`test_fraction` must be between 0 and 1, both excluded, got {test_fraction}")
+    if refused := [name for name in _REFUSED if name in given.given()]:
+        remedy = "give it when the store is used" if refused[0] in _REFUSED[:3] else "leave it out"
+        raise ValueError(f"`{refused[0]}` is no option of ingest; {remedy}")
+    return given
+
+
+def _working_folder(out: Path) -> Path:
+    """A hidden folder in ``out`` for what is not finished."""
+    if (out / INDEX).exists():
+        raise FileExistsError(f"{out} is a store already; give another folder, or remove it")
+    work = out / WORK
+    if out.exists() and not work.exists() and any(out.iterdir()):
+        raise FileExistsError(f"{out} exists and is not empty; give a new folder")
+    work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, show_progress: bool) -> list[Part]:
+    """A part for each piece; those that an interrupted call had written are taken over."""
+    asked = {"files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]}
+    record = {"version": VERSION, "n_bytes": n_bytes, "options": repr(options)} | asked
+    state = work / "progress.json"
+    parts = _taken_over(state, record)
+    n_bytes_of = {file: file.stat().st_size for file in files}
+    with progress_bar(enabled=show_progress) as bar:
+        task = bar.add_task("ingest", total=sum(n_bytes_of.values()), note="")
+        done = 0
+        for number, piece in enumerate(_all_pieces(files, options, n_bytes)):
+            if number >= len(parts):
+                part = write_part(piece, options, work / f"part-{number:06}.parquet")
+                parts.append(part)
+                write_text(state, json.dumps(record | {"parts": [packed(part) for part in parts]}))
+            before = sum(n_bytes_of[file] for file in files[: files.index(piece.path)])
+            now = before + int(piece.done * n_bytes_of[piece.path])
+            bar.update(task, completed=now, note=piece.path.name)
+            if show_progress and now * 10 // max(1, sum(n_bytes_of.values())) > done:
+                done = now * 10 // max(1, sum(n_bytes_of.values()))
+                log_line(f"ingest: {done * 10} % of the files read")
+    return parts
+
+
+def _all_pieces(files: list[Path], options: ReadOptions, n_bytes: int) -> Iterator[Piece]:
+    for file in files:
+        yield from pieces(file, options, n_bytes)
+
+
+def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
+    """Parts of a call that asked for the same; of another one nothing is left."""
+    if not state.exists():
+        return []
+    before = json.loads(state.read_text(encoding="utf-8"))
+    parts = before.pop("parts", [])
+    if before == asked:
+        logger.info("goes on after %d parts that are there already", len(parts))
+        return [unpacked(part) for part in parts]
+    for part in state.parent.glob("part-*.parquet"):
+        part.unlink()
+    return []
+
+
+def _completed(report: ReadingReport, merged: Merged, files: list[Path]) -> ReadingReport:
+    n_left = merged.sizes["interactions"] + merged.sizes.get("test", 0)
+    # Pairs that two pieces share were counted once in each.
+    n_in_pieces = report.n_pairs
+    return replace(
+        report,
+        format=report.format if len(files) == 1 else f"{len(files)} files, {report.format}",
+        n_pairs=n_left,
+        n_merged=report.n_merged + n_in_pieces - merged.n_positive,
+        n_also_seen=merged.sizes.get("also_seen", 0),
+        notes=(*report.notes, *merged.notes),
+    )
+
+
+def _publish(work: Path, out: Path, report: ReadingReport, merged: Merged) -> None:
+    """Move what is finished to its place; the index comes last, so that a store is whole or none."""
+    for name in ("users.parquet", "items.parquet", *merged.sizes):
+        target = out / name
+        if target.is_dir():
+            shutil.rmtree(target)
+        (work / name).replace(target)
+    index = {"version": VERSION, "sizes": merged.sizes, "report": report.record()}
+    write_text(out / INDEX, json.dumps(index, indent=1) + "\n")
+    shutil.rmtree(work)

@@ -1,0 +1,216 @@
+"""Lists for everybody, in parts that workers write: processes on this machine, or actors of a Ray cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import polars as pl
+import torch
+
+from ltocf.files import replacing, write_text
+from ltocf.progress import log_line, progress_bar
+from ltocf.serving import TrainedModel
+from ltocf.training.processes import DiedError, run_all
+
+Engine: TypeAlias = Literal["processes", "ray"]
+
+USERS_PER_PART = 20_000
+PARTS_AT_A_TIME = 16
+"""Parts that a process makes before another takes its place: opening a model takes seconds."""
+ROUNDS = 3
+"""How often parts are tried whose worker died."""
+PLAN = "lists.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker must know.
+
+    Args:
+        model: the model file.
+        out: the folder of the parts.
+        k: items per user.
+        users_per_part: number of users in a part.
+        choice: keywords of `Snapshot.recommend_all`.
+    """
+
+    model: str
+    out: str
+    k: int
+    users_per_part: int
+    choice: dict[str, Any] = field(default_factory=dict)
+
+    def file(self, part: int) -> Path:
+        """Where a part is written."""
+        return Path(self.out) / f"part-{part:06}.parquet"
+
+
+class Worker:
+    """Opens the model once and writes the parts it is given; the same in a process and in an actor.
+
+    Args:
+        job: see `Job`.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    @cached_property
+    def trained(self) -> TrainedModel:
+        """The model."""
+        return TrainedModel.load(self.job.model)
+
+    def write(self, part: int) -> int:
+        """Write one part, whole or not at all; the number of its users.
+
+        Columns: ``user``; ``items`` and ``scores``, a list each; ``by``, what made the list.
+        """
+        job, ids = self.job, self.trained.user_ids.ids
+        users = ids[part * job.users_per_part : (part + 1) * job.users_per_part]
+        frames = self.trained.snapshot.recommend_all(job.k, users=users, **job.choice)
+        listed = pl.concat(list(frames), how="diagonal").group_by("user", maintain_order=True)
+        lists = listed.agg(pl.col("item").alias("items"), pl.col("score").alias("scores"), pl.col("by").first())
+        # Somebody for whom nothing is left has an empty list, not no row.
+        everybody = pl.DataFrame({"user": users}).join(lists, on="user", how="left", maintain_order="left")
+        everybody = everybody.with_columns(pl.col("items", "scores").fill_null([]))
+        with replacing(job.file(part)) as temporary:
+            everybody.write_parquet(temporary)
+        return len(users)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """`write`, as Ray Data calls it."""
+        return {"part": batch["part"], "users": [self.write(int(part)) for part in batch["part"]]}
+
+
+def recommend_all(
+    model: str | Path,
+    out: str | Path,
+    k: int = 10,
+    *,
+    engine: Engine = "processes",
+    workers: int = 0,
+    users_per_part: int = USERS_PER_PART,
+    show_progress: bool = True,
+    **choice: Any,
+) -> int:
+    """Write the lists of all users to Parquet files, one row for each user.
+
+    Parts that are finished stay: the same call goes on where an earlier one ended, and a part whose worker died is
+    made again. ``pl.scan_parquet(f"{out}/part-*.parquet")`` reads them as one table.
+
+    Args:
+        model: a model file.
+        out: the folder; with Ray one that all machines see under this name, as they must see ``model``.
+        k: items per user.
+        engine: ``processes`` of this machine, or ``ray``: the cluster that ``RAY_ADDRESS`` names, or one on this
+            machine.
+        workers: number of processes or actors, each with one thread and the model; 0: one for each core.
+        users_per_part: number of users in a file.
+        show_progress: a progress bar, or lines where there is no terminal.
+        choice: ``only``, ``exclude``, ``where``, ``exclude_seen`` and ``unknown`` of `Snapshot.recommend_all`.
+
+    Returns:
+        The number of users.
+
+    Raises:
+        FileExistsError: ``out`` has the lists of another model, or of other wishes.
+        ValueError: an option out of range, or what `Snapshot.recommend_all` raises.
+        RuntimeError: a worker raised, or died three times over the same parts.
+        ImportError: Ray is not installed (extra ``scale``).
+    """
+    if engine not in ("processes", "ray"):
+        raise ValueError(f"`engine` must be processes or ray, got {engine!r}")
+    for name, value, least in (("workers", workers, 0), ("users_per_part", users_per_part, 1)):
+        if value < least:
+            raise ValueError(f"`{name}` must be >= {least}, got {value}")
+    job = Job(str(Path(model).resolve()), str(Path(out).resolve()), k, users_per_part, choice)
+    worker = Worker(job)
+    # What is wrong with the wishes is wrong for everybody: say so before a process is started.
+    worker.trained.snapshot.recommend_all(k, users=worker.trained.user_ids.ids[:1], **choice)
+    n_users = len(worker.trained.user_ids)
+    parts = range((n_users + users_per_part - 1) // users_per_part)
+    _check_plan(job)
+    left = [part for part in parts if not job.file(part).exists()]
+    workers = min(workers or os.cpu_count() or 1, max(1, len(left)))
+    write = _by_ray if engine == "ray" else _by_processes
+    with progress_bar(enabled=show_progress) as bar:
+        task = bar.add_task("users", total=n_users, completed=min(n_users, (len(parts) - len(left)) * users_per_part))
+        for n_done in write(worker, left, workers):
+            bar.advance(task, n_done)
+            if show_progress:
+                log_line(f"recommend-all: {n_done:,} users more")
+    if missing := [part for part in parts if not job.file(part).exists()]:
+        raise RuntimeError(f"{len(missing)} of {len(parts)} parts are missing in {out}; call again to make them")
+    return n_users
+
+
+def _check_plan(job: Job) -> None:
+    """Lists of different models must not lie side by side: the folder says whose they are."""
+    out, file = Path(job.out), Path(job.out) / PLAN
+    status = Path(job.model).stat()
+    asked = asdict(job) | {"size": status.st_size, "modified": status.st_mtime_ns}
+    asked = json.loads(json.dumps(asked, default=list))
+    if file.exists():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        if before != asked:
+            other = ", ".join(name for name in asked if before.get(name) != asked[name])
+            raise FileExistsError(f"{out} has lists that were asked for otherwise ({other}); give another folder")
+    elif out.exists() and any(out.iterdir()):
+        raise FileExistsError(f"{out} exists and is not empty; give a new folder")
+    else:
+        write_text(file, json.dumps(asked, indent=1) + "\n")
+
+
+def _by_processes(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
+    """Users of each share that is finished; parts of a process that died are shared out again."""
+    if n == 1:
+        yield from map(worker.write, parts)
+        return
+    job, left = worker.job, parts
+    for _ in range(ROUNDS):
+        died = None
+        n_shares = max(n, -(-len(left) // PARTS_AT_A_TIME))
+        shares = [(job, tuple(left[first::n_shares])) for first in range(n_shares) if left[first::n_shares]]
+        for outcome in run_all(iter(shares), write_share, processes=n):
+            if outcome.error is not None and not isinstance(outcome.error, DiedError):
+                raise outcome.error
+            died = outcome.error or died
+            yield sum(_n_users(job, part) for part in outcome.task[1] if job.file(part).exists())
+        left = [part for part in left if not job.file(part).exists()]
+        if not left:
+            return
+    raise RuntimeError(f"a worker died {ROUNDS} times over the same {len(left)} parts: {died}; is there enough memory?")
+
+
+def write_share(share: tuple[Job, tuple[int, ...]]) -> int:
+    """What one process does; the number of its users."""
+    job, parts = share
+    worker = Worker(job)
+    torch.set_num_threads(1)
+    return sum(worker.write(part) for part in parts)
+
+
+def _n_users(job: Job, part: int) -> int:
+    return int(pl.scan_parquet(job.file(part), glob=False).select(pl.len()).collect().item())
+
+
+def _by_ray(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
+    """Users of each batch; Ray starts an actor again that died, and gives it its part once more."""
+    if not parts:
+        return
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportError('`engine="ray"` needs Ray: install the extra `scale`') from error
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    numbers = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
+    written = numbers.map_batches(Worker, fn_constructor_args=(worker.job,), batch_size=1, concurrency=n)
+    for batch in written.iter_batches(batch_size=1):
+        yield int(sum(batch["users"]))

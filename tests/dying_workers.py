@@ -1,0 +1,38 @@
+"""Workers of `recommend_all` that die: at the top of a module that another process can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from ltocf.scale.recommend_all import Job, Worker
+
+
+def dies_once(share: tuple[Job, tuple[int, ...]]) -> int:
+    """A share whose process is killed before its second part, the first time."""
+    job, parts = share
+    marker = Path(job.out).parent / f"killed-{parts[0]}"
+    worker = Worker(job)
+    for number, part in enumerate(parts):
+        if number == 1 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        worker.write(part)
+    return 0
+
+
+def always_dies(_: tuple[Job, tuple[int, ...]]) -> int:
+    """A share that no process survives."""
+    os._exit(9)
+
+
+class DiesOnce(Worker):
+    """A worker that kills its process over part 2, the first time."""
+
+    def write(self, part: int) -> int:
+        marker = Path(self.job.out).parent / "killed"
+        if part == 2 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().write(part)

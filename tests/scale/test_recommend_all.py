@@ -1,0 +1,130 @@
+"""Everybody has one row, however many workers wrote, and whatever happened to them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import ltocf
+from dying_workers import DiesOnce, always_dies, dies_once
+from ltocf.scale import recommend_all as everybody
+from ltocf.scale.recommend_all import Worker, recommend_all
+from ltocf.serving import TrainedModel
+
+N_USERS = 45
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    random = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("run") / "run"
+    pairs = [(f"u{user:02}", int(item)) for user in range(N_USERS) for item in random.integers(0, 30, 6)]
+    ltocf.fit(pairs, folder, model="popularity", show_progress=False)
+    return folder / "model.safetensors"
+
+
+def _lists(out: Path) -> pl.DataFrame:
+    return pl.read_parquet(sorted(out.glob("part-*.parquet")))
+
+
+def _expected(model: Path, k: int) -> pl.DataFrame:
+    frame = pl.concat(list(TrainedModel.load(model).snapshot.recommend_all(k)))
+    return frame.group_by("user", maintain_order=True).agg(pl.col("item").alias("items"))
+
+
+def test_one_row_for_each_user(model: Path, tmp_path: Path) -> None:
+    assert recommend_all(model, tmp_path / "out", 4, workers=1, users_per_part=10, show_progress=False) == N_USERS
+    lists = _lists(tmp_path / "out")
+    assert lists.columns == ["user", "items", "scores", "by"]
+    assert lists.select("user", "items").equals(_expected(model, 4))
+    assert len(list((tmp_path / "out").glob("part-*.parquet"))) == 5
+
+
+def test_finished_parts_stay(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(worker: Worker, part: int) -> int:
+        if part == 3:
+            raise KeyboardInterrupt
+        return write(worker, part)
+
+    write = Worker.write
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            recommend_all(model, tmp_path / "out", 4, workers=1, users_per_part=10, show_progress=False)
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("part-*.parquet")}
+    assert len(before) == 3
+    recommend_all(model, tmp_path / "out", 4, workers=1, users_per_part=10, show_progress=False)
+    assert _lists(tmp_path / "out").select("user", "items").equals(_expected(model, 4))
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_parts_of_a_killed_process_are_made_again(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(everybody, "write_share", dies_once)
+    recommend_all(model, tmp_path / "out", 4, workers=2, users_per_part=15, show_progress=False)
+    assert [marker.name for marker in tmp_path.glob("killed-*")] == ["killed-0"]
+    lists = _lists(tmp_path / "out")
+    assert lists.select("user", "items").equals(_expected(model, 4))
+    assert not list((tmp_path / "out").glob(".*.part"))
+
+
+def test_a_part_that_kills_its_workers_is_given_up(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(everybody, "write_share", always_dies)
+    monkeypatch.setattr(everybody, "ROUNDS", 2)
+    with pytest.raises(RuntimeError, match="died 2 times"):
+        recommend_all(model, tmp_path / "out", 4, workers=2, users_per_part=30, show_progress=False)
+
+
+def test_nobody_is_left_out(model: Path, tmp_path: Path) -> None:
+    trained = TrainedModel.load(model)
+    seen_by_first = trained.item_ids.decode(trained.seen.items[trained.seen.users == 0])
+    recommend_all(
+        model, tmp_path / "out", 3, workers=1, only=seen_by_first, users_per_part=N_USERS, show_progress=False
+    )
+    lists = _lists(tmp_path / "out")
+    assert lists["user"].to_list() == trained.user_ids.ids.to_list()
+    assert lists["items"].list.len()[0] == 0
+
+
+def test_lists_of_two_models_do_not_mix(model: Path, tmp_path: Path) -> None:
+    recommend_all(model, tmp_path / "out", 4, workers=1, show_progress=False)
+    assert recommend_all(model, tmp_path / "out", 4, workers=1, show_progress=False) == N_USERS
+    with pytest.raises(FileExistsError, match=r"otherwise \(k\)"):
+        recommend_all(model, tmp_path / "out", 5, workers=1, show_progress=False)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="not empty"):
+        recommend_all(model, tmp_path / "mine", show_progress=False)
+
+
+def test_wrong_wishes_are_told_before_anything_is_written(model: Path, tmp_path: Path) -> None:
+    for wish, rule in (({"k": 0}, "`k`"), ({"workers": -1}, "`workers`"), ({"users_per_part": 0}, "`users_per_part`")):
+        with pytest.raises(ValueError, match=rule):
+            recommend_all(model, tmp_path / "out", show_progress=False, **wish)
+    with pytest.raises(ValueError, match="item"):
+        recommend_all(model, tmp_path / "out", only=["nothing"], show_progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.skipif("LTOCF_RAY" not in os.environ, reason="a Ray cluster takes twenty seconds: set LTOCF_RAY")
+def test_ray_writes_the_same_and_survives_an_actor(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One actor kills itself over the part in its hands; Ray starts it again."""
+    import ray
+
+    try:
+        monkeypatch.setattr(everybody, "Worker", DiesOnce)
+        recommend_all(model, tmp_path / "out", 4, engine="ray", workers=2, users_per_part=10, show_progress=False)
+    finally:
+        ray.shutdown()
+    assert (tmp_path / "killed").exists()
+    assert _lists(tmp_path / "out").select("user", "items").equals(_expected(model, 4))
