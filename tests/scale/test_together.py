@@ -118,6 +118,11 @@ def test_a_time_limit_is_that_of_the_first_process(tmp_path: Path) -> None:
         ("spectral", {}, "spectral with these options mixes the columns of its embeddings, or has none"),
         ("auto", {}, "auto tries several models, in one process; name a `model` for 8 processes: ltocf, lightgcn, "),
         ("mf", {"dim": 7}, "`dim` must be at least the number of processes, 8, got 7"),
+        (
+            "mf",
+            {"device": "cuda:1"},
+            "`device` must be auto, cpu or cuda: each process has a GPU of its own, got 'cuda:1'",
+        ),
         ("mf", {"cuda_graphs": True}, "`cuda_graphs` cannot record what 8 processes exchange; leave it false"),
     ],
 )

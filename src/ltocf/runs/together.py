@@ -48,7 +48,8 @@ def refuse_if_alone_only(config: Config) -> None:
     """Nothing, if the processes there are can train this together.
 
     Raises:
-        ValueError: a model whose columns are mixed, fewer columns than processes, or steps recorded as CUDA graphs.
+        ValueError: a model whose columns are mixed, fewer columns than processes, one GPU for all, or steps recorded as
+            CUDA graphs.
     """
     world = place().world
     if world == 1:
@@ -65,6 +66,10 @@ def refuse_if_alone_only(config: Config) -> None:
         )
     if min(widths.values()) < world:
         raise ValueError(f"`dim` must be at least the number of processes, {world}, got {min(widths.values())}")
+    if ":" in config.run.device:
+        raise ValueError(
+            f"`device` must be auto, cpu or cuda: each process has a GPU of its own, got {config.run.device!r}"
+        )
     if config.training.cuda_graphs:
         raise ValueError(f"`cuda_graphs` cannot record what {world} processes exchange; leave it false")
 
