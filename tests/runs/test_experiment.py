@@ -228,7 +228,7 @@ def test_a_run_is_measured_again_at_any_depth(tmp_path: Path, monkeypatch: pytes
 
 def test_a_run_that_selected_on_its_test_set_has_nothing_to_validate(asked: Any, tmp_path: Path) -> None:
     train_config(CONFIG.with_values({"select_on": "test"}), tmp_path / "run")
-    with pytest.raises(ValueError, match=r"has no validation part: it was selected on its test set"):
+    with pytest.raises(ValueError, match=r"has no validation set: it was selected on its test set"):
         evaluate_run(tmp_path / "run", on="validation")
 
 

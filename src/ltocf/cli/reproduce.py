@@ -73,7 +73,7 @@ def reproduce(
     ----------
     what
         table3: every method. figure6-8: loss, recall, NDCG by epoch. figure9-11: solvers, times, horizons. figure12:
-        seconds. table1: what each solver connects. search: choose settings on the validation part.
+        seconds. table1: what each solver connects. search: choose settings on the validation set.
     dataset
         Names, folders or table files, separated by commas; default: all of configs/ whose data is found.
     models

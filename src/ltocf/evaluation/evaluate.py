@@ -146,7 +146,7 @@ def find_hits(users: UserIndices, ranked: RankedItems, truth: Interactions) -> H
 
 def _check(truth: Interactions, seen: Interactions | Histories | None, ks: Sequence[int]) -> None:
     if not len(truth):
-        raise ValueError("`truth` must have at least one pair, got none; is the test part of the split empty?")
+        raise ValueError("`truth` must have at least one pair, got none; is the test set of the split empty?")
     if seen is not None:
         n_users = len(seen) if isinstance(seen, Histories) else seen.n_users
         if (n_users, seen.n_items) != (truth.n_users, truth.n_items):

@@ -14,6 +14,7 @@ from typing import Any, Unpack
 from ltocf.data import Dataset, Interactions
 from ltocf.evaluation import evaluate
 from ltocf.graph import BipartiteGraph
+from ltocf.installation import needs_extra
 from ltocf.models import build_model
 from ltocf.runs.candidates import default_minutes
 from ltocf.runs.config import AUTO, Config, speaks_of_a_model
@@ -215,7 +216,7 @@ def _rehearse(config: Config) -> None:
     if config.training.cuda_graphs and device.type != "cuda":
         raise ValueError(f"`cuda_graphs` needs a CUDA GPU, the run is on {device}; leave it false")
     if config.run.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise ImportError("`tensorboard` needs the `tracking` extra: pip install 'ltocf[tracking]'")
+        raise needs_extra("`tensorboard` needs", "tracking")
 
 
 def load(path: str | Path) -> TrainedModel:
@@ -263,7 +264,7 @@ def evaluate_run(
     Args:
         folder: the run.
         on: ``test``: the model trained on all of train. ``validation``: the model of the selection phase, which has not
-            seen the validation part.
+            seen the validation set.
         ks: depths; by default those of `DEPTHS` that the catalogue has items for.
         beyond: add what `beyond_accuracy` measures, and everything of the most popular items under ``popularity``.
         against: another run on the same split, or ``popularity``: add differences and their paired significance.
@@ -275,7 +276,7 @@ def evaluate_run(
         other, then by metric, its value, the difference to it, and the p-values, see `differences`.
 
     Raises:
-        ValueError: an unknown part, a run that does not have it, or another run of another split.
+        ValueError: an unknown set, a run that does not have it, or another run of another split.
         FileNotFoundError: a run that is not there or not finished.
 
     Example:
