@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ltocf.data.interactions import Interactions
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.losses import LOSSES, LOWEST_TEMPERATURE, LossName, bpr, sampled_softmax, user_temperatures
 from ltocf.models.ranking import RECENCY_START, STEPS, Ranking
 from ltocf.models.recency import check_recency
@@ -145,8 +146,10 @@ class Objective:
         temperatures: BatchScores | None = None,
         weights: BatchScores | None = None,
         counts: NegativeCounts | None = None,
+        ranks: Ranks = ALONE,
     ) -> tuple[Scalar, BatchScores]:
-        """The mean loss of a batch, and that of each example without a gradient.
+        """The mean loss of a batch, and that of each example, of this process's where nothing asks for all, without a
+        gradient.
 
         Args:
             users: final embeddings of the users, (batch, final_dim).
@@ -155,11 +158,24 @@ class Objective:
             temperatures: τ of each user of the batch, (batch,); by default that of the objective.
             weights: how much each example of the softmax counts, (batch,); for BPR the sampler sees to it.
             counts: how often each negative of the softmax counts, see `counts`.
+            ranks: the processes that share the columns of the embeddings. BPR sums two scores of each triple over
+                them; for the softmax each takes whole rows of its share of the batch, against all negatives.
         """
         if self.loss == "softmax":
-            temperature = self.temperature if temperatures is None else temperatures
-            return sampled_softmax(users, positives, negatives, temperature, self.robustness, weights, counts)
-        positive_scores, negative_scores = (users * positives).sum(1), (users * negatives).sum(1)
+            temperature = self.temperature if temperatures is None else ranks.own_rows(temperatures)
+            mean, each = sampled_softmax(
+                ranks.rows(users),
+                ranks.rows(positives),
+                ranks.whole(negatives),
+                temperature,
+                self.robustness,
+                None if weights is None else ranks.own_rows(weights),
+                counts,
+                len(users),
+            )
+            return ranks.total(mean), each if temperatures is None else ranks.all_rows(each, len(users))
+        scores = torch.stack([(users * positives).sum(1), (users * negatives).sum(1)])
+        positive_scores, negative_scores = ranks.total(scores)
         return bpr(positive_scores, negative_scores), (negative_scores - positive_scores).detach()
 
     def temperatures(self, user_losses: PerUser) -> PerUser:
