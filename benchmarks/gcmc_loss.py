@@ -6,8 +6,9 @@ The source classifies ratings: a softmax over levels, each with a decoder Q_r. W
 
     p(1 | u, i) = exp(Z[u] Q_1 Z[i]) / (exp(Z[u] Q_0 Z[i]) + exp(Z[u] Q_1 Z[i])) = σ(Z[u] (Q_1 - Q_0) Z[i]),
 
-so one decoder Q = Q_1 - Q_0 and the logistic loss are the same model. One item that the user has not touched stands
-for level 0 beside each pair. Both losses have the same rates and penalties to choose from; the test set is not read.
+so one decoder Q = Q_1 - Q_0 and `loss = "cross-entropy"` are the same model. One item that the user has not touched
+stands for level 0 beside each pair. Both losses have the same rates and penalties to choose from; the test set is not
+read.
 """
 
 from __future__ import annotations
@@ -21,37 +22,23 @@ from typing import Any
 
 import torch
 
-from ltocf.data import Interactions, Split, carve_validation, load_dataset, split_dataset
+from ltocf.data import Split, carve_validation, load_dataset, split_dataset
 from ltocf.evaluation import Validation
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
-from ltocf.losses import binary_cross_entropy
+from ltocf.losses import LossName
 from ltocf.models import GCMC
-from ltocf.sampling import PointwiseBatches
-from ltocf.sampling.batches import Batch, Batches
 from ltocf.training import FitContext, TrainingSettings, environment, fit
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 RATES, PENALTIES = (1e-3, 3e-3, 1e-2), (1e-3, 1e-2)
 
 
-class CrossEntropyGCMC(GCMC):
-    """GC-MC with the loss of its source."""
-
-    def ranking_loss(
-        self, batch: Batch, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor
-    ) -> torch.Tensor:
-        return binary_cross_entropy((users * positives).sum(1), (users * negatives).sum(1))
-
-    def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
-        return PointwiseBatches(train, batch_size, seed, 1, device)
-
-
-def trained(model: type[GCMC], split: Split, rate: float, l2: float, seed: int) -> dict[str, Any]:
+def trained(loss: LossName, split: Split, rate: float, l2: float, seed: int) -> dict[str, Any]:
     """The best validation of one training."""
     assert split.validation is not None
     started = time.perf_counter()
-    found = model(BipartiteGraph.from_interactions(split.train), seed=seed)
+    found = GCMC(BipartiteGraph.from_interactions(split.train), seed=seed, loss=loss)
     settings = TrainingSettings(learning_rate=rate, l2=l2, batch_size=2048, epochs=400, validate_every=5, patience=6)
     validation = Validation(split.validation, seen=split.train)
     kept: dict[str, float] = {}
@@ -83,15 +70,12 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.data / options.dataset
     split = carve_validation(split_dataset(load_dataset(folder if folder.exists() else options.dataset)))
-    rows: dict[str, list[dict[str, Any]]] = {"bpr": [], "cross-entropy": []}
-    for name, model in (("bpr", GCMC), ("cross-entropy", CrossEntropyGCMC)):
-        for rate, l2 in product(RATES, PENALTIES):
-            rows[name].append(trained(model, split, rate, l2, 0))
-            print(name, rows[name][-1])
-        best = max(rows[name], key=lambda row: row["recall@20"])
-        for seed in range(1, options.seeds):
-            rows[name].append(trained(model, split, best["learning_rate"], best["l2"], seed))
-            print(name, rows[name][-1])
+    rows: dict[LossName, list[dict[str, Any]]] = {"bpr": [], "cross-entropy": []}
+    for loss, of_loss in rows.items():
+        of_loss += [trained(loss, split, rate, l2, 0) for rate, l2 in product(RATES, PENALTIES)]
+        best = max(of_loss, key=lambda row: row["recall@20"])
+        of_loss += [trained(loss, split, best["learning_rate"], best["l2"], seed) for seed in range(1, options.seeds)]
+        print(loss, best)
     found = {"dataset": options.dataset, "losses": rows, "environment": environment(torch.device("cpu"))}
     out = RESULTS / "recipe" / f"gcmc-loss-{options.dataset}.json"
     write_text(out, json.dumps(found, indent=1) + "\n")

@@ -13,8 +13,8 @@ from torch.nn.functional import normalize, softplus
 
 from ltocf.shapes import BatchEmbeddings, BatchScores, NegativeCounts, NegativeEmbeddings, PerUser, Scalar
 
-LossName = Literal["bpr", "softmax"]
-LOSSES: tuple[str, ...] = ("bpr", "softmax")
+LossName = Literal["bpr", "cross-entropy", "softmax"]
+LOSSES: tuple[str, ...] = ("bpr", "cross-entropy", "softmax")
 
 LOWEST_TEMPERATURE = 0.025
 """e^(2 / τ) times a few thousand negatives still fits in single precision."""

@@ -11,7 +11,15 @@ from torch import Tensor
 
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.ranks import ALONE, Ranks
-from ltocf.losses import LOSSES, LOWEST_TEMPERATURE, LossName, bpr, sampled_softmax, user_temperatures
+from ltocf.losses import (
+    LOSSES,
+    LOWEST_TEMPERATURE,
+    LossName,
+    binary_cross_entropy,
+    bpr,
+    sampled_softmax,
+    user_temperatures,
+)
 from ltocf.models.ranking import RECENCY_START, STEPS, Ranking
 from ltocf.models.recency import check_recency
 from ltocf.sampling import Batches, PairwiseBatches, SharedNegativeBatches
@@ -58,7 +66,8 @@ class Objective:
     Ranking by p(i | u) adds log deg(i) back. The norms of the final embeddings hold some of it too, with noise.
 
     Args:
-        loss: ``bpr`` (one negative for each positive) or ``softmax`` (on cosines, negatives shared by the batch).
+        loss: ``bpr`` or ``cross-entropy``, with one negative for each positive, compared with it or each on its own; or
+            ``softmax`` (on cosines, negatives shared by the batch).
         temperature: τ of the softmax; 0: by the number of training pairs, see `temperature_for`.
         adaptive_temperature: how far τ differs between users by their loss, see `user_temperatures`; 0: not at all.
         robustness: how much less the softmax counts pairs that are far from ranking high, in [0, 1); 0: not at all.
@@ -176,7 +185,8 @@ class Objective:
             return ranks.total(mean), each if temperatures is None else ranks.all_rows(each, len(users))
         scores = torch.stack([(users * positives).sum(1), (users * negatives).sum(1)])
         positive_scores, negative_scores = ranks.total(scores)
-        return bpr(positive_scores, negative_scores), (negative_scores - positive_scores).detach()
+        pairwise = binary_cross_entropy if self.loss == "cross-entropy" else bpr
+        return pairwise(positive_scores, negative_scores), (negative_scores - positive_scores).detach()
 
     def temperatures(self, user_losses: PerUser) -> PerUser:
         """τ of each user, by their running loss."""

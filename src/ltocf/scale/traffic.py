@@ -50,7 +50,7 @@ class Step(NamedTuple):
         the loss.
         """
         others = self.world - 1
-        if self.loss == "bpr":
+        if self.loss != "softmax":
             return NUMBER_BYTES * self._reduced(2 * self.batch_size + self.n_times)
         rows = others / self.world * 4 * self.batch_size * self.columns
         negatives = 2 * others * self.n_negatives * self.columns
