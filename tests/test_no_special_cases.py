@@ -16,6 +16,7 @@ SOURCE = Path(ltocf.__file__).parent
 NAMED_HERE = {
     "__init__.py": "exports them",
     "bench/contenders.py": "compares these very models",
+    "cli/calling.py": "the program has the name of a model",
     "runs/contest.py": "makes a blend of those that won",
 }
 CLASSES = {model.__name__ for model in MODELS.values()}
@@ -61,4 +62,4 @@ def test_special_cases_are_found(code: str) -> None:
 
 
 def test_the_root_of_the_package_has_few_files() -> None:
-    assert len([path for path in SOURCE.iterdir() if path.is_file()]) <= 8
+    assert len([path for path in SOURCE.iterdir() if path.is_file()]) <= 9

@@ -262,7 +262,7 @@ def test_select_on_test_marks_the_run(log_file: Path, tmp_path: Path, capsys: py
     assert metrics["select_on"] == "test"
     assert "optimistic" in metrics["protocol"]
     assert metrics["recall@20"] == metrics["selected"]["recall@20"]
-    assert "no validation part" in failure(capsys, "evaluate", tmp_path / "run", "--on", "validation")
+    assert "no validation set" in failure(capsys, "evaluate", tmp_path / "run", "--on", "validation")
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

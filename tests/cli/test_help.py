@@ -15,7 +15,7 @@ from ltocf.cli.examples import EXAMPLES
 from ltocf.cli.main import app, main
 
 HEAVY = ("torch", "numpy", "scipy", "polars", "safetensors", "torchdiffeq", "matplotlib", "altair", "fastapi")
-READING = ("train", "fit", "update", "inspect", "bench", "data stats")
+READING = ("train", "ingest", "fit", "update", "inspect", "bench", "data stats")
 
 
 def commands(of: App = app, before: str = "") -> dict[str, App]:
@@ -88,6 +88,14 @@ def test_help_loads_nothing_heavy(command: str) -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     program = f"import sys, ltocf; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_training_is_there_without_what_only_some_need() -> None:
+    """`ltocf.train` needs no statistics, no integrator, no figures and no optional package until they are used."""
+    late = ("scipy.stats", "scipy.integrate", "torchdiffeq", "sklearn", "matplotlib", "pandas", "optuna", "implicit")
+    program = f"import sys, ltocf; ltocf.train; print([name for name in {late!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
 

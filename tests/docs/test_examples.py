@@ -48,7 +48,7 @@ def test_own_data_keeps_string_ids_and_finds_the_taste(tmp_path: Path) -> None:
     orders = pl.read_csv(tmp_path / "orders.csv", infer_schema=False)
     of_customer = set(orders.filter(pl.col("customer") == "007")["product"])
     ordered, liked = (set(line.partition(": ")[2].split(", ")) for line in lines[:2])
-    assert ordered < of_customer  # the others are in the test part
+    assert ordered < of_customer  # the others are in the test set
     assert len(liked) == 5
     assert not liked & ordered
     assert all(item.startswith("coffee-") for item in ordered | liked)

@@ -80,7 +80,28 @@ def check_research(notebook: Any) -> None:
     assert texts(notebook)[-1] == "6"
 
 
-CHECKS: dict[str, Callable[[Any], None]] = {"quickstart": check_quickstart, "research": check_research}
+def check_paper(notebook: Any) -> None:
+    """What holds by mathematics, and that learned times moved; which method wins is for the reader to see."""
+    data, errors, times, compared = tables(notebook)
+    users, films, pairs, density = map(float, data[0])
+    assert density == pytest.approx(pairs / users / films, abs=1e-3)
+    assert texts(notebook)[2] == "True"  # LightGCN is LT-OCF by Euler's method
+    of_solver = {name: float(error) for name, error in errors}
+    assert of_solver["euler"] > 10 * of_solver["rk4"] > 100 * of_solver["dopri5"]
+    assert times[0] == ["fixed", "[1.0, 2.0, 3.0]"]
+    assert times[1][0] == "learned"
+    assert times[1][1] != times[0][1]
+    assert [row[0] for row in compared] == ["learned", "fixed", "lightgcn", "popularity"]
+    assert all(float(row[1]) > 1.2 * float(compared[-1][1]) for row in compared[:-1])
+    assert all(0 <= float(row[place]) <= 1 for row in compared[1:] for place in (2, 4))
+    assert any("epoch selected on validation" in text and "test" in text.splitlines()[1] for text in texts(notebook))
+
+
+CHECKS: dict[str, Callable[[Any], None]] = {
+    "quickstart": check_quickstart,
+    "research": check_research,
+    "paper": check_paper,
+}
 
 
 def test_every_notebook_is_checked() -> None:

@@ -59,6 +59,7 @@ def test_every_result_has_a_configuration() -> None:
     assert all((ROOT / script).exists() for script in STUDIES.values())
 
 
+@pytest.mark.usefixtures("metrics_of_users")
 def test_tables_are_what_the_results_say() -> None:
     subprocess.run([sys.executable, ROOT / "benchmarks" / "tables.py", "--check"], check=True)
 

@@ -130,7 +130,9 @@ def test_degree_follows_the_tolerance(graph: BipartiteGraph) -> None:
         ({"dim": 0}, "`dim` must be >= 1, got 0"),
         ({"horizon": -1.0}, "`horizon` must be finite and > 0, got -1.0"),
         ({"n_times": -2}, "`n_times` must be >= 0, got -2"),
-        ({"tolerance": 0.0}, "`tolerance` must be > 0, got 0.0"),
+        ({"tolerance": 0.0}, "`tolerance` must be between 0 and 1, both excluded, got 0.0"),
+        ({"tolerance": float("inf")}, "`tolerance` must be between 0 and 1, both excluded, got inf"),
+        ({"rtol": 2.0}, "`rtol` must be between 0 and 1, both excluded, got 2.0"),
         ({"adjoint": True}, '`adjoint` needs `propagation="solver"`'),
     ],
 )

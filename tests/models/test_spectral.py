@@ -120,6 +120,13 @@ def test_numbers_out_of_range(graph: BipartiteGraph, name: str) -> None:
         SpectralLTOCF(graph, **{name: 0})
 
 
+@pytest.mark.parametrize("name", ["user_exponent", "item_exponent"])
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("inf"), float("nan")])
+def test_exponents_out_of_range(graph: BipartiteGraph, name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"`{name}` must be in 0..1, got {value}"):
+        SpectralLTOCF(graph, **{name: value})
+
+
 def test_learned_numbers(graph: BipartiteGraph) -> None:
     model = SpectralLTOCF(graph, n_times=2)
     model.numbers.copy_(torch.tensor([0.0, 1.0, 0.0, 0.25, 0.5, -0.75, 0.125]))

@@ -85,7 +85,10 @@ def test_gradient_to_the_times_is_that_of_finite_differences(name: str, connecti
     ("changes", "message"),
     [
         ({"steps_per_interval": 0}, "`steps_per_interval` must be >= 1, got 0"),
-        ({"rtol": 0.0}, "`rtol` and `atol` must be > 0"),
+        ({"rtol": 0.0}, "`rtol` must be between 0 and 1, both excluded, got 0.0"),
+        ({"rtol": float("nan")}, "`rtol` must be between 0 and 1, both excluded, got nan"),
+        ({"atol": float("inf")}, "`atol` must be between 0 and 1, both excluded, got inf"),
+        ({"atol": -1e-9}, "`atol` must be between 0 and 1, both excluded, got -1e-09"),
         ({"name": "exact", "adjoint": True}, "`adjoint` applies to step-by-step solvers"),
     ],
 )

@@ -55,6 +55,7 @@ def test_one_way_to_split_one_data_set_is_one_digest() -> None:
     assert len(set(ways.values())) == len(ways)
 
 
+@pytest.mark.usefixtures("metrics_of_users")
 def test_users_are_those_that_the_metrics_are_the_mean_of() -> None:
     checked = 0
     for path, result in runs().items():
@@ -70,6 +71,7 @@ def test_users_are_those_that_the_metrics_are_the_mean_of() -> None:
     assert checked >= 124
 
 
+@pytest.mark.usefixtures("metrics_of_users")
 @pytest.mark.parametrize(
     ("dataset", "seeds"), [("irb-amazon2014-health", (0, 1, 2)), ("amazon-beauty", (0, 1, 2)), ("gowalla", (0,))]
 )

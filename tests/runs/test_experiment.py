@@ -16,6 +16,7 @@ import torch
 import ltocf
 from ltocf.data import Interactions, carve_validation, load_dataset, split_dataset
 from ltocf.evaluation import evaluate
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.runs import experiment, preparation
 from ltocf.runs.config import Config
 from ltocf.runs.experiment import evaluate_run, resume, select, train_config
@@ -45,6 +46,7 @@ class Asked:
     device: torch.device
     show_progress: bool
     budget: TimeBudget
+    ranks: Ranks = ALONE
 
     def run(self) -> dict[str, Any]:
         assert torch.get_num_threads() == 1
@@ -226,7 +228,7 @@ def test_a_run_is_measured_again_at_any_depth(tmp_path: Path, monkeypatch: pytes
 
 def test_a_run_that_selected_on_its_test_set_has_nothing_to_validate(asked: Any, tmp_path: Path) -> None:
     train_config(CONFIG.with_values({"select_on": "test"}), tmp_path / "run")
-    with pytest.raises(ValueError, match=r"has no validation part: it was selected on its test set"):
+    with pytest.raises(ValueError, match=r"has no validation set: it was selected on its test set"):
         evaluate_run(tmp_path / "run", on="validation")
 
 

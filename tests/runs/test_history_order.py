@@ -23,7 +23,7 @@ LOG = random_interactions(30, 40, 0.3)
 
 
 def write_lines(folder: Path, seed: int) -> Path:
-    """The same sets of items for any seed, in another order; the last fifth of them is the test part."""
+    """The same sets of items for any seed, in another order; the last fifth of them is the test set."""
     folder.mkdir()
     test = np.random.default_rng(0).random(len(LOG)) < 0.2
     for name, part in (("train.txt", LOG.where(~test)), ("test.txt", LOG.where(test))):

@@ -183,7 +183,7 @@ def test_any_run_can_be_loaded(tmp_path: Path) -> None:
 
 
 def test_the_score_is_the_recall_that_train_measures(tmp_path: Path) -> None:
-    """A run with a test part, its model in the class: both measure the same lists against the same pairs."""
+    """A run with a test set, its model in the class: both measure the same lists against the same pairs."""
     metrics = ltocf.train(log(), tmp_path / "run", **QUICK)
     loaded, (names, parts) = LTOCFRecommender.load(tmp_path / "run"), _parts(tmp_path / "run")
     test = pl.DataFrame(

@@ -86,5 +86,5 @@ def test_a_model_without_times_has_none_on_the_board(folder: RunFolder) -> None:
 
 def test_tensorboard_that_is_not_installed_is_named(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with ExitStack() as stack, pytest.raises(ImportError, match=r"pip install 'ltocf\[tracking\]'"):
+    with ExitStack() as stack, pytest.raises(ImportError, match=r"pip install .*\[tracking\]"):
         recorder(folder, "selection", stack, tensorboard=True)

@@ -83,7 +83,7 @@ def test_an_update_is_finished_and_has_nothing_to_measure(run: Path, capsys: pyt
     ltocf.update(run, {"user": ["new"], "item": ["i0"], "event": ["purchase"]}, run.parent / "newer")
     main(["train", "--resume", str(run.parent / "newer")])
     assert "updated by new events" in " ".join(capsys.readouterr().out.split())
-    with pytest.raises(ValueError, match=r"has no validation part: .*it is an update"):
+    with pytest.raises(ValueError, match=r"has no validation set: .*it is an update"):
         ltocf.evaluate_run(run.parent / "newer", on="validation")
 
 

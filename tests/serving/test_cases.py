@@ -27,7 +27,7 @@ def blocks_of_taste(n_users: int, rng: np.random.Generator) -> pl.DataFrame:
 
 @pytest.mark.parametrize("model", ["spectral", "ltocf", "mf"])
 def test_the_newest_users_get_the_popular_list_and_no_noise(model: str, tmp_path: Path) -> None:
-    """A time split puts everything that the newest customers have into the test part."""
+    """A time split puts everything that the newest customers have into the test set."""
     old = blocks_of_taste(30, np.random.default_rng(0))
     new = pl.DataFrame({"user": [f"n{row % 10}" for row in range(80)], "item": old["item"][:80], "timestamp": 10_000})
     pl.concat([old, new.cast({"timestamp": pl.Int64})]).unique(maintain_order=True).write_csv(tmp_path / "log.csv")

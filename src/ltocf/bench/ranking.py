@@ -177,7 +177,7 @@ def bench_ranking(
     loop_repeats: int = 2,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Everything about one evaluation of all users with a pair in the test part.
+    """Everything about one evaluation of all users with a pair in the test set.
 
     Args:
         dataset: a name for the record.

@@ -9,9 +9,10 @@ from typing import Literal
 from rich.console import Console
 
 from ltocf.bench.quick import quick_bench, tables
-from ltocf.cli.output import draw, print_json
+from ltocf.cli.output import draw, print_json, say
 from ltocf.cli.reading import Reading
 from ltocf.files import write_text
+from ltocf.installation import how_to_install
 from ltocf.training import Runtime
 from ltocf.training.runtime import keep_freed_memory
 
@@ -71,5 +72,8 @@ def bench(
         print_json(result)
     else:
         draw(*tables(result))
+        reasons = (*result["step"]["skipped"].values(), *result["ranking"]["skipped"].values())
+        if any("installed" in reason for reason in reasons):
+            say(f"programs that are not installed are in the `bench` extra: {how_to_install('bench')}")
     if out is not None:
         write_text(out, json.dumps(result, indent=2) + "\n")

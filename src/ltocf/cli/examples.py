@@ -25,7 +25,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "ingest": (
         ("ltocf ingest 'logs/*.csv.gz' --out stores/shop", "a log of any size, within 2 GiB of memory"),
-        ("ltocf train stores/shop --model ltocf --out runs/shop", "the store is a source like any other"),
+        ("ltocf ingest events.csv --user-column customer --out stores/shop", "the store is a source like any other"),
     ),
     "fit": (
         ("ltocf fit events.csv --out runs/shop", "nothing is held back: the model that answers"),
@@ -76,7 +76,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("ltocf plot runs/first --out first.png", "the same for a slide"),
     ),
     "demo": (
-        ("ltocf demo", "about two minutes"),
+        ("ltocf demo", "about a minute on two idle cores"),
         ("ltocf demo --out elsewhere", "runs in another folder"),
     ),
     "reproduce": (

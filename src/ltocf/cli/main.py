@@ -15,6 +15,7 @@ from ltocf.cli.examples import epilogue
 from ltocf.cli.ids import joined
 from ltocf.cli.output import say
 from ltocf.cli.wording import flags_of, for_the_shell
+from ltocf.scale.torchrun import place
 
 app = App(
     name="ltocf",
@@ -30,12 +31,12 @@ for command, home, summary in (
         "listing:settings",
         "Every setting of a model: values, the rule for them, meaning.",
     ),
-    ("inspect", "data:inspect", "Say what was understood of a source, and what training on it costs."),
+    ("inspect", "data:inspect", "Show how a source is read, and what training on it costs."),
     ("ingest", "ingesting:ingest", "Turn event files of any size into a store on disk (needs the `scale` extra)."),
     ("fit", "training:fit", "Train the model that answers, on everything."),
     ("update", "training:update", "Bring a run up to date with new events, in a new folder."),
     ("evaluate", "measuring:evaluate", "Measure a finished run at any depths."),
-    ("compare", "measuring:compare", "Put finished runs side by side, as a table and a page with figures."),
+    ("compare", "measuring:compare", "Compare finished runs, as a table or a page with figures."),
     ("recommend", "answers:recommend", "Recommend items to users, by their own ids."),
     ("recommend-all", "everybody:recommend_all", "Write the lists of all users to files, by several processes."),
     ("similar", "neighbours:similar", "The items or users nearest to one of them."),
@@ -44,7 +45,11 @@ for command, home, summary in (
     ("serve", "serving:serve", "Serve finished runs over HTTP, with a page to look at (needs the `serve` extra)."),
     ("export", "exporting:export", "Write the vectors of users and items for other programs and vector databases."),
     ("plot", "figures:plot", "Draw the learned response and the history of a run (needs the `plots` extra)."),
-    ("demo", "demo:demo", "Train LT-OCF and LightGCN on the shipped MovieLens set and show what they recommend."),
+    (
+        "demo",
+        "demo:demo",
+        "Train two models on the shipped MovieLens set and show how good they are and what they recommend.",
+    ),
     ("reproduce", "reproduce:reproduce", "Make a table or figure of the paper: run what is missing, then write it."),
     ("bench", "bench:bench", "Time a training step and an evaluation beside other programs."),
 ):
@@ -64,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     handler.addFilter(_Once())
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _be_one_of_several(given)
     try:
         if given[:1] == ["recommend"]:
             given = joined(given, "--user")
@@ -79,6 +85,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "allocate" not in str(error):
             raise
         _fail(error, given, "out of memory: ")
+
+
+def _be_one_of_several(given: list[str]) -> None:
+    """Under torchrun one process speaks, and what processes do not share is refused."""
+    rank, world, _ = place()
+    if rank:
+        _be_silent()
+    if world > 1 and given[:1] not in (["train"], ["fit"]):
+        if not rank:
+            asked = " ".join(given[:1]) or "no command"
+            say(f"error: torchrun is for `train` and `fit`, got {asked}: run it without torchrun", error=True)
+        sys.exit(2)
+
+
+def _be_silent() -> None:
+    """Nothing but errors."""
+    logging.disable(logging.WARNING)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: BaseException, given: list[str], what: str = "") -> None:

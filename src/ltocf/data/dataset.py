@@ -1,4 +1,4 @@
-"""What a reader returns: interactions with the caller's ids, and a test part where the source gives one."""
+"""What a reader returns: interactions with the caller's ids, and a test set where the source gives one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Dataset(Shown):
 
     Args:
         name: where it came from, for logs and tables.
-        interactions: all pairs, or only the training pairs where the source gives a test part.
+        interactions: all pairs, or only the training pairs where the source gives a test set.
         names: the caller's ids, and titles if the source has any.
         test: the given test pairs, or None.
         has_clock: whether timestamps of different users can be compared. They cannot where they are only places in a
@@ -26,7 +26,7 @@ class Dataset(Shown):
             trained on, and left out of lists; or None.
         report: what was understood of the source, or None.
         lines_in_time: where there is no clock, whether those places are the order in time of each user's items.
-        core: the least degree of users and items that the source was reduced to before its test part was taken out; 0
+        core: the least degree of users and items that the source was reduced to before its test set was taken out; 0
             where that is not known.
 
     Raises:

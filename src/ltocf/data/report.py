@@ -119,7 +119,7 @@ class ReadingReport(Shown):
         return sum(dropped.n_rows for dropped in self.dropped)
 
     def dropping(self, *rows: DroppedRows) -> ReadingReport:
-        """The report with more rows dropped; reasons without rows are passed over."""
+        """The report with more rows dropped; reasons without rows are ignored."""
         return replace(self, dropped=(*self.dropped, *(row for row in rows if row.n_rows)))
 
     def noting(self, *notes: str) -> ReadingReport:

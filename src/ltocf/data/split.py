@@ -1,4 +1,4 @@
-"""A training, a test and a validation part that do not overlap."""
+"""A training, a test and a validation set that do not overlap."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.interactions import Interactions
+from ltocf.data.report import counted
 from ltocf.data.split import Split
 from ltocf.shapes import PairIndices, PairMask, PairTimestamps
 
@@ -93,14 +94,14 @@ def no_split(interactions: Interactions) -> Split:
 
 
 def given_split(dataset: Dataset) -> Split:
-    """The training and test parts that the source gave.
+    """The training and test sets that the source gave.
 
     Raises:
-        ValueError: the source gave no test part, or one that overlaps.
+        ValueError: the source gave no test set, or one that overlaps.
     """
     if dataset.test is None:
         others = [name for name in SPLITS if name not in ("auto", "given")]
-        raise ValueError(f"{dataset.name} has no test part of its own; choose a split of {others}")
+        raise ValueError(f"{dataset.name} has no test set of its own; choose a split of {others}")
     return Split(dataset.interactions, dataset.test)
 
 
@@ -110,11 +111,11 @@ def carve_validation(
     """Move round(fraction * n) of each user's n training items to validation, as `random_split` does to test.
 
     Args:
-        split: without a validation part.
+        split: without a validation set.
         fraction: share of each user's items, in (0, 1).
         seed: of the random choice.
-        how: ``random``, or ``last``: the latest items by their timestamps. A validation part should be to train what
-            the test part is to both: where test is the end of every user's history, a random part is too easy.
+        how: ``random``, or ``last``: the latest items by their timestamps. A validation set should be to train what
+            the test set is to both: where test is the end of every user's history, a random part is too easy.
         core: take pairs only from the `Interactions.core` of this degree; the others stay in train. Where a data set
             is a 10-core, an item that train has 5 times is in test at least 5 times, so test asks for rare items more
             often than a part of train would, unless that comes out of a 10-core too.
@@ -122,7 +123,7 @@ def carve_validation(
 
     Raises:
         ValueError: ``fraction``, ``core`` or ``n_last`` out of range or leaving nothing to move, an unknown name, no
-            timestamps for ``last``, or there is a validation part already.
+            timestamps for ``last``, or there is a validation set already.
 
     Example:
         >>> train, test = (Interactions.from_pairs([0] * 10, range(10 * i, 10 * i + 10), n_items=20) for i in (0, 1))
@@ -131,7 +132,7 @@ def carve_validation(
         (9, 1, 10)
     """
     if split.validation is not None:
-        raise ValueError(f"the split must have no validation part yet, got one with {len(split.validation)} pairs")
+        raise ValueError(f"the split must have no validation set yet, got one with {len(split.validation)} pairs")
     if how not in VALIDATION_SPLITS:
         raise ValueError(f"`how` must be one of {list(VALIDATION_SPLITS)}, got {how!r}")
     source = split.train.core(core)
@@ -155,9 +156,9 @@ def _moved_to_validation(split: Split, validation: Interactions) -> Split:
 
 
 def split_dataset(dataset: Dataset, how: str = "auto", *, test_fraction: float = 0.2, seed: int = 0) -> Split:
-    """Split by name, see `SPLITS`; ``auto`` takes the given test part if there is one and is random otherwise.
+    """Split by name, see `SPLITS`; ``auto`` takes the given test set if there is one and is random otherwise.
 
-    A given test part is united with the training pairs before any other split.
+    A given test set is united with the training pairs before any other split.
 
     Raises:
         ValueError: a name that is not in `SPLITS`, or what the split itself raises.
@@ -172,12 +173,8 @@ def split_dataset(dataset: Dataset, how: str = "auto", *, test_fraction: float =
     if how not in SPLITS:
         raise ValueError(f"`how` must be one of {list(SPLITS)}, got {how!r}")
     split = SPLITS[how](dataset, test_fraction, seed)
-    if split.cold_users or split.cold_items:
-        logger.warning(
-            "%d users and %d items of the test part have no training pairs; their pairs count as misses",
-            split.cold_users,
-            split.cold_items,
-        )
+    if cold := [counted(n, what) for n, what in ((split.cold_users, "user"), (split.cold_items, "item")) if n]:
+        logger.info("test set: %s without training pairs; their pairs count as misses", " and ".join(cold))
     return split
 
 
@@ -207,7 +204,7 @@ def _with_clock(dataset: Dataset) -> Interactions:
 def _all_pairs(dataset: Dataset) -> Interactions:
     if dataset.test is None:
         return dataset.interactions
-    logger.info("%s: its own test part is put aside, all pairs are split anew", dataset.name)
+    logger.info("%s: its own test set is put aside, all pairs are split anew", dataset.name)
     return dataset.interactions.union(dataset.test)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from ltocf.shapes import MeasuredUsers, UserValues
 
@@ -89,6 +88,8 @@ def difference_interval(first: UserResult, second: UserResult, confidence: float
     ours, theirs = _same_users([first, second])
     if len(ours) < 2:
         raise ValueError(f"an interval needs at least two users, got {len(ours)}")
+    from scipy import stats  # half of what importing this package costs, so only when it is used
+
     difference = ours.astype(np.float64) - theirs.astype(np.float64)
     half = stats.t.ppf((1 + confidence) / 2, len(ours) - 1) * difference.std(ddof=1) / np.sqrt(len(ours))
     middle = float(difference.mean())
@@ -132,6 +133,8 @@ def compare(first: UserValues, second: UserValues) -> Comparison:
     difference = first.astype(np.float64) - second.astype(np.float64)
     if not difference.any():
         return Comparison(0.0, 1.0)
+    from scipy import stats
+
     return Comparison(float(difference.mean()), float(stats.ttest_1samp(difference, 0.0).pvalue))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
+from ltocf.installation import needs_extra
 from ltocf.models.base import Recommender
 from ltocf.models.embedding_scorer import EmbeddingScorer
 from ltocf.models.least_squares import LeastSquares
@@ -170,5 +171,5 @@ def _implicit() -> tuple[Callable[..., Any], AbstractContextManager[Any]]:
         from implicit.cpu.als import AlternatingLeastSquares
         from threadpoolctl import threadpool_limits
     except ImportError as error:
-        raise ImportError("`als` needs the package implicit: pip install 'ltocf[bench]'") from error
+        raise needs_extra("`als` needs", "bench") from error
     return AlternatingLeastSquares, threadpool_limits(1, "blas")

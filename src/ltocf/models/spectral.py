@@ -101,6 +101,9 @@ class SpectralLTOCF(HistoryRecommender):
         for name, value in (("rank", rank), ("n_times", n_times)):
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
+        for name, exponent in (("user_exponent", user_exponent), ("item_exponent", item_exponent)):
+            if not 0 <= exponent <= 1:
+                raise ValueError(f"`{name}` must be in 0..1, got {exponent}")
         self.seed, self.n_times = seed, n_times
         self.user_exponent, self.item_exponent = user_exponent, item_exponent
         self.rank = min(rank, graph.n_users, graph.n_items)

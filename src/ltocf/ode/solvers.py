@@ -10,7 +10,6 @@ from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torchdiffeq import odeint, odeint_adjoint
 
 from ltocf.shapes import Scalar, Times
 
@@ -73,8 +72,9 @@ class Solver:
             raise ValueError(f"`connection` must be one of {', '.join(CONNECTIONS)}, got {self.connection!r}")
         if self.steps_per_interval < 1:
             raise ValueError(f"`steps_per_interval` must be >= 1, got {self.steps_per_interval}")
-        if not (self.rtol > 0 and self.atol > 0):
-            raise ValueError(f"`rtol` and `atol` must be > 0, got {self.rtol} and {self.atol}")
+        for name, value in (("rtol", self.rtol), ("atol", self.atol)):
+            if not 0 < value < 1:
+                raise ValueError(f"`{name}` must be between 0 and 1, both excluded, got {value}")
         if self.adjoint and self.name == "exact":
             raise ValueError("`adjoint` applies to step-by-step solvers, not to `exact`")
 
@@ -82,6 +82,8 @@ class Solver:
         """x(end) of dx/dt = field(x), x(begin) = start, for a linear field of norm at most 2."""
         if self.name == "exact":
             return exponential_action(field, start, end - begin)
+        from torchdiffeq import odeint, odeint_adjoint  # brings scipy.integrate, which the exact solver does without
+
         tolerances: dict[str, float]
         options: dict[str, int]
         shares = torch.linspace(0, 1, self.steps_per_interval + 1, dtype=begin.dtype, device=begin.device)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 History = Mapping[str, list[dict[str, Any]]]
-LOSS_LABELS = {"bpr": "BPR loss", "softmax": "softmax loss"}
+LOSS_LABELS = {"bpr": "BPR loss", "cross-entropy": "cross-entropy", "softmax": "softmax loss"}
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 FIGURES = "figures"
 DESCRIPTION = "Loss, validated metric, learned times and response of the run, by epoch."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from ltocf.files import replacing
+from ltocf.installation import needs_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,7 @@ def plots_extra(what: str = "reports") -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ImportError(f"{what} need the `plots` extra: pip install 'ltocf[plots]'") from error
+        raise needs_extra(f"{what} need", "plots") from error
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class RunFolder:
     Files: ``config.toml``, ``data.safetensors`` (split and ids), ``reading.txt`` (what was understood of the source),
     ``history.jsonl``, ``metrics.json``,
     ``test-users.safetensors`` (the metrics of every test user), ``model.safetensors`` (trained on all of train),
-    ``model-selection.safetensors`` (trained without the validation part), and, until the run is finished,
+    ``model-selection.safetensors`` (trained without the validation set), and, until the run is finished,
     ``checkpoint-*.safetensors``.
 
     Raises:

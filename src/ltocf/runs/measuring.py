@@ -87,7 +87,7 @@ class Withheld:
         """``test`` with the model trained on all of train, or ``validation`` with that of the selection phase.
 
         Raises:
-            ValueError: an unknown part, or one that the run does not have.
+            ValueError: an unknown set, or one that the run does not have.
             FileNotFoundError: the run is not finished.
         """
         split = run.read_data().split
@@ -99,7 +99,7 @@ class Withheld:
             raise ValueError(f"`on` must be test or validation, got {on!r}")
         if split.validation is None:
             raise ValueError(
-                f'{run.path} has no validation part: it was selected on its test set (`select_on = "test"`), it is an '
+                f'{run.path} has no validation set: it was selected on its test set (`select_on = "test"`), it is an '
                 "update, or nobody had two items"
             )
         return cls(TrainedModel.load(run.selection_model_file), split.validation, split.digest)

@@ -19,7 +19,7 @@ from ltocf.runs.settings import DataSettings
 logger = logging.getLogger(__name__)
 
 AT_THE_END = ("leave-last-out", "time")
-"""Splits whose test part is the end of histories."""
+"""Splits whose test set is the end of histories."""
 IN_MEMORY = "<memory>"
 """What a configuration has as source where the data were handed over in Python."""
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from ltocf.evaluation.evaluate import find_hits
 from ltocf.runs.experiment import load
 from ltocf.runs.preparation import IN_MEMORY, selection_metric, settled
 from ltocf.runs.production import fit
+from ltocf.runs.typed import Settings
 from ltocf.runs.update import read_events
 from ltocf.serving import Snapshot, TrainedModel
 
@@ -77,7 +78,7 @@ class LTOCFRecommender:
     n_users_: int
     n_items_: int
 
-    def __init__(self, model: str = "ltocf", *, show_progress: bool = True, **settings: Any) -> None:
+    def __init__(self, model: str = "ltocf", *, show_progress: bool = True, **settings: Unpack[Settings]) -> None:
         self.model, self.show_progress = model, show_progress
         self.set_params(**settings)
 

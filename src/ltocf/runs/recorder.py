@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from ltocf.installation import needs_extra
 from ltocf.runs.folder import RunFolder
 from ltocf.training import EpochRecord
 
@@ -47,7 +48,7 @@ def _tensorboard(folder: RunFolder, phase: str, stack: ExitStack) -> Callable[[E
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ImportError("`tensorboard` needs the `tracking` extra: pip install 'ltocf[tracking]'") from error
+        raise needs_extra("`tensorboard` needs", "tracking") from error
     # Steps from here on are purged: those of a run that was cut off are written again.
     done = sum(row["phase"] == phase for row in folder.history())
     board = stack.enter_context(SummaryWriter(folder.path / "tensorboard" / phase, purge_step=done + 1))

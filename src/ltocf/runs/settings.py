@@ -22,7 +22,7 @@ class DataSettings(ReadOptions):
         source: what `load_dataset` takes as text: a name in the catalog, a folder with train.txt and test.txt, a table
             file, a pattern of such, or the address of a database; ``<memory>`` for what was handed over in Python.
         data_dir: where named sets are looked for; empty for the environment's LTOCF_DATA.
-        split: ``auto`` (the given test part, else random), ``given``, ``random``, ``leave-last-out``, ``time``, or
+        split: ``auto`` (the given test set, else random), ``given``, ``random``, ``leave-last-out``, ``time``, or
             ``none``: nothing is held back for a test.
         test_fraction: share of test pairs, where the split is made here.
         validation_fraction: share of each user's training pairs that chooses the epoch.
@@ -30,9 +30,9 @@ class DataSettings(ReadOptions):
             is. Where that is known to be the end of histories: as many latest items, or as large a share of them.
             Where nothing is held back for a test and histories have an order: ``last``. Else ``random``.
         validation_core: take it from the pairs whose user and item have this many among themselves; 10 where the
-            source was filtered so before its test part was made, 0 for all pairs, or with ``auto`` for what is known of
+            source was filtered so before its test set was made, 0 for all pairs, or with ``auto`` for what is known of
             the source.
-        split_seed: of the test and validation parts; apart from ``seed``, so that seeds share one split.
+        split_seed: of the test and validation sets; apart from ``seed``, so that seeds share one split.
     """
 
     source: str

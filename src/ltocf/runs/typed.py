@@ -1,4 +1,4 @@
-"""The settings that `train` and `fit` take as keywords, with their types: what an editor completes."""
+"""The settings that `train`, `fit` and others take as keywords, with their types: what an editor completes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,36 @@ from ltocf.ode.scalar import Operator
 from ltocf.ode.solvers import Connection, SolverName
 
 
-class Settings(TypedDict, total=False):
+class ReadingSettings(TypedDict, total=False):
+    """How a log is read, the fields of `ReadOptions`; all may be left out."""
+
+    user_column: str | None
+    item_column: str | None
+    timestamp_column: str | None
+    rating_column: str | None
+    weight_column: str | None
+    title_column: str | None
+    min_rating: float | int | None
+    only: Mapping[str, Any] | None
+    drop: Mapping[str, Any] | None
+    event_weights: Mapping[str, Mapping[str, float | int]] | None
+    partial: bool | None
+    timestamp_format: str | None
+    since: str | None
+    until: str | None
+    min_user_interactions: int | None
+    min_item_interactions: int | None
+    separator: str | None
+    encoding: str | None
+    header: bool | None
+    columns: Sequence[str] | None
+    query: str | None
+    items: Any
+    item_id_column: str | None
+    lines_in_time: bool | None
+
+
+class Settings(ReadingSettings, total=False):
     """Every setting of a run by its name, all may be left out; ``ltocf settings MODEL`` says what each means.
 
     Those of models come first; each belongs to some of them, and another model refuses it.
@@ -108,31 +137,7 @@ class Settings(TypedDict, total=False):
     preset: str
     tensorboard: bool
 
-    # data, and how they are read
-    user_column: str | None
-    item_column: str | None
-    timestamp_column: str | None
-    rating_column: str | None
-    weight_column: str | None
-    title_column: str | None
-    min_rating: float | int | None
-    only: Mapping[str, Any] | None
-    drop: Mapping[str, Any] | None
-    event_weights: Mapping[str, Mapping[str, float | int]] | None
-    partial: bool | None
-    timestamp_format: str | None
-    since: str | None
-    until: str | None
-    min_user_interactions: int | None
-    min_item_interactions: int | None
-    separator: str | None
-    encoding: str | None
-    header: bool | None
-    columns: Sequence[str] | None
-    query: str | None
-    items: Any
-    item_id_column: str | None
-    lines_in_time: bool | None
+    # data
     data_dir: str | Path
     split: str
     test_fraction: float

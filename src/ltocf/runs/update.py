@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
@@ -21,6 +21,7 @@ from ltocf.models import Recommender, build_model
 from ltocf.runs.config import Config
 from ltocf.runs.experiment import load
 from ltocf.runs.folder import RunData, RunFolder
+from ltocf.runs.typed import ReadingSettings
 from ltocf.serving import TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings, environment
 
@@ -39,7 +40,7 @@ def update(
     epochs: int = 0,
     learning_rate: float | int | None = None,
     show_progress: bool = True,
-    **options: Any,
+    **options: Unpack[ReadingSettings],
 ) -> TrainedModel:
     """A new generation of a finished run: with new events, new users and new items.
 
@@ -77,9 +78,10 @@ def update(
     config = folder.config()
     target = next_generation(folder.path) if out is None else Path(out)
     RunFolder.refuse_used(target)
-    dataset = read_events(config, options, events)
+    changes = dict(options)
+    dataset = read_events(config, changes, events)
     joined = join_events(before.names, before.seen, before.also_seen, dataset)
-    joined = replace(joined, names=describe_again(joined.names, ReadOptions(**event_options(config, options))))
+    joined = replace(joined, names=describe_again(joined.names, ReadOptions(**event_options(config, changes))))
     config = config.with_values({"split": "none", "select_on": "validation"})
     warm = _warm(config.training, epochs, learning_rate) if epochs else None
     with (

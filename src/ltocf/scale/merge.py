@@ -12,6 +12,7 @@ import polars as pl
 
 from ltocf.data.report import counted
 from ltocf.data.store import VALUES
+from ltocf.installation import needs_extra
 from ltocf.scale.parts import SIDES, Part
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Merge:
         try:
             import duckdb
         except ImportError as error:
-            raise ImportError("`ltocf ingest` needs DuckDB: install the extra `scale`") from error
+            raise needs_extra("`ltocf ingest` needs", "scale") from error
         file = folder / "merge.duckdb"
         file.unlink(missing_ok=True)
         self.connection: duckdb.DuckDBPyConnection = duckdb.connect(str(file))

@@ -14,6 +14,7 @@ import polars as pl
 import torch
 
 from ltocf.files import replacing, write_text
+from ltocf.installation import needs_extra
 from ltocf.progress import log_line, progress_bar
 from ltocf.serving import TrainedModel
 from ltocf.training.processes import DiedError, run_all
@@ -207,7 +208,7 @@ def _by_ray(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
     try:
         import ray
     except ImportError as error:
-        raise ImportError('`engine="ray"` needs Ray: install the extra `scale`') from error
+        raise needs_extra('`engine="ray"` needs', "scale") from error
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     numbers = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from ltocf.installation import needs_extra
 from ltocf.service import reference, routes, watching
 from ltocf.service.batches import Batches
 from ltocf.service.engine import Engine, named
@@ -73,7 +74,7 @@ def import_tools() -> ModuleType:
     try:
         return import_module("ltocf.service.tools")
     except ModuleNotFoundError as error:
-        raise ImportError("tools for agents need the `mcp` extra: pip install 'ltocf[mcp]'") from error
+        raise needs_extra("tools for agents need", "mcp") from error
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from ltocf.installation import needs_extra
 from ltocf.service.logs import write_logs
 from ltocf.service.settings import DEFAULTS, ServiceSettings
 from ltocf.service.traffic import Hosts, is_loopback
@@ -85,7 +86,7 @@ def _serve_alone(runs: Sequence[str | Path], settings: ServiceSettings, listener
 
         from ltocf.service.app import create_app
     except ImportError as error:
-        raise ImportError("a service needs the `serve` extra: pip install 'ltocf[serve]'") from error
+        raise needs_extra("a service needs", "serve") from error
     torch.set_num_threads(1)
     app = create_app(runs, settings)
     run_server(app, settings, listener, lambda: tell(listener, settings, list(app.state.engines)))

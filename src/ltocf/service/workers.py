@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltocf.installation import needs_extra
 from ltocf.service.metrics_folder import FOLDER
 from ltocf.service.owned_folder import owned_folder
 from ltocf.service.server import run_server, tell
@@ -103,7 +104,7 @@ class Workers:
 
             from ltocf.service import app, metrics, sharing  # noqa: F401
         except ImportError as error:
-            raise ImportError("a service needs the `serve` extra: pip install 'ltocf[serve]'") from error
+            raise needs_extra("a service needs", "serve") from error
         torch.set_num_threads(1)
         self.metrics = metrics.Metrics()
 

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float32
 
+from ltocf.installation import needs_extra
 from ltocf.serving.vectors import ItemVectors, Vectors
 
 Query: TypeAlias = Float32[np.ndarray, " dim"]
@@ -28,7 +29,7 @@ def export_extra() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ImportError("this export needs the `export` extra: pip install 'ltocf[export]'") from error
+        raise needs_extra("this export needs", "export") from error
 
 
 def _faiss() -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ltocf.files import write_text
+from ltocf.installation import needs_extra
 from ltocf.progress import progress_bar
 from ltocf.runs import experiment
 from ltocf.runs.config import Config
@@ -196,7 +197,7 @@ class _Search:
         try:
             import optuna
         except ImportError as error:
-            raise ImportError("the sampler tpe needs the `search` extra: pip install 'ltocf[search]'") from error
+            raise needs_extra("the sampler tpe needs", "search") from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         distributions = {name: _distribution(values) for name, values in self.space.items()}
         told: list[dict[str, Any]] = []

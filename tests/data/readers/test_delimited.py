@@ -74,7 +74,7 @@ def test_separators_and_quotes(tmp_path: Path, name: str, content: str, how: str
 def test_lines_before_the_table_are_told(tmp_path: Path) -> None:
     table = read(tmp_path / "out.konect", "% bip weighted\n% 2 2 2\n1 1 5\n2 1 4\n", columns=["user", "item", "rating"])
     assert rows(table) == [("1", "1", "5"), ("2", "1", "4")]
-    assert (table.notes, table.place(1)) == (("lines passed over before the table: 2",), "line 4")
+    assert (table.notes, table.place(1)) == (("lines ignored before the table: 2",), "line 4")
 
 
 @pytest.mark.parametrize(

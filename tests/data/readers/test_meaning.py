@@ -226,7 +226,7 @@ def test_the_report_has_columns_and_why(caplog: pytest.LogCaptureFixture) -> Non
     assert text(dataset).splitlines() == [
         "d: 1 row, 1 distinct pair",
         "  user: 'uid' (given)",
-        "  item: 'item_id' (usual name; passed over: 'product')",
+        "  item: 'item_id' (usual name; ignored: 'product')",
         "  columns not used: 'product', 'extra'",
     ]
     assert [record.message for record in caplog.records] == [text(dataset)]

@@ -62,7 +62,7 @@ def test_rows_of_sets_are_their_pairs(tmp_path: Path) -> None:
     write(tmp_path / "test.txt", "1 1\n")
     table = read_raw(tmp_path, ReadOptions())
     assert table.frame.lazy().collect().rows() == [(0, 0), (0, 1), (1, 0)]
-    assert table.notes == ("pairs of the given test part, left out here: 1",)
+    assert table.notes == ("pairs of the given test set, left out here: 1",)
     named = read_raw("movielens-small", ReadOptions()).frame
     assert named.collect_schema().names() == ["user", "item", "timestamp"]
 

@@ -36,12 +36,12 @@ class CatalogEntry:
     Args:
         n_users: number of users.
         n_items: number of items.
-        n_train: number of training pairs, or of all pairs where there is no test part.
+        n_train: number of training pairs, or of all pairs where there is no test set.
         n_test: number of test pairs.
         url: the folder the files are downloaded from; None if they come with the package.
         files: checksum of each file as ``algorithm:digest``; None where no checksum is published.
         read: makes a `Dataset` of the folder.
-        lines_in_time: whether the items of a line are in order of time, and those of the test part after them.
+        lines_in_time: whether the items of a line are in order of time, and those of the test set after them.
         core: the least degree of users and items in train and test together, see `Dataset`.
     """
 

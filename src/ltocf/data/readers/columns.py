@@ -79,13 +79,13 @@ def usual_column(available: Sequence[str], usual: Sequence[str]) -> tuple[str, s
 
     Example:
         >>> usual_column(["ISBN", "Book"], USUAL_NAMES["item"])
-        ('ISBN', "usual name; passed over: 'Book'")
+        ('ISBN', "usual name; ignored: 'Book'")
     """
     by_plain_name = {plain(column): column for column in reversed(available)}
     found = [by_plain_name[name] for name in usual if name in by_plain_name]
     if not found:
         return None
-    others = f"; passed over: {', '.join(map(repr, found[1:]))}" if len(found) > 1 else ""
+    others = f"; ignored: {', '.join(map(repr, found[1:]))}" if len(found) > 1 else ""
     return found[0], f"usual name{others}"
 
 

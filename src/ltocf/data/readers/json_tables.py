@@ -34,7 +34,7 @@ def read_json(content: Content, options: ReadOptions) -> RawTable:
         frame = _array(text) if is_array else _lines(text)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, RecursionError) as error:
         kind = content.suffix or "JSON"
-        raise content.unreadable((None if is_array else _first_error(text)) or error, kind) from error
+        raise content.unreadable((_error_in_array(text) if is_array else _first_error(text)) or error, kind) from error
     if not frame.width:
         raise ValueError(f"{content.name} must hold at least one row with columns, got none")
     packed = f", {content.packed}" if content.packed else ""
@@ -67,6 +67,19 @@ def _first_error(text: Text) -> str | None:
         try:
             if line.strip() and not isinstance(json.loads(line), dict):
                 return f"line {number} is not an object"
-        except (json.JSONDecodeError, RecursionError) as error:
+        except json.JSONDecodeError as error:
+            return f"line {number}, column {error.colno}: {error.msg}"
+        except RecursionError as error:
             return f"line {number}: {error}"
+    return None
+
+
+def _error_in_array(text: Text) -> str | None:
+    """Where the text stops being JSON; None if it is JSON, but no table."""
+    try:
+        json.loads(_without_mark(text))
+    except json.JSONDecodeError as error:
+        return f"line {error.lineno}, column {error.colno}: {error.msg}"
+    except (ValueError, RecursionError):
+        return None
     return None

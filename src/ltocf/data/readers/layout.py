@@ -102,7 +102,7 @@ def recognise(sample: str, suffix: str, options: ReadOptions, around_quote: str 
         separator = told or _recognised_separator(rest, suffix)
     quoted = _quotes(rest, separator) or _quotes(around_quote.splitlines(), separator)
     rows = fields(rest, separator, quoted or '"' in rest[0])
-    note = f"lines passed over before the table: {n_before}" if n_before else ""
+    note = f"lines ignored before the table: {n_before}" if n_before else ""
     remark = lines[n_before - 1].lstrip("#% ") if n_before else ""
     if (above := _header_in_remark(remark, rows, separator, options)) is not None:
         return Layout(separator, quoted, _distinct(above), tuple(above), n_before, line_end)

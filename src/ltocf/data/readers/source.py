@@ -71,7 +71,7 @@ def load_dataset(source: str | Path | Source, *, data_dir: str | Path | None = N
 def read_raw(source: str | Path | Source, options: ReadOptions, *, data_dir: str | Path | None = None) -> RawTable:
     """The rows of any source, before anything is made of them; see `load_dataset` for the sources.
 
-    Of named sets, folders, matrices and tuples these are the pairs, those of a given test part left out.
+    Of named sets, folders, matrices and tuples these are the pairs, those of a given test set left out.
 
     Raises:
         TypeError, ValueError, FileNotFoundError, ConnectionError, ImportError: as `load_dataset`.
@@ -89,7 +89,7 @@ def read_raw(source: str | Path | Source, options: ReadOptions, *, data_dir: str
 
 
 def _whole_set(source: str | Path, options: ReadOptions, data_dir: str | Path | None) -> Dataset | None:
-    """What is read as a whole, with its test part; None for tables."""
+    """What is read as a whole, with its test set; None for tables."""
     is_name = isinstance(source, str) and source in CATALOG
     if not is_name and (not str(source) or not Path(source).is_dir()):
         return None
@@ -121,7 +121,7 @@ def _pairs(dataset: Dataset) -> RawTable:
     }
     if pairs.timestamps is not None and dataset.has_clock:
         columns["timestamp"] = pl.Series(pairs.timestamps)
-    left_out = () if dataset.test is None else (f"pairs of the given test part, left out here: {len(dataset.test):,}",)
+    left_out = () if dataset.test is None else (f"pairs of the given test set, left out here: {len(dataset.test):,}",)
     return RawTable(dataset.name, pl.DataFrame(columns), format="pairs", notes=left_out)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from ltocf.data.readers.raw import RawTable
+from ltocf.installation import needs_extra
 
 _DRIVERS = {
     "sqlite": "adbc_driver_sqlite",
@@ -73,7 +74,7 @@ def read_query(uri: str, query: str) -> RawTable:
     if found is None or kind not in _DRIVERS:
         raise ValueError(f"the address of a database must begin with postgresql:// or sqlite://, got {masked(uri)!r}")
     if any(importlib.util.find_spec(module) is None for module in ("adbc_driver_manager", _DRIVERS[kind], "pyarrow")):
-        raise ImportError("databases need the `sql` extra: pip install 'ltocf[sql]'")
+        raise needs_extra("databases need", "sql")
     rest = uri[found.end() :]
     if kind == "sqlite":
         _check_file(rest, uri)

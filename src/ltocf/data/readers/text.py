@@ -42,12 +42,12 @@ def read_text_folder(folder: str | Path) -> Dataset:
 
     Ids are whole numbers from 0: those that occur in either file are the users and the items, in their order. Numbers
     between them that occur nowhere are nobody (counted in a warning).
-    The place of an item among its user's items stands for the time of a pair, those of the test part after the others.
+    The place of an item among its user's items stands for the time of a pair, those of the test set after the others.
     Whether it is the order in time
     is for the caller to say (`Dataset.lines_in_time`); places of different users cannot be compared.
 
     A user may have several lines (united), or one without items (counted in the log). A pair that is in both
-    files is dropped from the test part and counted in a warning: the model has seen it.
+    files is dropped from the test set and counted in a warning: the model has seen it.
 
     Raises:
         FileNotFoundError: no such folder, or it has no ``train.txt``.
