@@ -48,7 +48,7 @@ def response_figure(models: Mapping[str, Recommender], *, normalise: bool = Fals
         style: colours for light pages or for dark ones.
 
     Raises:
-        ValueError: a model that is no filter of the graph.
+        ValueError: a model that is not a filter of the graph.
         ImportError: the ``plots`` extra is not installed.
     """
     figure = _figure(6.8, 4.0)
