@@ -162,7 +162,8 @@ def test_the_cross_entropy_asks_of_each_item_on_its_own() -> None:
     model = MF(BipartiteGraph.from_interactions(log), dim=4, seed=0, loss="cross-entropy")
     (batch,) = model.batches(log, 8, seed=0).epoch(0)
     users, items = model.embeddings()
-    levels = [torch.stack([torch.zeros(8), (users[batch.users] * items[of]).sum(1)], 1) for of in batch[1:3]]
-    touched = torch.cat([torch.ones(8, dtype=torch.long), torch.zeros(8, dtype=torch.long)])
+    n = len(batch.users)
+    levels = [torch.stack([torch.zeros(n), (users[batch.users] * items[of]).sum(1)], 1) for of in batch[1:3]]
+    touched = torch.cat([torch.ones(n, dtype=torch.long), torch.zeros(n, dtype=torch.long)])
     expected = torch.nn.functional.cross_entropy(torch.cat(levels), touched)
     assert model(batch).ranking.item() == pytest.approx(expected.item(), rel=1e-6)
