@@ -24,6 +24,7 @@ from ltocf.reproduce.cells import Places
 from ltocf.reproduce.plan import CONTENT, plan
 from recbole_tables import RECBOLE_TABLES
 from recipe_tables import RECIPE_TABLES
+from scale_tables import SCALE_TABLES
 from serving_tables import SERVING_TABLES
 from spectral_tables import SPECTRAL_TABLES
 from speed_tables import TABLES
@@ -38,10 +39,11 @@ MADE = {
     **CHOOSE_TABLES,
     **LEADER_TABLES,
     **SERVING_TABLES,
+    **SCALE_TABLES,
 }
 """Tables by name; the others are those of the paper or of a data set."""
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ("auto", "choose", "presets", "production", "recommending", "results", "service", "speed", "spectral")
+DOCS = ("auto", "choose", "presets", "production", "recommending", "results", "scale", "service", "speed", "spectral")
 PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name in DOCS)))
 DRAWN = (
     *(f"figure{number}-irb-amazon2014-health" for number in range(6, 13)),

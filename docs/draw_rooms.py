@@ -20,6 +20,7 @@ GROUPS = {
     "report": "answers and runs",
     "tuning": "answers and runs",
     "runs": "answers and runs",
+    "scale": "answers and runs",
     "serving": "answers and runs",
     "models": "models",
     "training": "models",

@@ -13,8 +13,8 @@ from torch.nn.functional import normalize, softplus
 
 from ltocf.shapes import BatchEmbeddings, BatchScores, NegativeCounts, NegativeEmbeddings, PerUser, Scalar
 
-LossName = Literal["bpr", "softmax"]
-LOSSES: tuple[str, ...] = ("bpr", "softmax")
+LossName = Literal["bpr", "cross-entropy", "softmax"]
+LOSSES: tuple[str, ...] = ("bpr", "cross-entropy", "softmax")
 
 LOWEST_TEMPERATURE = 0.025
 """e^(2 / τ) times a few thousand negatives still fits in single precision."""
@@ -25,7 +25,11 @@ BRANCH_POINT = -1 / math.e + 1e-12
 
 
 class LossTerms(NamedTuple):
-    """The two terms of an objective: ``ranking + l2_weight * l2``."""
+    """The two terms of an objective: ``ranking + l2_weight * l2``.
+
+    Where processes share columns, see `ltocf.evaluation.ranks`, ``l2`` is that of this process's own: nothing but its
+    sum over an epoch is ever asked for, and its gradient is complete without.
+    """
 
     ranking: Scalar
     l2: Scalar
@@ -67,6 +71,7 @@ def sampled_softmax(
     robustness: float = 0.0,
     weights: BatchScores | None = None,
     counts: NegativeCounts | None = None,
+    batch_size: int | None = None,
 ) -> tuple[Scalar, BatchScores]:
     """Cross-entropy of each positive against one set of sampled items, on cosines.
 
@@ -88,6 +93,7 @@ def sampled_softmax(
         robustness: q, in [0, 1).
         weights: how much each example counts in the mean; None: all alike.
         counts: n_j > 0, how often each negative stands in the sum; None: once.
+        batch_size: examples of the whole batch, where these are some of it: what the sum is divided by; None: these.
 
     Returns:
         The mean of weight times loss, and the loss of each example without weight and gradient.
@@ -104,7 +110,7 @@ def sampled_softmax(
     """
     scale = temperature[:, None] if isinstance(temperature, Tensor) else temperature
     mean, each = _SampledSoftmax.apply(  # type: ignore[no-untyped-call]
-        normalize(users) / scale, normalize(positives), normalize(negatives), robustness, weights, counts
+        normalize(users) / scale, normalize(positives), normalize(negatives), robustness, weights, counts, batch_size
     )
     return mean, each
 
@@ -121,6 +127,7 @@ class _SampledSoftmax(torch.autograd.Function):
         robustness: float,
         weights: Tensor | None,
         counts: Tensor | None,
+        batch_size: int | None,
     ) -> tuple[Tensor, Tensor]:
         user_gradients, positive_gradients = torch.empty_like(users), torch.empty_like(positives)
         negative_gradients = torch.zeros_like(negatives)
@@ -146,12 +153,13 @@ class _SampledSoftmax(torch.autograd.Function):
             negative_gradients.addmm_(others.T, users[block] * share)
         ctx.save_for_backward(user_gradients, positive_gradients, negative_gradients)
         ctx.mark_non_differentiable(losses)
-        return (losses if weights is None else losses * weights).mean(), losses
+        ctx.batch_size = len(users) if batch_size is None else batch_size
+        return (losses if weights is None else losses * weights).sum() / ctx.batch_size, losses
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        scale = gradients[0] / len(ctx.saved_tensors[0])
-        return (*(gradient * scale for gradient in ctx.saved_tensors), None, None, None)
+        scale = gradients[0] / ctx.batch_size
+        return (*(gradient * scale for gradient in ctx.saved_tensors), None, None, None, None)
 
 
 def _products(users: Tensor, negatives: Tensor, counts: Tensor | None) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ltocf.data import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import user_temperatures
 from ltocf.models import MF, MODELS, LightGCN, Objective, build_model
@@ -153,3 +154,16 @@ def test_a_catalogue_larger_than_the_sample_is_sampled(n_negatives: int, all_of_
     if counts is not None:
         expected = torch.from_numpy(n_negatives * LOG.item_degrees / len(LOG))
         torch.testing.assert_close(counts, expected, check_dtype=False)
+
+
+def test_the_cross_entropy_asks_of_each_item_on_its_own() -> None:
+    """With the levels 0 and 1 of a softmax over ratings, of which the scores are Z Q_0 Z and Z Q_1 Z."""
+    log = Interactions.from_pairs([0, 0, 1, 2], [0, 1, 2, 1])
+    model = MF(BipartiteGraph.from_interactions(log), dim=4, seed=0, loss="cross-entropy")
+    (batch,) = model.batches(log, 8, seed=0).epoch(0)
+    users, items = model.embeddings()
+    n = len(batch.users)
+    levels = [torch.stack([torch.zeros(n), (users[batch.users] * items[of]).sum(1)], 1) for of in batch[1:3]]
+    touched = torch.cat([torch.ones(n, dtype=torch.long), torch.zeros(n, dtype=torch.long)])
+    expected = torch.nn.functional.cross_entropy(torch.cat(levels), touched)
+    assert model(batch).ranking.item() == pytest.approx(expected.item(), rel=1e-6)

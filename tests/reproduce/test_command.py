@@ -41,6 +41,8 @@ def test_the_command_writes_a_report(source: str, places: Places, capsys: pytest
     assert str(places.configs.parent) not in page
     command(places, *asked, "--dry-run")
     assert "log: 2 done, 0 to run\n" in capsys.readouterr().out
+    command(places, *asked[:-1], "1,2", "--report-only", "--run-long")
+    assert "2 cells are left" in capsys.readouterr().out
     command(places, *asked, "--format", "json")
     (made,) = json.loads(capsys.readouterr().out)
     assert (made["tables"], made["cells"]) == (written["tables"], written["cells"])

@@ -16,6 +16,7 @@ import torch
 import ltocf
 from ltocf.data import Interactions, carve_validation, load_dataset, split_dataset
 from ltocf.evaluation import evaluate
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.runs import experiment, preparation
 from ltocf.runs.config import Config
 from ltocf.runs.experiment import evaluate_run, resume, select, train_config
@@ -45,6 +46,7 @@ class Asked:
     device: torch.device
     show_progress: bool
     budget: TimeBudget
+    ranks: Ranks = ALONE
 
     def run(self) -> dict[str, Any]:
         assert torch.get_num_threads() == 1

@@ -15,6 +15,7 @@ from ltocf.cli.examples import epilogue
 from ltocf.cli.ids import joined
 from ltocf.cli.output import say
 from ltocf.cli.wording import flags_of, for_the_shell
+from ltocf.scale.torchrun import place
 
 app = App(
     name="ltocf",
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     handler.addFilter(_Once())
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _be_one_of_several(given)
     try:
         if given[:1] == ["recommend"]:
             given = joined(given, "--user")
@@ -83,6 +85,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "allocate" not in str(error):
             raise
         _fail(error, given, "out of memory: ")
+
+
+def _be_one_of_several(given: list[str]) -> None:
+    """Under torchrun one process speaks, and what processes do not share is refused."""
+    rank, world, _ = place()
+    if rank:
+        _be_silent()
+    if world > 1 and given[:1] not in (["train"], ["fit"]):
+        if not rank:
+            asked = " ".join(given[:1]) or "no command"
+            say(f"error: torchrun is for `train` and `fit`, got {asked}: run it without torchrun", error=True)
+        sys.exit(2)
+
+
+def _be_silent() -> None:
+    """Nothing but errors."""
+    logging.disable(logging.WARNING)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: BaseException, given: list[str], what: str = "") -> None:

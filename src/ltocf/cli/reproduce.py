@@ -49,6 +49,7 @@ def reproduce(
     seeds: Names = "0",
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     run_long: Annotated[bool, Parameter(negative="")] = False,
+    report_only: Annotated[bool, Parameter(negative="")] = False,
     budget: float = 0.0,
     processes: int = 1,
     threads: int | None = None,
@@ -84,6 +85,8 @@ def reproduce(
         Print the plan and its cost, and stop.
     run_long
         Run what is missing however long it takes.
+    report_only
+        Run nothing: write numbers, pictures and page from the results that are there.
     budget
         The limit in minutes for this call; the next goes on. 0: no limit. `max_minutes` is the limit of one cell.
     processes
@@ -130,7 +133,9 @@ def reproduce(
         say(line, error=format == "json")
     if dry_run:
         return
-    if work.is_long and not run_long:
+    if report_only:
+        progress = Progress(work.done, {}, [cell for cell, _ in work.missing])
+    elif work.is_long and not run_long:
         limit = f"{LONG_MINUTES:g} minutes"
         say(f"nothing is run, as it may take more than {limit}; add --run-long to run it", error=format == "json")
         progress = Progress(work.done, {}, [cell for cell, _ in work.missing])

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from ltocf.cli.output import draw, print_json, say, table
 from ltocf.cli.reading import Reading
 from ltocf.cli.settings import Settings
+from ltocf.scale.torchrun import place
 
 Exists: TypeAlias = Literal["error", "load", "replace"]
 Replace: TypeAlias = Annotated[bool, Parameter(negative="")]
@@ -206,9 +207,14 @@ def _refuse_besides_resume(source: str | None, out: Path | None, settings: Setti
 def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
-        if (folder / "config.toml").exists() and not (folder / "metrics.json").exists():
+    except (KeyboardInterrupt, ConnectionError):  # the latter: another process of torchrun has ended
+        rank, world, _ = place()
+        unfinished = (folder / "config.toml").exists() and not (folder / "metrics.json").exists()
+        if unfinished and rank < 2:  # the second speaks too: the first may be the one that ended
             say(f"interrupted; continue with: ltocf train --resume {folder}", error=True)
+            if world > 1:
+                command = f"torchrun --nproc-per-node N -m ltocf train --resume {folder}"
+                say(f"or with any number of processes: {command}", error=True)
         raise
 
 

@@ -26,7 +26,7 @@ BEYOND = ("gini", "novelty", "mean_popularity", "popularity_lift")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BeyondAccuracy(Shown):
-    """What recall does not tell of a set of lists.
+    """What recall does not tell about a set of lists.
 
     Args:
         values: "gini@20", "novelty@20", "mean_popularity@20", "popularity_lift@20", ... at every depth.
@@ -110,7 +110,7 @@ def novelty(ranked: RankedItems, n_touched: ItemCounts, n_users: int) -> PerUser
 
         novelty_u = (1 / |L_u|) Σ_{i in L_u} -log2(n_i / n_users)
 
-    An item that nobody has would be infinitely new; it counts as if one user had it.
+    An item without users would be infinitely novel; it counts as if it had one.
 
     Args:
         ranked: the lists.

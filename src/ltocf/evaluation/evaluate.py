@@ -12,6 +12,7 @@ from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.metrics import METRICS, Metric, coverage
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.evaluation.top_k import Scorer, rank
 from ltocf.shapes import Hits, PerUser, RankedItems, UserIndices
 
@@ -53,6 +54,7 @@ def evaluate(
     ks: Sequence[int] = (20,),
     block_size: int = 1024,
     show_progress: bool = False,
+    ranks: Ranks = ALONE,
 ) -> dict[str, float]:
     """Every metric of `METRICS`, and the coverage, at every k: ranked over all items, averaged over users.
 
@@ -66,6 +68,7 @@ def evaluate(
         ks: lengths of the lists, each in [1, n_items]; one ranking serves all.
         block_size: users whose scores are held at once; bounds the memory, does not change the result.
         show_progress: draw a bar on a terminal.
+        ranks: processes with the same scorer, each of which ranks its share of the users; all get the result.
 
     Returns:
         {"recall@20": ..., "ndcg@20": ..., ..., "coverage@20": ...}, all in [0, 1].
@@ -84,7 +87,9 @@ def evaluate(
         >>> measured["recall@2"], measured["precision@2"], measured["coverage@2"]
         (0.75, 0.5, 0.75)
     """
-    measured = evaluate_per_user(scorer, truth, seen=seen, ks=ks, block_size=block_size, show_progress=show_progress)
+    measured = evaluate_per_user(
+        scorer, truth, seen=seen, ks=ks, block_size=block_size, show_progress=show_progress, ranks=ranks
+    )
     return measured.means(truth.n_items)
 
 
@@ -96,6 +101,7 @@ def evaluate_per_user(
     ks: Sequence[int] = (20,),
     block_size: int = 1024,
     show_progress: bool = False,
+    ranks: Ranks = ALONE,
 ) -> PerUserMetrics:
     """What `evaluate` averages: the lists and the metric values of each user with a pair in truth.
 
@@ -111,7 +117,9 @@ def evaluate_per_user(
     _check(truth, seen, ks)
     n_relevant = torch.tensor(truth.user_degrees)
     users = n_relevant.nonzero().squeeze(1)
-    ranked = rank(scorer, users, max(ks), seen=seen, block_size=block_size, show_progress=show_progress).items
+    own = ranks.own_rows(users)
+    lists = rank(scorer, own, max(ks), seen=seen, block_size=block_size, show_progress=show_progress).items
+    ranked = ranks.all_rows(lists, len(users))
     hits = find_hits(users, ranked, truth)
     values = {
         str(Metric(name, k)): function(hits[:, :k], n_relevant[users]) for k in ks for name, function in METRICS.items()

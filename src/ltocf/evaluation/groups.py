@@ -69,13 +69,13 @@ def by_activity(measured: PerUserMetrics, train: Interactions, n_groups: int = 4
 
         group g = {u : q_{g-1} < |H_u| <= q_g},   q_g the smallest length that g / n_groups of the users do not exceed
 
-    Users with histories of one length are never parted, so groups differ in size, and there are fewer of them where
-    lengths are few.
+    Users with histories of equal length are never separated, so groups differ in size, and there are fewer of them if
+    there are few lengths.
 
     Args:
         measured: lists and metric values of `evaluate_per_user`.
         train: the histories H.
-        n_groups: the number of groups at most, >= 1; 4 for quarters.
+        n_groups: maximum number of groups, >= 1; 4 for quarters.
 
     Source: Wang et al. 2019 (NGCF), Section 4.3.2, who group users by sparsity, https://arxiv.org/abs/1905.08108. Their
     groups have the same number of interactions, ours the same number of users.

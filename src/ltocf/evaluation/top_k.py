@@ -32,7 +32,7 @@ an item's do (a maximum along the memory needs a few registers' worth), and neig
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Anything that scores every item for the users asked for; higher is better.
+    """Anything that scores every item for given users; higher is better.
 
     Users arrive on the device `rank` got them on (the CPU in `evaluate`); scores may come back on any device. They are
     only read, so a scorer may return a tensor that it keeps.
@@ -64,7 +64,7 @@ class Ranked(NamedTuple):
 def top_k(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
     """The k best items of each row: score descending, equal scores by lower item index, also across the k-th place.
 
-    A score of -inf means "not available": such an item never appears, and where fewer than k items are left the
+    A score of -inf means "not available": such an item never appears, and if fewer than k items are left the
     remaining places hold the item -1 with the score -inf.
 
     Args:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.evaluate import evaluate
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.evaluation.top_k import Scorer
 
 
@@ -22,6 +23,7 @@ class Validation:
         n_users: users asked, drawn once; 0: all who have a withheld pair, or the model's own choice.
         seed: seed of the draw.
         may_sample: False if all users must be asked, as for a test set.
+        ranks: processes with the same scores, each of which ranks its share of the users.
 
     Example:
         >>> from ltocf.models import Popularity
@@ -36,6 +38,7 @@ class Validation:
     n_users: int = 0
     seed: int = 0
     may_sample: bool = True
+    ranks: Ranks = ALONE
 
     def __post_init__(self) -> None:
         if self.n_users and self.may_sample:
@@ -43,7 +46,7 @@ class Validation:
 
     def __call__(self, scorer: Scorer) -> dict[str, float]:
         """Every metric at ``depth``, averaged over the users."""
-        return evaluate(scorer, self.truth, seen=self.seen, ks=[self.depth])
+        return evaluate(scorer, self.truth, seen=self.seen, ks=[self.depth], ranks=self.ranks)
 
     def of_at_most(self, n_users: int) -> Validation:
         """The same with a sample of the users, unless their number was set or all must be asked."""

@@ -62,6 +62,8 @@ class EmbeddingRecommender(GradientRecommender):
 
     starts: ClassVar[tuple[str, ...]] = ("random", "spectral", "mf")
     uses_weights: ClassVar[bool] = True
+    columns_apart: bool = False
+    """Whether `propagate` acts on each column alone, see `Trainable.columns`."""
     l2_of_final: bool = False
     """Whether the L2 penalty is that of the final embeddings of a batch instead of the initial ones."""
     log_degrees: Tensor
@@ -95,6 +97,9 @@ class EmbeddingRecommender(GradientRecommender):
         objective = {f.name: f.default for f in fields(Objective)} if Parameter.VAR_KEYWORD in keywords else {}
         return super().options() | objective
 
+    def columns(self) -> dict[str, int]:
+        return {"initial_embeddings": self.dim} if self.columns_apart else {}
+
     @property
     def history_graph(self) -> BipartiteGraph | None:
         """The graph that has the histories, for a model whose `user_map` depends on them."""
@@ -127,10 +132,7 @@ class EmbeddingRecommender(GradientRecommender):
         context: FitContext | None = None,
     ) -> FitResult:
         trained = super().train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
-        if self.ranking_numbers is None or validation is None:
-            return trained
-        rescoring = self._rescoring()
-        if not rescoring.steps:
+        if self.ranking_numbers is None or validation is None or not (rescoring := self._rescoring()).steps:
             return trained
         return choose_ranking(rescoring, self.ranking_numbers, self.scorer, validation, trained, context)
 
@@ -185,10 +187,10 @@ class EmbeddingRecommender(GradientRecommender):
         self, batch: Batch, users: BatchEmbeddings, positives: BatchEmbeddings, negatives: NegativeEmbeddings
     ) -> Scalar:
         """The loss of a batch, given the final embeddings of its users, positives and negatives."""
-        of_users = self._temperatures()
+        of_users, told = self._temperatures(), self.objective
         chosen = None if of_users is None else of_users.index_select(0, batch.users)
-        counts = self.objective.counts(self.log_degrees, batch.negatives)
-        mean, each = self.objective.ranking_loss(users, positives, negatives, chosen, batch.weights, counts)
+        counts = told.counts(self.log_degrees, batch.negatives)
+        mean, each = told.ranking_loss(users, positives, negatives, chosen, batch.weights, counts, self.ranks)
         if of_users is not None and self.training:
             remember_losses(self.user_losses, batch.users, each)
         return mean
@@ -204,10 +206,7 @@ class EmbeddingRecommender(GradientRecommender):
         return self.objective.batches(train, batch_size, seed, device)
 
     def embeddings(self) -> tuple[ScoredUsers, ScoredItems]:
-        """What the score is the inner product of: of all users and of all items.
-
-        The vectors of `Ranking`, one column longer where popularity counts.
-        """
+        """What the score is the inner product of: the vectors of `Ranking`, longer by one where popularity counts."""
         (users, items), ranking = self._final(), self.ranking
         users, items = ranking.users(users, self._temperatures()), ranking.items(items)
         bias = ranking.bias(self.log_degrees.to(items))
@@ -217,7 +216,7 @@ class EmbeddingRecommender(GradientRecommender):
 
     def _final(self) -> tuple[UserEmbeddings, ItemEmbeddings]:
         """Final embeddings of the users, weighed by age if that was chosen, and of the items."""
-        users, items = self.propagate(self.initial_embeddings).tensor_split([self.n_users])
+        users, items = self.ranks.whole(self.propagate(self.initial_embeddings)).tensor_split([self.n_users])
         recency, own_weight = self.recency
         if (graph := self._ordered()) is None or (recency is not None and (recency.power, own_weight) == (0, 1)):
             return users, items
@@ -240,7 +239,7 @@ class EmbeddingRecommender(GradientRecommender):
     def final_items(self) -> ItemEmbeddings:
         """Final embeddings of the items, without their popularity: what similar items are near in."""
         with evaluating(self):
-            return self.propagate(self.initial_embeddings)[self.n_users :].detach()
+            return self.ranks.whole(self.propagate(self.initial_embeddings)[self.n_users :].detach())
 
     @torch.no_grad()
     def final_users(self) -> UserEmbeddings:
@@ -287,8 +286,8 @@ class EmbeddingRecommender(GradientRecommender):
         """The `UserMap` of user vectors that are ``own`` and, over ``graph``, what ``touch`` adds."""
         items, ranking, temperatures = self.final_items(), self.ranking, self._temperatures()
         return UserMap(
-            items.new_zeros(0, *items.shape) if touch is None else touch,
-            own.detach(),
+            items.new_zeros(0, *items.shape) if touch is None else self.ranks.whole(touch),
+            self.ranks.whole(own.detach()),
             ranking.items(items),
             items.new_ones(len(items)) if graph is None else graph.item_degrees.to(items),
             ranking.bias(self.log_degrees.to(items)),

@@ -46,10 +46,11 @@ class GCMC(EmbeddingRecommender):
 
     Source: van den Berg, Kipf, Welling, 2017, Eqs. 2-5 and section 2.6, https://arxiv.org/abs/1706.02263; the start,
     Xavier over all nodes and an orthogonal Q times 1.1, from the authors' program, https://github.com/riannevdberg/gc-mc.
-    Differs: with one kind of interaction there is no softmax over ratings to learn from, so the loss is BPR, as in
-    NGCF's and LT-OCF's comparisons, and the decoder has one Q; no dropout of the hidden layer. The dense layer has no
-    activation, as in that program; Eq. 3 writes one. Source of the published variant: Wang et al., SIGIR 2019, section
-    4.2.2, https://github.com/xiangwang1223/neural_graph_collaborative_filtering.
+    Differs: the loss is BPR, as in NGCF's and LT-OCF's comparisons; no dropout of the hidden layer. That of the source
+    is the cross-entropy of a softmax over ratings: of two, touched or not, it is ``loss = "cross-entropy"``, and Q is
+    the difference of their decoders. The dense layer has no activation, as in that program; Eq. 3 writes one.
+    Source of the published variant: Wang et al., SIGIR 2019, section 4.2.2,
+    https://github.com/xiangwang1223/neural_graph_collaborative_filtering.
 
     Example:
         >>> from ltocf.data import Interactions

@@ -52,6 +52,7 @@ class GRMF(EmbeddingRecommender):
     """
 
     normalised: ClassVar[bool] = False
+    columns_apart = True
     scales: Tensor
 
     def __init__(
@@ -86,7 +87,7 @@ class GRMF(EmbeddingRecommender):
             self.initial_embeddings.index_select(0, nodes) * self.scales.index_select(0, nodes)
             for nodes in (batch.users, batch.positives + self.n_users)
         )
-        return (users - items).square().sum(1).mean()
+        return self.ranks.total((users - items).square().sum(1).mean())
 
     def user_map(self) -> UserMap:
         """Users' own embeddings alone: nothing depends on the history, so a new user cannot be given a vector."""

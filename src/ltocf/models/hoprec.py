@@ -51,6 +51,7 @@ class HOPRec(EmbeddingRecommender):
     """
 
     uses_weights: ClassVar[bool] = False
+    columns_apart = True
 
     def __init__(
         self, graph: BipartiteGraph, dim: int = 64, n_orders: int = 3, margin: float = 1.0, *, seed: int = 0
@@ -70,7 +71,8 @@ class HOPRec(EmbeddingRecommender):
     ) -> Scalar:
         n_orders = len(positives) // len(users)
         orders = torch.arange(1, n_orders + 1, device=users.device)
-        leads = (users.repeat_interleave(n_orders, dim=0) * (positives - negatives)).sum(1).view(-1, n_orders)
+        leads = (users.repeat_interleave(n_orders, dim=0) * (positives - negatives)).sum(1)
+        leads = self.ranks.total(leads).view(-1, n_orders)
         within_reach = leads.detach() <= self.margin / orders
         return (within_reach * -logsigmoid(leads) / orders).sum(1).mean()
 

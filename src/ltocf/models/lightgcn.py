@@ -40,6 +40,8 @@ class LightGCN(EmbeddingRecommender):
         True
     """
 
+    columns_apart = True
+
     def __init__(
         self,
         graph: BipartiteGraph,

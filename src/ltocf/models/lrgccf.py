@@ -49,6 +49,7 @@ class LRGCCF(EmbeddingRecommender):
     """
 
     starts: ClassVar[tuple[str, ...]] = ("random", "mf")
+    columns_apart = True
 
     def __init__(
         self,

@@ -104,6 +104,8 @@ class LTOCF(EmbeddingRecommender):
         if not 0 < tolerance < 1:
             raise ValueError(f"`tolerance` must be between 0 and 1, both excluded, got {tolerance}")
         self.graph, self.propagation, self.tolerance, self.precision = graph, propagation, tolerance, precision
+        # Step by step, an adaptive solver would look at the columns that it has.
+        self.columns_apart = propagation == "filter"
         self.times = LearnableTimes(n_times, horizon, learnable=learnable_times)
         integrated = Solver(solver, connection, steps_per_interval, rtol, atol, adjoint)
         self.mean_response = MeanResponse(integrated, self.times, operator)

@@ -35,6 +35,8 @@ class MF(EmbeddingRecommender):
         [(2, 8), (2, 8)]
     """
 
+    columns_apart = True
+
     def __init__(
         self, graph: BipartiteGraph, dim: int = 64, *, seed: int = 0, **objective: Unpack[ObjectiveOptions]
     ) -> None:

@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from ltocf.data.interactions import Interactions
-from ltocf.losses import LOSSES, LOWEST_TEMPERATURE, LossName, bpr, sampled_softmax, user_temperatures
+from ltocf.evaluation.ranks import ALONE, Ranks
+from ltocf.losses import (
+    LOSSES,
+    LOWEST_TEMPERATURE,
+    LossName,
+    binary_cross_entropy,
+    bpr,
+    sampled_softmax,
+    user_temperatures,
+)
 from ltocf.models.ranking import RECENCY_START, STEPS, Ranking
 from ltocf.models.recency import check_recency
 from ltocf.sampling import Batches, PairwiseBatches, SharedNegativeBatches
@@ -57,7 +66,8 @@ class Objective:
     Ranking by p(i | u) adds log deg(i) back. The norms of the final embeddings hold some of it too, with noise.
 
     Args:
-        loss: ``bpr`` (one negative for each positive) or ``softmax`` (on cosines, negatives shared by the batch).
+        loss: ``bpr`` or ``cross-entropy``, with one negative for each positive, compared with it or each on its own; or
+            ``softmax`` (on cosines, negatives shared by the batch).
         temperature: τ of the softmax; 0: by the number of training pairs, see `temperature_for`.
         adaptive_temperature: how far τ differs between users by their loss, see `user_temperatures`; 0: not at all.
         robustness: how much less the softmax counts pairs that are far from ranking high, in [0, 1); 0: not at all.
@@ -145,8 +155,10 @@ class Objective:
         temperatures: BatchScores | None = None,
         weights: BatchScores | None = None,
         counts: NegativeCounts | None = None,
+        ranks: Ranks = ALONE,
     ) -> tuple[Scalar, BatchScores]:
-        """The mean loss of a batch, and that of each example without a gradient.
+        """The mean loss of a batch, and that of each example, of this process's where nothing asks for all, without a
+        gradient.
 
         Args:
             users: final embeddings of the users, (batch, final_dim).
@@ -155,12 +167,26 @@ class Objective:
             temperatures: τ of each user of the batch, (batch,); by default that of the objective.
             weights: how much each example of the softmax counts, (batch,); for BPR the sampler sees to it.
             counts: how often each negative of the softmax counts, see `counts`.
+            ranks: the processes that share the columns of the embeddings. BPR sums two scores of each triple over
+                them; for the softmax each takes whole rows of its share of the batch, against all negatives.
         """
         if self.loss == "softmax":
-            temperature = self.temperature if temperatures is None else temperatures
-            return sampled_softmax(users, positives, negatives, temperature, self.robustness, weights, counts)
-        positive_scores, negative_scores = (users * positives).sum(1), (users * negatives).sum(1)
-        return bpr(positive_scores, negative_scores), (negative_scores - positive_scores).detach()
+            temperature = self.temperature if temperatures is None else ranks.own_rows(temperatures)
+            mean, each = sampled_softmax(
+                ranks.rows(users),
+                ranks.rows(positives),
+                ranks.whole(negatives),
+                temperature,
+                self.robustness,
+                None if weights is None else ranks.own_rows(weights),
+                counts,
+                len(users),
+            )
+            return ranks.total(mean), each if temperatures is None else ranks.all_rows(each, len(users))
+        scores = torch.stack([(users * positives).sum(1), (users * negatives).sum(1)])
+        positive_scores, negative_scores = ranks.total(scores)
+        pairwise = binary_cross_entropy if self.loss == "cross-entropy" else bpr
+        return pairwise(positive_scores, negative_scores), (negative_scores - positive_scores).detach()
 
     def temperatures(self, user_losses: PerUser) -> PerUser:
         """τ of each user, by their running loss."""

@@ -226,7 +226,7 @@ def choose_ranking(
         ``trained`` with the value of the numbers that were chosen, and with the seconds that choosing took.
     """
     context, asked = context or FitContext(), validation.of_at_most(SEARCH_USERS)
-    if context.seconds_left() <= 0:
+    if context.is_late():
         return trained
     started = time.perf_counter()
     rescoring.begin(lambda: asked(rescoring)[context.select_by], context)

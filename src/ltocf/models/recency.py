@@ -71,7 +71,7 @@ def best_recency(value: Callable[[Recency], float], has_days: bool, context: Fit
     choices += [Recency(power, "days") for power in POWERS[1:] if has_days]
     tried: dict[Recency, float] = {}
     for choice in choices:
-        if tried and context.seconds_left() < 0:
+        if tried and context.is_late():
             break
         tried[choice] = value(choice)
         logger.info("recency %g in %s: %.4f", choice.power, choice.unit, tried[choice])

@@ -39,7 +39,7 @@ def compare(
 ) -> RunComparison:
     """Finished runs on one split side by side: accuracy, what lies beyond it, seconds, and what may be chance.
 
-    The last line is the list of most popular items, what nobody needs a model for.
+    The last line is the list of the most popular items, which needs no model.
 
     Args:
         runs: their folders.

@@ -51,7 +51,7 @@ def numbers_of(curve: Curve) -> list[float]:
 
 
 def whole_numbers(panel: Panel) -> list[float]:
-    """The values along x where all are whole: no tick belongs between two neighbours, such as 2 and 3 times."""
+    """The values along x if all are whole: no tick belongs between two neighbours, such as 2 and 3 times."""
     values = {value for curve in panel.curves for value in numbers_of(curve) if math.isfinite(value)}
     return sorted(values) if all(value == round(value) for value in values) else []
 

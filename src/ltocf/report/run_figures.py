@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 History = Mapping[str, list[dict[str, Any]]]
-LOSS_LABELS = {"bpr": "BPR loss", "softmax": "softmax loss"}
+LOSS_LABELS = {"bpr": "BPR loss", "cross-entropy": "cross-entropy", "softmax": "softmax loss"}
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 FIGURES = "figures"
 DESCRIPTION = "Loss, validated metric, learned times and response of the run, by epoch."
@@ -48,7 +48,7 @@ def response_figure(models: Mapping[str, Recommender], *, normalise: bool = Fals
         style: colours for light pages or for dark ones.
 
     Raises:
-        ValueError: a model that is no filter of the graph.
+        ValueError: a model that is not a filter of the graph.
         ImportError: the ``plots`` extra is not installed.
     """
     figure = _figure(6.8, 4.0)

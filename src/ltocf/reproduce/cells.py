@@ -236,7 +236,7 @@ def make_cells(
         values: settings for this call, such as ``device``.
 
     Raises:
-        ValueError: a name that is no model, no variant and no file of the data set's folder.
+        ValueError: a name that is neither a model, nor a variant, nor a file of the data set's folder.
     """
     dataset, cells = dataset_name(source), []
     changes = {name: change for variants in VARIANTS.values() for name, change in variants.items()}

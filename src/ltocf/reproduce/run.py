@@ -35,14 +35,14 @@ class Progress:
 def run_cells(
     cells: Sequence[Cell], *, processes: int = 1, max_minutes: float = 0.0, show_progress: bool = False
 ) -> Progress:
-    """Run every cell without a result; a cell that was interrupted goes on from its last checkpoint.
+    """Run every cell without a result; an interrupted cell continues from its last checkpoint.
 
     With one process and no limit they run in this process, see `run_all`.
 
     Args:
         cells: the plan; a cell that occurs twice is run once.
         processes: the number of cells that may run at the same time.
-        max_minutes: the limit in minutes for this call, 0 for none; what is not finished then goes on in the next.
+        max_minutes: the limit in minutes for this call, 0 for none; unfinished cells continue in the next.
         show_progress: show a bar over the whole plan.
 
     Returns:

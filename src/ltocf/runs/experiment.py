@@ -25,6 +25,7 @@ from ltocf.runs.measuring import Withheld, evaluate_beside
 from ltocf.runs.preparation import configure, prepare_data
 from ltocf.runs.protocol import Experiment, depths_for
 from ltocf.runs.time_budget import TimeBudget
+from ltocf.runs.together import announced, refuse_if_alone_only, together
 from ltocf.runs.typed import Settings
 from ltocf.serving import TrainedModel
 from ltocf.serving.held import MODEL_FILE
@@ -77,10 +78,14 @@ def train(
         >>> load(folder).recommend(0, k=1).columns
         ['user', 'rank', 'item', 'score']
     """
-    values = with_default_model(dict(settings), model, config)
-    refuse_unless_wanted(out, exists)
-    chosen, dataset = configure(source, config, values)
-    return train_config(chosen, out, show_progress=show_progress, dataset=dataset, exists=exists)
+
+    def work() -> dict[str, Any]:
+        values = with_default_model(dict(settings), model, config)
+        refuse_unless_wanted(out, exists)
+        chosen, dataset = configure(source, config, values)
+        return train_config(chosen, out, show_progress=show_progress, dataset=dataset, exists=exists)
+
+    return together(work)
 
 
 def train_config(
@@ -92,18 +97,24 @@ def train_config(
     exists: Exists = "error",
 ) -> dict[str, Any]:
     """Train what a `Config` describes; see `train`. ``dataset`` takes the place of reading its source."""
+    return together(lambda: _train_config(config, out, show_progress, dataset, exists))
+
+
+def _train_config(
+    config: Config, out: str | Path, show_progress: bool, dataset: Dataset | None, exists: Exists
+) -> dict[str, Any]:
     refuse_unless_wanted(out, exists)
     if exists == "load" and (metrics := same_run(out, config, dataset)) is not None:
         return metrics
     if exists == "replace" and Path(out).exists():
         with in_place_of(out) as beside:
             return train_config(config, beside, show_progress=show_progress, dataset=dataset)
-    budget = _budget(config)
+    budget = TimeBudget.of_minutes(config.training.max_minutes)
     _rehearse(config)
     data = prepare_data(config, dataset)
     with RunFolder.started(out, config) as folder, config.runtime().active() as device:
         folder.write_data(data)
-        run = Experiment(folder, config, data, device, show_progress, budget)
+        run = Experiment(folder, config, data, device, show_progress, budget, ranks=announced(folder))
         return _contest(run).run() if config.model == AUTO else run.run()
 
 
@@ -116,16 +127,21 @@ def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
         ValueError: ``config.toml`` was changed, or a file of the run is damaged.
         BlockingIOError: another process is at work in the folder.
     """
-    run = RunFolder(folder)
+    return together(lambda: _resume(RunFolder(folder), show_progress))
+
+
+def _resume(run: RunFolder, show_progress: bool) -> dict[str, Any]:
     if run.metrics_file.exists():
         return run.metrics()
     with run.locked():
         config = run.config()
-        budget = _budget(config, spent=math.fsum(row["seconds"] for row in run.history()))
+        refuse_if_alone_only(config)
+        spent = math.fsum(row["seconds"] for row in run.history())
+        budget = TimeBudget.of_minutes(config.training.max_minutes, spent)
         if not run.data_file.exists():
             run.write_data(prepare_data(config))
         with config.runtime().active() as device:
-            again = Experiment(run, config, run.read_data(), device, show_progress, budget)
+            again = Experiment(run, config, run.read_data(), device, show_progress, budget, ranks=announced(run))
             return _contest(again).run() if config.model == AUTO else again.run()
 
 
@@ -168,7 +184,7 @@ def select(config: Config, out: str | Path) -> FitResult:
         raise ValueError(f"settings are chosen on the validation set, got select_on = {config.run.select_on!r}")
     if config.model == AUTO:
         raise ValueError("settings are searched for one model, got auto; name the `model`")
-    budget = _budget(config)
+    budget = TimeBudget.of_minutes(config.training.max_minutes)
     with ExitStack() as stack:
         if (Path(out) / "config.toml").exists() and RunFolder(out).config() == config:
             run = RunFolder(out)
@@ -182,10 +198,6 @@ def select(config: Config, out: str | Path) -> FitResult:
         return trial.phase("selection", data.split.train, data.split.validation)[1]
 
 
-def _budget(config: Config, spent: float = 0.0) -> TimeBudget:
-    return TimeBudget((config.training.max_minutes * 60 or math.inf) - spent)
-
-
 def _rehearse(config: Config) -> None:
     """Find what is wrong with the settings before anything is read or written: build and ask the smallest model.
 
@@ -193,6 +205,7 @@ def _rehearse(config: Config) -> None:
         ValueError: an option that the model refuses, a device that is not there, steps that cannot be recorded.
         ImportError: an extra that is asked for is not installed.
     """
+    refuse_if_alone_only(config)
     device = config.runtime().torch_device()
     if config.model != AUTO:
         model = build_model(

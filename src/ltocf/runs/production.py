@@ -13,7 +13,9 @@ from ltocf.runs.existing import Exists, refuse_unless_wanted
 from ltocf.runs.experiment import load, train_config, with_default_model
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import configure
+from ltocf.runs.together import together
 from ltocf.runs.typed import Settings
+from ltocf.scale.torchrun import place
 from ltocf.serving import TrainedModel
 
 
@@ -57,28 +59,34 @@ def fit(
         raise ValueError("give the data to fit, or `like=` a run whose data and settings are taken")
     if config is not None and like is not None:
         raise ValueError("give `config` or `like`, not both: each has all the settings")
+    if out is None and place().world > 1:
+        raise ValueError("give `out`: the processes of torchrun meet in that folder")
     if out is None:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as beside:
             return fit(
                 source,
-                Path(folder) / "run",
+                Path(beside) / "run",
                 model=model,
                 config=config,
                 like=like,
                 show_progress=show_progress,
                 **settings,
             )
-    refuse_unless_wanted(out, exists)
-    values = with_default_model(dict(settings), model, config or like) | {"split": "none"}
-    if "split" in settings:
-        raise ValueError(f"`split` must be left out: fit holds nothing back, got {settings['split']!r}; use train")
-    if source is None and like is not None:
-        chosen, dataset = _like(RunFolder(like), values)
-        train_config(chosen, out, show_progress=show_progress, dataset=dataset, exists=exists)
-    else:
+    folder = Path(out)
+
+    def work() -> dict[str, Any]:
+        refuse_unless_wanted(folder, exists)
+        values = with_default_model(dict(settings), model, config or like) | {"split": "none"}
+        if "split" in settings:
+            raise ValueError(f"`split` must be left out: fit holds nothing back, got {settings['split']!r}; use train")
+        if source is None and like is not None:
+            chosen, dataset = _like(RunFolder(like), values)
+            return train_config(chosen, folder, show_progress=show_progress, dataset=dataset, exists=exists)
         chosen, read = configure(source, config if like is None else RunFolder(like).config(), values)
-        train_config(chosen, out, show_progress=show_progress, dataset=read, exists=exists)
-    return load(out)
+        return train_config(chosen, folder, show_progress=show_progress, dataset=read, exists=exists)
+
+    together(work)
+    return load(folder)
 
 
 def _like(run: RunFolder, values: dict[str, Any]) -> tuple[Config, Dataset]:

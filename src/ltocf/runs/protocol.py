@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import math
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ import torch
 
 from ltocf.data import Interactions
 from ltocf.evaluation import Metric, Validation, evaluate_per_user
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.graph import BipartiteGraph
 from ltocf.models import STARTS, Recommender, build_model
 from ltocf.runs.config import Config
@@ -22,8 +24,9 @@ from ltocf.runs.folder import RunData, RunFolder
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
+from ltocf.scale.columns import columns_over
 from ltocf.serving import TrainedModel
-from ltocf.training import FitContext, FitResult, TrainingSettings, environment
+from ltocf.training import EpochRecord, FitContext, FitResult, TrainingSettings, environment
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Experiment:
         show_progress: bars on a terminal, else a line for each validation.
         budget: what is left of ``max_minutes``.
         label: tells the phases of several models in one folder apart; empty for the only one.
+        ranks: the processes that train together; the first of them writes, the others compute.
     """
 
     folder: RunFolder
@@ -66,6 +70,7 @@ class Experiment:
     show_progress: bool
     budget: TimeBudget
     label: str = ""
+    ranks: Ranks = ALONE
 
     def run(self) -> dict[str, Any]:
         """Both phases, the test, and the files; the metrics."""
@@ -76,7 +81,8 @@ class Experiment:
             fits = {"selection": selection}
         else:
             chosen, selection = self.phase("selection", split.train, split.validation)
-            chosen.save(self.folder.selection_model_file)
+            if not self.ranks.rank:
+                chosen.save(self.folder.selection_model_file)
             everything = split.train.union(split.validation)
             trained, retraining = self.phase("retraining", everything, None, (chosen.model, selection))
             fits = {"selection": selection, "retraining": retraining}
@@ -86,9 +92,12 @@ class Experiment:
         self, trained: TrainedModel, fits: dict[str, FitResult], started: float, more: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Write the model, measure it on the test set, write the metrics, and drop what was kept to go on from."""
-        trained.save(self.folder.model_file)
+        if not self.ranks.rank:
+            trained.save(self.folder.model_file)
         metrics = self.measured(trained) | self.provenance(trained, fits) | (more or {})
         metrics["seconds_of_this_process"] = time.perf_counter() - started
+        if self.ranks.rank:
+            return metrics
         self.folder.write_metrics(metrics)
         for file in self.folder.checkpoint_files():
             file.unlink()
@@ -115,19 +124,26 @@ class Experiment:
                 fingerprint=self.folder.fingerprint(),
                 deadline=self.deadline(phase, model, pairs),
                 validation_seconds=self._validation_seconds(model, validation),
-                on_epoch=recorder(self.folder, place, stack, tensorboard=config.run.tensorboard),
+                on_epoch=self._recorder(place, stack),
                 show_progress=self.show_progress,
                 description=f"{self.label or config.model} {phase}",
+                ranks=self.ranks,
             )
             if not self.folder.checkpoint_file(place).exists():  # which has its own embeddings
                 self.start(model, graph, pairs, context)
             settings = config.training
             if selected is not None:
                 settings, context = self._as_selected(model, *selected, context)
-            result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
+            with columns_over(self.ranks, model):
+                result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
+
+    def _recorder(self, place: str, stack: ExitStack) -> Callable[[EpochRecord], None] | None:
+        if self.ranks.rank:
+            return None
+        return recorder(self.folder, place, stack, tensorboard=self.config.run.tensorboard)
 
     def _as_selected(
         self, model: Recommender, chosen: Recommender, selection: FitResult, context: FitContext
@@ -147,7 +163,7 @@ class Experiment:
         """What chooses the epoch: a validation set may ask a sample of the users, a test set asks all."""
         run = self.config.run
         n_users, may_sample = self.config.training.validation_users, run.select_on == "validation"
-        return Validation(truth, seen, Metric.parse(self.select_by).depth, n_users, run.seed, may_sample)
+        return Validation(truth, seen, Metric.parse(self.select_by).depth, n_users, run.seed, may_sample, self.ranks)
 
     @cached_property
     def select_by(self) -> str:
@@ -155,11 +171,16 @@ class Experiment:
         return selection_metric(self.config.run.select_by, self.data.split.n_items)
 
     def start(self, model: Recommender, graph: BipartiteGraph, pairs: Interactions, context: FitContext) -> None:
-        """Initial embeddings other than random ones; half of the phase's time at most."""
+        """Initial embeddings other than random ones, of the first process; half of the phase's time at most."""
         run, training = self.config.run, self.config.training
         l2 = training.l2 if run.init_l2 is None else run.init_l2
         settings = replace(training, epochs=run.init_epochs, epoch_share=1.0, l2=l2)
-        STARTS[run.init](model, graph, pairs, settings, run.seed, context.within(context.seconds_left() / 2))
+        alone = replace(context.within(context.seconds_left() / 2), ranks=ALONE)
+        if not self.ranks.rank:
+            STARTS[run.init](model, graph, pairs, settings, run.seed, alone)
+        if run.init != "random":
+            for parameter in model.parameters():
+                self.ranks.first(parameter.detach())
 
     def deadline(self, phase: str, model: Recommender, pairs: Interactions) -> float:
         """When a phase must be over, so that what follows it still fits into the budget."""
@@ -181,8 +202,11 @@ class Experiment:
         if not len(split.test):
             return {}
         ks, scorer = depths_for(split.n_items), trained.model.scorer()
-        per_user = evaluate_per_user(scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress)
-        self.folder.write_test_users(per_user)
+        per_user = evaluate_per_user(
+            scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress, ranks=self.ranks
+        )
+        if not self.ranks.rank:
+            self.folder.write_test_users(per_user)
         return per_user.means(split.n_items) | {"ranking_seconds": time.perf_counter() - started}
 
     def provenance(self, trained: TrainedModel, fits: dict[str, FitResult]) -> dict[str, Any]:
@@ -208,5 +232,5 @@ class Experiment:
             "cold_users": split.cold_users,
             "cold_items": split.cold_items,
             "seconds": sum(result.seconds for result in fits.values()),
-            "environment": environment(self.device),
+            "environment": environment(self.device) | ({"processes": self.ranks.world} if self.ranks.world > 1 else {}),
         }

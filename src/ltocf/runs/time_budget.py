@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -22,6 +23,11 @@ class TimeBudget:
 
     seconds: float
     started: float = field(default_factory=lambda: time.monotonic())
+
+    @classmethod
+    def of_minutes(cls, minutes: float, spent: float = 0.0) -> TimeBudget:
+        """What is left of ``max_minutes``, 0 for no limit, after so many seconds."""
+        return cls((minutes * 60 or math.inf) - spent)
 
     def seconds_left(self) -> float:
         """Until the budget is spent; below zero after it."""

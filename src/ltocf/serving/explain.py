@@ -75,7 +75,7 @@ class Explanation(Shown):
         return {"user": self.user, "item": self.item} | {name: round(value, 4) for name, value in shares.items()}
 
     def sentence(self, n: int = 3) -> str:
-        """The ``n`` items that add most, in words; an item that lowers the score is no reason.
+        """The ``n`` items that add most, in words; an item that lowers the score is not a reason.
 
         Raises:
             ValueError: ``n`` < 1.

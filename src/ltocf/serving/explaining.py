@@ -1,4 +1,4 @@
-"""Why an item has its score: for a user of training, and for somebody with a history."""
+"""Why an item has its score: for a training user, and for somebody with a history."""
 
 from __future__ import annotations
 

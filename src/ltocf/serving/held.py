@@ -99,7 +99,7 @@ class Held(Shown):
 
     @cached_property
     def source(self) -> Source:
-        """What the lists of users of training are made from."""
+        """What the lists of training users are made from."""
         return Source(self.scorer, self.histories, self.hidden, self.counts)
 
     @cached_property

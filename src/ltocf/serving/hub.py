@@ -38,7 +38,7 @@ def write_hub_folder(
         The folder.
 
     Raises:
-        ValueError: ``license`` is no identifier.
+        ValueError: ``license`` is not an identifier.
         FileExistsError: the folder is there already.
 
     Example:

@@ -22,7 +22,7 @@ from ltocf.serving.ranking import Source, Wish
 
 
 class Listing(Held):
-    """Lists for users of training and for histories; `Snapshot` says what the arguments mean."""
+    """Lists for training users and for histories; for the arguments see `Snapshot`."""
 
     def lists(
         self,

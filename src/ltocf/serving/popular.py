@@ -22,7 +22,7 @@ def seconds_of(moment: Moment) -> float:
     """A moment as seconds since 1970.
 
     Raises:
-        ValueError: a text that is no ISO date or time.
+        ValueError: a text that is not an ISO date or time.
 
     Example:
         >>> seconds_of("1970-01-02"), seconds_of("1970-01-01T01:00:00+01:00"), seconds_of(90)
@@ -53,7 +53,7 @@ def counts_between(
     Args:
         histories: the items of all users.
         timestamps: when each entry of ``histories`` happened, seconds since 1970.
-        days: instead of ``since``: so many days up to ``until`` or, without one, up to and with the last event.
+        days: instead of ``since``: this many days up to ``until`` or, without it, up to and including the last event.
         since: the first moment.
         until: the moment after the last one.
 

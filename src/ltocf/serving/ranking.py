@@ -29,7 +29,7 @@ class Wish:
         allowed: which items may be listed, None for all.
 
     Raises:
-        ValueError: ``unknown`` is no policy.
+        ValueError: ``unknown`` is not a policy.
     """
 
     k: int

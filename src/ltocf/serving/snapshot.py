@@ -34,9 +34,9 @@ from ltocf.serving.similar import check_similarity, nearness, overlap
 class Snapshot(Listing, Explaining):
     """A trained model that answers, in the caller's own ids.
 
-    Nothing in it changes, so threads share it, and a server exchanges one reference to serve a newer one. An answer
-    costs what was asked for: only popular lists of a time window, and what is near by history, look through all pairs.
-    A user of training without a history is treated as one who was not there: what a model has for them is noise.
+    It is immutable, so threads can share it, and a server swaps one reference to serve a newer one. The cost depends on
+    the answer: only popular lists of a time window and similarity by history look through all pairs.
+    A known user without a history is treated like an unknown one: a model has only noise for them.
     Its arguments are those of `Held`; `open` and `of` fill them in.
 
     Example:
@@ -79,21 +79,21 @@ class Snapshot(Listing, Explaining):
 
         Args:
             users: one id or many, as in the data.
-            k: items per user; fewer come back where a user has fewer items left.
+            k: items per user; fewer come back if a user has fewer items left.
             exclude_seen: leave out what the user touched in training, and what else counts as seen.
-            unknown: what becomes of a user who was not in training, or has no history there: ``error``; ``popular``,
+            unknown: what a user gets who was not in training, or has no history there: ``error``; ``popular``,
                 the most popular items with the number of users who touched them as score, and a last column ``by``
                 that says ``model`` or ``popular`` of each list; or ``skip``, no list.
             only: the only items that may be listed; ids that were not in training are ignored.
             exclude: items that may not be listed.
             where: a condition on the attributes of the items, such as ``"price < 20 AND genre = 'Drama'"`` or
                 ``pl.col("price") < 20``; a missing value makes it false.
-            candidates: for each user asked for the only items that they may get.
+            candidates: for each given user, the only items that they may get.
 
         Raises:
             UnknownUserError: a user has no history and ``unknown`` is ``error``; the first few are named.
             UnknownItemError: no item of ``only`` was in training.
-            ValueError: ``k`` < 1, ``unknown`` is no policy, ``where`` cannot be answered or holds for
+            ValueError: ``k`` < 1, ``unknown`` is not a policy, ``where`` cannot be answered or holds for
                 no item, or a user has no ``candidates``.
         """
         return self.lists(
@@ -123,7 +123,7 @@ class Snapshot(Listing, Explaining):
 
         Args:
             k: items per user.
-            users: whom to ask for; by default every user of training.
+            users: their ids; by default all training users.
             rows: users in a frame.
             unknown: as for `recommend`: by default users without a history get the popular list, and ``by`` says so.
             exclude_seen, only, exclude, where: as for `recommend`.
@@ -165,13 +165,13 @@ class Snapshot(Listing, Explaining):
         """The ``k`` items that most users touched: columns rank, item, count (of users) and, if there are any, title.
 
         Args:
-            k: how many; fewer come back where there are fewer.
-            days: only the last so many days before ``until``, or before the end of the data.
+            k: how many; fewer come back if there are fewer.
+            days: length of the window that ends at ``until``, or at the end of the data.
             since: the first moment that counts: seconds since 1970, a date, or ISO text, in UTC without a zone.
-            until: the first moment that does not count any more.
+            until: the first moment that no longer counts.
             only, exclude, where: which items, as for `recommend`.
 
-        A user counts where they touched the item first: later touches of the same item are not kept.
+        A user counts once, when they first touched the item: later touches of it are not kept.
 
         Raises:
             UnknownItemError: no item of ``only`` was in training.
@@ -202,7 +202,7 @@ class Snapshot(Listing, Explaining):
 
         Args:
             item: the item's id.
-            k: how many, fewer come back where there are fewer.
+            k: how many; fewer come back if there are fewer.
             by: ``cosine`` of the vectors, in [-1, 1]; their ``inner_product``, which favours popular items; or
                 ``history``, |A ∩ B| / sqrt(|A| |B|) of the users who touched them, in [0, 1], for any model. An item's
                 popularity itself, where the model adds one, does not count.
@@ -224,7 +224,7 @@ class Snapshot(Listing, Explaining):
 
         Args:
             user: the user's id.
-            k: how many, fewer come back where there are fewer; users without a history are left out.
+            k: how many; fewer come back if there are fewer; users without a history are left out.
             by: as for `similar_items`, ``history`` being that of the items that both touched.
 
         Raises:
@@ -262,9 +262,9 @@ class Snapshot(Listing, Explaining):
                 with ``recency`` in items; one that counts in days takes such histories as sets.
             k: items per user.
             exclude_seen: leave out the items of the history.
-            unknown: what becomes of a history without an item of training, as for `recommend`.
-            own: the names are those of users of training, whose history is a fresh one: keep what the model learned of
-                them besides.
+            unknown: what a history without an item from training gets, as for `recommend`.
+            own: the names are training users with a newer history: also keep what the model learned about
+                them.
             steps: gradient steps on the user's vector alone, see `UserSteps`; some models gain by 3 of them.
             only, exclude, where: which items, as for `recommend`.
 

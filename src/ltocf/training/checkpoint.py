@@ -11,7 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.files import replacing
+from ltocf.training.trainable import Trainable
 
 
 @dataclass
@@ -29,44 +31,63 @@ class TrainingState:
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState, fingerprint: str = ""
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: TrainingState,
+    fingerprint: str = "",
+    ranks: Ranks = ALONE,
 ) -> None:
-    """Write the weights, the optimiser's moments, the best weights so far, the counters, and whose they are."""
+    """Write the weights, the optimiser's moments, the best weights so far, the counters, and whose they are.
+
+    Processes that share columns put them together, one tensor at a time, and the first of them writes what one process
+    alone would have written: so any number of processes can go on from the file.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in state.best_weights.items()}
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
     counters = {name: value for name, value in asdict(state).items() if name != "best_weights"}
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    widths, whole = _widths(model, optimizer), {}
+    for name, tensor in tensors.items():
+        complete = ranks.whole(tensor)[:, : widths[name]] if name in widths else tensor
+        if not ranks.rank:
+            whole[name] = complete.contiguous()
+    if ranks.rank:
+        return
     with replacing(path) as temporary:
-        save_file(contiguous, temporary, {"state": json.dumps(counters), "fingerprint": fingerprint})
+        save_file(whole, temporary, {"state": json.dumps(counters), "fingerprint": fingerprint})
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str = ""
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str = "", ranks: Ranks = ALONE
 ) -> TrainingState:
-    """Put a saved state back into ``model`` and ``optimizer``, and return the counters.
+    """Put a saved state back into ``model`` and ``optimizer``, and return the counters; of columns those of this rank.
 
     Raises:
         ValueError: a damaged file, one of another model (names or shapes of its tensors differ), or one with another
             fingerprint. A file without one, of an earlier version, is taken.
     """
     try:
-        return _load(path, model, optimizer, fingerprint)
+        return _load(path, model, optimizer, fingerprint, ranks)
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path} is damaged or no checkpoint ({error!r}); remove it to train this phase anew"
         ) from error
 
 
-def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> TrainingState:
+def _load(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str, ranks: Ranks
+) -> TrainingState:
+    widths = _widths(model, optimizer)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     device = str(next(model.parameters()).device)
     with safe_open(path, framework="pt", device=device) as file:
         names = file.keys()
         for name in names:
             part, _, rest = name.partition(".")
-            parts[part][rest] = file.get_tensor(name)
+            tensor = file.get_tensor(name)
+            parts[part][rest] = ranks.own(tensor) if name in widths else tensor
         metadata = file.metadata()
     counters, owner = json.loads(metadata["state"]), metadata.get("fingerprint", "")
     if owner and fingerprint and owner != fingerprint:
@@ -84,3 +105,15 @@ def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, finger
         moments.setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return TrainingState(**counters, best_weights=parts["best"])
+
+
+def _widths(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:
+    """The tensors of the file that have the columns of a parameter, and how many columns."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    found: dict[str, int] = {}
+    for name, width in (model.columns() if isinstance(model, Trainable) else {}).items():
+        found |= {f"{part}.{name}": width for part in ("model", "best")}
+        for index, parameter in enumerate(parameters):
+            if parameter is model.get_parameter(name):
+                found |= {f"optimizer.{index}.{moment}": width for moment in ("exp_avg", "exp_avg_sq")}
+    return found

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from ltocf.evaluation.ranks import ALONE, Ranks
+
 EpochRecord: TypeAlias = dict[str, Any]
 
 
@@ -45,6 +47,7 @@ class FitContext:
         seconds_between_checkpoints: at most this much work, and one epoch, is lost in a crash.
         show_progress: a bar on a terminal and in Jupyter, else one line for each validation.
         description: the label of both.
+        ranks: the processes that train together; whether it is late is what the first of them says.
     """
 
     select_by: str = "recall@20"
@@ -57,10 +60,17 @@ class FitContext:
     seconds_between_checkpoints: float = 10.0
     show_progress: bool = False
     description: str = "training"
+    ranks: Ranks = ALONE
 
     def seconds_left(self) -> float:
         """Until the deadline; below zero after it."""
         return self.deadline - time.monotonic()
+
+    def is_late(self, seconds: float = 0.0) -> bool:
+        """Whether what takes ``seconds`` would end after the deadline."""
+        # Clocks differ: processes that decided by their own would wait for each other for ever.
+        late = self.seconds_left() < seconds
+        return late if self.deadline == math.inf else self.ranks.first(late)
 
     def epochs_of(self, epochs: int) -> int:
         """How many of so many epochs are trained."""

@@ -59,7 +59,7 @@ def fit(
     context = context or FitContext()
     stepper, state, batches = Stepper(model, settings), TrainingState(), Portions(batches, settings.epoch_share)
     if context.checkpoint is not None and context.checkpoint.exists():
-        state = load_checkpoint(context.checkpoint, model, stepper.optimizer, context.fingerprint)
+        state = load_checkpoint(context.checkpoint, model, stepper.optimizer, context.fingerprint, context.ranks)
     with progress_bar(enabled=context.show_progress) as bar, _own_random_numbers(batches.device):
         total, done = context.epochs_of(settings.epochs) * len(batches), state.epoch * len(batches)
         task = bar.add_task(context.description, total=total, completed=done, note="")
@@ -76,9 +76,9 @@ def fit(
             bar.update(task, note=_note(record, context.select_by))
             if context.show_progress and (context.select_by in record or state.stopped_by):
                 _log(record, settings, state, context)
-            due = state.stopped_by or time.monotonic() - last_saved > context.seconds_between_checkpoints
-            if context.checkpoint is not None and due:
-                save_checkpoint(context.checkpoint, model, stepper.optimizer, state, context.fingerprint)
+            due = bool(state.stopped_by) or time.monotonic() - last_saved > context.seconds_between_checkpoints
+            if context.checkpoint is not None and context.ranks.first(due):
+                save_checkpoint(context.checkpoint, model, stepper.optimizer, state, context.fingerprint, context.ranks)
                 last_saved = time.monotonic()
     if state.best_weights:
         model.load_state_dict(state.best_weights)
@@ -107,9 +107,9 @@ def _train_epoch(
                 l2_sum += terms[1] * len(batch.users)
         n_examples += len(batch.users)
         advance()
-        if context.seconds_left() < context.validation_seconds:
+        if context.is_late(context.validation_seconds):
             break
-    loss, l2 = (float(total) / n_examples for total in (loss_sum, l2_sum))
+    loss, l2 = (float(total) / n_examples for total in (loss_sum, context.ranks.total(l2_sum)))
     times = [time for times in learnable_times(model) for time in times.values.tolist()]
     _check_finite(loss, l2, times, settings, epoch)
     return {"epoch": epoch + 1, "loss": loss, "l2": l2, "times": times}
@@ -141,7 +141,7 @@ def _validate_and_decide(
     # Another epoch is only begun if it and its validation fit, after the one that is due now.
     still_to_do = epoch_seconds + validation_seconds * (2 if due else 1)
     finished = state.epoch >= context.epochs_of(settings.epochs)
-    last = finished or context.seconds_left() < still_to_do
+    last = finished or context.is_late(still_to_do)
     metrics: dict[str, float] = {}
     if validate is not None and (due or last):
         started = time.perf_counter()

@@ -114,7 +114,7 @@ class _Trials:
         context = self.context
         if len(self.values) >= self.evaluations:
             raise _EnoughError("epochs")
-        if self.values and context.seconds_left() < self.slowest:
+        if self.values and context.is_late(self.slowest):
             raise _EnoughError("max_minutes")
         started = time.perf_counter()
         self.model.set_numbers(point)

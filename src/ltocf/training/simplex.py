@@ -129,7 +129,7 @@ def search(
     def loss(numbers: np.ndarray) -> float:
         begun = time.perf_counter()
         slowest = max(seconds, default=0.0)
-        if tried and context.seconds_left() < slowest:
+        if tried and context.is_late(slowest):
             raise _OutOfTimeError
         _write(model, numbers)
         metrics = validate()

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.losses import LossTerms
 from ltocf.sampling import Batch
 
@@ -13,9 +14,18 @@ from ltocf.sampling import Batch
 class Trainable(nn.Module, ABC):
     """A module with a loss for a batch."""
 
+    ranks: Ranks = ALONE
+    """The processes that share its columns while it is trained."""
+
     @abstractmethod
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of one training batch."""
+
+    def columns(self) -> dict[str, int]:
+        """Parameters with rows of nodes whose columns nothing mixes, and how many columns there are: processes can
+        share them. All other parameters are in every process. None: the model is trained by one process.
+        """
+        return {}
 
     def freeze(self) -> bool:
         """Before an epoch whose steps are recorded on a GPU: settle now what steps would have to look up.

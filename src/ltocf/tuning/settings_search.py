@@ -54,8 +54,8 @@ def search_settings(
     """Try settings on the validation set and keep every trial; the test set is never read.
 
     A trial is known by its whole configuration and the digest of its split. One that ``file`` has is not done again,
-    whatever sampler asked for it; one that was interrupted goes on. A trial that raises, for example because it
-    diverges, is kept with its error and without a metric, and the search goes on.
+    whatever sampler asked for it; an interrupted one continues. A trial that raises, for example because it
+    diverges, is kept with its error and without a metric, and the search continues.
 
     Args:
         config: what is searched; settings that are not in ``space`` stay.

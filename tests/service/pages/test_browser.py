@@ -112,6 +112,24 @@ def test_pointing_at_a_card_splits_its_score_by_time(page: Any, served: Served) 
     assert whole > 0
 
 
+@pytest.mark.parametrize("rank", [2, 3])
+def test_an_open_explanation_leaves_no_hole_and_keeps_the_order(page: Any, served: Served, rank: int) -> None:
+    """Row by row, left to right, the cards are in the order of the ranks, and each row fills the list."""
+    page.goto(f"{served.address}/?item=101&item=117")
+    rows = "all => all.map(card => card.getBoundingClientRect()).map(box => [box.top, box.left, box.right, box.bottom])"
+    closed = page.eval_on_selector_all(".cards .card", rows)
+    assert closed[0][0] == closed[1][0]
+    page.click(f"#why-{rank} summary")
+    boxes = page.eval_on_selector_all(".cards .card", rows)
+    left, right = closed[0][1], closed[1][2]
+    assert boxes == sorted(boxes)
+    assert (boxes[rank - 1][1], boxes[rank - 1][2]) == pytest.approx((left, right))
+    for top in {box[0] for box in boxes[: len(boxes) // 2 * 2]}:
+        row = [box for box in boxes if box[0] == top]
+        assert (row[0][1], row[-1][2]) == pytest.approx((left, right))
+        assert len({box[3] for box in row}) == 1
+
+
 def test_an_open_explanation_stays_open_when_the_list_changes(page: Any, served: Served) -> None:
     page.goto(f"{served.address}/?item=101&item=117")
     item = ids_of(page)[1]

@@ -1,0 +1,65 @@
+"""Draw the figure of docs/scale.md from results/scale/ingest-*.json: ``python docs/draw_scale.py``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ltocf.report.style import LINES, Style, label_ends, log_ticks, save_pair
+
+IMAGES = Path(__file__).parent / "images"
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "scale"
+MILLION, GB = 1e6, 1e9
+
+
+def measured() -> list[dict[str, Any]]:
+    """The results, the smallest log first."""
+    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("ingest-*.json"))]
+
+
+def figure(style: Style) -> Figure:
+    """Seconds of the processor, and peak memory, against millions of events."""
+    results = measured()
+    events = [result["events"] / MILLION for result in results]
+    canvas = Figure(figsize=(8.4, 3.4), layout="constrained")
+    left, right = canvas.subplots(1, 2)
+    for axes, key, unit, label in (
+        (left, "processor_seconds", 1.0, "seconds of the processor"),
+        (right, "peak_bytes", GB, "peak memory, GB"),
+    ):
+        ends = []
+        for name, stage, color, (line, _) in zip(
+            ("ingest", "open and train"), ("ingest", "train"), style.shades, LINES, strict=False
+        ):
+            values = [result[stage][key] / unit for result in results]
+            axes.plot(events, values, marker="o", color=color, linestyle=line)
+            ends.append((name, values[-1], color))
+        first = results[0]["ingest"][key] / unit
+        linear = [first * count / events[0] for count in events]
+        axes.plot(events, linear, color=style.quiet, linewidth=0.8)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            log_ticks(axis)
+        axes.set_xlabel("millions of events")
+        axes.set_ylabel(label)
+        label_ends(axes, ends, 2.6)
+    return canvas
+
+
+def draw(path: Path) -> None:
+    """The picture for light pages and that for dark ones."""
+    save_pair(
+        figure,
+        path,
+        title="Ingesting logs of 1 to 200 million events",
+        description="Seconds of the processor and peak memory of ingesting and of a few training steps, against the "
+        "number of events, on logarithmic axes; the thin line is proportional to the number of events.",
+    )
+
+
+if __name__ == "__main__":
+    draw(IMAGES / "scale.svg")

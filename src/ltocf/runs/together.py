@@ -1,0 +1,100 @@
+"""Several processes at one run: the first one does what it is asked, the others take part in its training."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ltocf.data import Interactions
+from ltocf.evaluation.ranks import Ranks
+from ltocf.graph import BipartiteGraph
+from ltocf.models import MODELS, GradientRecommender, build_model
+from ltocf.runs.config import AUTO, Config
+from ltocf.runs.folder import RunFolder
+from ltocf.runs.protocol import Experiment
+from ltocf.runs.time_budget import TimeBudget
+from ltocf.scale.launch import LostProcessError, connected, processes
+from ltocf.scale.torchrun import place
+
+
+def together(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``work`` returns: the first process does it, the others train with it when it announces a run.
+
+    The run folder must be one that all of them see: the others read data and checkpoint there.
+
+    Raises:
+        LostProcessError: another process ended in the middle of a training.
+        SystemExit: in the others, when the first one ended before it had announced a run; it has said why.
+    """
+    if connected():  # the first process, in the middle of such a call
+        return work()
+    with processes() as ranks:
+        if ranks.rank:
+            return _follow(ranks)
+        result = work()
+        ranks.first((None, result))
+    return result
+
+
+def announced(run: RunFolder) -> Ranks:
+    """The processes at work, now that the others know of a run whose folder has configuration and data."""
+    with processes() as ranks:
+        ranks.first((str(run.path.resolve()), None))
+        return ranks
+
+
+def refuse_if_alone_only(config: Config) -> None:
+    """Nothing, if the processes there are can train this together.
+
+    Raises:
+        ValueError: a model whose columns are mixed, fewer columns than processes, one GPU for all, or steps recorded as
+            CUDA graphs.
+    """
+    world = place().world
+    if world == 1:
+        return
+    alone = "train it in one process, without torchrun"
+    able = ", ".join(name for name in MODELS if name != AUTO and _widths(name, {}))
+    if config.model == AUTO:
+        raise ValueError(f"auto tries several models, in one process; name a `model` for {world} processes: {able}")
+    widths = _widths(config.model, config.options)
+    if not widths:
+        raise ValueError(
+            f"{config.model} with these options mixes the columns of its embeddings, or has none: processes cannot "
+            f"share them; {alone}, or take one of {able}"
+        )
+    if min(widths.values()) < world:
+        raise ValueError(f"`dim` must be at least the number of processes, {world}, got {min(widths.values())}")
+    if ":" in config.run.device:
+        raise ValueError(
+            f"`device` must be auto, cpu or cuda: each process has a GPU of its own, got {config.run.device!r}"
+        )
+    if config.training.cuda_graphs:
+        raise ValueError(f"`cuda_graphs` cannot record what {world} processes exchange; leave it false")
+
+
+def _widths(name: str, options: Any) -> dict[str, int]:
+    smallest = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
+    if not issubclass(MODELS.get(name, GradientRecommender), GradientRecommender):
+        return {}
+    model = build_model(name, smallest, options)
+    return model.columns() if isinstance(model, GradientRecommender) else {}
+
+
+def _follow(ranks: Ranks) -> dict[str, Any]:
+    """Take part in every run that is announced, in silence; the result of the first process."""
+    nothing: dict[str, Any] | None = None
+    heard = ("", nothing)
+    while True:
+        try:
+            folder, result = ranks.first(heard)
+        except (RuntimeError, LostProcessError):
+            sys.exit(2)
+        if result is not None:
+            return result
+        run = RunFolder(folder)
+        config = run.config()
+        budget = TimeBudget.of_minutes(config.training.max_minutes)
+        with config.runtime().active() as device:
+            Experiment(run, config, run.read_data(), device, show_progress=False, budget=budget, ranks=ranks).run()

@@ -1,0 +1,91 @@
+"""The processes that torchrun started, connected: gloo on CPUs, NCCL on GPUs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType
+
+import torch
+import torch.distributed as dist
+
+from ltocf.evaluation.ranks import ALONE, Ranks
+from ltocf.scale.columns import Columns
+from ltocf.scale.torchrun import place
+
+LONGEST_WAIT = timedelta(days=1)
+"""The first process may read and split data for hours. One that has ended is noticed at once, by its connections."""
+
+
+class LostProcessError(ConnectionError):
+    """Another of the processes has ended."""
+
+
+@contextmanager
+def processes() -> Iterator[Ranks]:
+    """This process and those beside it; `ALONE` where torchrun has not started several.
+
+    Raises:
+        LostProcessError: one of them ended while the block was at work.
+        ValueError: there are more processes on this machine than it has GPUs.
+    """
+    mine = place()
+    if mine.world == 1 or connected():
+        yield ALONE if mine.world == 1 else Columns.of_group()
+        return
+    _take_a_gpu(mine.local_rank)
+    with _ended_by_torchrun(mine.world):
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=LONGEST_WAIT)
+        try:
+            yield Columns.of_group()
+        except RuntimeError as error:
+            if not _is_of_the_network(error):
+                raise
+            raise lost(mine.world) from error
+        finally:
+            dist.destroy_process_group()
+
+
+def connected() -> bool:
+    """Whether this process is inside such a block, and not the only one."""
+    return place().world > 1 and dist.is_initialized()
+
+
+def lost(world: int) -> LostProcessError:
+    """What to say where another process has ended."""
+    return LostProcessError(f"another of the {world} processes has ended; what it said is above, if it said anything")
+
+
+def _take_a_gpu(local_rank: int) -> None:
+    if not torch.cuda.is_available():
+        return
+    if local_rank >= torch.cuda.device_count():
+        raise ValueError(
+            f"`--nproc-per-node` must be at most {torch.cuda.device_count()}, the number of GPUs, got more; "
+            "hide the GPUs (CUDA_VISIBLE_DEVICES=) to train on CPUs"
+        )
+    torch.cuda.set_device(local_rank)  # which is what "cuda" means from here on
+
+
+def _is_of_the_network(error: RuntimeError) -> bool:
+    return isinstance(error, dist.DistError) or "gloo" in str(error) or "Connection" in str(error)
+
+
+@contextmanager
+def _ended_by_torchrun(world: int) -> Iterator[None]:
+    """torchrun ends all processes when one has ended: what that means is said by an exception."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise lost(world)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,200 @@
+"""What each of several processes does in the tests of `ltocf.scale`, and how they are started.
+
+A fork server imports everything once; a process is then there in a moment, and as new as one that was spawned.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+import ltocf
+from ltocf.evaluation import evaluate
+from ltocf.evaluation.ranks import ALONE, Ranks
+from ltocf.graph import BipartiteGraph
+from ltocf.models import GradientRecommender, build_model
+from ltocf.runs import protocol
+from ltocf.scale.columns import Columns, columns_over
+from ltocf.training import TrainingSettings
+from ltocf.training.step import Stepper
+from samples import random_interactions
+
+STEPS, BATCH = 20, 33
+SOFTMAX = {"loss": "softmax", "n_negatives": 9}
+CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "mf, BPR": ("mf", {}, {}),
+    "mf, BPR, adaptive temperature": ("mf", {"adaptive_temperature": 0.5, "popularity": 0.7}, {}),
+    "lightgcn, softmax": ("lightgcn", SOFTMAX | {"ranking": "cosine", "popularity": 1.0}, {}),
+    "ltocf, no times": ("ltocf", {"n_times": 0}, {}),
+    "ltocf, residual, one time": ("ltocf", {"n_times": 1, "connection": "residual", "horizon": 2.0}, {}),
+    "ltocf, two times by turns": ("ltocf", {"n_times": 2, "solver": "euler"}, {"time_updates": "alternating"}),
+    "ltocf, three times, everything": (
+        "ltocf",
+        SOFTMAX | {"n_times": 3, "adaptive_temperature": 0.5, "robustness": 0.2, "operator": "laplacian"},
+        {},
+    ),
+    "ltocf, whole catalogue": ("ltocf", SOFTMAX | {"n_negatives": 100, "whole_catalogue": True}, {}),
+    "lr-gccf, softmax": ("lr-gccf", SOFTMAX | {"ranking": "cosine"}, {}),
+    "grmf-norm": ("grmf-norm", {"smoothness": 0.5}, {}),
+    "hop-rec": ("hop-rec", {}, {}),
+}
+"""Model, its options, and training settings."""
+
+
+def trained(case: str, ranks: Ranks) -> dict[str, Any]:
+    """Losses, penalties and all parameters after each step, and the metrics at the end."""
+    name, options, settings = CASES[case]
+    log = random_interactions()
+    model = build_model(name, BipartiteGraph.from_interactions(log), {"dim": 6, **options}, seed=3)
+    assert isinstance(model, GradientRecommender)
+    rates = TrainingSettings(**{"l2": 0.1, "learning_rate": 0.01, "time_learning_rate": 0.05} | settings)
+    batches = model.batches(log, BATCH, 0)
+    terms: list[Tensor] = []
+    states: list[dict[str, Tensor]] = []
+    with columns_over(ranks, model):
+        stepper, epoch = Stepper(model, rates), 0
+        steps, widths = stepper.steps(), model.columns()
+        while len(states) < STEPS:
+            for batch in batches.epoch(epoch):
+                terms += [torch.stack(step(batch)) for step in steps]
+                states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+            epoch += 1
+        ranking, l2 = torch.stack(terms).unbind(1)
+        parameters = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+        parameters |= {name: ranks.whole(parameters[name])[..., :width] for name, width in widths.items()}
+        model.eval()
+        metrics = evaluate(model.scorer(), log, seen=None, ks=[5], ranks=ranks)
+    return {"losses": ranking, "l2": ranks.total(l2), "metrics": metrics} | parameters
+
+
+def compare_with_one(folder: Path) -> None:
+    """Every case by all processes together; process 0 leaves what came of it."""
+    cases = list(CASES)[:: dist.get_world_size() // 2]  # with four, every other one
+    found = {case: trained(case, Columns.of_group()) for case in cases}
+    if not dist.get_rank():
+        (folder / f"world-{dist.get_world_size()}").write_bytes(pickle.dumps(found))
+
+
+def start(world: int, work: Callable[..., None], *arguments: Any) -> list[int]:
+    """Exit codes of processes with the environment that torchrun gives, after all of them have ended."""
+    context = get_context("forkserver")
+    # What the first step of Adam imports, and the program that runs the tests.
+    context.set_forkserver_preload([__name__, "torch._dynamo", "pytest"])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [context.Process(target=_run, args=(rank, world, port, work, arguments)) for rank in range(world)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        process.kill()
+    return [process.exitcode or 0 for process in processes]
+
+
+def in_group(work: Callable[..., None], *arguments: Any) -> None:
+    """``work`` in a process group of all that were started."""
+    dist.init_process_group("gloo")
+    try:
+        work(*arguments)
+    finally:
+        dist.destroy_process_group()
+
+
+def _run(rank: int, world: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    torch.set_num_threads(1)
+    places = {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in places.items()} | {"TORCHELASTIC_RUN_ID": "test"}
+    work(*arguments)
+
+
+def train_run(folder: Path, settings: Mapping[str, Any], source: Any) -> None:
+    """``ltocf.train``; every process leaves the metrics that it was given."""
+    metrics = ltocf.train(source, folder, show_progress=False, **settings)
+    (folder.parent / f"metrics-{os.environ['RANK']}").write_bytes(pickle.dumps(metrics))
+
+
+def resume_run(folder: Path) -> None:
+    """``ltocf.resume``."""
+    ltocf.resume(folder, show_progress=False)
+
+
+def train_and_die(folder: Path, settings: Mapping[str, Any], source: Any, epochs: int) -> None:
+    """As `train_run`, but the last process is killed after so many epochs; the others leave their errors."""
+    loop = import_module("ltocf.training.fit")  # the package has a function of that name
+    save, saved = loop.save_checkpoint, 0
+
+    def save_and_die(*arguments: Any) -> None:
+        nonlocal saved
+        save(*arguments)
+        saved += 1
+        if saved == epochs and os.environ["RANK"] == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    loop.save_checkpoint = save_and_die
+    protocol.FitContext = partial(protocol.FitContext, seconds_between_checkpoints=0.0)  # type: ignore[misc]
+    try:
+        train_run(folder, settings, source)
+    except ConnectionError as error:
+        (folder.parent / f"error-{os.environ['RANK']}").write_text(f"{type(error).__name__}: {error}")
+
+
+def alone(case: str) -> dict[str, Any]:
+    """What one process makes of a case."""
+    return trained(case, ALONE)
+
+
+def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
+    """The collectives of one step, each by name with how many numbers this process puts in and sends to others."""
+    counted: list[tuple[str, int, float]] = []
+    ranks, world = Columns.of_group(), dist.get_world_size()
+    log = random_interactions()
+    model = build_model(options["model"], BipartiteGraph.from_interactions(log), dict(options["options"]))
+    assert isinstance(model, GradientRecommender)
+    batch = next(model.batches(log, BATCH, 0).epoch(0))
+    collectives = {"all_reduce": dist.all_reduce, "all_gather": dist.all_gather, "all_to_all": dist.all_to_all_single}
+
+    def counting(name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            given = arguments[0] if name == "all_reduce" else arguments[1]
+            share = {
+                "all_reduce": 2 * (world - 1) / world,
+                "all_gather": world - 1.0,
+                "all_to_all": (world - 1) / world,
+            }
+            sent = share[name] * given.numel()
+            if len(arguments) > 2:  # rows that do not divide: those of the others
+                sizes = arguments[3]
+                sent = given.numel() * (1 - sizes[dist.get_rank()] / sum(sizes))
+            counted.append((name, given.numel(), sent))
+            return collectives[name](*arguments, **keywords)
+
+        return call
+
+    with columns_over(ranks, model):
+        (step,) = Stepper(model, TrainingSettings()).steps()
+        dist.all_reduce, dist.all_gather, dist.all_to_all_single = map(counting, collectives)
+        step(batch)
+        dist.all_reduce, dist.all_gather, dist.all_to_all_single = collectives.values()
+    sent = ranks.total(torch.tensor([sent for _, _, sent in counted]).sum()) / world
+    if not ranks.rank:
+        messages = [(name, numbers) for name, numbers, _ in counted]
+        (folder / options["label"]).write_bytes(pickle.dumps((messages, 4 * sent.item())))
+
+
+def count_all(folder: Path, cases: list[Mapping[str, Any]]) -> None:
+    """`count_messages` of several."""
+    for options in cases:
+        count_messages(folder, options)
