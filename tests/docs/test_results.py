@@ -52,7 +52,19 @@ def test_every_search_has_a_configuration_with_its_best() -> None:
 
 def test_every_result_has_a_configuration() -> None:
     runs = {path for configuration in CONFIGURATIONS for path in runs_of(configuration)}
-    apart = ("speed", "reports", "search", "fold-in", "update", "weights", "recbole", "recipe", "auto", "service")
+    apart = (
+        "speed",
+        "reports",
+        "search",
+        "fold-in",
+        "update",
+        "weights",
+        "recbole",
+        "recipe",
+        "auto",
+        "service",
+        "scale",
+    )
     found = (ROOT / "results").glob("**/*.json")
     committed = {path for path in found if not set(apart) & set(path.relative_to(ROOT).parts)}
     assert {path.name for path in committed - runs} <= set(STUDIES)
