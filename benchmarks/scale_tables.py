@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ltocf.progress import readable_seconds
 
@@ -15,18 +16,17 @@ def ingest() -> str:
     results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("ingest-*.json"))]
     if not results:
         return "Not measured yet: `python benchmarks/ingest.py`."
-    heading = ["events", "pairs", "CSV", "store", "ingest", "of the processor", "peak"]
+    heading = ["events", "CSV", "store", "ingest", "of the processor", "peak"]
     heading += ["open", "graph", "a step", "peak"]
     lines = [f"| {' | '.join(heading)} |", "|" + "---:|" * len(heading)]
     for result in results:
-        trained, ingested = result["train"], result["ingest"]
-        sizes = [f"{result['events'] / 1e6:,.0f} M", f"{trained['pairs'] / 1e6:,.1f} M"]
+        ingested = result["ingest"]
+        sizes = [f"{result['events'] / 1e6:,.0f} M"]
         sizes += [f"{result[name] / 1e9:,.2f} GB" for name in ("log_bytes", "store_bytes")]
         took = [readable_seconds(ingested[name]) for name in ("seconds", "processor_seconds")]
-        steps = [readable_seconds(seconds) for seconds in (trained["open"], trained["graph"], min(trained["steps"]))]
-        peaks = [f"{stage['peak_bytes'] / 1e9:,.1f} GB" for stage in (ingested, trained)]
-        lines.append(f"| {' | '.join([*sizes, *took, peaks[0], *steps, peaks[1]])} |")
-    last = results[-1]
+        trained = _trained(result.get("train", {}))
+        lines.append(f"| {' | '.join([*sizes, *took, _gigabytes(ingested), *trained])} |")
+    last = next(result for result in reversed(results) if "steps" in result.get("train", {}))
     note = (
         "Events of a power law with text ids and times, in CSV files of ten million rows, ingested with "
         f"`--memory {last['memory']}`; then LT-OCF of dim {last['dim']}: opening the store, making the graph, and the "
@@ -36,6 +36,18 @@ def ingest() -> str:
         "system counts the mapped pairs too."
     )
     return "\n".join([*lines, "", note])
+
+
+def _trained(stage: dict[str, Any]) -> list[str]:
+    """What training on the store took; dashes where it was not tried or was ended for its memory."""
+    if "steps" not in stage:
+        return ["–", "–", "–", f"more than {_gigabytes(stage)}" if stage else "–"]
+    seconds = (stage["open"], stage["graph"], min(stage["steps"]))
+    return [*map(readable_seconds, seconds), _gigabytes(stage)]
+
+
+def _gigabytes(stage: dict[str, Any]) -> str:
+    return f"{stage['peak_bytes'] / 1e9:,.1f} GB"
 
 
 SCALE_TABLES = {"ingest": ingest}

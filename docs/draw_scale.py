@@ -34,8 +34,9 @@ def figure(style: Style) -> Figure:
         for name, stage, color, (line, _) in zip(
             ("ingest", "open and train"), ("ingest", "train"), style.shades, LINES, strict=False
         ):
-            values = [result[stage][key] / unit for result in results]
-            axes.plot(events, values, marker="o", color=color, linestyle=line)
+            kept = [result for result in results if "status" not in result.get(stage, {"status": None})]
+            values = [result[stage][key] / unit for result in kept]
+            axes.plot(events[: len(kept)], values, marker="o", color=color, linestyle=line)
             ends.append((name, values[-1], color))
         first = results[0]["ingest"][key] / unit
         linear = [first * count / events[0] for count in events]
