@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,6 +39,25 @@ def progress_bar(*, enabled: bool = True) -> Iterator[Progress]:
     hidden = not (enabled and _is_watched(console))
     with Progress(*columns, console=console, disable=hidden, transient=True) as bar:
         yield bar
+
+
+@contextmanager
+def logged_from(level: int, name: str = "ltocf") -> Iterator[None]:
+    """Inside the block a logger passes on nothing below a level.
+
+    Example:
+        >>> import logging
+        >>> with logged_from(logging.ERROR, "ltocf.data"):
+        ...     logging.getLogger("ltocf.data").isEnabledFor(logging.WARNING)
+        False
+    """
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def log_line(text: str) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ltocf.cli.calling import command
 from ltocf.cli.output import draw, plain, say, table
+from ltocf.progress import logged_from
 
 if TYPE_CHECKING:
     from ltocf.runs.folder import RunData
@@ -39,7 +38,7 @@ def demo(*, out: Path = Path("runs/demo"), serve: bool = False) -> None:
     from ltocf.training.runtime import keep_freed_memory
 
     keep_freed_memory()
-    with _warnings_only():
+    with logged_from(logging.WARNING):
         run_demo(out)
     if serve:
         from ltocf.cli.serving import serve as serve_runs
@@ -61,18 +60,6 @@ def run_demo(out: Path) -> None:
     _say_time(metrics["ltocf"])
     for user in SHOWN_USERS:
         _show_user(trained, user)
-
-
-@contextmanager
-def _warnings_only() -> Iterator[None]:
-    """Without how a file is read and what is tried, which `ltocf train` says."""
-    package = logging.getLogger("ltocf")
-    before = package.level
-    package.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        package.setLevel(before)
 
 
 def served(out: Path) -> list[Path]:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ltocf.data.display import Shown
+from ltocf.progress import logged_from
 
 
-@contextmanager
-def reports_not_logged() -> Iterator[None]:
+def reports_not_logged() -> AbstractContextManager[None]:
     """For whoever shows the reports, or puts them together: readers need not log them as well."""
-    logger = logging.getLogger("ltocf.data.readers")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+    return logged_from(logging.ERROR, "ltocf.data.readers")
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,8 @@ def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, sho
             if number >= len(parts):
                 part = write_part(piece, options, work / f"part-{number:06}.parquet")
                 parts.append(part)
-                print(json.dumps(packed(part)), file=journal, flush=True)
+                journal.write(json.dumps(packed(part)) + "\n")
+                journal.flush()
             now = n_before[piece.path] + int(piece.done * n_bytes_of[piece.path])
             bar.update(task, completed=now, note=piece.path.name)
             if show_progress and now * 10 // n_total > done:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import glob
 import gzip
 import io
 import lzma
@@ -21,6 +20,7 @@ from ltocf.data.readers.encoding import read_text
 from ltocf.data.readers.layout import recognise
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
+from ltocf.data.readers.several import matching_files
 from ltocf.data.readers.tables import read_content, read_file
 from ltocf.scale.lines import OneEncoding, blocks, read_some
 
@@ -65,15 +65,10 @@ def find_files(source: str) -> list[Path]:
     Raises:
         FileNotFoundError: there are none.
     """
-    found = [Path(source)] if Path(source).is_file() else [Path(path) for path in sorted(_matches(source))]
-    files = [path for path in found if path.is_file()]
+    files = [Path(source)] if Path(source).is_file() else matching_files(source)
     if not files:
         raise FileNotFoundError(f"`source` must be a file of events or a pattern of such files, got {source!r}")
     return files
-
-
-def _matches(pattern: str) -> list[str]:
-    return glob.glob(pattern, recursive=True)  # noqa: PTH207 (`Path.glob` takes no absolute pattern)
 
 
 def pieces(path: Path, options: ReadOptions, n_bytes: int) -> Iterator[Piece]:

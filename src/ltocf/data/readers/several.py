@@ -30,11 +30,16 @@ def read_pattern(pattern: str, options: ReadOptions) -> RawTable:
         >>> read_pattern(f"{folder}/*.csv", ReadOptions()).frame.rows()
         [('ann', '1'), ('ann', '2')]
     """
-    found = glob.glob(pattern, recursive=True)  # noqa: PTH207 (`Path.glob` takes no absolute pattern)
-    paths = [path for path in map(Path, sorted(found)) if path.is_file()]
+    paths = matching_files(pattern)
     if not paths:
         raise FileNotFoundError(f"no file matches {pattern!r}")
     return together([read_file(path, options) for path in paths], pattern)
+
+
+def matching_files(pattern: str) -> list[Path]:
+    """The files that match, in the order of their names."""
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207 (`Path.glob` takes no absolute pattern)
+    return [path for path in map(Path, sorted(found)) if path.is_file()]
 
 
 def together(tables: Sequence[RawTable], name: str) -> RawTable:
