@@ -59,7 +59,7 @@ def measured(n_pairs: int, dim: int, repeats: int) -> dict[str, Any]:
 
     def piece() -> None:
         rows = gradient.index_select(0, nodes).requires_grad_()
-        model._loss_of_rows(batch, rows).backward()
+        model.loss_of_rows(batch, rows).backward()
         assert rows.grad is not None
         gradient.index_add_(0, nodes, rows.grad)
 

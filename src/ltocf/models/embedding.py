@@ -20,7 +20,7 @@ from ltocf.models.history_rescoring import HistoryRescoring
 from ltocf.models.initial import INITIAL_DEVIATION, InitialEmbeddings, normal
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
-from ltocf.models.pieces import l2_penalty_in_pieces, loss_in_pieces, nodes_of
+from ltocf.models.pieces import nodes_of, terms_in_pieces
 from ltocf.models.ranking import STEPS, Ranking, RankingNumbers, Rescoring, choose_ranking
 from ltocf.models.recency import Recency
 from ltocf.models.user_map import LinearModel, Touch, UserMap
@@ -176,24 +176,24 @@ class EmbeddingRecommender(GradientRecommender):
         return self.ranking_numbers.recency, float(self.ranking_numbers.own_weight)
 
     def forward(self, batch: Batch, *more: Batch) -> LossTerms:
-        """The loss of a batch; with ``more`` that of a larger one that comes in pieces, see `loss_in_pieces`."""
+        """The loss of a batch; with ``more`` that of a larger one that comes in pieces, see `terms_in_pieces`."""
         initial = self.initial_embeddings
         self._own_losses.clear()
         if more:
-            pieces, final = (batch, *more), self.propagate(initial)
-            ranking = loss_in_pieces(self._loss_of_rows, pieces, self.n_users, final, [*self.parameters()])
-            l2 = l2_penalty_in_pieces(final if self.l2_of_final else initial, pieces, self.n_users)
+            terms = terms_in_pieces(self, (batch, *more))
         else:
             # One gather of all three roles: its backward is then one scatter, not three.
             nodes = nodes_of(batch, self.n_users)
             rows = self.propagate(initial).index_select(0, nodes)
-            ranking = self._loss_of_rows(batch, rows)
-            l2 = l2_penalty(rows if self.l2_of_final else initial.index_select(0, nodes), len(batch.users))
+            ranking = self.loss_of_rows(batch, rows)
+            penalised = rows if self.l2_of_final else initial.index_select(0, nodes)
+            terms = LossTerms(ranking, l2_penalty(penalised, len(batch.users)))
         if self._own_losses:  # after the last piece: all of a batch have the temperatures that it began with
             remember_losses(self.user_losses, *map(torch.cat, zip(*self._own_losses, strict=True)))
-        return LossTerms(ranking, l2)
+        return terms
 
-    def _loss_of_rows(self, batch: Batch, rows: Tensor) -> Scalar:
+    def loss_of_rows(self, batch: Batch, rows: Tensor) -> Scalar:
+        """`ranking_loss`, given the final embeddings of all nodes of a batch in the order of `nodes_of`."""
         return self.ranking_loss(batch, *torch.split(rows, [len(part) for part in batch[:3]]))
 
     def ranking_loss(

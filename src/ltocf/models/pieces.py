@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ltocf.losses import LossTerms
 from ltocf.sampling import Batch
-from ltocf.shapes import BatchIndices, FinalEmbeddings, Scalar
+from ltocf.shapes import BatchIndices, Embeddings, FinalEmbeddings, Scalar
 
 LossOfRows = Callable[[Batch, Tensor], Scalar]
 """The mean loss of a piece, given the final embeddings of its nodes in the order of `nodes_of`."""
@@ -23,6 +24,31 @@ def nodes_of(batch: Batch, n_users: int) -> BatchIndices:
         [1, 5, 7, 8]
     """
     return torch.cat([batch.users, batch.positives + n_users, batch.negatives + n_users])
+
+
+@runtime_checkable
+class Propagating(Protocol):
+    """A model whose loss is one of final embeddings."""
+
+    n_users: int
+    initial_embeddings: nn.Parameter
+    l2_of_final: bool
+
+    def propagate(self, embeddings: Embeddings) -> FinalEmbeddings: ...
+
+    def loss_of_rows(self, batch: Batch, rows: Tensor) -> Scalar: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+def terms_in_pieces(model: Propagating, pieces: Sequence[Batch]) -> LossTerms:
+    """The two terms of a batch that comes in pieces."""
+    initial, n_users = model.initial_embeddings, model.n_users
+    # Made before the propagation, its gradient comes after that of the propagation, whose states are gone by then.
+    l2 = None if model.l2_of_final else l2_penalty_in_pieces(initial, pieces, n_users)
+    final = model.propagate(initial)
+    ranking = loss_in_pieces(model.loss_of_rows, pieces, n_users, final, [*model.parameters()])
+    return LossTerms(ranking, l2_penalty_in_pieces(final, pieces, n_users) if l2 is None else l2)
 
 
 def loss_in_pieces(

@@ -164,7 +164,11 @@ def _validate_and_decide(
 def _keep_the_best(model: Trainable, value: float, settings: TrainingSettings, state: TrainingState) -> None:
     if value > state.best_value:
         state.best_value, state.best_epoch, state.validations_without_gain = value, state.epoch, 0
-        state.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        for name, tensor in model.state_dict().items():
+            if name in state.best_weights:
+                state.best_weights[name].copy_(tensor)
+            else:
+                state.best_weights[name] = tensor.clone()
     else:
         state.validations_without_gain += 1
         state.stopped_by = "patience" if state.validations_without_gain >= settings.patience else ""

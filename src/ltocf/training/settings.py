@@ -13,7 +13,8 @@ STEPS_PER_EPOCH = 100
 ANOTHER_PASS = 0.1
 """Share of the learning rates."""
 SMALLEST_BATCH, LARGEST_BATCH = 256, 8192
-LARGE_STEPS_PER_EPOCH = 160
+GROWS_BEYOND = 1_250_000
+"""Pairs; a larger log has larger batches, if they come in pieces."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class TrainingSettings:
         if piece_size is None or self.cuda_graphs:
             return size, 1
         if not self.batch_size:
-            size = max(size, n_pairs // LARGE_STEPS_PER_EPOCH)
+            size += max(n_pairs - GROWS_BEYOND, 0) // STEPS_PER_EPOCH
         return size, -(-size // piece_size)
 
     def for_batch(self, batch_size: int) -> TrainingSettings:
