@@ -88,7 +88,9 @@ def main() -> None:
         rows.append(measured(millions * MILLION, told.dim, told.repeats))
         print(rows[-1], flush=True)
         rows.sort(key=lambda row: (row["pairs"], row["dim"]))
-        write_text(told.out, json.dumps({"environment": environment(torch.device("cpu")), "rows": rows}, indent=1) + "\n")
+        write_text(
+            told.out, json.dumps({"environment": environment(torch.device("cpu")), "rows": rows}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":
