@@ -29,7 +29,7 @@ from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.scale.columns import columns_over
 from ltocf.serving import TrainedModel
 from ltocf.training import EpochRecord, FitContext, FitResult, TrainingSettings, environment
-from ltocf.training.memory import peak_bytes
+from ltocf.training.memory import give_back, peak_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +125,7 @@ class Experiment:
         self, trained: TrainedModel, fits: dict[str, FitResult], started: float, more: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Write the model, measure it on the test set, write the metrics, and drop what was kept to go on from."""
+        give_back()
         if not self.ranks.rank:
             trained.save(self.folder.model_file)
         metrics = self.measured(trained) | self.provenance(trained, fits) | (more or {})
@@ -154,7 +155,7 @@ class Experiment:
             context = FitContext(
                 select_by=self.select_by,
                 checkpoint=self.folder.checkpoint_file(place),
-                fingerprint=self.folder.fingerprint(),
+                fingerprint=self.folder.fingerprint(self.data.split),
                 deadline=self.deadline(phase, model, pairs),
                 validation_seconds=self._validation_seconds(model, validation),
                 on_epoch=self._recorder(place, stack),
@@ -167,6 +168,7 @@ class Experiment:
             settings = config.training
             if selected is not None:
                 settings, context = self._as_selected(model, selected, context)
+            give_back()  # what sorting pairs, making the graph and an earlier phase took
             with columns_over(self.ranks, model):
                 result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
