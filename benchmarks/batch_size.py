@@ -4,8 +4,8 @@
     python benchmarks/batch_size.py --synthetic 10_000_000 --batch-sizes 8192 62500 --folder checkpoints
 
 LT-OCF `fast`; the rate of the recipe is that of 8,192 pairs. Larger batches have it as it is (`constant`), times the
-root of their size in units of 8,192 (`root`), or times that size (`linear`). A finished run is a row of the results, and is not
-done again; one that was interrupted goes on from its checkpoint, if there is a folder for it.
+root of their size in units of 8,192 (`root`), or times that size (`linear`). A finished run is a row of the results,
+and is not done again; one that was interrupted goes on from its checkpoint, if there is a folder for it.
 
 The synthetic log is drawn from a model that is known: users are mixtures of a few of 64 tastes, a taste is a
 distribution over items, popularity a power law. Its validation set is drawn from the same model, so the lists of the
