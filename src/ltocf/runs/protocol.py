@@ -171,8 +171,8 @@ class Experiment:
             give_back()  # what sorting pairs, making the graph and an earlier phase took
             with columns_over(self.ranks, model):
                 result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
-        if selected is not None:
-            self._keep_selected_if_cut(model, *selected, result)
+        if selected is not None and selected.model is not None:
+            self._keep_selected_if_cut(model, selected.model, selected.fit, result)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
@@ -188,7 +188,8 @@ class Experiment:
         """``model`` takes over what is no weight of the chosen one; then see ``TrainingSettings.retraining``."""
         settings, chosen, selection = self.config.training, selected.model, selected.fit
         assert chosen is not None
-        selected.model = None
+        if context.deadline == math.inf:  # else it may be asked for once more
+            selected.model = None
         model.take_over(chosen)
         if settings.retraining == "repeated":
             return settings, replace(context, last_epoch=selection.best_epoch or 0)
