@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ltocf.cli.calling import command
 from ltocf.cli.output import Format, draw, print_json, say, show_rows, table
 from ltocf.cli.reading import Reading
 
@@ -103,7 +104,7 @@ def inspect(
     if preview:
         rows = [[str(value) for value in row.values()] for row in preview]
         draw(table(preview[0], rows, "first rows"))
-    say(f"`ltocf train` with its defaults: {cost}")
+    say(f"`{command('train')}` with its defaults: {cost}")
 
 
 def _asked(source: str | None, reading: Reading | None) -> tuple[str, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ltocf.cli.calling import as_called
+
 EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "": (
         ("ltocf demo", "the first three minutes, on a data set that comes along"),
@@ -100,7 +102,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
 
 
 def epilogue(command: str) -> str:
-    """The end of a command's help, as Markdown.
+    """The end of a command's help, as Markdown, with the program as it was called.
 
     Example:
         >>> print(epilogue("models"))
@@ -110,4 +112,4 @@ def epilogue(command: str) -> str:
         - `ltocf models --format json`: for a program
     """
     lines = (f"- `{line}`: {what}" for line, what in EXAMPLES[command])
-    return "\n".join(["Examples:", "", *lines])
+    return as_called("\n".join(["Examples:", "", *lines]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from ltocf.cli.calling import command
 from ltocf.cli.output import say
 from ltocf.cli.reading import Reading
 
@@ -41,4 +42,4 @@ def ingest(
 
     options = (reading or Reading()).options()
     ingest(source, out, memory=memory, split=split, test_fraction=test_fraction, threads=threads, **options)
-    say(f"next: ltocf train {out} --out runs/{out.name}")
+    say(f"next: {command('train', out, '--out', Path('runs', out.name))}")

@@ -11,6 +11,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.logging import RichHandler
 
+from ltocf.cli.calling import as_called
 from ltocf.cli.examples import epilogue
 from ltocf.cli.ids import joined
 from ltocf.cli.output import say
@@ -108,8 +109,8 @@ def _be_silent() -> None:
 def _fail(error: BaseException, given: list[str], what: str = "") -> None:
     if os.environ.get("LTOCF_DEBUG"):
         raise error
-    said = for_the_shell(str(error), flags_of(app, given)) or type(error).__name__
-    say(f"error: {what}{said}", error=True)
+    message = for_the_shell(str(error), flags_of(app, given)) or type(error).__name__
+    say(f"error: {what}{as_called(message)}", error=True)
     sys.exit(2)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
 
+from ltocf.cli.calling import command, torchrun
 from ltocf.cli.output import draw, print_json, say, table
 from ltocf.cli.reading import Reading
 from ltocf.cli.settings import Settings
@@ -66,16 +67,15 @@ def train(
             metrics = experiment.resume(resume)
         _show_metrics(metrics, resume, format)
         return
-    folder = _folder(out, "ltocf train DATASET --out DIR")
+    folder = _folder(out, "train")
     values = settings.values(**reading.options(), **more)
     keep_freed_memory()
     with _saying_how_to_go_on(folder):
         metrics = experiment.train(
             _source(source, reading, settings), folder, config=settings.config, exists=there, **values
         )
-    _show_metrics(
-        metrics, folder, format, f"for a model to use, trained on everything: ltocf fit --like {folder} --out DIR"
-    )
+    following = command("fit", "--like", folder, "--out", "DIR")
+    _show_metrics(metrics, folder, format, f"for a model to use, trained on everything: {following}")
 
 
 def fit(
@@ -112,13 +112,14 @@ def fit(
     from ltocf.training.runtime import keep_freed_memory
 
     settings, reading = settings or Settings(), reading or Reading()
-    folder = _folder(out, "ltocf fit DATASET --out DIR")
+    folder = _folder(out, "fit")
     values = settings.values(**reading.options())
     wanted = None if like is not None and not _names_source(source, reading) else _source(source, reading, settings)
     keep_freed_memory()
     with _saying_how_to_go_on(folder):
         fit_everything(wanted, folder, config=settings.config, like=like, exists=_exists(exists, replace), **values)
-    _show_metrics(RunFolder(folder).metrics(), folder, format, f"answers: ltocf recommend {folder} --user ID")
+    following = command("recommend", folder, "--user", "ID")
+    _show_metrics(RunFolder(folder).metrics(), folder, format, f"answers: {following}")
 
 
 def update(
@@ -186,9 +187,9 @@ def _names_source(source: str | None, reading: Reading) -> bool:
     return source is not None or reading.uri is not None or reading.sql is not None
 
 
-def _folder(out: Path | None, usage: str) -> Path:
+def _folder(out: Path | None, command: str) -> Path:
     if out is None or out == Path():
-        raise ValueError(f"give a folder for the run: `{usage}`")
+        raise ValueError(f"give a folder for the run: `ltocf {command} DATASET --out DIR`")
     return out
 
 
@@ -211,10 +212,9 @@ def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
         rank, world, _ = place()
         unfinished = (folder / "config.toml").exists() and not (folder / "metrics.json").exists()
         if unfinished and rank < 2:  # the second speaks too: the first may be the one that ended
-            say(f"interrupted; continue with: ltocf train --resume {folder}", error=True)
+            say(f"interrupted; continue with: {command('train', '--resume', folder)}", error=True)
             if world > 1:
-                command = f"torchrun --nproc-per-node N -m ltocf train --resume {folder}"
-                say(f"or with any number of processes: {command}", error=True)
+                say(f"or with any number of processes: {torchrun('train', '--resume', folder)}", error=True)
         raise
 
 
