@@ -33,10 +33,12 @@ def ranks(dataset: str) -> str:
     where = result["environment"]
     threads = f"{where['threads']} thread{'s' if where['threads'] > 1 else ''}"
     part = result["validation_part"]
-    validation = f"the {part['how']} {part['fraction']:.0%} of each history in the {part['core']}-core of train"
+    validation = (
+        f"the {part['how']} {part['fraction']:.0%} of each history in the {part['core']}-core of the training set"
+    )
     note = (
         f"`{dataset}`, {where['processor']}, {threads}. Validation: {SEARCH_USERS:,} users, {validation}. Search: all"
-        " evaluations, without their SVD. Ranking: every user of the test part."
+        " evaluations, without their SVD. Ranking: every user of the test set."
     )
     differences = [
         abs(row["shortlists"][name] - row["validation"][name])
@@ -78,9 +80,9 @@ def density(dataset: str) -> str:
         lines.append(line([f"{t:g}", *cells]))
     rare = ", ".join(f"{part['rare_items']:.2f}" for part in parts)
     note = (
-        f"Pairs withheld of an item with 5 to 7 pairs in the graph, relative to all items: {rare}.\n\n"
+        f"Withheld pairs of items with 5 to 7 pairs in the graph, relative to those of all items: {rare}.\n\n"
         f"`{dataset}`, rank {result['rank']:,}: validation recall@20 / NDCG@20 of the weight with the highest recall; "
-        "the highest of each column in bold. Withheld: the end of each history in the 10-core of train."
+        "the highest of each column in bold. Withheld: the end of each history in the 10-core of the training set."
     )
     return "\n".join([*lines, "", note])
 

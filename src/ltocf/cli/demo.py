@@ -31,9 +31,9 @@ def demo(*, out: Path = Path("runs/demo"), serve: bool = False) -> None:
     Parameters
     ----------
     out
-        The folder for the runs; finished ones are shown again, not trained again.
+        The folder for the runs; finished runs are shown again, not trained again.
     serve
-        Then serve both on http://127.0.0.1:8000, until Ctrl-C (needs the `serve` extra).
+        Serve both models at http://127.0.0.1:8000 afterwards, until Ctrl-C (needs the `serve` extra).
     """
     from ltocf.training.runtime import keep_freed_memory
 

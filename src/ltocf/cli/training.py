@@ -42,16 +42,16 @@ def train(
     out
         A new folder for the run.
     resume
-        The folder of an interrupted run to continue; nothing else is given then.
+        The folder of an interrupted run to continue; without a source, settings and --out.
     select_on
-        What chooses the epoch; test is the papers' protocol and marks the run.
+        The set that chooses the epoch; test is the papers' protocol, and the run is marked as such.
     exists
-        If --out holds a run: an error; show it, if it is finished and has the same settings and data; or train beside
-        it and take its place when the new one is finished.
+        What to do if --out holds a run already. error: stop; load: show that run, if it is finished and has the same
+        settings and data; replace: train a new run, which takes its place when it is finished.
     replace
         The same as --exists replace.
     format
-        table, or json for programs: what metrics.json holds.
+        table, or json for programs: the content of metrics.json.
     """
     from ltocf.runs import experiment
     from ltocf.training.runtime import keep_freed_memory
@@ -90,7 +90,7 @@ def fit(
     reading: Reading | None = None,
     format: Literal["table", "json"] = "table",
 ) -> None:
-    """Train the model that answers: a validation set chooses, then everything is trained on, nothing is held back.
+    """Train a model to use: a validation set chooses, then the model is trained on all pairs, none held back.
 
     Parameters
     ----------
@@ -99,13 +99,13 @@ def fit(
     out
         A new folder for the run.
     like
-        A run whose settings, and without SOURCE whose data, are taken.
+        A run whose settings are taken and, without SOURCE, its data too.
     exists
         As for `ltocf train`.
     replace
         The same as --exists replace.
     format
-        table, or json for programs: what metrics.json holds.
+        table, or json for programs: the content of metrics.json.
     """
     from ltocf.runs.folder import RunFolder
     from ltocf.runs.production import fit as fit_everything
@@ -140,15 +140,15 @@ def update(
     run
         The folder of a finished run, which is not touched.
     events
-        New events, a source as for `ltocf train`, read by the options of the run.
+        New events: a source as for `ltocf train`, read with the options that the run's data were read with.
     out
         A new folder; by default RUN-2, or the next number that is free.
     epochs
-        Epochs of training on all pairs, from the parameters as they are.
+        Number of epochs of training on all pairs, which start from the run's parameters.
     learning_rate
-        For these epochs; by default the run's.
+        The learning rate of these epochs; by default the run's.
     format
-        table, or json for programs: what metrics.json holds.
+        table, or json for programs: the content of metrics.json.
     """
     from ltocf.data.report import counted
     from ltocf.runs.folder import RunFolder

@@ -60,8 +60,7 @@ class Config:
         if self.run.init not in starts:
             able = ", ".join(name for name, model in MODELS.items() if self.run.init in model.starts)
             raise ValueError(
-                f"{self.model} has no `init` {self.run.init!r}; it has {', '.join(starts)}. "
-                f"Models that start so: {able}"
+                f"{self.model} has no `init` {self.run.init!r}; it has {', '.join(starts)}. Models that have it: {able}"
             )
         recipe = preset_values(self.run.preset, self.model)
         types = {name: type(value).__name__ for name, value in options.items()}

@@ -68,8 +68,8 @@ class RunSettings:
         init_l2: L2 weight of that; left out, the run's own.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads, 0 for PyTorch's choice.
-        select_on: ``validation`` chooses the epoch, then training starts again on all of train; ``test`` reports the
-            best epoch on the test set, as the papers do, and marks the run.
+        select_on: ``validation`` chooses the epoch, then training starts again on the whole training set; ``test``
+            reports the best epoch on the test set, as the papers do, and marks the run.
         select_by: the metric that chooses the epoch.
         tensorboard: write what the history holds for TensorBoard too; needs the extra `tracking`.
         preset: the recipe that the settings start from: ``fast``, the best one found, or ``paper``.

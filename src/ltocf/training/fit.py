@@ -35,10 +35,10 @@ def fit(
     ends with the same bits on a CPU as one that was never stopped. The caller's random numbers are left alone.
 
     Args:
-        model: on its device already.
-        batches: on the same device; an epoch is `TrainingSettings.epoch_share` of theirs.
+        model: the model, on its device already.
+        batches: the batches, on the same device; an epoch is the share `TrainingSettings.epoch_share` of them.
         settings: see `TrainingSettings`.
-        validate: metrics of the model as it stands, without touching it.
+        validate: returns the metrics of the model in its present state, without changing it.
         context: see `FitContext`.
 
     Raises:
@@ -90,11 +90,11 @@ def fit(
 def _train_epoch(
     stepper: Stepper, batches: Batches, epoch: int, context: FitContext, advance: Callable[[], None]
 ) -> EpochRecord:
-    """The steps of one epoch; past the deadline those that are left are not taken."""
+    """The steps of one epoch; those after the deadline are not taken."""
     model, settings = stepper.model, stepper.settings
     model.train()
     steps = stepper.steps()
-    # Dropout and the like draw from the global generator: tie it to the epoch as well.
+    # Dropout and the like draw from the global generator, so its seed depends on the epoch too.
     torch.manual_seed(int(np.random.SeedSequence([batches.seed, epoch, 1]).generate_state(1)[0]))
     loss_sum = torch.zeros((), dtype=torch.float64, device=batches.device)
     l2_sum, n_examples = loss_sum.clone(), 0
@@ -135,10 +135,10 @@ def _validate_and_decide(
     state: TrainingState,
     epoch_seconds: float,
 ) -> dict[str, float]:
-    """Validate when it is due or the last chance, keep the best weights, and note in ``state`` why to stop."""
+    """Validate if it is due or the last chance, keep the best weights, and note in ``state`` why to stop."""
     due = validate is not None and state.epoch % settings.validate_every == 0
     validation_seconds = 0.0 if validate is None else state.validation_seconds or context.validation_seconds
-    # Another epoch is only begun if it and its validation fit, after the one that is due now.
+    # Another epoch is begun only if there is time for it and its validation, after the validation that is due now.
     still_to_do = epoch_seconds + validation_seconds * (2 if due else 1)
     finished = state.epoch >= context.epochs_of(settings.epochs)
     last = finished or context.is_late(still_to_do)

@@ -131,7 +131,7 @@ def find(name: str, data_dir: str | Path | None = None) -> Path:
             try:
                 verify_checksum(path, checksum)
             except ValueError as error:
-                remedy = "install the package anew" if entry.url is None else "remove it to download it anew"
+                remedy = "reinstall the package" if entry.url is None else "remove it to download it again"
                 raise ValueError(f"not the file of {name!r}: {error}; {remedy}") from error
     return folder
 
