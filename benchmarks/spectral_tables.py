@@ -63,7 +63,7 @@ def is_ours(row: dict[str, Any]) -> bool:
 
 
 def density(dataset: str) -> str:
-    """For each share of train in the graph: what the best weight of each time has on the validation part."""
+    """For each share of the training set in the graph: what the best weight of each time has on the validation set."""
     result = json.loads((RESULTS / dataset / "spectral-density.json").read_text())
     parts = result["parts"]
     lines = [
@@ -88,7 +88,7 @@ def density(dataset: str) -> str:
 
 
 def samples(dataset: str) -> str:
-    """The same search on other users of the validation part."""
+    """The same search on other users of the validation set."""
     files = (RESULTS / dataset / f"spectral-{name}.json" for name in ("ranks", "samples"))
     rows = [row for file in files for row in json.loads(file.read_text())["rows"]]
     rows = [row for row in rows if row["options"]["rank"] == SAMPLED_RANK]

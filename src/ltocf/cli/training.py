@@ -133,7 +133,7 @@ def update(
     reading: Reading | None = None,
     format: Literal["table", "json"] = "table",
 ) -> None:
-    """Bring a run up to date with new events, in a new folder: parameters kept, graph and histories anew.
+    """Bring a run up to date with new events, in a new folder: parameters kept, graph and histories made again.
 
     Parameters
     ----------

@@ -186,7 +186,7 @@ class Config:
 
 
 def model_options(model: str) -> dict[str, Any]:
-    """Options of a model with their defaults: its constructor's arguments but for graph and seed; auto has none."""
+    """Options of a model with their defaults: its constructor's arguments except graph and seed; auto has none."""
     options = {} if model == AUTO else find_model(model).options()
     # As TOML has them.
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}

@@ -1,4 +1,4 @@
-"""New events: the next generation of a run, its parameters kept, its graph made anew."""
+"""New events: the next generation of a run, its parameters kept, its graph made again."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def load_checkpoint(
         return _load(path, model, optimizer, fingerprint, ranks)
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
-            f"{path} is damaged or no checkpoint ({error!r}); remove it to train this phase anew"
+            f"{path} is damaged or no checkpoint ({error!r}); remove it to train this phase again"
         ) from error
 
 

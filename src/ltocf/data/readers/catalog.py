@@ -42,7 +42,7 @@ class CatalogEntry:
         files: checksum of each file as ``algorithm:digest``; None where no checksum is published.
         read: makes a `Dataset` of the folder.
         lines_in_time: whether the items of a line are in order of time, and those of the test set after them.
-        core: the least degree of users and items in train and test together, see `Dataset`.
+        core: the lowest degree of users and items in training and test set together, see `Dataset`.
     """
 
     n_users: int
