@@ -3,8 +3,8 @@
     python benchmarks/spectral.py gowalla --out results/gowalla/spectral-ranks.json
 
 Every row is a process of its own, so that its peak memory is its own: numbers are searched on the validation set with
-a decomposition that has not seen it, then the whole training set is decomposed and all users of the test set are ranked.
-The rank of `configs/` was chosen by the validation columns. Rows that the file has already are kept.
+a decomposition that has not seen it, then the whole training set is decomposed and all users of the test set
+are ranked. The rank of `configs/` was chosen by the validation columns. Rows that the file has already are kept.
 """
 
 from __future__ import annotations
