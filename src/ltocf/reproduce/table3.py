@@ -124,7 +124,7 @@ def table(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Tabl
     caption += CAPTION_OTHER_SPLIT if _has_other_splits(cells) else ""
     if source := published(cells[0].dataset).get("source"):
         caption += f" Published: {source}."
-    return Table(cells[0].dataset, columns, rows, caption)
+    return Table(data_name(cells[0].dataset), columns, rows, caption)
 
 
 CAPTION_AS_PUBLISHED = (
