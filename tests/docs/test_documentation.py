@@ -48,6 +48,12 @@ def test_code_is_no_wider_than_a_window(page: Path) -> None:
     assert [line for block in code for line in block.splitlines() if len(line) > 80] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_table_ends_before_a_heading(page: Path) -> None:
+    """Without an empty line between them the heading would be one more row."""
+    assert re.findall(r"^\|.*\n#+ .*$", page.read_text(encoding="utf-8"), re.MULTILINE) == []
+
+
 def rows(page: str, heading: str) -> list[list[str]]:
     """Cells of the first table under a heading below the title, without backticks; its own heading left out."""
     text = (DOCS / page).read_text(encoding="utf-8")

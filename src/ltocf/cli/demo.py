@@ -78,7 +78,7 @@ def _trained(name: str, folder: Path) -> dict[str, Any]:
         return resume(folder)
     metrics = train(SOURCE, folder, model=name, **SETTINGS)
     if any(fit["stopped_by"] == "max_minutes" for fit in metrics["fits"].values()):
-        say(f"{MODELS[name]} was stopped after {SETTINGS['max_minutes']:g} minutes; it is better with more time")
+        say(f"{MODELS[name]} did not finish within {SETTINGS['max_minutes']:g} minutes; it is better with more time")
     return metrics
 
 
