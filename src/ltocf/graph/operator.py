@@ -111,22 +111,22 @@ class BipartiteGraph(nn.Module):
         product: Tensor = _SymmetricProduct.apply(embeddings, self)  # type: ignore[no-untyped-call]
         return product
 
-    def multiply(self, embeddings: Embeddings, scale: float = 1.0) -> Embeddings:
-        """``scale`` Â E, without autograd."""
-        return torch.cat(self.multiply_sides((embeddings[: self.n_users], embeddings[self.n_users :]), scale))
+    def multiply(self, embeddings: Embeddings) -> Embeddings:
+        """Â E, without autograd."""
+        return torch.cat(self.multiply_sides((embeddings[: self.n_users], embeddings[self.n_users :])))
 
-    def multiply_sides(self, sides: Sides, scale: float = 1.0) -> Sides:
-        """``scale`` Â E of E given as its users and its items, which saves copying the product together."""
+    def multiply_sides(self, sides: Sides) -> Sides:
+        """Â E of E given as its users and its items, which saves copying the product together."""
         users, items = sides
-        return self.users_from_items(items, scale), self.items_from_users(users, scale)
+        return self.users_from_items(items), self.items_from_users(users)
 
-    def users_from_items(self, items: ItemEmbeddings, scale: float = 1.0) -> UserEmbeddings:
-        """``scale`` R̃ X, without autograd."""
-        return _weighted_sums(self.user_offsets, self.user_indices, self.user_values * scale, items)
+    def users_from_items(self, items: ItemEmbeddings) -> UserEmbeddings:
+        """R̃ X, without autograd."""
+        return _weighted_sums(self.user_offsets, self.user_indices, self.user_values, items)
 
-    def items_from_users(self, users: UserEmbeddings, scale: float = 1.0) -> ItemEmbeddings:
-        """``scale`` R̃ᵀ X, without autograd."""
-        return _weighted_sums(self.item_offsets, self.item_indices, self.item_values * scale, users)
+    def items_from_users(self, users: UserEmbeddings) -> ItemEmbeddings:
+        """R̃ᵀ X, without autograd."""
+        return _weighted_sums(self.item_offsets, self.item_indices, self.item_values, users)
 
     def histories(self, users: UserIndices) -> Scores:
         """A row of ones and zeros over the items for each user asked for."""

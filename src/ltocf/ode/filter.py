@@ -57,9 +57,10 @@ def chebyshev_states(graph: BipartiteGraph, embeddings: Embeddings, degree: int)
     current = graph.multiply_sides(previous)
     yield current
     for _ in range(degree - 1):
-        following = graph.multiply_sides(current, scale=2.0)
+        following = graph.multiply_sides(current)
         for new, old in zip(following, previous, strict=True):
-            new.sub_(old)
+            # 2 Â T_k - T_k-1 lies on the line from T_k-1 through Â T_k, at twice the way: one pass over both.
+            torch.lerp(old, new, 2.0, out=new)
         previous, current = current, following
         yield current
 

@@ -136,6 +136,8 @@ class Experiment:
                 settings, context = self._as_selected(model, *selected, context)
             with columns_over(self.ranks, model):
                 result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
+        if selected is not None:
+            self._keep_selected_if_cut(model, *selected, result)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
@@ -158,6 +160,24 @@ class Experiment:
         if context.checkpoint is None or not context.checkpoint.exists():
             model.go_on_from(chosen)
         return settings.for_another_pass(), context
+
+    def _keep_selected_if_cut(
+        self, model: Recommender, chosen: Recommender, selection: FitResult, result: FitResult
+    ) -> None:
+        """Weights that the time limit left unfinished were never measured; those that were selected were."""
+        needed = selection.best_epoch or 0
+        if result.stopped_by != "max_minutes" or result.epochs >= needed:
+            return
+        if self.config.training.retraining == "continued":  # it began with them
+            return
+        logger.warning(
+            "%s: the time limit left %d of the %d epochs for training on all pairs, so the weights selected without "
+            "the validation set are kept; give more time with `--max-minutes`",
+            self.label or self.config.model,
+            result.epochs,
+            needed,
+        )
+        model.go_on_from(chosen)
 
     def validation(self, truth: Interactions, seen: Interactions) -> Validation:
         """What chooses the epoch: a validation set may ask a sample of the users, a test set asks all."""
