@@ -26,7 +26,7 @@ from ltocf.runs.config import Config
 class RunData:
     """The split a run trains and evaluates on, with the caller's ids, and what users have seen besides.
 
-    ``report`` is what was understood of the source, at the time when it was read.
+    ``report`` says how the source was read at that time.
     """
 
     name: str
