@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -15,8 +15,7 @@ BANDS = ("people and programs", "answers and runs", "models", "foundations")
 """The groups of layers."""
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """Colours for one kind of page: those of the text, and one for each group of layers."""
 
     ink: str

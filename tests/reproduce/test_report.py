@@ -211,5 +211,5 @@ def test_data_sets_are_those_with_data(source: str, places: Places, monkeypatch:
     assert datasets([source], places) == [source]
     with pytest.raises(FileNotFoundError, match="no data found for log"):
         datasets([], places)
-    with pytest.raises(FileNotFoundError, match="no data found for gowalla"):
-        datasets(["gowalla"], places)
+    with pytest.raises(FileNotFoundError, match="no data found for gowala"):
+        datasets(["gowala"], places)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ltocf.data import CATALOG
 from ltocf.report.content import Figure, Report, Table
 from ltocf.report.html import write_report
 from ltocf.report.names import data_name
@@ -44,11 +45,13 @@ WHAT = ("table1", "table3", *(f"figure{number}" for number in range(6, 13)))
 def datasets(asked: Sequence[str], places: Places) -> list[str]:
     """Sources of the data sets asked for, else of every folder of configurations whose data is found.
 
+    A set of the catalogue that is asked for by its name is downloaded when it is read; without names nothing is.
+
     Raises:
         FileNotFoundError: a data set that was asked for, or all of them, cannot be found.
     """
     names = list(asked) or sorted(path.name for path in places.configs.glob("*") if path.is_dir())
-    found = {name: find_source(name, places.data_dir) for name in names}
+    found = {name: name if name in asked and name in CATALOG else find_source(name, places.data_dir) for name in names}
     missing = [name for name, source in found.items() if source is None]
     sources = [source for source in found.values() if source is not None]
     if (missing and asked) or not sources:
