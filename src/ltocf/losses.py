@@ -35,7 +35,8 @@ class LossTerms(NamedTuple):
     l2: Scalar
 
     def total(self, l2_weight: float) -> Scalar:
-        return self.ranking + l2_weight * self.l2
+        # Without a weight its gradient, a matrix like the embeddings, is not even made.
+        return self.ranking + l2_weight * self.l2 if l2_weight else self.ranking
 
 
 def bpr(positive_scores: BatchScores, negative_scores: BatchScores) -> Scalar:

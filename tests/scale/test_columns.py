@@ -34,6 +34,7 @@ COUNTED: list[dict[str, Any]] = [
         "options": {"dim": 6},
         "loss": "bpr",
         "n_times": 0,
+        "pieces": 1,
         "messages": [("all_reduce", 2 * BATCH)],
     },
     {
@@ -42,6 +43,7 @@ COUNTED: list[dict[str, Any]] = [
         "options": {"dim": 6, "n_times": 3},
         "loss": "bpr",
         "n_times": 3,
+        "pieces": 1,
         "messages": [("all_reduce", 2 * BATCH), ("all_reduce", 3)],
     },
     {
@@ -50,7 +52,26 @@ COUNTED: list[dict[str, Any]] = [
         "options": {"dim": 6} | SOFTMAX,
         "loss": "softmax",
         "n_times": 0,
+        "pieces": 1,
         "messages": OF_SOFTMAX,
+    },
+    {
+        "label": "ltocf, BPR, two pieces",
+        "model": "ltocf",
+        "options": {"dim": 6, "n_times": 3},
+        "loss": "bpr",
+        "n_times": 3,
+        "pieces": 2,
+        "messages": [("all_reduce", 2 * BATCH), ("all_reduce", 2 * BATCH), ("all_reduce", 3)],
+    },
+    {
+        "label": "lightgcn, softmax, two pieces",
+        "model": "lightgcn",
+        "options": {"dim": 6} | SOFTMAX,
+        "loss": "softmax",
+        "n_times": 0,
+        "pieces": 2,
+        "messages": 2 * OF_SOFTMAX,
     },
 ]
 
@@ -91,7 +112,8 @@ def test_a_step_sends_what_theory_says(case: dict[str, Any], counted: Path) -> N
     """Three processes with two of six columns each: 11 of 33 rows, and each negative to two others."""
     messages, sent = pickle.loads((counted / case["label"]).read_bytes())
     assert messages == case["messages"]
-    step = Step(case["loss"], BATCH, 9, 6, 3, n_times=case["n_times"])
+    pieces = case["pieces"]
+    step = Step(case["loss"], pieces * BATCH, 9, 6, 3, n_times=case["n_times"], pieces=pieces)
     assert sent == pytest.approx(step.sent_bytes())
 
 

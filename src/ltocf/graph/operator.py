@@ -25,6 +25,9 @@ from ltocf.shapes import (
     UserIndices,
 )
 
+PAIRS_AT_A_TIME = 2**22
+"""While R̃ is made, in double precision."""
+
 
 class BipartiteGraph(nn.Module):
     """The symmetrically normalised adjacency of the interaction graph.
@@ -68,12 +71,11 @@ class BipartiteGraph(nn.Module):
         self.register_buffer("relative_weights", relative, persistent=False)
         self.n_users, self.n_items = normalised.shape
         check_32_bits(pairs=normalised.nnz, users=self.n_users, items=self.n_items)
-        for side, block in (("user", normalised), ("item", normalised.T.tocsr())):
-            for part, array in (("offsets", block.indptr), ("indices", block.indices)):
-                buffer = torch.from_numpy(array.astype(np.int32))
-                self.register_buffer(f"{side}_{part}", buffer, persistent=False)
-            values = torch.from_numpy(block.data.astype(np.float32))
-            self.register_buffer(f"{side}_values", values, persistent=False)
+        for side in ("user", "item"):
+            block = normalised if side == "user" else normalised.T.tocsr()
+            for part, array in (("offsets", block.indptr), ("indices", block.indices), ("values", block.data)):
+                numbers = array.astype(np.float32 if part == "values" else np.int32, copy=not array.flags.writeable)
+                self.register_buffer(f"{side}_{part}", torch.from_numpy(numbers), persistent=False)
 
     @classmethod
     def from_interactions(cls, train: Interactions) -> BipartiteGraph:
@@ -87,7 +89,9 @@ class BipartiteGraph(nn.Module):
             for degrees in (train.user_degrees, train.item_degrees)
         )
         matrix = train.matrix()
-        matrix.data = (scale_users[train.users] * scale_items[train.items]).astype(np.float32)
+        for start in range(0, len(train), PAIRS_AT_A_TIME):
+            some = slice(start, start + PAIRS_AT_A_TIME)
+            matrix.data[some] = scale_users[train.users[some]] * scale_items[train.items[some]]
         return cls(matrix, train.weights, ages_of(train))
 
     def weighted(self) -> BipartiteGraph:

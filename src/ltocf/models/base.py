@@ -163,6 +163,11 @@ class GradientRecommender(Recommender, Trainable):
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
         """The sampler its loss asks for."""
 
+    @property
+    def piece_size(self) -> int | None:
+        """The largest batch that `forward` is given at once: larger ones come in pieces. None: each comes whole."""
+        return None
+
     def train_on(
         self,
         pairs: Interactions,
@@ -172,7 +177,7 @@ class GradientRecommender(Recommender, Trainable):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
-        size = settings.batch_size_for(len(pairs))
-        settings, batches = settings.for_batch(size), self.batches(pairs, size, seed, self.device)
+        size, pieces = settings.steps_for(len(pairs), self.piece_size)
+        settings, batches = settings.for_batch(size), self.batches(pairs, -(-size // pieces), seed, self.device)
         validate = None if validation is None else lambda: validation(self.scorer())
-        return fit(self, batches, settings=settings, validate=validate, context=context)
+        return fit(self, batches, settings=settings, validate=validate, context=context, pieces=pieces)

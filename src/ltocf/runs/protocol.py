@@ -19,14 +19,17 @@ from ltocf.evaluation import Metric, Validation, evaluate_per_user
 from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.graph import BipartiteGraph
 from ltocf.models import STARTS, Recommender, build_model
+from ltocf.progress import log_line
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunData, RunFolder
+from ltocf.runs.memory import SAID_FROM, Memory, stated_memory
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.scale.columns import columns_over
 from ltocf.serving import TrainedModel
 from ltocf.training import EpochRecord, FitContext, FitResult, TrainingSettings, environment
+from ltocf.training.memory import give_back, peak_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,19 @@ def depths_for(n_items: int) -> list[int]:
         ([5, 10, 20], [5, 10], [3])
     """
     return [k for k in DEPTHS if k <= n_items] or [n_items]
+
+
+@dataclass
+class Selected:
+    """What the selection phase ended with.
+
+    Args:
+        model: until the model that is trained again has taken over what it needs; its graph takes memory.
+        fit: how its training ended.
+    """
+
+    model: Recommender | None
+    fit: FitResult
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,7 @@ class Experiment:
     def run(self) -> dict[str, Any]:
         """Both phases, the test, and the files; the metrics."""
         started, split = time.perf_counter(), self.data.split
+        self._state_memory()
         if split.validation is None:
             truth = split.test if self.config.run.select_on == "test" else None
             trained, selection = self.phase("selection", split.train, truth)
@@ -84,14 +101,31 @@ class Experiment:
             if not self.ranks.rank:
                 chosen.save(self.folder.selection_model_file)
             everything = split.train.union(split.validation)
-            trained, retraining = self.phase("retraining", everything, None, (chosen.model, selection))
+            selected = Selected(chosen.model, selection)
+            del chosen
+            trained, retraining = self.phase("retraining", everything, None, selected)
             fits = {"selection": selection, "retraining": retraining}
         return self.finish(trained, fits, started)
+
+    def _state_memory(self) -> None:
+        """Say what memory the run needs before it takes any, and end it if there is less."""
+        memory = self.memory
+        if memory is None or self.device.type != "cpu":
+            return
+        if self.show_progress and memory.total > SAID_FROM:
+            log_line(f"{self.config.model}: up to about {memory}", watched=True)
+        memory.refuse_if_too_much(self.config.options["dim"])
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """What the run is expected to hold at its highest on a CPU; None where that is not known."""
+        return stated_memory(self.config, self.data.split, self.ranks.world)
 
     def finish(
         self, trained: TrainedModel, fits: dict[str, FitResult], started: float, more: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Write the model, measure it on the test set, write the metrics, and drop what was kept to go on from."""
+        give_back()
         if not self.ranks.rank:
             trained.save(self.folder.model_file)
         metrics = self.measured(trained) | self.provenance(trained, fits) | (more or {})
@@ -108,7 +142,7 @@ class Experiment:
         phase: str,
         pairs: Interactions,
         truth: Interactions | None,
-        selected: tuple[Recommender, FitResult] | None = None,
+        selected: Selected | None = None,
     ) -> tuple[TrainedModel, FitResult]:
         """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``selected`` what that learned."""
         config, seed, place = self.config, self.config.run.seed, f"{self.label} {phase}".strip()
@@ -121,7 +155,7 @@ class Experiment:
             context = FitContext(
                 select_by=self.select_by,
                 checkpoint=self.folder.checkpoint_file(place),
-                fingerprint=self.folder.fingerprint(),
+                fingerprint=self.folder.fingerprint(self.data.split),
                 deadline=self.deadline(phase, model, pairs),
                 validation_seconds=self._validation_seconds(model, validation),
                 on_epoch=self._recorder(place, stack),
@@ -133,11 +167,12 @@ class Experiment:
                 self.start(model, graph, pairs, context)
             settings = config.training
             if selected is not None:
-                settings, context = self._as_selected(model, *selected, context)
+                settings, context = self._as_selected(model, selected, context)
+            give_back()  # what sorting pairs, making the graph and an earlier phase took
             with columns_over(self.ranks, model):
                 result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
-        if selected is not None:
-            self._keep_selected_if_cut(model, *selected, result)
+        if selected is not None and selected.model is not None:
+            self._keep_selected_if_cut(model, selected.model, selected.fit, result)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
@@ -148,10 +183,13 @@ class Experiment:
         return recorder(self.folder, place, stack, tensorboard=self.config.run.tensorboard)
 
     def _as_selected(
-        self, model: Recommender, chosen: Recommender, selection: FitResult, context: FitContext
+        self, model: Recommender, selected: Selected, context: FitContext
     ) -> tuple[TrainingSettings, FitContext]:
-        """``model`` takes over what is no weight of ``chosen``; then see ``TrainingSettings.retraining``."""
-        settings = self.config.training
+        """``model`` takes over what is no weight of the chosen one; then see ``TrainingSettings.retraining``."""
+        settings, chosen, selection = self.config.training, selected.model, selected.fit
+        assert chosen is not None
+        if context.deadline == math.inf:  # else it may be asked for once more
+            selected.model = None
         model.take_over(chosen)
         if settings.retraining == "repeated":
             return settings, replace(context, last_epoch=selection.best_epoch or 0)
@@ -252,5 +290,13 @@ class Experiment:
             "cold_users": split.cold_users,
             "cold_items": split.cold_items,
             "seconds": sum(result.seconds for result in fits.values()),
+            "memory": self._memory_facts(),
             "environment": environment(self.device) | ({"processes": self.ranks.world} if self.ranks.world > 1 else {}),
         }
+
+    def _memory_facts(self) -> dict[str, Any]:
+        """What the run was expected to hold, and the highest that its process has held."""
+        stated = (
+            {} if self.memory is None else {"stated": dataclasses.asdict(self.memory) | {"total": self.memory.total}}
+        )
+        return stated | {"peak": peak_bytes(self.device)}

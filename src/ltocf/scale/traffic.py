@@ -19,6 +19,7 @@ class Step(NamedTuple):
         dim: d, the length of a final embedding.
         world: P, the number of processes.
         n_times: T, the number of learned times.
+        pieces: S, the number of pieces that the batch comes in, each with negatives of its own.
 
     Example:
         >>> step = Step("softmax", batch_size=8192, n_negatives=4096, dim=64, world=2)
@@ -32,6 +33,7 @@ class Step(NamedTuple):
     dim: int = 64
     world: int = 1
     n_times: int = 0
+    pieces: int = 1
 
     @property
     def columns(self) -> int:
@@ -42,7 +44,7 @@ class Step(NamedTuple):
         """Bytes that a process sends, the mean over the processes.
 
             BPR       4 · 2 (P - 1) / P · 2 B
-            softmax   4 · ((P - 1) / P · 4 B c + 2 (P - 1) N c + 2 (P - 1) / P)
+            softmax   4 · ((P - 1) / P · 4 B c + S (2 (P - 1) N c + 2 (P - 1) / P))
             times     4 · 2 (P - 1) / P · T
 
         An all-reduce of n numbers sends 2 (P - 1) / P · n, as a ring does. Rows of users and of positives change
@@ -53,8 +55,8 @@ class Step(NamedTuple):
         if self.loss != "softmax":
             return NUMBER_BYTES * self._reduced(2 * self.batch_size + self.n_times)
         rows = others / self.world * 4 * self.batch_size * self.columns
-        negatives = 2 * others * self.n_negatives * self.columns
-        return NUMBER_BYTES * (rows + negatives + self._reduced(1 + self.n_times))
+        negatives = 2 * others * self.pieces * self.n_negatives * self.columns
+        return NUMBER_BYTES * (rows + negatives + self._reduced(self.pieces + self.n_times))
 
     def _reduced(self, numbers: int) -> float:
         return 2 * (self.world - 1) / self.world * numbers

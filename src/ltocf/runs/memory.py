@@ -1,0 +1,159 @@
+"""The memory of a training, stated before it is taken: what is held already, and what comes by sizes alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+
+import torch
+
+from ltocf.data import Split
+from ltocf.losses import LOSS_BLOCK
+from ltocf.models.objective import PIECE_SIZE, SOFTMAX_PIECE_SIZE
+from ltocf.ode.filter import COLUMNS_AT_A_TIME
+from ltocf.runs.config import Config
+from ltocf.training.memory import available_bytes, resident_bytes
+
+NUMBER_BYTES, INDEX_BYTES = 4, 8
+LIBRARY_BYTES = 50_000_000
+"""What libraries take when they are used for the first time."""
+GRAPH_BYTES = 16
+"""Of a pair: an index and a value, in rows of users and in rows of items."""
+HISTORY_BYTES = 4
+"""Of a pair: an item that a list leaves out."""
+SORTING_BYTES, BUILDING_BYTES = 72, 8
+"""Of a pair, while two sets of pairs become one, and while the graph is made of them."""
+ORDER_BYTES = 56
+"""Of a pair, while its age is found."""
+ADAM = 3
+"""Matrices of nodes x columns: parameters and two moments."""
+ROW_COPIES = 8
+"""Of the rows of a batch: rows, directions, gradients of both."""
+CPU = torch.device("cpu")
+STATES = {"ltocf": 5, "lightgcn": 5, "mf": 1, "grmf": 1, "grmf-norm": 1, "hop-rec": 1}
+"""Models whose memory is known, and matrices beside Adam's at the height of a step: the gradient of the final
+embeddings, what it becomes, and what the propagation has between the two."""
+SCORED = 4
+"""Matrices of nodes x dim when lists are made: final embeddings, directions, and both with a column for popularity."""
+TILE_BYTES = 3 * 64 * NUMBER_BYTES
+"""Of an item: its scores for the users that are ranked at once."""
+SAID_FROM = 2**30
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a training holds at its highest, by what holds them.
+
+    Args:
+        held: by the process when this is stated: libraries and the pairs of the split.
+        pairs: all of them together, where they are trained on again.
+        graph: both sides of R̃.
+        sampler: pairs and their order.
+        parameters: embeddings, Adam's moments, and the best weights of a validation.
+        step: gradient and states of a propagation and the rows of a piece; or what lists are made of, if that is more.
+
+    Example:
+        >>> str(Memory(held=10**9, pairs=0, graph=5 * 10**8, sampler=0, parameters=10**9, step=10**9))
+        '3.5 GB of memory: held 1.0, pairs 0.0, graph 0.5, sampler 0.0, parameters 1.0, step 1.0'
+    """
+
+    held: int
+    pairs: int
+    graph: int
+    sampler: int
+    parameters: int
+    step: int
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {n_bytes / 1e9:.1f}" for name, n_bytes in asdict(self).items())
+        return f"{self.total / 1e9:.1f} GB of memory: {parts}"
+
+    @property
+    def total(self) -> int:
+        return sum(asdict(self).values())
+
+    def refuse_if_too_much(self, dim: int) -> None:
+        """Nothing, if what is not held yet is there.
+
+        Raises:
+            ValueError: it is not, or not for all processes of this machine.
+        """
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        available, needed = available_bytes(CPU), here * (self.total - self.held)
+        if needed > available:
+            raise ValueError(
+                f"this training needs {self}; {needed / 1e9:.1f} GB of it are still to be taken, and "
+                f"{available / 1e9:.1f} GB are available: lower `dim`, which is {dim}, set precision = 'bfloat16' (of "
+                "ltocf), train on fewer pairs, or share the columns among machines with torchrun (docs/scale.md)"
+            )
+
+
+def stated_memory(config: Config, split: Split, world: int = 1) -> Memory | None:
+    """The memory of one process on a CPU, that of the phase which needs more; None for models whose memory is unknown.
+
+    With n nodes, c = ceil(dim / world) columns and m pairs in a phase it is what the process holds now, and in bytes
+
+        pairs       16 m when all are trained on again; 8 m more with times, 4 m more with weights
+        graph       16 m + 8 n, 8 m more with ages, 4 m more with weights
+        sampler     8 m of the softmax, 12 m of others
+        parameters  12 n c, and 4 n c of the best weights
+        step        4 n c (states) + 256 c (rows of a piece) + the scores of a block;
+                    or what lists take, 16 n dim or 8 n dim + 4 m; or what made pairs and graph, if that was more
+
+    Args:
+        config: model and settings.
+        split: what is trained on and what it is validated on.
+        world: processes that share the columns.
+    """
+    if config.model not in STATES or config.options.get("propagation") == "solver":
+        return None
+    held, again = resident_bytes(), len(split.train) + (0 if split.validation is None else len(split.validation))
+    chosen = _of_phase(config, split, len(split.train), world, held, best=True)
+    if split.validation is None:
+        return chosen
+    everything = _of_phase(config, split, again, world, held, again=True)
+    return max(chosen, everything, key=lambda memory: memory.total)
+
+
+def _of_phase(
+    config: Config, split: Split, m: int, world: int, held: int, *, best: bool = False, again: bool = False
+) -> Memory:
+    train, dim = split.train, int(config.options["dim"])
+    ordered, weighted = (train.timestamps is not None or train.places is not None), train.weights is not None
+    of_pair = 2 * INDEX_BYTES + INDEX_BYTES * ordered + NUMBER_BYTES * weighted
+    nodes, columns = split.n_users + split.n_items, -(-dim // world)
+    matrix = NUMBER_BYTES * nodes * columns
+    softmax = config.options.get("loss") == "softmax"
+    pairs = of_pair * m * again
+    graph = (GRAPH_BYTES + 8 * ordered + 4 * weighted) * m + 2 * NUMBER_BYTES * nodes
+    sampler, parameters = (8 if softmax else 12) * m, (ADAM + best) * matrix
+    step = LIBRARY_BYTES + _states(config, matrix, columns) + _batch_bytes(config, m, split.n_items, dim)
+    scored = NUMBER_BYTES * nodes * dim
+    lists = max(SCORED * scored, 2 * scored + HISTORY_BYTES * m + TILE_BYTES * split.n_items)
+    # Before there is a sampler or an optimiser; the graph and the weights that were selected are there a little longer.
+    selected = graph + matrix if again else 0
+    making = max(
+        selected + SORTING_BYTES * m * again, pairs + selected + graph + (BUILDING_BYTES + ORDER_BYTES * ordered) * m
+    )
+    left = making - pairs - graph - sampler - parameters
+    kept = selected if config.training.max_minutes else 0
+    return Memory(held, pairs, graph, sampler, parameters, max(step + kept, lists + kept, left))
+
+
+def _states(config: Config, matrix: int, columns: int) -> int:
+    """What a step holds in matrices of nodes x columns; columns of the filter go through a few at a time."""
+    states = STATES[config.model]
+    if config.model != "ltocf":
+        return states * matrix
+    at_once = COLUMNS_AT_A_TIME if columns > 2 * COLUMNS_AT_A_TIME else columns
+    copies = 0 if at_once == columns else 2
+    half = 0.5 if config.options["precision"] == "bfloat16" else 1.0
+    return int(matrix * (2 + (half * (states - 2) + copies) * at_once / columns))
+
+
+def _batch_bytes(config: Config, m: int, n_items: int, dim: int) -> int:
+    softmax = config.options.get("loss") == "softmax"
+    size, n_pieces = config.training.steps_for(m, SOFTMAX_PIECE_SIZE if softmax else PIECE_SIZE)
+    examples = -(-size // n_pieces)
+    rows = 2 * examples + min(n_items, config.options["n_negatives"]) if softmax else 3 * examples
+    return ROW_COPIES * NUMBER_BYTES * rows * dim + (4 * NUMBER_BYTES * LOSS_BLOCK if softmax else 0)
