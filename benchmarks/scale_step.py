@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from ltocf.ranks import ALONE
+from ltocf.evaluation.ranks import ALONE
 from torch.multiprocessing.spawn import spawn
 
 from ltocf.bench.synthetic import power_law
