@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -17,7 +17,8 @@ EpochRecord: TypeAlias = dict[str, Any]
 class FitResult(NamedTuple):
     """How training ended: ``stopped_by`` is ``epochs``, ``patience``, ``converged`` or ``max_minutes``.
 
-    There is no best epoch without a validation.
+    There is no best epoch without a validation. ``positions`` has the epochs of the schedule that were done after each
+    epoch if the rates fell faster for want of time, see `ltocf.training.pace`; else it is empty.
     """
 
     epochs: int
@@ -25,6 +26,7 @@ class FitResult(NamedTuple):
     best_value: float | None
     seconds: float
     stopped_by: str
+    positions: Sequence[float] = ()
 
     def after(self, epochs: int, seconds: float) -> FitResult:
         """The same if so many epochs, none of them the best, and seconds went before."""
@@ -40,6 +42,7 @@ class FitContext:
         select_by: the validated metric that is to be highest.
         checkpoint: file to continue from if it is there, rewritten after epochs and at the end; None for none.
         fingerprint: of configuration and data; a checkpoint of another one is refused.
+        positions: of a training that is repeated, see `FitResult`.
         last_epoch: training ends with it, though its rates are those of all epochs of the settings; 0: with the last.
         deadline: when everything must be over, on the clock of `time.monotonic`.
         validation_seconds: what a validation is expected to take before one was measured.
@@ -53,6 +56,7 @@ class FitContext:
     select_by: str = "recall@20"
     checkpoint: Path | None = None
     fingerprint: str = ""
+    positions: Sequence[float] = ()
     last_epoch: int = 0
     deadline: float = math.inf
     validation_seconds: float = 0.0
