@@ -252,7 +252,7 @@ def test_what_stands_beside_the_numbers(tmp_path: Path, stack: ExitStack) -> Non
         "model": "ltocf",
         "history": "as a set",
         "preset": "paper",
-        "protocol": "epoch selected on validation, trained again on all of train, test read once",
+        "protocol": "epoch selected on the validation set, then trained on the whole training set, test set read once",
         "select_on": "validation",
         "seed": 4,
         "options": run.config.options,

@@ -36,9 +36,9 @@ logger = logging.getLogger(__name__)
 
 DEPTHS = (5, 10, 20)
 PROTOCOLS = {
-    "validation": "epoch selected on validation, trained again on all of train, test read once",
+    "validation": "epoch selected on the validation set, then trained on the whole training set, test set read once",
     "test": "best epoch on the test set, as in the papers: optimistic",
-    "none": "epoch selected on validation, then trained on everything: nothing is held back for a test",
+    "none": "epoch selected on the validation set, then trained on all pairs: nothing is held back for a test",
 }
 
 

@@ -1,4 +1,4 @@
-"""What a process sends in a step, by theory: a test counts it, the benchmark and the plan use it."""
+"""What a process sends in a step, in theory: a test counts it, the benchmark uses it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Step(NamedTuple):
     Args:
         loss: ``bpr`` or ``softmax``.
         batch_size: B, examples.
-        n_negatives: N, of the softmax.
-        dim: d, of a final embedding.
-        world: P, processes.
-        n_times: learned times.
-        pieces: S, in which the batch comes, each with negatives of its own.
+        n_negatives: N, the number of negatives of the softmax.
+        dim: d, the length of a final embedding.
+        world: P, the number of processes.
+        n_times: T, the number of learned times.
+        pieces: S, the number of pieces that the batch comes in, each with negatives of its own.
 
     Example:
         >>> step = Step("softmax", batch_size=8192, n_negatives=4096, dim=64, world=2)
@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
     @property
     def columns(self) -> int:
-        """c = ceil(d / P), of each process."""
+        """c = ceil(d / P), the columns of each process."""
         return -(-self.dim // self.world)
 
     def sent_bytes(self) -> float:
@@ -48,8 +48,8 @@ class Step(NamedTuple):
             times     4 · 2 (P - 1) / P · T
 
         An all-reduce of n numbers sends 2 (P - 1) / P · n, as a ring does. Rows of users and of positives change
-        places once forward and once backward; negatives are gathered, and their gradients go back. The last number is
-        the loss.
+        places once forward and once backward; negatives are gathered, and their gradients are sent back. The last
+        number is the loss.
         """
         others = self.world - 1
         if self.loss != "softmax":

@@ -37,10 +37,10 @@ def fit(
     ends with the same bits on a CPU as one that was never stopped. The caller's random numbers are left alone.
 
     Args:
-        model: on its device already.
-        batches: on the same device; an epoch is `TrainingSettings.epoch_share` of theirs.
+        model: the model, on its device already.
+        batches: the batches, on the same device; an epoch is the share `TrainingSettings.epoch_share` of them.
         settings: see `TrainingSettings`.
-        validate: metrics of the model as it stands, without touching it.
+        validate: returns the metrics of the model in its present state, without changing it.
         context: see `FitContext`.
         pieces: batches that make a step; more than one for a model that takes them, see `EmbeddingRecommender`.
 
@@ -106,11 +106,11 @@ def _train_epoch(
     context: FitContext,
     advance: Callable[[], None],
 ) -> EpochRecord:
-    """The steps of one epoch, ``stride`` of the schedule; past the deadline those that are left are not taken."""
+    """The steps of one epoch, ``stride`` epochs of the schedule; those after the deadline are not taken."""
     model, settings, epoch = stepper.model, stepper.settings, state.epoch
     model.train()
     steps = stepper.steps()
-    # Dropout and the like draw from the global generator: tie it to the epoch as well.
+    # Dropout and the like draw from the global generator, so its seed depends on the epoch too.
     torch.manual_seed(int(np.random.SeedSequence([portions.seed, epoch, 1]).generate_state(1)[0]))
     loss_sum = torch.zeros((), dtype=torch.float64, device=portions.device)
     l2_sum, n_examples = loss_sum.clone(), 0
@@ -154,10 +154,10 @@ def _validate_and_decide(
     state: TrainingState,
     epoch_seconds: float,
 ) -> dict[str, float]:
-    """Validate when it is due or the last chance, keep the best weights, and note in ``state`` why to stop."""
+    """Validate if it is due or the last chance, keep the best weights, and note in ``state`` why to stop."""
     due = validate is not None and state.epoch % settings.validate_every == 0
     validation_seconds = 0.0 if validate is None else state.validation_seconds or context.validation_seconds
-    # Another epoch is only begun if it and its validation fit, after the one that is due now.
+    # Another epoch is begun only if there is time for it and its validation, after the validation that is due now.
     still_to_do = epoch_seconds + validation_seconds * (2 if due else 1)
     finished = state.epoch >= context.epochs_of(settings.epochs)
     last = finished or is_through(settings, state) or context.is_late(still_to_do)
