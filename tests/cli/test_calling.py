@@ -70,6 +70,7 @@ def test_an_interpreter_that_the_shell_finds_goes_by_its_name(monkeypatch: pytes
 
 def test_an_interpreter_of_another_environment_is_not_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / Path(sys.executable).name).symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["/usr/lib/ltocf/__main__.py"])
     monkeypatch.setenv("PATH", str(tmp_path))
     assert command("demo") == f"{MODULE} demo"

@@ -41,7 +41,7 @@ def test_load_starts_a_run_where_there_is_none(tmp_path: Path) -> None:
 def test_load_refuses_another_run(run: Path) -> None:
     with pytest.raises(FileExistsError, match=r"holds another run: dim 2 -> 3; choose another `out`"):
         ltocf.train(VISITS, run, exists="load", **SETTINGS | {"dim": 3})
-    with pytest.raises(FileExistsError, match="its data are not these"):
+    with pytest.raises(FileExistsError, match="its data is not this data"):
         ltocf.train(VISITS[1:], run, exists="load", **SETTINGS)
     (run / "metrics.json").unlink()
     with pytest.raises(FileNotFoundError, match="is not finished; continue it with"):
