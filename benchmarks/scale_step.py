@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from ltocf.ranks import ALONE
 from torch.multiprocessing.spawn import spawn
 
 from ltocf.bench.synthetic import power_law
 from ltocf.data import Interactions
+from ltocf.evaluation.ranks import ALONE
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossName
