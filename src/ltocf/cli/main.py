@@ -15,7 +15,7 @@ from ltocf.cli.examples import epilogue
 from ltocf.cli.ids import joined
 from ltocf.cli.output import say
 from ltocf.cli.wording import flags_of, for_the_shell
-from ltocf.scale.torchrun import place
+from ltocf.scale.torchrun import node_blocks, place
 
 app = App(
     name="ltocf",
@@ -92,10 +92,17 @@ def _be_one_of_several(given: list[str]) -> None:
     rank, world, _ = place()
     if rank:
         _be_silent()
+    refused = ""
     if world > 1 and given[:1] not in (["train"], ["fit"]):
+        asked = " ".join(given[:1]) or "no command"
+        refused = f"torchrun is for `train` and `fit`, got {asked}: run it without torchrun"
+    try:
+        node_blocks(world)
+    except ValueError as error:
+        refused = refused or str(error)
+    if refused:
         if not rank:
-            asked = " ".join(given[:1]) or "no command"
-            say(f"error: torchrun is for `train` and `fit`, got {asked}: run it without torchrun", error=True)
+            say(f"error: {refused}", error=True)
         sys.exit(2)
 
 

@@ -172,7 +172,10 @@ class GradientRecommender(Recommender, Trainable):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
+        context = context or FitContext()
+        device = context.device or self.device
         size = settings.batch_size_for(len(pairs))
-        settings, batches = settings.for_batch(size), self.batches(pairs, size, seed, self.device)
+        settings, batches = settings.for_batch(size), self.batches(pairs, size, seed, device)
         validate = None if validation is None else lambda: validation(self.scorer())
-        return fit(self, batches, settings=settings, validate=validate, context=context)
+        with context.ranks.divided(self, pairs, device):
+            return fit(self, batches, settings=settings, validate=validate, context=context)

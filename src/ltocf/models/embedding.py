@@ -177,10 +177,10 @@ class EmbeddingRecommender(GradientRecommender):
     def forward(self, batch: Batch) -> LossTerms:
         # One gather of all three roles: its backward is then one scatter, not three.
         nodes = torch.cat([batch.users, batch.positives + self.n_users, batch.negatives + self.n_users])
-        final = self.propagate(self.initial_embeddings).index_select(0, nodes)
+        final = self.ranks.take(self.propagate(self.initial_embeddings), nodes)
         users, positives, negatives = torch.split(final, [len(part) for part in batch[:3]])
         ranking = self.ranking_loss(batch, users, positives, negatives)
-        penalised = final if self.l2_of_final else self.initial_embeddings.index_select(0, nodes)
+        penalised = final if self.l2_of_final else self.ranks.take(self.initial_embeddings, nodes)
         return LossTerms(ranking, l2_penalty(penalised, len(batch.users)))
 
     def ranking_loss(
@@ -216,7 +216,7 @@ class EmbeddingRecommender(GradientRecommender):
 
     def _final(self) -> tuple[UserEmbeddings, ItemEmbeddings]:
         """Final embeddings of the users, weighed by age if that was chosen, and of the items."""
-        users, items = self.ranks.whole(self.propagate(self.initial_embeddings)).tensor_split([self.n_users])
+        users, items = self.ranks.all_nodes(self.propagate(self.initial_embeddings)).tensor_split([self.n_users])
         recency, own_weight = self.recency
         if (graph := self._ordered()) is None or (recency is not None and (recency.power, own_weight) == (0, 1)):
             return users, items
@@ -239,7 +239,7 @@ class EmbeddingRecommender(GradientRecommender):
     def final_items(self) -> ItemEmbeddings:
         """Final embeddings of the items, without their popularity: what similar items are near in."""
         with evaluating(self):
-            return self.ranks.whole(self.propagate(self.initial_embeddings)[self.n_users :].detach())
+            return self.propagate(self.initial_embeddings)[self.n_users :].detach()
 
     @torch.no_grad()
     def final_users(self) -> UserEmbeddings:
@@ -286,8 +286,8 @@ class EmbeddingRecommender(GradientRecommender):
         """The `UserMap` of user vectors that are ``own`` and, over ``graph``, what ``touch`` adds."""
         items, ranking, temperatures = self.final_items(), self.ranking, self._temperatures()
         return UserMap(
-            items.new_zeros(0, *items.shape) if touch is None else self.ranks.whole(touch),
-            self.ranks.whole(own.detach()),
+            items.new_zeros(0, *items.shape) if touch is None else touch,
+            own.detach(),
             ranking.items(items),
             items.new_ones(len(items)) if graph is None else graph.item_degrees.to(items),
             ranking.bias(self.log_degrees.to(items)),

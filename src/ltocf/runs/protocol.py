@@ -24,7 +24,6 @@ from ltocf.runs.folder import RunData, RunFolder
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
-from ltocf.scale.columns import columns_over
 from ltocf.serving import TrainedModel
 from ltocf.training import EpochRecord, FitContext, FitResult, TrainingSettings, environment
 
@@ -113,7 +112,8 @@ class Experiment:
         """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``selected`` what that learned."""
         config, seed, place = self.config, self.config.run.seed, f"{self.label} {phase}".strip()
         graph = BipartiteGraph.from_interactions(pairs)
-        model = build_model(config.model, graph, config.options, seed=seed).to(self.device)
+        model = build_model(config.model, graph, config.options, seed=seed)
+        model = model.to(self.ranks.home(self.device))
         if pairs.weights is not None and not model.uses_weights:
             logger.warning("%s does not use weights: every pair counts alike", config.model)
         validation = None if truth is None else self.validation(truth, pairs)
@@ -128,14 +128,15 @@ class Experiment:
                 show_progress=self.show_progress,
                 description=f"{self.label or config.model} {phase}",
                 ranks=self.ranks,
+                device=self.device,
             )
             if not self.folder.checkpoint_file(place).exists():  # which has its own embeddings
                 self.start(model, graph, pairs, context)
+            del graph  # or the whole of it would stay where processes have a block each
             settings = config.training
             if selected is not None:
                 settings, context = self._as_selected(model, *selected, context)
-            with columns_over(self.ranks, model):
-                result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
+            result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
@@ -163,7 +164,8 @@ class Experiment:
         """What chooses the epoch: a validation set may ask a sample of the users, a test set asks all."""
         run = self.config.run
         n_users, may_sample = self.config.training.validation_users, run.select_on == "validation"
-        return Validation(truth, seen, Metric.parse(self.select_by).depth, n_users, run.seed, may_sample, self.ranks)
+        depth, ranks = Metric.parse(self.select_by).depth, self.ranks.everyone()
+        return Validation(truth, seen, depth, n_users, run.seed, may_sample, ranks)
 
     @cached_property
     def select_by(self) -> str:
@@ -175,7 +177,7 @@ class Experiment:
         run, training = self.config.run, self.config.training
         l2 = training.l2 if run.init_l2 is None else run.init_l2
         settings = replace(training, epochs=run.init_epochs, epoch_share=1.0, l2=l2)
-        alone = replace(context.within(context.seconds_left() / 2), ranks=ALONE)
+        alone = replace(context.within(context.seconds_left() / 2), ranks=ALONE, device=None)
         if not self.ranks.rank:
             STARTS[run.init](model, graph, pairs, settings, run.seed, alone)
         if run.init != "random":
@@ -203,7 +205,7 @@ class Experiment:
             return {}
         ks, scorer = depths_for(split.n_items), trained.model.scorer()
         per_user = evaluate_per_user(
-            scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress, ranks=self.ranks
+            scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress, ranks=self.ranks.everyone()
         )
         if not self.ranks.rank:
             self.folder.write_test_users(per_user)
@@ -232,5 +234,5 @@ class Experiment:
             "cold_users": split.cold_users,
             "cold_items": split.cold_items,
             "seconds": sum(result.seconds for result in fits.values()),
-            "environment": environment(self.device) | ({"processes": self.ranks.world} if self.ranks.world > 1 else {}),
+            "environment": environment(self.device) | self.ranks.layout(),
         }

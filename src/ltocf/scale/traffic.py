@@ -19,6 +19,9 @@ class Step(NamedTuple):
         dim: d, of a final embedding.
         world: P, processes.
         n_times: learned times.
+        blocks: R, of nodes; the columns have P / R shares.
+        n_nodes: n, users and items.
+        n_products: K, of the graph, forward and backward together.
 
     Example:
         >>> step = Step("softmax", batch_size=8192, n_negatives=4096, dim=64, world=2)
@@ -32,29 +35,50 @@ class Step(NamedTuple):
     dim: int = 64
     world: int = 1
     n_times: int = 0
+    blocks: int = 1
+    n_nodes: int = 0
+    n_products: int = 0
+
+    @property
+    def shares(self) -> int:
+        """C = P / R, of the columns."""
+        return self.world // self.blocks
 
     @property
     def columns(self) -> int:
-        """c = ceil(d / P), of each process."""
-        return -(-self.dim // self.world)
+        """c = ceil(d / C), of each process."""
+        return -(-self.dim // self.shares)
 
     def sent_bytes(self) -> float:
         """Bytes that a process sends, the mean over the processes.
 
-            BPR       4 · 2 (P - 1) / P · 2 B
-            softmax   4 · ((P - 1) / P · 4 B c + 2 (P - 1) N c + 2 (P - 1) / P)
+            BPR       4 · 2 (C - 1) / C · 2 B
+            softmax   4 · ((C - 1) / C · 4 B c + 2 (C - 1) N c + 2 (C - 1) / C)
             times     4 · 2 (P - 1) / P · T
+            blocks    4 · ((R - 1) ceil(n / R) c K + 2 · 2 (R - 1) / R · rows c)
 
         An all-reduce of n numbers sends 2 (P - 1) / P · n, as a ring does. Rows of users and of positives change
         places once forward and once backward; negatives are gathered, and their gradients go back. The last number is
-        the loss.
+        the loss. Blocks show their rows before each product, and the rows of a batch, 3 B or 2 B + N, twice: as they
+        start, for the penalty, and at the end.
         """
-        others = self.world - 1
-        if self.loss != "softmax":
-            return NUMBER_BYTES * self._reduced(2 * self.batch_size + self.n_times)
-        rows = others / self.world * 4 * self.batch_size * self.columns
-        negatives = 2 * others * self.n_negatives * self.columns
-        return NUMBER_BYTES * (rows + negatives + self._reduced(1 + self.n_times))
+        return NUMBER_BYTES * (self.numbers_of_columns() + self.numbers_of_blocks())
 
-    def _reduced(self, numbers: int) -> float:
-        return 2 * (self.world - 1) / self.world * numbers
+    def numbers_of_columns(self) -> float:
+        """Numbers sent to the processes with other columns, and gradients of the times to all."""
+        others, times = self.shares - 1, _reduced(self.n_times, self.world)
+        if self.loss != "softmax":
+            return _reduced(2 * self.batch_size, self.shares) + times
+        rows = others / self.shares * 4 * self.batch_size * self.columns
+        negatives = 2 * others * self.n_negatives * self.columns
+        return rows + negatives + _reduced(1, self.shares) + times
+
+    def numbers_of_blocks(self) -> float:
+        """Numbers sent to the processes with other nodes."""
+        rows = 2 * self.batch_size + (self.n_negatives if self.loss == "softmax" else self.batch_size)
+        shown = (self.blocks - 1) * -(-self.n_nodes // self.blocks) * self.columns * self.n_products
+        return shown + 2 * _reduced(rows * self.columns, self.blocks)
+
+
+def _reduced(numbers: int, world: int) -> float:
+    return 2 * (world - 1) / world * numbers

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+import torch
+
 from ltocf.evaluation.ranks import ALONE, Ranks
 
 EpochRecord: TypeAlias = dict[str, Any]
@@ -48,6 +50,7 @@ class FitContext:
         show_progress: a bar on a terminal and in Jupyter, else one line for each validation.
         description: the label of both.
         ranks: the processes that train together; whether it is late is what the first of them says.
+        device: where steps are computed; None: where the model is.
     """
 
     select_by: str = "recall@20"
@@ -61,6 +64,7 @@ class FitContext:
     show_progress: bool = False
     description: str = "training"
     ranks: Ranks = ALONE
+    device: torch.device | None = None
 
     def seconds_left(self) -> float:
         """Until the deadline; below zero after it."""
