@@ -35,6 +35,7 @@ for command, home, summary in (
     ("ingest", "ingesting:ingest", "Turn event files of any size into a store on disk (needs the `scale` extra)."),
     ("fit", "training:fit", "Train the model that answers, on everything."),
     ("update", "training:update", "Bring a run up to date with new events, in a new folder."),
+    ("plan", "planning:plan", "Say what training takes on many GPUs: memory, bytes sent, seconds."),
     ("evaluate", "measuring:evaluate", "Measure a finished run at any depths."),
     ("compare", "measuring:compare", "Compare finished runs, as a table or a page with figures."),
     ("recommend", "answers:recommend", "Recommend items to users, by their own ids."),
