@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from ltocf import BipartiteGraph, load_dataset
-from ltocf.bench.memory import peak_bytes
+from ltocf.training.memory import peak_bytes
 from ltocf.data import split_dataset
 from ltocf.files import write_text
 from ltocf.models import MODELS

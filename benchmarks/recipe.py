@@ -31,7 +31,7 @@ from ltocf import Config, Split, evaluate, load_dataset
 from ltocf.data import Interactions, Names, carve_validation, split_dataset
 from ltocf.files import write_text
 from ltocf.runs.folder import RunData, RunFolder
-from ltocf.runs.protocol import Experiment
+from ltocf.runs.protocol import Experiment, Selected
 from ltocf.runs.settings import DataSettings
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
@@ -177,7 +177,7 @@ def retrained(name: str, variant: str, where: Place, seed: int, data: Path) -> d
         for how in RETRAININGS:
             run.folder.checkpoint_file("retraining").unlink(missing_ok=True)
             again = replace(run, config=run.config.with_values({"retraining": how}))
-            trained, _ = again.phase("retraining", train, None, (selected.model, fitted))
+            trained, _ = again.phase("retraining", train, None, Selected(selected.model, fitted))
             found[how] = measured(trained, train, outer)
     return found
 

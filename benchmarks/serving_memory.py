@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ltocf.bench.memory import peak_bytes, resident_bytes
+from ltocf.training.memory import peak_bytes, resident_bytes
 from ltocf.data import Interactions, Names
 from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model

@@ -26,6 +26,7 @@ from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.graph import BipartiteGraph
 from ltocf.models import GradientRecommender, build_model
 from ltocf.runs import protocol
+from ltocf.sampling import Portions
 from ltocf.scale.blocks import Blocks
 from ltocf.scale.columns import Columns
 from ltocf.training import TrainingSettings
@@ -54,8 +55,16 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "lr-gccf, softmax": ("lr-gccf", SOFTMAX | {"ranking": "cosine"}, {}),
     "grmf-norm": ("grmf-norm", {"smoothness": 0.5}, {}),
     "hop-rec": ("hop-rec", {}, {}),
+    "mf, BPR, in pieces": ("mf", {}, {"pieces": 3}),
+    "ltocf, softmax, everything, in pieces": (
+        "ltocf",
+        SOFTMAX | {"n_times": 2, "adaptive_temperature": 0.5, "robustness": 0.2},
+        {"pieces": 3, "time_updates": "alternating"},
+    ),
+    "grmf, in pieces": ("grmf", {"smoothness": 0.5}, {"pieces": 2}),
+    "hop-rec, in pieces": ("hop-rec", {}, {"pieces": 3}),
 }
-"""Model, its options, and training settings."""
+"""Model, its options, and training settings; ``pieces`` is the number of batches of a step."""
 
 
 def trained(case: str, ranks: Ranks) -> dict[str, Any]:
@@ -64,16 +73,17 @@ def trained(case: str, ranks: Ranks) -> dict[str, Any]:
     log = random_interactions(31, 40)
     model = build_model(name, BipartiteGraph.from_interactions(log), {"dim": 6, **options}, seed=3)
     assert isinstance(model, GradientRecommender)
-    rates = TrainingSettings(**{"l2": 0.1, "learning_rate": 0.01, "time_learning_rate": 0.05} | settings)
-    batches = model.batches(log, BATCH, 0)
+    told = {"l2": 0.1, "learning_rate": 0.01, "time_learning_rate": 0.05} | settings
+    portions = Portions(model.batches(log, BATCH, 0), 1, told.pop("pieces", 1))
+    rates = TrainingSettings(**told)
     terms: list[Tensor] = []
     states: list[dict[str, Tensor]] = []
     with ranks.divided(model, log, torch.device("cpu")):
         stepper, epoch = Stepper(model, rates), 0
         steps, widths = stepper.steps(), model.columns()
         while len(states) < STEPS:
-            for batch in batches.epoch(epoch):
-                terms += [torch.stack(step(batch)) for step in steps]
+            for batch in portions.steps(epoch):
+                terms += [torch.stack(step(*batch)) for step in steps]
                 states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
             epoch += 1
         ranking, l2 = torch.stack(terms).unbind(1)
@@ -82,7 +92,7 @@ def trained(case: str, ranks: Ranks) -> dict[str, Any]:
             parameters[name] = torch.stack([ranks.all_nodes(state[name])[:, :width] for state in states])
         model.eval()
         metrics = evaluate(model.scorer(), log, seen=None, ks=[5], ranks=ranks.everyone())
-    return {"losses": ranking, "l2": ranks.total(l2), "metrics": metrics} | parameters
+    return {"losses": ranking, "l2": ranks.everyone().total(l2), "metrics": metrics} | parameters
 
 
 def compare_with_one(folder: Path, n_blocks: int) -> None:
@@ -180,7 +190,7 @@ def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
     log = random_interactions(31, 40)
     model = build_model(options["model"], BipartiteGraph.from_interactions(log), dict(options["options"]))
     assert isinstance(model, GradientRecommender)
-    batch = next(model.batches(log, BATCH, 0).epoch(0))
+    batch = next(Portions(model.batches(log, BATCH, 0), 1, options["pieces"]).steps(0))
     collectives = {"all_reduce": dist.all_reduce, "all_gather": dist.all_gather, "all_to_all": dist.all_to_all_single}
 
     def counting(name: str) -> Callable[..., Any]:
@@ -205,7 +215,7 @@ def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
     with ranks.divided(model, log, torch.device("cpu")):
         (step,) = Stepper(model, TrainingSettings()).steps()
         dist.all_reduce, dist.all_gather, dist.all_to_all_single = map(counting, collectives)
-        step(batch)
+        step(*batch)
         dist.all_reduce, dist.all_gather, dist.all_to_all_single = collectives.values()
     sent = ranks.everyone().total(torch.tensor([sent for _, _, sent in counted]).sum()) / ranks.world
     if not ranks.rank:

@@ -27,7 +27,7 @@ BRANCH_POINT = -1 / math.e + 1e-12
 class LossTerms(NamedTuple):
     """The two terms of an objective: ``ranking + l2_weight * l2``.
 
-    Where processes share columns, see `ltocf.evaluation.ranks`, ``l2`` is that of this process's own: nothing but its
+    Where processes share a model, see `ltocf.evaluation.ranks`, ``l2`` is that of this process's own: nothing but its
     sum over an epoch is ever asked for, and its gradient is complete without.
     """
 
@@ -35,7 +35,8 @@ class LossTerms(NamedTuple):
     l2: Scalar
 
     def total(self, l2_weight: float) -> Scalar:
-        return self.ranking + l2_weight * self.l2
+        # Without a weight its gradient, a matrix like the embeddings, is not even made.
+        return self.ranking + l2_weight * self.l2 if l2_weight else self.ranking
 
 
 def bpr(positive_scores: BatchScores, negative_scores: BatchScores) -> Scalar:

@@ -60,10 +60,10 @@ def logged_from(level: int, name: str = "ltocf") -> Iterator[None]:
         logger.setLevel(before)
 
 
-def log_line(text: str) -> None:
-    """A line on standard error where no bar can be drawn: in a log, a pipe, a batch job."""
+def log_line(text: str, *, watched: bool = False) -> None:
+    """A line on standard error where no bar can be drawn: in a log, a pipe, a batch job; if ``watched`` elsewhere too."""
     console = Console(stderr=True, highlight=False, markup=False)
-    if not _is_watched(console):
+    if watched or not _is_watched(console):
         console.print(text, soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from ltocf.bench.contenders import CONTENDERS, USUAL
 from ltocf.bench.machine import product_traffic
-from ltocf.bench.memory import WITHOUT_LIMIT
+from ltocf.training.memory import WITHOUT_LIMIT
 from ltocf.bench.step import CLOSE_RESULT, RATIOS, SAME_RESULT, Effort, Sizes, Worker, affordable, agreement, bench_step
 from ltocf.bench.worker import Task, load_pairs, save_pairs
 from ltocf.graph import BipartiteGraph

@@ -24,7 +24,7 @@ from ltocf.runs import protocol
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import prepare_data
-from ltocf.runs.protocol import Experiment
+from ltocf.runs.protocol import Experiment, Selected
 from ltocf.runs.settings import DataSettings
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
@@ -113,8 +113,9 @@ def test_retraining_has_no_validation_and_takes_over_what_was_chosen(
     run = experiment(tmp_path, stack, tensorboard=True)
     chosen, selection = run.phase("selection", run.data.split.train, run.data.split.validation)
     assert taken == []
-    run.phase("retraining", run.data.split.train, None, (chosen.model, selection))
-    assert taken == [chosen.model]
+    selected = Selected(chosen.model, selection)
+    run.phase("retraining", run.data.split.train, None, selected)
+    assert (taken, selected.model) == ([chosen.model], None)
     assert trainings[1].validation is None
     assert trainings[1].context.description == "ltocf retraining"
     assert (run.folder.path / "tensorboard" / "retraining").is_dir()

@@ -1,4 +1,4 @@
-"""Epochs that are a share of a pass: the same batches in the same order, from any epoch on."""
+"""Epochs that are a share of a pass, steps of several batches: the same ones in the same order, from any epoch on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_batches_of_all_passes_in_order(share: float) -> None:
     portions = Portions(passes(), share)
     assert len(portions) == max(1, round(share * len(passes())))
     n_epochs = 2 * len(passes()) // len(portions)
-    cut = list(chain.from_iterable(portions.epoch(epoch) for epoch in range(n_epochs)))
+    cut = [batch for epoch in range(n_epochs) for (batch,) in portions.steps(epoch)]
     whole = list(chain.from_iterable(passes().epoch(n_pass) for n_pass in range(2)))
     assert len(cut) == n_epochs * len(portions)
     assert all(same(left, right) for left, right in zip(cut, whole, strict=False))
@@ -33,8 +33,27 @@ def test_the_batches_of_all_passes_in_order(share: float) -> None:
 
 def test_an_epoch_needs_none_before_it() -> None:
     later, first = Portions(passes(), 0.3), Portions(passes(), 0.3)
-    list(first.epoch(0))
-    assert all(same(left, right) for left, right in zip(first.epoch(5), later.epoch(5), strict=True))
+    list(first.steps(0))
+    assert all(same(left, right) for (left,), (right,) in zip(first.steps(5), later.steps(5), strict=True))
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 4, 100])
+@pytest.mark.parametrize("share", [1, 0.5, 0.3], ids=str)
+def test_a_step_has_so_many_batches_and_the_last_of_a_pass_the_rest(pieces: int, share: float) -> None:
+    portions, n_batches = Portions(passes(), share, pieces), len(passes())
+    n_steps = -(-n_batches // pieces)
+    assert len(portions) == max(1, round(share * n_steps))
+    n_epochs = -(-2 * n_steps // len(portions))
+    steps = list(chain.from_iterable(portions.steps(epoch) for epoch in range(n_epochs)))[: 2 * n_steps]
+    sizes = [pieces] * (n_batches // pieces) + [n_batches % pieces] * (n_batches % pieces > 0)
+    assert [len(step) for step in steps] == 2 * sizes
+    whole = chain.from_iterable(passes().epoch(n_pass) for n_pass in range(2))
+    assert all(same(left, right) for left, right in zip(chain.from_iterable(steps), whole, strict=True))
+
+
+def test_a_step_has_a_batch() -> None:
+    with pytest.raises(ValueError, match="`pieces` must be >= 1, got 0"):
+        Portions(passes(), 1, 0)
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 1.5])

@@ -36,6 +36,7 @@ COUNTED: list[dict[str, Any]] = [
         "options": {"dim": 6},
         "loss": "bpr",
         "n_times": 0,
+        "pieces": 1,
         "messages": [("all_reduce", 2 * BATCH)],
     },
     {
@@ -44,6 +45,7 @@ COUNTED: list[dict[str, Any]] = [
         "options": {"dim": 6, "n_times": 3},
         "loss": "bpr",
         "n_times": 3,
+        "pieces": 1,
         "messages": [("all_reduce", 2 * BATCH), ("all_reduce", 3)],
     },
     {
@@ -52,7 +54,26 @@ COUNTED: list[dict[str, Any]] = [
         "options": {"dim": 6} | SOFTMAX,
         "loss": "softmax",
         "n_times": 0,
+        "pieces": 1,
         "messages": OF_SOFTMAX,
+    },
+    {
+        "label": "ltocf, BPR, two pieces",
+        "model": "ltocf",
+        "options": {"dim": 6, "n_times": 3},
+        "loss": "bpr",
+        "n_times": 3,
+        "pieces": 2,
+        "messages": [("all_reduce", 2 * BATCH), ("all_reduce", 2 * BATCH), ("all_reduce", 3)],
+    },
+    {
+        "label": "lightgcn, softmax, two pieces",
+        "model": "lightgcn",
+        "options": {"dim": 6} | SOFTMAX,
+        "loss": "softmax",
+        "n_times": 0,
+        "pieces": 2,
+        "messages": 2 * OF_SOFTMAX,
     },
 ]
 
@@ -83,13 +104,22 @@ def test_losses_parameters_and_metrics_are_those_of_one_process(
 
 
 IN_BLOCKS: list[dict[str, Any]] = [
-    {"label": "mf, BPR", "model": "mf", "options": {"dim": 6}, "loss": "bpr", "n_times": 0, "n_products": 0},
+    {
+        "label": "mf, BPR",
+        "model": "mf",
+        "options": {"dim": 6},
+        "loss": "bpr",
+        "n_times": 0,
+        "pieces": 1,
+        "n_products": 0,
+    },
     {
         "label": "ltocf, BPR",
         "model": "ltocf",
         "options": {"dim": 6, "n_times": 3, "solver": "euler", "learnable_times": True, "horizon": 2.0},
         "loss": "bpr",
         "n_times": 3,
+        "pieces": 1,
         "n_products": 2 * 4,  # four steps of Euler: a polynomial of the fourth degree
     },
     {
@@ -98,6 +128,7 @@ IN_BLOCKS: list[dict[str, Any]] = [
         "options": {"dim": 6, "n_layers": 3} | SOFTMAX,
         "loss": "softmax",
         "n_times": 0,
+        "pieces": 2,
         "n_products": 2 * 3,
     },
 ]
@@ -116,7 +147,8 @@ def test_a_step_sends_what_theory_says(case: dict[str, Any], counted: Path) -> N
     """Three processes with two of six columns each: 11 of 33 rows, and each negative to two others."""
     messages, sent = pickle.loads((counted / case["label"]).read_bytes())
     assert messages == case["messages"]
-    step = Step(case["loss"], BATCH, 9, 6, 3, n_times=case["n_times"])
+    pieces = case["pieces"]
+    step = Step(case["loss"], pieces * BATCH, 9, 6, 3, n_times=case["n_times"], pieces=pieces)
     assert sent == pytest.approx(step.sent_bytes())
 
 
@@ -133,7 +165,8 @@ def test_a_step_in_blocks_sends_what_theory_says(case: dict[str, Any], counted_i
     """Each product costs one gathering of 36 rows of three columns, which 71 nodes in two blocks need."""
     messages, sent = pickle.loads((counted_in_blocks / case["label"]).read_bytes())
     assert sum(message == ("all_gather", 36 * 3) for message in messages) == case["n_products"]
-    step = Step(case["loss"], BATCH, 9, 6, 4, case["n_times"], blocks=2, n_nodes=71, n_products=case["n_products"])
+    pieces = case["pieces"]
+    step = Step(case["loss"], pieces * BATCH, 9, 6, 4, case["n_times"], pieces, 2, 71, case["n_products"])
     assert sent == pytest.approx(step.sent_bytes())
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ltocf.cli import main
-from ltocf.scale.machines import MACHINES
-from ltocf.scale.plan import Machine, Row, Work, best, memory_bytes, plan, step_seconds, where_it_stops
+from ltocf.scale.machines import MACHINES, Machine
+from ltocf.scale.plan import Row, Work, best, memory_bytes, plan, step_seconds, where_it_stops
 from ltocf.scale.traffic import Step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,11 +37,11 @@ def test_a_step_by_hand() -> None:
     work = Work(users=60, items=40, pairs=1000, dim=64, loss="softmax", negatives=10, batch_size=20, degree=3)
     seconds = step_seconds(work, _round_machine(), gpus=16, blocks=2)
     own = 50 * 8 * 4
-    rows_of_blocks = 1 * 50 * 8 * 6 + 2 * 2 * 1 / 2 * (2 * 20 + 10) * 8
+    rows_of_blocks = 1 * 50 * 8 * 6 + 2 * 1 / 2 * (2 * 20 + 10) * 8
     sums = 7 / 8 * 4 * 20 * 8 + 2 * 7 * 10 * 8 + 2 * 7 / 8 * 1 + 2 * 15 / 16 * 1
     assert seconds == {
         "starting kernels": 100.0,
-        "sparse products": 6 * 2 * 500 * (16 + 32),
+        "sparse products": 6 * 2 * 500 * (8 + 32),
         "states and Adam": (6 * 8 + 12) * own,
         "loss": 8 * 20 * 10 * 64 / 8,
         "rows of other blocks": 4 * rows_of_blocks,
@@ -51,16 +51,17 @@ def test_a_step_by_hand() -> None:
 
 def test_memory_by_hand() -> None:
     work = Work(users=60, items=40, pairs=1000, dim=64, loss="bpr", batch_size=2, degree=3)
-    in_a_step = 10 * 50 * 8 * 4 + 100 * 8 * 4 + 4 * 6 * 64 * 4
-    in_a_validation = 5 * 50 * 8 * 4 + 2 * 100 * 64 * 4
+    in_a_step = 9 * 50 * 8 * 4 + 100 * 8 * 4 + 8 * 6 * 64 * 4
+    in_a_validation = 4 * 50 * 8 * 4 + 4 * 100 * 64 * 4
     assert in_a_validation > in_a_step
-    assert memory_bytes(work, gpus=16, blocks=2) == 20 * 500 + 24 * 1000 + in_a_validation
+    assert memory_bytes(work, gpus=16, blocks=2) == 16 * 500 + 12 * 1000 + in_a_validation
 
 
 @pytest.mark.parametrize("gpus", [1, 8, 64, 512])
 def test_what_is_sent_is_what_the_step_sends(gpus: int) -> None:
     row = best(WORK, MACHINES["h200"], gpus)
-    step = Step("softmax", WORK.batch, 8192, 64, gpus, 1, row.blocks, 101_000_000, 12)
+    size, pieces = WORK.batch
+    step = Step("softmax", size, 8192, 64, gpus, 1, pieces, row.blocks, 101_000_000, 12)
     assert row.sent == step.sent_bytes()
 
 
@@ -134,7 +135,7 @@ def test_the_command_says_what_is_measured(capsys: pytest.CaptureFixture[str]) -
     found = json.loads(capsys.readouterr().out)
     assert [row["gpus"] for row in found["rows"]] == [1, 2, 4, 8]
     assert {constant["kind"] for constant in found["constants"]} == {"measured", "assumed"}
-    assert found["work"]["batch"] >= 8192
+    assert found["work"]["pieces"] == -(-found["work"]["batch_size"] // 8192) > 1
     main(["plan", *sizes, "--gpus", "0"])
     printed = capsys.readouterr().out
     assert "two cores of an AMD EPYC" in printed

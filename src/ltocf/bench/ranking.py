@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ltocf.bench.contenders import LightGCNCoo
-from ltocf.bench.memory import forget_peak, peak_bytes, resident_bytes
+from ltocf.training.memory import forget_peak, peak_bytes, resident_bytes
 from ltocf.data import Split
 from ltocf.evaluation import evaluate, find_hits, ndcg, rank, recall
 from ltocf.graph import BipartiteGraph

@@ -15,7 +15,7 @@ import torch
 
 from ltocf.bench.contenders import CONTENDERS
 from ltocf.bench.machine import memory_bandwidth, product_traffic, profile_step
-from ltocf.bench.memory import forget_peak, peak_bytes, resident_bytes
+from ltocf.training.memory import forget_peak, peak_bytes, resident_bytes
 from ltocf.bench.synthetic import FEWEST_PAIRS, power_law
 from ltocf.data import Interactions
 from ltocf.graph import BipartiteGraph

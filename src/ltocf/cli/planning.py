@@ -58,15 +58,19 @@ def plan(
 
     work = Work(users, items, pairs, dim, loss, negatives, batch_size, degree, n_times)
     machine = MACHINES[gpu if gpus else "cpu"]
+    size, pieces = work.batch
     rows = planned(work, machine, gpus or 1)
     stops = where_it_stops(rows)
     constants = machine.constants()
     if format == "json":
-        found = {"work": work._asdict() | {"batch": work.batch}, "rows": [row.record() for row in rows]}
+        found = {
+            "work": work._asdict() | {"batch_size": size, "pieces": pieces},
+            "rows": [row.record() for row in rows],
+        }
         print_json(found | {"stops": stops, "constants": [constant._asdict() for constant in constants]})
         return
     columns = ("devices", "columns x blocks", "GB of each", "GB sent a step", "a step", "an epoch", "most of it")
-    draw(table(columns, (row.cells() for row in rows), f"{machine.name}, batches of {work.batch:,} pairs"))
+    draw(table(columns, (row.cells() for row in rows), f"{machine.name}, {size:,} pairs a step"))
     if gpus:
         say(stops)
     known = [(c.meaning, f"{c.value:,.3g} {c.unit}".strip(), c.kind, c.source) for c in constants]

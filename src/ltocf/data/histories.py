@@ -50,19 +50,19 @@ class Histories(Shown):
             raise ValueError(f"`offsets` must ascend from 0 to the {len(self.items)} entries, got {ends} at its ends")
 
     @classmethod
-    def of(cls, seen: Interactions) -> Histories:
-        """A row for each user of ``seen``, items ascending, with their ages where histories have an order.
+    def of(cls, seen: Interactions, *, ages: bool = True) -> Histories:
+        """A row for each user of ``seen``, items ascending, with their ages, if asked for, where there is an order.
 
         Raises:
             ValueError: 2^31 items or more.
         """
         check_32_bits(items=seen.n_items)
         offsets = np.concatenate([[0], np.cumsum(seen.user_degrees)])
-        items, ages = torch.from_numpy(seen.items.astype(np.int32)), ages_of(seen)
-        if ages is None:
+        items, found = torch.from_numpy(seen.items.astype(np.int32)), ages_of(seen) if ages else None
+        if found is None:
             return cls(torch.from_numpy(offsets), items, seen.n_items)
-        days = None if ages.days is None else torch.from_numpy(ages.days)
-        return cls(torch.from_numpy(offsets), items, seen.n_items, torch.from_numpy(ages.later), days)
+        days = None if found.days is None else torch.from_numpy(found.days)
+        return cls(torch.from_numpy(offsets), items, seen.n_items, torch.from_numpy(found.later), days)
 
     def facts(self) -> dict[str, object]:
         return {"n_rows": len(self), "n_items": self.n_items, "n_entries": len(self.items)}

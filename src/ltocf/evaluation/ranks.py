@@ -67,6 +67,12 @@ class Ranks(Protocol):
     def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
         """The rows of ``nodes``, in this process's columns, whoever has them; differentiable."""
 
+    def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
+        """Add ``rows``, one for each of ``nodes``, to this process's share of ``embeddings``, in place."""
+
+    def mine(self, nodes: Tensor) -> Tensor:
+        """Which rows of its share are ``nodes``, those left out that another process has."""
+
     def home(self, device: torch.device) -> torch.device:
         """Where a model is while it is whole, if its steps are computed on ``device``."""
 
@@ -122,6 +128,12 @@ class Alone:
 
     def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
         return embeddings.index_select(0, nodes)
+
+    def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
+        embeddings.index_add_(0, nodes, rows)
+
+    def mine(self, nodes: Tensor) -> Tensor:
+        return nodes
 
     def home(self, device: torch.device) -> torch.device:
         return device

@@ -172,7 +172,7 @@ def rank(
         raise ValueError(f"`block_size` must be >= 1, got {block_size}")
     if k < 1:
         raise ValueError(f"`k` must be >= 1, got {k}")
-    histories = Histories.of(seen) if isinstance(seen, Interactions) else seen
+    histories = Histories.of(seen, ages=False) if isinstance(seen, Interactions) else seen
     ranked = Ranked(torch.empty(len(users), k, dtype=torch.int64, device=users.device), torch.empty(0, k))
     tile = _users_per_call(scorer, histories)
     n_rows = -(-block_size // tile) * tile

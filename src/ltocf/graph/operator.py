@@ -26,6 +26,10 @@ from ltocf.shapes import (
 )
 
 
+PAIRS_AT_A_TIME = 2**22
+"""While R̃ is made, in double precision."""
+
+
 class BipartiteGraph(nn.Module):
     """The symmetrically normalised adjacency of the interaction graph.
 
@@ -68,12 +72,11 @@ class BipartiteGraph(nn.Module):
         self.register_buffer("relative_weights", relative, persistent=False)
         self.n_users, self.n_items = normalised.shape
         check_32_bits(pairs=normalised.nnz, users=self.n_users, items=self.n_items)
-        for side, block in (("user", normalised), ("item", normalised.T.tocsr())):
-            for part, array in (("offsets", block.indptr), ("indices", block.indices)):
-                buffer = torch.from_numpy(array.astype(np.int32))
-                self.register_buffer(f"{side}_{part}", buffer, persistent=False)
-            values = torch.from_numpy(block.data.astype(np.float32))
-            self.register_buffer(f"{side}_values", values, persistent=False)
+        for side in ("user", "item"):
+            block = normalised if side == "user" else normalised.T.tocsr()
+            for part, array in (("offsets", block.indptr), ("indices", block.indices), ("values", block.data)):
+                numbers = array.astype(np.float32 if part == "values" else np.int32, copy=not array.flags.writeable)
+                self.register_buffer(f"{side}_{part}", torch.from_numpy(numbers), persistent=False)
 
     @classmethod
     def from_interactions(cls, train: Interactions) -> BipartiteGraph:
@@ -87,7 +90,9 @@ class BipartiteGraph(nn.Module):
             for degrees in (train.user_degrees, train.item_degrees)
         )
         matrix = train.matrix()
-        matrix.data = (scale_users[train.users] * scale_items[train.items]).astype(np.float32)
+        for start in range(0, len(train), PAIRS_AT_A_TIME):
+            some = slice(start, start + PAIRS_AT_A_TIME)
+            matrix.data[some] = scale_users[train.users[some]] * scale_items[train.items[some]]
         return cls(matrix, train.weights, ages_of(train))
 
     def weighted(self) -> BipartiteGraph:
@@ -111,22 +116,22 @@ class BipartiteGraph(nn.Module):
         product: Tensor = _SymmetricProduct.apply(embeddings, self)  # type: ignore[no-untyped-call]
         return product
 
-    def multiply(self, embeddings: Embeddings, scale: float = 1.0) -> Embeddings:
-        """``scale`` Â E, without autograd."""
-        return torch.cat(self.multiply_sides((embeddings[: self.n_users], embeddings[self.n_users :]), scale))
+    def multiply(self, embeddings: Embeddings) -> Embeddings:
+        """Â E, without autograd."""
+        return torch.cat(self.multiply_sides((embeddings[: self.n_users], embeddings[self.n_users :])))
 
-    def multiply_sides(self, sides: Sides, scale: float = 1.0) -> Sides:
-        """``scale`` Â E of E given as its users and its items, which saves copying the product together."""
+    def multiply_sides(self, sides: Sides) -> Sides:
+        """Â E of E given as its users and its items, which saves copying the product together."""
         users, items = sides
-        return self.users_from_items(items, scale), self.items_from_users(users, scale)
+        return self.users_from_items(items), self.items_from_users(users)
 
-    def users_from_items(self, items: ItemEmbeddings, scale: float = 1.0) -> UserEmbeddings:
-        """``scale`` R̃ X, without autograd."""
-        return _weighted_sums(self.user_offsets, self.user_indices, self.user_values * scale, items)
+    def users_from_items(self, items: ItemEmbeddings) -> UserEmbeddings:
+        """R̃ X, without autograd."""
+        return _weighted_sums(self.user_offsets, self.user_indices, self.user_values, items)
 
-    def items_from_users(self, users: UserEmbeddings, scale: float = 1.0) -> ItemEmbeddings:
-        """``scale`` R̃ᵀ X, without autograd."""
-        return _weighted_sums(self.item_offsets, self.item_indices, self.item_values * scale, users)
+    def items_from_users(self, users: UserEmbeddings) -> ItemEmbeddings:
+        """R̃ᵀ X, without autograd."""
+        return _weighted_sums(self.item_offsets, self.item_indices, self.item_values, users)
 
     def histories(self, users: UserIndices) -> Scores:
         """A row of ones and zeros over the items for each user asked for."""

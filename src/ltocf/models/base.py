@@ -163,6 +163,11 @@ class GradientRecommender(Recommender, Trainable):
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
         """The sampler its loss asks for."""
 
+    @property
+    def piece_size(self) -> int | None:
+        """The largest batch that `forward` is given at once: larger ones come in pieces. None: each comes whole."""
+        return None
+
     def train_on(
         self,
         pairs: Interactions,
@@ -174,8 +179,8 @@ class GradientRecommender(Recommender, Trainable):
     ) -> FitResult:
         context = context or FitContext()
         device = context.device or self.device
-        size = settings.batch_size_for(len(pairs))
-        settings, batches = settings.for_batch(size), self.batches(pairs, size, seed, device)
+        size, pieces = settings.steps_for(len(pairs), self.piece_size)
+        settings, batches = settings.for_batch(size), self.batches(pairs, -(-size // pieces), seed, device)
         validate = None if validation is None else lambda: validation(self.scorer())
         with context.ranks.divided(self, pairs, device):
-            return fit(self, batches, settings=settings, validate=validate, context=context)
+            return fit(self, batches, settings=settings, validate=validate, context=context, pieces=pieces)

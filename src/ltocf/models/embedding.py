@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
@@ -21,6 +20,7 @@ from ltocf.models.history_rescoring import HistoryRescoring
 from ltocf.models.initial import INITIAL_DEVIATION, InitialEmbeddings, normal
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
+from ltocf.models.pieces import nodes_of, terms_in_pieces
 from ltocf.models.ranking import STEPS, Ranking, RankingNumbers, Rescoring, choose_ranking
 from ltocf.models.recency import Recency
 from ltocf.models.user_map import LinearModel, Touch, UserMap
@@ -83,6 +83,7 @@ class EmbeddingRecommender(GradientRecommender):
         self.dim, self.objective = dim, Objective(**objective).for_pairs(len(graph.user_indices))
         numbers = self.objective.chosen_numbers()
         self.ranking_numbers = RankingNumbers(numbers) if numbers else None
+        self._own_losses: list[tuple[Tensor, Tensor]] = []
         if self.objective.adaptive_temperature:
             self.register_buffer("user_losses", torch.zeros(graph.n_users))
         # A new user or item has no degree; its popularity is that of one pair.
@@ -174,14 +175,26 @@ class EmbeddingRecommender(GradientRecommender):
             return None, 1.0
         return self.ranking_numbers.recency, float(self.ranking_numbers.own_weight)
 
-    def forward(self, batch: Batch) -> LossTerms:
-        # One gather of all three roles: its backward is then one scatter, not three.
-        nodes = torch.cat([batch.users, batch.positives + self.n_users, batch.negatives + self.n_users])
-        final = self.ranks.take(self.propagate(self.initial_embeddings), nodes)
-        users, positives, negatives = torch.split(final, [len(part) for part in batch[:3]])
-        ranking = self.ranking_loss(batch, users, positives, negatives)
-        penalised = final if self.l2_of_final else self.ranks.take(self.initial_embeddings, nodes)
-        return LossTerms(ranking, l2_penalty(penalised, len(batch.users)))
+    def forward(self, batch: Batch, *more: Batch) -> LossTerms:
+        """The loss of a batch; with ``more`` that of a larger one that comes in pieces, see `terms_in_pieces`."""
+        initial = self.initial_embeddings
+        self._own_losses.clear()
+        if more:
+            terms = terms_in_pieces(self, (batch, *more))
+        else:
+            # One gather of all three roles: its backward is then one scatter, not three.
+            nodes = nodes_of(batch, self.n_users)
+            rows = self.ranks.take(self.propagate(initial), nodes)
+            ranking = self.loss_of_rows(batch, rows)
+            penalised = rows if self.l2_of_final else initial.index_select(0, self.ranks.mine(nodes))
+            terms = LossTerms(ranking, l2_penalty(penalised, len(batch.users)))
+        if self._own_losses:  # after the last piece: all of a batch have the temperatures that it began with
+            remember_losses(self.user_losses, *map(torch.cat, zip(*self._own_losses, strict=True)))
+        return terms
+
+    def loss_of_rows(self, batch: Batch, rows: Tensor) -> Scalar:
+        """`ranking_loss`, given the final embeddings of all nodes of a batch in the order of `nodes_of`."""
+        return self.ranking_loss(batch, *torch.split(rows, [len(part) for part in batch[:3]]))
 
     def ranking_loss(
         self, batch: Batch, users: BatchEmbeddings, positives: BatchEmbeddings, negatives: NegativeEmbeddings
@@ -192,7 +205,7 @@ class EmbeddingRecommender(GradientRecommender):
         counts = told.counts(self.log_degrees, batch.negatives)
         mean, each = told.ranking_loss(users, positives, negatives, chosen, batch.weights, counts, self.ranks)
         if of_users is not None and self.training:
-            remember_losses(self.user_losses, batch.users, each)
+            self._own_losses.append((batch.users, each))
         return mean
 
     def _temperatures(self) -> PerUser | None:
@@ -201,6 +214,10 @@ class EmbeddingRecommender(GradientRecommender):
     def freeze(self) -> bool:
         # Adaptive temperatures are computed on the CPU.
         return not self.objective.adaptive_temperature
+
+    @property
+    def piece_size(self) -> int:
+        return self.objective.piece_size
 
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
         return self.objective.batches(train, batch_size, seed, device)
@@ -254,24 +271,8 @@ class EmbeddingRecommender(GradientRecommender):
         return LeastSquares(ranking.items(items), length, ranking.bias(self.log_degrees.to(items)))
 
     def user_steps(self) -> UserSteps:
-        """Gradient steps for any histories beside the items as they stand.
-
-        Raises:
-            ValueError: scores are not cosines: then the length of a vector matters, which the steps leave alone.
-        """
-        items, told, ranking = self.final_items(), self.objective, self.ranking
-        if ranking.temperature is None:
-            raise ValueError(f'`steps` need `ranking = "cosine"`, got {told.ranking!r}; leave them out')
-        log_degrees = self.log_degrees.to(items)
-        return UserSteps(
-            normalize(items),
-            log_degrees.exp(),
-            ranking.temperature,
-            told.n_negatives,
-            told.robustness,
-            ranking.bias(log_degrees),
-            ranking.lengths(items) if ranking.norm else None,
-        )
+        """Gradient steps for any histories beside the items as they stand, see `UserSteps.beside`."""
+        return UserSteps.beside(self.final_items(), self.log_degrees, self.ranking, self.objective)
 
     @torch.no_grad()
     def _map(

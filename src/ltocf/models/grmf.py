@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
-from ltocf.losses import LossTerms
 from ltocf.models.embedding import EmbeddingRecommender
 from ltocf.models.objective import ObjectiveOptions
 from ltocf.models.user_map import UserMap
 from ltocf.sampling import Batch
-from ltocf.shapes import Embeddings
+from ltocf.shapes import BatchEmbeddings, Embeddings, NegativeEmbeddings, Scalar
 
 
 class GRMF(EmbeddingRecommender):
@@ -75,11 +74,11 @@ class GRMF(EmbeddingRecommender):
     def propagate(self, embeddings: Embeddings) -> Embeddings:
         return embeddings
 
-    def forward(self, batch: Batch) -> LossTerms:
-        terms = super().forward(batch)
-        if not self.smoothness:
-            return terms
-        return terms._replace(ranking=terms.ranking + self.smoothness * self.energy(batch))
+    def ranking_loss(
+        self, batch: Batch, users: BatchEmbeddings, positives: BatchEmbeddings, negatives: NegativeEmbeddings
+    ) -> Scalar:
+        ranking = super().ranking_loss(batch, users, positives, negatives)
+        return ranking + self.smoothness * self.energy(batch) if self.smoothness else ranking
 
     def energy(self, batch: Batch) -> Tensor:
         """The mean over the pairs of a batch of the squared distance of user and item, each scaled."""

@@ -36,6 +36,8 @@ from ltocf.shapes import (
 
 RankingName = Literal["inner_product", "cosine"]
 RANKINGS: tuple[str, ...] = ("inner_product", "cosine")
+PIECE_SIZE, SOFTMAX_PIECE_SIZE = 32_768, 8_192
+"""Examples of a batch whose loss is computed at once."""
 LOSS_MEMORY = 0.1
 """Weight of the newest loss in the running mean of a user's."""
 
@@ -136,6 +138,15 @@ class Objective:
             whole = self.compares_with_all(train.n_items)
             return SharedNegativeBatches(train, batch_size, seed, self.n_negatives, device, whole_catalogue=whole)
         return PairwiseBatches(train, batch_size, seed, device, distinct_users=self.distinct_users)
+
+    @property
+    def piece_size(self) -> int:
+        """Examples whose loss is computed at once; those of a larger batch come in pieces.
+
+        Each piece of the softmax has negatives of its own, drawn for it: as many scores as with one set for all, and
+        many more items that a step learns from.
+        """
+        return SOFTMAX_PIECE_SIZE if self.loss == "softmax" else PIECE_SIZE
 
     def compares_with_all(self, n_items: int) -> bool:
         """Whether every item is a negative of the softmax, in place of a sample."""

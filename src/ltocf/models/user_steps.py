@@ -9,6 +9,8 @@ from torch.nn.functional import embedding_bag, normalize
 
 from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
+from ltocf.models.objective import Objective
+from ltocf.models.ranking import Ranking
 from ltocf.models.user_map import ItemNumbers, QueryVectors
 from ltocf.shapes import ItemEmbeddings, Scores
 
@@ -52,6 +54,26 @@ class UserSteps(Shown):
     robustness: float | int
     bias: ItemNumbers | None = None
     lengths: ItemNumbers | None = None
+
+    @classmethod
+    def beside(cls, items: ItemEmbeddings, log_degrees: ItemNumbers, ranking: Ranking, told: Objective) -> UserSteps:
+        """Those of a model with such final embeddings of its items.
+
+        Raises:
+            ValueError: scores are not cosines: then the length of a vector matters, which the steps leave alone.
+        """
+        if ranking.temperature is None:
+            raise ValueError(f'`steps` need `ranking = "cosine"`, got {told.ranking!r}; leave them out')
+        log_degrees = log_degrees.to(items)
+        return cls(
+            normalize(items),
+            log_degrees.exp(),
+            ranking.temperature,
+            told.n_negatives,
+            told.robustness,
+            ranking.bias(log_degrees),
+            ranking.lengths(items) if ranking.norm else None,
+        )
 
     def facts(self) -> dict[str, object]:
         n_items, dim = self.items.shape

@@ -16,7 +16,7 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import Blend
 from ltocf.progress import readable_seconds
 from ltocf.runs.candidates import Candidate, candidates_for
-from ltocf.runs.protocol import Experiment
+from ltocf.runs.protocol import Experiment, Selected
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel
 from ltocf.training import SEARCH_USERS, FitResult
@@ -104,7 +104,7 @@ class Contest:
 
     def _retrain(self, entrant: Entrant, everything: Interactions) -> Entrant:
         own = self._own(entrant.candidate)
-        trained, fit = own.phase("retraining", everything, None, (entrant.trained.model, entrant.fit))
+        trained, fit = own.phase("retraining", everything, None, Selected(entrant.trained.model, entrant.fit))
         return Entrant(entrant.candidate, trained, fit)
 
     def _own(self, candidate: Candidate) -> Experiment:

@@ -19,13 +19,16 @@ from ltocf.evaluation import Metric, Validation, evaluate_per_user
 from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.graph import BipartiteGraph
 from ltocf.models import STARTS, Recommender, build_model
+from ltocf.progress import log_line
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunData, RunFolder
+from ltocf.runs.memory import SAID_FROM, Memory, stated_memory
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
 from ltocf.training import EpochRecord, FitContext, FitResult, TrainingSettings, environment
+from ltocf.training.memory import peak_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,19 @@ def depths_for(n_items: int) -> list[int]:
         ([5, 10, 20], [5, 10], [3])
     """
     return [k for k in DEPTHS if k <= n_items] or [n_items]
+
+
+@dataclass
+class Selected:
+    """What the selection phase ended with.
+
+    Args:
+        model: until the model that is trained again has taken over what it needs; its graph takes memory.
+        fit: how its training ended.
+    """
+
+    model: Recommender | None
+    fit: FitResult
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,7 @@ class Experiment:
     def run(self) -> dict[str, Any]:
         """Both phases, the test, and the files; the metrics."""
         started, split = time.perf_counter(), self.data.split
+        self._state_memory()
         if split.validation is None:
             truth = split.test if self.config.run.select_on == "test" else None
             trained, selection = self.phase("selection", split.train, truth)
@@ -83,9 +100,26 @@ class Experiment:
             if not self.ranks.rank:
                 chosen.save(self.folder.selection_model_file)
             everything = split.train.union(split.validation)
-            trained, retraining = self.phase("retraining", everything, None, (chosen.model, selection))
+            selected = Selected(chosen.model, selection)
+            del chosen
+            trained, retraining = self.phase("retraining", everything, None, selected)
             fits = {"selection": selection, "retraining": retraining}
         return self.finish(trained, fits, started)
+
+    def _state_memory(self) -> None:
+        """Say what memory the run needs before it takes any, and end it if there is less."""
+        memory = self.memory
+        if memory is None or self.device.type != "cpu":
+            return
+        if self.show_progress and memory.total > SAID_FROM:
+            log_line(f"{self.config.model}: up to about {memory}", watched=True)
+        memory.refuse_if_too_much(self.config.options["dim"])
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """What the run is expected to hold at its highest on a CPU; None where that is not known."""
+        shares = self.ranks.world // self.ranks.layout().get("node_blocks", 1)
+        return stated_memory(self.config, self.data.split, shares)
 
     def finish(
         self, trained: TrainedModel, fits: dict[str, FitResult], started: float, more: dict[str, Any] | None = None
@@ -107,7 +141,7 @@ class Experiment:
         phase: str,
         pairs: Interactions,
         truth: Interactions | None,
-        selected: tuple[Recommender, FitResult] | None = None,
+        selected: Selected | None = None,
     ) -> tuple[TrainedModel, FitResult]:
         """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``selected`` what that learned."""
         config, seed, place = self.config, self.config.run.seed, f"{self.label} {phase}".strip()
@@ -135,7 +169,7 @@ class Experiment:
             del graph  # or the whole of it would stay where processes have a block each
             settings = config.training
             if selected is not None:
-                settings, context = self._as_selected(model, *selected, context)
+                settings, context = self._as_selected(model, selected, context)
             result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
@@ -147,10 +181,12 @@ class Experiment:
         return recorder(self.folder, place, stack, tensorboard=self.config.run.tensorboard)
 
     def _as_selected(
-        self, model: Recommender, chosen: Recommender, selection: FitResult, context: FitContext
+        self, model: Recommender, selected: Selected, context: FitContext
     ) -> tuple[TrainingSettings, FitContext]:
-        """``model`` takes over what is no weight of ``chosen``; then see ``TrainingSettings.retraining``."""
-        settings = self.config.training
+        """``model`` takes over what is no weight of the chosen one; then see ``TrainingSettings.retraining``."""
+        settings, chosen, selection = self.config.training, selected.model, selected.fit
+        assert chosen is not None
+        selected.model = None
         model.take_over(chosen)
         if settings.retraining == "repeated":
             return settings, replace(context, last_epoch=selection.best_epoch or 0)
@@ -234,5 +270,13 @@ class Experiment:
             "cold_users": split.cold_users,
             "cold_items": split.cold_items,
             "seconds": sum(result.seconds for result in fits.values()),
+            "memory": self._memory_facts(),
             "environment": environment(self.device) | self.ranks.layout(),
         }
+
+    def _memory_facts(self) -> dict[str, Any]:
+        """What the run was expected to hold, and the highest that its process has held."""
+        stated = (
+            {} if self.memory is None else {"stated": dataclasses.asdict(self.memory) | {"total": self.memory.total}}
+        )
+        return stated | {"peak": peak_bytes(self.device)}

@@ -67,7 +67,7 @@ class PairwiseBatches(Batches):
         self._users = torch.from_numpy(eligible).to(self.device)
         self._degrees = torch.from_numpy(degrees).to(self.device)
         self._offsets = torch.from_numpy(np.cumsum(degrees) - degrees).to(self.device)
-        self._items = torch.tensor(train.items, device=self.device)
+        self._items = torch.from_numpy(train.items.astype(np.int32)).to(self.device)
         self._weights = None if train.weights is None else CumulativeWeights(train.weights, self.device)
         self._untouched = UntouchedItems(train, self.device)
 
@@ -83,7 +83,7 @@ class PairwiseBatches(Batches):
             pairs = offsets + draw_below(lengths, generator)
         else:
             pairs = self._weights.draw(offsets, lengths, generator)
-        positives = self._items.index_select(0, pairs)
+        positives = self._items.index_select(0, pairs).long()
         return Batch(users, positives, self._untouched.draw(users, generator))
 
     def _places(self, size: int, generator: torch.Generator) -> BatchIndices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,16 +55,22 @@ class SharedNegativeBatches(Batches):
         if not len(train):
             raise ValueError("there are no training pairs")
         self.n_negatives = n_negatives
-        self._users = torch.tensor(train.users, device=self.device)
-        self._items = torch.tensor(train.items, device=self.device)
-        self._catalogue: Tensor | None = torch.unique(self._items) if whole_catalogue else None
+        # Pairs are sorted by user: where each user's end says whose a pair is.
+        self._ends = torch.from_numpy(train.user_degrees).cumsum(0).to(self.device)
+        self._items = torch.from_numpy(train.items.astype(np.int32)).to(self.device)
+        self._catalogue: Tensor | None = torch.unique(self._items).long() if whole_catalogue else None
         self._weights = None if train.weights is None else relative_weights(train.weights, self.device)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         generator = self.generator(epoch)
-        order = torch.randperm(self.n_examples, generator=generator, device=self.device)
+        # On a CPU the permutation is the same in either type; on a GPU nobody promises that.
+        small = self.device.type == "cpu" and self.n_examples < 2**31
+        order = torch.randperm(
+            self.n_examples, generator=generator, device=self.device, dtype=torch.int32 if small else torch.int64
+        )
         for pairs in torch.split(order, self.batch_size):
-            users, positives = self._users.index_select(0, pairs), self._items.index_select(0, pairs)
+            users = torch.searchsorted(self._ends, pairs.long(), right=True)
+            positives = self._items.index_select(0, pairs).long()
             weights = None if self._weights is None else self._weights.index_select(0, pairs)
             yield Batch(users, positives, self._negatives(generator), weights)
 
@@ -71,4 +78,4 @@ class SharedNegativeBatches(Batches):
         if self._catalogue is not None:
             return self._catalogue
         drawn = torch.randint(self.n_examples, (self.n_negatives,), generator=generator, device=self.device)
-        return self._items.index_select(0, drawn)
+        return self._items.index_select(0, drawn).long()

@@ -105,8 +105,18 @@ class Blocks:
         return self.columns.whole(gathered.transpose(0, 1).flatten(0, 1)[:n])
 
     def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
-        taken: Tensor = _Taken.apply(embeddings, nodes, self.nodes)  # type: ignore[no-untyped-call]
+        taken: Tensor = _Taken.apply(embeddings, nodes, self)  # type: ignore[no-untyped-call]
         return taken
+
+    def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
+        embeddings.index_add_(0, self.mine(nodes), rows[self.are_mine(nodes)])
+
+    def mine(self, nodes: Tensor) -> Tensor:
+        return nodes[self.are_mine(nodes)] // self.nodes.world
+
+    def are_mine(self, nodes: Tensor) -> Tensor:
+        """Which of ``nodes`` this process has."""
+        return nodes % self.nodes.world == self.nodes.rank
 
     def home(self, device: torch.device) -> torch.device:
         """The CPU: a device need not have the memory for a whole model."""
@@ -172,9 +182,9 @@ class BlockGraph(BipartiteGraph):
         for part, buffer in (("offsets", own_offsets.int()), ("indices", places.int()), ("values", values[entries])):
             self.register_buffer(f"{side}_{part}", buffer, persistent=False)
 
-    def multiply_sides(self, sides: Sides, scale: float = 1.0) -> Sides:
+    def multiply_sides(self, sides: Sides) -> Sides:
         rows = self.nodes.gathered(_padded(torch.cat(sides), self.size)).flatten(0, 1)
-        return self.users_from_items(rows, scale), self.items_from_users(rows, scale)
+        return self.users_from_items(rows), self.items_from_users(rows)
 
 
 def _group(all_ranks: list[list[int]], timeout: timedelta | None) -> dist.ProcessGroup:
@@ -191,18 +201,17 @@ class _Taken(torch.autograd.Function):
     """Rows of the processes that have them. All compute the same loss of them: their gradients go to no one else."""
 
     @staticmethod
-    def forward(ctx: Any, embeddings: Tensor, nodes: Tensor, ranks: Columns) -> Tensor:
-        mine = (nodes % ranks.world == ranks.rank).nonzero().squeeze(1)
-        places = nodes[mine] // ranks.world
-        ctx.save_for_backward(mine, places)
-        ctx.n_rows = len(embeddings)
+    def forward(ctx: Any, embeddings: Tensor, nodes: Tensor, ranks: Blocks) -> Tensor:
+        ctx.save_for_backward(nodes)
+        ctx.ranks, ctx.n_rows = ranks, len(embeddings)
         rows = embeddings.new_zeros(len(nodes), embeddings.shape[1])
-        rows[mine] = embeddings.index_select(0, places)
-        dist.all_reduce(rows, group=ranks.group)
+        rows[ranks.are_mine(nodes)] = embeddings.index_select(0, ranks.mine(nodes))
+        dist.all_reduce(rows, group=ranks.nodes.group)
         return rows
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        mine, places = ctx.saved_tensors
-        rows = gradients[0].new_zeros(ctx.n_rows, gradients[0].shape[1])
-        return rows.index_add_(0, places, gradients[0].index_select(0, mine)), None, None
+        (nodes,) = ctx.saved_tensors
+        found = gradients[0].new_zeros(ctx.n_rows, gradients[0].shape[1])
+        ctx.ranks.add(found, nodes, gradients[0])
+        return found, None, None

@@ -103,6 +103,12 @@ class Columns:
     def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
         return embeddings.index_select(0, nodes)
 
+    def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
+        embeddings.index_add_(0, nodes, rows)
+
+    def mine(self, nodes: Tensor) -> Tensor:
+        return nodes
+
     def home(self, device: torch.device) -> torch.device:
         return device
 

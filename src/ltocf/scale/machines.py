@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from ltocf.scale.plan import Constant, Machine
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 GB, TB = 1e9, 1e12
 
+Kind = Literal["measured", "assumed"]
+
+
+class Constant(NamedTuple):
+    """A number of the model: what it is, and where it comes from."""
+
+    meaning: str
+    value: float
+    unit: str
+    kind: Kind
+    source: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device and its connections; each number is a `Constant`.
+
+    Args:
+        name: of the device.
+        memory: bytes of one device.
+        bandwidth: bytes a second of its memory.
+        share: of the bandwidth that a step's sparse products reach.
+        line: bytes that are read at once, however short a row is.
+        flops: operations a second of the loss.
+        starting: seconds of a step beside what grows with the graph.
+        link: bytes a second between devices of one machine, one way.
+        network: bytes a second between machines, for each device.
+        message: seconds of a message beside what grows with it.
+        per_machine: devices of one machine.
+    """
+
+    name: str
+    memory: Constant
+    bandwidth: Constant
+    share: Constant
+    line: Constant
+    flops: Constant
+    starting: Constant
+    link: Constant
+    network: Constant
+    message: Constant
+    per_machine: int = 8
+
+    def constants(self) -> list[Constant]:
+        """All of them, in order."""
+        return [value for value in vars(self).values() if isinstance(value, Constant)]
+
+
 _SHARE = Constant(
     "share of the bandwidth that the products of a large graph reach",
-    0.46,
+    0.45,
     "",
     "measured",
     "results/speed/step-synthetic-50m.json over the triad in results/speed/step-gowalla-d64-b2048.json",

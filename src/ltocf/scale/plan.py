@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from ltocf.losses import LOSSES, LossName
+from ltocf.models.objective import Objective
 from ltocf.progress import readable_seconds
+from ltocf.scale.machines import Machine
 from ltocf.scale.traffic import NUMBER_BYTES, Step
 from ltocf.training.settings import TrainingSettings
 
@@ -26,10 +28,13 @@ GAIN = 1.3
 """Twice the GPUs must be so many times as fast to be worth naming."""
 PASSES_OF_A_PRODUCT, PASSES_OF_A_STEP = 8, 12
 """How often a matrix of nodes by columns is read or written beside the sparse product, and by Adam and the rest."""
-BYTES_OF_AN_ENTRY = 16
-"""Of the graph in a product: index, value, and the value scaled, which is written and read."""
-SAMPLER_BYTES, GRAPH_BYTES, MATRICES, KEPT_MATRICES = 24, 20, 10, 5
-"""For each pair; for each pair, both directions and scaled values; matrices of a step, and those that stay."""
+BYTES_OF_AN_ENTRY = 8
+"""Of the graph in a product: index and value."""
+SAMPLER_BYTES, GRAPH_BYTES = 12, 16
+"""For each pair: an item and its place in the order; entries of both directions."""
+MATRICES, KEPT_MATRICES, SCORED, ROW_COPIES = 9, 4, 4, 8
+"""Of nodes by columns in a step, and those of them that stay; of nodes by dim for a validation; of the rows of a piece.
+As in `ltocf.runs.memory`, where they are measured on a CPU."""
 
 WHY = {
     "starting kernels": "kernels take as long to start as before",
@@ -41,53 +46,6 @@ WHY = {
 }
 """Why a part of a step does not shrink as the number of GPUs grows."""
 
-Kind = Literal["measured", "assumed"]
-
-
-class Constant(NamedTuple):
-    """A number of the model: what it is, and where it comes from."""
-
-    meaning: str
-    value: float
-    unit: str
-    kind: Kind
-    source: str
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A device and its connections; each number is a `Constant`.
-
-    Args:
-        name: of the device.
-        memory: bytes of one device.
-        bandwidth: bytes a second of its memory.
-        share: of the bandwidth that a step's sparse products reach.
-        line: bytes that are read at once, however short a row is.
-        flops: operations a second of the loss.
-        starting: seconds of a step beside what grows with the graph.
-        link: bytes a second between devices of one machine, one way.
-        network: bytes a second between machines, for each device.
-        message: seconds of a message beside what grows with it.
-        per_machine: devices of one machine.
-    """
-
-    name: str
-    memory: Constant
-    bandwidth: Constant
-    share: Constant
-    line: Constant
-    flops: Constant
-    starting: Constant
-    link: Constant
-    network: Constant
-    message: Constant
-    per_machine: int = 8
-
-    def constants(self) -> list[Constant]:
-        """All of them, in order."""
-        return [value for value in vars(self).values() if isinstance(value, Constant)]
-
 
 class Work(NamedTuple):
     """What is trained.
@@ -97,7 +55,7 @@ class Work(NamedTuple):
         dim: of the embeddings.
         loss: ``softmax``, or ``bpr``, which costs what cross-entropy costs.
         negatives: N, of the softmax.
-        batch_size: B; 0: what `TrainingSettings` takes for so many pairs.
+        batch_size: 0: what `TrainingSettings` takes for so many pairs.
         degree: of the filter: products of the graph in each direction.
         n_times: learned times.
     """
@@ -117,13 +75,26 @@ class Work(NamedTuple):
         return self.users + self.items
 
     @property
-    def batch(self) -> int:
-        """B."""
-        return self.batch_size or TrainingSettings(batch_size=0).batch_size_for(self.pairs)
+    def batch(self) -> tuple[int, int]:
+        """Pairs of a step, B, and the pieces that they come in, S."""
+        size = Objective(self.loss).piece_size
+        return TrainingSettings(batch_size=self.batch_size).steps_for(self.pairs, size)
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return ceil(self.pairs / self.batch[0])
+
+    @property
+    def rows(self) -> int:
+        """Users, positives and negatives of a piece."""
+        piece = ceil(self.batch[0] / self.batch[1])
+        return 2 * piece + (self.negatives if self.loss == "softmax" else piece)
 
     def step(self, gpus: int, blocks: int) -> Step:
         """What the traffic of a step depends on."""
-        counts = (self.loss, self.batch, self.negatives, self.dim, gpus, self.n_times, blocks, self.nodes)
+        size, pieces = self.batch
+        counts = (self.loss, size, self.negatives, self.dim, gpus, self.n_times, pieces, blocks, self.nodes)
         return Step(*counts, n_products=2 * self.degree)
 
 
@@ -194,7 +165,7 @@ def plan(work: Work, machine: Machine, gpus: int = MOST_GPUS) -> list[Row]:
         >>> from ltocf.scale.machines import MACHINES
         >>> work = Work(users=10**8, items=10**6, pairs=10**9)
         >>> [row.gpus for row in plan(work, MACHINES["h200"], gpus=16) if row.fits]
-        [4, 8, 16]
+        [16]
     """
     for name in ("users", "items", "pairs", "dim", "negatives", "degree"):
         if getattr(work, name) < 1:
@@ -216,40 +187,38 @@ def best(work: Work, machine: Machine, gpus: int) -> Row:
 
 
 def _layouts(work: Work, machine: Machine, gpus: int) -> Iterator[Row]:
-    steps = ceil(work.pairs / work.batch)
     for power in range(gpus.bit_length()):
         blocks = 2**power
         if gpus // blocks <= work.dim and blocks <= min(work.users, work.items):
             memory, sent = memory_bytes(work, gpus, blocks), work.step(gpus, blocks).sent_bytes()
             fits = memory <= FULL * machine.memory.value
-            yield Row(gpus, blocks, memory, sent, step_seconds(work, machine, gpus, blocks), steps, fits)
+            yield Row(gpus, blocks, memory, sent, step_seconds(work, machine, gpus, blocks), work.steps, fits)
 
 
 def memory_bytes(work: Work, gpus: int, blocks: int) -> float:
     """Bytes of one GPU at the highest, in a step or in a validation.
 
-        20 m / R + 24 m + max(40 n c / R + [R > 1] 4 n c + 16 (2 B + N) d,   20 n c / R + 8 n d)
+        16 m / R + 12 m + max(36 n c / R + [R > 1] 4 n c + 32 (2 B / S + N) d,   16 n c / R + 16 n d)
 
     The sampler's pairs are on every GPU, and for a validation so are the whole embeddings.
 
     Example:
         >>> work = Work(users=900, items=100, pairs=10_000, dim=4, loss="bpr", batch_size=10)
-        >>> memory_bytes(work, gpus=1, blocks=1) == 20 * 10_000 + 24 * 10_000 + 40 * 1000 * 4 + 16 * 30 * 4
+        >>> memory_bytes(work, gpus=1, blocks=1) == 16 * 10_000 + 12 * 10_000 + 36 * 1000 * 4 + 32 * 30 * 4
         True
     """
     nodes, columns = work.nodes, work.step(gpus, blocks).columns
     own = nodes / blocks * columns * NUMBER_BYTES
-    rows = 2 * work.batch + (work.negatives if work.loss == "softmax" else work.batch)
     shown = nodes * columns * NUMBER_BYTES if blocks > 1 else 0
-    in_step = MATRICES * own + shown + 4 * rows * work.dim * NUMBER_BYTES
-    in_validation = KEPT_MATRICES * own + 2 * nodes * work.dim * NUMBER_BYTES
+    in_step = MATRICES * own + shown + ROW_COPIES * work.rows * work.dim * NUMBER_BYTES
+    in_validation = KEPT_MATRICES * own + SCORED * nodes * work.dim * NUMBER_BYTES
     return GRAPH_BYTES * work.pairs / blocks + SAMPLER_BYTES * work.pairs + max(in_step, in_validation)
 
 
 def step_seconds(work: Work, machine: Machine, gpus: int, blocks: int) -> dict[str, float]:
     """Seconds of a step by part.
 
-    products   2 K (2 m / R (16 + row)) / (share · bandwidth),   row = 4 c up to the next multiple of a line
+    products   2 K (2 m / R (8 + row)) / (share · bandwidth),   row = 4 c up to the next multiple of a line
     states     (2 K · 8 + 12) 4 n c / R / (share · bandwidth)
     loss       8 B N d / C / flops,   for the softmax
     """
@@ -258,11 +227,13 @@ def step_seconds(work: Work, machine: Machine, gpus: int, blocks: int) -> dict[s
     rate = machine.share.value * machine.bandwidth.value
     row = ceil(step.columns * NUMBER_BYTES / machine.line.value) * machine.line.value
     own = work.nodes / blocks * step.columns * NUMBER_BYTES
-    scores = work.batch * work.negatives * work.dim if work.loss == "softmax" else 0
+    size, pieces = work.batch
+    scores = size * work.negatives * work.dim if work.loss == "softmax" else 0
     near, far = machine.link.value, machine.network.value
     of_blocks = near if blocks <= machine.per_machine else far
     of_columns = near if gpus <= machine.per_machine else far
-    messages = {"blocks": (products + 2) * (blocks > 1), "columns": 7 * (shares > 1)}
+    # Each product gathers, each piece takes its rows; the softmax of a piece exchanges rows and negatives both ways.
+    messages = {"blocks": (products + pieces) * (blocks > 1), "columns": 7 * pieces * (shares > 1)}
     return {
         "starting kernels": machine.starting.value,
         "sparse products": products * 2 * work.pairs / blocks * (BYTES_OF_AN_ENTRY + row) / rate,

@@ -19,6 +19,7 @@ class Step(NamedTuple):
         dim: d, of a final embedding.
         world: P, processes.
         n_times: learned times.
+        pieces: S, in which the batch comes, each with negatives of its own.
         blocks: R, of nodes; the columns have P / R shares.
         n_nodes: n, users and items.
         n_products: K, of the graph, forward and backward together.
@@ -35,6 +36,7 @@ class Step(NamedTuple):
     dim: int = 64
     world: int = 1
     n_times: int = 0
+    pieces: int = 1
     blocks: int = 1
     n_nodes: int = 0
     n_products: int = 0
@@ -53,14 +55,13 @@ class Step(NamedTuple):
         """Bytes that a process sends, the mean over the processes.
 
             BPR       4 · 2 (C - 1) / C · 2 B
-            softmax   4 · ((C - 1) / C · 4 B c + 2 (C - 1) N c + 2 (C - 1) / C)
+            softmax   4 · ((C - 1) / C · 4 B c + S (2 (C - 1) N c + 2 (C - 1) / C))
             times     4 · 2 (P - 1) / P · T
-            blocks    4 · ((R - 1) ceil(n / R) c K + 2 · 2 (R - 1) / R · rows c)
+            blocks    4 · ((R - 1) ceil(n / R) c K + 2 (R - 1) / R · (2 B + S N) c),   for BPR with B in place of S N
 
         An all-reduce of n numbers sends 2 (P - 1) / P · n, as a ring does. Rows of users and of positives change
         places once forward and once backward; negatives are gathered, and their gradients go back. The last number is
-        the loss. Blocks show their rows before each product, and the rows of a batch, 3 B or 2 B + N, twice: as they
-        start, for the penalty, and at the end.
+        the loss. Blocks show their rows before each product, and at the end those of a batch.
         """
         return NUMBER_BYTES * (self.numbers_of_columns() + self.numbers_of_blocks())
 
@@ -70,14 +71,15 @@ class Step(NamedTuple):
         if self.loss != "softmax":
             return _reduced(2 * self.batch_size, self.shares) + times
         rows = others / self.shares * 4 * self.batch_size * self.columns
-        negatives = 2 * others * self.n_negatives * self.columns
-        return rows + negatives + _reduced(1, self.shares) + times
+        negatives = 2 * others * self.pieces * self.n_negatives * self.columns
+        return rows + negatives + _reduced(self.pieces, self.shares) + times
 
     def numbers_of_blocks(self) -> float:
         """Numbers sent to the processes with other nodes."""
-        rows = 2 * self.batch_size + (self.n_negatives if self.loss == "softmax" else self.batch_size)
+        negatives = self.pieces * self.n_negatives if self.loss == "softmax" else self.batch_size
+        rows = 2 * self.batch_size + negatives
         shown = (self.blocks - 1) * -(-self.n_nodes // self.blocks) * self.columns * self.n_products
-        return shown + 2 * _reduced(rows * self.columns, self.blocks)
+        return shown + _reduced(rows * self.columns, self.blocks)
 
 
 def _reduced(numbers: int, world: int) -> float:

@@ -28,6 +28,7 @@ def fit(
     settings: TrainingSettings,
     validate: Validate | None = None,
     context: FitContext | None = None,
+    pieces: int = 1,
 ) -> FitResult:
     """Train ``model`` in place; with ``validate`` it ends with the weights of its best validation.
 
@@ -40,10 +41,12 @@ def fit(
         settings: see `TrainingSettings`.
         validate: metrics of the model as it stands, without touching it.
         context: see `FitContext`.
+        pieces: batches that make a step; more than one for a model that takes them, see `EmbeddingRecommender`.
 
     Raises:
         FloatingPointError: the loss or a time is no longer finite.
-        ValueError: ``cuda_graphs`` without a GPU or with a model that cannot be recorded; a checkpoint of another run.
+        ValueError: ``cuda_graphs`` without a GPU, with a model that cannot be recorded, or with steps of several
+            batches; a checkpoint of another run.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -56,17 +59,20 @@ def fit(
     """
     if settings.cuda_graphs and batches.device.type != "cuda":
         raise ValueError(f"`cuda_graphs` needs a CUDA GPU, the batches are on {batches.device}; leave it false")
+    if settings.cuda_graphs and pieces > 1:
+        raise ValueError(f"`cuda_graphs` records steps of one batch, got {pieces}; leave it false")
     context = context or FitContext()
-    stepper, state, batches = Stepper(model, settings), TrainingState(), Portions(batches, settings.epoch_share)
+    stepper, state = Stepper(model, settings), TrainingState()
+    portions = Portions(batches, settings.epoch_share, pieces)
     if context.checkpoint is not None and context.checkpoint.exists():
         state = load_checkpoint(context.checkpoint, model, stepper.optimizer, context.fingerprint, context.ranks)
     with progress_bar(enabled=context.show_progress) as bar, _own_random_numbers(batches.device):
-        total, done = context.epochs_of(settings.epochs) * len(batches), state.epoch * len(batches)
+        total, done = context.epochs_of(settings.epochs) * len(portions), state.epoch * len(portions)
         task = bar.add_task(context.description, total=total, completed=done, note="")
         last_saved = float("-inf")
         while not state.stopped_by:
             started = time.perf_counter()
-            record = _train_epoch(stepper, batches, state.epoch, context, lambda: bar.advance(task))
+            record = _train_epoch(stepper, portions, state.epoch, context, lambda: bar.advance(task))
             state.epoch += 1
             record |= _validate_and_decide(model, settings, validate, context, state, time.perf_counter() - started)
             record["seconds"] = time.perf_counter() - started
@@ -88,28 +94,29 @@ def fit(
 
 
 def _train_epoch(
-    stepper: Stepper, batches: Batches, epoch: int, context: FitContext, advance: Callable[[], None]
+    stepper: Stepper, portions: Portions, epoch: int, context: FitContext, advance: Callable[[], None]
 ) -> EpochRecord:
     """The steps of one epoch; past the deadline those that are left are not taken."""
     model, settings = stepper.model, stepper.settings
     model.train()
     steps = stepper.steps()
     # Dropout and the like draw from the global generator: tie it to the epoch as well.
-    torch.manual_seed(int(np.random.SeedSequence([batches.seed, epoch, 1]).generate_state(1)[0]))
-    loss_sum = torch.zeros((), dtype=torch.float64, device=batches.device)
+    torch.manual_seed(int(np.random.SeedSequence([portions.seed, epoch, 1]).generate_state(1)[0]))
+    loss_sum = torch.zeros((), dtype=torch.float64, device=portions.device)
     l2_sum, n_examples = loss_sum.clone(), 0
-    for place, batch in enumerate(batches.epoch(epoch)):
-        stepper.set_rates((epoch + place / len(batches)) / settings.epochs)
+    for place, batch in enumerate(portions.steps(epoch)):
+        stepper.set_rates((epoch + place / len(portions)) / settings.epochs)
+        size = sum(len(piece.users) for piece in batch)
         for turn, step in enumerate(steps):
-            terms = step(batch)
+            terms = step(*batch)
             if turn == 0:
-                loss_sum += terms[0] * len(batch.users)
-                l2_sum += terms[1] * len(batch.users)
-        n_examples += len(batch.users)
+                loss_sum += terms[0] * size
+                l2_sum += terms[1] * size
+        n_examples += size
         advance()
         if context.is_late(context.validation_seconds):
             break
-    loss, l2 = (float(total) / n_examples for total in (loss_sum, context.ranks.total(l2_sum)))
+    loss, l2 = (float(total) / n_examples for total in (loss_sum, context.ranks.everyone().total(l2_sum)))
     times = [time for times in learnable_times(model) for time in times.values.tolist()]
     _check_finite(loss, l2, times, settings, epoch)
     return {"epoch": epoch + 1, "loss": loss, "l2": l2, "times": times}
@@ -157,7 +164,11 @@ def _validate_and_decide(
 def _keep_the_best(model: Trainable, value: float, settings: TrainingSettings, state: TrainingState) -> None:
     if value > state.best_value:
         state.best_value, state.best_epoch, state.validations_without_gain = value, state.epoch, 0
-        state.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        for name, tensor in model.state_dict().items():
+            if name in state.best_weights:
+                state.best_weights[name].copy_(tensor)
+            else:
+                state.best_weights[name] = tensor.clone()
     else:
         state.validations_without_gain += 1
         state.stopped_by = "patience" if state.validations_without_gain >= settings.patience else ""

@@ -13,6 +13,8 @@ STEPS_PER_EPOCH = 100
 ANOTHER_PASS = 0.1
 """Share of the learning rates."""
 SMALLEST_BATCH, LARGEST_BATCH = 256, 8192
+GROWS_BEYOND = 1_250_000
+"""Pairs; a larger log has larger batches, if they come in pieces."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,15 @@ class TrainingSettings:
             [256, 600, 8192]
         """
         return self.batch_size or min(max(n_pairs // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+
+    def steps_for(self, n_pairs: int, piece_size: int | None) -> tuple[int, int]:
+        """The batch size for so many pairs, and the number of pieces that such a batch comes in."""
+        size = self.batch_size_for(n_pairs)
+        if piece_size is None or self.cuda_graphs:
+            return size, 1
+        if not self.batch_size:
+            size += max(n_pairs - GROWS_BEYOND, 0) // STEPS_PER_EPOCH
+        return size, -(-size // piece_size)
 
     def for_batch(self, batch_size: int) -> TrainingSettings:
         """The same with the learning rate that a batch of this size has, see ``scale_rate``.

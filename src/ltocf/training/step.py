@@ -15,7 +15,8 @@ from ltocf.training.cuda_graphs import RecordedStep
 from ltocf.training.settings import TrainingSettings
 from ltocf.training.trainable import Trainable
 
-Step = Callable[[Batch], tuple[Tensor, Tensor]]
+Step = Callable[..., tuple[Tensor, Tensor]]
+"""Of a batch, which may come in pieces."""
 
 
 class Stepper:
@@ -65,11 +66,11 @@ def _step(
     optimizer: torch.optim.Optimizer,
     l2_weight: float,
     parameters: Iterable[Tensor],
-    batch: Batch,
+    *batch: Batch,
 ) -> tuple[Tensor, Tensor]:
     """One update of ``parameters`` alone: Adam passes over parameters without a gradient."""
     optimizer.zero_grad(set_to_none=True)
-    terms = model(batch)
+    terms = model(*batch)
     terms.total(l2_weight).backward(inputs=list(parameters))
     optimizer.step()
     for times in learnable_times(model):

@@ -13,12 +13,18 @@ RESET = Path("/proc/self/clear_refs")
 """Linux: a 5 written here sets the process's peak of resident memory back to what it holds now."""
 INFORMATION = Path("/proc/meminfo")
 WITHOUT_LIMIT = 1 << 62
+OWN_GROUPS = Path("/proc/self/cgroup")
+GROUPS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Where a control group, of version 2 and of version 1, says its limit, what it holds, and which pages of files."""
 
 
 def resident_bytes() -> int:
     """Resident memory now, after giving back to the system what the allocator holds unused."""
     _trim()
-    return _from_status("VmRSS") or _highest_ever()
+    return held_bytes()
 
 
 def peak_bytes(device: torch.device) -> int:
@@ -38,13 +44,46 @@ def forget_peak(device: torch.device) -> None:
 
 
 def available_bytes(device: torch.device) -> int:
-    """Free memory of the GPU, or of the machine where Linux says it."""
+    """Free memory of the GPU; or of the machine or the control group of this process, whichever is less, on Linux."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    return min(_machine_bytes(), _group_bytes())
+
+
+def _machine_bytes() -> int:
     for line in INFORMATION.read_text().splitlines() if INFORMATION.exists() else ():
         if line.startswith("MemAvailable"):
             return int(line.split()[1]) * 1024
     return WITHOUT_LIMIT
+
+
+def _group_bytes() -> int:
+    """What the control group may still take; pages of files that it can give back count as free.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html and the v1 page beside it.
+    """
+    groups = [line.split(":", 2) for line in OWN_GROUPS.read_text().splitlines()] if OWN_GROUPS.exists() else []
+    own = {path.strip("/") for _, controllers, path in groups if controllers in ("", "memory")} | {""}
+    return min(
+        (_left_in(root / path, *names) for root, *names in GROUPS for path in own),
+        default=WITHOUT_LIMIT,
+    )
+
+
+def _left_in(folder: Path, limit: str, usage: str, cached: str) -> int:
+    try:
+        allowed, used = ((folder / name).read_text().strip() for name in (limit, usage))
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except OSError:
+        return WITHOUT_LIMIT
+    if allowed == "max" or int(allowed) >= WITHOUT_LIMIT:
+        return WITHOUT_LIMIT
+    return max(0, int(allowed) - int(used) + int(statistics.get(cached, 0)))
+
+
+def held_bytes() -> int:
+    """Resident memory now."""
+    return _from_status("VmRSS") or _highest_ever()
 
 
 def gigabytes(n_bytes: int) -> str:

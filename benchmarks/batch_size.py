@@ -1,0 +1,180 @@
+"""Does a batch far beyond 8,192 keep the accuracy, and at which learning rate? Selection on validation, no test set.
+
+    python benchmarks/batch_size.py --data data --sets gowalla yelp2018
+    python benchmarks/batch_size.py --synthetic 10_000_000 --batch-sizes 8192 62500 --folder checkpoints
+
+LT-OCF `fast`; the rate of the recipe is that of 8,192 pairs, and larger batches have it as it is (`constant`), times the
+root of their size in 8,192 (`root`), or times that size (`linear`). A finished run is a row of the results, and is not
+done again; one that was interrupted goes on from its checkpoint, if there is a folder for it.
+
+The synthetic log is drawn from a model that is known: users are mixtures of a few of 64 tastes, a taste is a
+distribution over items, popularity a power law. Its validation set is drawn from the same model, so the lists of the
+model itself (`planted`) bound what anybody can reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from recipe import carved, train_of
+
+from ltocf import Config
+from ltocf.bench.synthetic import EXPONENT, PAIRS_PER_ITEM, PAIRS_PER_USER, SHIFT
+from ltocf.data import Interactions
+from ltocf.evaluation import Validation, evaluate
+from ltocf.evaluation.validation import sample_users
+from ltocf.files import write_text
+from ltocf.graph import BipartiteGraph
+from ltocf.models import build_model
+from ltocf.runs.settings import DataSettings
+from ltocf.training import FitContext, environment
+from ltocf.training.runtime import keep_freed_memory
+from ltocf.training.settings import LARGEST_BATCH
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "scale" / "batch-size.json"
+RATES = {"constant": 0.0, "root": 0.5, "linear": 1.0}
+"""Power of the batch size that the learning rate is in proportion to."""
+TASTES, TASTES_PER_USER, SPREAD = 64, 3, 2.0
+HELD_BACK, ASKED = 0.1, 2_000
+DEPTH = 20
+
+
+class Planted(NamedTuple):
+    """The model that a synthetic log is drawn from.
+
+        p(i | u) = Σ_t mixture[u, t] taste[t, i],   taste[t, i] ∝ (rank_i + shift)^-exponent e^(spread g_ti),   g normal
+
+    Args:
+        mixture: of each user, (users, tastes).
+        cumulative: of each taste over the items, (tastes, items).
+        activity: of users, adding up to 1.
+    """
+
+    mixture: np.ndarray
+    cumulative: np.ndarray
+    activity: np.ndarray
+
+    @classmethod
+    def for_pairs(cls, n_pairs: int, random: np.random.Generator) -> Planted:
+        """One whose log has so many pairs, with users and items as those of `power_law`."""
+        n_users, n_items = n_pairs // PAIRS_PER_USER, n_pairs // PAIRS_PER_ITEM
+        mixture = np.zeros((n_users, TASTES), np.float32)
+        chosen = random.integers(TASTES, size=(n_users, TASTES_PER_USER))
+        shares = random.dirichlet(np.ones(TASTES_PER_USER), n_users)
+        np.add.at(mixture, (np.arange(n_users)[:, None], chosen), shares.astype(np.float32))
+        popularity = (random.permutation(n_items) + SHIFT) ** -EXPONENT
+        tastes = popularity * np.exp(SPREAD * random.standard_normal((TASTES, n_items)))
+        activity = (random.permutation(n_users) + SHIFT) ** -EXPONENT
+        return cls(mixture, np.cumsum(tastes / tastes.sum(1, keepdims=True), axis=1), activity / activity.sum())
+
+    def drawn(self, n_pairs: int, random: np.random.Generator) -> Interactions:
+        """So many different pairs."""
+        n_users, n_items = len(self.mixture), self.cumulative.shape[1]
+        keys = np.empty(0, np.int64)
+        while len(keys) < n_pairs:
+            size = int((n_pairs - len(keys)) * 1.3) + 64
+            users = np.searchsorted(np.cumsum(self.activity), random.random(size)).clip(max=n_users - 1)
+            below = random.random(size, np.float32)
+            tastes = (np.cumsum(self.mixture, axis=1)[users] < below[:, None]).sum(1).clip(max=TASTES - 1)
+            items = np.empty(size, np.int64)
+            for taste in range(TASTES):
+                mine = np.flatnonzero(tastes == taste)
+                items[mine] = np.searchsorted(self.cumulative[taste], random.random(len(mine))).clip(max=n_items - 1)
+            keys = np.unique(np.concatenate([keys, users * np.int64(n_items) + items]))
+        keys = np.delete(keys, random.choice(len(keys), len(keys) - n_pairs, replace=False))
+        return Interactions(keys // n_items, keys % n_items, n_users, n_items)
+
+    def scores(self, users: torch.Tensor) -> torch.Tensor:
+        """p(i | u): no list has a higher recall on average."""
+        tastes = np.diff(self.cumulative, axis=1, prepend=0.0).astype(np.float32)
+        return torch.from_numpy(self.mixture[users.numpy()] @ tastes)
+
+
+def planted_log(n_pairs: int) -> tuple[Interactions, Interactions, dict[str, Any]]:
+    """Training pairs, pairs held back, and the recall of the planted model on these."""
+    random = np.random.default_rng(11)
+    planted = Planted.for_pairs(n_pairs, random)
+    pairs = planted.drawn(int(n_pairs * (1 + HELD_BACK)), random)
+    held_back = random.random(len(pairs)) < HELD_BACK / (1 + HELD_BACK)
+    train, validation = pairs.where(~held_back), pairs.where(held_back)
+    asked = sample_users(validation, 0, ASKED)
+    best = evaluate(planted, asked, seen=train, ks=(DEPTH,))
+    return train, validation, {f"planted {name}": value for name, value in best.items()}
+
+
+def validated(pairs: Interactions, truth: Interactions, told: argparse.Namespace, size: int, rate: str) -> Any:
+    """The selection phase with batches of so many pairs."""
+    config = Config(DataSettings("")).with_values({"preset": "fast", "model": "ltocf", "dim": told.dim})
+    factor = (size / LARGEST_BATCH) ** RATES[rate]
+    changed = {"batch_size": size, "scale_rate": False, "learning_rate": factor * config.training.learning_rate}
+    changed |= {"validation_users": ASKED} if told.synthetic else {}
+    training = config.with_values(changed).training
+    started = time.perf_counter()
+    model = build_model("ltocf", BipartiteGraph.from_interactions(pairs), config.options, seed=told.seed)
+    validation = Validation(truth, pairs, DEPTH, training.validation_users, told.seed)
+    name = f"{told.synthetic or 'set'}-{len(pairs)}-{told.dim}-{size}-{rate}-{told.seed}"
+    checkpoint = told.folder / f"{name}.safetensors" if told.folder else None
+    context = FitContext(checkpoint=checkpoint, fingerprint=name, description=name, show_progress=told.progress)
+    fitted = model.train_on(pairs, settings=training, validation=validation, seed=told.seed, context=context)
+    metrics = validation(model.scorer())
+    if checkpoint is not None:
+        checkpoint.unlink()
+    steps = math.ceil(training.epochs * training.epoch_share * len(pairs) / size)
+    row = {"learning_rate": training.learning_rate, "steps": steps, "best_epoch": fitted.best_epoch}
+    row |= {"epochs": fitted.epochs, "training_seconds": fitted.seconds, "seconds": time.perf_counter() - started}
+    return row | {f"validation {name}": value for name, value in metrics.items()}
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="the folder that holds the sets")
+    parser.add_argument("--sets", nargs="*", default=[], choices=("gowalla", "yelp2018"))
+    parser.add_argument("--synthetic", type=int, default=0, help="pairs of a synthetic log")
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8_192, 32_768, 131_072])
+    parser.add_argument("--rates", nargs="+", default=["root", "constant", "linear"], choices=RATES)
+    parser.add_argument("--dim", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="for checkpoints")
+    parser.add_argument("--progress", action="store_true")
+    parser.add_argument("--out", type=Path, default=OUT)
+    return parser.parse_args()
+
+
+def main() -> None:
+    told = parse()
+    keep_freed_memory()
+    names = [*told.sets, *([f"synthetic-{told.synthetic}"] if told.synthetic else [])]
+    for name in names:
+        pairs = truth = None
+        facts: dict[str, Any] = {}
+        for size, rate in product(told.batch_sizes, told.rates):
+            if size == LARGEST_BATCH and rate != told.rates[0]:
+                continue  # all rates are the same
+            rate = "constant" if size == LARGEST_BATCH else rate
+            rows = json.loads(told.out.read_text(encoding="utf-8"))["rows"] if told.out.exists() else []
+            key = {"set": name, "dim": told.dim, "batch_size": size, "rate": rate, "seed": told.seed}
+            if any(key.items() <= row.items() for row in rows):
+                continue
+            if pairs is None or truth is None:
+                if told.synthetic and name.startswith("synthetic"):
+                    pairs, truth, facts = planted_log(told.synthetic)
+                else:
+                    pairs, truth = carved(name, train_of(name, told.data))
+                facts |= {"pairs": len(pairs), "users": pairs.n_users, "items": pairs.n_items}
+            rows.append(key | facts | validated(pairs, truth, told, size, rate))
+            print(rows[-1], flush=True)
+            record = {"environment": environment(torch.device("cpu")), "rows": rows}
+            told.out.parent.mkdir(parents=True, exist_ok=True)
+            write_text(told.out, json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What an epoch spends on propagation, on the loss and on Adam, by the number of pairs: LT-OCF `fast` on a power law.
+
+    python benchmarks/epoch_cost.py --millions 1 10 --out results/scale/epoch-cost.json
+
+Seconds are those of the processor, with one thread, the least of some repeats: other work on the machine counts less
+than in seconds of the clock. A size that is in the file already is skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ltocf.bench.synthetic import power_law
+from ltocf.files import write_text
+from ltocf.graph import BipartiteGraph
+from ltocf.models import LTOCF
+from ltocf.models.pieces import nodes_of
+from ltocf.runs.presets import preset_values
+from ltocf.runs.settings import RunSettings
+from ltocf.training import TrainingSettings, environment
+from ltocf.training.runtime import keep_freed_memory
+from ltocf.training.step import Stepper
+
+MILLION = 10**6
+TRAINING = set(TrainingSettings.__dataclass_fields__) | set(RunSettings.__dataclass_fields__)
+
+
+def least_seconds(work: Callable[[], Any], repeats: int) -> float:
+    """Of the processor, after one call that warms up."""
+    work()
+    seconds = []
+    for _ in range(repeats):
+        started = time.process_time()
+        work()
+        seconds.append(time.process_time() - started)
+    return min(seconds)
+
+
+def measured(n_pairs: int, dim: int, repeats: int) -> dict[str, Any]:
+    """One size."""
+    log, recipe = power_law(n_pairs), preset_values("fast", "ltocf")
+    training = TrainingSettings(**{name: recipe[name] for name in recipe if name in TRAINING})
+    options = {name: recipe[name] for name in recipe if name not in TRAINING}
+    model = LTOCF(BipartiteGraph.from_interactions(log), dim=dim, **options)
+    size, n_pieces = training.steps_for(len(log), model.piece_size)
+    batch = next(model.batches(log, model.piece_size, seed=0).epoch(0))
+    stepper, nodes = Stepper(model, training), nodes_of(batch, model.n_users)
+    gradient = torch.randn_like(model.initial_embeddings)
+
+    def propagation() -> None:
+        model.propagate(model.initial_embeddings).backward(gradient)
+
+    def piece() -> None:
+        rows = gradient.index_select(0, nodes).requires_grad_()
+        model.loss_of_rows(batch, rows).backward()
+        assert rows.grad is not None
+        gradient.index_add_(0, nodes, rows.grad)
+
+    row = {"pairs": len(log), "users": log.n_users, "items": log.n_items, "dim": dim}
+    row |= {"degree": len(model.coefficients()) - 1, "negatives": len(batch.negatives), "batch_size": size}
+    row |= {"pieces": n_pieces, "piece_size": len(batch.users)}
+    row["propagation_seconds"] = least_seconds(propagation, repeats)
+    row["piece_seconds"] = least_seconds(piece, repeats)
+    row["adam_seconds"] = least_seconds(stepper.optimizer.step, repeats)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--millions", type=int, nargs="+", default=[1, 10], help="pairs")
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True)
+    told = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    rows: list[dict[str, Any]] = json.loads(told.out.read_text())["rows"] if told.out.exists() else []
+    for millions in told.millions:
+        if any((row["pairs"], row["dim"]) == (millions * MILLION, told.dim) for row in rows):
+            continue
+        rows.append(measured(millions * MILLION, told.dim, told.repeats))
+        print(rows[-1], flush=True)
+        rows.sort(key=lambda row: (row["pairs"], row["dim"]))
+        write_text(
+            told.out, json.dumps({"environment": environment(torch.device("cpu")), "rows": rows}, indent=1) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()

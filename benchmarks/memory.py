@@ -1,0 +1,94 @@
+"""The highest memory of whole trainings, each a process of its own, beside what `ltocf fit` states before it begins.
+
+    python benchmarks/memory.py --millions 1 10 --folder scratch
+
+Pairs of a power law as a Parquet file; `ltocf fit` of one epoch of a step or so, validation, and the same again on all
+pairs. The peak is the most resident memory that the system saw. Rows that are in the results are skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from ingest import MILLION, RESULTS, stage
+
+from ltocf.bench.synthetic import power_law
+from ltocf.files import write_text
+from ltocf.training import environment
+
+FIT = """
+import json, sys
+import ltocf
+from ltocf.training.runtime import keep_freed_memory
+
+keep_freed_memory()
+told = json.loads(sys.argv[1])
+ltocf.fit(told["source"], told["out"], show_progress=False, **told["settings"])
+print(json.dumps(json.load(open(told["out"] + "/metrics.json"))["memory"]))
+"""
+SHORT = {"epochs": 1, "epoch_share": 0.01, "validation_users": 500, "threads": 1}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "ltocf, fast": {"model": "ltocf", "preset": "fast"},
+    "ltocf, fast, bfloat16": {"model": "ltocf", "preset": "fast", "precision": "bfloat16"},
+    "ltocf, paper": {"model": "ltocf", "preset": "paper"},
+    "lightgcn, fast": {"model": "lightgcn", "preset": "fast"},
+    "mf, fast": {"model": "mf", "preset": "fast"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--millions", type=int, nargs="+", default=[1, 10], help="pairs")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--dims", type=int, nargs="+", default=[64])
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=RESULTS / "memory.json")
+    told = parser.parse_args()
+    told.folder.mkdir(parents=True, exist_ok=True)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for millions in told.millions:
+        source = told.folder / f"pairs-{millions}.parquet"
+        for name in told.variants:
+            for dim in told.dims:
+                rows = json.loads(told.out.read_text(encoding="utf-8"))["rows"] if told.out.exists() else []
+                key = {"variant": name, "pairs": millions * MILLION, "dim": dim}
+                if any(key.items() <= row.items() for row in rows):
+                    continue
+                if not source.exists():
+                    pairs = power_law(millions * MILLION)
+                    pl.DataFrame({"user": pairs.users, "item": pairs.items}).write_parquet(source)
+                    key |= {"users": pairs.n_users, "items": pairs.n_items}
+                    del pairs
+                rows.append(key | measured(source, told.folder / "run", VARIANTS[name] | SHORT | {"dim": dim}))
+                print(rows[-1], flush=True)
+                record = {"environment": environment(torch.device("cpu")), "rows": rows}
+                write_text(told.out, json.dumps(record, indent=1) + "\n")
+        source.unlink(missing_ok=True)
+
+
+def measured(source: Path, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """One run in a process of its own."""
+    shutil.rmtree(out, ignore_errors=True)
+    told = {"source": str(source), "out": str(out), "settings": settings}
+    started = time.perf_counter()
+    found = stage([sys.executable, "-c", FIT, json.dumps(told)])
+    shutil.rmtree(out, ignore_errors=True)
+    if "status" in found:
+        raise RuntimeError(f"{told} ended with {found['status']}")
+    memory = json.loads(found["said"])
+    peak, total = found["peak_bytes"], memory["stated"]["total"]
+    seconds = time.perf_counter() - started
+    return {"stated": memory["stated"], "peak_bytes": peak, "stated_by_peak": total / peak, "seconds": seconds}
+
+
+if __name__ == "__main__":
+    main()

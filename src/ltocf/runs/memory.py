@@ -1,0 +1,151 @@
+"""The memory of a training, stated before any of it is taken: what holds how many bytes, from sizes alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+
+from ltocf.data import Split
+from ltocf.losses import LOSS_BLOCK
+from ltocf.models.objective import PIECE_SIZE, SOFTMAX_PIECE_SIZE
+from ltocf.ode.filter import COLUMNS_AT_A_TIME
+from ltocf.runs.config import Config
+from ltocf.training.memory import available_bytes, held_bytes
+from ltocf.training.runtime import Runtime
+
+NUMBER_BYTES, INDEX_BYTES = 4, 8
+PROGRAM_BYTES = 350_000_000
+"""Python with PyTorch, NumPy, SciPy and Polars, once a step was taken."""
+GRAPH_BYTES = 16
+"""Of a pair: an index and a value, in rows of users and in rows of items."""
+HISTORY_BYTES = 4
+"""Of a pair: an item that a list leaves out."""
+SORTING_BYTES = 56
+"""Of a pair, while a set of pairs is sorted or checked."""
+ORDER_BYTES = 56
+"""Of a pair, while its age is found."""
+ADAM = 3
+"""Matrices of nodes x columns: parameters and two moments."""
+ROW_COPIES = 8
+"""Of the rows of a batch: rows, directions, gradients of both."""
+CPU = Runtime("cpu").torch_device()
+STATES = {"ltocf": 5, "lightgcn": 5, "mf": 1, "grmf": 1, "grmf-norm": 1, "hop-rec": 1}
+"""Models whose memory is known, and matrices beside Adam's at the height of a step: the gradient of the final
+embeddings, what it becomes, and what the propagation has between the two."""
+SCORED = 4
+"""Matrices of nodes x dim when lists are made: final embeddings, directions, and both with a column for popularity."""
+TILE_BYTES = 3 * 64 * NUMBER_BYTES
+"""Of an item: its scores for the users that are ranked at once."""
+SAID_FROM = 2**30
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a training holds at its highest, by what holds them.
+
+    Args:
+        program: the interpreter and its libraries.
+        pairs: of the split, and of all of it together when it is trained on again.
+        graph: both sides of R̃.
+        sampler: pairs and their order.
+        parameters: embeddings, Adam's moments, and the best weights of a validation.
+        step: gradient and states of a propagation and the rows of a piece; or what lists are made of, if that is more.
+
+    Example:
+        >>> str(Memory(program=10**9, pairs=0, graph=5 * 10**8, sampler=0, parameters=10**9, step=10**9))
+        '3.5 GB of memory: program 1.0, pairs 0.0, graph 0.5, sampler 0.0, parameters 1.0, step 1.0'
+    """
+
+    program: int
+    pairs: int
+    graph: int
+    sampler: int
+    parameters: int
+    step: int
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {n_bytes / 1e9:.1f}" for name, n_bytes in asdict(self).items())
+        return f"{self.total / 1e9:.1f} GB of memory: {parts}"
+
+    @property
+    def total(self) -> int:
+        return sum(asdict(self).values())
+
+    def refuse_if_too_much(self, dim: int) -> None:
+        """Nothing, if what is not held yet is there.
+
+        Raises:
+            ValueError: it is not, or not for all processes of this machine.
+        """
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        available, needed = available_bytes(CPU), here * (self.total - held_bytes())
+        if needed > available:
+            raise ValueError(
+                f"this training needs {self}; {needed / 1e9:.1f} GB of it are still to be taken, and "
+                f"{available / 1e9:.1f} GB are available: lower `dim`, which is {dim}, set precision = 'bfloat16' (of "
+                "ltocf), train on fewer pairs, or share the columns among machines with torchrun (docs/scale.md)"
+            )
+
+
+def stated_memory(config: Config, split: Split, world: int = 1) -> Memory | None:
+    """The memory of one process on a CPU, that of the phase which needs more; None for models whose memory is unknown.
+
+    With n nodes, c = ceil(dim / world) columns, a split of M pairs and m of them in a phase, bytes are
+
+        pairs       16 M, and 16 m when all are trained on again; 8 more with times, 4 more with weights
+        graph       16 m + 8 n, 8 m more with ages, 4 m more with weights
+        sampler     8 m of the softmax, 12 m of others
+        parameters  12 n c, and 4 n c of the best weights
+        step        4 n c (states) + 256 c (rows of a piece) + the scores of a block;
+                    or 16 n dim + 4 m to make lists; or 56 m to sort pairs
+
+    Args:
+        config: model and settings.
+        split: what is trained on and what it is validated on.
+        world: processes that share the columns.
+    """
+    if config.model not in STATES or config.options.get("propagation") == "solver":
+        return None
+    again = len(split.train) + (0 if split.validation is None else len(split.validation))
+    chosen = _of_phase(config, split, len(split.train), world, best=True)
+    if split.validation is None:
+        return chosen
+    everything = _of_phase(config, split, again, world, again=True)
+    return max(chosen, everything, key=lambda memory: memory.total)
+
+
+def _of_phase(config: Config, split: Split, m: int, world: int, *, best: bool = False, again: bool = False) -> Memory:
+    train, dim = split.train, int(config.options["dim"])
+    ordered, weighted = (train.timestamps is not None or train.places is not None), train.weights is not None
+    of_pair = 2 * INDEX_BYTES + INDEX_BYTES * ordered + NUMBER_BYTES * weighted
+    everything = sum(len(part) for part in (train, split.validation, split.test) if part is not None)
+    nodes, columns = split.n_users + split.n_items, -(-dim // world)
+    matrix = NUMBER_BYTES * nodes * columns
+    softmax = config.options.get("loss") == "softmax"
+    pairs = of_pair * (everything + m * again)
+    graph = (GRAPH_BYTES + 8 * ordered + 4 * weighted) * m + 2 * NUMBER_BYTES * nodes
+    sampler, parameters = (8 if softmax else 12) * m, (ADAM + best) * matrix
+    step = _states(config, matrix, columns) + _batch_bytes(config, m, split.n_items, dim)
+    lists = matrix + SCORED * NUMBER_BYTES * nodes * dim + HISTORY_BYTES * m + TILE_BYTES * split.n_items
+    # Before there is a sampler or an optimiser.
+    sorting = (SORTING_BYTES + ORDER_BYTES * ordered) * m + 2 * GRAPH_BYTES * m - sampler - parameters
+    return Memory(PROGRAM_BYTES, pairs, graph, sampler, parameters, max(step, lists, sorting))
+
+
+def _states(config: Config, matrix: int, columns: int) -> int:
+    """What a step holds in matrices of nodes x columns; columns of the filter go through a few at a time."""
+    states = STATES[config.model]
+    if config.model != "ltocf":
+        return states * matrix
+    at_once = COLUMNS_AT_A_TIME if columns > 2 * COLUMNS_AT_A_TIME else columns
+    copies = 0 if at_once == columns else 2
+    half = 0.5 if config.options["precision"] == "bfloat16" else 1.0
+    return int(matrix * (2 + (half * (states - 2) + copies) * at_once / columns))
+
+
+def _batch_bytes(config: Config, m: int, n_items: int, dim: int) -> int:
+    softmax = config.options.get("loss") == "softmax"
+    size, n_pieces = config.training.steps_for(m, SOFTMAX_PIECE_SIZE if softmax else PIECE_SIZE)
+    examples = -(-size // n_pieces)
+    rows = 2 * examples + min(n_items, config.options["n_negatives"]) if softmax else 3 * examples
+    return ROW_COPIES * NUMBER_BYTES * rows * dim + (4 * NUMBER_BYTES * LOSS_BLOCK if softmax else 0)
