@@ -31,7 +31,7 @@ class Machine:
         share: of the bandwidth that a step's sparse products reach.
         line: bytes that are read at once, however short a row is.
         flops: operations a second of the loss.
-        starting: seconds of a step beside what grows with the graph.
+        starting: seconds of a step in one piece beside what grows with the graph.
         link: bytes a second between devices of one machine, one way.
         network: bytes a second between machines, for each device.
         message: seconds of a message beside what grows with it.
@@ -80,7 +80,7 @@ CPU = Machine(
         "measured",
         "`SECONDS_PER_SAMPLE` of ltocf.runs.estimate: 45 µs for 8,192 negatives of dim 64",
     ),
-    starting=Constant("starting a step", 0.01, "s", "assumed", "less than a step on the smallest data"),
+    starting=Constant("starting a piece", 0.001, "s", "assumed", "a few hundred calls of operators"),
     link=_NOTHING,
     network=_NOTHING,
     message=_NOTHING._replace(value=0.0, unit="s"),
@@ -109,7 +109,7 @@ H200 = Machine(
         "https://www.nvidia.com/en-us/data-center/h200/",
     ),
     starting=Constant(
-        "starting the kernels of a step",
+        "starting the kernels of a step in one piece",
         0.0104,
         "s",
         "measured",
