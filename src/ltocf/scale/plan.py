@@ -219,9 +219,15 @@ def step_seconds(work: Work, machine: Machine, gpus: int, blocks: int) -> dict[s
     """Seconds of a step by part.
 
         starting   S times that of a step in one piece, which is an upper bound
-    products   2 K (2 m / R (8 + row)) / (share · bandwidth),   row = 4 c up to the next multiple of a line
-    states     (2 K · 8 + 12) 4 n c / R / (share · bandwidth)
-    loss       8 B N d / C / flops,   for the softmax
+        products   2 K (2 m / R (8 + row)) / (share · bandwidth),   row = 4 c up to the next multiple of a line
+        states     (2 K · 8 + 12) 4 n c / R / (share · bandwidth)
+        loss       8 B N d / C / flops,   for the softmax
+
+    Args:
+        work: what is trained.
+        machine: on what.
+        gpus: how many, C R.
+        blocks: R.
     """
     step = work.step(gpus, blocks)
     shares, products = step.shares, step.n_products
