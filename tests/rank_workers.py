@@ -91,7 +91,7 @@ def trained(case: str, ranks: Ranks) -> dict[str, Any]:
         for name, width in widths.items():
             parameters[name] = torch.stack([ranks.all_nodes(state[name])[:, :width] for state in states])
         model.eval()
-        metrics = evaluate(model.scorer(), log, seen=None, ks=[5], ranks=ranks.everyone())
+        metrics = evaluate(model.scorer(), log, seen=None, ks=[5], ranks=ranks)
     return {"losses": ranking, "l2": ranks.everyone().total(l2), "metrics": metrics} | parameters
 
 

@@ -52,7 +52,7 @@ def test_a_step_by_hand() -> None:
 def test_memory_by_hand() -> None:
     work = Work(users=60, items=40, pairs=1000, dim=64, loss="bpr", batch_size=2, degree=3)
     in_a_step = 9 * 50 * 8 * 4 + 100 * 8 * 4 + 8 * 6 * 64 * 4
-    in_a_validation = 4 * 50 * 8 * 4 + 4 * 100 * 64 * 4
+    in_a_validation = 4 * 50 * 8 * 4 + 4 * (30 + 40) * 64 * 4
     assert in_a_validation > in_a_step
     assert memory_bytes(work, gpus=16, blocks=2) == 16 * 500 + 12 * 1000 + in_a_validation
 

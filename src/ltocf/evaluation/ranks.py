@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ltocf.data.interactions import Interactions
 
 Value = TypeVar("Value")
+RowsOf: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @runtime_checkable
@@ -32,7 +34,7 @@ class Ranks(Protocol):
         """How many there are."""
 
     def everyone(self) -> Ranks:
-        """The same processes side by side, for work that is shared by users once each has all embeddings."""
+        """The same processes side by side, for sums over all of them."""
 
     def layout(self) -> dict[str, int]:
         """What a run records of them: nothing where there is only one."""
@@ -52,6 +54,9 @@ class Ranks(Protocol):
     def all_rows(self, values: Tensor, n: int) -> Tensor:
         """All ``n`` rows, of which each process has its share."""
 
+    def shared(self, users: Tensor, work: RowsOf) -> Tensor:
+        """``work`` of all ``users``, a row for each, of which each process does those that `to_score` gives it."""
+
     def first(self, value: Value) -> Value:
         """What process 0 has; a tensor is written to in place."""
 
@@ -63,6 +68,9 @@ class Ranks(Protocol):
 
     def all_nodes(self, embeddings: Tensor) -> Tensor:
         """Embeddings of all nodes from each process's share, columns of zeros that `own` added among them."""
+
+    def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
+        """All columns of the users that this process scores, in the rows that `mine` says, and of all items."""
 
     def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
         """The rows of ``nodes``, in this process's columns, whoever has them; differentiable."""
@@ -114,6 +122,9 @@ class Alone:
     def all_rows(self, values: Tensor, n: int) -> Tensor:
         return values
 
+    def shared(self, users: Tensor, work: RowsOf) -> Tensor:
+        return work(users)
+
     def first(self, value: Value) -> Value:
         return value
 
@@ -125,6 +136,9 @@ class Alone:
 
     def all_nodes(self, embeddings: Tensor) -> Tensor:
         return embeddings
+
+    def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
+        return embeddings[:n_users], embeddings[n_users:]
 
     def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
         return embeddings.index_select(0, nodes)

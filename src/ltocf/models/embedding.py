@@ -224,8 +224,8 @@ class EmbeddingRecommender(GradientRecommender):
 
     def embeddings(self) -> tuple[ScoredUsers, ScoredItems]:
         """What the score is the inner product of: the vectors of `Ranking`, longer by one where popularity counts."""
-        (users, items), ranking = self._final(), self.ranking
-        users, items = ranking.users(users, self._temperatures()), ranking.items(items)
+        (users, items), ranking, told = self._final(), self.ranking, self._temperatures()
+        users, items = ranking.users(users, None if told is None else self.ranks.own_nodes(told)), ranking.items(items)
         bias = ranking.bias(self.log_degrees.to(items))
         if bias is None:
             return users, items
@@ -233,7 +233,7 @@ class EmbeddingRecommender(GradientRecommender):
 
     def _final(self) -> tuple[UserEmbeddings, ItemEmbeddings]:
         """Final embeddings of the users, weighed by age if that was chosen, and of the items."""
-        users, items = self.ranks.all_nodes(self.propagate(self.initial_embeddings)).tensor_split([self.n_users])
+        users, items = self.ranks.to_score(self.propagate(self.initial_embeddings), self.n_users)
         recency, own_weight = self.recency
         if (graph := self._ordered()) is None or (recency is not None and (recency.power, own_weight) == (0, 1)):
             return users, items
@@ -250,7 +250,7 @@ class EmbeddingRecommender(GradientRecommender):
         with evaluating(self):
             users, items = self.embeddings()
         # Where `propagate` is the identity, these are views of the parameter and would still ask for gradients.
-        return EmbeddingScorer(users.detach(), items.detach())
+        return EmbeddingScorer(users.detach(), items.detach(), self.ranks.mine)
 
     @torch.no_grad()
     def final_items(self) -> ItemEmbeddings:

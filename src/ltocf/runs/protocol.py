@@ -200,8 +200,7 @@ class Experiment:
         """What chooses the epoch: a validation set may ask a sample of the users, a test set asks all."""
         run = self.config.run
         n_users, may_sample = self.config.training.validation_users, run.select_on == "validation"
-        depth, ranks = Metric.parse(self.select_by).depth, self.ranks.everyone()
-        return Validation(truth, seen, depth, n_users, run.seed, may_sample, ranks)
+        return Validation(truth, seen, Metric.parse(self.select_by).depth, n_users, run.seed, may_sample, self.ranks)
 
     @cached_property
     def select_by(self) -> str:
@@ -241,7 +240,7 @@ class Experiment:
             return {}
         ks, scorer = depths_for(split.n_items), trained.model.scorer()
         per_user = evaluate_per_user(
-            scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress, ranks=self.ranks.everyone()
+            scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress, ranks=self.ranks
         )
         if not self.ranks.rank:
             self.folder.write_test_users(per_user)

@@ -26,7 +26,7 @@ from torch.nn.functional import pad
 
 from ltocf.data import Interactions
 from ltocf.data.interactions import check_32_bits
-from ltocf.evaluation.ranks import Ranks
+from ltocf.evaluation.ranks import Ranks, RowsOf
 from ltocf.graph import BipartiteGraph
 from ltocf.graph.csr import row_entries
 from ltocf.scale.columns import Columns, columns_over
@@ -87,6 +87,19 @@ class Blocks:
     def all_rows(self, values: Tensor, n: int) -> Tensor:
         return self.columns.all_rows(values, n)
 
+    @torch.no_grad()
+    def shared(self, users: Tensor, work: RowsOf) -> Tensor:
+        of_blocks = [(users % self.nodes.world == block).nonzero().squeeze(1) for block in range(self.nodes.world)]
+        places = [places.split(self.columns.sizes(len(places))) for places in of_blocks]
+        by_rank = [of_block[share] for share in range(self.columns.world) for of_block in places]
+        rows = work(users[by_rank[self.rank]])
+        longest = max(map(len, by_rank))
+        gathered = self.processes.gathered(torch.cat([rows, rows.new_zeros(longest - len(rows), *rows.shape[1:])]))
+        found = rows.new_empty(len(users), *rows.shape[1:])
+        for of_rank, theirs in zip(by_rank, gathered, strict=True):
+            found[of_rank] = theirs[: len(of_rank)]
+        return found
+
     def first(self, value: Value) -> Value:
         return self.processes.first(value)
 
@@ -98,11 +111,21 @@ class Blocks:
 
     @torch.no_grad()
     def all_nodes(self, embeddings: Tensor) -> Tensor:
-        counted = torch.tensor(len(embeddings), device=embeddings.device)
+        return self.columns.whole(self._put_together(embeddings, 0))
+
+    @torch.no_grad()
+    def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
+        users, items = embeddings.tensor_split([len(range(self.nodes.rank, n_users, self.nodes.world))])
+        return self.columns.whole(users), self.columns.whole(self._put_together(items, n_users))
+
+    def _put_together(self, rows: Tensor, first: int) -> Tensor:
+        """The rows of consecutive nodes, from those that each block has of them; ``first`` is the first node."""
+        counted = torch.tensor(len(rows), device=rows.device)
         dist.all_reduce(counted, group=self.nodes.group)
-        n = int(counted)
-        gathered = self.nodes.gathered(_padded(embeddings, -(-n // self.nodes.world)))
-        return self.columns.whole(gathered.transpose(0, 1).flatten(0, 1)[:n])
+        n, n_blocks = int(counted), self.nodes.world
+        gathered = self.nodes.gathered(_padded(rows, -(-n // n_blocks)))
+        in_turn = gathered[torch.arange(first, first + n_blocks, device=rows.device) % n_blocks]
+        return in_turn.transpose(0, 1).flatten(0, 1)[:n]
 
     def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
         taken: Tensor = _Taken.apply(embeddings, nodes, self)  # type: ignore[no-untyped-call]

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ltocf.data import Interactions
-from ltocf.evaluation.ranks import Ranks
+from ltocf.evaluation.ranks import Ranks, RowsOf
 from ltocf.training import Trainable
 
 Value = TypeVar("Value")
@@ -81,6 +81,9 @@ class Columns:
         gathered = self.gathered(padded)
         return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
 
+    def shared(self, users: Tensor, work: RowsOf) -> Tensor:
+        return self.all_rows(work(self.own_rows(users)), len(users))
+
     def first(self, value: Value) -> Value:
         if isinstance(value, Tensor):
             dist.broadcast(value, src=0)
@@ -99,6 +102,10 @@ class Columns:
 
     def all_nodes(self, embeddings: Tensor) -> Tensor:
         return self.whole(embeddings)
+
+    def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
+        whole = self.whole(embeddings)
+        return whole[:n_users], whole[n_users:]
 
     def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
         return embeddings.index_select(0, nodes)

@@ -165,7 +165,7 @@ def plan(work: Work, machine: Machine, gpus: int = MOST_GPUS) -> list[Row]:
         >>> from ltocf.scale.machines import MACHINES
         >>> work = Work(users=10**8, items=10**6, pairs=10**9)
         >>> [row.gpus for row in plan(work, MACHINES["h200"], gpus=16) if row.fits]
-        [16]
+        [4, 8, 16]
     """
     for name in ("users", "items", "pairs", "dim", "negatives", "degree"):
         if getattr(work, name) < 1:
@@ -198,9 +198,9 @@ def _layouts(work: Work, machine: Machine, gpus: int) -> Iterator[Row]:
 def memory_bytes(work: Work, gpus: int, blocks: int) -> float:
     """Bytes of one GPU at the highest, in a step or in a validation.
 
-        16 m / R + 12 m + max(36 n c / R + [R > 1] 4 n c + 32 (2 B / S + N) d,   16 n c / R + 16 n d)
+        16 m / R + 12 m + max(36 n c / R + [R > 1] 4 n c + 32 (2 B / S + N) d,   16 n c / R + 16 (users / R + items) d)
 
-    The sampler's pairs are on every GPU, and for a validation so are the whole embeddings.
+    The pairs of the sampler are on every GPU, and for a validation all columns of all items and of a block of users.
 
     Example:
         >>> work = Work(users=900, items=100, pairs=10_000, dim=4, loss="bpr", batch_size=10)
@@ -211,7 +211,7 @@ def memory_bytes(work: Work, gpus: int, blocks: int) -> float:
     own = nodes / blocks * columns * NUMBER_BYTES
     shown = nodes * columns * NUMBER_BYTES if blocks > 1 else 0
     in_step = MATRICES * own + shown + ROW_COPIES * work.rows * work.dim * NUMBER_BYTES
-    in_validation = KEPT_MATRICES * own + SCORED * nodes * work.dim * NUMBER_BYTES
+    in_validation = KEPT_MATRICES * own + SCORED * (work.users / blocks + work.items) * work.dim * NUMBER_BYTES
     return GRAPH_BYTES * work.pairs / blocks + SAMPLER_BYTES * work.pairs + max(in_step, in_validation)
 
 
@@ -258,7 +258,7 @@ def where_it_stops(rows: list[Row]) -> str:
     fitting = [row for row in rows if row.fits]
     if not fitting:
         needed = f"it does not fit into {rows[-1].gpus} GPUs, which need {rows[-1].memory / 1e9:,.0f} GB each"
-        return f"{needed}: the pairs of the sampler, and whole embeddings for a validation, are on every one"
+        return f"{needed}: the pairs of the sampler, and all items for a validation, are on every one"
     for fewer, more in pairwise(fitting):
         if fewer.step_seconds < GAIN * more.step_seconds:
             what = f"beyond {fewer.gpus} GPUs twice as many are less than {GAIN} times as fast"
