@@ -3,9 +3,9 @@
     python benchmarks/batch_size.py --data data --sets gowalla yelp2018
     python benchmarks/batch_size.py --synthetic 10_000_000 --batch-sizes 8192 62500 --folder checkpoints
 
-LT-OCF `fast`; the rate of the recipe is that of 8,192 pairs, and larger batches have it as it is (`constant`), times the
-root of their size in 8,192 (`root`), or times that size (`linear`). A finished run is a row of the results, and is not
-done again; one that was interrupted goes on from its checkpoint, if there is a folder for it.
+LT-OCF `fast`; the rate of the recipe is that of 8,192 pairs. Larger batches have it as it is (`constant`), times the
+root of their size in units of 8,192 (`root`), or times that size (`linear`). A finished run is a row of the results,
+and is not done again; one that was interrupted goes on from its checkpoint, if there is a folder for it.
 
 The synthetic log is drawn from a model that is known: users are mixtures of a few of 64 tastes, a taste is a
 distribution over items, popularity a power law. Its validation set is drawn from the same model, so the lists of the
@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from recipe import carved, train_of
 
 from ltocf import Config
 from ltocf.bench.synthetic import EXPONENT, PAIRS_PER_ITEM, PAIRS_PER_USER, SHIFT
@@ -38,6 +37,7 @@ from ltocf.runs.settings import DataSettings
 from ltocf.training import FitContext, environment
 from ltocf.training.runtime import keep_freed_memory
 from ltocf.training.settings import LARGEST_BATCH
+from recipe import carved, train_of
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "scale" / "batch-size.json"
 RATES = {"constant": 0.0, "root": 0.5, "linear": 1.0}
@@ -45,6 +45,7 @@ RATES = {"constant": 0.0, "root": 0.5, "linear": 1.0}
 TASTES, TASTES_PER_USER, SPREAD = 64, 3, 2.0
 HELD_BACK, ASKED = 0.1, 2_000
 DEPTH = 20
+KEPT = ("recall@20", "ndcg@20")
 
 
 class Planted(NamedTuple):
@@ -107,7 +108,7 @@ def planted_log(n_pairs: int) -> tuple[Interactions, Interactions, dict[str, Any
     train, validation = pairs.where(~held_back), pairs.where(held_back)
     asked = sample_users(validation, 0, ASKED)
     best = evaluate(planted, asked, seen=train, ks=(DEPTH,))
-    return train, validation, {f"planted {name}": value for name, value in best.items()}
+    return train, validation, {f"planted {name}": best[name] for name in KEPT}
 
 
 def validated(pairs: Interactions, truth: Interactions, told: argparse.Namespace, size: int, rate: str) -> Any:
@@ -130,7 +131,7 @@ def validated(pairs: Interactions, truth: Interactions, told: argparse.Namespace
     steps = math.ceil(training.epochs * training.epoch_share * len(pairs) / size)
     row = {"learning_rate": training.learning_rate, "steps": steps, "best_epoch": fitted.best_epoch}
     row |= {"epochs": fitted.epochs, "training_seconds": fitted.seconds, "seconds": time.perf_counter() - started}
-    return row | {f"validation {name}": value for name, value in metrics.items()}
+    return row | {f"validation {name}": metrics[name] for name in KEPT}
 
 
 def parse() -> argparse.Namespace:

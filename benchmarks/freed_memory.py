@@ -21,11 +21,11 @@ from typing import Any
 import torch
 
 from ltocf import BipartiteGraph, load_dataset
-from ltocf.training.memory import peak_bytes
 from ltocf.data import split_dataset
 from ltocf.files import write_text
 from ltocf.models import MODELS
 from ltocf.training import environment
+from ltocf.training.memory import peak_bytes
 from ltocf.training.runtime import keep_freed_memory
 
 BATCH_SIZES = {"mf": 8192, "lightgcn": 2048, "ltocf": 2048, "lr-gccf": 2048, "gc-mc": 2048, "ngcf": 2048}

@@ -19,8 +19,8 @@ from typing import Any
 
 import polars as pl
 import torch
-from ingest import MILLION, RESULTS, stage
 
+from ingest import MILLION, RESULTS, stage
 from ltocf.bench.synthetic import power_law
 from ltocf.files import write_text
 from ltocf.training import environment

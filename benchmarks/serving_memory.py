@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ltocf.training.memory import peak_bytes, resident_bytes
 from ltocf.data import Interactions, Names
 from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
 from ltocf.service.engine import Engine
 from ltocf.serving import TrainedModel
 from ltocf.training import environment
+from ltocf.training.memory import peak_bytes, resident_bytes
 from service import measured, scripts, service
 
 ROOT = Path(__file__).resolve().parents[1]

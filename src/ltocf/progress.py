@@ -61,7 +61,7 @@ def logged_from(level: int, name: str = "ltocf") -> Iterator[None]:
 
 
 def log_line(text: str, *, watched: bool = False) -> None:
-    """A line on standard error where no bar can be drawn: in a log, a pipe, a batch job; if ``watched`` elsewhere too."""
+    """A line on standard error where no bar can be drawn: in a log, a pipe, a batch job; ``watched``: everywhere."""
     console = Console(stderr=True, highlight=False, markup=False)
     if watched or not _is_watched(console):
         console.print(text, soft_wrap=True)

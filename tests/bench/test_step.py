@@ -12,10 +12,10 @@ import torch
 
 from ltocf.bench.contenders import CONTENDERS, USUAL
 from ltocf.bench.machine import product_traffic
-from ltocf.training.memory import WITHOUT_LIMIT
 from ltocf.bench.step import CLOSE_RESULT, RATIOS, SAME_RESULT, Effort, Sizes, Worker, affordable, agreement, bench_step
 from ltocf.bench.worker import Task, load_pairs, save_pairs
 from ltocf.graph import BipartiteGraph
+from ltocf.training.memory import WITHOUT_LIMIT
 from samples import random_interactions
 
 SIZES = Sizes(n_users=300, n_items=700, n_pairs=5000, dim=16)

@@ -90,7 +90,7 @@ def test_what_a_phase_tells_the_training(
     assert (told.pairs, told.settings, told.seed) == (split.train, run.config.training, 4)
     context: FitContext = told.context
     assert context.checkpoint == run.folder.path / "checkpoint-selection.safetensors"
-    assert context.fingerprint == run.folder.fingerprint()
+    assert context.fingerprint == run.folder.fingerprint(run.data.split)
     assert (context.select_by, context.description) == ("ndcg@5", "ltocf selection")
     assert (context.deadline, context.validation_seconds) == (math.inf, 0)
     assert context.show_progress == show_progress
@@ -243,7 +243,9 @@ def test_what_stands_beside_the_numbers(tmp_path: Path, stack: ExitStack) -> Non
     trained = TrainedModel("ltocf", run.config.options, model, split.train, run.data.names)
     fits = {"selection": FitResult(7, 3, 0.25, 11.0, "patience"), "retraining": FitResult(3, None, None, 4.5, "epochs")}
     times = model.state_dict()["times.values"].tolist()
-    assert run.provenance(trained, fits) == {
+    found = run.provenance(trained, fits)
+    assert found.pop("memory").keys() == {"stated", "peak"}
+    assert found == {
         "dataset": "log.csv",
         "split": split.summary(),
         "configuration": run.config.tables(),

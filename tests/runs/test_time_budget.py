@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 import ltocf
-from ltocf.models import STARTS, Popularity, Recommender
+from ltocf.models import MF, STARTS, Popularity, Recommender
 from ltocf.runs import protocol, time_budget
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.training import FitResult
@@ -82,6 +84,29 @@ def test_a_budget_that_is_spent_leaves_a_finished_run(
     assert metrics["fits"]["selection"]["stopped_by"] == "max_minutes"
     assert metrics["fits"]["selection"]["epochs"] == 1
     assert 0 <= metrics["recall@20"] <= 1
+
+
+def test_a_retraining_that_is_cut_short_keeps_the_selected_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One epoch of the nine that were selected would be a model that nobody measured."""
+    real = MF.train_on
+
+    def slow(self: MF, pairs: Any, **given: Any) -> FitResult:
+        if given["validation"] is None:
+            given["context"] = replace(given["context"], deadline=time.monotonic())
+            return real(self, pairs, **given)
+        return real(self, pairs, **given)._replace(best_epoch=9)
+
+    monkeypatch.setattr(MF, "train_on", slow)
+    options: dict[str, Any] = {"model": "mf", "select_by": "recall@5", "batch_size": 16, "preset": "paper"}
+    metrics = ltocf.train(LOG, tmp_path / "cut", epochs=9, **options)
+    assert metrics["fits"]["retraining"]["stopped_by"] == "max_minutes"
+    assert "left 1 of the 9 epochs" in caplog.text
+    selected, final = (load_file(tmp_path / "cut" / f"{name}.safetensors") for name in ("model-selection", "model"))
+    weights = [name for name in final if name.startswith("weights.")]
+    assert weights
+    assert all((selected[name] == final[name]).all() for name in weights)
 
 
 def test_initial_embeddings_have_half_of_the_time_of_a_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,40 @@ def test_a_batch_is_a_hundredth_of_the_pairs_within_limits(n_pairs: int, size: i
     assert replace(SETTINGS, batch_size=7).batch_size_for(n_pairs) == 7
 
 
+AUTO = replace(SETTINGS, batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("n_pairs", "steps"),
+    [
+        (0, (256, 1)),
+        (810_128, (8101, 1)),
+        (1_237_259, (8192, 1)),
+        (1_250_000, (8192, 1)),
+        (2_000_000, (15_692, 2)),
+        (10_000_000, (95_692, 12)),
+        (200_000_000, (1_995_692, 244)),
+    ],
+)
+def test_a_batch_in_pieces_grows_with_the_log(n_pairs: int, steps: tuple[int, int]) -> None:
+    assert AUTO.steps_for(n_pairs, 8192) == steps
+    assert AUTO.steps_for(n_pairs, None) == (AUTO.batch_size_for(n_pairs), 1)
+    assert replace(AUTO, cuda_graphs=True).steps_for(n_pairs, 8192) == (AUTO.batch_size_for(n_pairs), 1)
+
+
+def test_a_size_that_is_given_is_cut_into_pieces_as_it_is() -> None:
+    given = replace(SETTINGS, batch_size=32_769)
+    assert [given.steps_for(10**7, piece) for piece in (8192, 32_768, None)] == [(32_769, 5), (32_769, 2), (32_769, 1)]
+    assert replace(given, cuda_graphs=True).steps_for(10**7, 8192) == (32_769, 1)
+
+
+@pytest.mark.parametrize("n_pairs", [10**5, 10**6, 1_300_000, 10**7, 10**8, 10**9])
+def test_about_a_hundred_steps_make_a_pass_at_any_size(n_pairs: int) -> None:
+    size, n_pieces = AUTO.steps_for(n_pairs, 8192)
+    assert 99 < n_pairs / size < 160
+    assert (n_pieces - 1) * 8192 < size <= n_pieces * 8192
+
+
 @pytest.mark.parametrize("warm_up", [0.0, 0.25, 0.5])
 @pytest.mark.parametrize("progress", [0.0, 0.1, 0.25, 0.5, 0.7, 0.99])
 def test_rates_rise_in_proportion_then_stay_or_fall_along_a_cosine(progress: float, warm_up: float) -> None:

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from ltocf.bench.contenders import LightGCNCoo
-from ltocf.training.memory import forget_peak, peak_bytes, resident_bytes
 from ltocf.data import Split
 from ltocf.evaluation import evaluate, find_hits, ndcg, rank, recall
 from ltocf.graph import BipartiteGraph
 from ltocf.models import EmbeddingScorer
 from ltocf.shapes import RankedItems
 from ltocf.training import environment
+from ltocf.training.memory import forget_peak, peak_bytes, resident_bytes
 
 K = 20
 USERS_PER_LOOP = 100

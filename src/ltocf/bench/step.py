@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from ltocf.bench.contenders import CONTENDERS, FLOAT_BYTES, SLOW
-from ltocf.training.memory import available_bytes, gigabytes
 from ltocf.bench.worker import Task, save_pairs, serve
 from ltocf.data import Interactions
 from ltocf.training import environment
+from ltocf.training.memory import available_bytes, gigabytes
 
 Record = dict[str, Any]
 Say = Callable[[str], None]

@@ -15,13 +15,13 @@ import torch
 
 from ltocf.bench.contenders import CONTENDERS
 from ltocf.bench.machine import memory_bandwidth, product_traffic, profile_step
-from ltocf.training.memory import forget_peak, peak_bytes, resident_bytes
 from ltocf.bench.synthetic import FEWEST_PAIRS, power_law
 from ltocf.data import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.ode.times import learnable_times, time_parameters
 from ltocf.sampling import PairwiseBatches
 from ltocf.shapes import Scalar
+from ltocf.training.memory import forget_peak, peak_bytes, resident_bytes
 
 LEARNING_RATE = 1e-3
 L2 = 1e-4

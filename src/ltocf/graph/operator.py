@@ -25,7 +25,6 @@ from ltocf.shapes import (
     UserIndices,
 )
 
-
 PAIRS_AT_A_TIME = 2**22
 """While R̃ is made, in double precision."""
 

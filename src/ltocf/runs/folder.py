@@ -130,9 +130,9 @@ class RunFolder:
                 _refuse_changes(self.config_file, Config.from_toml(before, complete=True), config)
         return config
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, split: Split) -> str:
         """A digest of the settings and the split that the result depends on; binds checkpoints to them."""
-        content = [self.config().that_matters(), self.read_data().split.digest]
+        content = [self.config().that_matters(), split.digest]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def checkpoint_file(self, phase: str) -> Path:

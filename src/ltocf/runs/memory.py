@@ -1,4 +1,4 @@
-"""The memory of a training, stated before any of it is taken: what holds how many bytes, from sizes alone."""
+"""The memory of a training, stated before it is taken: what is held already, and what comes by sizes alone."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ltocf.losses import LOSS_BLOCK
 from ltocf.models.objective import PIECE_SIZE, SOFTMAX_PIECE_SIZE
 from ltocf.ode.filter import COLUMNS_AT_A_TIME
 from ltocf.runs.config import Config
-from ltocf.training.memory import available_bytes, held_bytes
+from ltocf.training.memory import available_bytes, resident_bytes
 from ltocf.training.runtime import Runtime
 
 NUMBER_BYTES, INDEX_BYTES = 4, 8
-PROGRAM_BYTES = 350_000_000
-"""Python with PyTorch, NumPy, SciPy and Polars, once a step was taken."""
+LIBRARY_BYTES = 50_000_000
+"""What libraries take when they are used for the first time."""
 GRAPH_BYTES = 16
 """Of a pair: an index and a value, in rows of users and in rows of items."""
 HISTORY_BYTES = 4
@@ -44,19 +44,19 @@ class Memory:
     """Bytes that a training holds at its highest, by what holds them.
 
     Args:
-        program: the interpreter and its libraries.
-        pairs: of the split, and of all of it together when it is trained on again.
+        held: by the process when this is stated: libraries and the pairs of the split.
+        pairs: all of them together, where they are trained on again.
         graph: both sides of R̃.
         sampler: pairs and their order.
         parameters: embeddings, Adam's moments, and the best weights of a validation.
         step: gradient and states of a propagation and the rows of a piece; or what lists are made of, if that is more.
 
     Example:
-        >>> str(Memory(program=10**9, pairs=0, graph=5 * 10**8, sampler=0, parameters=10**9, step=10**9))
-        '3.5 GB of memory: program 1.0, pairs 0.0, graph 0.5, sampler 0.0, parameters 1.0, step 1.0'
+        >>> str(Memory(held=10**9, pairs=0, graph=5 * 10**8, sampler=0, parameters=10**9, step=10**9))
+        '3.5 GB of memory: held 1.0, pairs 0.0, graph 0.5, sampler 0.0, parameters 1.0, step 1.0'
     """
 
-    program: int
+    held: int
     pairs: int
     graph: int
     sampler: int
@@ -78,7 +78,7 @@ class Memory:
             ValueError: it is not, or not for all processes of this machine.
         """
         here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        available, needed = available_bytes(CPU), here * (self.total - held_bytes())
+        available, needed = available_bytes(CPU), here * (self.total - self.held)
         if needed > available:
             raise ValueError(
                 f"this training needs {self}; {needed / 1e9:.1f} GB of it are still to be taken, and "
@@ -90,9 +90,9 @@ class Memory:
 def stated_memory(config: Config, split: Split, world: int = 1) -> Memory | None:
     """The memory of one process on a CPU, that of the phase which needs more; None for models whose memory is unknown.
 
-    With n nodes, c = ceil(dim / world) columns, a split of M pairs and m of them in a phase, bytes are
+    With n nodes, c = ceil(dim / world) columns and m pairs in a phase it is what the process holds now, and in bytes
 
-        pairs       16 M, and 16 m when all are trained on again; 8 more with times, 4 more with weights
+        pairs       16 m when all are trained on again; 8 m more with times, 4 m more with weights
         graph       16 m + 8 n, 8 m more with ages, 4 m more with weights
         sampler     8 m of the softmax, 12 m of others
         parameters  12 n c, and 4 n c of the best weights
@@ -106,30 +106,31 @@ def stated_memory(config: Config, split: Split, world: int = 1) -> Memory | None
     """
     if config.model not in STATES or config.options.get("propagation") == "solver":
         return None
-    again = len(split.train) + (0 if split.validation is None else len(split.validation))
-    chosen = _of_phase(config, split, len(split.train), world, best=True)
+    held, again = resident_bytes(), len(split.train) + (0 if split.validation is None else len(split.validation))
+    chosen = _of_phase(config, split, len(split.train), world, held, best=True)
     if split.validation is None:
         return chosen
-    everything = _of_phase(config, split, again, world, again=True)
+    everything = _of_phase(config, split, again, world, held, again=True)
     return max(chosen, everything, key=lambda memory: memory.total)
 
 
-def _of_phase(config: Config, split: Split, m: int, world: int, *, best: bool = False, again: bool = False) -> Memory:
+def _of_phase(
+    config: Config, split: Split, m: int, world: int, held: int, *, best: bool = False, again: bool = False
+) -> Memory:
     train, dim = split.train, int(config.options["dim"])
     ordered, weighted = (train.timestamps is not None or train.places is not None), train.weights is not None
     of_pair = 2 * INDEX_BYTES + INDEX_BYTES * ordered + NUMBER_BYTES * weighted
-    everything = sum(len(part) for part in (train, split.validation, split.test) if part is not None)
     nodes, columns = split.n_users + split.n_items, -(-dim // world)
     matrix = NUMBER_BYTES * nodes * columns
     softmax = config.options.get("loss") == "softmax"
-    pairs = of_pair * (everything + m * again)
+    pairs = of_pair * m * again
     graph = (GRAPH_BYTES + 8 * ordered + 4 * weighted) * m + 2 * NUMBER_BYTES * nodes
     sampler, parameters = (8 if softmax else 12) * m, (ADAM + best) * matrix
-    step = _states(config, matrix, columns) + _batch_bytes(config, m, split.n_items, dim)
+    step = LIBRARY_BYTES + _states(config, matrix, columns) + _batch_bytes(config, m, split.n_items, dim)
     lists = matrix + SCORED * NUMBER_BYTES * nodes * dim + HISTORY_BYTES * m + TILE_BYTES * split.n_items
     # Before there is a sampler or an optimiser.
     sorting = (SORTING_BYTES + ORDER_BYTES * ordered) * m + 2 * GRAPH_BYTES * m - sampler - parameters
-    return Memory(PROGRAM_BYTES, pairs, graph, sampler, parameters, max(step, lists, sorting))
+    return Memory(held, pairs, graph, sampler, parameters, max(step, lists, sorting))
 
 
 def _states(config: Config, matrix: int, columns: int) -> int:

@@ -28,7 +28,7 @@ from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
 from ltocf.training import EpochRecord, FitContext, FitResult, TrainingSettings, environment
-from ltocf.training.memory import peak_bytes
+from ltocf.training.memory import give_back, peak_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +125,7 @@ class Experiment:
         self, trained: TrainedModel, fits: dict[str, FitResult], started: float, more: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Write the model, measure it on the test set, write the metrics, and drop what was kept to go on from."""
+        give_back()
         if not self.ranks.rank:
             trained.save(self.folder.model_file)
         metrics = self.measured(trained) | self.provenance(trained, fits) | (more or {})
@@ -137,17 +138,12 @@ class Experiment:
         return metrics
 
     def phase(
-        self,
-        phase: str,
-        pairs: Interactions,
-        truth: Interactions | None,
-        selected: Selected | None = None,
+        self, phase: str, pairs: Interactions, truth: Interactions | None, selected: Selected | None = None
     ) -> tuple[TrainedModel, FitResult]:
         """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``selected`` what that learned."""
         config, seed, place = self.config, self.config.run.seed, f"{self.label} {phase}".strip()
         graph = BipartiteGraph.from_interactions(pairs)
-        model = build_model(config.model, graph, config.options, seed=seed)
-        model = model.to(self.ranks.home(self.device))
+        model = build_model(config.model, graph, config.options, seed=seed).to(self.ranks.home(self.device))
         if pairs.weights is not None and not model.uses_weights:
             logger.warning("%s does not use weights: every pair counts alike", config.model)
         validation = None if truth is None else self.validation(truth, pairs)
@@ -155,7 +151,7 @@ class Experiment:
             context = FitContext(
                 select_by=self.select_by,
                 checkpoint=self.folder.checkpoint_file(place),
-                fingerprint=self.folder.fingerprint(),
+                fingerprint=self.folder.fingerprint(self.data.split),
                 deadline=self.deadline(phase, model, pairs),
                 validation_seconds=self._validation_seconds(model, validation),
                 on_epoch=self._recorder(place, stack),
@@ -170,7 +166,10 @@ class Experiment:
             settings = config.training
             if selected is not None:
                 settings, context = self._as_selected(model, selected, context)
+            give_back()  # what sorting pairs, making the graph and an earlier phase took
             result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
+        if selected is not None and selected.model is not None:
+            self._keep_selected_if_cut(model, selected.model, selected.fit, result)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
@@ -186,7 +185,8 @@ class Experiment:
         """``model`` takes over what is no weight of the chosen one; then see ``TrainingSettings.retraining``."""
         settings, chosen, selection = self.config.training, selected.model, selected.fit
         assert chosen is not None
-        selected.model = None
+        if context.deadline == math.inf:  # else it may be asked for once more
+            selected.model = None
         model.take_over(chosen)
         if settings.retraining == "repeated":
             return settings, replace(context, last_epoch=selection.best_epoch or 0)
@@ -195,6 +195,24 @@ class Experiment:
         if context.checkpoint is None or not context.checkpoint.exists():
             model.go_on_from(chosen)
         return settings.for_another_pass(), context
+
+    def _keep_selected_if_cut(
+        self, model: Recommender, chosen: Recommender, selection: FitResult, result: FitResult
+    ) -> None:
+        """Weights that the time limit left unfinished were never measured; those that were selected were."""
+        needed = selection.best_epoch or 0
+        if result.stopped_by != "max_minutes" or result.epochs >= needed:
+            return
+        if self.config.training.retraining == "continued":  # it began with them
+            return
+        logger.warning(
+            "%s: the time limit left %d of the %d epochs for training on all pairs, so the weights selected without "
+            "the validation set are kept; give more time with `--max-minutes`",
+            self.label or self.config.model,
+            result.epochs,
+            needed,
+        )
+        model.go_on_from(chosen)
 
     def validation(self, truth: Interactions, seen: Interactions) -> Validation:
         """What chooses the epoch: a validation set may ask a sample of the users, a test set asks all."""

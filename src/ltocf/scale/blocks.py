@@ -90,7 +90,7 @@ class Blocks:
     @torch.no_grad()
     def shared(self, users: Tensor, work: RowsOf) -> Tensor:
         of_blocks = [(users % self.nodes.world == block).nonzero().squeeze(1) for block in range(self.nodes.world)]
-        places = [places.split(self.columns.sizes(len(places))) for places in of_blocks]
+        places = [torch.split(found, self.columns.sizes(len(found))) for found in of_blocks]
         by_rank = [of_block[share] for share in range(self.columns.world) for of_block in places]
         rows = work(users[by_rank[self.rank]])
         longest = max(map(len, by_rank))

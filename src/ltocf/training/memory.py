@@ -23,7 +23,7 @@ GROUPS = (
 
 def resident_bytes() -> int:
     """Resident memory now, after giving back to the system what the allocator holds unused."""
-    _trim()
+    give_back()
     return held_bytes()
 
 
@@ -39,7 +39,7 @@ def forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif RESET.exists():
-        _trim()
+        give_back()
         RESET.write_text("5")
 
 
@@ -101,7 +101,8 @@ def _from_status(field: str) -> int:
     return 0
 
 
-def _trim() -> None:
+def give_back() -> None:
+    """To the system, what the allocator holds and nobody uses."""
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     except (OSError, AttributeError):

@@ -26,7 +26,7 @@ class TrainingSettings:
         time_learning_rate: Adam's, for the learned times.
         l2: weight of the L2 penalty on the embeddings of the batch.
         scale_rate: ``learning_rate`` is that of a batch of 8,192, and a batch of B has √(B / 8,192) of it.
-        batch_size: triples or pairs per step; 0 for about a hundred steps per epoch, see `batch_size_for`.
+        batch_size: triples or pairs per step; 0 for about a hundred steps per pass, see `steps_for`.
         epochs: maximum number of epochs.
         epoch_share: share of a pass over the training pairs that makes an epoch, in (0, 1]: with less than 1,
             validations, checkpoints and the choice of an epoch come more often.
@@ -82,7 +82,7 @@ class TrainingSettings:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 
     def batch_size_for(self, n_pairs: int) -> int:
-        """``batch_size``, or where that is 0 a hundredth of the pairs, in 256..8,192.
+        """``batch_size``, or where that is 0 a hundredth of the pairs, in 256..8,192; see `steps_for` for more.
 
         Example:
             >>> [TrainingSettings(batch_size=0).batch_size_for(n) for n in (1_000, 60_000, 10_000_000)]
@@ -91,7 +91,34 @@ class TrainingSettings:
         return self.batch_size or min(max(n_pairs // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
 
     def steps_for(self, n_pairs: int, piece_size: int | None) -> tuple[int, int]:
-        """The batch size for so many pairs, and the number of pieces that such a batch comes in."""
+        """The batch size for so many pairs, and the number of pieces that such a batch comes in.
+
+            batch_size = 0:   a hundredth of the pairs, in 256..8,192,   and of those beyond 1.25 M a hundredth more
+
+        A step propagates over the whole graph, whatever its batch: with a limit to the batch, an epoch would cost the
+        square of the pairs. Forward and backward, the two costs of a step are in seconds about
+
+            propagation   c · 2 degree · pairs · dim,   c = 2.5e-10 at 1 M pairs, 6.9e-10 at 10 M
+            loss          1.2e-10 · batch · negatives · dim
+
+        on one core; c grows until the rows that a product reads are no longer in a cache. With the degree 6 and the
+        8,192 negatives of LT-OCF `fast` they are equal with a batch of 1 / 330 of 1 M pairs, and of 1 / 120 of 10 M.
+        So about a hundred steps a pass leave propagation at most half of it, at any size. Batches of 8,192 are
+        kept as far as 1.25 M pairs, where they still pay for it.
+
+        Args:
+            n_pairs: of the training set.
+            piece_size: see `ltocf.models.base.GradientRecommender.piece_size`; None: batches grow to 8,192. Nor do they
+                grow more with ``cuda_graphs``, which records a batch as one.
+
+        Source of the constants: benchmarks/epoch_cost.py, a table of which is in docs/scale.md.
+
+        Example:
+            >>> [TrainingSettings(batch_size=0).steps_for(n, 8192) for n in (60_000, 1_250_000, 10_000_000)]
+            [(600, 1), (8192, 1), (95692, 12)]
+            >>> TrainingSettings(batch_size=2048).steps_for(10_000_000, 8192)
+            (2048, 1)
+        """
         size = self.batch_size_for(n_pairs)
         if piece_size is None or self.cuda_graphs:
             return size, 1
