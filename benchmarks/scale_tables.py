@@ -53,6 +53,77 @@ def _gigabytes(stage: dict[str, Any]) -> str:
     return f"{stage['peak_bytes'] / 1e9:,.1f} GB"
 
 
+def epoch_cost() -> str:
+    """One row per number of pairs: what a step of the automatic batch size spends on what."""
+    result = _read("epoch-cost.json")
+    if result is None:
+        return "Not measured yet: `python benchmarks/epoch_cost.py --out results/scale/epoch-cost.json`."
+    heading = ["pairs", "batch", "steps a pass", "propagation", "loss", "Adam", "share of propagation", "at 8,192"]
+    lines = [f"| {' | '.join(heading)} |", "|" + "---:|" * len(heading)]
+    for row in result["rows"]:
+        propagation, adam = row["propagation_seconds"], row["adam_seconds"]
+        loss = row["piece_seconds"] * row["batch_size"] / row["piece_size"]
+        cells = [f"{row['pairs'] / 1e6:,.0f} M", f"{row['batch_size']:,}", f"{row['pairs'] / row['batch_size']:,.0f}"]
+        cells += [readable_seconds(seconds) for seconds in (propagation, loss, adam)]
+        cells += [f"{propagation / (propagation + part + adam):.0%}" for part in (loss, row["piece_seconds"])]
+        lines.append(f"| {' | '.join(cells)} |")
+    row = result["rows"][0]
+    note = (
+        f"LT-OCF `fast` of dim {row['dim']} on graphs of a power law: a series of degree {row['degree']}, "
+        f"{row['negatives']:,} negatives. Seconds of the processor for one step, one thread "
+        f"({result['environment']['processor']}, shared with other work); the last column is for batches of 8,192."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def memory() -> str:
+    """One row per training: what was stated, by what holds it, and the peak."""
+    result = _read("memory.json")
+    if result is None:
+        return "Not measured yet: `python benchmarks/memory.py --folder scratch`."
+    parts = [name for name in result["rows"][0]["stated"] if name != "total"]
+    heading = ["training", "pairs", *parts, "stated", "peak", "stated / peak"]
+    lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * (len(heading) - 1)]
+    for row in result["rows"]:
+        cells = [f"{row['variant']}, dim {row['dim']}", f"{row['pairs'] / 1e6:,.0f} M"]
+        cells += [f"{row['stated'][part] / 1e9:.2f}" for part in (*parts, "total")]
+        cells += [f"{row['peak_bytes'] / 1e9:.2f} GB", f"{row['stated_by_peak']:.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    note = (
+        "Whole runs of `ltocf fit` on graphs of a power law in a Parquet file, each a process of its own: reading, "
+        "selection, validation, retraining and saving, with one epoch of a step or two. In GB."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def batch_size() -> str:
+    """One row per batch size and rate: how the selection phase validates."""
+    result = _read("batch-size.json")
+    if result is None:
+        return "Not measured yet: `python benchmarks/batch_size.py --data data --sets gowalla yelp2018`."
+    heading = ["log", "pairs", "batch", "rate", "steps", "recall@20", "NDCG@20", "training"]
+    lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * 2 + "---|" + "---:|" * 4]
+    for row in sorted(result["rows"], key=lambda row: (row["set"], row["batch_size"], row["learning_rate"])):
+        cells = [
+            row["set"],
+            f"{row['pairs']:,}",
+            f"{row['batch_size']:,}",
+            f"{row['rate']}, {row['learning_rate']:.3g}",
+        ]
+        cells += [f"{row['steps']:,}", *(f"{row[f'validation {name}']:.4f}" for name in ("recall@20", "ndcg@20"))]
+        lines.append(f"| {' | '.join([*cells, readable_seconds(row['training_seconds'])])} |")
+    best = {row["set"]: row["planted recall@20"] for row in result["rows"] if "planted recall@20" in row}
+    planted = "".join(
+        f" The lists of the model that {name} was drawn from reach {value:.4f}." for name, value in best.items()
+    )
+    dims = ", ".join(sorted({str(row["dim"]) for row in result["rows"]}))
+    note = (
+        f"Selection phases of LT-OCF `fast` with dim {dims}, one seed, measured on the validation set; no test set was "
+        f"read. Seconds of one thread, shared with other work.{planted}"
+    )
+    return "\n".join([*lines, "", note])
+
+
 def plan() -> str:
     """What `ltocf plan` says of a billion pairs, and where its constants are from."""
     work, machine = Work(users=10**8, items=10**6, pairs=10**9), MACHINES["h200"]
@@ -75,10 +146,9 @@ def plan() -> str:
 
 def recommend_all() -> str:
     """Lists for a million users, and ten million by extrapolation, which the table says."""
-    file = RESULTS / "recommend-all.json"
-    if not file.exists():
-        return "Not measured yet: `python benchmarks/recommend_all.py`."
-    result = json.loads(file.read_text(encoding="utf-8"))
+    result = _read("recommend-all.json")
+    if result is None:
+        return "Not measured yet: `python benchmarks/recommend_all.py --folder scratch`."
     rate = result["users"] / result["processor_seconds"]
     lines = [
         "| users | clock | of the processor | users a second and core | peak | files |",
@@ -99,4 +169,17 @@ def recommend_all() -> str:
     return "\n".join([*lines, "", note])
 
 
-SCALE_TABLES = {"ingest": ingest, "plan": plan, "recommend-all": recommend_all}
+def _read(name: str) -> dict[str, Any] | None:
+    file = RESULTS / name
+    found: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    return found
+
+
+SCALE_TABLES = {
+    "ingest": ingest,
+    "epoch-cost": epoch_cost,
+    "memory": memory,
+    "batch-size": batch_size,
+    "plan": plan,
+    "recommend-all": recommend_all,
+}

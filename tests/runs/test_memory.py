@@ -98,7 +98,7 @@ def test_a_large_one_is_said_and_every_one_is_kept(
     assert "GB of memory" not in capsys.readouterr().err
     monkeypatch.setattr("ltocf.runs.protocol.SAID_FROM", 1)
     ltocf.fit(VISITS, tmp_path / "large", model="mf", dim=4, epochs=1)
-    assert "mf: up to about 0." in capsys.readouterr().err
+    assert "mf: up to about " in capsys.readouterr().err
     for name in ("small", "large"):
         kept = json.loads((tmp_path / name / "metrics.json").read_text())["memory"]
         parts = {part: value for part, value in kept["stated"].items() if part != "total"}

@@ -53,3 +53,14 @@ def test_an_error_on_the_way_leaves_the_old_file(ending: str, tmp_path: Path) ->
 def test_another_ending_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must end in \.csv, \.jsonl, \.parquet, got '.*lists\.xlsx'"):
         write_frames(FRAMES, tmp_path / "lists.xlsx")
+
+
+def test_titles_that_a_spreadsheet_would_compute_are_text_in_csv_and_as_they_are_elsewhere(tmp_path: Path) -> None:
+    titles = ["=1+1", "+1", "-1", "@sum(a1)", "\t=1", "1=1", "It", None]
+    frame = pl.DataFrame({"user": ["=u"] * 8, "item": ["@i"] * 8, "title": titles})
+    for name in ("a.csv", "a.jsonl"):
+        write_frames([frame], tmp_path / name)
+    assert pl.read_ndjson(tmp_path / "a.jsonl").equals(frame)
+    written = pl.read_csv(tmp_path / "a.csv")
+    assert written["title"].to_list() == ["'=1+1", "'+1", "'-1", "'@sum(a1)", "'\t=1", "1=1", "It", None]
+    assert written.select("user", "item").equals(frame.select("user", "item"))

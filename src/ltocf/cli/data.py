@@ -124,7 +124,7 @@ def _read(source: str, options: dict[str, Any], data_dir: Path | None) -> tuple[
         return load_dataset(source, data_dir=data_dir, **options), []
     read = ReadOptions(**options)
     raw = read_raw(source, read)
-    return dataset_from_table(raw, read), raw.frame.lazy().head(N_PREVIEWED).collect().to_dicts()
+    return dataset_from_table(raw, read), raw.rows(first=N_PREVIEWED).to_dicts()
 
 
 def _shown(figures: dict[str, int | float]) -> Iterable[tuple[str, str]]:

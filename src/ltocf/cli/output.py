@@ -102,6 +102,8 @@ def _in_words(value: Any) -> Any:
 
 def show(frames: Iterable[pl.DataFrame], format: Format) -> None:
     """Print frames of the same columns as one; lines of text as soon as they are there."""
+    from ltocf.serving.writing import without_formulas
+
     if format == "table":
         rows = list(frames)
         draw(table(rows[0].columns, (row for frame in rows for row in frame.iter_rows())))
@@ -109,8 +111,10 @@ def show(frames: Iterable[pl.DataFrame], format: Format) -> None:
         print_json([row for frame in frames for row in frame.to_dicts()])
     else:
         for place, frame in enumerate(frames):
-            text = frame.write_csv(include_header=place == 0) if format == "csv" else frame.write_ndjson()
-            sys.stdout.write(text)
+            if format == "csv":
+                sys.stdout.write(without_formulas(frame).write_csv(include_header=place == 0))
+            else:
+                sys.stdout.write(frame.write_ndjson())
 
 
 def save(frames: Iterable[pl.DataFrame], out: Path, n_users: int) -> None:

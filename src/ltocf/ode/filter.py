@@ -48,26 +48,21 @@ def chebyshev_filter(
     return filtered
 
 
-def chebyshev_states(graph: BipartiteGraph, embeddings: Embeddings, degree: int) -> Iterator[tuple[Sides, float]]:
-    """T_0(Â) E, ..., T_degree(Â) E, each as U_k, its users and its items, and 2^(k-1) that it is to be multiplied by.
-
-        U_k+1 = Â U_k - U_k-1 / 4,   T_k(Â) E = 2^(k-1) U_k
-
-    which is the recurrence T_k+1 = 2 Â T_k - T_k-1 to the last bit, without a second pass for its factor 2. A state is
-    valid only until the next one is asked for.
-    """
+def chebyshev_states(graph: BipartiteGraph, embeddings: Embeddings, degree: int) -> Iterator[Sides]:
+    """T_0(Â) E, ..., T_degree(Â) E, each as its users and its items and valid only until the next one is asked for."""
     previous = embeddings[: graph.n_users], embeddings[graph.n_users :]
-    yield previous, 1.0
+    yield previous
     if degree == 0:
         return
     current = graph.multiply_sides(previous)
-    yield current, 1.0
-    for order in range(2, degree + 1):
+    yield current
+    for _ in range(degree - 1):
         following = graph.multiply_sides(current)
         for new, old in zip(following, previous, strict=True):
-            new.sub_(old, alpha=0.5 if order == 2 else 0.25)
+            # 2 Â T_k - T_k-1 lies on the line from T_k-1 through Â T_k, at twice the way: one pass over both.
+            torch.lerp(old, new, 2.0, out=new)
         previous, current = current, following
-        yield current, 2.0 ** (order - 1)
+        yield current
 
 
 class _ChebyshevFilter(torch.autograd.Function):
@@ -134,14 +129,14 @@ def _weighted_sum_of_columns(
     total = embeddings * first
     sides = (total[: graph.n_users], total[graph.n_users :])
     others = None if against is None else (against[: graph.n_users], against[graph.n_users :])
-    for order, (state, factor) in enumerate(
+    for order, state in enumerate(
         chebyshev_states(graph, embeddings if storage is None else embeddings.to(storage), len(weights))
     ):
         if order > 0:
             for side, part in zip(sides, state, strict=True):
-                side.addcmul_(part, weights[order - 1] * factor)
+                side.addcmul_(part, weights[order - 1])
         if others is not None and inner_products is not None:
-            inner_products[order] += _inner_product(state, others) * factor
+            inner_products[order] += _inner_product(state, others)
     return total
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, log2
 
+from ltocf.models.objective import SOFTMAX_PIECE_SIZE
 from ltocf.runs.presets import SOFTMAX_RECIPE
 from ltocf.training.settings import TrainingSettings
 
@@ -55,12 +56,13 @@ def estimate_training(n_users: int, n_items: int, n_pairs: int, dim: int = 64) -
         >>> print(estimate_training(29_858, 40_981, 810_128))
         about 14 minutes on two CPU cores, about 1.4 GB of memory
     """
-    batch = TrainingSettings(batch_size=SOFTMAX_RECIPE["batch_size"]).batch_size_for(n_pairs)
+    told = TrainingSettings(batch_size=SOFTMAX_RECIPE["batch_size"])
+    batch, pieces = told.steps_for(n_pairs, SOFTMAX_PIECE_SIZE)
     passes = FITS * SOFTMAX_RECIPE["epochs"] * SOFTMAX_RECIPE["epoch_share"]
     negatives = min(n_items, SOFTMAX_RECIPE["n_negatives"])
     per_sample = SECONDS_PER_SAMPLE * negatives / SOFTMAX_RECIPE["n_negatives"]
     step = (batch * per_sample + n_pairs * SECONDS_PER_EDGE) * SECONDS_PER_DOUBLING ** log2(dim / 64)
     seconds = passes * ceil(n_pairs / batch) * step
-    scores = SCORE_MATRICES * batch * negatives * FLOAT_BYTES
+    scores = SCORE_MATRICES * batch // pieces * negatives * FLOAT_BYTES
     states = STATES * (n_users + n_items) * dim * FLOAT_BYTES
     return Estimate(seconds / 60, BASE_BYTES + BYTES_PER_PAIR * n_pairs + states + scores)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 
+import torch
+
 from ltocf.data import Split
 from ltocf.losses import LOSS_BLOCK
 from ltocf.models.objective import PIECE_SIZE, SOFTMAX_PIECE_SIZE
 from ltocf.ode.filter import COLUMNS_AT_A_TIME
 from ltocf.runs.config import Config
 from ltocf.training.memory import available_bytes, resident_bytes
-from ltocf.training.runtime import Runtime
 
 NUMBER_BYTES, INDEX_BYTES = 4, 8
 LIBRARY_BYTES = 50_000_000
@@ -20,15 +21,15 @@ GRAPH_BYTES = 16
 """Of a pair: an index and a value, in rows of users and in rows of items."""
 HISTORY_BYTES = 4
 """Of a pair: an item that a list leaves out."""
-SORTING_BYTES = 56
-"""Of a pair, while a set of pairs is sorted or checked."""
+SORTING_BYTES, BUILDING_BYTES = 72, 8
+"""Of a pair, while two sets of pairs become one, and while the graph is made of them."""
 ORDER_BYTES = 56
 """Of a pair, while its age is found."""
 ADAM = 3
 """Matrices of nodes x columns: parameters and two moments."""
 ROW_COPIES = 8
 """Of the rows of a batch: rows, directions, gradients of both."""
-CPU = Runtime("cpu").torch_device()
+CPU = torch.device("cpu")
 STATES = {"ltocf": 5, "lightgcn": 5, "mf": 1, "grmf": 1, "grmf-norm": 1, "hop-rec": 1}
 """Models whose memory is known, and matrices beside Adam's at the height of a step: the gradient of the final
 embeddings, what it becomes, and what the propagation has between the two."""
@@ -97,7 +98,7 @@ def stated_memory(config: Config, split: Split, world: int = 1) -> Memory | None
         sampler     8 m of the softmax, 12 m of others
         parameters  12 n c, and 4 n c of the best weights
         step        4 n c (states) + 256 c (rows of a piece) + the scores of a block;
-                    or 16 n dim + 4 m to make lists; or 56 m to sort pairs
+                    or what lists take, 16 n dim or 8 n dim + 4 m; or what made pairs and graph, if that was more
 
     Args:
         config: model and settings.
@@ -127,10 +128,16 @@ def _of_phase(
     graph = (GRAPH_BYTES + 8 * ordered + 4 * weighted) * m + 2 * NUMBER_BYTES * nodes
     sampler, parameters = (8 if softmax else 12) * m, (ADAM + best) * matrix
     step = LIBRARY_BYTES + _states(config, matrix, columns) + _batch_bytes(config, m, split.n_items, dim)
-    lists = matrix + SCORED * NUMBER_BYTES * nodes * dim + HISTORY_BYTES * m + TILE_BYTES * split.n_items
-    # Before there is a sampler or an optimiser.
-    sorting = (SORTING_BYTES + ORDER_BYTES * ordered) * m + 2 * GRAPH_BYTES * m - sampler - parameters
-    return Memory(held, pairs, graph, sampler, parameters, max(step, lists, sorting))
+    scored = NUMBER_BYTES * nodes * dim
+    lists = max(SCORED * scored, 2 * scored + HISTORY_BYTES * m + TILE_BYTES * split.n_items)
+    # Before there is a sampler or an optimiser; the graph and the weights that were selected are there a little longer.
+    selected = graph + matrix if again else 0
+    making = max(
+        selected + SORTING_BYTES * m * again, pairs + selected + graph + (BUILDING_BYTES + ORDER_BYTES * ordered) * m
+    )
+    left = making - pairs - graph - sampler - parameters
+    kept = selected if config.training.max_minutes else 0
+    return Memory(held, pairs, graph, sampler, parameters, max(step + kept, lists + kept, left))
 
 
 def _states(config: Config, matrix: int, columns: int) -> int:

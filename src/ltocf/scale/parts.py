@@ -14,10 +14,10 @@ from ltocf.data.dataset import Dataset
 from ltocf.data.interactions import Interactions
 from ltocf.data.readers.columns import find_column
 from ltocf.data.readers.filters import Values, source, values_by_column
+from ltocf.data.readers.frame import dataset_from_table
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
 from ltocf.data.readers.rows import NothingLeftError, Rows
-from ltocf.data.readers.tables import dataset_of
 from ltocf.data.readers.timestamps import MISSING_SHARE, NO_TIMESTAMP
 from ltocf.data.report import DroppedRows, ReadingReport, reports_not_logged
 from ltocf.files import replacing
@@ -73,7 +73,7 @@ def write_part(piece: Piece, options: ReadOptions, file: Path) -> Part:
     found = _values_found(table, options)
     try:
         with reports_not_logged():
-            dataset = dataset_of(table, options)
+            dataset = dataset_from_table(table, options)
     except NothingLeftError as error:
         dropped = (*table.dropped, *error.dropped)
         nothing = ReadingReport(str(piece.path), n_rows=error.n_rows, dropped=dropped, notes=error.notes)
@@ -106,7 +106,7 @@ def _values_found(table: RawTable, options: ReadOptions) -> tuple[str, ...]:
     available, found = table.frame.collect_schema().names(), []
     for option, column, values in _values_named(options):
         name = find_column(column, available, f"{table.name}: `{option}`")
-        distinct = table.frame.lazy().select(pl.col(name).unique().alias(source(column))).collect()
+        distinct = table.rows({source(column): pl.col(name).unique()})
         among = Values(Rows(table, distinct), column)
         found += [_named(option, column, one) for one in values if among.rows_with([one], option, partial=True).any()]
     return tuple(found)

@@ -171,7 +171,7 @@ def _texts(path: Path, options: ReadOptions, file: io.BufferedIOBase, n_bytes: i
         yield text
         n_lines += block.count(b"\n")
         if number == 0 and is_json:
-            columns = read_content(text.content, options).frame.lazy().collect().clear()
+            columns = read_content(text.content, options).rows().clear()
         elif number == 0:
             head, options = _as_first(text.content, options)
 

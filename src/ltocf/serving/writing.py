@@ -14,6 +14,9 @@ from ltocf.files import replacing
 
 Add: TypeAlias = Callable[[pl.DataFrame], None]
 
+FORMULA = r"^[=+\-@\t\r]"
+"""How a cell begins that spreadsheets compute."""
+
 
 def write_frames(frames: Iterable[pl.DataFrame], path: str | Path) -> int:
     """Write frames of the same columns one after the other to a .csv, .jsonl or .parquet file.
@@ -50,10 +53,23 @@ def writer_for(path: Path) -> Callable[[Path], AbstractContextManager[Add]]:
     return WRITERS[path.suffix]
 
 
+def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """For CSV: an apostrophe before text that a spreadsheet would run as a formula. Ids stay as they are.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+
+    Example:
+        >>> without_formulas(pl.DataFrame({"item": ["=1"], "title": ["=1+1"]})).row(0)
+        ('=1', "'=1+1")
+    """
+    text = [name for name, kind in frame.schema.items() if kind == pl.String and name not in ("user", "item")]
+    return frame.with_columns(pl.col(text).str.replace(FORMULA, "'$0")) if text else frame
+
+
 @contextmanager
 def _csv(path: Path) -> Iterator[Add]:
     with path.open("wb") as file:
-        yield lambda frame: frame.write_csv(file, include_header=file.tell() == 0)
+        yield lambda frame: without_formulas(frame).write_csv(file, include_header=file.tell() == 0)
 
 
 @contextmanager

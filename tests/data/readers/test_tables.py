@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltocf.cli.data import inspect
 from ltocf.data import Dataset, read_table
 
 
@@ -156,8 +157,11 @@ def test_a_page_of_parquet_that_is_damaged(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "a.parquet", compression="zstd")
     content = bytearray((tmp_path / "a.parquet").read_bytes())
     content[8:200] = bytes(192)
+    write(tmp_path / "a.parquet", bytes(content))
     with pytest.raises(ValueError, match=r"a\.parquet is not a readable Parquet file"):
-        read_table(write(tmp_path / "a.parquet", bytes(content)))
+        read_table(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet is not a readable Parquet file"):
+        inspect(str(tmp_path / "a.parquet"))
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def _columns_of(table: RawTable, options: ReadOptions) -> tuple[Rows, dict[str, 
             found = find_column(column, available, f"{table.name}: `{option}`")
             selected[source(column)] = pl.col(found)
             chosen[f"{option} {column}"] = ChosenColumn(option, found, "given")
-    frame = table.frame.lazy().select(**selected).collect()
+    frame = table.rows(selected)
     return Rows(table, frame, n_rows=len(frame) if table.n_rows is None else table.n_rows), chosen
 
 

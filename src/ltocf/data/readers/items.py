@@ -45,7 +45,7 @@ def describe_items(names: Names, table: RawTable, options: ReadOptions) -> Descr
     Raises:
         ValueError: no column is like item ids, or the title column is not there.
     """
-    frame = table.frame.lazy().collect()
+    frame = table.rows()
     id_column, title_column, why = _columns(frame, table.name, options)
     found = identify(frame[id_column], f"item ids (column {id_column!r})", table.from_text, table.place)
     codes, first_rows = np.unique(found.codes, return_index=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -35,6 +35,26 @@ class RawTable:
     dropped: tuple[DroppedRows, ...] = ()
     notes: tuple[str, ...] = ()
     place_of: Callable[[int], str] | None = None
+
+    def rows(self, columns: Mapping[str, pl.Expr] | None = None, first: int | None = None) -> pl.DataFrame:
+        """The rows, or the first of them, with these columns; all columns if none are given.
+
+        Raises:
+            ValueError: the file is damaged, which one that is read column by column shows only now.
+
+        Example:
+            >>> table = RawTable("frame", pl.DataFrame({"user": [3, 4]}))
+            >>> table.rows({"twice": 2 * pl.col("user")}, first=1).to_dicts()
+            [{'twice': 6}]
+        """
+        frame = self.frame.lazy().select(**columns) if columns is not None else self.frame.lazy()
+        try:
+            return (frame if first is None else frame.head(first)).collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            if isinstance(self.frame, pl.DataFrame):
+                raise
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{self.name} is not a readable {self.format} file: {reason}") from error
 
     def place(self, row: int) -> str:
         """Where a row of ``frame`` is, for people.

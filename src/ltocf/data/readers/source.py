@@ -12,14 +12,14 @@ import scipy.sparse as sp
 
 from ltocf.data.dataset import Dataset
 from ltocf.data.readers.catalog import CATALOG, as_known, load_named
-from ltocf.data.readers.frame import describe_again
+from ltocf.data.readers.frame import dataset_from_table, describe_again
 from ltocf.data.readers.objects import Source, raw_table, to_dataset
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
 from ltocf.data.readers.remote import is_remote, read_remote
 from ltocf.data.readers.several import read_pattern
 from ltocf.data.readers.sql import is_database, masked, read_query
-from ltocf.data.readers.tables import TEXT_OPTIONS, dataset_of, read_file, with_movie_titles
+from ltocf.data.readers.tables import TEXT_OPTIONS, read_file, with_movie_titles
 from ltocf.data.readers.text import read_text_folder
 from ltocf.data.store import is_store, open_store
 from ltocf.spelling import did_you_mean
@@ -60,7 +60,7 @@ def load_dataset(source: str | Path | Source, *, data_dir: str | Path | None = N
     if (dataset := _whole_set(source, given, data_dir)) is not None:
         return dataset
     table = _read(source, given)
-    dataset = dataset_of(table, given)
+    dataset = dataset_from_table(table, given)
     if is_database(str(source)) or is_remote(str(source)):
         return dataset
     path = Path(source)

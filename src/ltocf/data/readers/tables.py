@@ -43,19 +43,8 @@ def read_table(path: str | Path, **options: Any) -> Dataset:
     """
     path = Path(path)
     given = ReadOptions(**options)
-    dataset = replace(dataset_of(read_file(path, given), given), name=path.name)
+    dataset = replace(dataset_from_table(read_file(path, given), given), name=path.name)
     return dataset if given.title_column is not None else with_movie_titles(dataset, path)
-
-
-def dataset_of(table: RawTable, options: ReadOptions) -> Dataset:
-    """The seam: from rows as a source has them to interactions."""
-    try:
-        return dataset_from_table(table, options)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        if isinstance(table.frame, pl.DataFrame):
-            raise
-        # Files that are read column by column show only now what is damaged.
-        raise ValueError(f"{table.name} is not a readable {table.format} file: {str(error).splitlines()[0]}") from error
 
 
 def read_file(path: Path, options: ReadOptions) -> RawTable:
@@ -134,7 +123,7 @@ def with_movie_titles(dataset: Dataset, path: Path) -> Dataset:
         return dataset
     double_colons = ReadOptions(separator="::", columns=("movieId", "title", "genres"))
     options = ReadOptions() if path.suffix == ".csv" else double_colons
-    movies = read_file(movies_path, options).frame.lazy().collect()
+    movies = read_file(movies_path, options).rows()
     if not {"movieId", "title"} <= set(movies.columns):
         logger.warning("%s: no titles, its columns are %s and not movieId, title", movies_path, movies.columns)
         return dataset
