@@ -120,7 +120,7 @@ def start(world: int, work: Callable[..., None], *arguments: Any) -> list[int]:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(300)
         process.kill()
     return [process.exitcode or 0 for process in processes]
 
