@@ -7,9 +7,9 @@ from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "auto"
 CAPTION = (
-    "One contest each, seed 0, within its default time limit on 2 cores (AMD EPYC), test read once. Best other: the "
-    "best committed row of the set, by metric, of all methods of Table 3 and the reference rows, each tuned on "
-    "validation."
+    "One contest each, seed 0, within its default time limit on 2 cores (AMD EPYC); the test set is read once. Best "
+    "other: for each metric, the best committed row of the data set among all methods of Table 3 and the reference "
+    "rows, each tuned on the validation set."
 )
 
 
@@ -22,10 +22,14 @@ def auto() -> str:
         for metric in ("recall@20", "ndcg@20"):
             best = found["best_other"].get(metric)
             share = found["of_the_best"].get(metric)
-            beside = "–" if best is None else f"{best['value']:.4f} ({best['name']}), {100 * (share - 1):+.1f} %"
+            beside = (
+                "–"
+                if best is None
+                else f"{best['value']:.4f} ({best['name']}), {100 * (share - 1):+.1f}\N{NO-BREAK SPACE}%"
+            )
             line += [f"{found[metric]:.4f}", beside]
         weights = sorted((row for row in found["contest"] if row.get("weight")), key=lambda row: -row["weight"])
-        line.append(", ".join(f"{row['weight']:.2f} {row['name']}" for row in weights))
+        line.append(", ".join(f"{row['weight']:.2f}\N{NO-BREAK SPACE}{row['name']}" for row in weights))
         rows.append([*line, f"{found['seconds_of_this_process'] / 60:.1f}"])
     columns = ["data", "recall@20", "best other", "NDCG@20", "best other", "the blend", "minutes"]
     lines = [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]

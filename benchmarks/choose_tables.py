@@ -78,7 +78,7 @@ def _recipe(dataset: str) -> str:
 
 
 def _both(recall: float, minutes: float, *, on_gpu: bool) -> str:
-    time = f"{minutes:.1f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+    time = f"{minutes:.1f}\N{NO-BREAK SPACE}min" if minutes >= 1 else f"{60 * minutes:.0f}\N{NO-BREAK SPACE}s"
     return f"{recall:.4f}, {time}{'ᴳ' if on_gpu else ''}"
 
 

@@ -1,9 +1,9 @@
-"""Accuracy against seconds of training, of every variant tried: one run each, on the validation part.
+"""Accuracy against seconds of training, of every variant tried: one run each, on the validation set.
 
     python benchmarks/frontier.py gowalla --out results/gowalla/frontier.json
     python benchmarks/frontier.py gowalla --out ... --only "MF;dim 128"
 
-Nothing here sees the test part. A variant is close to the preset `fast` with some settings changed, or `paper`.
+Nothing here sees the test set. A variant is close to the preset `fast` with some settings changed, or `paper`.
 Seconds are those of training alone; the validation that draws the curve is not counted. Every variant is written when
 it is done, and a second start goes on from there.
 """
@@ -76,7 +76,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def run(config: Config, split: Split) -> dict[str, Any]:
-    """Train on the training part and rank the validation part after every epoch."""
+    """Train on the training part and rank the validation set after every epoch."""
     assert split.validation is not None
     graph, seed = BipartiteGraph.from_interactions(split.train), config.run.seed
     truth = sample_users(split.validation, seed, N_USERS)

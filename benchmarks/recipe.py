@@ -4,9 +4,9 @@
     python benchmarks/recipe.py retraining --data data --out results/recipe/retraining.json
     python benchmarks/recipe.py test --data data --out results/recipe/test.json --seeds 0 1 2 --variants before fast
 
-`choose` trains the selection phase of each variant. `retraining` withholds a second tenth of train, selects on it,
-trains again on both in each way, and measures on the validation set. Neither sees a test set; `test` does, for the
-recipe that was and the one that is. Every result is written when it is there, and a second start goes on from there.
+`choose` trains the selection phase of each variant. `retraining` withholds a second tenth of the training set, selects
+on it, trains again on both in each way, and measures on the validation set. Neither sees a test set; `test` does, for
+the old recipe and the present one. Every result is written as soon as it exists, and a second start continues.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from ltocf.training.settings import RETRAININGS
 
 SETS = ("irb-amazon2014-health", "movielens-small", "amazon-beauty", "gowalla-fifth")
 SHARES = {"gowalla-fifth": ("gowalla", 0.2)}
-"""A share of the users of a larger set, with the items that five of them have in train."""
+"""A share of the users of a larger set, with the items that five of them have in the training set."""
 LAST = ("gowalla", "gowalla-fifth", "yelp2018")
 """Sets whose lines are in order, and whose test set is their end."""
 

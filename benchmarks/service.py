@@ -230,7 +230,8 @@ def latencies(found: dict[str, Any], style: Style) -> Figure:
         line, _ = LINES[(place + place // len(style.shades)) % len(LINES)]
         values = list(load["ms"].values())
         axes.plot([f"{p:g}" for p in PERCENTILES], values, marker="o", markersize=4, color=color, linestyle=line)
-        ends.append((f"{name}: {load['requests_per_second']:,.0f}/s", values[-1], color))
+        label = name.replace("1 workers", "1 worker").replace("a reload every 10 s", "with reloads")
+        ends.append((f"{label}: {load['requests_per_second']:,.0f}/s", values[-1], color))
     axes.set_yticks(LATENCIES, [str(ms) for ms in LATENCIES])
     axes.minorticks_off()
     label_ends(axes, ends, 3.2)

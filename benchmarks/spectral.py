@@ -2,9 +2,9 @@
 
     python benchmarks/spectral.py gowalla --out results/gowalla/spectral-ranks.json
 
-Every row is a process of its own, so that its peak memory is its own: numbers are searched on the validation part with
-a decomposition that has not seen it, then all of train is decomposed and every user of the test part is ranked. The
-rank of `configs/` was chosen by the validation columns. Rows that the file has already are kept.
+Every row is a process of its own, so that its peak memory is its own: numbers are searched on the validation set with
+a decomposition that has not seen it, then the whole training set is decomposed and all users of the test set
+are ranked. The rank of `configs/` was chosen by the validation columns. Rows that the file has already are kept.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ltocf.training import (
 
 METRICS = ("recall@20", "ndcg@20")
 VALIDATION: dict[str, Any] = {"fraction": 0.1, "how": "last", "core": 10}
-"""The end of each history of a 10-core, as the test parts of these sets are, but a tenth and not a fifth: the graph is
+"""The end of each history of a 10-core, as the test sets of these sets are, but a tenth and not a fifth: the graph is
 fuller then, see docs/spectral.md, "How much to withhold"."""
 RANKS = (64, 128, 256, 512, 1024)
 GFCF_WEIGHT = 0.3
@@ -61,7 +61,7 @@ PUBLISHED = {
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
-    """One row: search on validation, then decompose all of train and rank the test part."""
+    """One row: search on validation, then decompose the whole training set and rank the test set."""
     torch.set_num_threads(task["threads"])
     dataset = load_dataset(task["dataset"], data_dir=task["data_dir"])
     split = carve_validation(split_dataset(dataset), **VALIDATION)

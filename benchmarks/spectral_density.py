@@ -1,9 +1,9 @@
-"""Which times and weights of SpectralLTOCF a validation part prefers, by how much of train it leaves in the graph.
+"""Which times and weights of SpectralLTOCF a validation set prefers, by how much it leaves in the graph.
 
     python benchmarks/spectral_density.py gowalla --out results/gowalla/spectral-density.json
 
-The end of each history in the 10-core of train is withheld, a fifth, a tenth or a twentieth of it; what is left is
-decomposed, and a grid of t and w is measured with the exponents as the search starts. The test part is not read.
+The end of each history in the 10-core of the training set is withheld, a fifth, a tenth or a twentieth of it; the rest
+is decomposed, and a grid of t and w is measured with the exponents as the search starts. The test set is not read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ METRICS = ("recall@20", "ndcg@20")
 
 
 def measure(split: Split, fraction: float, rank: int) -> dict[str, Any]:
-    """The grid on one validation part."""
+    """The grid on one validation set."""
     carved = carve_validation(split, fraction, how="last", core=10)
     assert carved.validation is not None
     model = SpectralLTOCF(BipartiteGraph.from_interactions(carved.train), rank=rank).decompose()

@@ -33,10 +33,12 @@ def ranks(dataset: str) -> str:
     where = result["environment"]
     threads = f"{where['threads']} thread{'s' if where['threads'] > 1 else ''}"
     part = result["validation_part"]
-    validation = f"the {part['how']} {part['fraction']:.0%} of each history in the {part['core']}-core of train"
+    validation = (
+        f"the {part['how']} {part['fraction']:.0%} of each history in the {part['core']}-core of the training set"
+    )
     note = (
         f"`{dataset}`, {where['processor']}, {threads}. Validation: {SEARCH_USERS:,} users, {validation}. Search: all"
-        " evaluations, without their SVD. Ranking: every user of the test part."
+        " evaluations, without their SVD. Ranking: every user of the test set."
     )
     differences = [
         abs(row["shortlists"][name] - row["validation"][name])
@@ -61,7 +63,7 @@ def is_ours(row: dict[str, Any]) -> bool:
 
 
 def density(dataset: str) -> str:
-    """For each share of train in the graph: what the best weight of each time has on the validation part."""
+    """For each share of the training set in the graph: what the best weight of each time has on the validation set."""
     result = json.loads((RESULTS / dataset / "spectral-density.json").read_text())
     parts = result["parts"]
     lines = [
@@ -78,15 +80,15 @@ def density(dataset: str) -> str:
         lines.append(line([f"{t:g}", *cells]))
     rare = ", ".join(f"{part['rare_items']:.2f}" for part in parts)
     note = (
-        f"Pairs withheld of an item with 5 to 7 pairs in the graph, relative to all items: {rare}.\n\n"
+        f"Withheld pairs of items with 5 to 7 pairs in the graph, relative to those of all items: {rare}.\n\n"
         f"`{dataset}`, rank {result['rank']:,}: validation recall@20 / NDCG@20 of the weight with the highest recall; "
-        "the highest of each column in bold. Withheld: the end of each history in the 10-core of train."
+        "the highest of each column in bold. Withheld: the end of each history in the 10-core of the training set."
     )
     return "\n".join([*lines, "", note])
 
 
 def samples(dataset: str) -> str:
-    """The same search on other users of the validation part."""
+    """The same search on other users of the validation set."""
     files = (RESULTS / dataset / f"spectral-{name}.json" for name in ("ranks", "samples"))
     rows = [row for file in files for row in json.loads(file.read_text())["rows"]]
     rows = [row for row in rows if row["options"]["rank"] == SAMPLED_RANK]

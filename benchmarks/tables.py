@@ -22,6 +22,7 @@ from leader_tables import LEADER_TABLES
 from ltocf.report.content import Table
 from ltocf.reproduce.cells import Places
 from ltocf.reproduce.plan import CONTENT, plan
+from ltocf.runs.protocol import PROTOCOLS
 from recbole_tables import RECBOLE_TABLES
 from recipe_tables import RECIPE_TABLES
 from scale_tables import SCALE_TABLES
@@ -164,7 +165,7 @@ def spread(values: list[float]) -> str:
 
 def note(runs: list[dict[str, Any]]) -> str:
     """What all rows have in common."""
-    protocols = {run["protocol"] for run in runs}
+    protocols = {PROTOCOLS[run["select_on"]] for run in runs}
     seeds = sorted({run["seed"] for run in runs})
     where = "; ".join(sorted({hardware(run["environment"]) for run in runs}))
     seed = f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"

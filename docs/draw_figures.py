@@ -30,9 +30,16 @@ SOLVERS: dict[str, dict[str, Any]] = {
 OPERATORS: dict[str, dict[str, Any]] = {
     "adjacency, linear": {},
     "adjacency, residual": {"connection": "residual"},
-    "laplacian, linear": {"operator": "laplacian"},
-    "laplacian, residual": {"operator": "laplacian", "connection": "residual"},
+    "Laplacian, linear": {"operator": "laplacian"},
+    "Laplacian, residual": {"operator": "laplacian", "connection": "residual"},
 }
+
+
+def dashes(label: str) -> Any:
+    """The line of a case: exact nearly coincides with RK4, so its dots let the curve below be seen."""
+    if label.startswith("exact"):
+        return (0, (1, 3))
+    return "--" if label.startswith("Euler") or label in ("adjacency, residual", "Laplacian, residual") else "-"
 
 
 def draw(path: Path, cases: Mapping[str, Mapping[str, Any]], title: str) -> None:
@@ -42,12 +49,13 @@ def draw(path: Path, cases: Mapping[str, Mapping[str, Any]], title: str) -> None
 
     def figure(style: Style) -> Figure:
         drawn = response_figure(models, normalise=True, style=style)
-        for line in drawn.axes[0].lines:  # exact nearly coincides with RK4: dots let the curve below be seen
+        lines = sorted(drawn.axes[0].lines, key=lambda line: -line.get_ydata()[0])
+        for line in lines:
             label = str(line.get_label())
-            line.set_linestyle("--" if label.startswith("Euler") else (0, (1, 3)) if label.startswith("exact") else "-")
+            line.set_linestyle(dashes(label))
             if label.startswith("exact"):
                 line.set(color=style.ink, linewidth=2)
-        drawn.axes[0].legend()
+        drawn.axes[0].legend(handles=lines)  # in the order of the curves at the left
         drawn.axes[0].axhline(0, color=style.quiet, linewidth=0.8, zorder=0)
         return drawn
 

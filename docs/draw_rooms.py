@@ -6,12 +6,43 @@ import ast
 import tomllib
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-PICTURE = ROOT / "docs" / "images" / "rooms.svg"
+IMAGES = ROOT / "docs" / "images"
 WIDTH, HEIGHT, GAP, LEFT = 860, 44, 8, 30
-BANDS = {"people and programs": "#dbe9f6", "answers and runs": "#e4f1e1", "models": "#fdf0d5", "foundations": "#ececec"}
-"""Colour of each group of layers; dark text is on all of them."""
+BANDS = ("people and programs", "answers and runs", "models", "foundations")
+"""The groups of layers."""
+
+
+class Look(NamedTuple):
+    """Colours for one kind of page: those of the text, and one for each group of layers."""
+
+    ink: str
+    bands: dict[str, str]
+
+
+LOOKS = {
+    "rooms.svg": Look(
+        "#1f2328",
+        {
+            "people and programs": "#dbe9f6",
+            "answers and runs": "#e4f1e1",
+            "models": "#fdf0d5",
+            "foundations": "#ececec",
+        },
+    ),
+    "rooms-dark.svg": Look(
+        "#e6edf3",
+        {
+            "people and programs": "#1d3a57",
+            "answers and runs": "#24432a",
+            "models": "#4d3c12",
+            "foundations": "#383c45",
+        },
+    ),
+}
+"""By picture: for light pages, and for dark ones."""
 GROUPS = {
     "cli": "people and programs",
     "service": "people and programs",
@@ -46,12 +77,12 @@ def purpose(room: str) -> str:
     return docstring.splitlines()[0].rstrip(".").replace("`", "").replace("->", "→")
 
 
-def picture() -> str:
+def picture(look: Look) -> str:
     """The picture as SVG text."""
     rows = [room for layer in layers() for room in layer]
     boxes, y = [], GAP
     for room in rows:
-        boxes.append(_box(room, y))
+        boxes.append(_box(room, y, look))
         y += HEIGHT + GAP
     described = "; ".join(f"{room}: {purpose(room)}" for room in rows)
     arrow = f"M12 {GAP} V{y - GAP - 6} m-5 -8 l5 8 l5 -8"
@@ -68,8 +99,8 @@ def picture() -> str:
     )
 
 
-def _box(room: str, y: int) -> str:
-    colour, middle = BANDS[GROUPS.get(room, "foundations")], y + HEIGHT // 2 + 5
+def _box(room: str, y: int, look: Look) -> str:
+    colour, middle = look.bands[GROUPS.get(room, "foundations")], y + HEIGHT // 2 + 5
     words = purpose(room).split()
     lines = [" ".join(words)]
     if len(lines[0]) > 92:
@@ -77,17 +108,18 @@ def _box(room: str, y: int) -> str:
         lines = [" ".join(words[:half]), " ".join(words[half:])]
     top = middle - 8 * (len(lines) - 1)
     texts = [
-        f'<text x="{LEFT + 120}" y="{top + 16 * place}" font-size="14" fill="#222">{escape(line)}</text>'
+        f'<text x="{LEFT + 120}" y="{top + 16 * place}" font-size="14" fill="{look.ink}">{escape(line)}</text>'
         for place, line in enumerate(lines)
     ]
     return "\n".join(
         [
             f'<rect x="{LEFT}" y="{y}" width="{WIDTH - LEFT}" height="{HEIGHT}" rx="4" fill="{colour}"/>',
-            f'<text x="{LEFT + 12}" y="{middle}" font-size="15" font-weight="600" fill="#111">{room}</text>',
+            f'<text x="{LEFT + 12}" y="{middle}" font-size="15" font-weight="600" fill="{look.ink}">{room}</text>',
             *texts,
         ]
     )
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(picture(), encoding="utf-8")
+    for name, look in LOOKS.items():
+        (IMAGES / name).write_text(picture(look), encoding="utf-8")

@@ -49,7 +49,7 @@ def figure(style: Style) -> Figure:
     left, right = canvas.subplots(1, 2)
     for axes, values, label in (
         (left, [(4, steps) for steps in STEPS], "solver steps per interval, K = 4, T = 3"),
-        (right, [(horizon, 1) for horizon in HORIZONS], "horizon K, one step per unit, T = K - 1"),
+        (right, [(horizon, 1) for horizon in HORIZONS], "horizon K, one step per unit, T = K − 1"),
     ):
         positions = [steps if axes is left else horizon for horizon, steps in values]
         ends = []

@@ -14,13 +14,15 @@ from latex2mathml.converter import convert
 
 BLOCK = re.compile(r'<pre class="formula"><code>(.*?)</code></pre>', re.DOTALL)
 STYLE = "overflow: auto hidden; padding: 0.3em 0; margin: 0.7em 0; font-size: 1.1em"
+WHOLE = "min-width: max-content"
+"""A formula is not squeezed to the width of a phone: its columns would be drawn over each other."""
 ALIGNED = {"right": "text-align: right; padding-right: 0", "left": "text-align: left; padding-left: 0"}
 """How columns are aligned: browsers read styles, not the attribute that LaTeX becomes."""
 
 
 def mathml(latex: str) -> str:
     """A formula as MathML, one that is too wide for the screen with a bar to move it."""
-    made = convert(latex.strip(), display="block")
+    made = convert(latex.strip(), display="block").replace("<math ", f'<math style="{WHOLE}" ', 1)
     for side, style in ALIGNED.items():
         made = made.replace(f'<mtd columnalign="{side}">', f'<mtd style="{style}" displaystyle="true">')
     return f'<div style="{STYLE}" tabindex="0" role="group" aria-label="formula">{made}</div>'

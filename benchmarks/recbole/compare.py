@@ -4,7 +4,7 @@
     python benchmarks/recbole/compare.py --models mf,ngcf --seeds 0
 
 Both sides train on the training pairs alone, stop by recall@20 on the same validation pairs, and rank all items that a
-user has in neither; this package's evaluator measures the lists of both on the test part. What is measured stays.
+user has in neither; this package's evaluator measures the lists of both on the test set. What is measured stays.
 """
 
 from __future__ import annotations

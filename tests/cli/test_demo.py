@@ -7,13 +7,11 @@ import io
 import logging
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
 
 from ltocf.cli import demo, main
-from ltocf.cli.calling import command
 
 
 @pytest.fixture(scope="module")
@@ -88,27 +86,3 @@ def test_says_what_to_install_if_it_cannot_serve(
     printed = run(finished[0], capsys)
     assert re.search(r"first install the `serve` extra: pip install .*\[serve\]", printed)
     assert "ltocf serve" not in printed
-
-
-@pytest.mark.parametrize(
-    ("on_path", "program"), [(True, "ltocf"), (False, ".venv/bin/ltocf")], ids=["on the path", "by its path"]
-)
-def test_commands_are_printed_as_the_program_was_called(
-    on_path: bool, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    script = tmp_path / ".venv" / "bin" / "ltocf"
-    script.parent.mkdir(parents=True)
-    script.write_text("#!/bin/sh\n")
-    script.chmod(0o755)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(script)])
-    monkeypatch.setenv("PATH", str(script.parent) if on_path else "/nowhere")
-    assert command("demo", "--out", Path("my runs")) == f"{program} demo --out 'my runs'"
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert command("demo") == ("ltocf demo" if on_path else f"{script} demo")
-
-
-def test_commands_of_the_module_name_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["/usr/lib/ltocf/__main__.py"])
-    assert command("demo") == f"{shlex.quote(sys.executable)} -m ltocf demo"

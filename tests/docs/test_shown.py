@@ -48,7 +48,8 @@ def test_the_tutorial_gives_the_same_lists_in_a_shell(tmp_path: Path, monkeypatc
 
 def test_the_picture_of_the_packages_is_that_of_the_contract() -> None:
     script = load_script(DOCS / "draw_rooms.py")
-    assert script.PICTURE.read_text(encoding="utf-8") == script.picture()
+    for name, look in script.LOOKS.items():
+        assert (script.IMAGES / name).read_text(encoding="utf-8") == script.picture(look)
 
 
 def test_files_that_the_tour_names_exist() -> None:

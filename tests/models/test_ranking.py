@@ -1,4 +1,4 @@
-"""Numbers of a ranking are chosen by scoring anew, live with the model, and mean the same wherever it is asked."""
+"""Numbers of a ranking are chosen by scoring again, live with the model, and mean the same wherever it is asked."""
 
 from __future__ import annotations
 

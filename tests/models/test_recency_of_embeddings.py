@@ -1,4 +1,4 @@
-"""Recency of trained embeddings: chosen by scoring anew, and the same in scores, vectors, explanations and files."""
+"""Recency of trained embeddings: chosen by scoring again, and the same in scores, vectors, explanations and files."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_settings_of_a_call_come_last(places: Places) -> None:
 
 def test_a_folder_is_no_configuration(places: Places) -> None:
     (places.configs / "log" / "mine.toml").mkdir()
-    with pytest.raises(ValueError, match="'mine' is no model and has no configuration"):
+    with pytest.raises(ValueError, match="'mine' is not a model and has no configuration"):
         make_cells("log.csv", ["mine"], [0], places)
 
 

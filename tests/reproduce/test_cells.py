@@ -79,9 +79,9 @@ def test_a_variant_that_changes_nothing_is_the_plain_cell(figure: str, source: s
 @pytest.mark.parametrize("name", ["../../evil", "../log/mf", "svd", "a/b", "", "."])
 def test_a_name_is_a_model_a_variant_or_a_file_of_the_data_sets_folder(name: str, source: str, places: Places) -> None:
     before = sorted(places.configs.parent.rglob("*"))
-    with pytest.raises(ValueError, match="is no model and has no configuration; models are ltocf"):
+    with pytest.raises(ValueError, match="is not a model and has no configuration; models are ltocf"):
         make_cells(source, [name], [0], places)
-    with pytest.raises(ValueError, match="is no model"):
+    with pytest.raises(ValueError, match="is not a model"):
         make_cells(source, [str(places.configs / "log" / "mf")], [0], places)
     assert sorted(places.configs.parent.rglob("*")) == before
 

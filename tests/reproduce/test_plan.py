@@ -71,9 +71,10 @@ def test_data_sets_that_are_not_here_are_left_out_unless_they_were_asked_for(
     found = [str(tmp_path / "sets" / name) for name in ("a-set", "b-set")]
     with caplog.at_level("INFO"):
         assert datasets([], places) == found
-    assert caplog.messages == [f"{name}: left out, its data is not here" for name in ("gowalla", "log")]
+    assert caplog.messages == [f"{name}: left out, its data was not found" for name in ("gowalla", "log")]
     assert datasets(["b-set", "a-set"], places) == found[::-1]
-    with pytest.raises(FileNotFoundError, match=r"no data found for gowalla, log; give a folder with train.txt"):
+    assert datasets(["gowalla"], places) == ["gowalla"]  # which is downloaded when it is read
+    with pytest.raises(FileNotFoundError, match=r"no data found for log; give a folder with train.txt"):
         datasets(["a-set", "gowalla", "log"], places)
     with pytest.raises(FileNotFoundError, match=f"no data found for {tmp_path / 'none'}; give a folder"):
         datasets([], Places(tmp_path / "none"))

@@ -200,7 +200,7 @@ def test_plans(source: str, places: Places) -> None:
         "ltocf",
     }
     for name in ("svd", "../../evil"):
-        with pytest.raises(ValueError, match="is no model and has no configuration"):
+        with pytest.raises(ValueError, match="is not a model and has no configuration"):
             plan("table3", source, [name], [0], places, {})
     with pytest.raises(ValueError, match="there is no 'figure5'; there are table1, table3"):
         plan("figure5", source, [], [0], places, {})
@@ -211,5 +211,5 @@ def test_data_sets_are_those_with_data(source: str, places: Places, monkeypatch:
     assert datasets([source], places) == [source]
     with pytest.raises(FileNotFoundError, match="no data found for log"):
         datasets([], places)
-    with pytest.raises(FileNotFoundError, match="no data found for gowalla"):
-        datasets(["gowalla"], places)
+    with pytest.raises(FileNotFoundError, match="no data found for gowala"):
+        datasets(["gowala"], places)

@@ -129,7 +129,7 @@ def test_a_table_says_what_its_columns_are(places: Places, monkeypatch: pytest.M
     monkeypatch.setattr("ltocf.reproduce.table3.published", lambda _: {})
     validated = [planted(places, name, [0.5, 0.25]) for name in ("mf", "ltocf")]
     plain = table(validated).caption
-    assert plain.startswith("Mean ± standard deviation over seeds. Difference: measured against published, in percent")
+    assert plain.startswith("Mean ± standard deviation over seeds. Difference: measured minus published, in percent")
     assert plain.endswith("▼ methods that beat it, at 0.05. Minutes: selection and retraining.")
     # The validation part is of train, so the splits of the two protocols always differ.
     on_test = planted(places, "mf-test", [0.5, 0.25], of={"digest": "two"})

@@ -106,7 +106,7 @@ def test_what_is_said_comes_before_the_preset_whoever_says_it() -> None:
         ({"user_column": 3}, "`user_column` must be of type str, got 3"),
         (
             {"init": "mf", "model": "mult-vae"},
-            "mult-vae has no `init` 'mf'; it has random. Models that start so: ltocf, ",
+            "mult-vae has no `init` 'mf'; it has random. Models that have it: ltocf, ",
         ),
         ({"init_epochs": 0}, "`init_epochs` must be >= 1, got 0"),
         ({"init_l2": -1.0}, "`init_l2` must be >= 0, got -1.0"),

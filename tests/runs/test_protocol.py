@@ -159,7 +159,7 @@ def test_a_validation_can_ask_a_few_users(table: Path, tmp_path: Path) -> None:
     [
         (
             {"model": "mult-vae", "init": "mf"},
-            "mult-vae has no `init` 'mf'; it has random. Models that start so: ltocf, ",
+            "mult-vae has no `init` 'mf'; it has random. Models that have it: ltocf, ",
         ),
         ({"model": "lr-gccf", "init": "spectral"}, "lr-gccf has no `init` 'spectral'"),
         ({"model": "mult-vae", "init": "spectral"}, "mult-vae has no `init` 'spectral'"),

@@ -110,8 +110,8 @@ def test_parameters_are_those_given_and_attributes_of_their_name() -> None:
         ({"model": "svd"}, "`model` must be one of ltocf,"),
         ({"preset": "slow"}, "`preset` must be one of fast, paper, got 'slow'"),
         ({"min_user_interactions": 0}, "`min_user_interactions` must be at least 1, got 0"),
-        ({"source": "log.csv"}, "`source` is no parameter: the data are given to `fit`"),
-        ({"split": "time"}, "`split` is no parameter: `fit` holds nothing back"),
+        ({"source": "log.csv"}, "`source` is not a parameter: the data are given to `fit`"),
+        ({"split": "time"}, "`split` is not a parameter: `fit` holds nothing back"),
     ],
 )
 def test_a_wrong_parameter_is_an_error_at_once_and_changes_nothing(given: dict[str, Any], message: str) -> None:

@@ -100,7 +100,7 @@ def test_a_retraining_that_is_cut_short_keeps_the_selected_weights(
 
     monkeypatch.setattr(MF, "train_on", slow)
     options: dict[str, Any] = {"model": "mf", "select_by": "recall@5", "batch_size": 16, "preset": "paper"}
-    metrics = ltocf.train(LOG, tmp_path / "cut", epochs=9, **options)
+    metrics = ltocf.train(LOG, tmp_path / "cut", epochs=9, max_minutes=600.0, **options)
     assert metrics["fits"]["retraining"]["stopped_by"] == "max_minutes"
     assert "left 1 of the 9 epochs" in caplog.text
     selected, final = (load_file(tmp_path / "cut" / f"{name}.safetensors") for name in ("model-selection", "model"))

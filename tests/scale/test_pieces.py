@@ -85,12 +85,12 @@ def test_what_cannot_be_cut_is_refused(tmp_path: Path) -> None:
         list(pieces(wide, ReadOptions(), 100))
     packed = tmp_path / "log.csv.gz"
     packed.write_bytes(gzip.compress(b"user,item\n" + b"ann,7\n" * 1000)[:-10])
-    with pytest.raises(ValueError, match="whole packed file"):
+    with pytest.raises(ValueError, match="whole compressed file"):
         list(pieces(packed, ReadOptions(), 100))
     whole = bytearray(gzip.compress("".join(f"{n * 7919 % 1000}\n" for n in range(2000)).encode()))
     whole[40:60] = bytes(255 - byte for byte in whole[40:60])
     packed.write_bytes(whole)
-    with pytest.raises(ValueError, match="whole packed file"):
+    with pytest.raises(ValueError, match="whole compressed file"):
         list(pieces(packed, ReadOptions(), 100))
     packed.write_bytes(gzip.compress("user,item\nann,7\n".encode("utf-16") * 9))
     with pytest.raises(ValueError, match="write it as UTF-8"):

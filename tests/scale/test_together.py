@@ -93,7 +93,7 @@ def test_a_run_in_blocks_of_nodes_is_that_of_one(undisturbed: Path, tmp_path: Pa
 
 def test_who_is_left_says_that_another_has_ended(killed: Path) -> None:
     assert (killed.parent / "error-0").read_text() == (
-        "LostProcessError: another of the 2 processes has ended; what it said is above, if it said anything"
+        "LostProcessError: another of the 2 processes has ended; its error is above, if it printed one"
     )
     assert RunFolder(killed).history()[-1]["epoch"] == 2
     assert RunFolder(killed).checkpoint_file("selection").exists()

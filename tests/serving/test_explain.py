@@ -35,7 +35,7 @@ def test_the_items_that_add_most_in_words(n: int, expected: str) -> None:
 
 def test_without_a_reason_in_the_history() -> None:
     assert explained(HISTORY[3:], popularity=1.0).sentence() == "Heat $1$, because of its popularity"
-    words = "what the model learned of the user themselves"
+    words = "what the model learned about the user"
     assert explained(HISTORY[:0], own=1.0).sentence() == f"Heat $1$, because of {words}"
     untitled = Explanation("ann", 7, 0.5, 0.0, 0.0, HISTORY[:1].drop("title"))
     assert untitled.sentence() == "7, because of 1"

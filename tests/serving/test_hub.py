@@ -90,7 +90,7 @@ def test_the_card_has_the_measurements_of_the_run(run: Path, tmp_path: Path) -> 
     assert front["metrics"] == list(found)
     assert result["dataset"]["name"] == metrics["dataset"]
     assert f"| recall@10 | {metrics['recall@10']:.4f} |" in body
-    for said in ("| seed | 5 |", "epoch selected on validation, trained again on all of train, test read once"):
+    for said in ("| seed | 5 |", "then trained on the whole training set, test set read once"):
         assert said in body
     assert f"train {metrics['split']['train']:,}, validation" in body
     assert str(run) not in body
@@ -111,7 +111,7 @@ def test_a_run_of_fit_says_that_nothing_was_measured(tmp_path: Path) -> None:
 
 def test_limits_are_those_of_the_model_and_the_protocol(tmp_path: Path) -> None:
     _, body = card_of(write_hub_folder(trained_model(), tmp_path / "a", METRICS))
-    assert "chosen on this test set, so these figures are optimistic" in body
+    assert "chosen on this test set, so these numbers are optimistic" in body
     assert "4 items of the data have no pair in training" in body
     assert "a history of known items stands for anybody else" in body
     assert "with the ids of users and items, and titles or attributes of items" in body
@@ -159,7 +159,10 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_license_is_only_for_the_hub(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["export", str(run), "--to", "numpy", "--out", str(tmp_path / "v.npz"), "--license", "mit"])
-    assert "`--license` is only for the card of hub, got 'mit' for numpy; leave it out" in capsys.readouterr().err
+    assert (
+        "`--license` is for the card of a folder for the Hub, got 'mit' for numpy; leave it out"
+        in capsys.readouterr().err
+    )
 
 
 def test_other_folders_with_a_config_are_no_models(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_metadata_of_this_format_that_are_wrong(
 def test_metadata_that_are_no_table_are_refused(trained: TrainedModel, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     trained.save(path)
-    for text, message in (("[1]", "does not have the format"), ("{", "its metadata are not JSON")):
+    for text, message in (("[1]", "does not have the format"), ("{", "its metadata is not JSON")):
         save_file(load_file(path), path, {METADATA: text})
         with pytest.raises(ValueError, match=message):
             TrainedModel.load(path)

@@ -225,6 +225,74 @@ def test_a_penalty_that_diverges_is_named(l2: float, remedy: str) -> None:
         run(Number(l2=l2), KnownBatches(2), replace(SETTINGS, l2=0.5))
 
 
+COSINE = replace(SETTINGS, schedule="cosine", epochs=100, validate_every=100)
+
+
+def rates_of(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The progress of the schedule at each step, noted as it is told to the optimiser."""
+    told: list[float] = []
+    monkeypatch.setattr(Stepper, "set_rates", lambda _, progress: told.append(progress))
+    return told
+
+
+def test_when_time_is_short_the_schedule_ends_with_it(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """50 s for epochs of 10: the first is one of a hundred, the four that follow share the other 99 alike."""
+    told = rates_of(monkeypatch)
+    result = run(Number(clock, 5.0), KnownBatches(1, 1), COSINE, deadline=clock.now + 50.0)
+    assert (result.epochs, result.stopped_by) == (5, "max_minutes")
+    assert result.positions == pytest.approx((1, 25.75, 50.5, 75.25, 100))
+    starts = [0, 1, 25.75, 50.5, 75.25]
+    expected = [
+        (start + half * stride) / 100
+        for start, stride in zip(starts, [1, *[24.75] * 4], strict=True)
+        for half in (0, 0.5)
+    ]
+    assert told == pytest.approx(expected)
+
+
+def test_the_pace_follows_a_machine_that_becomes_slower(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 s, then 20 s for each epoch, of which 90 s leave room for five by their mean: the schedule still ends."""
+    rates_of(monkeypatch)
+    model = Number(clock, 10.0)
+
+    def slower(_: object) -> None:
+        model.seconds = 20.0
+
+    result = run(model, KnownBatches(1), COSINE, deadline=clock.now + 90.0, on_epoch=slower)
+    assert result.positions[-1] == pytest.approx(100)
+    assert clock.now <= 1090.0
+
+
+def test_time_for_validations_is_set_aside(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates_of(monkeypatch)
+    validate = validation([0.1] * 9, lambda: clock.passes(10.0))
+    settings, deadline = replace(COSINE, validate_every=2), clock.now + 100.0
+    result = run(
+        Number(clock, 10.0), KnownBatches(1), settings, deadline=deadline, validate=validate, validation_seconds=10.0
+    )
+    assert result.positions[-1] == pytest.approx(100)
+    assert result.best_epoch is not None
+    assert clock.now <= deadline
+
+
+@pytest.mark.parametrize("options", [{}, {"deadline": 10_000.0}], ids=["no deadline", "a far one"])
+def test_with_time_for_all_epochs_a_schedule_is_as_it_was_set(
+    options: dict[str, Any], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = rates_of(monkeypatch)
+    result = run(Number(clock, 5.0), KnownBatches(1, 1), replace(COSINE, epochs=4), **options)
+    assert told == [step / 2 / 4 for step in range(8)]
+    assert (result.positions, result.stopped_by) == ((), "epochs")
+
+
+def test_a_training_that_is_repeated_takes_the_pace_that_it_had(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = rates_of(monkeypatch)
+    options: dict[str, Any] = {"positions": (1.0, 40.0, 100.0), "last_epoch": 2}
+    result = run(Number(clock, 5.0), KnownBatches(1, 1), COSINE, **options)
+    assert told == pytest.approx([0, 0.005, 0.01, 0.205])
+    assert (result.epochs, result.stopped_by) == (2, "epochs")
+
+
 def test_rates_that_a_recording_reads_are_changed_in_place() -> None:
     settings = TrainingSettings(learning_rate=0.02, schedule="cosine", cuda_graphs=True)
     stepper = Stepper(Number(), settings)

@@ -52,8 +52,8 @@ def test_workers_tell_of_a_process_that_dies() -> None:
     outcomes = list(run_all(iter([0, 7]), os._exit, processes=2))
     assert all(isinstance(outcome.error, DiedError) for outcome in outcomes)
     assert sorted(str(outcome.error) for outcome in outcomes) == [
-        "the process ended with exit code 0 and without a word",
-        "the process ended with exit code 7 and without a word",
+        "the process ended with exit code 0 and without an error message",
+        "the process ended with exit code 7 and without an error message",
     ]
     with pytest.raises(ValueError, match="`processes` must be >= 1, got 0"):
         list(run_all(iter([]), os._exit, processes=0))

@@ -138,7 +138,7 @@ def test_a_trial_whose_process_dies_is_tried_again(
     def dies(trials: Any, *_: Any, **__: Any) -> Any:
         for trial in trials:
             assert isinstance(trial, Trial)
-            yield Outcome(trial, error=DiedError("the process ended with exit code -9 and without a word"))
+            yield Outcome(trial, error=DiedError("the process ended with exit code -9 and without an error message"))
 
     with monkeypatch.context() as patched:
         patched.setattr("ltocf.tuning.settings_search.run_all", dies)

@@ -29,7 +29,7 @@ def recommend(
     format: Format = "table",
     out: Path | None = None,
 ) -> None:
-    """Recommend items to users, by their own ids.
+    """Recommend items to users, named by the ids of your data.
 
     Parameters
     ----------
@@ -38,11 +38,11 @@ def recommend(
     user
         A user's id; may be repeated.
     users
-        A file of users, an id a line or a table with a column of them, or - for standard input.
+        A file of users, one id per line or a table with a column of ids, or - for standard input.
     all
-        Every user of training.
+        All users of the training data.
     history
-        Items of somebody who was not in training, separated by commas, or a file of them.
+        The items of somebody who is not in the training data, separated by commas, or a file of them.
     steps
         With --history: gradient steps on this user's vector alone.
     k
@@ -54,14 +54,14 @@ def recommend(
     where
         A condition on the attributes of items, as in SQL: "price < 20 AND genre = 'Drama'".
     unknown
-        What a user without a history in training gets: an error (the default), the most popular items (the default with
-        --all), or nothing.
+        What a user without a history in the training data gets: an error (the default), the most popular items (the
+        default with --all), or nothing.
     include_seen
-        Keep items the user touched in training.
+        List also the items that the user touched in the training data.
     format
-        How to print them.
+        Format of the output.
     out
-        A .csv, .jsonl or .parquet file to write instead, whole or not at all.
+        A .csv, .jsonl or .parquet file to write instead of printing; it is written whole or not at all.
     """
     from ltocf.runs import experiment
     from ltocf.serving.writing import writer_for
@@ -97,9 +97,7 @@ def _asked(
     given = {"--user": user, "--users": users, "--all": everybody or None, "--history": history}
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:
-        raise ValueError(
-            f"give one of {', '.join(given)}, got {' and '.join(names) or 'none'}: whom shall the lists be for?"
-        )
+        raise ValueError(f"give one of {', '.join(given)}, got {' and '.join(names) or 'none'}: who are the lists for?")
     if users is not None:
         return ids_in(users, "user")
     return None if user is None else list(split(user))

@@ -33,7 +33,7 @@ def bench(
     reading: Reading | None = None,
     format: Literal["table", "json"] = "table",
 ) -> None:
-    """Time a training step and an evaluation beside other programs; those not installed are named and skipped.
+    """Time a training step and an evaluation, here and in other programs; those not installed are named and skipped.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def bench(
     out
         A JSON file for everything measured.
     data_dir
-        Where named sets are; default: LTOCF_DATA.
+        Folder of the data sets that have a name; default: LTOCF_DATA.
     device
         auto, cpu or cuda.
     threads
@@ -50,9 +50,9 @@ def bench(
     dim
         Length of an embedding.
     batch_size
-        Triples in the batch of a step.
+        Number of triples in the batch of a step.
     repeats
-        Steps and evaluations that are timed.
+        How many steps and evaluations are timed.
     format
         table, or json for programs.
     """

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
 from pathlib import Path
+
+COMMAND = re.compile(r"`ltocf (?=[a-z])")
+"""Where a message quotes a command of this program."""
 
 
 def command(*arguments: object) -> str:
@@ -16,18 +20,49 @@ def command(*arguments: object) -> str:
         >>> command("recommend", Path("my runs"), "--k", 10).partition("recommend")[2]
         " 'my runs' --k 10"
     """
-    return " ".join([_program(), *(shlex.quote(str(argument)) for argument in arguments)])
+    return " ".join([program(), *(shlex.quote(str(argument)) for argument in arguments)])
 
 
-def _program() -> str:
+def torchrun(*arguments: object) -> str:
+    """The same command in several processes, each started by this interpreter's torchrun; N is left to the reader."""
+    found = shutil.which("torchrun")
+    beside = found is not None and Path(found).parent == Path(sys.executable).parent
+    starter = "torchrun" if beside else f"{_interpreter()} -m torch.distributed.run"
+    words = ("--nproc-per-node", "N", "-m", "ltocf", *arguments)
+    return " ".join([starter, *(shlex.quote(str(word)) for word in words)])
+
+
+def as_called(message: str) -> str:
+    """The message with its quoted commands as they can be typed here.
+
+    Example:
+        >>> as_called("`ltocf models` lists them").replace(program(), "./ltocf")
+        '`./ltocf models` lists them'
+    """
+    return COMMAND.sub(lambda _: f"`{program()} ", message)
+
+
+def program() -> str:
+    """The beginning of a command line: ``ltocf``, its path, or the interpreter with ``-m ltocf``."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py" and called.parent.name == "ltocf":
-        return f"{shlex.quote(sys.executable)} -m ltocf"
+        return f"{_interpreter()} -m ltocf"
     if called.stem != "ltocf" or not called.exists():
         return "ltocf"
     found = shutil.which("ltocf")
     if found is not None and Path(found).samefile(called):
         return "ltocf"
-    # An absolute path is what a script of the environment has in its place; below this folder the short one is enough.
-    short = os.path.relpath(called)
-    return shlex.quote(str(called) if short.startswith("..") else short)
+    return _short(called)
+
+
+def _interpreter() -> str:
+    """The interpreter by its name if the shell finds this one, else by its path."""
+    path = Path(sys.executable)
+    # Not `samefile`: the interpreters of all environments are links to one file.
+    return path.name if shutil.which(path.name) == sys.executable else _short(path)
+
+
+def _short(path: Path) -> str:
+    """The path from this folder if it is below it, else the absolute one."""
+    short = os.path.relpath(path)
+    return shlex.quote(str(path) if short.startswith("..") else short)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ltocf.cli.calling import command
 from ltocf.cli.output import Format, draw, print_json, say, show_rows, table
 from ltocf.cli.reading import Reading
 
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
 
 N_PREVIEWED = 5
 
-DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="Where named sets are; default: LTOCF_DATA.")]
+DataDir = Annotated[
+    Path | None, Parameter(name="--data-dir", help="Folder of the data sets that have a name; default: LTOCF_DATA.")
+]
 
 
 def list_data(*, format: Format = "table") -> None:
-    """The data sets known by name.
+    """The data sets that have a name.
 
     Parameters
     ----------
     format
-        How to print them.
+        Format of the output.
     """
     from ltocf.data import CATALOG
 
@@ -44,7 +47,7 @@ def stats(
     data_dir: DataDir = None,
     format: Literal["table", "json"] = "table",
 ) -> None:
-    """Figures of a data set.
+    """Statistics of a data set: users, items, pairs, density and more.
 
     Parameters
     ----------
@@ -71,7 +74,7 @@ def inspect(
     data_dir: DataDir = None,
     format: Literal["table", "json"] = "table",
 ) -> None:
-    """Say what was understood of a source: columns, rows left out, figures, first rows, and the cost of training.
+    """Show how a source is read: columns, rows left out, statistics, first rows; and what training on it costs.
 
     Parameters
     ----------
@@ -103,7 +106,7 @@ def inspect(
     if preview:
         rows = [[str(value) for value in row.values()] for row in preview]
         draw(table(preview[0], rows, "first rows"))
-    say(f"`ltocf train` with its defaults: {cost}")
+    say(f"`{command('train')}` with its defaults: {cost}")
 
 
 def _asked(source: str | None, reading: Reading | None) -> tuple[str, dict[str, Any]]:

@@ -31,9 +31,9 @@ def demo(*, out: Path = Path("runs/demo"), serve: bool = False) -> None:
     Parameters
     ----------
     out
-        The folder for the runs; finished ones are shown again, not trained again.
+        The folder for the runs; finished runs are shown again, not trained again.
     serve
-        Then serve both on http://127.0.0.1:8000, until Ctrl-C (needs the `serve` extra).
+        Serve both models at http://127.0.0.1:8000 afterwards, until Ctrl-C (needs the `serve` extra).
     """
     from ltocf.training.runtime import keep_freed_memory
 
@@ -78,7 +78,7 @@ def _trained(name: str, folder: Path) -> dict[str, Any]:
         return resume(folder)
     metrics = train(SOURCE, folder, model=name, **SETTINGS)
     if any(fit["stopped_by"] == "max_minutes" for fit in metrics["fits"].values()):
-        say(f"{MODELS[name]} was stopped after {SETTINGS['max_minutes']:g} minutes; it is better with more time")
+        say(f"{MODELS[name]} did not finish within {SETTINGS['max_minutes']:g} minutes; it is better with more time")
     return metrics
 
 

@@ -33,7 +33,7 @@ def recommend_all(
     folder
         A run, or a model file.
     out
-        The folder of the files; the same command goes on after an interruption.
+        The folder of the files; after an interruption the same command continues.
     k
         Items per user.
     only
@@ -45,11 +45,11 @@ def recommend_all(
     unknown
         What a user without a history gets: the most popular items, or an empty list.
     include_seen
-        Keep items the user touched in training.
+        List also the items that the user touched in the training data.
     engine
-        processes of this machine, or the ray cluster that RAY_ADDRESS names (needs the `scale` extra).
+        processes on this machine, or the ray cluster that RAY_ADDRESS names (needs the `scale` extra).
     workers
-        Number of processes or actors; 0: one for each core.
+        Number of processes, or of Ray actors; 0: one for each core.
     users_per_part
         Number of users in a file.
     """

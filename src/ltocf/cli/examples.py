@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from ltocf.cli.calling import as_called
+
 EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "": (
-        ("ltocf demo", "the first three minutes, on a data set that comes along"),
-        ("ltocf train events.csv --out runs/own", "your own log; `ltocf train --help` has all there is to say"),
+        ("ltocf demo", "the first three minutes, on the shipped MovieLens set"),
+        ("ltocf train events.csv --out runs/own", "your own log; `ltocf train --help` lists the options"),
     ),
     "train": (
         ("ltocf train movielens-small --out runs/first", "several models compete, the best are blended"),
         ("ltocf train events.csv --user-column customer --model ltocf --out runs/own", "one model, on your own log"),
     ),
     "models": (
-        ("ltocf models", "their names for --model"),
+        ("ltocf models", "the names that --model takes"),
         ("ltocf models --format json", "for a program"),
     ),
     "settings": (
         ("ltocf settings", "those of LT-OCF, its training, the run and the data"),
-        ("ltocf settings spectral --format csv", "those of another model, as a table for a program"),
+        ("ltocf settings spectral --format csv", "those of another model, for a program"),
     ),
     "inspect": (
         ("ltocf inspect events.csv", "which columns are taken, what is left out, what training costs"),
@@ -28,47 +30,50 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("ltocf ingest events.csv --user-column customer --out stores/shop", "the store is a source like any other"),
     ),
     "fit": (
-        ("ltocf fit events.csv --out runs/shop", "nothing is held back: the model that answers"),
-        ("ltocf fit --like runs/first --out runs/shop", "settings and data of a run that was measured"),
+        ("ltocf fit events.csv --out runs/shop", "on all of your log"),
+        ("ltocf fit --like runs/first --out runs/shop", "with the settings and data of a run that was measured"),
     ),
     "update": (
         ("ltocf update runs/shop tomorrow.csv", "the next generation, in runs/shop-2"),
-        ("ltocf update runs/shop tomorrow.csv --epochs 2 --out runs/new", "trained on a little, too"),
+        ("ltocf update runs/shop tomorrow.csv --epochs 2 --out runs/new", "the same, and two epochs of training"),
     ),
     "plan": (
         ("ltocf plan --users 100_000_000 --items 1_000_000 --pairs 1_000_000_000", "on 1 to 512 GPUs"),
         ("ltocf plan --users 1_000_000 --items 500_000 --pairs 50_000_000 --gpus 0", "on two cores of a CPU"),
     ),
     "evaluate": (
-        ("ltocf evaluate runs/first --k 5,20", "its metrics on the test set at these depths"),
-        ("ltocf evaluate runs/first --beyond --against popularity", "coverage, novelty, and whether it may be chance"),
+        ("ltocf evaluate runs/first --k 5,20", "the metrics on the test set of lists of 5 and of 20"),
+        (
+            "ltocf evaluate runs/first --beyond --against popularity",
+            "coverage and novelty, and whether the difference may be chance",
+        ),
     ),
     "compare": (
-        ("ltocf compare runs/first runs/other", "side by side, with the most popular items"),
+        ("ltocf compare runs/first runs/other", "side by side, beside the most popular items"),
         ("ltocf compare runs/first runs/other --out compared.html", "a page with figures"),
     ),
     "recommend": (
         ("ltocf recommend runs/shop --user 42 --k 5", "a list for one user"),
-        ("ltocf recommend runs/shop --all --out lists.parquet", "the lists of everybody, as a file"),
+        ("ltocf recommend runs/shop --all --out lists.parquet", "everybody's lists, as a file"),
     ),
     "recommend-all": (
-        ("ltocf recommend-all runs/shop --out lists", "one row for each user, a process for each core"),
-        ("ltocf recommend-all runs/shop --out lists --engine ray", "the same by a Ray cluster"),
+        ("ltocf recommend-all runs/shop --out lists", "a row for each user, a process for each core"),
+        ("ltocf recommend-all runs/shop --out lists --engine ray", "the same, on a Ray cluster"),
     ),
     "similar": (
-        ("ltocf similar runs/shop --item 318", "the items nearest to one"),
-        ("ltocf similar runs/shop --user 42 --by history", "the users who share most of a history"),
+        ("ltocf similar runs/shop --item 318", "items with similar vectors"),
+        ("ltocf similar runs/shop --user 42 --by history", "users with similar histories"),
     ),
     "popular": (
-        ("ltocf popular runs/shop --k 20", "over all time"),
-        ("ltocf popular runs/shop --days 7", "in the last week of the data"),
+        ("ltocf popular runs/shop --k 20", "of all time"),
+        ("ltocf popular runs/shop --days 7", "of the last week of the data"),
     ),
     "explain": (
         ("ltocf explain runs/shop --user 42 --item 318", "what each item of the history adds to the score"),
         ("ltocf explain runs/shop --user 42 --item 318 --draw why.svg", "the same as a picture"),
     ),
     "serve": (
-        ("ltocf serve runs/shop", "HTTP on this machine, a page at http://127.0.0.1:8000"),
+        ("ltocf serve runs/shop", "an HTTP service on this machine, with a page at http://127.0.0.1:8000"),
         ("ltocf serve runs/shop runs/other --port 9000 --workers 4", "two runs, four processes"),
     ),
     "export": (
@@ -81,30 +86,30 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "demo": (
         ("ltocf demo", "about a minute on two idle cores"),
-        ("ltocf demo --out elsewhere", "runs in another folder"),
+        ("ltocf demo --out elsewhere", "its runs in another folder"),
     ),
     "reproduce": (
-        ("ltocf reproduce table3 --dataset gowalla --dry-run", "what would be run, and what it costs"),
+        ("ltocf reproduce table3 --dataset gowalla --dry-run", "what would be run, and how long it takes"),
         ("ltocf reproduce figure10 --dataset movielens-small --budget 10", "as far as ten minutes go"),
     ),
     "bench": (
         ("ltocf bench", "on the shipped MovieLens set"),
-        ("ltocf bench events.csv --user-column customer --out speed.json", "on your own log, kept as a file"),
+        ("ltocf bench events.csv --user-column customer --out speed.json", "on your own log, written to a file"),
     ),
     "data list": (
-        ("ltocf data list", "what has a name"),
+        ("ltocf data list", "their names, sizes and sources"),
         ("ltocf data list --format json", "for a program"),
     ),
     "data stats": (
         ("ltocf data stats movielens-small", "users, items, pairs, density"),
-        ("ltocf data stats events.csv --user-column customer --item-column sku", "of your own log"),
+        ("ltocf data stats events.csv --user-column customer --item-column sku", "those of your own log"),
     ),
 }
 """By command: what to type and what it does; without a command those of all."""
 
 
-def epilogue(command: str) -> str:
-    """The end of a command's help, as Markdown.
+def epilogue(*commands: str) -> str:
+    """The end of a command's help, as Markdown, with the program as it was called.
 
     Example:
         >>> print(epilogue("models"))
@@ -113,5 +118,5 @@ def epilogue(command: str) -> str:
         - `ltocf models`: their names for --model
         - `ltocf models --format json`: for a program
     """
-    lines = (f"- `{line}`: {what}" for line, what in EXAMPLES[command])
-    return "\n".join(["Examples:", "", *lines])
+    lines = (f"- `{line}`: {what}" for command in commands for line, what in EXAMPLES[command])
+    return as_called("\n".join(["Examples:", "", *lines]))

@@ -20,20 +20,20 @@ def export(folder: Path, /, out: Path, *, to: Target, license: str | None = None
     out
         A new folder; for numpy an .npz file, for pgvector an .sql file.
     to
-        Where to: faiss, qdrant and lancedb need the `export` extra. hub is no vectors but the whole model, with a card
-        that says what the run measured, as the Hugging Face Hub has it; `ltocf recommend DIR` reads it too.
+        Where to: faiss, qdrant and lancedb need the `export` extra. hub writes the whole model instead of its vectors,
+        as a folder for the Hugging Face Hub with a card of what was measured; `ltocf recommend DIR` reads it too.
     license
-        For hub: what the card says, an identifier of the Hub such as apache-2.0; by default nothing.
+        For --to hub: the licence that the card names, by an identifier of the Hub such as apache-2.0; default: none.
     """
     from ltocf.runs import experiment
 
     if to == "hub":
         written = experiment.export_to_hub(folder, out, license=license)
         say(f"wrote {', '.join(sorted(file.name for file in written.iterdir()))} to {written}")
-        say("the model file holds the training pairs with all ids: share it only if you may share these")
+        say("the model file holds the training pairs with all ids: share it only if you may share them")
         return
     if license is not None:
-        raise ValueError(f"`license` is only for the card of hub, got {license!r} for {to}; leave it out")
+        raise ValueError(f"`license` is for the card of a folder for the Hub, got {license!r} for {to}; leave it out")
     done = experiment.load(folder).export(out, to)
     say(f"wrote {done.n_users:,} users and {done.n_items:,} items of {done.dim} numbers to {done.path}")
-    say(f"its search finds {done.recall:.2%} of the exact lists of {done.measured} users, seen items left out")
+    say(f"its search finds {done.recall:.2%} of the exact lists for {done.measured} users, seen items left out")

@@ -68,7 +68,7 @@ def ids_in(source: str, role: Literal["user", "item"]) -> list[str | int]:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
         found = _of_lines(text, source, role)
     if not found:
-        raise ValueError(f"there must be ids of {role}s in {source}, got none")
+        raise ValueError(f"{source} must hold {role} ids, got none")
     return found
 
 

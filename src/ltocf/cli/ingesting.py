@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ltocf.cli.calling import command
 from ltocf.cli.output import say
 from ltocf.cli.reading import Reading
 
@@ -28,15 +29,15 @@ def ingest(
     Parameters
     ----------
     source
-        A file or a pattern like 'logs/*.csv.gz': CSV and its kin, JSON lines, Parquet.
+        A file or a pattern like 'logs/*.csv.gz': CSV and similar text, JSON lines, Parquet.
     out
-        The folder of the store; after an interruption the same command goes on.
+        The folder of the store; after an interruption the same command continues.
     memory
         Maximum memory, like 2GiB.
     split
-        The test set: none leaves it to training, leave-last-out is each user's latest item, time the latest pairs.
+        The test set: none leaves it to training, leave-last-out takes each user's latest item, time the latest pairs.
     test_fraction
-        Share of the pairs in the test set, with time.
+        Share of the pairs that go to the test set, for --split time.
     threads
         Number of threads; 0: one for each core.
     replace
@@ -47,4 +48,4 @@ def ingest(
     options = (reading or Reading()).options()
     asked: dict[str, Any] = {"memory": memory, "split": split, "test_fraction": test_fraction}
     ingest(source, out, **asked, threads=threads, replace=replace, **options)
-    say(f"next: ltocf train {out} --out runs/{out.name}")
+    say(f"next: {command('train', out, '--out', Path('runs', out.name))}")

@@ -10,14 +10,15 @@ from ltocf.cli.output import Format, show_rows
 
 
 def models(*, results: Path = Path("results"), format: Format = "table") -> None:
-    """The models there are: what each is, where it comes from, and what it can do.
+    """The models: what each is, where it comes from, and what it can do.
 
     Parameters
     ----------
     results
-        Folder of results, as `ltocf reproduce` writes it: if it is there, the largest data each model was tried on.
+        Folder of results that `ltocf reproduce` wrote; if it exists, the largest data set each model was tried on is
+        shown.
     format
-        How to print them.
+        Format of the output.
     """
     from ltocf.runs import reference
 
@@ -26,21 +27,23 @@ def models(*, results: Path = Path("results"), format: Format = "table") -> None
     if not any(facts.largest_data for facts in found):
         columns.remove("largest_data")
     rows = [[getattr(facts, column) for column in columns] for facts in found]
-    caption = "folds in: lists for people who were not in training; explains: what each item of a history adds"
+    caption = (
+        "folds in: lists for users who were not in training; explains: what each item of a history adds to a score"
+    )
     if format == "table":
         columns = [column.replace("_", " ") for column in columns]
     show_rows(columns, rows, format, "--model NAME; without it several compete (auto)", caption)
 
 
 def settings(model: str = "ltocf", /, *, format: Format = "table") -> None:
-    """Every setting of a model, of its training, of the run and of the data: values in both presets, rule, meaning.
+    """Every setting of a model, of its training, of the run and of the data: values in both presets, allowed, meaning.
 
     Parameters
     ----------
     model
-        A model by its name, or auto.
+        Name of a model, or auto.
     format
-        How to print them.
+        Format of the output.
     """
     from ltocf.runs import reference
 
@@ -52,7 +55,7 @@ def settings(model: str = "ltocf", /, *, format: Format = "table") -> None:
     if format == "table":
         columns.remove("section")
         rows = [[_as_typed(column, value) for column, value in zip(columns, row[1:], strict=True)] for row in rows]
-    caption = "fast is the default preset; auto: what the contest without --model tries in its place"
+    caption = "fast is the default preset; auto: the values that are tried when several models compete, without --model"
     show_rows(columns, rows, format, f"{model}: --set NAME=VALUE, in Python NAME=VALUE", caption)
 
 

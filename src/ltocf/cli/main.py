@@ -11,54 +11,79 @@ from cyclopts import App
 from rich.console import Console
 from rich.logging import RichHandler
 
+from ltocf.cli.calling import as_called
 from ltocf.cli.examples import epilogue
 from ltocf.cli.ids import joined
 from ltocf.cli.output import say
 from ltocf.cli.wording import flags_of, for_the_shell
 from ltocf.scale.torchrun import node_blocks, place
 
+REPRODUCE = """Make a table or figure of the paper: run what is missing, then write it.
+
+A cell of it is a file configs/DATASET/NAME.toml, a seed and the data. A cell whose result is in results/ is not run
+again, and one that was interrupted continues. A missing file is written with the paper's settings. The plan and its
+cost are printed first. If the missing cells would take more than 5 minutes together, or the time of one is not known,
+they are run only with --run-long."""
+SERVE = """Serve finished runs over HTTP, with a page to look at (needs the `serve` extra).
+
+The first run answers unless a request names another. The token may also come from the environment variable LTOCF_TOKEN,
+where other users of this machine cannot see it."""
+
 app = App(
     name="ltocf",
-    help="Learnable-Time ODE-based Collaborative Filtering: train, evaluate, recommend.",
+    help="Recommend items to users from a log of who touched what, by LT-OCF (learnable-time ODE-based collaborative "
+    "filtering) and other models: train, measure, recommend, explain, serve.",
     help_epilogue=epilogue(""),
 )
-data_app = App(name="data", help="The data sets known by name, and figures of any data set.")
+data_app = App(
+    name="data",
+    help="The data sets that have a name, and statistics of any data set.",
+    help_epilogue=epilogue("data list", "data stats"),
+)
 for command, home, summary in (
     ("train", "training:train", "Train a model on a data set and leave everything about it in a folder."),
-    ("models", "listing:models", "The models there are: what each is, where it comes from, and what it can do."),
+    ("models", "listing:models", "The models: what each is, where it comes from, and what it can do."),
     (
         "settings",
         "listing:settings",
-        "Every setting of a model: values, the rule for them, meaning.",
+        "Every setting of a model: its values in the presets, the values allowed, its meaning.",
     ),
     ("inspect", "data:inspect", "Show how a source is read, and what training on it costs."),
     ("ingest", "ingesting:ingest", "Turn event files of any size into a store on disk (needs the `scale` extra)."),
-    ("fit", "training:fit", "Train the model that answers, on everything."),
+    ("fit", "training:fit", "Train a model to use: on all pairs, none held back for a test."),
     ("update", "training:update", "Bring a run up to date with new events, in a new folder."),
     ("plan", "planning:plan", "Say what training takes on many GPUs: memory, bytes sent, seconds."),
-    ("evaluate", "measuring:evaluate", "Measure a finished run at any depths."),
+    ("evaluate", "measuring:evaluate", "Measure a finished run: recall, NDCG and other metrics at any depths."),
     ("compare", "measuring:compare", "Compare finished runs, as a table or a page with figures."),
-    ("recommend", "answers:recommend", "Recommend items to users, by their own ids."),
+    ("recommend", "answers:recommend", "Recommend items to users, named by the ids of your data."),
     ("recommend-all", "everybody:recommend_all", "Write the lists of all users to files, by several processes."),
-    ("similar", "neighbours:similar", "The items or users nearest to one of them."),
-    ("popular", "neighbours:popular", "The items that most users touched, over all time or in a window of it."),
-    ("explain", "neighbours:explain", "Why an item has its score for a user: what each item of the history adds."),
-    ("serve", "serving:serve", "Serve finished runs over HTTP, with a page to look at (needs the `serve` extra)."),
-    ("export", "exporting:export", "Write the vectors of users and items for other programs and vector databases."),
+    ("similar", "neighbours:similar", "The items most similar to an item, or the users most similar to a user."),
+    ("popular", "neighbours:popular", "The most popular items, of all time or of a window of time."),
+    (
+        "explain",
+        "neighbours:explain",
+        "Why an item has its score for a user: what each item of the user's history adds.",
+    ),
+    ("serve", "serving:serve", SERVE),
+    (
+        "export",
+        "exporting:export",
+        "Write the vectors of users and items for other programs, or the model for the Hugging Face Hub.",
+    ),
     ("plot", "figures:plot", "Draw the learned response and the history of a run (needs the `plots` extra)."),
     (
         "demo",
         "demo:demo",
         "Train two models on the shipped MovieLens set and show how good they are and what they recommend.",
     ),
-    ("reproduce", "reproduce:reproduce", "Make a table or figure of the paper: run what is missing, then write it."),
-    ("bench", "bench:bench", "Time a training step and an evaluation beside other programs."),
+    ("reproduce", "reproduce:reproduce", REPRODUCE),
+    ("bench", "bench:bench", "Time a training step and an evaluation, here and in other programs."),
 ):
     app.command(f"ltocf.cli.{home}", name=command, help=summary, help_epilogue=epilogue(command))
 app.command(data_app)
 for command, home, summary in (
-    ("list", "data:list_data", "The data sets known by name."),
-    ("stats", "data:stats", "Figures of a data set."),
+    ("list", "data:list_data", "The data sets that have a name."),
+    ("stats", "data:stats", "Statistics of a data set: users, items, pairs, density and more."),
 ):
     data_app.command(f"ltocf.cli.{home}", name=command, help=summary, help_epilogue=epilogue(f"data {command}"))
 app.register_install_completion_command(help="Teach your shell to complete commands and options with the tab key.")
@@ -116,8 +141,8 @@ def _be_silent() -> None:
 def _fail(error: BaseException, given: list[str], what: str = "") -> None:
     if os.environ.get("LTOCF_DEBUG"):
         raise error
-    said = for_the_shell(str(error), flags_of(app, given)) or type(error).__name__
-    say(f"error: {what}{said}", error=True)
+    message = for_the_shell(str(error), flags_of(app, given)) or type(error).__name__
+    say(f"error: {what}{as_called(message)}", error=True)
     sys.exit(2)
 
 

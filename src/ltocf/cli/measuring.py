@@ -23,23 +23,23 @@ def evaluate(
     against: str | None = None,
     format: Literal["table", "json"] = "table",
 ) -> None:
-    """Measure a finished run at any depths.
+    """Measure a finished run: recall, NDCG and other metrics at any depths.
 
     Parameters
     ----------
     folder
         The run.
     on
-        The set that is ranked.
+        The set to measure on.
     k
-        Depths, separated by commas.
+        Depths, which are lengths of the lists, separated by commas.
     beyond
-        Add coverage, Gini, novelty, popularity bias and accuracy by user activity and item popularity, beside the most
-        popular items.
+        Add coverage, Gini, novelty, popularity bias and accuracy by user activity and item popularity, beside those of
+        the most popular items.
     against
         Another run on the same split, or popularity: add differences and whether they may be chance.
     format
-        How to print them.
+        table, or json for programs.
     """
     from ltocf.report.content import finite
     from ltocf.runs import experiment
@@ -75,13 +75,14 @@ def compare(
     out
         An .html file for a page with figures; numbers and figures are written beside it (needs the `plots` extra).
     on
-        The set that is ranked.
+        The set to measure on.
     k
-        Depths, separated by commas; default: those of 5, 10 and 20 that the catalogue has items for.
+        Depths, which are lengths of the lists, separated by commas; default: 5, 10 and 20, as far as there are as many
+        items.
     against
         The run that the others are tested against, or popularity; default: the first.
     format
-        How to print them.
+        table, or json for programs.
     """
     from ltocf.report.comparison import compare, comparison_table
     from ltocf.report.content import finite

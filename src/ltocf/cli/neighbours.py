@@ -22,7 +22,7 @@ def similar(
     by: Literal["cosine", "inner_product", "history"] = "cosine",
     format: Format = "table",
 ) -> None:
-    """The items or users nearest to one of them.
+    """The items most similar to an item, or the users most similar to a user.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ def similar(
     user
         A user's id.
     k
-        How many.
+        Length of the list.
     by
-        What makes them near: cosine of the vectors, in [-1, 1]; their inner product, which favours popular items; or
-        how much of their histories they share, in [0, 1].
+        The measure of similarity: the cosine of two vectors, in [-1, 1]; their inner product, which favours popular
+        items; or how much of their histories two items or users share, in [0, 1].
     format
-        How to print them.
+        Format of the output.
     """
     from ltocf.runs import experiment
 
@@ -64,20 +64,20 @@ def popular(
     where: str | None = None,
     format: Format = "table",
 ) -> None:
-    """The items that most users touched, over all time or in a window of it.
+    """The most popular items, those that the most users touched, of all time or of a window of time.
 
     Parameters
     ----------
     folder
         A run, or a model file.
     k
-        How many.
+        Length of the list.
     days
-        Only so many days before --until, or before the end of the data.
+        Count only this many days before --until, or before the end of the data.
     since
         The first moment that counts, such as 2024-05-01 or 2024-05-01T18:00+02:00; UTC without a zone.
     until
-        The first moment that does not count any more.
+        The first moment that no longer counts.
     only
         The only items that may be listed: ids separated by commas, or a file of them.
     exclude
@@ -85,7 +85,7 @@ def popular(
     where
         A condition on the attributes of items, as in SQL.
     format
-        How to print them.
+        Format of the output.
     """
     from ltocf.runs import experiment
 
@@ -111,7 +111,7 @@ def explain(
     format: Format = "table",
     draw: Path | None = None,
 ) -> None:
-    """Why an item has its score for a user: what each item of the history adds.
+    """Why an item has its score for a user: what each item of their history adds.
 
     Parameters
     ----------
@@ -122,9 +122,9 @@ def explain(
     item
         The item's id.
     n
-        Items of the history to show, those that add most first.
+        How many items of the history to show, those that add the most first.
     format
-        How to print them; but for the table only the items.
+        Format of the output; only the table has a sentence and the score beside the items.
     draw
         An .svg, .png or .pdf file for a bar chart (needs the `plots` extra).
     """

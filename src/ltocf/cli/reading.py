@@ -31,26 +31,30 @@ class Reading:
 
     user_column: Annotated[str | None, _option("The column of users' ids.")] = None
     item_column: Annotated[str | None, _option("The column of items' ids.")] = None
-    timestamp_column: Annotated[str | None, _option('When it happened; "" reads no times.')] = None
-    rating_column: Annotated[str | None, _option("How much the user liked it.")] = None
-    weight_column: Annotated[str | None, _option("How much a row counts.")] = None
-    title_column: Annotated[str | None, _option("Titles of items, in the item table if there is one.")] = None
-    min_rating: Annotated[float | None, _option("Least rating of an interaction; lower ones count as seen.")] = None
-    only: Annotated[list[str] | None, _option("column=value[,value]: rows to read; may be repeated.")] = None
+    timestamp_column: Annotated[str | None, _option('The column of times; "" reads no times.')] = None
+    rating_column: Annotated[str | None, _option("The column of ratings: how much a user liked an item.")] = None
+    weight_column: Annotated[str | None, _option("The column of weights: how much a row counts.")] = None
+    title_column: Annotated[str | None, _option("The column of items' titles, in the item table if there is one.")] = (
+        None
+    )
+    min_rating: Annotated[float | None, _option("Lowest rating of an interaction; lower ratings count as seen.")] = None
+    only: Annotated[list[str] | None, _option("column=value[,value]: the rows to read; may be repeated.")] = None
     drop: Annotated[list[str] | None, _option("column=value[,value]: rows to leave out; may be repeated.")] = None
     event_weights: Annotated[
-        list[str] | None, _option("column=value:weight[,value:weight]: how much rows count by a column's value.")
+        list[str] | None,
+        _option("column=value:weight[,value:weight]: how much a row counts, by its value in a column."),
     ] = None
     partial: Annotated[
-        bool | None, _option("A part of a log: values of --only, --drop and --event-weights need not occur.")
+        bool | None,
+        _option("The source is part of a log: values of --only, --drop and --event-weights need not occur in it."),
     ] = None
     timestamp_format: Annotated[str | None, _option("How times are written, like %d.%m.%Y.")] = None
-    since: Annotated[str | None, _option("First moment to read, like 2024-05-01.")] = None
-    until: Annotated[str | None, _option("First moment not to read.")] = None
-    min_user_interactions: Annotated[int | None, _option("Least number of interactions of a user.")] = None
-    min_item_interactions: Annotated[int | None, _option("Least number of interactions of an item.")] = None
-    separator: Annotated[str | None, _option("Between the fields of a text file.")] = None
-    encoding: Annotated[str | None, _option("Of a text file, like latin-1.")] = None
+    since: Annotated[str | None, _option("Read the rows from this moment on, like 2024-05-01.")] = None
+    until: Annotated[str | None, _option("Read the rows before this moment.")] = None
+    min_user_interactions: Annotated[int | None, _option("Leave out users with fewer interactions.")] = None
+    min_item_interactions: Annotated[int | None, _option("Leave out items with fewer interactions.")] = None
+    separator: Annotated[str | None, _option("What separates the fields of a text file.")] = None
+    encoding: Annotated[str | None, _option("Encoding of a text file, like latin-1.")] = None
     header: Annotated[
         bool | None, Parameter(help="Whether a text file begins with the names of its columns.", group=GROUP)
     ] = None
@@ -60,7 +64,7 @@ class Reading:
     items: Annotated[Path | None, _option("A table with a row for each item: titles and attributes.")] = None
     item_id_column: Annotated[str | None, _option("The column of ids in the item table.")] = None
     lines_in_time: Annotated[
-        bool | None, Parameter(help="Whether items of a line of train.txt are in order of time.", group=GROUP)
+        bool | None, Parameter(help="Whether the items of each line of train.txt are in order of time.", group=GROUP)
     ] = None
 
     def options(self) -> dict[str, Any]:

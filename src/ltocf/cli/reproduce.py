@@ -44,8 +44,8 @@ def reproduce(
     what: What,
     /,
     *,
-    dataset: Names = "",
-    models: Names = "",
+    dataset: Annotated[Names, Parameter(show_default=False)] = "",
+    models: Annotated[Names, Parameter(show_default=False)] = "",
     seeds: Names = "0",
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     run_long: Annotated[bool, Parameter(negative="")] = False,
@@ -65,10 +65,10 @@ def reproduce(
 ) -> None:
     """Make a table or figure of the paper: run the cells that have no result yet, then write numbers, pictures, a page.
 
-    A cell is a file configs/DATASET/NAME.toml, a seed and the data. What is in results/ with the same settings and data
-    is not run again, and what was interrupted goes on. A file that is missing is written with the paper's settings.
-    The plan and its cost are printed first. If the missing cells should take more than 5 minutes together, or the time
-    of one is not known, they are run only with --run-long.
+    A cell is a file configs/DATASET/NAME.toml, a seed and the data. A cell whose result is in results/ with the same
+    settings and data is not run again, and one that was interrupted continues. A missing file is written with the
+    paper's settings. The plan and its cost are printed first. If the missing cells would take more than 5 minutes
+    together, or the time of one is not known, they are run only with --run-long.
 
     Parameters
     ----------
@@ -76,41 +76,41 @@ def reproduce(
         table3: every method. figure6-8: loss, recall, NDCG by epoch. figure9-11: solvers, times, horizons. figure12:
         seconds. table1: what each solver connects. search: choose settings on the validation set.
     dataset
-        Names, folders or table files, separated by commas; default: all of configs/ whose data is found.
+        Names, folders or table files, separated by commas; default: all data sets of configs/ that are found.
     models
         Configurations, separated by commas; default: those of the table or figure.
     seeds
-        Separated by commas.
+        Seeds, separated by commas.
     dry_run
         Print the plan and its cost, and stop.
     run_long
         Run what is missing however long it takes.
     report_only
-        Run nothing: write numbers, pictures and page from the results that are there.
+        Run nothing: write numbers, pictures and page from the results that exist.
     budget
-        The limit in minutes for this call; the next goes on. 0: no limit. `max_minutes` is the limit of one cell.
+        Time limit of this call in minutes; the next call continues. 0: no limit. `max_minutes` is the limit of a cell.
     processes
-        The number of cells or trials that may run at the same time.
+        Number of cells or trials that may run at the same time.
     threads
-        CPU threads of each.
+        CPU threads of each cell or trial.
     device
         auto, cpu or cuda.
     sampler
-        Of search: the whole grid, or Optuna's TPE over the same space.
+        For search: the whole grid, or Optuna's TPE over the same space.
     trials
-        Of the sampler tpe.
+        Number of trials of --sampler tpe.
     grid
-        Of search: setting=value,value, with numbers, words, true or false; may be repeated; default: the paper's grid.
+        For search: setting=value,value, with numbers, words, true or false; may be repeated; default: the paper's grid.
     data_dir
-        Where named data sets are; default: LTOCF_DATA.
+        Folder of the data sets that have a name; default: LTOCF_DATA.
     configs
         Folder of the configurations.
     results
         Folder of the results.
     runs
-        Folder of what is running.
+        Folder of the runs.
     format
-        table, or json for programs: a list of the reports; the plan is on standard error then.
+        table, or json for programs: a list of the reports, with the plan on standard error.
     """
     keep_freed_memory()
     places = Places(configs, results, runs, "" if data_dir is None else str(data_dir))
@@ -118,7 +118,7 @@ def reproduce(
     names, asked = _split(models), _split(dataset)
     if what == "search":
         if dry_run:
-            raise ValueError("`--dry-run` is for tables and figures, got search: it says what it tries as it goes")
+            raise ValueError("`--dry-run` is for tables and figures, got search: it prints each trial as it goes")
         _search(datasets(asked, places), names, places, values, grid, sampler, trials, processes, budget)
         return
     command = partial(_command, what, names, seeds)

@@ -32,13 +32,13 @@ def serve(
     runs
         Finished runs, or model files.
     host
-        The address to listen on; the default is reached from this machine only.
+        The address to listen on; the default can be reached from this machine only.
     port
         The port to listen on; 0 for any that is free.
     workers
-        Processes that answer; more than one share the memory of the model.
+        Number of processes that answer; they share the memory of the model.
     stdio
-        Open no port, and answer the agent that started this on standard input and output, as `--mcp` does over HTTP.
+        Open no port: answer the agent that started this program on standard input and output, as --mcp does over HTTP.
     """
     token = settings.token or os.environ.get("LTOCF_TOKEN") or None
     settings = replace(settings, token=token)

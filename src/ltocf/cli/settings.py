@@ -13,7 +13,7 @@ GROUP = Group("Settings", sort_key=0)
 MODELS_HELP = (
     "ltocf, spectral, ease, item-knn, rp3beta, sequence-knn, als, popularity, blend, lightgcn, lr-gccf, "
     "ngcf, gc-mc, pinsage, hop-rec, grmf, grmf-norm, mult-vae, cmn, neumf, mf, or a model of another installed "
-    "package. Default: auto, several of them."
+    "package. Default: auto, several of them compete."
 )
 
 
@@ -33,10 +33,10 @@ class Settings:
 
     model: Annotated[str | None, _setting(MODELS_HELP)] = None
     config: Annotated[Path | None, _setting("A TOML file to start from.")] = None
-    set: Annotated[list[str] | None, _setting("key=value, any setting by its name; may be repeated.", name="--set")] = (
+    set: Annotated[list[str] | None, _setting("key=value: any setting by its name; may be repeated.", name="--set")] = (
         None
     )
-    data_dir: Annotated[Path | None, _setting("Where named sets are; default: LTOCF_DATA.")] = None
+    data_dir: Annotated[Path | None, _setting("Folder of the data sets that have a name; default: LTOCF_DATA.")] = None
     seed: Annotated[int | None, _setting("Seed for initialisation and sampling.")] = None
     device: Annotated[str | None, _setting("auto, cpu or cuda.")] = None
     threads: Annotated[int | None, _setting("CPU threads; 0: PyTorch's choice.")] = None
@@ -44,7 +44,7 @@ class Settings:
     max_minutes: Annotated[float | None, _setting("Time limit for the whole run, in minutes.")] = None
     preset: Annotated[
         Literal["fast", "paper"] | None,
-        _setting("The recipe that settings start from: fast (default), the best one found, or paper."),
+        _setting("The settings to start from: fast (default), the best found here, or paper, the paper's."),
     ] = None
 
     def named(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
 
+from ltocf.cli.calling import command, torchrun
 from ltocf.cli.output import draw, print_json, say, table
 from ltocf.cli.reading import Reading
 from ltocf.cli.settings import Settings
@@ -41,16 +42,16 @@ def train(
     out
         A new folder for the run.
     resume
-        The folder of an interrupted run to continue; nothing else is given then.
+        The folder of an interrupted run to continue; without a source, settings and --out.
     select_on
-        What chooses the epoch; test is the papers' protocol and marks the run.
+        The set that chooses the epoch; test is the papers' protocol, and the run is marked as such.
     exists
-        If --out holds a run: an error; show it, if it is finished and has the same settings and data; or train beside
-        it and take its place when the new one is finished.
+        What to do if --out holds a run already. error: stop; load: show that run, if it is finished and has the same
+        settings and data; replace: train a new run, which takes its place when it is finished.
     replace
         The same as --exists replace.
     format
-        table, or json for programs: what metrics.json holds.
+        table, or json for programs: the content of metrics.json.
     """
     from ltocf.runs import experiment
     from ltocf.training.runtime import keep_freed_memory
@@ -66,16 +67,15 @@ def train(
             metrics = experiment.resume(resume)
         _show_metrics(metrics, resume, format)
         return
-    folder = _folder(out, "ltocf train DATASET --out DIR")
+    folder = _folder(out, "train")
     values = settings.values(**reading.options(), **more)
     keep_freed_memory()
     with _saying_how_to_go_on(folder):
         metrics = experiment.train(
             _source(source, reading, settings), folder, config=settings.config, exists=there, **values
         )
-    _show_metrics(
-        metrics, folder, format, f"for a model to use, trained on everything: ltocf fit --like {folder} --out DIR"
-    )
+    following = command("fit", "--like", folder, "--out", "DIR")
+    _show_metrics(metrics, folder, format, f"for a model to use, trained on everything: {following}")
 
 
 def fit(
@@ -90,7 +90,7 @@ def fit(
     reading: Reading | None = None,
     format: Literal["table", "json"] = "table",
 ) -> None:
-    """Train the model that answers: a validation set chooses, then everything is trained on, nothing is held back.
+    """Train a model to use: a validation set chooses, then the model is trained on all pairs, none held back.
 
     Parameters
     ----------
@@ -99,26 +99,27 @@ def fit(
     out
         A new folder for the run.
     like
-        A run whose settings, and without SOURCE whose data, are taken.
+        A run whose settings are taken and, without SOURCE, its data too.
     exists
         As for `ltocf train`.
     replace
         The same as --exists replace.
     format
-        table, or json for programs: what metrics.json holds.
+        table, or json for programs: the content of metrics.json.
     """
     from ltocf.runs.folder import RunFolder
     from ltocf.runs.production import fit as fit_everything
     from ltocf.training.runtime import keep_freed_memory
 
     settings, reading = settings or Settings(), reading or Reading()
-    folder = _folder(out, "ltocf fit DATASET --out DIR")
+    folder = _folder(out, "fit")
     values = settings.values(**reading.options())
     wanted = None if like is not None and not _names_source(source, reading) else _source(source, reading, settings)
     keep_freed_memory()
     with _saying_how_to_go_on(folder):
         fit_everything(wanted, folder, config=settings.config, like=like, exists=_exists(exists, replace), **values)
-    _show_metrics(RunFolder(folder).metrics(), folder, format, f"answers: ltocf recommend {folder} --user ID")
+    following = command("recommend", folder, "--user", "ID")
+    _show_metrics(RunFolder(folder).metrics(), folder, format, f"answers: {following}")
 
 
 def update(
@@ -132,22 +133,22 @@ def update(
     reading: Reading | None = None,
     format: Literal["table", "json"] = "table",
 ) -> None:
-    """Bring a run up to date with new events, in a new folder: parameters kept, graph and histories anew.
+    """Bring a run up to date with new events, in a new folder: parameters kept, graph and histories made again.
 
     Parameters
     ----------
     run
         The folder of a finished run, which is not touched.
     events
-        New events, a source as for `ltocf train`, read by the options of the run.
+        New events: a source as for `ltocf train`, read with the options that the run's data were read with.
     out
         A new folder; by default RUN-2, or the next number that is free.
     epochs
-        Epochs of training on all pairs, from the parameters as they are.
+        Number of epochs of training on all pairs, which start from the run's parameters.
     learning_rate
-        For these epochs; by default the run's.
+        The learning rate of these epochs; by default the run's.
     format
-        table, or json for programs: what metrics.json holds.
+        table, or json for programs: the content of metrics.json.
     """
     from ltocf.data.report import counted
     from ltocf.runs.folder import RunFolder
@@ -186,9 +187,9 @@ def _names_source(source: str | None, reading: Reading) -> bool:
     return source is not None or reading.uri is not None or reading.sql is not None
 
 
-def _folder(out: Path | None, usage: str) -> Path:
+def _folder(out: Path | None, command: str) -> Path:
     if out is None or out == Path():
-        raise ValueError(f"give a folder for the run: `{usage}`")
+        raise ValueError(f"give a folder for the run: `ltocf {command} DATASET --out DIR`")
     return out
 
 
@@ -211,10 +212,9 @@ def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
         rank, world, _ = place()
         unfinished = (folder / "config.toml").exists() and not (folder / "metrics.json").exists()
         if unfinished and rank < 2:  # the second speaks too: the first may be the one that ended
-            say(f"interrupted; continue with: ltocf train --resume {folder}", error=True)
+            say(f"interrupted; continue with: {command('train', '--resume', folder)}", error=True)
             if world > 1:
-                command = f"torchrun --nproc-per-node N -m ltocf train --resume {folder}"
-                say(f"or with any number of processes: {command}", error=True)
+                say(f"or with any number of processes: {torchrun('train', '--resume', folder)}", error=True)
         raise
 
 

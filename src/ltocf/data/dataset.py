@@ -24,7 +24,7 @@ class Dataset(Shown):
             file.
         also_seen: pairs that are no interactions but that users have seen, such as items they rated low: never
             trained on, and left out of lists; or None.
-        report: what was understood of the source, or None.
+        report: how the source was read, or None.
         lines_in_time: where there is no clock, whether those places are the order in time of each user's items.
         core: the least degree of users and items that the source was reduced to before its test set was taken out; 0
             where that is not known.

@@ -26,7 +26,7 @@ def digest(n_users: int, n_items: int, sets: Sequence[Interactions | None]) -> s
     for pairs in sets:
         sha.update(np.array([-1 if pairs is None else len(pairs)], "<i8").tobytes())
         for indices in () if pairs is None else (pairs.users, pairs.items):
-            sha.update(np.ascontiguousarray(indices, "<i8"))
+            sha.update(np.ascontiguousarray(indices, "<i8").data)
         if pairs is not None and pairs.weights is not None:
-            sha.update(np.ascontiguousarray(pairs.weights, "<f4"))
+            sha.update(np.ascontiguousarray(pairs.weights, "<f4").data)
     return sha.hexdigest()

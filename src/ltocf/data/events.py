@@ -73,7 +73,7 @@ def _joined_ids(before: IdMap, new: IdMap, active: np.ndarray, kind: str) -> IdM
     if before.ids.dtype == pl.Int64 and new.ids.dtype != pl.Int64:
         raise ValueError(
             f"{kind} ids of new events must be integers as they were before, got the text {new.ids[-1]!r}; "
-            "correct the new events, or train anew on all"
+            "correct the new events, or train again on all events"
         )
     if before.ids.dtype == pl.String and new.ids.dtype == pl.Int64:
         _refuse_numbers_of_texts(before.ids, new.ids, kind)

@@ -67,7 +67,7 @@ class DroppedRows:
 
 @dataclass(frozen=True, repr=False)
 class ReadingReport(Shown):
-    """What was understood of a source.
+    """How a source was read.
 
     Args:
         source: what was read.

@@ -204,7 +204,7 @@ def _with_clock(dataset: Dataset) -> Interactions:
 def _all_pairs(dataset: Dataset) -> Interactions:
     if dataset.test is None:
         return dataset.interactions
-    logger.info("%s: its own test set is put aside, all pairs are split anew", dataset.name)
+    logger.info("%s: its own test set is put aside, all pairs are split again", dataset.name)
     return dataset.interactions.union(dataset.test)
 
 

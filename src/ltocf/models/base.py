@@ -67,7 +67,7 @@ class Recommender(Shown, nn.Module, ABC):
 
     @classmethod
     def options(cls) -> dict[str, Any]:
-        """Its options with their defaults: the constructor's named arguments but for graph and seed."""
+        """Its options with their defaults: the constructor's named arguments except graph and seed."""
         named = (p for p in signature(cls).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
         return {p.name: p.default for p in named if p.name not in ("graph", "seed")}
 

@@ -1,4 +1,4 @@
-"""Recency of a trained model: how much late items of a history count is chosen by scoring anew."""
+"""Recency of a trained model: how much late items of a history count is chosen by scoring again."""
 
 from __future__ import annotations
 

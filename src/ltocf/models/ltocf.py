@@ -47,10 +47,10 @@ class LTOCF(EmbeddingRecommender):
         learnable_times: learn the times, or keep them at t_i = i K / (T + 1).
         operator: ``adjacency`` or ``laplacian``.
         steps_per_interval: fixed steps in each stretch; Adams methods are multistep from 3 on.
-        propagation: ``filter`` or ``solver``.
-        adjoint: with ``propagation="solver"``, gradients by the adjoint method.
+        propagation: ``filter``: by the Chebyshev series; ``solver``: step by step.
+        adjoint: with ``propagation="solver"``: gradients by the adjoint method.
         tolerance: share of the filter's coefficients that may be cut; sets its degree.
-        precision: of what the filter keeps between products, ``float32`` or ``bfloat16``; sums are always float32.
+        precision: numbers that the filter keeps between products, ``float32`` or ``bfloat16``; sums are always float32.
         rtol, atol: error per step of ``dopri5``.
         seed: of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.

@@ -127,7 +127,7 @@ class _Votes(NamedTuple):
 
 
 class ItemKNN(NeighbourModel):
-    """Neighbours by the cosine of the users who touched two items, less sure where those are few.
+    """Neighbours by the cosine of the users who touched two items, which counts less if these users are few.
 
         s_ji = <r_·j, r_·i> / (||r_·j|| ||r_·i|| + h),   i ≠ j,   r_·i a column of R
 
@@ -179,7 +179,7 @@ class ItemKNN(NeighbourModel):
 
 
 class RP3beta(NeighbourModel):
-    """Neighbours by random walks from an item to a user to an item, popular ends held back.
+    """Neighbours by random walks from an item to a user to an item, popular items held back.
 
         s_ji = Σ_u (r_uj / d_j)^α (r_ui / d_u)^α / d_i^β,   i ≠ j,   d_u, d_i sums of rows and columns of R
 

@@ -38,7 +38,7 @@ class NeuMF(GradientRecommender):
 
     Args:
         graph: of which only the numbers of users and items are used.
-        dim: length of an embedding in each tower; a multiple of 2^(n_layers - 1), but for the published variant.
+        dim: length of an embedding in each tower; a multiple of 2^(n_layers - 1), except in the published variant.
         n_layers: layers of the MLP, >= 1.
         n_negatives: sampled items for each pair, if the loss is the cross-entropy.
         dropout: share of the numbers of each layer's output that a training step drops.

@@ -68,22 +68,22 @@ class Objective:
     Ranking by p(i | u) adds log deg(i) back. The norms of the final embeddings hold some of it too, with noise.
 
     Args:
-        loss: ``bpr`` or ``cross-entropy``, with one negative for each positive, compared with it or each on its own; or
-            ``softmax`` (on cosines, negatives shared by the batch).
-        temperature: τ of the softmax; 0: by the number of training pairs, see `temperature_for`.
+        loss: ``bpr``: each positive is compared with a negative; ``cross-entropy``: positives and as many negatives are
+            judged one by one; ``softmax``: on cosines, with negatives that a batch shares.
+        temperature: τ, the temperature of the softmax; 0: by the number of training pairs, see `temperature_for`.
         adaptive_temperature: how far τ differs between users by their loss, see `user_temperatures`; 0: not at all.
         robustness: how much less the softmax counts pairs that are far from ranking high, in [0, 1); 0: not at all.
-        n_negatives: items a batch shares for the softmax.
-        whole_catalogue: where there are no more than ``n_negatives`` items, compare with all of them, each counted as
-            often as it would be drawn on average.
+        n_negatives: number of items that a batch shares as negatives of the softmax.
+        whole_catalogue: if there are at most ``n_negatives`` items, compare with all of them, each counted as often as
+            it would be drawn on average.
         ranking: ``inner_product``, or ``cosine``, which leaves the norms out of the score.
         popularity: β, the weight of an item's popularity in the score; 1 in theory, a little less in practice.
         choose_ranking: after training, choose β and the share of the norms in the score on the validation set, see
-            `ltocf.models.ranking`; ``ranking`` and ``popularity`` are where that starts.
+            `ltocf.models.ranking`; the choice starts from ``ranking`` and ``popularity``.
         distinct_users: whether a batch of BPR has no user twice, see `PairwiseBatches`.
         recency: ``off``: a history is a set; or ``auto``: after training, choose on the validation set how much more
-            late items count in the vector of a user, see `ltocf.models.ranking`. Nothing to choose where histories have
-            no order, and for models whose vectors do not depend on them.
+            late items count in the vector of a user, see `ltocf.models.ranking`. There is nothing to choose if
+            histories have no order, or for models whose vectors do not depend on them.
 
     Raises:
         ValueError: an unknown loss or ranking, or a number out of range.

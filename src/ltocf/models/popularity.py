@@ -30,7 +30,7 @@ class Popularity:
 
 
 class MostPopular(Recommender):
-    """The items that most users touched, the same list for everybody: `Popularity` as a model.
+    """The most popular items, the same list for everybody: `Popularity` as a model.
 
     Args:
         graph: the training graph.

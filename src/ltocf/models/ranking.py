@@ -1,4 +1,4 @@
-"""The few numbers of a ranking, and how they are chosen: by scoring anew what training ended with.
+"""The few numbers of a ranking, and how they are chosen: by scoring again what training ended with.
 
 Those of recency are among them: how much more late items of a history count, and how much a user's own embedding.
 """

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Channel = TypeVar("Channel", bound="altair.X | altair.Y")
 FEW_TICKS = 6
 PAGE_WIDTH = 1070
+LETTER_WIDTH = 6
+LABEL_LIMIT = 220
+"""Pixels of a label beside an axis; a longer one is cut."""
 
 
 def chart(figure: Figure) -> dict[str, Any]:
@@ -108,7 +111,7 @@ def _dot_layers(base: altair.Chart, panel: Panel, labels: list[str]) -> list[alt
     import altair
 
     words = words_of(panel)
-    axis = altair.Axis(labelLimit=220, labelOverlap=False, grid=True, domain=False, ticks=False)
+    axis = altair.Axis(labelLimit=LABEL_LIMIT, labelOverlap=False, grid=True, domain=False, ticks=False)
     y = altair.Y(field="x", type="nominal", title=panel.x_label, sort=words, axis=axis)
     beside = altair.YOffset(field="label", type="nominal", sort=[curve.label for curve in panel.curves])
     points = base.mark_point(filled=True, size=70).encode(x=_values(panel, "y", altair.X), y=y, shape=_shapes(labels))
@@ -136,7 +139,9 @@ def _values(panel: Panel, field: str, axis: type[Channel]) -> Channel:
     """The axis along which the values lie."""
     import altair
 
-    scale = altair.Scale(type="log", nice=False) if panel.log else altair.Scale(zero=False, nice=False, padding=8)
+    # With room for the points at its ends; else they are drawn over the words beside the axis.
+    logarithmic = altair.Scale(type="log", nice=False, padding=8)
+    scale = logarithmic if panel.log else altair.Scale(zero=False, nice=False, padding=8)
     return axis(field=field, type="quantitative", title=panel.y_label, scale=scale)
 
 
@@ -171,8 +176,10 @@ def _only_lines(figure: Figure) -> bool:
 
 
 def _pixels(figure: Figure) -> int:
-    """A width with which a row of panels fills the page, and a panel alone not all of it."""
-    return PAGE_WIDTH // max(columns_of(figure), 2) - 72 + 160 * (len(figure.panels) == 1)
+    """A width with which a row of panels, each with its labels, fills the page, and a panel alone not all of it."""
+    longest = max((len(word) for panel in figure.panels if panel.kind == "dot" for word in words_of(panel)), default=0)
+    beside = max(72, min(longest * LETTER_WIDTH, LABEL_LIMIT) + 30)
+    return PAGE_WIDTH // max(columns_of(figure), 2) - beside + 160 * (len(figure.panels) == 1)
 
 
 def _height(panel: Panel) -> int:

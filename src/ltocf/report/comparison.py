@@ -97,7 +97,7 @@ def comparison_report(found: RunComparison, name: str, command: str) -> Report:
         what="compare",
         title=f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} on {found.dataset}",
         summary=[
-            f"Lists for the {n_users:,} users with a pair in the {found.on} part; the split has the digest "
+            f"Lists for the {n_users:,} users with a pair in the {found.on} set; the split has the digest "
             f"{found.split[:12]}."
         ],
         tables=[comparison_table(found), *(_group_table(grouping) for grouping in groupings)],
@@ -184,8 +184,9 @@ def _groupings(found: RunComparison) -> list[_Grouping]:
         {line.name: line.measured.beyond.by_popularity for line in found.lines},
         ["items", "users in training", "number of items", "training pairs"],
         [[group.name, group.span, f"{group.n_items:,}", f"{group.n_pairs:,}"] for group in first.by_popularity],
-        "Items by the number of their training users: the head is the fewest items that have a fifth of the training "
-        "pairs, the tail the rarest with a fifth at most. Recall as if only items of the group were relevant.",
+        "Items by the number of their training users: the head is the smallest number of items that have a fifth of "
+        "the training pairs, the tail the rarest items, with at most a fifth. Recall as if only items of the group "
+        "were relevant.",
     )
     return [users, items]
 
@@ -217,7 +218,7 @@ def _beyond_figure(found: RunComparison, name: str) -> Figure:
         points = [(line.name, line.measured.values) for line in found.lines]
         curves = [Curve(run, [values[across]], [values[f"recall@{last}"]]) for run, values in points]
         panels.append(Panel("", label(across), label(f"recall@{last}"), curves, "point"))
-    caption = "Up is more accurate; right is less well-known, and more of the catalogue."
+    caption = "Higher is more accurate; further right is less well known, and more of the catalogue."
     return Figure(f"{name}-beyond", "Accuracy against novelty and coverage", caption, panels)
 
 

@@ -57,7 +57,7 @@ def response_figure(models: Mapping[str, Recommender], *, normalise: bool = Fals
     for place, (label, model) in enumerate(models.items()):
         parts = _parts(model, eigenvalues)
         if not parts:
-            raise ValueError(f"{label}: only a filter of the graph has a response, {type(model).__name__} is none")
+            raise ValueError(f"{label}: only a filter of the graph has a response, {type(model).__name__} is not one")
         response = torch.stack(list(parts.values())).sum(0)
         color, line = style.shades[place % len(style.shades)], LINES[place % len(LINES)][0]
         curve = response / response[-1] if normalise else response

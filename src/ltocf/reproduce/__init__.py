@@ -1,1 +1,1 @@
-"""The paper's tables and figures, from cells that are run once: configuration -> run -> results -> report."""
+"""The paper's tables and figures, made of cells, each run once: configuration -> run -> results -> report."""

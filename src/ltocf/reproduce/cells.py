@@ -50,7 +50,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Places:
-    """Folders: of configurations, of results, of runs that are not finished, and of named data sets."""
+    """The folders of configurations, of results, of unfinished runs, and of the data sets that have a name."""
 
     configs: Path = Path("configs")
     results: Path = Path("results")
@@ -64,16 +64,17 @@ class Cell:
 
     Its result is ``results/<dataset>/<name>-seed<k>.*``: ``.json`` has the metrics, the whole configuration and the
     digest of the split, ``.jsonl`` the history by epochs, ``.safetensors`` recall and NDCG of every test user, which a
-    significance test needs. A result is a cell's own if its configuration and its digest are the cell's. Beside one
-    that is not, a cell keeps its own with the first eight digits of `key` after the seed.
+    significance test needs. A result is the cell's own if it has the cell's configuration and digest. If the result in
+    that place is not, the cell keeps its own beside it, with the first eight digits of `key` after the seed.
 
     Args:
         dataset: the name of its folders.
-        name: of the configuration.
+        name: the name of the configuration.
         config: the configuration with the seed.
-        places: where everything lies.
-        text: the configuration file.
-        split: digest and sizes of the split; None while the data is not read, then the table ``data`` has to do.
+        places: the folders.
+        text: the content of the configuration file.
+        split: digest and sizes of the split; None until the data is read, when cells are told apart by the table
+            ``data`` alone.
     """
 
     dataset: str
@@ -95,7 +96,7 @@ class Cell:
 
     @cached_property
     def recorded(self) -> dict[str, dict[str, Any]]:
-        """Its configuration as a result keeps it."""
+        """Its configuration in the form that a result keeps."""
         return recorded(self.config)
 
     @cached_property
@@ -105,16 +106,16 @@ class Cell:
 
     @property
     def run_folder(self) -> Path:
-        """Where it runs."""
+        """The folder of its run."""
         return self.places.runs / f"{self.label}-{self.key[:8]}"
 
     @property
     def configuration_file(self) -> Path:
-        """Where its configuration is kept."""
+        """The file of its configuration."""
         return self.places.configs / self.dataset / f"{self.name}.toml"
 
     def file(self, suffix: str) -> Path:
-        """A file of its result, whether it is there or not."""
+        """The path of a file of its result, whether the file exists or not."""
         plain = self.places.results / self.label
         # A name may have a dot, so `with_suffix` is not for it.
         beside = sorted(path.name.removesuffix(".json") for path in plain.parent.glob(f"{plain.name}-{'?' * 8}.json"))
@@ -140,12 +141,12 @@ class Cell:
 
     @property
     def is_done(self) -> bool:
-        """Whether all of the result is there, with its configuration and on its split."""
+        """Whether all files of the result exist, with its configuration and its split."""
         file = self.file(".json")
         return self.why_not(file) is None and all(self.file(suffix).exists() for suffix in (".jsonl", ".safetensors"))
 
     def other_result(self) -> str | None:
-        """What is in its place that is not its own, and why; None if nothing is."""
+        """A result in its place that is not its own, and why it is not; None if there is none."""
         plain = self.places.results / f"{self.label}.json"
         why = self.why_not(plain) if plain.exists() else None
         return None if why is None else f"{plain} is not taken, {why}"
@@ -162,7 +163,7 @@ class Cell:
         return metrics
 
     def hardware(self) -> str:
-        """The processor that it was measured on, or the GPU."""
+        """The processor or GPU that it was measured on."""
         environment = self.metrics()["environment"]
         return str(environment["processor" if environment["device"] == "cpu" else "device"])
 
@@ -175,7 +176,7 @@ class Cell:
         """ "recall@20" or "ndcg@20" of every test user.
 
         Raises:
-            ValueError: a result of an earlier version, which does not say its users.
+            ValueError: a result of an earlier version, which does not name its users.
         """
         file = self.file(".safetensors")
         arrays = load_file(file)
@@ -185,7 +186,7 @@ class Cell:
 
 
 def with_splits(cells: Sequence[Cell], splits: Splits | None = None) -> list[Cell]:
-    """The cells with the splits of their data as it is now; each data set is read once for each way to split it."""
+    """The cells with the splits of their data as it is now; a data set is read once for each way of splitting it."""
     splits = Splits() if splits is None else splits
     return [replace(cell, split=splits.summary(cell.config)) if cell.split is None else cell for cell in cells]
 
@@ -204,9 +205,9 @@ def dataset_name(source: str) -> str:
 
 
 def find_source(dataset: str, data_dir: str = "") -> str | None:
-    """What `load_dataset` takes for a data set's name: itself if it is a path or can be had, None otherwise.
+    """What `load_dataset` takes for the name of a data set: the name if it is a path or can be loaded, else None.
 
-    A folder of ``data_dir`` (else of $LTOCF_DATA) that is not in the catalog counts by its name too.
+    The name of a folder in ``data_dir`` (else in $LTOCF_DATA) works too, even if it is not in the catalog.
 
     Example:
         >>> find_source("movielens-small"), find_source("no-such-set")
@@ -223,16 +224,16 @@ def find_source(dataset: str, data_dir: str = "") -> str | None:
 def make_cells(
     source: str, names: Sequence[str], seeds: Sequence[int], places: Places, values: Mapping[str, Any] | None = None
 ) -> list[Cell]:
-    """The cells of one data set, whose data is not read yet, see `with_splits`.
+    """The cells of one data set, whose data is not read yet; `with_splits` reads it.
 
-    Without a configuration file a method has the paper's settings, and a variant those of the data set's
-    ``ltocf.toml`` with its changes. Nothing is written.
+    Without a configuration file a method has the paper's settings, and a variant has those of the data set's
+    ``ltocf.toml`` with its own changes. Nothing is written.
 
     Args:
         source: a catalog name or a path.
         names: configurations, without their suffix.
         seeds: every configuration is run with each.
-        places: where everything lies.
+        places: the folders.
         values: settings for this call, such as ``device``.
 
     Raises:
@@ -244,7 +245,7 @@ def make_cells(
         path = places.configs / dataset / f"{name}.toml"
         inside = not (Path(name).is_absolute() or ".." in Path(name).parts)
         if not inside or not (name in MODELS or name in changes or path.is_file()):
-            raise ValueError(f"{name!r} is no model and has no configuration; models are {', '.join(MODELS)}")
+            raise ValueError(f"{name!r} is not a model and has no configuration; models are {', '.join(MODELS)}")
         text = path.read_text(encoding="utf-8") if path.exists() else None
         if text is None:
             base = places.configs / dataset / "ltocf.toml"
@@ -257,7 +258,7 @@ def make_cells(
 
 
 def variant_names(figure: str, source: str, places: Places) -> dict[str, str]:
-    """Variant -> name of the cell that has it: the plain ``ltocf`` where the variant changes nothing of it."""
+    """Variant -> name of its cell: the plain ``ltocf`` if the variant changes nothing."""
     (base,) = make_cells(source, ["ltocf"], [0], places)
     return {
         name: "ltocf" if base.config.with_values(change) == base.config else name

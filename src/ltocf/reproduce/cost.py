@@ -1,4 +1,4 @@
-"""What a plan does and what it costs, said before it is done."""
+"""What a plan does and how long it takes, printed before it is run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from ltocf.reproduce.cells import Cell
 
 LONG_MINUTES = 5.0
-"""Missing cells that should take longer together, or of which nothing is known, run only when it is asked for."""
+"""Missing cells that should take longer together, or whose time is not known, are run only if asked for."""
 
 
 def expected_minutes(cell: Cell) -> float | None:
-    """Minutes that a cell should take: the mean of measured ones, no more than its own limit; None if unknown.
+    """Minutes that a cell should take: the mean of measured times, at most ``max_minutes``; None if unknown.
 
-    Measured are results of the same configuration, else of the same model, on the same data set and kind of device.
-    ``max_minutes`` is the limit.
+    The measured times are those of results of the same configuration, else of the same model, on the same data set and
+    kind of device.
     """
     on_gpu = cell.config.runtime().torch_device().type != "cpu"
     same_kind = [found for found in _results(cell) if (found["environment"]["device"] != "cpu") == on_gpu]
@@ -33,11 +33,11 @@ def expected_minutes(cell: Cell) -> float | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """Cells with a result, and cells without one with the minutes they should take.
+    """The cells that have a result, and those that have none, with the minutes they should take.
 
     Args:
         done: cells with a result.
-        missing: the others; None stands for an unknown time.
+        missing: the other cells, each with the minutes it should take; None: unknown.
         processes: the number of cells that run at the same time.
     """
 
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def is_long(self) -> bool:
-        """Whether the missing cells should take more than `LONG_MINUTES` together, or there is one of unknown time."""
+        """Whether the missing cells should take more than `LONG_MINUTES` together, or the time of one is unknown."""
         minutes = _together(self.missing, self.processes)
         return any(known is None for _, known in self.missing) or minutes > LONG_MINUTES
 
@@ -79,7 +79,7 @@ def _results(cell: Cell) -> Iterator[dict[str, Any]]:
 
 
 def _together(cells: Sequence[tuple[Cell, float | None]], processes: int) -> float:
-    """Minutes of all cells whose time is known, shared among processes."""
+    """Minutes that all cells of known time take when processes share them."""
     return sum(minutes for _, minutes in cells if minutes is not None) / max(1, min(processes, len(cells)))
 
 

@@ -19,12 +19,12 @@ from ltocf.reproduce.cells import Cell
 from ltocf.reproduce.table3 import METRICS, by_name, row_label
 
 HISTORY = {"figure6": ("loss", "loss"), "figure7": ("recall@20", "recall@20"), "figure8": ("ndcg@20", "NDCG@20")}
-"""Figure -> what of the history it draws, and the name of its axis."""
+"""Figure -> the value of the history that it draws, and the name of its axis."""
 EXACT = "exact"
 """The solver that the others are compared with."""
 MEAN = "mean over seeds"
 ROUNDING = 1e-12
-"""Differences of this size are those of the arithmetic."""
+"""Differences of this size are rounding errors."""
 AXES = {"figure9": "solver", "figure10": "number of times T", "figure11": "horizon K"}
 TITLES = {
     "figure6": "Training loss",
@@ -39,7 +39,7 @@ TITLES = {
 
 
 def curves_of_training(what: str, cells: Sequence[Cell]) -> Figure:
-    """Loss or metric of LT-OCF beside LightGCN by epoch, and LT-OCF's times: the phase that selects the epoch."""
+    """Loss or metric of LT-OCF and LightGCN by epoch, and LT-OCF's times, in the phase that selects the epoch."""
     key, label = HISTORY[what]
     drawn, times = [], []
     for name, group in by_name(cells).items():
@@ -60,7 +60,7 @@ def curves_of_training(what: str, cells: Sequence[Cell]) -> Figure:
 
 
 def ablation(what: str, names: Mapping[str, str], cells: Sequence[Cell]) -> tuple[Figure, Table, dict[str, Any]]:
-    """Test metrics of variants of LT-OCF. ``names`` maps each variant to the cell that has it."""
+    """Test metrics of variants of LT-OCF. ``names`` maps each variant to the name of its cell."""
     groups = by_name(cells)
     found = {variant: groups[name] for variant, name in names.items() if name in groups}
     values = {
@@ -94,7 +94,7 @@ def ablation(what: str, names: Mapping[str, str], cells: Sequence[Cell]) -> tupl
 
 
 def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
-    """Figure 12: seconds of an epoch, of the whole training, and of ranking every test user, by method."""
+    """Figure 12: seconds of an epoch, of the whole training, and of ranking all test users, by method."""
     rows: dict[str, dict[str, float]] = {}
     for name, group in by_name(cells).items():
         measured = [cell.metrics() for cell in group]
@@ -106,7 +106,7 @@ def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
         }
     order = sorted(rows, key=lambda label: rows[label]["seconds of training"])
     labels: list[float | str] = list(order)
-    # A closed form has no epochs, and zero has no place on an axis of logarithms.
+    # A closed form has no epochs, and a logarithmic axis has no zero.
     panels = [
         Panel("", "", quantity, [Curve(MEAN, labels, [rows[name][quantity] or nan for name in order])], "dot", True)
         for quantity in ("seconds per epoch", "seconds of training", "seconds of ranking")
@@ -119,7 +119,7 @@ def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
 
 
 def _titled(what: str, cells: Sequence[Cell]) -> str:
-    """Data sets share a page."""
+    """The title with the name of the data set, since data sets share a page."""
     return f"{TITLES[what]}: {data_name(cells[0].dataset)}"
 
 
@@ -148,7 +148,7 @@ def connections(horizon: float = 4.0, n_times: int = 3) -> tuple[Figure, Table, 
 
 
 def _connection_panels(connection: str, x: list[float | str], found: Mapping[str, list[float]]) -> list[Panel]:
-    """The response of the exact solution, and how far those of the others are from it."""
+    """The response of the exact solution, and the distances of the other responses from it."""
     true = found[EXACT]
     distances = {
         solver: [abs(value - exact) for value, exact in zip(response, true, strict=True)]
@@ -180,7 +180,7 @@ def _polynomial(solver: str, length: float) -> str:
     """The solution after one stretch as Σ c_k λ^k, interpolated at Chebyshev points; terms under 0.0005 left out."""
     response = _response(solver, "residual", length, 0)
     nodes = torch.from_numpy(np.polynomial.chebyshev.chebpts1(25))
-    # Two states of the same weight, the start, 1, and the end.
+    # The mean of two states: the start, which is 1, and the end.
     end = 2 * response(nodes).detach().numpy() - 1
     coefficients = np.polynomial.Chebyshev.fit(nodes.numpy(), end, 12, domain=[-1, 1]).convert(
         kind=np.polynomial.Polynomial

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ltocf.data import CATALOG
 from ltocf.report.content import Figure, Report, Table
 from ltocf.report.html import write_report
 from ltocf.report.names import data_name
@@ -30,25 +31,27 @@ logger = logging.getLogger(__name__)
 
 PAIR = ("lightgcn", "ltocf")
 TABLE1 = (
-    "Every solver is linear in the start, so all that it does is one function h of an eigenvalue λ of the "
-    "normalised adjacency. These are the functions before any training."
+    "Every solver is linear in its start, so it is described by one function h of an eigenvalue λ of the normalised "
+    "adjacency. These are the functions before any training."
 )
 PROTOCOL = (
-    "Ranking is over all items, training items left out. Unless a row says test, the epoch is selected on a "
-    "validation set out of train, the model is trained again on all of train, and test is read once."
+    "Ranking is over all items, those of the user's training history left out. Unless a row says test, the epoch is "
+    "selected on a validation set, the model is then trained on the whole training set, and the test set is read once."
 )
 WHAT = ("table1", "table3", *(f"figure{number}" for number in range(6, 13)))
-"""What `reproduce` makes of cells; ``search`` makes the configurations."""
+"""The tables and figures that are made of cells; ``search`` makes configurations instead."""
 
 
 def datasets(asked: Sequence[str], places: Places) -> list[str]:
     """Sources of the data sets asked for, else of every folder of configurations whose data is found.
 
+    A set of the catalogue that is asked for by its name is downloaded when it is read; without names nothing is.
+
     Raises:
         FileNotFoundError: a data set that was asked for, or all of them, cannot be found.
     """
     names = list(asked) or sorted(path.name for path in places.configs.glob("*") if path.is_dir())
-    found = {name: find_source(name, places.data_dir) for name in names}
+    found = {name: name if name in asked and name in CATALOG else find_source(name, places.data_dir) for name in names}
     missing = [name for name, source in found.items() if source is None]
     sources = [source for source in found.values() if source is not None]
     if (missing and asked) or not sources:
@@ -57,7 +60,7 @@ def datasets(asked: Sequence[str], places: Places) -> list[str]:
             "table file, or name where the folders of data sets are with `data_dir` or LTOCF_DATA"
         )
     for name in missing:
-        logger.info("%s: left out, its data is not here", name)
+        logger.info("%s: left out, its data was not found", name)
     return sources
 
 
@@ -67,7 +70,7 @@ def plan(
     """The cells of a table or figure for one data set, whose data is not read yet.
 
     Raises:
-        ValueError: no such table or figure, or no such model.
+        ValueError: an unknown table, figure or model.
     """
     if what not in WHAT:
         raise ValueError(f"there is no {what!r}; there are {', '.join(WHAT)} and search")
@@ -85,15 +88,15 @@ def plan(
 def report(
     what: str, cells: Sequence[Cell], missing: Sequence[str], places: Places, command: str, environment: dict[str, Any]
 ) -> Report:
-    """What the finished cells of one data set say; Table 1 has no cells.
+    """The report on the finished cells of one data set; Table 1 has no cells.
 
     Args:
-        what: table or figure.
-        cells: with a result.
-        missing: labels of the cells without one.
-        places: where everything lies.
-        command: what makes the report again.
-        environment: of this process; the hardware of the cells is put beside it.
+        what: the table or figure.
+        cells: cells that have a result.
+        missing: labels of the cells that have none.
+        places: the folders.
+        command: the command that makes the report again.
+        environment: that of this process; the hardware of the cells is added to it.
     """
     title = TITLES.get(what, "Every method")
     if what == "table1":
@@ -120,10 +123,10 @@ def report(
 
 
 def keep_report(made: Report, folder: Path) -> Path:
-    """Write a report, never in place of one that has something it has not; its page.
+    """Write a report, but never over one that has more; the path of its page.
 
-    A report takes the place of one whose cells it has all, on the same splits. Beside any other it gets eight digits of
-    its own after its name.
+    A report replaces an older one if it has all of its cells, on the same splits. Else the older one stays, and the new
+    one gets eight digits of its own after its name.
     """
     name, found = made.stem, folder / f"{made.stem}.json"
     if found.exists():
@@ -158,6 +161,6 @@ CONTENT: dict[str, Callable[[str, list[Cell], Places], list[Any]]] = {
 
 
 def _more_methods(source: str, places: Places) -> list[str]:
-    """Configurations of the data set that are no row of the paper's: methods and recipes that somebody added."""
+    """Configurations of the data set that are not rows of the paper: methods and recipes that somebody added."""
     stems = sorted(path.stem for path in (places.configs / dataset_name(source)).glob("*.toml"))
     return [stem for stem in stems if stem not in METHODS]

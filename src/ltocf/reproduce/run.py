@@ -1,4 +1,4 @@
-"""Run the cells of a plan that have no result yet, and keep what each leaves."""
+"""Run the cells of a plan that have no result yet, and write their results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ METRICS = ("recall@20", "ndcg@20")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a plan is: cells with a result, cells whose process failed, and cells that are left for the next call."""
+    """How far a plan has come: cells that have a result, that failed, and that are left for the next call."""
 
     done: list[Cell]
     failed: dict[str, str]
@@ -40,15 +40,15 @@ def run_cells(
     With one process and no limit they run in this process, see `run_all`.
 
     Args:
-        cells: the plan; a cell that occurs twice is run once.
+        cells: the cells of the plan; a cell that occurs twice is run once.
         processes: the number of cells that may run at the same time.
         max_minutes: the limit in minutes for this call, 0 for none; unfinished cells continue in the next.
         show_progress: show a bar over the whole plan.
 
     Returns:
-        What has a result and what has none. An error of one cell does not stop the others.
+        The cells by what became of them. An error of one cell does not stop the others.
     """
-    # Two sources of one name have cells of one label.
+    # Two sources may have the same name, and then their cells have the same labels.
     plan = list({(cell.label, cell.key): cell for cell in with_splits(cells)}.values())
     waiting = [cell for cell in plan if not cell.is_done]
     for cell in waiting:

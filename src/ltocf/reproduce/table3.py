@@ -1,4 +1,4 @@
-"""Table 3: every method on every data set, published beside measured, and how sure a difference is."""
+"""Table 3: every method on every data set, measured and published, and how sure the differences are."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ltocf.reproduce.cells import METHODS, Cell
 METRICS = {"recall@20": "recall@20", "ndcg@20": "NDCG@20"}
 OURS = "ltocf"
 ON_TEST = "-test"
-"""Ends the name of a method's configuration that selects on the test part, as the papers do."""
+"""The end of the name of a configuration that selects the epoch on the test set, as the papers do."""
 AS_PUBLISHED = "-published"
-"""Ends the name of a method's configuration with the variant and the settings of the published row."""
+"""The end of the name of a configuration that has the variant and the settings of the published row."""
 
 ENDINGS = {
     ON_TEST: ", best on test",
@@ -27,7 +27,7 @@ ENDINGS = {
     "-in-order": ", in order",
     "-set": ", `fast`, as a set",
 }
-"""What the label of a row says of its configuration. Without "in order" histories are sets."""
+"""What the label of a row says about its configuration. Without "in order" histories are sets."""
 
 
 def method_of(name: str) -> str:
@@ -56,7 +56,7 @@ def _ending_of(name: str) -> str:
 
 
 def published(dataset: str) -> dict[str, Any]:
-    """``source`` and, by method, the numbers that papers give on exactly this split; empty where there are none."""
+    """``source`` and, by method, the numbers that papers give for exactly this split; empty if there are none."""
     text = files("ltocf.reproduce").joinpath("published.json").read_text(encoding="utf-8")
     known: dict[str, Any] = json.loads(text).get(dataset, {})
     return known
@@ -72,13 +72,13 @@ def by_name(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 
 def numbers(cells: Sequence[Cell]) -> dict[str, Any]:
-    """Everything the table of one data set says: by method its values, spread, published number and comparison."""
+    """All numbers of the table of one data set: by method its values, spread, published number and comparison."""
     groups = by_name(cells)
     known = published(cells[0].dataset)
     rows: dict[str, Any] = {}
     for name, group in groups.items():
         metrics = [cell.metrics() for cell in group]
-        # A published number stands beside the variant that it is of.
+        # A published number stands beside the variant that it was measured with.
         published_number = {} if f"{name}{AS_PUBLISHED}" in groups else known.get(method_of(name), {})
         row: dict[str, Any] = {"model": metrics[0]["model"], "seeds": [cell.seed for cell in group]}
         for metric in METRICS:
@@ -100,7 +100,7 @@ def numbers(cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def table(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Table:
-    """The numbers of one data set as a table; ``found`` are its `numbers`, if they are known."""
+    """The numbers of one data set as a table; ``found`` are its `numbers`, if they are known already."""
     rows = []
     for name, row in (found or numbers(cells)).items():
         line = [row_label(name)]
@@ -124,7 +124,7 @@ def table(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Tabl
     caption += CAPTION_OTHER_SPLIT if _has_other_splits(cells) else ""
     if source := published(cells[0].dataset).get("source"):
         caption += f" Published: {source}."
-    return Table(cells[0].dataset, columns, rows, caption)
+    return Table(data_name(cells[0].dataset), columns, rows, caption)
 
 
 CAPTION_AS_PUBLISHED = (
@@ -134,10 +134,10 @@ CAPTION_AS_PUBLISHED = (
 CAPTION_OTHER_SPLIT = " A row without p has another validation set than LT-OCF's."
 CAPTION_ON_TEST = " Best on test: the protocol of the papers, compared with LT-OCF under the same one."
 CAPTION = (
-    "Mean ± standard deviation over seeds. Difference: measured against published, in percent of it. p: two-sided "
-    "paired t-test against LT-OCF over the test users, their values averaged over seeds, with Holm's correction for "
-    "all methods of the column; ▲ marks methods that LT-OCF beats, ▼ methods that beat it, at 0.05. Minutes: selection "
-    "and retraining."
+    "Mean ± standard deviation over seeds. Difference: measured minus published, in percent of the published value. "
+    "p: two-sided paired t-test against LT-OCF over the test users, their values averaged over seeds, with Holm's "
+    "correction for all methods of the column; ▲ marks methods that LT-OCF beats, ▼ methods that beat it, at 0.05. "
+    "Minutes: selection and retraining."
 )
 
 
@@ -160,10 +160,10 @@ def figure(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Fig
 
 
 def _compared(groups: Mapping[str, list[Cell]], metric: str) -> dict[str, dict[str, float]]:
-    """Of each method but LT-OCF: LT-OCF's mean difference to it, and the adjusted p-value.
+    """For each method but LT-OCF: LT-OCF's mean difference to it, and the adjusted p-value.
 
-    A row that was selected on test is compared with LT-OCF's row of the same kind. A row of another split has no
-    test: its epoch was chosen on other pairs.
+    A row whose epoch was selected on the test set is compared with LT-OCF's row of the same kind. A row of another
+    split is not compared: its epoch was chosen on other pairs.
     """
     users = {name: mean_result([cell.user_result(metric) for cell in group]) for name, group in groups.items()}
     ours = {name: OURS + ON_TEST if name.endswith(ON_TEST) else OURS for name in users}
@@ -192,7 +192,7 @@ def _metric_cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _has_other_splits(cells: Sequence[Cell]) -> bool:
-    """Whether rows of one protocol have several splits."""
+    """Whether rows of the same protocol have different splits."""
     digests: dict[bool, set[str]] = {}
     for cell in cells:
         digests.setdefault(cell.name.endswith(ON_TEST), set()).add(cell.metrics()["split"]["digest"])

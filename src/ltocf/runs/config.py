@@ -60,8 +60,7 @@ class Config:
         if self.run.init not in starts:
             able = ", ".join(name for name, model in MODELS.items() if self.run.init in model.starts)
             raise ValueError(
-                f"{self.model} has no `init` {self.run.init!r}; it has {', '.join(starts)}. "
-                f"Models that start so: {able}"
+                f"{self.model} has no `init` {self.run.init!r}; it has {', '.join(starts)}. Models that have it: {able}"
             )
         recipe = preset_values(self.run.preset, self.model)
         types = {name: type(value).__name__ for name, value in options.items()}
@@ -187,7 +186,7 @@ class Config:
 
 
 def model_options(model: str) -> dict[str, Any]:
-    """Options of a model with their defaults: its constructor's arguments but for graph and seed; auto has none."""
+    """Options of a model with their defaults: its constructor's arguments except graph and seed; auto has none."""
     options = {} if model == AUTO else find_model(model).options()
     # As TOML has them.
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}

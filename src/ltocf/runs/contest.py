@@ -79,7 +79,7 @@ class Contest:
         return candidates_for(pairs.n_users, pairs.n_items, len(pairs), self.minutes, ages_of(pairs) is not None)
 
     def _select(self, candidate: Candidate, pairs: Interactions, last: bool) -> Entrant:
-        """A candidate trained on train; one that an interrupted run had finished is read."""
+        """A candidate of the selection phase; one that an interrupted run had finished is read."""
         outer, budget = self.experiment, self.experiment.budget
         files = [outer.folder.path / f"candidate-{candidate.name}.{kind}" for kind in ("safetensors", "json")]
         if files[1].exists():

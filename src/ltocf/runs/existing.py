@@ -60,7 +60,7 @@ def same_run(path: str | Path, config: Config, dataset: Dataset | None) -> dict[
     run = RunFolder(path)
     metrics, other = run.metrics(), changes(run.config(), config)
     if not other and prepare_data(config, dataset).split.digest != run.read_data().split.digest:
-        other = ["its data are not these"]
+        other = ["its data is not this data"]
     if other:
         raise FileExistsError(
             f'{path} holds another run: {", ".join(other)}; choose another `out`, or `exists = "replace"`'

@@ -74,7 +74,7 @@ def train(
         >>> folder = Path(tempfile.mkdtemp()) / "run"
         >>> metrics = train(visits, folder, model="lightgcn", dim=4, epochs=1, show_progress=False)
         >>> metrics["protocol"], resume(folder) == metrics
-        ('epoch selected on validation, trained again on all of train, test read once', True)
+        ('epoch selected on the validation set, then trained on the whole training set, test set read once', True)
         >>> load(folder).recommend(0, k=1).columns
         ['user', 'rank', 'item', 'score']
     """
@@ -214,7 +214,7 @@ def _rehearse(config: Config) -> None:
         model.prepare()
         model.scorer()
     if config.training.cuda_graphs and device.type != "cuda":
-        raise ValueError(f"`cuda_graphs` needs a CUDA GPU, the run is on {device}; leave it false")
+        raise ValueError(f"`cuda_graphs` needs a CUDA GPU, and the run is on {device}; leave it false")
     if config.run.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise needs_extra("`tensorboard` needs", "tracking")
 
@@ -263,8 +263,8 @@ def evaluate_run(
 
     Args:
         folder: the run.
-        on: ``test``: the model trained on all of train. ``validation``: the model of the selection phase, which has not
-            seen the validation set.
+        on: ``test``: the model trained on the whole training set. ``validation``: the model of the selection phase,
+            which has not seen the validation set.
         ks: depths; by default those of `DEPTHS` that the catalogue has items for.
         beyond: add what `beyond_accuracy` measures, and everything of the most popular items under ``popularity``.
         against: another run on the same split, or ``popularity``: add differences and their paired significance.

@@ -26,7 +26,7 @@ from ltocf.runs.config import Config
 class RunData:
     """The split a run trains and evaluates on, with the caller's ids, and what users have seen besides.
 
-    ``report`` is what was understood of the source, at the time when it was read.
+    ``report`` says how the source was read at that time.
     """
 
     name: str
@@ -39,11 +39,10 @@ class RunData:
 class RunFolder:
     """Paths and files of a run; every file is replaced whole, the history grows by lines.
 
-    Files: ``config.toml``, ``data.safetensors`` (split and ids), ``reading.txt`` (what was understood of the source),
-    ``history.jsonl``, ``metrics.json``,
-    ``test-users.safetensors`` (the metrics of every test user), ``model.safetensors`` (trained on all of train),
-    ``model-selection.safetensors`` (trained without the validation set), and, until the run is finished,
-    ``checkpoint-*.safetensors``.
+    Files: ``config.toml``, ``data.safetensors`` (split and ids), ``reading.txt`` (how the source was read),
+    ``history.jsonl``, ``metrics.json``, ``test-users.safetensors`` (the metrics of every test user),
+    ``model.safetensors`` (trained on the whole training set), ``model-selection.safetensors`` (trained without the
+    validation set), and, until the run is finished, ``checkpoint-*.safetensors``.
 
     Raises:
         FileNotFoundError: the folder holds no run.
@@ -108,7 +107,7 @@ class RunFolder:
 
     @property
     def finished_model_file(self) -> Path:
-        """The model trained on all of train.
+        """The model trained on the whole training set.
 
         Raises:
             FileNotFoundError: the run is not finished.
@@ -194,7 +193,8 @@ class RunFolder:
             metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(
-                f"{self.metrics_file} is damaged: {error}; remove it, `ltocf train --resume {self.path}` measures anew"
+                f"{self.metrics_file} is damaged: {error}; remove it and measure again by "
+                f"`ltocf train --resume {self.path}`"
             ) from error
         return metrics
 

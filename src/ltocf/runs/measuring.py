@@ -84,7 +84,7 @@ class Withheld:
 
     @classmethod
     def of(cls, run: RunFolder, on: str) -> Withheld:
-        """``test`` with the model trained on all of train, or ``validation`` with that of the selection phase.
+        """``test`` with the model of the whole training set, or ``validation`` with that of the selection phase.
 
         Raises:
             ValueError: an unknown set, or one that the run does not have.

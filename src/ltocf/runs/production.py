@@ -58,7 +58,7 @@ def fit(
     if source is None and like is None:
         raise ValueError("give the data to fit, or `like=` a run whose data and settings are taken")
     if config is not None and like is not None:
-        raise ValueError("give `config` or `like`, not both: each has all the settings")
+        raise ValueError("give `config` or `like`, not both: each has all settings")
     if out is None and place().world > 1:
         raise ValueError("give `out`: the processes of torchrun meet in that folder")
     if out is None:

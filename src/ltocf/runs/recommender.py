@@ -142,7 +142,7 @@ class LTOCFRecommender:
         """
         for name, instead in (("source", "the data are given to `fit`"), ("split", "`fit` holds nothing back")):
             if name in params:
-                raise ValueError(f"`{name}` is no parameter: {instead}")
+                raise ValueError(f"`{name}` is not a parameter: {instead}")
         settled(IN_MEMORY, None, self._settings(params))
         vars(self).update(params)
         return self

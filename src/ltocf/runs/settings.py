@@ -20,19 +20,20 @@ class DataSettings(ReadOptions):
 
     Args:
         source: what `load_dataset` takes as text: a name in the catalog, a folder with train.txt and test.txt, a table
-            file, a pattern of such, or the address of a database; ``<memory>`` for what was handed over in Python.
-        data_dir: where named sets are looked for; empty for the environment's LTOCF_DATA.
+            file, a pattern of such files, or the address of a database; ``<memory>`` for data handed over in Python.
+        data_dir: folder of the data sets that have a name; empty: that of the environment variable LTOCF_DATA.
         split: ``auto`` (the given test set, else random), ``given``, ``random``, ``leave-last-out``, ``time``, or
             ``none``: nothing is held back for a test.
-        test_fraction: share of test pairs, where the split is made here.
+        test_fraction: share of test pairs, if the split is made here.
         validation_fraction: share of each user's training pairs that chooses the epoch.
         validation_split: ``random``; ``last``: the latest share of each user's pairs; or ``auto``: made as the test set
-            is. Where that is known to be the end of histories: as many latest items, or as large a share of them.
-            Where nothing is held back for a test and histories have an order: ``last``. Else ``random``.
-        validation_core: take it from the pairs whose user and item have this many among themselves; 10 where the
-            source was filtered so before its test set was made, 0 for all pairs, or with ``auto`` for what is known of
-            the source.
-        split_seed: of the test and validation sets; apart from ``seed``, so that seeds share one split.
+            is. If that is known to be the end of histories: as many latest items, or as large a share of them. If
+            nothing is held back for a test and histories have an order: ``last``. Else ``random``.
+        validation_core: take the validation set from the pairs whose user and item have this many of these pairs; 10 if
+            the source was filtered in this way before its test set was made; 0: all pairs or, with ``auto``, what is
+            known about the source.
+        split_seed: seed of the test and validation sets; apart from ``seed``, so that runs with other seeds share one
+            split.
     """
 
     source: str
@@ -61,18 +62,18 @@ class RunSettings:
     """What belongs to the run as a whole.
 
     Args:
-        seed: of initialisation and sampling.
+        seed: seed of initialisation and sampling.
         init: initial embeddings: ``random``, ``spectral`` from the truncated SVD of the graph, or ``mf`` from a
             factorisation that is trained first.
-        init_epochs: epochs of that.
-        init_l2: L2 weight of that; left out, the run's own.
+        init_epochs: number of epochs of this factorisation.
+        init_l2: L2 weight of this factorisation; left out: that of the run.
         device: ``auto``, ``cpu`` or ``cuda``.
-        threads: CPU threads, 0 for PyTorch's choice.
-        select_on: ``validation`` chooses the epoch, then training starts again on all of train; ``test`` reports the
-            best epoch on the test set, as the papers do, and marks the run.
+        threads: number of CPU threads; 0: PyTorch's choice.
+        select_on: ``validation`` chooses the epoch, then training starts again on the whole training set; ``test``
+            reports the best epoch on the test set, as the papers do, and the run is marked as such.
         select_by: the metric that chooses the epoch.
-        tensorboard: write what the history holds for TensorBoard too; needs the extra `tracking`.
-        preset: the recipe that the settings start from: ``fast``, the best one found, or ``paper``.
+        tensorboard: write the history for TensorBoard too; needs the extra `tracking`.
+        preset: the settings to start from: ``fast``, the best found here, or ``paper``, the paper's.
     """
 
     seed: int = 0

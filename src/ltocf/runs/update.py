@@ -1,4 +1,4 @@
-"""New events: the next generation of a run, its parameters kept, its graph made anew."""
+"""New events: the next generation of a run, its parameters kept, its graph made again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WHOLE_LOG_OPTIONS = ("min_user_interactions", "min_item_interactions", "since", 
 """Options that mean the whole log: of new events alone they would leave out what belongs to it, or say nothing."""
 FILTERS = ("only", "drop", "event_weights")
 """Options whose values need not occur in every day's events."""
-PROTOCOL = "updated by new events: the graph made anew, parameters kept, {epochs} epochs of warm training"
+PROTOCOL = "updated by new events: parameters kept, graph built again, then {epochs} epochs of training"
 
 
 def update(

@@ -1,1 +1,1 @@
-"""Beyond one process and its memory: logs on disk, lists by many workers, columns of the embeddings over ranks."""
+"""Beyond one process and its memory: logs on disk, lists by many workers, columns of embeddings shared by processes."""

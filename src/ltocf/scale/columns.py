@@ -1,13 +1,13 @@
 """Columns over ranks: every process has the graph and its share of the columns of the embeddings.
 
-A filter of the graph acts on each column alone, so processes that share the columns have nothing to say to each other
-inside it. What they exchange in a step are sums over columns: two scores of each triple for BPR, the rows of the batch
-and of its negatives for the softmax. No file of a model knows of it: a model says which of its parameters have such
-columns (`Trainable.columns`), losses ask its `ranks`, and this file is where a dimension of a tensor meets processes.
+A filter of the graph acts on each column alone, so processes that share the columns exchange nothing inside it. What
+they exchange in a step are sums over columns: two scores of each triple for BPR, the rows of the batch and of its
+negatives for the softmax. No file of a model knows about it: a model names the parameters that have such columns
+(`Trainable.columns`), losses use its `ranks`, and only this file deals with processes.
 
-Collectives by hand, not DTensor: there are three with a gradient, and each says below what it is. DTensor would need
-every operation between parameter and loss to know its placement, indices of a batch to be DTensors too, and the loss,
-which computes its own gradient, to leave it all the same.
+The collectives are written by hand, without DTensor: three have a gradient, and each is described below. With DTensor
+every operation between parameter and loss would have to know its placement, the indices of a batch would have to be
+DTensors too, and the loss, which computes its own gradient, would have to leave DTensor anyway.
 
 Source: the graph on every worker and the features split, as in the tensor parallelism of NeutronTP (Ai et al., VLDB
 2024, section 3, https://arxiv.org/abs/2412.20379). Differs: the models here have no matrix between two layers, so
@@ -39,7 +39,7 @@ class Columns:
 
     Args:
         rank: the number of this process in the group.
-        world: how many there are.
+        world: the number of processes.
         group: None: all that `torch.distributed` knows.
     """
 
@@ -49,7 +49,7 @@ class Columns:
 
     @classmethod
     def of_group(cls, group: dist.ProcessGroup | None = None) -> Columns:
-        """Those of a group that this process has joined."""
+        """The columns of a group that this process has joined."""
         return cls(dist.get_rank(group), dist.get_world_size(group), group)
 
     def everyone(self) -> Ranks:
@@ -76,7 +76,7 @@ class Columns:
     @torch.no_grad()
     def all_rows(self, values: Tensor, n: int) -> Tensor:
         sizes = self.sizes(n)
-        # Collectives of one size are what every backend has.
+        # Every backend has collectives of one size.
         padded = torch.cat([values, values.new_zeros(sizes[0] - len(values), *values.shape[1:])])
         gathered = self.gathered(padded)
         return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
@@ -140,14 +140,14 @@ class Columns:
 
 @contextmanager
 def columns_over(ranks: Ranks, model: nn.Module, device: torch.device | None = None) -> Iterator[None]:
-    """Inside, this process's ``model`` has its share of the embeddings only; after it, all of them again.
+    """Inside the block ``model`` has the share of this process only; after it, the shares of all processes again.
 
-    Gradients of the parameters that every process has, such as learned times, are summed over the processes: each of
-    them knows the part that came through its share.
+    Gradients of the parameters that every process has, such as learned times, are summed over the processes: each
+    process knows only what came through its own share.
 
     Args:
-        ranks: the processes; all of them have the same whole model.
-        model: one with `Trainable.columns`.
+        ranks: the processes, all with the same whole model.
+        model: a model that has `Trainable.columns`.
         device: where the share is; None: where the model is.
 
     Raises:
@@ -183,7 +183,7 @@ def columns_over(ranks: Ranks, model: nn.Module, device: torch.device | None = N
 
 
 class _Total(torch.autograd.Function):
-    """Σ_r x_r. Every process computes the same loss of it, so the gradient to its own part is there already."""
+    """Σ_r x_r. Every process computes the same loss from it, so each has the gradient to its own summand already."""
 
     @staticmethod
     def forward(ctx: Any, part: Tensor, group: dist.ProcessGroup | None) -> Tensor:
@@ -197,7 +197,7 @@ class _Total(torch.autograd.Function):
 
 
 class _Whole(torch.autograd.Function):
-    """[x_1 ... x_world]. Each process has a loss of its own rows: the gradients to a column are summed over them."""
+    """[x_1 ... x_world]. Each process has the loss of its own rows: gradients are summed over processes."""
 
     @staticmethod
     def forward(ctx: Any, columns: Tensor, ranks: Columns) -> Tensor:
@@ -213,7 +213,7 @@ class _Whole(torch.autograd.Function):
 
 
 class _Rows(torch.autograd.Function):
-    """Columns of all rows become rows of all columns; their gradient goes the same way back."""
+    """Some columns of all rows become all columns of some rows; the gradient goes the same way back."""
 
     @staticmethod
     def forward(ctx: Any, columns: Tensor, ranks: Columns) -> Tensor:

@@ -29,11 +29,11 @@ logger = logging.getLogger(__name__)
 
 LEAST_MEMORY = 512 * 1024**2
 OWN_MEMORY = 256 * 1024**2
-"""What Python and its libraries take before a row is read."""
+"""Memory of Python and its libraries before a row is read."""
 PIECE_SHARE = 1 / 32
-"""Of the memory, for the text of a piece: its columns, ids and codes take about ten times that while it is read."""
+"""Share of the memory for the text of a piece, whose columns, ids and codes take about ten times that when read."""
 MERGE_SHARE = 0.6
-"""Of the memory, for DuckDB's own limit: it takes somewhat more than that."""
+"""Share of the memory for DuckDB's own limit: DuckDB takes somewhat more than that."""
 _REFUSED = ("items", "item_id_column", "title_column", "query", "lines_in_time", "partial")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -52,28 +52,28 @@ def ingest(
 ) -> ReadingReport:
     """Turn event files of any size into a store: a folder that every command takes as a source.
 
-    The files are read piece by piece, each as `load_dataset` reads a table; DuckDB puts the pieces together. An
-    interrupted call goes on where it was when it is made again.
+    The files are read piece by piece, each as `load_dataset` reads a table; DuckDB puts the pieces together. After an
+    interruption the same call continues.
 
     Args:
-        source: a file or a pattern like ``logs/*.csv.gz``: CSV and its kin, JSON lines, Parquet.
+        source: a file or a pattern like ``logs/*.csv.gz``: CSV and similar text, JSON lines, Parquet.
         out: the folder of the store, see `ltocf.data.store.open_store`.
-        memory: limit, like ``2GiB``; what does not fit is written to ``out`` meanwhile.
-        split: ``none``: the pairs are divided when a model is trained; ``leave-last-out``: each user's latest item is
-            the test set; ``time``: the latest pairs are.
-        test_fraction: share of the pairs in the test set, with ``time``.
+        memory: maximum memory, like ``2GiB``; what does not fit is kept in ``out`` meanwhile.
+        split: the test set. ``none``: it is made when a model is trained; ``leave-last-out``: each user's latest item;
+            ``time``: the latest pairs.
+        test_fraction: share of the pairs that go to the test set, for ``time``.
         threads: number of threads; 0: one for each core.
         replace: if ``out`` is a store already, make the new one in a folder beside it, which takes its place when it is
             finished; until then, or if that fails, the old one stays whole.
-        show_progress: a progress bar, or lines where there is no terminal.
-        options: those of `ReadOptions`, but for the table of items, which is given when the store is used.
+        show_progress: show a progress bar, or lines without a terminal.
+        options: those of `ReadOptions`, except the table of items, which is given when the store is used.
 
     Returns:
-        What was understood of the source.
+        How the source was read.
 
     Raises:
         FileNotFoundError: no file matches.
-        FileExistsError: ``out`` is a store already and is not to be replaced, or a folder with other things in it.
+        FileExistsError: ``out`` is a store already and is not to be replaced, or a folder with other content.
         ValueError: what the readers raise, or an option out of range.
         MemoryError: ``memory`` is too little for so many threads.
         ImportError: DuckDB is not installed (extra ``scale``).
@@ -127,7 +127,7 @@ def bytes_of(memory: str) -> int:
     """A size in bytes.
 
     Raises:
-        ValueError: no size, or less than 512 MiB.
+        ValueError: a text that is not a size, or less than 512 MiB.
 
     Example:
         >>> bytes_of("2GiB"), bytes_of("600 MB")
@@ -147,12 +147,12 @@ def _checked(options: dict[str, Any], split: str, test_fraction: float, threads:
     if threads < 0:
         raise ValueError(f"`threads` must be >= 0, got {threads}")
     if split not in SPLITS:
-        raise ValueError(f"`split` must be one of {', '.join(SPLITS)}, got {split!r}; others are made by `train`")
+        raise ValueError(f"`split` must be one of {', '.join(SPLITS)}, got {split!r}; `train` makes others")
     if not 0 < test_fraction < 1:
         raise ValueError(f"`test_fraction` must be between 0 and 1, both excluded, got {test_fraction}")
     if refused := [name for name in _REFUSED if name in given.given()]:
         remedy = "give it when the store is used" if refused[0] in _REFUSED[:3] else "leave it out"
-        raise ValueError(f"`{refused[0]}` is no option of ingest; {remedy}")
+        raise ValueError(f"`{refused[0]}` is not an option of ingest; {remedy}")
     return given
 
 
@@ -177,7 +177,7 @@ def _in_place_of(out: Path) -> Iterator[Path]:
 
 
 def _working_folder(out: Path) -> Path:
-    """A hidden folder in ``out`` for what is not finished."""
+    """A hidden folder in ``out`` for unfinished files."""
     _refuse_store(out)
     work = out / WORK
     if out.exists() and not work.exists() and any(out.iterdir()):
@@ -188,13 +188,13 @@ def _working_folder(out: Path) -> Path:
 
 def _refuse_store(out: Path) -> None:
     if (out / INDEX).exists():
-        # A call that was killed after its last step leaves its parts.
+        # A call that was killed after its last step has left its parts.
         shutil.rmtree(out / WORK, ignore_errors=True)
-        raise FileExistsError(f"{out} is a store already; give another folder, or `replace` it")
+        raise FileExistsError(f"{out} is already a store; give another folder, or `replace` it")
 
 
 def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, show_progress: bool) -> list[Part]:
-    """A part for each piece; those that an interrupted call had written are taken over."""
+    """A part for each piece; parts that an interrupted call had written are used again."""
     asked = {"files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]}
     record = {"version": VERSION, "n_bytes": n_bytes, "options": repr(options)} | asked
     state = work / "progress.jsonl"
@@ -225,10 +225,10 @@ def _all_pieces(files: list[Path], options: ReadOptions, n_bytes: int) -> Iterat
 
 
 def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
-    """Parts of a call that asked for the same; of another one nothing is left.
+    """The parts of an earlier call with the same arguments; the parts of any other call are removed.
 
-    The first line of ``state`` is what was asked for, each other one a part; a call that was killed may have left half
-    of the last one.
+    The first line of ``state`` holds the arguments, each further line a part; a call that was killed may have left half
+    of the last line.
     """
     lines = state.read_text(encoding="utf-8").splitlines() if state.exists() else []
     parts: list[Part] = []
@@ -239,7 +239,7 @@ def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
             parts.append(unpacked(record))
     if parts:
         logger.info("goes on after %d parts that are there already", len(parts))
-    # First the list, then the parts: a list of parts that are gone must not stay.
+    # First the list, then the parts: no list must name parts that do not exist.
     write_text(state, "".join(f"{json.dumps(one)}\n" for one in (asked, *map(packed, parts))))
     kept = {part.file for part in parts}
     for file in state.parent.glob("part-*.parquet"):
@@ -271,7 +271,7 @@ def _completed(report: ReadingReport, merged: Merged, files: list[Path]) -> Read
 
 
 def _publish(work: Path, out: Path, report: ReadingReport, merged: Merged) -> None:
-    """Move what is finished to its place; the index comes last, so that a store is whole or none."""
+    """Move the finished files to their places, the index last, so that a store is whole or absent."""
     for name in ("users.parquet", "items.parquet", *merged.sizes):
         target = out / name
         reach_disk(work / name)

@@ -31,10 +31,10 @@ class LostProcessError(ConnectionError):
 
 @contextmanager
 def processes() -> Iterator[Ranks]:
-    """This process and those beside it; `ALONE` where torchrun has not started several.
+    """This process and the others that torchrun started; `ALONE` if it has not started several.
 
     Raises:
-        LostProcessError: one of them ended while the block was at work.
+        LostProcessError: one of them ended before the block did.
         ValueError: there are more processes on this machine than it has GPUs.
     """
     mine = place()
@@ -62,8 +62,8 @@ def connected() -> bool:
 
 
 def lost(world: int) -> LostProcessError:
-    """What to say where another process has ended."""
-    return LostProcessError(f"another of the {world} processes has ended; what it said is above, if it said anything")
+    """The error for another process that has ended."""
+    return LostProcessError(f"another of the {world} processes has ended; its error is above, if it printed one")
 
 
 def _arranged() -> Ranks:
@@ -90,7 +90,7 @@ def _is_of_the_network(error: RuntimeError) -> bool:
 
 @contextmanager
 def _ended_by_torchrun(world: int) -> Iterator[None]:
-    """torchrun ends all processes when one has ended: what that means is said by an exception."""
+    """torchrun ends all processes when one has ended: raise an exception that explains it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Text of any size as blocks of whole lines, whatever quotes do."""
+"""Text of any size as blocks of whole lines, also if quoted fields hold line ends."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LONGEST_FIELD = 1 << 20
-"""Bytes between two quotes; where more would be, a quote stands for itself, like the inch in 5"."""
+"""Maximum number of bytes between two quotes; a quote with more behind it stands for itself, like the inch in 5"."""
 _DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error)
 
 
 def read_some(file: io.BufferedIOBase, n_bytes: int, path: Path) -> bytes:
-    """The next bytes of a file that may be packed.
+    """The next bytes of a file that may be compressed.
 
     Raises:
         ValueError: it is damaged.
@@ -23,20 +23,20 @@ def read_some(file: io.BufferedIOBase, n_bytes: int, path: Path) -> bytes:
     try:
         return file.read(n_bytes)
     except _DAMAGED as error:
-        raise ValueError(f"{path} must be a whole packed file, got: {error}") from error
+        raise ValueError(f"{path} must be a whole compressed file, got: {error}") from error
 
 
 def blocks(file: io.BufferedIOBase, n_bytes: int, path: Path, *, quoted: bool) -> Iterator[bytes]:
-    """Whole lines of about so many bytes together; empty lines between two blocks belong to the later one.
+    """Blocks of whole lines, each of about ``n_bytes``; empty lines between two blocks belong to the later one.
 
     Args:
-        file: text, unpacked.
-        n_bytes: of a block.
-        path: for messages.
+        file: the text, not compressed.
+        n_bytes: size of a block, in bytes.
+        path: the path that messages name.
         quoted: whether fields may hold line ends between quotes, as in CSV; JSON has none.
 
     Raises:
-        ValueError: a damaged file, or one without an end of a line for long.
+        ValueError: a damaged file, or a line that is far too long.
     """
     left, end, n_blocks = b"", b"", 0
     while read := read_some(file, n_bytes, path):
@@ -56,7 +56,7 @@ def blocks(file: io.BufferedIOBase, n_bytes: int, path: Path, *, quoted: bool) -
 
 
 def _end_of_lines(block: bytes, end: bytes, quoted: bool) -> int:
-    """After the last line end that is not between quotes, and not after an empty line; 0 if there is none."""
+    """The place after the last line end that is not between quotes, and not after an empty line; 0 if there is none."""
     last = cut = block.rfind(end) + 1
     is_open = quoted and block.count(b'"', 0, cut) % 2 == 1
     while cut and is_open:
@@ -72,20 +72,20 @@ def _end_of_lines(block: bytes, end: bytes, quoted: bool) -> int:
 
 
 class OneEncoding:
-    """Sees that a text is not UTF-8 in one block and something else in another, which no reader of one block can.
+    """Notices a text that is UTF-8 in one block and something else in another, which the reader of one block cannot.
 
     Args:
-        path: for messages.
+        path: the path that messages name.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.is_utf8 = path, list[bool]()
 
     def check(self, block: bytes, n_lines: int) -> None:
-        """Look at the next block, which so many lines come before.
+        """Check the next block, which ``n_lines`` lines come before.
 
         Raises:
-            ValueError: it is written otherwise than those before.
+            ValueError: its encoding is not that of the blocks before it.
         """
         if block.isascii():
             return
@@ -93,7 +93,7 @@ class OneEncoding:
         if len(set(self.is_utf8)) > 1:
             raise ValueError(
                 f"{self.path} must be written in one encoding, got UTF-8 text and, before or after line {n_lines + 1}, "
-                "bytes that are none; pass the right `encoding`, or mend the file"
+                "bytes that are not; pass the right `encoding`, or correct the file"
             )
 
 

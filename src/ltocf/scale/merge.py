@@ -1,4 +1,4 @@
-"""Parts of a log put together by DuckDB, which keeps to a limit of memory: distinct pairs, k-core, split, order."""
+"""Parts of a log put together by DuckDB within a limit of memory: distinct pairs, k-core, split, order."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _TYPES = {"integers": "BIGINT", "strings": "VARCHAR"}
 
 @dataclass(frozen=True)
 class Merged:
-    """What came out.
+    """The result of a merge.
 
     Args:
         sizes: number of pairs of each set in the store.
-        n_positive: distinct interactions before any was left out for having too few beside it.
+        n_positive: number of distinct interactions before users and items with too few were left out.
         notes: sentences for the report.
     """
 
@@ -42,7 +42,7 @@ class Merge:
     """Tables in a DuckDB file of their own, in the order in which they are made.
 
     Args:
-        folder: for the file and what does not fit into memory.
+        folder: the folder of the file and of what does not fit into memory.
         memory: limit of DuckDB's own memory, in bytes.
         threads: number of threads.
 
@@ -78,7 +78,7 @@ class Merge:
             kinds: types of the ids of both sides.
             least: number of interactions that every user and every item must have.
             split: see `SPLITS`.
-            test_fraction: of the pairs, with ``time``.
+            test_fraction: share of the pairs that go to the test set, for ``time``.
 
         Raises:
             ValueError: nothing is left, or there are no timestamps for the split.
@@ -102,7 +102,7 @@ class Merge:
     def _collect(self, parts: Sequence[Part], kinds: Sequence[str]) -> None:
         """Distinct pairs of codes; the earliest time stays, weights add up, as in `Interactions.from_pairs`."""
         ids = [f"CAST({side} AS {_TYPES[kind]}) AS {side}" for side, kind in zip(SIDES, kinds, strict=True)]
-        # Files of one type each: DuckDB takes the types of the first.
+        # One query for the files of each type: DuckDB takes the types of the first file.
         groups: dict[tuple[str, ...], list[str]] = {}
         for part in (part for part in parts if part.file):
             groups.setdefault(part.kinds, []).append(str(self.folder / part.file))
@@ -147,7 +147,7 @@ class Merge:
         self.notes.append(f"at least {rule}: {counted(first - now, 'pair')} left out")
 
     def _number(self) -> None:
-        """Indices of what has an interaction, in the order of the ids."""
+        """Number the users and items that have an interaction, in the order of their ids."""
         for side in SIDES:
             present = f"SELECT DISTINCT {side}_code AS code FROM pairs WHERE positive"
             self._do(
@@ -221,7 +221,7 @@ class Merge:
             first = str(error).splitlines()[0]
             raise MemoryError(
                 f"`memory` must be more, or `threads` fewer, to put the parts together: {first}; with fewer threads "
-                "the same call goes on after what is read"
+                "the same call continues after what is read"
             ) from error
 
     def _count(self, table_and_rule: str) -> int:

@@ -1,4 +1,4 @@
-"""Pieces of a log as parts on disk: clean pairs with their ids, and what was understood of each piece."""
+"""Pieces of a log as parts on disk: clean pairs with their ids, and how each piece was read."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from ltocf.scale.pieces import Piece
 SIDES = ("user", "item")
 _DECIMALS = "written as decimals"
 _AS_THEY_ARE = ("read as seconds since 1970", "kept as they are")
-"""What notes on numbers end with that are the same numbers in every piece, and in the whole."""
+"""Ends of notes whose numbers are the same in every piece and in the whole log."""
 _OPTIONAL = {"seconds": pl.Int64, "weight": pl.Float32}
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one piece gave.
+    """The part that one piece gave.
 
     Args:
-        file: its pairs, or "" if it had none.
-        done: how much of its source is read by now, from 0 to 1.
-        report: what was understood.
+        file: the file of its pairs, or "" if it had none.
+        done: share of the source that was read up to this piece, from 0 to 1.
+        report: how the piece was read.
         kinds: the types of the ids of users and of items: ``integers`` or ``strings``.
         timed: whether its pairs have timestamps.
-        weighted: whether they have weights.
-        found: which values that the options name occur in it, each as its option says it.
+        weighted: whether its pairs have weights.
+        found: the values that the options name and that occur in it, each as its option has it.
     """
 
     file: str
@@ -59,13 +59,13 @@ class Part:
 
 
 def write_part(piece: Piece, options: ReadOptions, file: Path) -> Part:
-    """Read a piece, clean its rows as those of any table, and write its pairs.
+    """Read a piece, clean its rows like those of any table, and write its pairs.
 
     Columns of the file: ``user`` and ``item``, the caller's ids; ``seconds``; ``weight``; ``positive``, false for pairs
     that are only seen.
 
     Raises:
-        ValueError: as `load_dataset`; a piece of which nothing is left is no error.
+        ValueError: as for `load_dataset`; a piece of which nothing is left is not an error.
     """
     # What needs the whole log is done when the parts are put together.
     options = replace(options, partial=True, min_user_interactions=None, min_item_interactions=None)
@@ -102,7 +102,7 @@ def _kinds(*ids: pl.Series) -> tuple[str, ...]:
 
 
 def _values_found(table: RawTable, options: ReadOptions) -> tuple[str, ...]:
-    """Which of the values that the options name occur in a table."""
+    """The values that the options name and that occur in a table."""
     available, found = table.frame.collect_schema().names(), []
     for option, column, values in _values_named(options):
         name = find_column(column, available, f"{table.name}: `{option}`")
@@ -124,10 +124,10 @@ def _named(option: str, column: str, value: object) -> str:
 
 
 def refuse_absent_values(parts: Iterable[Part], options: ReadOptions) -> None:
-    """Raise if a value that the options name occurs nowhere: it is misspelt, and rows are read that should not be.
+    """Refuse a value that the options name but that occurs nowhere: it is misspelt, and the wrong rows are read.
 
     Raises:
-        ValueError: such a value.
+        ValueError: there is such a value.
     """
     found = {one for part in parts for one in part.found}
     for option, column, values in _values_named(options):
@@ -149,8 +149,7 @@ def kinds_of(parts: Iterable[Part]) -> tuple[str, ...]:
     """The types of all ids together: strings, unless all are integers.
 
     Raises:
-        ValueError: ids like ``7.0`` were read as integers in a part of the log where all are numbers, and as text in
-            another.
+        ValueError: ids like ``7.0`` were read as integers in one piece, where all are numbers, and as text in another.
     """
     filled = [part for part in parts if part.file]
     found = []
@@ -167,10 +166,10 @@ def kinds_of(parts: Iterable[Part]) -> tuple[str, ...]:
 
 
 def one_report(parts: Iterable[Part], log: str) -> ReadingReport:
-    """What was understood of a whole log: counts are added, sentences are said once.
+    """The report on a whole log: counts are added, and each sentence appears once.
 
     Raises:
-        ValueError: pieces whose columns, timestamps or weights were understood in different ways.
+        ValueError: pieces whose columns, timestamps or weights were read in different ways.
     """
     parts = list(parts)
     filled = [part for part in parts if part.filled]
@@ -201,7 +200,7 @@ def one_report(parts: Iterable[Part], log: str) -> ReadingReport:
 
 
 def _refuse_untimed(parts: Sequence[Part]) -> None:
-    """The share of rows without a timestamp is that of the log, as each piece may leave one out."""
+    """Refuse a log with too many rows without a timestamp: each piece may leave out one of its rows."""
     untimed = sum(one.n_rows for part in parts for one in part.report.dropped if one.reason == NO_TIMESTAMP)
     n_rows = untimed + sum(part.report.n_pairs + part.report.n_merged for part in parts)
     if untimed > max(1, MISSING_SHARE * n_rows):
@@ -217,7 +216,7 @@ def _agree(first: Part, other: Part) -> None:
     if len(untimed) == 1 and (why := [one for one in untimed[0].report.warnings if "timestamp" in one]):
         raise ValueError(
             f"timestamps must be there in all pieces of the log or in none, got a piece of {untimed[0].report.source} "
-            f'without: {why[0]}; mend it, or pass `timestamp_column=""`'
+            f'without: {why[0]}; correct it, or pass `timestamp_column=""`'
         )
     if roles[0] != roles[1]:
         raise ValueError(
@@ -240,7 +239,7 @@ def _agree(first: Part, other: Part) -> None:
 
 
 def _once(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Each sentence once; one with other numbers or examples in another piece says that these are of the first."""
+    """Each sentence once; if its numbers or examples differ between pieces, those of the first, marked as such."""
     found: dict[str, list[str]] = {}
     for sentence in (sentence for sentences in lists for sentence in sentences):
         found.setdefault(_plain([sentence]), []).append(sentence)
@@ -254,7 +253,7 @@ def _plain(sentences: list[str]) -> str:
 
 
 def packed(part: Part) -> dict[str, Any]:
-    """A part as what JSON can hold."""
+    """A part in a form that JSON can hold."""
     return asdict(part)
 
 

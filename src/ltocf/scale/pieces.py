@@ -1,4 +1,4 @@
-"""Files as pieces that fit into memory, each a table of its own, read as the whole would be."""
+"""Files as pieces that fit into memory, each a table of its own that is read as the whole file would be."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ltocf.data.readers.tables import read_content, read_file
 from ltocf.scale.lines import OneEncoding, blocks, read_some
 
 BYTES_PER_VALUE = 32
-"""Of a Parquet row, for each of its columns: what a piece of so many bytes holds."""
+"""Bytes that a Parquet row counts for, for each of its columns: they decide how many rows a piece has."""
 _PACKED: dict[bytes, Callable[..., object]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -33,7 +33,7 @@ _PACKED: dict[bytes, Callable[..., object]] = {
 }
 _COLUMNS = b"PAR1"
 _WHOLE_ONLY = {
-    b"\x28\xb5\x2f\xfd": "a zstandard file must fit into one piece; pack it with gzip",
+    b"\x28\xb5\x2f\xfd": "a zstandard file must fit into one piece; compress it with gzip",
     b"ARROW1": "an Arrow file must fit into one piece; write it as Parquet",
     b"\xff\xff\xff\xff": "an Arrow stream must fit into one piece; write it as Parquet",
     **dict.fromkeys(
@@ -50,8 +50,8 @@ class Piece:
 
     Args:
         path: the file.
-        done: how much of the file is read after this piece, from 0 to 1.
-        read: its rows.
+        done: share of the file that is read after this piece, from 0 to 1.
+        read: returns its rows.
     """
 
     path: Path
@@ -72,15 +72,15 @@ def find_files(source: str) -> list[Path]:
 
 
 def pieces(path: Path, options: ReadOptions, n_bytes: int) -> Iterator[Piece]:
-    """Consecutive pieces of a file, of about ``n_bytes`` each; a file no larger than that is one.
+    """Consecutive pieces of a file, of about ``n_bytes`` each; a file that is not larger is one piece.
 
-    Text is cut at ends of lines, outside of quotes. Every piece has the columns, the separator and the encoding of the
-    first; lines are counted through.
+    Text is cut at line ends outside of quotes. Every piece has the columns, the separator and the encoding of the
+    first; line numbers are those of the file.
 
     Args:
-        path: CSV and its kin, JSON lines or Parquet; text may be packed with gzip, bzip2 or xz.
-        options: of the reader.
-        n_bytes: of text, unpacked.
+        path: CSV and similar text, JSON lines or Parquet; text may be compressed with gzip, bzip2 or xz.
+        options: the options of the reader.
+        n_bytes: size of a piece as uncompressed text, in bytes.
 
     Raises:
         ValueError: a file of another format that is larger than a piece, or one that the reader refuses.
@@ -122,7 +122,7 @@ def _row_pieces(path: Path, options: ReadOptions, n_bytes: int) -> Iterator[Piec
 
 
 def _refuse_whole(start: bytes, path: Path, is_packed: bool) -> None:
-    """Refuse what is no text, or cannot be cut."""
+    """Refuse a file that is not text, or that cannot be cut."""
     begin = start[:64].removeprefix(_MARK).lstrip()
     for magic, rule in _WHOLE_ONLY.items():
         if begin.startswith(magic):
@@ -141,7 +141,7 @@ class _Text:
         content: the text.
         options: how it is read.
         n_lines: lines of the file before it.
-        columns: of the first piece of JSON lines, without rows: lines have columns only where they have values.
+        columns: the columns of the first piece of JSON lines, without rows: a line has only columns with a value.
     """
 
     content: Content
@@ -177,9 +177,9 @@ def _texts(path: Path, options: ReadOptions, file: io.BufferedIOBase, n_bytes: i
 
 
 def _as_first(content: Content, options: ReadOptions) -> tuple[bytes, ReadOptions]:
-    """The header for all pieces after the first one, and options that leave nothing to be recognised again.
+    """The header for all pieces after the first one, and options that leave nothing to recognise again.
 
-    A piece without a header has one of its own: its first line is a row, whatever it begins with.
+    If the file has no header, a piece gets one: its first line is a row, whatever it begins with.
     """
     text = read_text(content, options.encoding)
     layout = recognise(text.sample, content.suffix, options)
@@ -195,7 +195,7 @@ def _as_first(content: Content, options: ReadOptions) -> tuple[bytes, ReadOption
 
 
 def _with_columns(frame: pl.DataFrame | pl.LazyFrame, columns: pl.DataFrame) -> pl.DataFrame:
-    """The frame with all columns, also those that have no value in it."""
+    """The frame with all columns, also those without a value in it."""
     frame = frame.lazy().collect()
     absent = [name for name, kind in columns.schema.items() if frame.schema.get(name, pl.Null) == pl.Null != kind]
     return frame.with_columns(pl.lit(None, columns.schema[name]).alias(name) for name in absent)

@@ -1,4 +1,4 @@
-"""Lists for everybody, in parts that workers write: processes on this machine, or actors of a Ray cluster."""
+"""Lists for all users, in parts that workers write: processes on this machine, or actors of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Engine: TypeAlias = Literal["processes", "ray"]
 
 USERS_PER_PART = 20_000
 PARTS_AT_A_TIME = 16
-"""Parts that a process makes before another takes its place: opening a model takes seconds."""
+"""Number of parts that a process makes before another takes its place: opening a model takes seconds."""
 ROUNDS = 3
-"""How often parts are tried whose worker died."""
+"""How often parts are tried if their worker dies."""
 PLAN = "lists.json"
 
 
@@ -39,8 +39,8 @@ class Job:
         out: the folder of the parts.
         k: items per user.
         users_per_part: number of users in a part.
-        size: of the model file, in bytes.
-        modified: when it was, in nanoseconds since 1970.
+        size: size of the model file, in bytes.
+        modified: when the model file was modified, in nanoseconds since 1970.
         choice: keywords of `Snapshot.recommend_all`.
     """
 
@@ -53,15 +53,15 @@ class Job:
     choice: dict[str, Any] = field(default_factory=dict)
 
     def file(self, part: int) -> Path:
-        """Where a part is written."""
+        """The file of a part."""
         return Path(self.out) / f"part-{part:06}.parquet"
 
 
 class Worker:
-    """Opens the model once and writes the parts it is given; the same in a process and in an actor.
+    """Opens the model once and writes the parts that it is given; the same in a process and in an actor.
 
     Args:
-        job: see `Job`.
+        job: what to write.
     """
 
     def __init__(self, job: Job) -> None:
@@ -72,7 +72,7 @@ class Worker:
         """The model.
 
         Raises:
-            ValueError: the file is not the one that the lists are asked for.
+            ValueError: the file is no longer the one that the lists were asked for.
         """
         trained = TrainedModel.load(self.job.model)
         if _stamp(Path(self.job.model)) != (self.job.size, self.job.modified):
@@ -85,7 +85,7 @@ class Worker:
         Columns: ``user``; ``items`` and ``scores``, a list each; ``by``, what made the list.
 
         Raises:
-            FileNotFoundError: the folder of the lists is not there, or not on this machine.
+            FileNotFoundError: the folder of the lists does not exist, or not on this machine.
         """
         if not (Path(self.job.out) / PLAN).exists():
             raise FileNotFoundError(f"{self.job.out} must be a folder that stays, and that all workers see; got none")
@@ -122,25 +122,25 @@ def recommend_all(
 ) -> int:
     """Write the lists of all users to Parquet files, one row for each user.
 
-    Parts that are finished stay: the same call goes on where an earlier one ended, and a part whose worker died is
-    made again. ``pl.scan_parquet(f"{out}/part-*.parquet")`` reads them as one table.
+    Finished parts stay: after an interruption the same call continues, and a part whose worker died is made again.
+    ``pl.scan_parquet(f"{out}/part-*.parquet")`` reads them as one table.
 
     Args:
         model: a model file.
-        out: the folder; with Ray one that all machines see under this name, as they must see ``model``.
+        out: the folder; with Ray a folder that all machines see under this name, as they must see ``model``.
         k: items per user.
-        engine: ``processes`` of this machine, or ``ray``: the cluster that ``RAY_ADDRESS`` names, or one on this
+        engine: ``processes`` on this machine, or ``ray``: the cluster that ``RAY_ADDRESS`` names, else one on this
             machine.
         workers: number of processes or actors, each with one thread and the model; 0: one for each core.
         users_per_part: number of users in a file.
-        show_progress: a progress bar, or lines where there is no terminal.
+        show_progress: show a progress bar, or lines without a terminal.
         choice: ``only``, ``exclude``, ``where``, ``exclude_seen`` and ``unknown`` of `Snapshot.recommend_all`.
 
     Returns:
         The number of users.
 
     Raises:
-        FileExistsError: ``out`` has the lists of another model, or of other wishes.
+        FileExistsError: ``out`` has the lists of another model, or lists that were asked for with other arguments.
         ValueError: an option out of range, or what `Snapshot.recommend_all` raises.
         RuntimeError: a worker raised, or died three times over the same parts.
         ImportError: Ray is not installed (extra ``scale``).
@@ -150,14 +150,14 @@ def recommend_all(
     for name, value, least in (("workers", workers, 0), ("users_per_part", users_per_part, 1)):
         if value < least:
             raise ValueError(f"`{name}` must be >= {least}, got {value}")
-    # What is iterated once, or in another order each time, must be the same for all workers and when called again.
+    # Iterators and sets become lists: all workers, and the next call, must see the same.
     listings = {
         name: sorted(listed(choice[name]), key=str) for name in ("only", "exclude") if choice.get(name) is not None
     }
     choice |= listings
     job = Job(str(Path(model).resolve()), str(Path(out).resolve()), k, users_per_part, *_stamp(Path(model)), choice)
     worker = Worker(job)
-    # What is wrong with the wishes is wrong for everybody: say so before a process is started.
+    # An error in the arguments is an error for every user: raise it before a process is started.
     worker.trained.snapshot.recommend_all(k, users=worker.trained.user_ids.ids[:1], **choice)
     n_users = len(worker.trained.user_ids)
     parts = range((n_users + users_per_part - 1) // users_per_part)
@@ -182,14 +182,16 @@ def _stamp(model: Path) -> tuple[int, int]:
 
 
 def _check_plan(job: Job) -> None:
-    """Lists of different models must not lie side by side: the folder says whose they are."""
+    """Refuse a folder with the lists of another model or other arguments, which its plan names."""
     out, file = Path(job.out), Path(job.out) / PLAN
     asked = json.loads(json.dumps(asdict(job), default=str))
     if file.exists():
         before = json.loads(file.read_text(encoding="utf-8"))
         if before != asked:
             other = ", ".join(name for name in asked if before.get(name) != asked[name])
-            raise FileExistsError(f"{out} has lists that were asked for otherwise ({other}); give another folder")
+            raise FileExistsError(
+                f"{out} has lists that were asked for with other arguments ({other}); give another folder"
+            )
     elif out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty; give a new folder")
     else:
@@ -197,7 +199,7 @@ def _check_plan(job: Job) -> None:
 
 
 def _by_processes(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
-    """Users of each share that is finished; parts of a process that died are shared out again."""
+    """The number of users of each finished share; parts of a process that died are given to others."""
     if n == 1:
         yield from map(worker.write, parts)
         return
@@ -218,7 +220,7 @@ def _by_processes(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
 
 
 def write_share(share: tuple[Job, tuple[int, ...]]) -> int:
-    """What one process does; the number of its users."""
+    """Write the parts of one process; the number of its users."""
     job, parts = share
     worker = Worker(job)
     torch.set_num_threads(1)
@@ -230,7 +232,7 @@ def _n_users(job: Job, part: int) -> int:
 
 
 def _by_ray(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
-    """Users of each batch; Ray starts an actor again that died, and gives it its part once more."""
+    """The number of users of each batch; Ray restarts an actor that died, and gives it its part once more."""
     if not parts:
         return
     try:

@@ -9,7 +9,7 @@ NODE_BLOCKS = "LTOCF_NODE_BLOCKS"
 
 
 class Place(NamedTuple):
-    """The number of this process, how many there are, and its number on this machine."""
+    """The number of this process, the number of processes, and its number on this machine."""
 
     rank: int
     world: int
@@ -17,7 +17,7 @@ class Place(NamedTuple):
 
 
 def place() -> Place:
-    """That of a process that torchrun started, or of the only one.
+    """The place of a process that torchrun started, or that of the only process.
 
     Source: https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables
 

@@ -1,4 +1,4 @@
-"""What a process sends in a step, by theory: a test counts it, the benchmark and the plan use it."""
+"""What a process sends in a step, in theory: a test counts it, the benchmark uses it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Step(NamedTuple):
     Args:
         loss: ``bpr`` or ``softmax``.
         batch_size: B, examples.
-        n_negatives: N, of the softmax.
-        dim: d, of a final embedding.
-        world: P, processes.
-        n_times: learned times.
-        pieces: S, in which the batch comes, each with negatives of its own.
-        blocks: R, of nodes; the columns have P / R shares.
-        n_nodes: n, users and items.
-        n_products: K, of the graph, forward and backward together.
+        n_negatives: N, the number of negatives of the softmax.
+        dim: d, the length of a final embedding.
+        world: P, the number of processes.
+        n_times: T, the number of learned times.
+        pieces: S, the number of pieces that the batch comes in, each with negatives of its own.
+        blocks: R, the number of blocks of nodes; the columns have P / R shares.
+        n_nodes: n, the number of users and items.
+        n_products: K, the number of products of the graph, forward and backward together.
 
     Example:
         >>> step = Step("softmax", batch_size=8192, n_negatives=4096, dim=64, world=2)
@@ -48,7 +48,7 @@ class Step(NamedTuple):
 
     @property
     def columns(self) -> int:
-        """c = ceil(d / C), of each process."""
+        """c = ceil(d / C), the columns of each process."""
         return -(-self.dim // self.shares)
 
     def sent_bytes(self) -> float:
@@ -60,8 +60,8 @@ class Step(NamedTuple):
             blocks    4 · ((R - 1) ceil(n / R) c K + 2 (R - 1) / R · (2 B + S N) c),   for BPR with B in place of S N
 
         An all-reduce of n numbers sends 2 (P - 1) / P · n, as a ring does. Rows of users and of positives change
-        places once forward and once backward; negatives are gathered, and their gradients go back. The last number is
-        the loss. Blocks show their rows before each product, and at the end those of a batch.
+        places once forward and once backward; negatives are gathered, and their gradients are sent back. The last
+        number is the loss. Blocks show their rows before each product, and at the end those of a batch.
         """
         return NUMBER_BYTES * (self.numbers_of_columns() + self.numbers_of_blocks())
 

@@ -26,7 +26,7 @@ from ltocf.service.settings import ServiceSettings
 ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorBody, "description": "The token is missing or wrong."},
     403: {"model": ErrorBody, "description": "The service may not be called by this name."},
-    404: {"model": ErrorBody, "description": "An id or a run that is not known."},
+    404: {"model": ErrorBody, "description": "An unknown id or run."},
     408: {"model": ErrorBody, "description": "The body came too slowly."},
     413: {"model": ErrorBody, "description": "The body is too large."},
     422: {"model": ErrorBody, "description": "The request breaks a rule, or the model cannot answer it."},

@@ -61,8 +61,8 @@ def serve(
         raise ValueError(f"`workers` must be >= 1, got {workers}")
     clean = platform.system() == "Linux" and not THREADED.intersection(sys.modules)
     if workers > 1 and not clean:
-        rule = "`workers` must be 1 but on Linux, in a process that has not imported polars"
-        raise ValueError(f"{rule}, got {workers}; run `ltocf serve` for more")
+        rule = "`workers` must be 1, except on Linux in a process that has not imported polars"
+        raise ValueError(f"{rule}, got {workers}; for more, run `ltocf serve`")
     write_logs(as_json=settings.json_logs)
     _allow_many_connections()
     # A request is too short to share among threads; and a thread that waits takes a processor from another worker.

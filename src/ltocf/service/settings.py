@@ -10,26 +10,26 @@ class ServiceSettings:
     """What the service allows and how it behaves.
 
     Args:
-        max_k: longest list that may be asked for.
-        max_history: most items of one history in a request.
-        max_users: most users in one request.
-        max_rows: most items in all lists of one request: users times ``k``.
-        max_body_bytes: largest body of a request, in bytes.
-        max_held_bytes: most bytes of bodies that one worker holds at a time; the next body gets 429.
-        max_concurrent: most requests that one worker answers at a time; the next gets 429.
-        max_query: longest text to search for, in characters.
-        body_seconds: how long a client may take to send a body.
-        watch_seconds: how often the folder of a run is looked at for a newer model; 0 for never.
-        follow: serve the newest generation that `ltocf update` made of the run, not the run itself.
-        grace_seconds: how long running requests may take to end after a signal to stop.
-        retry_after_seconds: what ``Retry-After`` says with 429 and 503.
-        token: the bearer token that requests must bring; None for none.
-        hosts: names by which requests may call a service without a token on a loopback address, besides
-            ``localhost`` and such addresses; ``*`` for any.
-        cors: origins whose pages may call the service; none by default.
-        access_log: write a line for each request.
-        json_logs: write each log line as JSON.
-        mcp: answer agents at ``/mcp``, see `ltocf.service.tools`; needs the extra ``mcp``.
+        max_k: Maximum length of a list.
+        max_history: Maximum number of items in one history of a request.
+        max_users: Maximum number of users in one request.
+        max_rows: Maximum number of items in all lists of one request: users times ``k``.
+        max_body_bytes: Maximum size of the body of a request, in bytes.
+        max_held_bytes: Maximum size of all bodies that one worker holds at a time; the next body gets 429.
+        max_concurrent: Maximum number of requests that one worker answers at a time; the next gets 429.
+        max_query: Maximum length of a text to search for, in characters.
+        body_seconds: How long a client may take to send a body.
+        watch_seconds: Seconds between two looks for a newer model in the folder of a run; 0: never.
+        follow: Serve the newest generation that `ltocf update` made of the run, not the run itself.
+        grace_seconds: How long running requests may take to end after a signal to stop.
+        retry_after_seconds: The seconds that the header ``Retry-After`` gives with 429 and 503.
+        token: The bearer token that requests must bring; by default none.
+        hosts: Names by which requests may call a service without a token on a loopback address, besides
+            ``localhost`` and such addresses; ``*``: any.
+        cors: Origins whose pages may call the service; by default none.
+        access_log: Write a line for each request.
+        json_logs: Write each log line as JSON.
+        mcp: Answer agents by the Model Context Protocol at ``/mcp``, see `ltocf.service.tools`; needs the `mcp` extra.
 
     Raises:
         ValueError: a limit below 1, a negative time, or a token that no header can hold.

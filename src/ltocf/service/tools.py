@@ -45,7 +45,7 @@ K = Annotated[int, Field(ge=1, description="How many items to list.")]
 Reasons = Annotated[int, Field(ge=1, description="How many of the strongest reasons to list.")]
 Unknown = Annotated[
     Literal["error", "popular"],
-    Field(description="What somebody gets of whom the model knows nothing: an error, or the most popular items."),
+    Field(description="What somebody whom the model does not know gets: an error, or the most popular items."),
 ]
 Run = Annotated[str, Field(description="Name of the run that answers; leave it out for the first one.")]
 

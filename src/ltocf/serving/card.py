@@ -161,7 +161,7 @@ def _results(measured: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     lines = ["## Results", "", "On the test set of the data above, all items ranked, items of training left out.", ""]
     lines += ["| metric | value |", "|---|---|", *(f"| {name} | {value:.4f} |" for name, value in measured.items())]
     if metrics.get("select_on") == "test":
-        lines += ["", "The epoch was chosen on this test set, so these figures are optimistic."]
+        lines += ["", "The epoch was chosen on this test set, so these numbers are optimistic."]
     return "\n".join([*lines, ""])
 
 
@@ -170,9 +170,9 @@ def _limits(trained: TrainedModel, measured: Mapping[str, Any], metrics: Mapping
     others = "a history of known items stands for anybody else" if folding else "nobody else can be given a list"
     limits = [f"It knows the users and items of its training and no others; {others}."]
     if cold := metrics.get("cold_items"):
-        limits.append(f"{cold:,} items of the data have no pair in training: nothing was learned of them.")
+        limits.append(f"{cold:,} items of the data have no pair in training: nothing was learned about them.")
     if measured:
-        limits.append("The figures say how well withheld pairs of this data are found, and nothing of other data.")
+        limits.append("The numbers say how well withheld pairs of this data are found, and nothing about other data.")
     limits.append(
         "`model.safetensors` holds the pairs it was trained on, with the ids of users and items"
         + (", and titles or attributes of items" if trained.titles or trained.names.attributes is not None else "")

@@ -94,7 +94,7 @@ class Explanation(Shown):
         return f"{self.item if self.title is None else self.title}, because of {because}"
 
     def _without_history(self) -> str:
-        return "its popularity" if self.popularity > self.own else "what the model learned of the user themselves"
+        return "its popularity" if self.popularity > self.own else "what the model learned about the user"
 
     def columns_of_parts(self) -> dict[str, str]:
         """The name of each column part_1, part_2, ... for people."""

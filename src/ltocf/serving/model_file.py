@@ -125,7 +125,7 @@ def _content(arrays: Arrays, metadata: Mapping[str, str]) -> dict[str, Any]:
         else:
             content, known = None, FORMAT
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"its metadata are not JSON ({error})") from error
+        raise ValueError(f"its metadata is not JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != known:
         raise ValueError(f"it does not have the format {FORMAT} or {WITHOUT_CHECKSUM}")
     for key, kind in (("model", str), ("options", dict), ("notes", dict)):

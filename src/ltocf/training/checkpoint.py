@@ -18,7 +18,11 @@ from ltocf.training.trainable import Trainable
 
 @dataclass
 class TrainingState:
-    """Where training stands after an epoch. Everything else follows from the seed and the epoch."""
+    """The state of training after an epoch. Everything else follows from the seed and the epoch.
+
+    ``positions`` has, for each epoch, how many epochs of the schedule were done after it: its number, unless time was
+    short, see `ltocf.training.pace`.
+    """
 
     epoch: int = 0
     best_epoch: int = 0
@@ -28,6 +32,12 @@ class TrainingState:
     validation_seconds: float = 0.0
     stopped_by: str = ""
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    positions: list[float] = field(default_factory=list)
+
+    @property
+    def position(self) -> float:
+        """Epochs of the schedule that are done."""
+        return self.positions[-1] if self.positions else 0.0
 
 
 def save_checkpoint(
@@ -38,10 +48,10 @@ def save_checkpoint(
     fingerprint: str = "",
     ranks: Ranks = ALONE,
 ) -> None:
-    """Write the weights, the optimiser's moments, the best weights so far, the counters, and whose they are.
+    """Write the weights, the optimiser's moments, the best weights so far, the counters, and the fingerprint.
 
-    Processes that share columns put them together, one tensor at a time, and the first of them writes what one process
-    alone would have written: so any number of processes can go on from the file.
+    Processes that share columns gather them, one tensor at a time, and the first process writes what one process alone
+    would have written, so that any number of processes can continue from the file.
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in state.best_weights.items()}
@@ -62,7 +72,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str = "", ranks: Ranks = ALONE
 ) -> TrainingState:
-    """Put a saved state back into ``model`` and ``optimizer``, and return the counters; of columns those of this rank.
+    """Put a saved state, the columns of this rank only, back into ``model`` and ``optimizer``; returns the counters.
 
     Raises:
         ValueError: a damaged file, one of another model (names or shapes of its tensors differ), or one with another
@@ -72,7 +82,7 @@ def load_checkpoint(
         return _load(path, model, optimizer, fingerprint, ranks)
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
-            f"{path} is damaged or no checkpoint ({error!r}); remove it to train this phase anew"
+            f"{path} is damaged or no checkpoint ({error!r}); remove it to train this phase again"
         ) from error
 
 
@@ -104,11 +114,13 @@ def _load(
         # Adam keeps its step counters on the CPU unless it is fused on a GPU; load_state_dict moves the rest.
         moments.setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    return TrainingState(**counters, best_weights=parts["best"])
+    # One of an earlier version has no positions.
+    positions = {"positions": [float(epoch) for epoch in range(1, counters["epoch"] + 1)]}
+    return TrainingState(**positions | counters, best_weights=parts["best"])
 
 
 def _widths(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:
-    """The tensors of the file that have the columns of a parameter, and how many columns."""
+    """The tensors of the file that hold columns of a parameter, and how many columns each has."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     found: dict[str, int] = {}
     for name, width in (model.columns() if isinstance(model, Trainable) else {}).items():

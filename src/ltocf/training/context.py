@@ -1,10 +1,10 @@
-"""What surrounds a training: its time limit, its checkpoint, and who hears of an epoch."""
+"""What surrounds a training: its time limit, its checkpoint, and what is called after an epoch."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -19,7 +19,8 @@ EpochRecord: TypeAlias = dict[str, Any]
 class FitResult(NamedTuple):
     """How training ended: ``stopped_by`` is ``epochs``, ``patience``, ``converged`` or ``max_minutes``.
 
-    There is no best epoch without a validation.
+    Without a validation there is no best epoch. ``positions`` has, for each epoch, how many epochs of the schedule were
+    done after it, if the rates fell faster because time was short, see `ltocf.training.pace`; else it is empty.
     """
 
     epochs: int
@@ -27,35 +28,39 @@ class FitResult(NamedTuple):
     best_value: float | None
     seconds: float
     stopped_by: str
+    positions: Sequence[float] = ()
 
     def after(self, epochs: int, seconds: float) -> FitResult:
-        """The same if so many epochs, none of them the best, and seconds went before."""
+        """The same result, counted on from earlier epochs, none of them the best, and seconds."""
         best = None if self.best_epoch is None else self.best_epoch + epochs
         return self._replace(epochs=self.epochs + epochs, best_epoch=best, seconds=self.seconds + seconds)
 
 
 @dataclass(frozen=True)
 class FitContext:
-    """What a training is told besides model, data and settings.
+    """What training needs besides model, data and settings.
 
     Args:
-        select_by: the validated metric that is to be highest.
-        checkpoint: file to continue from if it is there, rewritten after epochs and at the end; None for none.
-        fingerprint: of configuration and data; a checkpoint of another one is refused.
-        last_epoch: training ends with it, though its rates are those of all epochs of the settings; 0: with the last.
+        select_by: the validated metric; the epoch with its highest value is selected.
+        checkpoint: file to continue from if it exists, written again after epochs and at the end; None: no file.
+        fingerprint: digest of configuration and data; a checkpoint with another fingerprint is refused.
+        positions: those of a training that is repeated, see `FitResult`.
+        last_epoch: training ends with this epoch, while the schedule is that of all epochs of the settings; 0: with the
+            last one.
         deadline: when everything must be over, on the clock of `time.monotonic`.
-        validation_seconds: what a validation is expected to take before one was measured.
+        validation_seconds: how long a validation is expected to take until one is measured.
         on_epoch: receives one flat record per epoch.
         seconds_between_checkpoints: at most this much work, and one epoch, is lost in a crash.
         show_progress: a bar on a terminal and in Jupyter, else one line for each validation.
-        description: the label of both.
-        ranks: the processes that train together; whether it is late is what the first of them says.
+        description: the label of the bar and of the lines.
+        ranks: the processes that train together; the first one decides whether it is late.
         device: where steps are computed; None: where the model is.
     """
 
     select_by: str = "recall@20"
     checkpoint: Path | None = None
     fingerprint: str = ""
+    positions: Sequence[float] = ()
     last_epoch: int = 0
     deadline: float = math.inf
     validation_seconds: float = 0.0
@@ -67,26 +72,26 @@ class FitContext:
     device: torch.device | None = None
 
     def seconds_left(self) -> float:
-        """Until the deadline; below zero after it."""
+        """Seconds until the deadline; below zero after it."""
         return self.deadline - time.monotonic()
 
     def is_late(self, seconds: float = 0.0) -> bool:
-        """Whether what takes ``seconds`` would end after the deadline."""
-        # Clocks differ: processes that decided by their own would wait for each other for ever.
+        """Whether something that takes ``seconds`` would end after the deadline."""
+        # Clocks differ: processes that decided by their own clocks would wait for each other for ever.
         late = self.seconds_left() < seconds
         return late if self.deadline == math.inf else self.ranks.first(late)
 
     def epochs_of(self, epochs: int) -> int:
-        """How many of so many epochs are trained."""
+        """How many of these epochs are trained."""
         return min(self.last_epoch, epochs) if self.last_epoch else epochs
 
     def after(self, epochs: int) -> FitContext:
-        """The same with epochs counted on from so many."""
+        """The same context, with epochs counted on from this number."""
         on_epoch = self.on_epoch
         if on_epoch is None:
             return self
         return replace(self, on_epoch=lambda record: on_epoch({**record, "epoch": record["epoch"] + epochs}))
 
     def within(self, seconds: float) -> FitContext:
-        """The same with a deadline no later than ``seconds`` from now."""
+        """The same context, with a deadline no later than ``seconds`` from now."""
         return replace(self, deadline=min(self.deadline, time.monotonic() + seconds))

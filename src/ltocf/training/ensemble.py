@@ -20,13 +20,13 @@ CandidateScores: TypeAlias = Float[Tensor, "queries candidates"]
 Spreads: TypeAlias = Float[Tensor, "queries 1"]
 
 BEST = 3
-"""Scorers that the sum begins with."""
+"""The number of scorers that the sum begins with."""
 ROUNDS = 20
-"""A scorer that helps with a twentieth of the weight gains nothing in the first rounds: all of them are played."""
+"""A scorer that helps with a twentieth of the weight gains nothing in the first rounds, so no round is skipped."""
 CHOSEN_BY = "ndcg"
-"""Less noise than recall: on test sets made of training pairs weights chosen by it were 0.5 to 5 % better."""
+"""It has less noise than recall: on test sets made of training pairs, weights chosen by it were 0.5 to 5 % better."""
 POOL = 5
-"""Times the length of the lists that are judged: so many of the best items of each scorer are candidates."""
+"""The number of candidates from each scorer, its best items, in lengths of the lists that are judged."""
 USERS_AT_A_TIME = 256
 
 
@@ -34,10 +34,10 @@ class Weighing(NamedTuple):
     """What `choose_weights` found.
 
     Args:
-        weights: of each scorer, they sum to 1; 0 for one that does not help.
-        metric: what they were chosen by.
-        value: that metric of the weighted sum on the validation set.
-        alone: that metric of each scorer by itself.
+        weights: the weight of each scorer; they sum to 1, and a scorer that does not help has 0.
+        metric: the metric that they were chosen by.
+        value: this metric of the weighted sum on the validation set.
+        alone: this metric of each scorer by itself.
     """
 
     weights: tuple[float, ...]
@@ -80,13 +80,13 @@ def choose_weights(scorers: Sequence[Scorer], validation: Validation) -> Weighin
 
         score(u, i) = Σ_m w_m s_m(u, i) / sd_m(u),   sd_m(u) the standard deviation of s_m(u, ·) over the catalogue
 
-    The sum begins with the best three. In each round the scorer is added once more whose addition ranks the validation
-    set best by NDCG, up to 20 summands, and the best of these sums is kept, unless the best scorer alone is as good. So
-    one that adds nothing but noise counts little, and several moderate ones are preferred to one that was lucky.
+    The sum begins with the best three. Each round adds the scorer that makes NDCG on the validation set the highest,
+    also one that was added before, up to 20 summands. The best of these sums is kept, unless the best scorer alone is
+    as good. So a scorer that only adds noise counts little, and several moderate scorers are preferred to a lucky one.
 
     Args:
-        scorers: at least one.
-        validation: asks its users; NDCG has its depth.
+        scorers: the scorers, at least one.
+        validation: the users that are ranked, and the depth of NDCG.
 
     Raises:
         ValueError: no scorer.

@@ -14,6 +14,7 @@ from ltocf.progress import log_line, progress_bar, readable_seconds
 from ltocf.sampling import Batches, Portions
 from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from ltocf.training.context import EpochRecord, FitContext, FitResult
+from ltocf.training.pace import ALMOST, expected_epochs, is_through, next_stride
 from ltocf.training.settings import TrainingSettings
 from ltocf.training.step import Stepper
 from ltocf.training.trainable import Trainable
@@ -36,10 +37,10 @@ def fit(
     ends with the same bits on a CPU as one that was never stopped. The caller's random numbers are left alone.
 
     Args:
-        model: on its device already.
-        batches: on the same device; an epoch is `TrainingSettings.epoch_share` of theirs.
+        model: the model, on its device already.
+        batches: the batches, on the same device; an epoch is the share `TrainingSettings.epoch_share` of them.
         settings: see `TrainingSettings`.
-        validate: metrics of the model as it stands, without touching it.
+        validate: returns the metrics of the model in its present state, without changing it.
         context: see `FitContext`.
         pieces: batches that make a step; more than one for a model that takes them, see `EmbeddingRecommender`.
 
@@ -72,8 +73,11 @@ def fit(
         last_saved = float("-inf")
         while not state.stopped_by:
             started = time.perf_counter()
-            record = _train_epoch(stepper, portions, state.epoch, context, lambda: bar.advance(task))
+            stride = next_stride(settings, context, state)
+            record = _train_epoch(stepper, portions, state, stride, context, lambda: bar.advance(task))
+            state.positions.append(state.position + stride)
             state.epoch += 1
+            bar.update(task, total=expected_epochs(settings, context, state) * len(portions))
             record |= _validate_and_decide(model, settings, validate, context, state, time.perf_counter() - started)
             record["seconds"] = time.perf_counter() - started
             state.seconds += record["seconds"]
@@ -90,22 +94,28 @@ def fit(
         model.load_state_dict(state.best_weights)
     model.eval()
     best_epoch, best_value = (state.best_epoch, state.best_value) if state.best_epoch else (None, None)
-    return FitResult(state.epoch, best_epoch, best_value, state.seconds, state.stopped_by)
+    positions = tuple(state.positions) if state.position > state.epoch + ALMOST else ()
+    return FitResult(state.epoch, best_epoch, best_value, state.seconds, state.stopped_by, positions)
 
 
 def _train_epoch(
-    stepper: Stepper, portions: Portions, epoch: int, context: FitContext, advance: Callable[[], None]
+    stepper: Stepper,
+    portions: Portions,
+    state: TrainingState,
+    stride: float,
+    context: FitContext,
+    advance: Callable[[], None],
 ) -> EpochRecord:
-    """The steps of one epoch; past the deadline those that are left are not taken."""
-    model, settings = stepper.model, stepper.settings
+    """The steps of one epoch, ``stride`` epochs of the schedule; those after the deadline are not taken."""
+    model, settings, epoch = stepper.model, stepper.settings, state.epoch
     model.train()
     steps = stepper.steps()
-    # Dropout and the like draw from the global generator: tie it to the epoch as well.
+    # Dropout and the like draw from the global generator, so its seed depends on the epoch too.
     torch.manual_seed(int(np.random.SeedSequence([portions.seed, epoch, 1]).generate_state(1)[0]))
     loss_sum = torch.zeros((), dtype=torch.float64, device=portions.device)
     l2_sum, n_examples = loss_sum.clone(), 0
     for place, batch in enumerate(portions.steps(epoch)):
-        stepper.set_rates((epoch + place / len(portions)) / settings.epochs)
+        stepper.set_rates((state.position + stride * place / len(portions)) / settings.epochs)
         size = sum(len(piece.users) for piece in batch)
         for turn, step in enumerate(steps):
             terms = step(*batch)
@@ -144,13 +154,13 @@ def _validate_and_decide(
     state: TrainingState,
     epoch_seconds: float,
 ) -> dict[str, float]:
-    """Validate when it is due or the last chance, keep the best weights, and note in ``state`` why to stop."""
+    """Validate if it is due or the last chance, keep the best weights, and note in ``state`` why to stop."""
     due = validate is not None and state.epoch % settings.validate_every == 0
     validation_seconds = 0.0 if validate is None else state.validation_seconds or context.validation_seconds
-    # Another epoch is only begun if it and its validation fit, after the one that is due now.
+    # Another epoch is begun only if there is time for it and its validation, after the validation that is due now.
     still_to_do = epoch_seconds + validation_seconds * (2 if due else 1)
     finished = state.epoch >= context.epochs_of(settings.epochs)
-    last = finished or context.is_late(still_to_do)
+    last = finished or is_through(settings, state) or context.is_late(still_to_do)
     metrics: dict[str, float] = {}
     if validate is not None and (due or last):
         started = time.perf_counter()
@@ -189,7 +199,7 @@ def _note(record: EpochRecord, select_by: str) -> str:
 
 
 def _log(record: EpochRecord, settings: TrainingSettings, state: TrainingState, context: FitContext) -> None:
-    epochs = context.epochs_of(settings.epochs)
+    epochs = expected_epochs(settings, context, state)
     if state.stopped_by:
         ending = f"stopped by {state.stopped_by} after {readable_seconds(state.seconds)}"
     else:

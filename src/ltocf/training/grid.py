@@ -1,4 +1,4 @@
-"""A few numbers of a model, chosen among listed values by climbing."""
+"""A few numbers of a model, chosen among listed values by hill climbing."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Grid: TypeAlias = Mapping[str, Sequence[float | int]]
 
 @runtime_checkable
 class Chosen(Protocol):
-    """A model that is another one for other numbers."""
+    """A model that depends on a few numbers."""
 
     def set_numbers(self, numbers: Sequence[float]) -> None:
-        """Be the model of these numbers, ready to score."""
+        """Take these numbers, ready to score."""
 
     def learned(self) -> dict[str, float]:
         """The numbers by their names."""
 
 
 class _EnoughError(Exception):
-    """No evaluation may start any more; says why."""
+    """No further evaluation may start; the message is the reason."""
 
 
 def climb(
@@ -38,19 +38,19 @@ def climb(
     evaluations: int,
     context: FitContext | None = None,
 ) -> FitResult:
-    """Leave ``model`` with the numbers that validate best, found by changing one after the other.
+    """Find the numbers that validate best by changing one after the other, and leave ``model`` with them.
 
-    From ``start`` each number goes up its listed values while that validates better, or else down; then the next one
-    does, and all begin again until none moves. A metric with one peak along every number is climbed to its top.
+    From ``start``, the first number goes up its listed values as long as the metric improves, or else down; then the
+    next number does, and so on, until no number moves. A metric with one peak along every number is climbed to its top.
 
     Args:
-        model: gets numbers, and is asked for nothing but what `Chosen` has.
-        start: where to begin; a value that is not listed counts as listed.
+        model: the model, used only through `Chosen`.
+        start: the numbers to begin with; a value that is not listed counts as listed.
         grid: the values of each number by its name.
-        validate: metrics of the model as it stands.
+        validate: returns the metrics of the model in its present state.
         evaluations: maximum number of evaluations.
-        context: see `FitContext`; evaluations count as epochs, and none but the first starts after the deadline. There
-            is no checkpoint: a search that was cut off is done again with the same result.
+        context: see `FitContext`; evaluations count as epochs, and only the first one may start after the deadline.
+            There is no checkpoint: an interrupted search is done again with the same result.
 
     Returns:
         ``stopped_by`` is ``converged``, ``epochs`` or ``max_minutes``.
@@ -90,7 +90,7 @@ def climb(
 
 @dataclass
 class _Trials:
-    """The value of each point that was tried, in order; a point is tried once."""
+    """The metric of each point that was tried, in order; a point is tried once."""
 
     model: Chosen
     validate: Callable[[], dict[str, float]]
@@ -101,11 +101,11 @@ class _Trials:
     slowest: float = 0.0
 
     def best(self) -> Point:
-        """Of equals the one tried first."""
+        """The best point; of equally good ones the first that was tried."""
         return max(self.values, key=lambda point: self.values[point])
 
     def value(self, point: Point) -> float:
-        """Raises _EnoughError where it was not tried and no more may be."""
+        """The metric of a point; raises _EnoughError if it was not tried before and no further one may be."""
         if point not in self.values:
             self._try(point)
         return self.values[point]
@@ -132,7 +132,7 @@ class _Trials:
 
 
 def _climbed(trials: _Trials, start: Point, lists: Sequence[Sequence[float]]) -> str:
-    """Why it stopped."""
+    """Climb; returns the reason why it stopped."""
     at, moved = start, True
     try:
         trials.value(at)
@@ -150,7 +150,7 @@ def _climbed(trials: _Trials, start: Point, lists: Sequence[Sequence[float]]) ->
 
 
 def _along(trials: _Trials, at: Point, number: int, values: Sequence[float], step: int) -> Point:
-    """As far in one direction as each step validates better than the last."""
+    """Go in one direction as long as each step validates better than the last."""
     while 0 <= (place := values.index(at[number]) + step) < len(values):
         next_point = (*at[:number], values[place], *at[number + 1 :])
         if trials.value(next_point) <= trials.value(at):

@@ -1,4 +1,4 @@
-"""Several tasks at once, each in a process of its own that can be ended without loss; or one after the other, here."""
+"""Several tasks at once, each in a process that can be ended without loss; or one after the other in this process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DiedError(FailedError):
 
 @dataclass(frozen=True)
 class Outcome(Generic[TaskType]):
-    """What came of one task: a value, or the error of its process."""
+    """The outcome of one task: a value, or the error of its process."""
 
     task: TaskType
     value: Any = None
@@ -54,18 +54,18 @@ def run_all(
     processes: int = 1,
     max_seconds: float = float("inf"),
 ) -> Iterator[Outcome[TaskType]]:
-    """Outcomes in the order in which they come, at most ``processes`` at a time.
+    """Run tasks, at most ``processes`` at a time, and yield their outcomes in the order in which they end.
 
-    A task is taken from ``tasks`` when a process is free, so it may depend on outcomes before it. At ``max_seconds``,
-    and when the caller stops or is interrupted, running processes get an interrupt like Ctrl-C, and then an end; their
-    tasks have no outcome. A process also ends, at once, when its parent does.
+    A task is taken from ``tasks`` when a process is free, so it may depend on the outcomes before it. After
+    ``max_seconds``, and when the caller stops or is interrupted, running processes are interrupted as by Ctrl-C, then
+    killed; their tasks have no outcome. A process is also killed when its parent ends.
 
-    One process and no limit: tasks are done in this process, which saves the imports of another. A limit has to be
-    able to end a task at any point, and only another process can be ended.
+    With one process and no limit, tasks run in this process, which saves the imports of another one. With a limit they
+    do not: it must be possible to end a task at any point, and only another process can be killed.
 
     Args:
-        tasks: what to do; must be picklable if processes are started.
-        work: a function at the top of a module, which does one task.
+        tasks: the tasks; must be picklable if processes are started.
+        work: a function at the top level of a module, which does one task.
         processes: the number of tasks that may run at the same time, >= 1.
         max_seconds: the limit in seconds for all tasks together.
 
@@ -118,7 +118,7 @@ def _do_here(work: Callable[[TaskType], Any], task: TaskType) -> Outcome[TaskTyp
 
 def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # A shell starts background jobs with Ctrl-C ignored, and a parent that ignores it hands this on.
+    # A shell starts background jobs with Ctrl-C ignored, and child processes inherit this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     keep_freed_memory()
     try:
@@ -133,11 +133,11 @@ def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed could not stop its processes, and the next call would write where they still do."""
+    """End with the parent: one that is killed cannot stop its processes, and the next call writes the same files."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    # Nothing more is written: what a run has kept until now is whole, and the next call goes on from it.
+    # Nothing more is written: the files that a run has written are whole, and the next call continues from them.
     os._exit(1)
 
 
@@ -163,7 +163,10 @@ def _outcome(task: TaskType, process: BaseProcess, connection: Connection) -> Ou
         error = None if message is None else FailedError(message)
     except EOFError:
         process.join()
-        value, error = None, DiedError(f"the process ended with exit code {process.exitcode} and without a word")
+        value, error = (
+            None,
+            DiedError(f"the process ended with exit code {process.exitcode} and without an error message"),
+        )
     process.join()
     connection.close()
     return Outcome(task, value, error)
@@ -172,7 +175,7 @@ def _outcome(task: TaskType, process: BaseProcess, connection: Connection) -> Ou
 def _stop(processes: list[BaseProcess]) -> None:
     for process in processes:
         if process.pid is not None:
-            # As Ctrl-C: a run closes its files.
+            # As by Ctrl-C: a run closes its files.
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGINT)
     for process in processes:

@@ -29,11 +29,11 @@ class Runtime:
     """Device and CPU threads of a run.
 
     Args:
-        device: ``auto`` takes a CUDA GPU where there is one; ``cpu``; ``cuda``, also with a number, ``cuda:1``.
-        threads: CPU threads, 0 for what PyTorch chooses; no more than there are cores are used.
+        device: ``auto`` takes a CUDA GPU if there is one; ``cpu``; ``cuda``, also with a number, ``cuda:1``.
+        threads: number of CPU threads, at most the number of cores; 0: PyTorch's choice.
 
     Raises:
-        ValueError: an unknown device, CUDA asked for where there is none, or ``threads`` < 0.
+        ValueError: an unknown device, CUDA without a CUDA GPU, or ``threads`` < 0.
 
     Example:
         >>> Runtime("cpu").torch_device()
@@ -50,10 +50,10 @@ class Runtime:
             raise ValueError(f"`threads` must be >= 0 (0: PyTorch's choice), got {self.threads}")
 
     def torch_device(self) -> torch.device:
-        """The device by its name.
+        """The device of this name.
 
         Raises:
-            ValueError: a device that is not there.
+            ValueError: a device that does not exist.
         """
         has_cuda = torch.cuda.is_available()
         if self.device.startswith("cuda") and not has_cuda:
@@ -66,10 +66,12 @@ class Runtime:
 
     @contextmanager
     def active(self) -> Iterator[torch.device]:
-        """The device, and inside the block the number of threads; the caller's own is back afterwards."""
+        """The device; inside the block PyTorch has the number of threads, after it the caller's own again."""
         before, available = torch.get_num_threads(), os.cpu_count() or 1
         if self.threads > available:
-            logger.warning("`threads` is %d and there are %d cores: %d are used", self.threads, available, available)
+            logger.warning(
+                "`threads` is %d, but there are only %d cores: %d are used", self.threads, available, available
+            )
         if self.threads:
             torch.set_num_threads(min(self.threads, available))
         try:
@@ -79,12 +81,12 @@ class Runtime:
 
 
 def keep_freed_memory() -> None:
-    """Tell malloc to keep freed memory for the next tensor, where that can be told.
+    """Tell malloc to keep freed memory for the next tensor, if it is glibc's.
 
-    A step of training allocates what the step before it freed. glibc gives blocks beyond 32 MB back to the system at
-    once, and gets each again as empty pages that the system must clear: docs/speed.md has what that costs. The process
-    stays as large as it has been at its peak. A process whose environment tunes malloc already is left as it is, for
-    example with ``MALLOC_MMAP_MAX_=65536``, glibc's own value.
+    A training step allocates what the step before it freed. glibc returns blocks of more than 32 MB to the system at
+    once, and gets each back as empty pages that the system must clear: docs/speed.md has the cost. The process stays as
+    large as at its peak. If the environment tunes malloc already, for example with ``MALLOC_MMAP_MAX_=65536``, glibc's
+    own value, nothing is changed.
 
     Source: https://sourceware.org/glibc/manual/latest/html_node/Malloc-Tunable-Parameters.html.
     """
@@ -99,7 +101,7 @@ def keep_freed_memory() -> None:
 
 
 def environment(device: torch.device) -> dict[str, str | int]:
-    """What a measured number needs beside it: versions, commit and hardware."""
+    """What belongs beside a measured number: versions, commit and hardware."""
     return {
         "ltocf": version("ltocf"),
         "commit": _commit(),

@@ -1,4 +1,4 @@
-"""How a model is trained: numbers and names that the loop obeys."""
+"""How a model is trained: the settings of the loop."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ class TrainingSettings:
     """How a model is trained.
 
     Args:
-        learning_rate: Adam's, for everything but the times.
-        time_learning_rate: Adam's, for the learned times.
+        learning_rate: Adam's learning rate for everything but the times.
+        time_learning_rate: Adam's learning rate for the learned times.
         l2: weight of the L2 penalty on the embeddings of the batch.
-        scale_rate: ``learning_rate`` is that of a batch of 8,192, and a batch of B has √(B / 8,192) of it.
+        scale_rate: ``learning_rate`` is that of a batch of 8,192; a batch of B has √(B / 8,192) times this rate.
         batch_size: triples or pairs per step; 0 for about a hundred steps per pass, see `steps_for`.
         epochs: maximum number of epochs.
         epoch_share: share of a pass over the training pairs that makes an epoch, in (0, 1]: with less than 1,
             validations, checkpoints and the choice of an epoch come more often.
         validate_every: epochs between validations.
-        validation_users: maximum number of users a validation ranks, drawn once; 0 for all. Selection on test asks all.
-        patience: validations without a better value before training stops.
-        retraining: how all of train is trained on once the epoch is chosen. ``compressed``: anew, with a schedule as
-            long as the epochs that were chosen. ``repeated``: anew, each step at the rate that it had in selection.
-            ``continued``: from the weights that were selected, one pass over all pairs at rates that go down to zero.
+        validation_users: maximum number of users that a validation ranks, drawn once; 0: all. Selection on the test set
+            ranks all.
+        patience: number of validations without a better value after which training stops.
+        retraining: how the whole training set is trained on once the epoch is chosen. ``compressed``: from the start,
+            with a schedule as long as the chosen epochs. ``repeated``: from the start, each step at the rate that it
+            had in selection. ``continued``: from the selected weights, one pass over all pairs at rates that go down
+            to zero.
         time_updates: ``joint``: one backward pass, both updates. ``alternating``: the paper's Algorithm 1: update the
             embeddings, compute the loss again, update the times; twice the cost. The authors' program is joint.
-        schedule: what both learning rates do: ``constant``, or ``cosine`` from them to zero over ``epochs``.
+        schedule: the course of both learning rates: ``constant``, or ``cosine`` from them to zero over ``epochs``.
         warm_up: share of all steps during which both rates rise from zero, in proportion to the step. With ``cosine``
             and a warm-up of 0.3 this is the one-cycle policy.
-        max_minutes: time limit of the whole run, reading, initial embeddings, validations and ranking included; 0 for
-            none. Training stops when the rest would not fit, at least one step is taken, and the best is kept.
+        max_minutes: time limit of the whole run, reading, initial embeddings, validations and ranking included; 0: no
+            limit. Training stops when the rest would not fit; at least one step is taken, and the best epoch is kept.
         cuda_graphs: on a GPU, record a step once per epoch and replay it, see `RecordedStep`.
 
     Raises:
@@ -82,7 +84,7 @@ class TrainingSettings:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 
     def batch_size_for(self, n_pairs: int) -> int:
-        """``batch_size``, or where that is 0 a hundredth of the pairs, in 256..8,192; see `steps_for` for more.
+        """``batch_size`` or, if that is 0, a hundredth of the pairs, in 256..8,192; see `steps_for` for more.
 
         Example:
             >>> [TrainingSettings(batch_size=0).batch_size_for(n) for n in (1_000, 60_000, 10_000_000)]
@@ -107,9 +109,9 @@ class TrainingSettings:
         kept as far as 1.25 M pairs, where they still pay for it.
 
         Args:
-            n_pairs: of the training set.
-            piece_size: see `ltocf.models.base.GradientRecommender.piece_size`; None: batches grow to 8,192. Nor do they
-                grow more with ``cuda_graphs``, which records a batch as one.
+            n_pairs: number of pairs of the training set.
+            piece_size: see `ltocf.models.base.GradientRecommender.piece_size`; None: batches grow to 8,192 at most, as
+                they do with ``cuda_graphs``, which records a batch as one.
 
         Source of the constants: benchmarks/epoch_cost.py, a table of which is in docs/scale.md.
 
@@ -127,7 +129,7 @@ class TrainingSettings:
         return size, -(-size // piece_size)
 
     def for_batch(self, batch_size: int) -> TrainingSettings:
-        """The same with the learning rate that a batch of this size has, see ``scale_rate``.
+        """The same settings with the learning rate for a batch of this size, see ``scale_rate``.
 
         Source: the square root scaling rule of Malladi et al., NeurIPS 2022, https://arxiv.org/abs/2205.10287
 
@@ -139,7 +141,7 @@ class TrainingSettings:
         return replace(self, learning_rate=share * self.learning_rate, scale_rate=False)
 
     def for_another_pass(self) -> TrainingSettings:
-        """One pass over all pairs by a model that is trained already, at a share of its rates that goes down to zero.
+        """Settings for one more pass over all pairs by a trained model, at a share of its rates that goes down to zero.
 
         Example:
             >>> more = TrainingSettings(learning_rate=0.5, epochs=32, epoch_share=0.25).for_another_pass()
@@ -150,7 +152,7 @@ class TrainingSettings:
         return replace(self, epochs=round(1 / self.epoch_share), schedule="cosine", warm_up=0.0, **rates)
 
     def rate(self, progress: float) -> float:
-        """Share of the learning rates in force when ``progress``, in [0, 1), of all epochs is done.
+        """The share of the learning rates that applies when ``progress``, in [0, 1), of all epochs is done.
 
             min(1, p / w)   or, with the cosine,   p / w  up to p = w, then (1 + cos(π (p - w) / (1 - w))) / 2
 

@@ -23,19 +23,19 @@ MOST_EVALUATIONS = 30
 SMALLEST_STEP = 0.02
 SMALLEST_GAIN = 1e-4
 SHORTLIST = 10
-"""Times the length of the lists that are judged."""
+"""Length of a shortlist, in lengths of the lists that are judged."""
 
 
 @runtime_checkable
 class Searchable(Protocol):
-    """A model of a few numbers that no gradient reaches."""
+    """A model that depends on a few numbers without gradients."""
 
     n_items: int
     numbers: Tensor
 
     @property
     def search_steps(self) -> Numbers:
-        """A step of each number that is worth trying first."""
+        """The first step to try for each number."""
 
     def prepare(self) -> None:
         """Compute once what the numbers do not change."""
@@ -51,16 +51,16 @@ class Searchable(Protocol):
 
 
 class Shortlist:
-    """Scores of the items that were the best of a user when first asked for; all other items are not available.
+    """Scores of the items that were a user's best when first asked for; no other items are available.
 
-    With other numbers of `SpectralLTOCF` an item moves by some places. Those that get onto a list of k were among the
-    first 10 k before, almost without exception (docs/spectral.md), and to score these takes a fraction of the time.
+    With other numbers of `SpectralLTOCF` an item moves by a few places. The items that get onto a list of k were among
+    the first 10 k before, almost without exception (docs/spectral.md), and scoring these takes a fraction of the time.
 
     Args:
-        model: scored as it stands at each call.
-        truth: the users with a pair here are the ones that can be asked for.
+        model: the model, whose scores are those of its present state at each call.
+        truth: its users with a pair are the ones that can be asked for.
         seen: pairs that are not listed.
-        k: length of the lists that are judged; there are `SHORTLIST` times as many items.
+        k: length of the lists that are judged; a shortlist is `SHORTLIST` times as long.
     """
 
     scores_are_new = True
@@ -79,7 +79,7 @@ class Shortlist:
         items = self.items[torch.searchsorted(self.users, users)]
         listed = self.model.list_scores(users, items)
         items = items.to(listed.device)
-        # Places left on a list have the item -1: their scores go to one column more.
+        # Empty places of a list have the item -1: their scores go to an additional column.
         scores = listed.new_full((len(users), self.model.n_items + 1), -torch.inf)
         return scores.scatter_(1, items % (self.model.n_items + 1), listed)[:, :-1]
 
@@ -95,17 +95,17 @@ def search(
     evaluations: int = MOST_EVALUATIONS,
     context: FitContext | None = None,
 ) -> FitResult:
-    """Prepare ``model`` and leave it with the numbers that validate best, found by the Nelder-Mead simplex.
+    """Find the numbers that validate best by the Nelder-Mead simplex, and leave ``model`` with them, ready to score.
 
-    Ranking metrics have no gradient, and there are a handful of numbers: the simplex asks for nothing else. It is
-    deterministic, so a search that was cut off is done again with the same result.
+    Ranking metrics have no gradient, and there are only a handful of numbers: the simplex needs no more than that. It
+    is deterministic, so an interrupted search is done again with the same result.
 
     Args:
-        model: its singular vectors and its ``numbers`` are written.
-        validate: metrics of the model as it stands; None leaves the numbers as they are.
+        model: the model; its singular vectors and its ``numbers`` are changed.
+        validate: returns the metrics of the model in its present state; None leaves the numbers as they are.
         evaluations: maximum number of evaluations.
-        context: see `FitContext`; evaluations count as epochs, and no evaluation but the first starts after the
-            deadline. There is no checkpoint.
+        context: see `FitContext`; evaluations count as epochs, and only the first one may start after the deadline.
+            There is no checkpoint.
 
     Returns:
         Evaluations count as epochs; ``stopped_by`` is ``epochs``, ``converged`` or ``max_minutes``.
@@ -155,7 +155,7 @@ def search(
 
 
 def _nelder_mead(loss: Callable[[np.ndarray], float], model: Searchable, evaluations: int) -> str:
-    """Why it stopped."""
+    """Search; returns the reason why it stopped."""
     start, steps = (values.double().cpu().numpy() for values in (model.numbers.clone(), model.search_steps))
     options: Any = {
         "initial_simplex": np.vstack([start, start + np.diag(steps)]),

@@ -1,4 +1,4 @@
-"""One update of a model by a batch, and what it needs: the optimiser, its rates, and turns for embeddings and times."""
+"""One update of a model by a batch: the optimiser, its rates, and the turns of embeddings and times."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Stepper:
         self.optimizer = self._optimizer()
 
     def steps(self) -> list[Step]:
-        """One update of everything; with alternating updates one of the embeddings, then one of the times.
+        """One update of everything or, with alternating updates, one of the embeddings and then one of the times.
 
         Raises:
-            ValueError: steps are to be recorded as CUDA graphs, and those of this model depend on values.
+            ValueError: steps are to be recorded as CUDA graphs, but those of this model depend on values.
         """
         if self.settings.cuda_graphs and not self.model.freeze():
             raise ValueError("`cuda_graphs` needs a model whose steps look nothing up, see `Trainable.freeze`")
@@ -41,7 +41,7 @@ class Stepper:
         return [RecordedStep(step) if self.settings.cuda_graphs else step for step in steps]
 
     def set_rates(self, progress: float) -> None:
-        """The learning rates in force when ``progress``, in [0, 1), of all epochs is done."""
+        """Set the learning rates that apply when ``progress``, in [0, 1), of all epochs is done."""
         rates = (self.settings.learning_rate, self.settings.time_learning_rate)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=False):
             if isinstance(group["lr"], Tensor):
@@ -68,7 +68,7 @@ def _step(
     parameters: Iterable[Tensor],
     *batch: Batch,
 ) -> tuple[Tensor, Tensor]:
-    """One update of ``parameters`` alone: Adam passes over parameters without a gradient."""
+    """One update of ``parameters`` alone: Adam skips parameters without a gradient."""
     optimizer.zero_grad(set_to_none=True)
     terms = model(*batch)
     terms.total(l2_weight).backward(inputs=list(parameters))

@@ -1,4 +1,4 @@
-"""What the loop asks of a model."""
+"""What the training loop needs of a model."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ class Trainable(nn.Module, ABC):
         """The loss of one training batch."""
 
     def columns(self) -> dict[str, int]:
-        """Parameters with rows of nodes whose columns nothing mixes, and how many columns there are: processes can
-        share them. All other parameters are in every process. None: the model is trained by one process.
+        """The parameters that have a row for each node and whose columns are never mixed, and their number of columns.
+
+        Processes can share these columns; all other parameters are in every process. None: one process trains it.
         """
         return {}
 
     def freeze(self) -> bool:
-        """Before an epoch whose steps are recorded on a GPU: settle now what steps would have to look up.
+        """Compute what steps would have to look up, before an epoch whose steps are recorded on a GPU.
 
         Returns:
-            Whether steps depend on no value from here on, so that one recording serves them all.
+            Whether the steps depend on no value from now on, so that one recording serves them all.
         """
         return False

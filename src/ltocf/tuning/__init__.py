@@ -1,1 +1,1 @@
-"""Many runs: settings searched over configurations, and the processes they run in."""
+"""Many runs: a search over settings, and what makes two runs the same."""

@@ -21,11 +21,11 @@ Tables = Mapping[str, Mapping[str, Any]]
 """A configuration as it is written: the tables ``data``, ``model`` (with ``name``), ``training`` and ``run``."""
 
 NO_EFFECT = {"data": ("source", "data_dir"), "run": ("device", "threads", "preset", "tensorboard")}
-"""Settings that say where data lies, where a run computes, what else it writes, and where its settings came from."""
+"""Settings without effect on a result: where data lies, where a run computes, what else it writes, its preset."""
 
 
 def recorded(config: Config) -> dict[str, dict[str, Any]]:
-    """The whole configuration for a result; of a path to the data only the last name, which is no machine's own.
+    """The whole configuration as a result keeps it; of a path to data only the last name, which no machine decides.
 
     Example:
         >>> recorded(Config(DataSettings("/home/me/log.csv"), "mf"))["data"]["source"]
@@ -38,15 +38,15 @@ def recorded(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def differences(then: Tables, now: Tables, *, with_data: bool = True) -> dict[str, tuple[Any, Any]]:
-    """Settings that differ between a recorded configuration and one of today, and that change a result.
+    """Settings that change a result and differ between a recorded configuration and one of today.
 
-    A setting that is not recorded came later and has the default that leaves a run as it was. `NO_EFFECT` lists
-    what does not count; of a preset only its name does not.
+    A setting that was not recorded is newer than the record: its default is what the run did. `NO_EFFECT` lists the
+    settings that do not count. The name of a preset does not count either, but its settings do.
 
     Args:
-        then: what `recorded` gave for a run.
-        now: what it gives for the configuration of today.
-        with_data: compare the table ``data``; where the digests of both splits are known, they say more.
+        then: the recorded configuration of a run.
+        now: today's configuration in the same form.
+        with_data: compare the table ``data`` too; if the digests of both splits are known, compare those instead.
 
     Returns:
         Setting -> its recorded value and today's.
@@ -81,7 +81,7 @@ def said(found: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def run_key(config: Config, digest: str) -> str:
-    """A name for what a run is: its settings, as far as they change a result, and the digest of its split.
+    """A name for a run: the digest of its split and of its settings, as far as they change a result.
 
     Example:
         >>> config = Config(DataSettings("log.csv"), "mf")
@@ -97,7 +97,7 @@ def run_key(config: Config, digest: str) -> str:
 
 
 class Splits:
-    """The splits that configurations ask for: data is read once for all configurations with the same table ``data``."""
+    """The splits that configurations ask for; data is read once for all configurations with the same table ``data``."""
 
     def __init__(self) -> None:
         self._summaries: dict[str, dict[str, Any]] = {}
@@ -117,12 +117,12 @@ def _defaults(model: str) -> Tables:
 @lru_cache
 def _defaults_of(model: str, made: type[Recommender] | None) -> Tables:
     defaults = {
-        # Before there was a choice the validation set was a random one.
+        # Before there was a choice, the validation set was a random one.
         "data": asdict(DataSettings("")) | {"validation_split": "random"},
         "model": {"name": model, **(model_options(model) if made is not None else {})},
         "training": asdict(TrainingSettings()),
         "run": asdict(RunSettings()),
     }
-    # What was recorded has lists where a default has a tuple.
+    # A record has lists where a default has a tuple.
     tables: Tables = json.loads(json.dumps(defaults))
     return tables

@@ -1,4 +1,4 @@
-"""Settings of a model, chosen on the validation set: a grid, or a sampler over the same space."""
+"""Settings of a model, chosen on the validation set by a grid or by a sampler over the same space."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Sampler = Literal["grid", "tpe"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One point of the space, and the folder it is tried in."""
+    """A point of the space, and the folder of its run."""
 
     config: Config
     values: dict[str, Any]
@@ -53,17 +53,18 @@ def search_settings(
 ) -> dict[str, Any]:
     """Try settings on the validation set and keep every trial; the test set is never read.
 
-    A trial is known by its whole configuration and the digest of its split. One that ``file`` has is not done again,
-    whatever sampler asked for it; an interrupted one continues. A trial that raises, for example because it
-    diverges, is kept with its error and without a metric, and the search continues.
+    A trial is identified by its whole configuration and the digest of its split. A trial that ``file`` holds is not
+    repeated, whichever sampler asked for it; an interrupted one continues. A trial that raises, for example because
+    training diverges, is kept with its error and without a metric, and the search continues.
 
     Args:
-        config: what is searched; settings that are not in ``space`` stay.
+        config: the configuration to start from; settings that are not in ``space`` keep its values.
         space: setting -> values; the grid is their product.
-        folder: where trials run.
-        file: where trials are kept, as JSON.
-        sampler: ``grid`` tries all; ``tpe`` is Optuna's tree-structured Parzen estimator, between the smallest and the
-            largest value of a setting that is a decimal number, on a logarithmic scale, and among the values of others.
+        folder: the folder of the trials' runs.
+        file: the JSON file that keeps the trials.
+        sampler: ``grid`` tries all points; ``tpe`` is Optuna's tree-structured Parzen estimator. It draws decimal
+            numbers between the smallest and the largest value given, on a logarithmic scale, and other settings among
+            the values given.
         n_trials: the number of trials of ``tpe``, earlier ones included.
         processes: the number of trials that may run at the same time.
         max_minutes: the limit in minutes for this call, 0 for none.
@@ -71,10 +72,10 @@ def search_settings(
 
     Returns:
         The content of ``file``: ``trials``, each with its values, configuration, split, environment, metric, epoch and
-        seconds, and ``best``, the best one with the other settings and the data that are searched now.
+        seconds, and ``best``, the best of those whose other settings and data are those of this call.
 
     Raises:
-        ValueError: a setting that is not there or cannot be searched, an empty list of values, a configuration that
+        ValueError: a setting that does not exist or cannot be searched, an empty list of values, a configuration that
             selects on the test set, or trials that all failed.
         ImportError: ``tpe`` without the ``search`` extra.
     """
@@ -95,9 +96,9 @@ def search_settings(
 
 
 def try_settings(trial: Trial) -> dict[str, Any]:
-    """Validated metric, epoch and seconds of one trial, and where and on what split they were measured."""
+    """Validated metric, epoch and seconds of one trial, with its environment and split."""
     if (trial.folder / "config.toml").exists() and RunFolder(trial.folder).config() != trial.config:
-        # The folder is named by all that changes a result, so it is the device or the like that is another now.
+        # The folder is named by all that changes a result, so what differs is the device or the like.
         shutil.rmtree(trial.folder)
     with trial.config.runtime().active() as device:
         where = environment(device)
@@ -133,7 +134,7 @@ class _Search:
             raise ValueError(
                 f"settings are chosen on the validation set, got select_on = {self.config.run.select_on!r}"
             )
-        # A wrong name or type shows before the first trial.
+        # A wrong name or type is found before the first trial.
         for values in self.points():
             self.config.with_values(values)
         if self.file.exists():
@@ -147,14 +148,14 @@ class _Search:
         return [dict(zip(self.space, values, strict=True)) for values in itertools.product(*self.space.values())]
 
     def is_comparable(self, trial: dict[str, Any]) -> bool:
-        """Whether a trial has today's other settings and data."""
+        """Whether the trial's other settings and its data are those of this search."""
         try:
             return self._is_of(trial, self.config.with_values(trial["values"]))
         except ValueError:
             return False
 
     def best(self) -> dict[str, Any] | None:
-        """The best of the trials that can be compared."""
+        """The best of the trials that are comparable."""
         measured = [trial for trial in self.trials if "error" not in trial and self.is_comparable(trial)]
         return max(measured, key=lambda trial: trial[self.metric]) if measured else None
 
@@ -186,14 +187,14 @@ class _Search:
         logger.info("%s %s: %s", self.config.model, values, trial.get("error", trial.get(self.metric)))
 
     def grid(self) -> Iterator[Trial]:
-        """Points of the product that no trial has."""
+        """Points of the product that were not tried yet."""
         for values in self.points():
             config = self.config.with_values(values)
             if not any(self._is_of(trial, config) for trial in self.trials):
                 yield self._trial(config, values)
 
     def parzen(self, n_trials: int) -> Iterator[Trial]:
-        """Points that Optuna asks for, told of every trial that is done when the next is asked."""
+        """Points that Optuna asks for; it is told about every finished trial before it is asked for the next."""
         try:
             import optuna
         except ImportError as error:
@@ -202,7 +203,7 @@ class _Search:
         distributions = {name: _distribution(values) for name, values in self.space.items()}
         told: list[dict[str, Any]] = []
         n_done = sum(map(self.is_comparable, self.trials))
-        # Another seed for each call, or the next would ask for the first points again.
+        # A different seed for each call, or the next call would ask for the first points again.
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=n_done))
         for _ in range(n_done, n_trials):
             for trial in self.trials:
@@ -216,7 +217,7 @@ class _Search:
         return Trial(config, values, self.folder / run_key(config, self.splits.summary(config)["digest"])[:12])
 
     def _is_of(self, trial: dict[str, Any], config: Config) -> bool:
-        # A trial of an earlier version says neither its other settings nor its data.
+        # A trial of an earlier version records neither its other settings nor its data.
         if not {"configuration", "split"} <= trial.keys():
             return False
         if differences(trial["configuration"], recorded(config), with_data=False):
@@ -238,7 +239,7 @@ def _tell(
     distributions: dict[str, optuna.distributions.BaseDistribution],
     value: float,
 ) -> None:
-    """Tell of a trial, if it is in the space that is searched now."""
+    """Tell Optuna about a trial, if it is in the space that is searched now."""
     import optuna
 
     if values.keys() != distributions.keys():

@@ -1,4 +1,4 @@
-"""The settings that a search tries: read from words, and put back into a configuration file."""
+"""The settings that a search tries: read from the command line, and written back into a configuration file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Space = Mapping[str, Sequence[Any]]
 
 PAPER_SPACE: Space = {"learning_rate": (1e-5, 1e-4, 1e-3, 1e-2), "l2": (1e-4, 1e-3, 1e-2)}
 PAPER_SPACES: dict[str, Space] = {"ltocf": {**PAPER_SPACE, "horizon": (2.0, 3.0, 4.0), "n_times": (1, 2, 3)}}
-"""Models with more to search: LT-OCF, section 4.1: λ, the learning rate, K and T."""
+"""Models that the paper searches more settings for: LT-OCF, section 4.1: λ, the learning rate, K and T."""
 
 FIXED = {
     "model": "each model has a configuration of its own",
@@ -44,7 +44,7 @@ def read_space(texts: Sequence[str]) -> dict[str, list[Any]]:
     """A space from ``setting=value,value`` for each setting; a value is a number, true, false or a word.
 
     Raises:
-        ValueError: another form, or a setting given twice.
+        ValueError: a text of another form, or a setting given twice.
 
     Example:
         >>> read_space(["solver=rk4,exact", "learnable_times=true,false", "l2=0.01,1e-3"])
@@ -71,7 +71,7 @@ def check_space(space: Space) -> None:
 
 
 def write_best(path: Path, values: Mapping[str, Any]) -> None:
-    """Put settings into a configuration file, each into its own table; the comments at its top stay."""
+    """Write settings into a configuration file, each into its own table; the comments at its top stay."""
     text = path.read_text(encoding="utf-8")
     heading = list(itertools.takewhile(lambda line: line.startswith("#"), text.splitlines()))
     tables = tomllib.loads(text)

@@ -47,7 +47,7 @@ def test_integers_written_as_decimals_are_integers() -> None:
 def test_one_id_that_is_none_leaves_all_as_they_are_written(other: str) -> None:
     dataset = read(["1.0", other])
     assert set(dataset.user_ids.ids.to_list()) == {"1.0", other}
-    assert f"1 id like '1.0' kept as text: others, like {other!r}, are no whole numbers" in notes(dataset)
+    assert f"1 id like '1.0' kept as text: others, like {other!r}, are not whole numbers" in notes(dataset)
 
 
 def test_strings_of_a_typed_source_stay_strings() -> None:

@@ -105,7 +105,7 @@ def test_movies_without_titles_are_left_alone(tmp_path: Path, caplog: pytest.Log
         ("a.csv", 'user,item,t\na,"b,1\nc,d,2\ne,f,3"\n', "line 2: a quote that .* got one that ends 2 lines below"),
         ("a.csv", 'user,item\na,b\n"c" d,e\n', "line 3: a quote that opens a field must close it"),
         ("a.csv", "user_id,item_id\n1,2\nitem_id,user_id\n2,1\n", "line 3: has the names of the header in another"),
-        ("a.csv", b"\x00\x01user,item", "got bytes that are no text"),
+        ("a.csv", b"\x00\x01user,item", "got bytes that are not text"),
         ("a.csv.gz", b"user,item\na,b\n", "must be a whole gzip file"),
         ("a.csv.gz", gzip.compress(b"user,item\na,b\n" * 100, mtime=0)[:-20], "must be a whole gzip file"),
         ("a.jsonl", '{"user": 1, "item": 2}\n{"user": 1,\n', "not a readable .jsonl file: line 2, column \\d+: "),

@@ -71,7 +71,7 @@ def test_nanoseconds() -> None:
 def test_other_whole_numbers_stay_as_they_are(stamps: list[object]) -> None:
     dataset = read(stamps)
     assert stamps_of(dataset) == [int(str(stamp)) for stamp in stamps]
-    assert "no times since 1970 in one unit; kept as they are" in text(dataset)
+    assert "not times since 1970 in one unit; kept as they are" in text(dataset)
 
 
 MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
@@ -162,7 +162,7 @@ def test_hours_of_play_are_no_clock_unless_they_are_given_as_one(hours: list[obj
     guessed = read(hours, "time")
     assert stamps_of(guessed) is None
     assert "columns not used: 'time'" in text(guessed)
-    assert "decimals from 0.3 to 120.5 are no times since 1970" in text(guessed)
+    assert "decimals from 0.3 to 120.5 are not times since 1970" in text(guessed)
     assert stamps_of(read(hours, "time", timestamp_column="time")) == [0, 120, 3]
 
 

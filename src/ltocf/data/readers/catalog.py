@@ -42,7 +42,7 @@ class CatalogEntry:
         files: checksum of each file as ``algorithm:digest``; None where no checksum is published.
         read: makes a `Dataset` of the folder.
         lines_in_time: whether the items of a line are in order of time, and those of the test set after them.
-        core: the least degree of users and items in train and test together, see `Dataset`.
+        core: the lowest degree of users and items in training and test set together, see `Dataset`.
     """
 
     n_users: int
@@ -131,7 +131,7 @@ def find(name: str, data_dir: str | Path | None = None) -> Path:
             try:
                 verify_checksum(path, checksum)
             except ValueError as error:
-                remedy = "install the package anew" if entry.url is None else "remove it to download it anew"
+                remedy = "reinstall the package" if entry.url is None else "remove it to download it again"
                 raise ValueError(f"not the file of {name!r}: {error}; {remedy}") from error
     return folder
 

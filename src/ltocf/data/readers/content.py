@@ -110,7 +110,7 @@ def _unpack_zstandard(data: bytes) -> bytes:
         lines = pl.read_lines(io.BytesIO(data)).to_series()
     except pl.exceptions.ComputeError as error:
         if "utf8" in str(error):
-            raise ValueError("something else than UTF-8 text; unpack it first") from error
+            raise ValueError("something other than UTF-8 text; unpack it first") from error
         raise
     return "\n".join([*lines, ""]).encode()
 

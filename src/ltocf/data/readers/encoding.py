@@ -129,5 +129,5 @@ def _wrong_byte(content: Content, encoding: str, data: bytes, error: UnicodeDeco
     line = data.count(b"\n", 0, error.start) + 1
     return ValueError(
         f"{content.name} must be {encoding} text, got byte {data[error.start]:#04x} at offset {error.start} "
-        f"(line {line}); pass the right `encoding`, or mend the file"
+        f"(line {line}); pass the right `encoding`, or correct the file"
     )

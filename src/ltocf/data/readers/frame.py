@@ -53,7 +53,7 @@ def dataset_from_frame(
 
 
 def dataset_from_table(table: RawTable, options: ReadOptions) -> Dataset:
-    """What the rows of a table mean, by the options; `Dataset.report` says what was understood.
+    """What the rows of a table mean, by the options; `Dataset.report` says how they were read.
 
     Ids keep their type, strings or integers, and are sorted, so the indices do not depend on the order of rows.
     Rows without an id are left out. Timestamps become whole seconds since 1970, UTC where no zone is given. Repeated

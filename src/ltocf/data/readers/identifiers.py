@@ -86,7 +86,7 @@ def _as_integers(ids: pl.Series, label: str) -> tuple[pl.Series, tuple[str, ...]
         return ids, ()
     n_decimals, other = counted(int(decimal.sum()), "id"), known.filter(~decimal)[0]
     example = known.filter(decimal)[0]
-    return ids, (f"{label}: {n_decimals} like {example!r} kept as text: others, like {other!r}, are no whole numbers",)
+    return ids, (f"{label}: {n_decimals} like {example!r} kept as text: others, like {other!r}, are not whole numbers",)
 
 
 def _of_text(column: pl.Series, label: str, from_text: bool, place: Place) -> Identified:

@@ -24,7 +24,7 @@ TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
 
 @dataclass(frozen=True)
 class Described:
-    """Names with titles and attributes, and what was understood of the item table.
+    """Names with titles and attributes, and how the item table was read.
 
     Args:
         names: with one row of attributes for each item; null where an item is not in the table.

@@ -95,7 +95,7 @@ def recognise(sample: str, suffix: str, options: ReadOptions, around_quote: str 
     if not rest:
         raise ValueError("must hold a table, got an empty file")
     if "\x00" in sample:
-        raise ValueError("must be a text table, Parquet, Arrow or JSON, got bytes that are no text")
+        raise ValueError("must be a text table, Parquet, Arrow or JSON, got bytes that are not text")
     if options.separator is not None:
         separator = spoken_separator(options.separator)
     else:

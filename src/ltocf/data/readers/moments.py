@@ -183,13 +183,13 @@ def _of_numbers(column: pl.Series, missing: pl.Series) -> Moments:
             seconds = _by_format(whole.cast(pl.String), written)
             if seconds.null_count() == whole.null_count():
                 return Moments(seconds, missing, (f"read as dates written {written}",))
-    kept = f"from {low} to {high} are no times since 1970 in one unit"
+    kept = f"from {low} to {high} are not times since 1970 in one unit"
     decimals = column.filter(~missing).cast(pl.Float64)
     if column.dtype.is_integer() or _are_whole(decimals):
         return Moments(whole, missing, (f"numbers {kept}; kept as they are",), f"numbers {kept}", whole=True)
     extent = f"{decimals.min()!r} to {decimals.max()!r}"
-    doubt = f"decimals from {extent} are no times since 1970; are they hours or minutes?"
-    return Moments(whole, missing, (f"decimals from {extent} are no times since 1970; rounded down",), doubt)
+    doubt = f"decimals from {extent} are not times since 1970; are they hours or minutes?"
+    return Moments(whole, missing, (f"decimals from {extent} are not times since 1970; rounded down",), doubt)
 
 
 def seconds_of(moment: str, option: str) -> int:

@@ -151,7 +151,7 @@ def _mapping(source: Mapping[Any, Any], name: str) -> tuple[RawTable, bool]:
     """Columns by name, or the items of each user."""
     lists = (list, tuple, set, frozenset, np.ndarray, pl.Series)
     if not all(isinstance(values, lists) for values in source.values()):
-        raise TypeError(f"{name}: interactions must be {WAYS}; got a dict of values that are no lists")
+        raise TypeError(f"{name}: interactions must be {WAYS}; got a dict whose values are not lists")
     names = {plain(key) for key in source if isinstance(key, str)}
     if names & set(USUAL_NAMES["user"]) and names & set(USUAL_NAMES["item"]):
         return RawTable(name, _frame(dict(source), name), format="columns"), True

@@ -14,33 +14,33 @@ class ReadOptions:
     Columns are recognised by the usual names; ``""`` ignores an optional one.
 
     Args:
-        user_column: the users' ids.
-        item_column: the items' ids.
-        timestamp_column: when it happened.
-        rating_column: how much the user liked it.
-        weight_column: how much a row counts, > 0; never recognised by its name.
-        title_column: titles of items, in the item table if there is one; never recognised by its name in a log: in
-            review data ``title`` is that of the review.
-        min_rating: least rating that counts as an interaction; lower ones count as seen. Without it every row is one.
+        user_column: the column of users' ids.
+        item_column: the column of items' ids.
+        timestamp_column: the column of times: when the user touched the item.
+        rating_column: the column of ratings: how much the user liked the item.
+        weight_column: the column of weights > 0: how much a row counts; never recognised by its name.
+        title_column: the column of items' titles, in the item table if there is one; never recognised by its name in a
+            log: in review data ``title`` is that of the review.
+        min_rating: lowest rating of an interaction; lower ratings count as seen. Without it every row is one.
         only: column -> value, or list of values: the rows to read.
         drop: column -> value, or list of values: the rows to leave out.
         event_weights: column -> {value: weight}: how much a row counts by the value of a column.
-        partial: the source is a part of a log, such as a day: users and items that are only seen in it keep their
+        partial: the source is part of a log, such as a day: users and items that are only seen in it keep their
             ids, and what ``only``, ``drop`` and ``event_weights`` name need not occur in it.
         timestamp_format: how timestamps are written, like ``%d.%m.%Y %H:%M``.
-        since: first moment to read, ISO 8601.
-        until: first moment not to read, ISO 8601.
-        min_user_interactions: least number of interactions of a user, within what is left of the items.
-        min_item_interactions: least number of interactions of an item, within what is left of the users.
-        separator: between the fields of a text file.
-        encoding: of a text file.
+        since: the rows from this moment on are read, ISO 8601.
+        until: the rows before this moment are read, ISO 8601.
+        min_user_interactions: users with fewer interactions with the items that are left are left out.
+        min_item_interactions: items with fewer interactions with the users that are left are left out.
+        separator: what separates the fields of a text file.
+        encoding: the encoding of a text file.
         header: whether a text file begins with the names of its columns.
         columns: names of the columns of a text file without a header.
-        query: the SQL that makes the table, where the source is a database.
+        query: the SQL query that makes the table, if the source is a database.
         items: table with a row for each item, its titles and attributes: a path, or a frame in memory.
-        item_id_column: the items' ids in that table.
-        lines_in_time: of a folder with train.txt: whether the items of a line are in order of time, oldest first. The
-            catalog knows it of its sets, and their files are recognised; of others it is not assumed.
+        item_id_column: the column of items' ids in that table.
+        lines_in_time: whether the items of each line of train.txt are in order of time, oldest first. It is known of
+            the data sets that have a name, and their files are recognised; of other files it is not assumed.
 
     Raises:
         ValueError: a least number of interactions below 1, or filters that are not by column.

@@ -68,7 +68,7 @@ def _read_store(uri: str, options: ReadOptions) -> RawTable:
             parts = lines.partition_by("path", maintain_order=True)
             return together([_table(part, options) for part in parts], uri)
         if named := [name for name in (*TEXT_OPTIONS, "encoding") if name in options.given()]:
-            raise ValueError(f"{uri}: {', '.join(named)}: only text tables have these, and this is none")
+            raise ValueError(f"{uri}: {', '.join(named)}: only text tables have these, and this is not one")
         frame = pl.scan_parquet(uri, storage_options=_store_options(uri))
         frame.collect_schema()
     except FileNotFoundError as error:

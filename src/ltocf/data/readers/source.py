@@ -98,7 +98,7 @@ def _whole_set(source: str | Path, options: ReadOptions, data_dir: str | Path | 
     given = options.given()
     said = given.pop("lines_in_time", None)
     if given:
-        raise ValueError(f"{', '.join(sorted(given))}: only table files have columns, and {source} is none")
+        raise ValueError(f"{', '.join(sorted(given))}: only table files have columns, and {source} is not one")
     dataset = load_named(str(source), data_dir) if is_name else read_text_folder(Path(source))
     known = dataset if is_name else as_known(dataset, Path(source))
     return known if said is None else replace(known, lines_in_time=said)
@@ -108,7 +108,7 @@ def _stored(path: Path, options: ReadOptions) -> Dataset:
     """A store, with what the item table says of its items now."""
     about_items = ("items", "item_id_column", "title_column")
     others = tuple(name for name in options.given() if name not in about_items)
-    _refuse(options, others, str(path), "a store was read when it was ingested; give these to `ltocf ingest`")
+    _refuse(options, others, str(path), "a store was read when it was made; give these options to `ltocf ingest`")
     dataset = open_store(path)
     return dataset if options.items is None else replace(dataset, names=describe_again(dataset.names, options))
 

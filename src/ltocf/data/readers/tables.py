@@ -77,7 +77,7 @@ def read_content(content: Content, options: ReadOptions) -> RawTable:
     read = _recognised(content) or TABLE_READERS.get(content.suffix, read_delimited)
     refused = () if read is read_delimited else TEXT_OPTIONS if read is read_json else (*TEXT_OPTIONS, "encoding")
     if named := [name for name in refused if name in options.given()]:
-        raise ValueError(f"{content.name}: {', '.join(named)}: only text tables have these, and this is none")
+        raise ValueError(f"{content.name}: {', '.join(named)}: only text tables have these, and this is not one")
     return read(content, options)
 
 

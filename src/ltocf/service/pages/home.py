@@ -124,13 +124,13 @@ def explainable(snapshot: Snapshot, subject: Subject) -> ScoreMap:
     """The sums that the subject's scores are.
 
     Raises:
-        RequestError: they are no sums over the history.
+        RequestError: they are not sums over the history.
     """
     summed = snapshot.score_map
     if subject.changed and not summed.depends_on_history:
         raise RequestError(
             f"`{snapshot.name}` learned its users themselves: a changed history is fitted to it by least squares, and "
-            "such scores are no sums over the history"
+            "such scores are not sums over the history"
         )
     return summed
 
