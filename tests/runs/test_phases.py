@@ -261,14 +261,7 @@ def test_what_stands_beside_the_numbers(tmp_path: Path, stack: ExitStack) -> Non
         "learned": {"t_1": times[0], "t_2": times[1]},
         "selected": {"ndcg@5": 0.25, "epoch": 3},
         "fits": {
-            "selection": {
-                "epochs": 7,
-                "best_epoch": 3,
-                "best_value": 0.25,
-                "seconds": 11.0,
-                "stopped_by": "patience",
-                "positions": (),
-            },
+            "selection": {"epochs": 7, "best_epoch": 3, "best_value": 0.25, "seconds": 11.0, "stopped_by": "patience"},
             "retraining": fits["retraining"]._asdict(),
         },
         "cold_users": 0,

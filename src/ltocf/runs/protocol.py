@@ -29,7 +29,6 @@ from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
 from ltocf.training import EpochRecord, FitContext, FitResult, TrainingSettings, environment
 from ltocf.training.memory import give_back, peak_bytes
-from ltocf.training.pace import ALMOST
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +189,7 @@ class Experiment:
             selected.model = None
         model.take_over(chosen)
         if settings.retraining == "repeated":
-            return settings, replace(context, last_epoch=selection.best_epoch or 0, positions=selection.positions)
+            return settings, replace(context, last_epoch=selection.best_epoch or 0)
         if settings.retraining == "compressed":
             return replace(settings, epochs=selection.best_epoch or settings.epochs), context
         if context.checkpoint is None or not context.checkpoint.exists():
@@ -201,11 +200,11 @@ class Experiment:
         self, model: Recommender, chosen: Recommender, selection: FitResult, result: FitResult
     ) -> None:
         """Weights that the time limit left unfinished were never measured; those that were selected were."""
-        needed, retraining = selection.best_epoch or 0, self.config.training.retraining
-        if result.stopped_by != "max_minutes" or result.epochs >= needed or retraining == "continued":
+        needed = selection.best_epoch or 0
+        if result.stopped_by != "max_minutes" or result.epochs >= needed:
             return
-        if retraining == "compressed" and result.positions and result.positions[-1] >= needed - ALMOST:
-            return  # fewer epochs, at the end of which the rates had come down to zero
+        if self.config.training.retraining == "continued":  # it began with them
+            return
         logger.warning(
             "%s: the time limit left %d of the %d epochs for training on all pairs, so the weights selected without "
             "the validation set are kept; give more time with `--max-minutes`",

@@ -18,11 +18,7 @@ from ltocf.training.trainable import Trainable
 
 @dataclass
 class TrainingState:
-    """The state of training after an epoch. Everything else follows from the seed and the epoch.
-
-    ``positions`` has, for each epoch, how many epochs of the schedule were done after it: its number, unless time was
-    short, see `ltocf.training.pace`.
-    """
+    """The state of training after an epoch. Everything else follows from the seed and the epoch."""
 
     epoch: int = 0
     best_epoch: int = 0
@@ -32,12 +28,6 @@ class TrainingState:
     validation_seconds: float = 0.0
     stopped_by: str = ""
     best_weights: dict[str, Tensor] = field(default_factory=dict)
-    positions: list[float] = field(default_factory=list)
-
-    @property
-    def position(self) -> float:
-        """Epochs of the schedule that are done."""
-        return self.positions[-1] if self.positions else 0.0
 
 
 def save_checkpoint(
@@ -114,9 +104,7 @@ def _load(
         # Adam keeps its step counters on the CPU unless it is fused on a GPU; load_state_dict moves the rest.
         moments.setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    # One of an earlier version has no positions.
-    positions = {"positions": [float(epoch) for epoch in range(1, counters["epoch"] + 1)]}
-    return TrainingState(**positions | counters, best_weights=parts["best"])
+    return TrainingState(**counters, best_weights=parts["best"])
 
 
 def _widths(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -19,8 +19,7 @@ EpochRecord: TypeAlias = dict[str, Any]
 class FitResult(NamedTuple):
     """How training ended: ``stopped_by`` is ``epochs``, ``patience``, ``converged`` or ``max_minutes``.
 
-    Without a validation there is no best epoch. ``positions`` has, for each epoch, how many epochs of the schedule were
-    done after it, if the rates fell faster because time was short, see `ltocf.training.pace`; else it is empty.
+    Without a validation there is no best epoch.
     """
 
     epochs: int
@@ -28,7 +27,6 @@ class FitResult(NamedTuple):
     best_value: float | None
     seconds: float
     stopped_by: str
-    positions: Sequence[float] = ()
 
     def after(self, epochs: int, seconds: float) -> FitResult:
         """The same result, counted on from earlier epochs, none of them the best, and seconds."""
@@ -44,7 +42,6 @@ class FitContext:
         select_by: the validated metric; the epoch with its highest value is selected.
         checkpoint: file to continue from if it exists, written again after epochs and at the end; None: no file.
         fingerprint: digest of configuration and data; a checkpoint with another fingerprint is refused.
-        positions: those of a training that is repeated, see `FitResult`.
         last_epoch: training ends with this epoch, while the schedule is that of all epochs of the settings; 0: with the
             last one.
         deadline: when everything must be over, on the clock of `time.monotonic`.
@@ -60,7 +57,6 @@ class FitContext:
     select_by: str = "recall@20"
     checkpoint: Path | None = None
     fingerprint: str = ""
-    positions: Sequence[float] = ()
     last_epoch: int = 0
     deadline: float = math.inf
     validation_seconds: float = 0.0

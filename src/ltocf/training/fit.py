@@ -14,7 +14,6 @@ from ltocf.progress import log_line, progress_bar, readable_seconds
 from ltocf.sampling import Batches, Portions
 from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from ltocf.training.context import EpochRecord, FitContext, FitResult
-from ltocf.training.pace import ALMOST, expected_epochs, is_through, next_stride
 from ltocf.training.settings import TrainingSettings
 from ltocf.training.step import Stepper
 from ltocf.training.trainable import Trainable
@@ -73,11 +72,8 @@ def fit(
         last_saved = float("-inf")
         while not state.stopped_by:
             started = time.perf_counter()
-            stride = next_stride(settings, context, state)
-            record = _train_epoch(stepper, portions, state, stride, context, lambda: bar.advance(task))
-            state.positions.append(state.position + stride)
+            record = _train_epoch(stepper, portions, state.epoch, context, lambda: bar.advance(task))
             state.epoch += 1
-            bar.update(task, total=expected_epochs(settings, context, state) * len(portions))
             record |= _validate_and_decide(model, settings, validate, context, state, time.perf_counter() - started)
             record["seconds"] = time.perf_counter() - started
             state.seconds += record["seconds"]
@@ -94,20 +90,14 @@ def fit(
         model.load_state_dict(state.best_weights)
     model.eval()
     best_epoch, best_value = (state.best_epoch, state.best_value) if state.best_epoch else (None, None)
-    positions = tuple(state.positions) if state.position > state.epoch + ALMOST else ()
-    return FitResult(state.epoch, best_epoch, best_value, state.seconds, state.stopped_by, positions)
+    return FitResult(state.epoch, best_epoch, best_value, state.seconds, state.stopped_by)
 
 
 def _train_epoch(
-    stepper: Stepper,
-    portions: Portions,
-    state: TrainingState,
-    stride: float,
-    context: FitContext,
-    advance: Callable[[], None],
+    stepper: Stepper, portions: Portions, epoch: int, context: FitContext, advance: Callable[[], None]
 ) -> EpochRecord:
-    """The steps of one epoch, ``stride`` epochs of the schedule; those after the deadline are not taken."""
-    model, settings, epoch = stepper.model, stepper.settings, state.epoch
+    """The steps of one epoch; those after the deadline are not taken."""
+    model, settings = stepper.model, stepper.settings
     model.train()
     steps = stepper.steps()
     # Dropout and the like draw from the global generator, so its seed depends on the epoch too.
@@ -115,7 +105,7 @@ def _train_epoch(
     loss_sum = torch.zeros((), dtype=torch.float64, device=portions.device)
     l2_sum, n_examples = loss_sum.clone(), 0
     for place, batch in enumerate(portions.steps(epoch)):
-        stepper.set_rates((state.position + stride * place / len(portions)) / settings.epochs)
+        stepper.set_rates((epoch + place / len(portions)) / settings.epochs)
         size = sum(len(piece.users) for piece in batch)
         for turn, step in enumerate(steps):
             terms = step(*batch)
@@ -160,7 +150,7 @@ def _validate_and_decide(
     # Another epoch is begun only if there is time for it and its validation, after the validation that is due now.
     still_to_do = epoch_seconds + validation_seconds * (2 if due else 1)
     finished = state.epoch >= context.epochs_of(settings.epochs)
-    last = finished or is_through(settings, state) or context.is_late(still_to_do)
+    last = finished or context.is_late(still_to_do)
     metrics: dict[str, float] = {}
     if validate is not None and (due or last):
         started = time.perf_counter()
@@ -199,7 +189,7 @@ def _note(record: EpochRecord, select_by: str) -> str:
 
 
 def _log(record: EpochRecord, settings: TrainingSettings, state: TrainingState, context: FitContext) -> None:
-    epochs = expected_epochs(settings, context, state)
+    epochs = context.epochs_of(settings.epochs)
     if state.stopped_by:
         ending = f"stopped by {state.stopped_by} after {readable_seconds(state.seconds)}"
     else:
