@@ -151,7 +151,7 @@ def test_a_folder_that_disappears_is_told(model: Path, tmp_path: Path, monkeypat
 def test_lists_of_two_models_do_not_mix(model: Path, tmp_path: Path) -> None:
     recommend_all(model, tmp_path / "out", 4, workers=1, show_progress=False)
     assert recommend_all(model, tmp_path / "out", 4, workers=1, show_progress=False) == N_USERS
-    with pytest.raises(FileExistsError, match=r"otherwise \(k\)"):
+    with pytest.raises(FileExistsError, match=r"with other arguments \(k\)"):
         recommend_all(model, tmp_path / "out", 5, workers=1, show_progress=False)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
