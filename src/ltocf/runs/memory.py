@@ -143,7 +143,7 @@ def _of_phase(
 def _states(config: Config, matrix: int, columns: int) -> int:
     """What a step holds in matrices of nodes x columns; columns of the filter go through a few at a time."""
     states = STATES[config.model]
-    if config.model != "ltocf":
+    if "precision" not in config.options:  # only a filter works on some columns at a time
         return states * matrix
     at_once = COLUMNS_AT_A_TIME if columns > 2 * COLUMNS_AT_A_TIME else columns
     copies = 0 if at_once == columns else 2
