@@ -1,7 +1,7 @@
 """Does a batch far beyond 8,192 keep the accuracy, and at which learning rate? Selection on validation, no test set.
 
     python benchmarks/batch_size.py --data data --sets gowalla yelp2018
-    python benchmarks/batch_size.py --synthetic 10_000_000 --batch-sizes 8192 62500 --folder checkpoints
+    python benchmarks/batch_size.py --synthetic 10_000_000 --batch-sizes 8192 95692 --folder checkpoints
 
 LT-OCF `fast`; the rate of the recipe is that of 8,192 pairs. Larger batches have it as it is (`constant`), times the
 root of their size in units of 8,192 (`root`), or times that size (`linear`). A finished run is a row of the results,

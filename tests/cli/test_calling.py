@@ -30,7 +30,8 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def called_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
+def called_as_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the interpreter may be below the folder of the tests, and have a short path there
     monkeypatch.setattr(sys, "argv", ["/usr/lib/ltocf/__main__.py"])
     monkeypatch.setenv("PATH", "/nowhere")
 
@@ -54,7 +55,8 @@ def test_commands_are_printed_as_the_program_was_called(
     assert command("demo") == ("ltocf demo" if on_path else f"{script} demo")
 
 
-def test_commands_of_the_module_name_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_the_module_name_its_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["/usr/lib/ltocf/__main__.py"])
     assert command("demo") == f"{shlex.quote(sys.executable)} -m ltocf demo"
 

@@ -30,7 +30,7 @@ def export(folder: Path, /, out: Path, *, to: Target, license: str | None = None
     if to == "hub":
         written = experiment.export_to_hub(folder, out, license=license)
         say(f"wrote {', '.join(sorted(file.name for file in written.iterdir()))} to {written}")
-        say("the model file holds the training pairs with all ids: share it only if you may share them")
+        say("the model file holds the training pairs with all ids: share it only if you may share these")
         return
     if license is not None:
         raise ValueError(f"`license` is for the card of a folder for the Hub, got {license!r} for {to}; leave it out")

@@ -30,9 +30,9 @@ ADAM = 3
 ROW_COPIES = 8
 """Of the rows of a batch: rows, directions, gradients of both."""
 CPU = torch.device("cpu")
-STATES = {"ltocf": 5, "lightgcn": 5, "mf": 1, "grmf": 1, "grmf-norm": 1, "hop-rec": 1}
+STATES = {"ltocf": (2, 3), "lightgcn": (5, 0), "mf": (1, 0), "grmf": (1, 0), "grmf-norm": (1, 0), "hop-rec": (1, 0)}
 """Models whose memory is known, and matrices beside Adam's at the height of a step: the gradient of the final
-embeddings, what it becomes, and what the propagation has between the two."""
+embeddings and what it becomes, and the states of a filter between the two, a few columns at a time."""
 SCORED = 4
 """Matrices of nodes x dim when lists are made: final embeddings, directions, and both with a column for popularity."""
 TILE_BYTES = 3 * 64 * NUMBER_BYTES
@@ -142,13 +142,11 @@ def _of_phase(
 
 def _states(config: Config, matrix: int, columns: int) -> int:
     """What a step holds in matrices of nodes x columns; columns of the filter go through a few at a time."""
-    states = STATES[config.model]
-    if "precision" not in config.options:  # only a filter works on some columns at a time
-        return states * matrix
+    whole, states = STATES[config.model]
     at_once = COLUMNS_AT_A_TIME if columns > 2 * COLUMNS_AT_A_TIME else columns
-    copies = 0 if at_once == columns else 2
-    half = 0.5 if config.options["precision"] == "bfloat16" else 1.0
-    return int(matrix * (2 + (half * (states - 2) + copies) * at_once / columns))
+    copies = 2 if states and at_once < columns else 0
+    half = 0.5 if config.options.get("precision") == "bfloat16" else 1.0
+    return int(matrix * (whole + (half * states + copies) * at_once / columns))
 
 
 def _batch_bytes(config: Config, m: int, n_items: int, dim: int) -> int:
