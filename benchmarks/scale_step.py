@@ -1,8 +1,9 @@
-"""Seconds of a training step of LT-OCF by one process and by two that share the columns, on a power-law graph.
+"""Seconds of a training step of LT-OCF by one process and by two that share columns or nodes, on a power-law graph.
 
     python benchmarks/scale_step.py --pairs 1_000_000 --out results/scale/step-1m.json
 
-One process with one thread, one with two, and two with one each: the last two have the same cores. Processes take
+One process with one thread, one with two, two with one each that share the columns, and two that share the nodes: the
+last three have the same cores. Processes take
 their steps at the same time, as in training; nothing else should run. What a process sends is by theory, which a test
 compares with a count; its seconds in collectives hold the waiting for the slower one.
 """
@@ -29,56 +30,66 @@ from torch.multiprocessing.spawn import spawn
 
 from ltocf.bench.synthetic import power_law
 from ltocf.data import Interactions
-from ltocf.evaluation.ranks import ALONE
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossName
 from ltocf.models import LTOCF
-from ltocf.scale.columns import Columns, columns_over
+from ltocf.scale.blocks import Blocks
+from ltocf.scale.columns import Columns
 from ltocf.scale.traffic import Step
 from ltocf.training import TrainingSettings, environment
 from ltocf.training.runtime import keep_freed_memory
 from ltocf.training.step import Stepper
 
-LAYOUTS = ((1, 1), (1, 2), (2, 1))
-"""Processes and threads of each."""
+LAYOUTS = ((1, 1, 1), (1, 2, 1), (2, 1, 1), (2, 1, 2))
+"""Processes, threads of each, and blocks of nodes."""
 LOSSES: tuple[LossName, ...] = ("bpr", "softmax")
 
 
-def work(rank: int, world: int, threads: int, port: int, folder: Path, arguments: argparse.Namespace) -> None:
+def work(rank: int, layout: tuple[int, int, int], port: int, folder: Path, arguments: argparse.Namespace) -> None:
     """One process of a layout: process 0 leaves the rows of all losses."""
+    world, threads, blocks = layout
     torch.set_num_threads(threads)
     keep_freed_memory()
     if world > 1:
         dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+    ranks: Ranks = ALONE if world == 1 else Columns.of_group() if blocks == 1 else Blocks.of_group(blocks)
     pairs = read_pairs(folder)
-    rows = [measured(loss, pairs, threads, arguments, folder) for loss in LOSSES]
+    rows = [measured(loss, pairs, ranks, arguments) | {"threads": threads, "blocks": blocks} for loss in LOSSES]
     if rank == 0:
-        (folder / f"rows-{world}-{threads}.json").write_text(json.dumps(rows))
+        rows_file(folder, layout).write_text(json.dumps(rows))
     if world > 1:
         dist.destroy_process_group()
 
 
-def measured(loss: LossName, pairs: Interactions, threads: int, arguments: argparse.Namespace, folder: Path) -> Any:
+def rows_file(folder: Path, layout: tuple[int, int, int]) -> Path:
+    """Where process 0 leaves what a layout took."""
+    return folder / "rows-{}-{}-{}.json".format(*layout)
+
+
+def measured(loss: LossName, pairs: Interactions, ranks: Ranks, arguments: argparse.Namespace) -> dict[str, Any]:
     """Steps of one loss: the median of their seconds, what is sent, and the memory of process 0 at its highest."""
-    ranks = Columns.of_group() if dist.is_initialized() else ALONE
     options: dict[str, Any] = {"loss": loss, "n_negatives": arguments.negatives}
     model = LTOCF(BipartiteGraph.from_interactions(pairs), dim=arguments.dim, **options)
     batches = model.batches(pairs, arguments.batch_size, seed=0)
     waiting = timed_collectives()
     seconds, waited = [], []
-    with columns_over(ranks, model):
+    n_products = 2 * (len(model.coefficients()) - 1)
+    with ranks.divided(model, pairs, torch.device("cpu")):
         (step,) = Stepper(model, TrainingSettings()).steps()
         for place, batch in zip(range(arguments.warm_ups + arguments.repeats), batches.epoch(0), strict=False):
-            ranks.total(torch.zeros(1))  # all begin together
+            ranks.everyone().total(torch.zeros(1))  # all begin together
             waiting[0], started = 0.0, time.perf_counter()
             step(batch)
             if place >= arguments.warm_ups:
                 seconds.append(time.perf_counter() - started)
                 waited.append(waiting[0])
     sent = Step(loss, arguments.batch_size, arguments.negatives, arguments.dim, ranks.world, len(model.times.values))
+    blocks = ranks.layout().get("node_blocks", 1)
+    sent = sent._replace(blocks=blocks, n_nodes=pairs.n_users + pairs.n_items, n_products=n_products)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    row = {"loss": loss, "processes": ranks.world, "threads": threads, "seconds": median(seconds)}
+    row = {"loss": loss, "processes": ranks.world, "n_products": n_products, "seconds": median(seconds)}
     row |= {"seconds_in_collectives": median(waited), "sent_bytes": sent.sent_bytes(), "peak_bytes": peak}
     return row | {"all_seconds": seconds}
 
@@ -133,15 +144,16 @@ def main() -> None:
         np.save(folder / "sizes.npy", np.array([pairs.n_users, pairs.n_items]))
         sizes = {"pairs": len(pairs), "users": pairs.n_users, "items": pairs.n_items, "dim": arguments.dim}
         del pairs
-        for world, threads in LAYOUTS:
+        for layout in LAYOUTS:
+            world, threads, blocks = layout
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
-            spawn(work, (world, threads, port, folder, arguments), nprocs=world)  # type: ignore[no-untyped-call]
-            found = json.loads((folder / f"rows-{world}-{threads}.json").read_text())
+            spawn(work, (layout, port, folder, arguments), nprocs=world)  # type: ignore[no-untyped-call]
+            found = json.loads(rows_file(folder, layout).read_text())
             for row in found:
                 print(
-                    f"{row['loss']:8} {world} x {threads} threads: {row['seconds']:.3f} s, of which "
+                    f"{row['loss']:8} {world} x {threads} threads, {blocks} blocks: {row['seconds']:.3f} s, of which "
                     f"{row['seconds_in_collectives']:.3f} s in collectives, {row['peak_bytes'] / 1e9:.2f} GB",
                     flush=True,
                 )

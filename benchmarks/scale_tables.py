@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ltocf.progress import readable_seconds
+from ltocf.scale.machines import MACHINES
+from ltocf.scale.plan import Work, where_it_stops
+from ltocf.scale.plan import plan as planned
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "scale"
 
@@ -121,10 +124,62 @@ def batch_size() -> str:
     return "\n".join([*lines, "", note])
 
 
+def plan() -> str:
+    """What `ltocf plan` says of a billion pairs, and where its constants are from."""
+    work, machine = Work(users=10**8, items=10**6, pairs=10**9), MACHINES["h200"]
+    rows = planned(work, machine)
+    heading = ["GPUs", "columns x blocks", "GB of each", "GB sent a step", "a step", "an epoch", "most of it"]
+    lines = [f"| {' | '.join(heading)} |", "|---:|:---:|---:|---:|---:|---:|---|"]
+    lines += [f"| {' | '.join(row.cells())} |" for row in rows if row.gpus >= 8]
+    (size, pieces), stops = work.batch, where_it_stops(rows)
+    note = (
+        f"LT-OCF of dim {work.dim}, {work.pairs:,} pairs of {work.users:,} users and {work.items:,} items, on "
+        f"{machine.name} GPUs, {machine.per_machine} in a machine. Steps of {size:,} pairs in {pieces:,} pieces, each "
+        f"with {work.negatives:,} negatives; {work.degree} products each way. {stops[0].upper()}{stops[1:]}."
+    )
+    lines += ["", note, "", "| constant | value | | source |", "|---|---:|---|---|"]
+    for known in machine.constants():
+        value = f"{known.value:,.3g} {known.unit}".strip()
+        lines.append(f"| {known.meaning} | {value} | {known.kind} | {known.source} |")
+    return "\n".join(lines)
+
+
+def recommend_all() -> str:
+    """Lists for a million users, and ten million by extrapolation, which the table says."""
+    result = _read("recommend-all.json")
+    if result is None:
+        return "Not measured yet: `python benchmarks/recommend_all.py --folder scratch`."
+    rate = result["users"] / result["processor_seconds"]
+    lines = [
+        "| users | clock | of the processor | users a second and core | peak | files |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for label, times in ((f"{result['users']:,}, measured", 1), (f"{10 * result['users']:,}, extrapolated", 10)):
+        seconds = [readable_seconds(times * result[name]) for name in ("seconds", "processor_seconds")]
+        peak = _gigabytes(result) if times == 1 else "–"
+        files = f"{times * result['list_bytes'] / 1e9:.2f} GB"
+        lines.append(f"| {label} | {' | '.join(seconds)} | {rate:,.0f} | {peak} | {files} |")
+    environment = result["environment"]
+    cores = f"{environment['cores']} cores ({environment['processor']})"
+    note = (
+        f"Lists of {result['k']} out of {result['items']:,} items at dim {result['dim']}, embeddings random, by "
+        f"{result['workers']} processes on {cores} that other work shared: seconds of the processor are the steadier "
+        "figure. Ten times the users take ten times as long, for each user is one more row; that line is not measured."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def _read(name: str) -> dict[str, Any] | None:
     file = RESULTS / name
     found: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
     return found
 
 
-SCALE_TABLES = {"ingest": ingest, "epoch-cost": epoch_cost, "memory": memory, "batch-size": batch_size}
+SCALE_TABLES = {
+    "ingest": ingest,
+    "epoch-cost": epoch_cost,
+    "memory": memory,
+    "batch-size": batch_size,
+    "plan": plan,
+    "recommend-all": recommend_all,
+}

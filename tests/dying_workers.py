@@ -28,11 +28,18 @@ def always_dies(_: tuple[Job, tuple[int, ...]]) -> int:
 
 
 class DiesOnce(Worker):
-    """A worker that kills its process over part 2, the first time."""
+    """A worker that kills its process before part 2 is written and when part 3 is, each the first time."""
 
     def write(self, part: int) -> int:
-        marker = Path(self.job.out).parent / "killed"
-        if part == 2 and not marker.exists():
+        if part == 2:
+            self._die_once(part)
+        n_users = super().write(part)
+        if part == 3:
+            self._die_once(part)
+        return n_users
+
+    def _die_once(self, part: int) -> None:
+        marker = Path(self.job.out).parent / f"killed-{part}"
+        if not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().write(part)

@@ -27,7 +27,8 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import GradientRecommender, build_model
 from ltocf.runs import protocol
 from ltocf.sampling import Portions
-from ltocf.scale.columns import Columns, columns_over
+from ltocf.scale.blocks import Blocks
+from ltocf.scale.columns import Columns
 from ltocf.training import TrainingSettings
 from ltocf.training.step import Stepper
 from samples import random_interactions
@@ -39,7 +40,11 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "mf, BPR, adaptive temperature": ("mf", {"adaptive_temperature": 0.5, "popularity": 0.7}, {}),
     "lightgcn, softmax": ("lightgcn", SOFTMAX | {"ranking": "cosine", "popularity": 1.0}, {}),
     "ltocf, no times": ("ltocf", {"n_times": 0}, {}),
-    "ltocf, residual, one time": ("ltocf", {"n_times": 1, "connection": "residual", "horizon": 2.0}, {}),
+    "ltocf, residual, one time": (
+        "ltocf",
+        {"n_times": 1, "connection": "residual", "horizon": 2.0, "precision": "bfloat16"},
+        {},
+    ),
     "ltocf, two times by turns": ("ltocf", {"n_times": 2, "solver": "euler"}, {"time_updates": "alternating"}),
     "ltocf, three times, everything": (
         "ltocf",
@@ -65,7 +70,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 def trained(case: str, ranks: Ranks) -> dict[str, Any]:
     """Losses, penalties and all parameters after each step, and the metrics at the end."""
     name, options, settings = CASES[case]
-    log = random_interactions()
+    log = random_interactions(31, 40)
     model = build_model(name, BipartiteGraph.from_interactions(log), {"dim": 6, **options}, seed=3)
     assert isinstance(model, GradientRecommender)
     told = {"l2": 0.1, "learning_rate": 0.01, "time_learning_rate": 0.05} | settings
@@ -73,7 +78,7 @@ def trained(case: str, ranks: Ranks) -> dict[str, Any]:
     rates = TrainingSettings(**told)
     terms: list[Tensor] = []
     states: list[dict[str, Tensor]] = []
-    with columns_over(ranks, model):
+    with ranks.divided(model, log, torch.device("cpu")):
         stepper, epoch = Stepper(model, rates), 0
         steps, widths = stepper.steps(), model.columns()
         while len(states) < STEPS:
@@ -83,18 +88,24 @@ def trained(case: str, ranks: Ranks) -> dict[str, Any]:
             epoch += 1
         ranking, l2 = torch.stack(terms).unbind(1)
         parameters = {name: torch.stack([state[name] for state in states]) for name in states[0]}
-        parameters |= {name: ranks.whole(parameters[name])[..., :width] for name, width in widths.items()}
+        for name, width in widths.items():
+            parameters[name] = torch.stack([ranks.all_nodes(state[name])[:, :width] for state in states])
         model.eval()
         metrics = evaluate(model.scorer(), log, seen=None, ks=[5], ranks=ranks)
-    return {"losses": ranking, "l2": ranks.total(l2), "metrics": metrics} | parameters
+    return {"losses": ranking, "l2": ranks.everyone().total(l2), "metrics": metrics} | parameters
 
 
-def compare_with_one(folder: Path) -> None:
+def compare_with_one(folder: Path, n_blocks: int) -> None:
     """Every case by all processes together; process 0 leaves what came of it."""
     cases = list(CASES)[:: dist.get_world_size() // 2]  # with four, every other one
-    found = {case: trained(case, Columns.of_group()) for case in cases}
+    found = {case: trained(case, ranks_of(n_blocks)) for case in cases}
     if not dist.get_rank():
-        (folder / f"world-{dist.get_world_size()}").write_bytes(pickle.dumps(found))
+        (folder / f"{dist.get_world_size()}-{n_blocks}").write_bytes(pickle.dumps(found))
+
+
+def ranks_of(n_blocks: int) -> Ranks:
+    """All processes, in so many blocks of nodes."""
+    return Columns.of_group() if n_blocks == 1 else Blocks.of_group(n_blocks)
 
 
 def start(world: int, work: Callable[..., None], *arguments: Any) -> list[int]:
@@ -109,7 +120,7 @@ def start(world: int, work: Callable[..., None], *arguments: Any) -> list[int]:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(300)
         process.kill()
     return [process.exitcode or 0 for process in processes]
 
@@ -134,6 +145,12 @@ def train_run(folder: Path, settings: Mapping[str, Any], source: Any) -> None:
     """``ltocf.train``; every process leaves the metrics that it was given."""
     metrics = ltocf.train(source, folder, show_progress=False, **settings)
     (folder.parent / f"metrics-{os.environ['RANK']}").write_bytes(pickle.dumps(metrics))
+
+
+def in_blocks(n_blocks: int, work: Callable[..., None], *arguments: Any) -> None:
+    """``work`` by processes that were told a number of blocks of nodes."""
+    os.environ["LTOCF_NODE_BLOCKS"] = str(n_blocks)
+    work(*arguments)
 
 
 def resume_run(folder: Path) -> None:
@@ -169,8 +186,8 @@ def alone(case: str) -> dict[str, Any]:
 def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
     """The collectives of one step, each by name with how many numbers this process puts in and sends to others."""
     counted: list[tuple[str, int, float]] = []
-    ranks, world = Columns.of_group(), dist.get_world_size()
-    log = random_interactions()
+    ranks = ranks_of(options.get("blocks", 1))
+    log = random_interactions(31, 40)
     model = build_model(options["model"], BipartiteGraph.from_interactions(log), dict(options["options"]))
     assert isinstance(model, GradientRecommender)
     batch = next(Portions(model.batches(log, BATCH, 0), 1, options["pieces"]).steps(0))
@@ -179,6 +196,8 @@ def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
     def counting(name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **keywords: Any) -> Any:
             given = arguments[0] if name == "all_reduce" else arguments[1]
+            group = keywords["group"]
+            world = dist.get_world_size(group)
             share = {
                 "all_reduce": 2 * (world - 1) / world,
                 "all_gather": world - 1.0,
@@ -187,18 +206,18 @@ def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
             sent = share[name] * given.numel()
             if len(arguments) > 2:  # rows that do not divide: those of the others
                 sizes = arguments[3]
-                sent = given.numel() * (1 - sizes[dist.get_rank()] / sum(sizes))
+                sent = given.numel() * (1 - sizes[dist.get_rank(group)] / sum(sizes))
             counted.append((name, given.numel(), sent))
             return collectives[name](*arguments, **keywords)
 
         return call
 
-    with columns_over(ranks, model):
+    with ranks.divided(model, log, torch.device("cpu")):
         (step,) = Stepper(model, TrainingSettings()).steps()
         dist.all_reduce, dist.all_gather, dist.all_to_all_single = map(counting, collectives)
         step(*batch)
         dist.all_reduce, dist.all_gather, dist.all_to_all_single = collectives.values()
-    sent = ranks.total(torch.tensor([sent for _, _, sent in counted]).sum()) / world
+    sent = ranks.everyone().total(torch.tensor([sent for _, _, sent in counted]).sum()) / ranks.world
     if not ranks.rank:
         messages = [(name, numbers) for name, numbers, _ in counted]
         (folder / options["label"]).write_bytes(pickle.dumps((messages, 4 * sent.item())))

@@ -67,6 +67,21 @@ def making_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def reach_disk(path: Path) -> None:
+    """Return when a file, or a folder with all that is in it, is on the disk, and not only in the system's memory."""
+    if path.is_dir():
+        for inside in path.iterdir():
+            reach_disk(inside)
+    # A folder is opened to be read; where systems do not open folders they keep names without being asked.
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with replacing(path) as temporary:

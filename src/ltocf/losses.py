@@ -27,7 +27,7 @@ BRANCH_POINT = -1 / math.e + 1e-12
 class LossTerms(NamedTuple):
     """The two terms of an objective: ``ranking + l2_weight * l2``.
 
-    Where processes share columns, see `ltocf.evaluation.ranks`, ``l2`` is that of this process's own: nothing but its
+    Where processes share a model, see `ltocf.evaluation.ranks`, ``l2`` is that of this process's own: nothing but its
     sum over an epoch is ever asked for, and its gradient is complete without.
     """
 

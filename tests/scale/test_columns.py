@@ -16,6 +16,8 @@ from ltocf.scale.traffic import Step
 from rank_workers import BATCH, CASES, SOFTMAX, alone, compare_with_one, count_all, in_group, start
 from samples import random_interactions
 
+LAYOUTS = ((2, 1), (4, 1), (2, 2), (4, 2))
+"""Processes, and blocks of nodes."""
 ROWS, NEGATIVES = 2 * BATCH, 2 * 9
 """Numbers in two columns."""
 OF_SOFTMAX = [
@@ -77,26 +79,59 @@ COUNTED: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
-    """By number of processes, what came of every case."""
+def together(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], dict[str, Any]]:
+    """By number of processes and of blocks, what came of every case."""
     folder = tmp_path_factory.mktemp("columns")
-    for world in (2, 4):
-        assert start(world, in_group, compare_with_one, folder) == [0] * world
-    return {world: pickle.loads((folder / f"world-{world}").read_bytes()) for world in (2, 4)}
+    for world, n_blocks in LAYOUTS:
+        assert start(world, in_group, compare_with_one, folder, n_blocks) == [0] * world
+    return {layout: pickle.loads((folder / "{}-{}".format(*layout)).read_bytes()) for layout in LAYOUTS}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_losses_parameters_and_metrics_are_those_of_one_process(case: str, together: dict[int, dict[str, Any]]) -> None:
-    """Six columns over four processes do not divide: zeros fill up."""
+def test_losses_parameters_and_metrics_are_those_of_one_process(
+    case: str, together: dict[tuple[int, int], dict[str, Any]]
+) -> None:
+    """Six columns over four processes do not divide, nor do 71 nodes over two blocks: zeros fill up."""
     expected = alone(case)
-    for world, results in together.items():
+    for layout, results in together.items():
         if case not in results:
             continue
         found = results[case]
-        assert found.pop("metrics") == pytest.approx(expected["metrics"], abs=1e-9), world
+        assert found.pop("metrics") == pytest.approx(expected["metrics"], abs=1e-9), layout
         assert found.keys() == expected.keys() - {"metrics"}
         for name, values in found.items():
             torch.testing.assert_close(values, expected[name], atol=5e-6, rtol=1e-4)
+
+
+IN_BLOCKS: list[dict[str, Any]] = [
+    {
+        "label": "mf, BPR",
+        "model": "mf",
+        "options": {"dim": 6},
+        "loss": "bpr",
+        "n_times": 0,
+        "pieces": 1,
+        "n_products": 0,
+    },
+    {
+        "label": "ltocf, BPR",
+        "model": "ltocf",
+        "options": {"dim": 6, "n_times": 3, "solver": "euler", "learnable_times": True, "horizon": 2.0},
+        "loss": "bpr",
+        "n_times": 3,
+        "pieces": 1,
+        "n_products": 2 * 4,  # four steps of Euler: a polynomial of the fourth degree
+    },
+    {
+        "label": "lightgcn, softmax",
+        "model": "lightgcn",
+        "options": {"dim": 6, "n_layers": 3} | SOFTMAX,
+        "loss": "softmax",
+        "n_times": 0,
+        "pieces": 2,
+        "n_products": 2 * 3,
+    },
+]
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +149,24 @@ def test_a_step_sends_what_theory_says(case: dict[str, Any], counted: Path) -> N
     assert messages == case["messages"]
     pieces = case["pieces"]
     step = Step(case["loss"], pieces * BATCH, 9, 6, 3, n_times=case["n_times"], pieces=pieces)
+    assert sent == pytest.approx(step.sent_bytes())
+
+
+@pytest.fixture(scope="module")
+def counted_in_blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file for each case of `IN_BLOCKS`, written by two times two processes."""
+    folder = tmp_path_factory.mktemp("messages")
+    assert start(4, in_group, count_all, folder, [case | {"blocks": 2} for case in IN_BLOCKS]) == [0] * 4
+    return folder
+
+
+@pytest.mark.parametrize("case", IN_BLOCKS, ids=lambda case: case["label"])
+def test_a_step_in_blocks_sends_what_theory_says(case: dict[str, Any], counted_in_blocks: Path) -> None:
+    """Each product costs one gathering of 36 rows of three columns, which 71 nodes in two blocks need."""
+    messages, sent = pickle.loads((counted_in_blocks / case["label"]).read_bytes())
+    assert sum(message == ("all_gather", 36 * 3) for message in messages) == case["n_products"]
+    pieces = case["pieces"]
+    step = Step(case["loss"], pieces * BATCH, 9, 6, 4, case["n_times"], pieces, 2, 71, case["n_products"])
     assert sent == pytest.approx(step.sent_bytes())
 
 

@@ -21,7 +21,8 @@ from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.settings import DataSettings
 from ltocf.runs.together import refuse_if_alone_only
-from rank_workers import resume_run, start, train_and_die, train_run
+from ltocf.scale.torchrun import node_blocks
+from rank_workers import in_blocks, resume_run, start, train_and_die, train_run
 from samples import random_interactions
 
 LOG = random_interactions(60, 50, 0.15)
@@ -82,6 +83,14 @@ def test_a_run_of_three_processes_is_that_of_one(undisturbed: Path, tmp_path: Pa
     assert ltocf.load(tmp_path / "run").recommend(3, k=2)["item"].len() == 2
 
 
+def test_a_run_in_blocks_of_nodes_is_that_of_one(undisturbed: Path, tmp_path: Path) -> None:
+    """Each of four processes has a quarter of the nodes, and of the graph."""
+    assert start(4, in_blocks, 4, train_run, tmp_path / "run", SETTINGS, PAIRS) == [0] * 4
+    assert_same(tmp_path / "run", undisturbed)
+    environment = RunFolder(tmp_path / "run").metrics()["environment"]
+    assert (environment["processes"], environment["node_blocks"]) == (4, 4)
+
+
 def test_who_is_left_says_that_another_has_ended(killed: Path) -> None:
     assert (killed.parent / "error-0").read_text() == (
         "LostProcessError: another of the 2 processes has ended; its error is above, if it printed one"
@@ -90,16 +99,16 @@ def test_who_is_left_says_that_another_has_ended(killed: Path) -> None:
     assert RunFolder(killed).checkpoint_file("selection").exists()
 
 
-@pytest.mark.parametrize("world", [1, 4])
+@pytest.mark.parametrize(("world", "blocks"), [(1, 1), (4, 1), (4, 2)])
 def test_a_killed_run_goes_on_with_any_number_of_processes(
-    world: int, killed: Path, undisturbed: Path, tmp_path: Path
+    world: int, blocks: int, killed: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(killed, run)
     if world == 1:
         ltocf.resume(run, show_progress=False)
     else:
-        assert start(world, resume_run, run) == [0] * world
+        assert start(world, in_blocks, blocks, resume_run, run) == [0] * world
     assert_same(run, undisturbed)
 
 
@@ -135,6 +144,13 @@ def test_what_processes_cannot_share_is_refused(
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
         refuse_if_alone_only(config)
+
+
+@pytest.mark.parametrize("given", ["3", "0", "two"])
+def test_blocks_must_divide_the_processes(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LTOCF_NODE_BLOCKS", given)
+    with pytest.raises(ValueError, match=f"`LTOCF_NODE_BLOCKS` must divide the number of processes, 4, got '{given}'"):
+        node_blocks(4)
 
 
 @pytest.mark.parametrize(("rank", "said"), [("0", 1), ("1", 0)])

@@ -92,3 +92,26 @@ def test_a_worker_ends_with_a_killed_parent_and_does_nothing_more(tmp_path: Path
     # The worker has the same standard output, so this ends when the worker does.
     output, _ = parent.communicate(timeout=60)
     assert output == b""
+
+
+UNGUARDED = """
+from ltocf.training.processes import run_all
+
+print("the script is run")
+for outcome in run_all(iter([4, 9]), float, processes=2):
+    print(outcome.value)
+"""
+
+
+def test_a_script_without_its_line_is_told_what_is_missing(tmp_path: Path) -> None:
+    """The processes that it starts would start processes: they end without a word, and the first one says why."""
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    *_, said = done.stderr.strip().splitlines()
+    assert said.startswith("RuntimeError: a process ended before its task.")
+    assert said.endswith(
+        '`if __name__ == "__main__":`, so calls that start processes must be there; put them under that line'
+    )
+    assert done.stderr.count("Traceback") == 1

@@ -37,6 +37,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("ltocf update runs/shop tomorrow.csv", "the next generation, in runs/shop-2"),
         ("ltocf update runs/shop tomorrow.csv --epochs 2 --out runs/new", "the same, and two epochs of training"),
     ),
+    "plan": (
+        ("ltocf plan --users 100_000_000 --items 1_000_000 --pairs 1_000_000_000", "on 1 to 512 GPUs"),
+        ("ltocf plan --users 1_000_000 --items 500_000 --pairs 50_000_000 --gpus 0", "on two cores of a CPU"),
+    ),
     "evaluate": (
         ("ltocf evaluate runs/first --k 5,20", "the metrics on the test set of lists of 5 and of 20"),
         (

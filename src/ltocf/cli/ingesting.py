@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from ltocf.cli.calling import command
 from ltocf.cli.output import say
@@ -19,6 +21,7 @@ def ingest(
     split: Literal["none", "leave-last-out", "time"] = "none",
     test_fraction: float = 0.2,
     threads: int = 0,
+    replace: Annotated[bool, Parameter(negative="")] = False,
     reading: Reading | None = None,
 ) -> None:
     """Turn event files of any size into a store on disk, within a limit of memory.
@@ -37,9 +40,12 @@ def ingest(
         Share of the pairs that go to the test set, for --split time.
     threads
         Number of threads; 0: one for each core.
+    replace
+        If the folder is a store already, make a new one, which takes its place when it is finished.
     """
     from ltocf.scale.ingest import ingest
 
     options = (reading or Reading()).options()
-    ingest(source, out, memory=memory, split=split, test_fraction=test_fraction, threads=threads, **options)
+    asked: dict[str, Any] = {"memory": memory, "split": split, "test_fraction": test_fraction}
+    ingest(source, out, **asked, threads=threads, replace=replace, **options)
     say(f"next: {command('train', out, '--out', Path('runs', out.name))}")

@@ -16,7 +16,7 @@ from ltocf.cli.examples import epilogue
 from ltocf.cli.ids import joined
 from ltocf.cli.output import say
 from ltocf.cli.wording import flags_of, for_the_shell
-from ltocf.scale.torchrun import place
+from ltocf.scale.torchrun import node_blocks, place
 
 REPRODUCE = """Make a table or figure of the paper: run what is missing, then write it.
 
@@ -52,6 +52,7 @@ for command, home, summary in (
     ("ingest", "ingesting:ingest", "Turn event files of any size into a store on disk (needs the `scale` extra)."),
     ("fit", "training:fit", "Train a model to use: on all pairs, none held back for a test."),
     ("update", "training:update", "Bring a run up to date with new events, in a new folder."),
+    ("plan", "planning:plan", "Say what training takes on many GPUs: memory, bytes sent, seconds."),
     ("evaluate", "measuring:evaluate", "Measure a finished run: recall, NDCG and other metrics at any depths."),
     ("compare", "measuring:compare", "Compare finished runs, as a table or a page with figures."),
     ("recommend", "answers:recommend", "Recommend items to users, named by the ids of your data."),
@@ -117,10 +118,17 @@ def _be_one_of_several(given: list[str]) -> None:
     rank, world, _ = place()
     if rank:
         _be_silent()
+    refused = ""
     if world > 1 and given[:1] not in (["train"], ["fit"]):
+        asked = " ".join(given[:1]) or "no command"
+        refused = f"torchrun is for `train` and `fit`, got {asked}: run it without torchrun"
+    try:
+        node_blocks(world)
+    except ValueError as error:
+        refused = refused or str(error)
+    if refused:
         if not rank:
-            asked = " ".join(given[:1]) or "no command"
-            say(f"error: torchrun is for `train` and `fit`, got {asked}: run it without torchrun", error=True)
+            say(f"error: {refused}", error=True)
         sys.exit(2)
 
 

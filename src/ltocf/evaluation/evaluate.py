@@ -68,7 +68,7 @@ def evaluate(
         ks: lengths of the lists, each in [1, n_items]; one ranking serves all.
         block_size: users whose scores are held at once; bounds the memory, does not change the result.
         show_progress: draw a bar on a terminal.
-        ranks: processes with the same scorer, each of which ranks its share of the users; all get the result.
+        ranks: processes, each of which ranks its share of the users; all get the result.
 
     Returns:
         {"recall@20": ..., "ndcg@20": ..., ..., "coverage@20": ...}, all in [0, 1].
@@ -117,9 +117,11 @@ def evaluate_per_user(
     _check(truth, seen, ks)
     n_relevant = torch.tensor(truth.user_degrees)
     users = n_relevant.nonzero().squeeze(1)
-    own = ranks.own_rows(users)
-    lists = rank(scorer, own, max(ks), seen=seen, block_size=block_size, show_progress=show_progress).items
-    ranked = ranks.all_rows(lists, len(users))
+
+    def lists_of(some: UserIndices) -> RankedItems:
+        return rank(scorer, some, max(ks), seen=seen, block_size=block_size, show_progress=show_progress).items
+
+    ranked = ranks.shared(users, lists_of)
     hits = find_hits(users, ranked, truth)
     values = {
         str(Metric(name, k)): function(hits[:, :k], n_relevant[users]) for k in ks for name, function in METRICS.items()

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from ltocf.data.interactions import Interactions
 
 Value = TypeVar("Value")
+RowsOf: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @runtime_checkable
 class Ranks(Protocol):
-    """Processes that have the graph each and share the columns of the embeddings.
+    """Processes that share the columns of the embeddings, and perhaps their rows and the graph.
 
     What is computed for each column alone needs no other process. A sum over columns does, and these are the ways in
-    which it gets what it needs; `ltocf.scale.columns` has them for several processes. All processes call the same
-    methods in the same order.
+    which it gets what it needs; `ltocf.scale` has them for several processes. All processes call the same methods in
+    the same order.
     """
 
     @property
@@ -27,14 +33,17 @@ class Ranks(Protocol):
     def world(self) -> int:
         """How many there are."""
 
+    def everyone(self) -> Ranks:
+        """The same processes side by side, for sums over all of them."""
+
+    def layout(self) -> dict[str, int]:
+        """What a run records of them: nothing where there is only one."""
+
     def total(self, part: Tensor) -> Tensor:
         """The sum of what each process has; its gradient is the gradient of each part."""
 
-    def own(self, columns: Tensor) -> Tensor:
-        """This process's share of columns that all have; zeros are added where they do not divide."""
-
     def whole(self, columns: Tensor) -> Tensor:
-        """The columns of all processes side by side, zeros that `own` added among them; differentiable."""
+        """The columns of all processes side by side, with zeros where they do not divide; differentiable."""
 
     def rows(self, columns: Tensor) -> Tensor:
         """All columns of this process's share of the rows, from its columns of all rows; differentiable."""
@@ -45,8 +54,38 @@ class Ranks(Protocol):
     def all_rows(self, values: Tensor, n: int) -> Tensor:
         """All ``n`` rows, of which each process has its share."""
 
+    def shared(self, users: Tensor, work: RowsOf) -> Tensor:
+        """``work`` of all ``users``, a row for each, of which each process does those that `to_score` gives it."""
+
     def first(self, value: Value) -> Value:
         """What process 0 has; a tensor is written to in place."""
+
+    def own(self, embeddings: Tensor) -> Tensor:
+        """This process's share of embeddings of all nodes; columns of zeros are added where they do not divide."""
+
+    def own_nodes(self, values: Tensor) -> Tensor:
+        """The rows of this process's nodes, of values that have one for each node."""
+
+    def all_nodes(self, embeddings: Tensor) -> Tensor:
+        """Embeddings of all nodes from each process's share, columns of zeros that `own` added among them."""
+
+    def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
+        """All columns of the users that this process scores, in the rows that `mine` says, and of all items."""
+
+    def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
+        """The rows of ``nodes``, in this process's columns, whoever has them; differentiable."""
+
+    def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
+        """Add ``rows``, one for each of ``nodes``, to this process's share of ``embeddings``, in place."""
+
+    def mine(self, nodes: Tensor) -> Tensor:
+        """Which rows of its share are ``nodes``, those left out that another process has."""
+
+    def home(self, device: torch.device) -> torch.device:
+        """Where a model is while it is whole, if its steps are computed on ``device``."""
+
+    def divided(self, model: nn.Module, pairs: Interactions, device: torch.device) -> AbstractContextManager[None]:
+        """Inside, ``model``, which was made for ``pairs``, is this process's share, on ``device``; after it, whole."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +101,14 @@ class Alone:
     rank: int = 0
     world: int = 1
 
+    def everyone(self) -> Ranks:
+        return self
+
+    def layout(self) -> dict[str, int]:
+        return {}
+
     def total(self, part: Tensor) -> Tensor:
         return part
-
-    def own(self, columns: Tensor) -> Tensor:
-        return columns
 
     def whole(self, columns: Tensor) -> Tensor:
         return columns
@@ -80,8 +122,38 @@ class Alone:
     def all_rows(self, values: Tensor, n: int) -> Tensor:
         return values
 
+    def shared(self, users: Tensor, work: RowsOf) -> Tensor:
+        return work(users)
+
     def first(self, value: Value) -> Value:
         return value
+
+    def own(self, embeddings: Tensor) -> Tensor:
+        return embeddings
+
+    def own_nodes(self, values: Tensor) -> Tensor:
+        return values
+
+    def all_nodes(self, embeddings: Tensor) -> Tensor:
+        return embeddings
+
+    def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
+        return embeddings[:n_users], embeddings[n_users:]
+
+    def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
+        return embeddings.index_select(0, nodes)
+
+    def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
+        embeddings.index_add_(0, nodes, rows)
+
+    def mine(self, nodes: Tensor) -> Tensor:
+        return nodes
+
+    def home(self, device: torch.device) -> torch.device:
+        return device
+
+    def divided(self, model: nn.Module, pairs: Interactions, device: torch.device) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 ALONE = Alone()

@@ -23,7 +23,7 @@ class Validation:
         n_users: users asked, drawn once; 0: all who have a withheld pair, or the model's own choice.
         seed: seed of the draw.
         may_sample: False if all users must be asked, as for a test set.
-        ranks: processes with the same scores, each of which ranks its share of the users.
+        ranks: processes, each of which ranks its share of the users.
 
     Example:
         >>> from ltocf.models import Popularity

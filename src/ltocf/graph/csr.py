@@ -1,4 +1,4 @@
-"""PyTorch's CSR tensors, without the warning that comes with a process's first one."""
+"""PyTorch's CSR tensors, without the warning that comes with a process's first one, and rows of a CSR matrix."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ def csr_tensor(offsets: Tensor, indices: Tensor, values: Tensor, shape: tuple[in
     """
     _hear_the_warning()
     return torch.sparse_csr_tensor(offsets, indices, values, shape, check_invariants=False)
+
+
+def row_entries(offsets: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """Some rows of a CSR matrix, one after the other: the place in ``nodes`` and that in the matrix of each entry.
+
+    Example:
+        >>> row_entries(torch.tensor([0, 2, 2, 3]), torch.tensor([2, 0]))
+        (tensor([0, 1, 1]), tensor([2, 0, 1]))
+    """
+    starts, ends = offsets[nodes].long(), offsets[nodes + 1].long()
+    lengths = ends - starts
+    rows = torch.repeat_interleave(lengths)
+    places = torch.arange(len(rows), device=rows.device) + (starts - (lengths.cumsum(0) - lengths))[rows]
+    return rows, places
 
 
 @cache

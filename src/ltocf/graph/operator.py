@@ -13,7 +13,7 @@ from torch.nn.functional import embedding_bag
 from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions, check_32_bits
 from ltocf.data.order import Ages, ages_of
-from ltocf.graph.csr import csr_tensor
+from ltocf.graph.csr import csr_tensor, row_entries
 from ltocf.shapes import (
     Embeddings,
     ItemEmbeddings,
@@ -146,12 +146,12 @@ class BipartiteGraph(nn.Module):
 
     def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """The items of each user in a row: the place in ``users`` and the item, for all of them."""
-        rows, places = _rows(self.user_offsets, users)
+        rows, places = row_entries(self.user_offsets, users)
         return rows, self.user_indices[places].long()
 
     def weights_of(self, users: Tensor) -> Tensor:
         """The relative weight of each pair that `items_of` gives; 1 for pairs without weights."""
-        _, places = _rows(self.user_offsets, users)
+        _, places = row_entries(self.user_offsets, users)
         if self.relative_weights is None:
             return self.user_values.new_ones(len(places))
         return self.relative_weights[places]
@@ -166,11 +166,11 @@ class BipartiteGraph(nn.Module):
     def ages_of(self, users: Tensor, unit: str) -> Tensor | None:
         """The age of each pair that `items_of` gives, in ``items`` or, with times, ``days``; None without order."""
         ages = self.later if unit == "items" or self.days is None else self.days
-        return None if ages is None else ages[_rows(self.user_offsets, users)[1]]
+        return None if ages is None else ages[row_entries(self.user_offsets, users)[1]]
 
     def users_of(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """The users of each item in a row: the place in ``items`` and the user, for all of them."""
-        rows, places = _rows(self.item_offsets, items)
+        rows, places = row_entries(self.item_offsets, items)
         return rows, self.item_indices[places].long()
 
     @property
@@ -188,15 +188,6 @@ class BipartiteGraph(nn.Module):
         block[rows, self.user_indices] = self.user_values
         zeros_users, zeros_items = (block.new_zeros(n, n) for n in block.shape)
         return torch.cat([torch.cat([zeros_users, block], dim=1), torch.cat([block.T, zeros_items], dim=1)], dim=0)
-
-
-def _rows(offsets: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
-    """Some rows of a CSR matrix, one after the other: the place in ``nodes`` and that in the matrix of each entry."""
-    starts, ends = offsets[nodes].long(), offsets[nodes + 1].long()
-    lengths = ends - starts
-    rows = torch.repeat_interleave(lengths)
-    places = torch.arange(len(rows), device=rows.device) + (starts - (lengths.cumsum(0) - lengths))[rows]
-    return rows, places
 
 
 @torch.no_grad()

@@ -177,7 +177,10 @@ class GradientRecommender(Recommender, Trainable):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
+        context = context or FitContext()
+        device = context.device or self.device
         size, pieces = settings.steps_for(len(pairs), self.piece_size)
-        settings, batches = settings.for_batch(size), self.batches(pairs, -(-size // pieces), seed, self.device)
+        settings, batches = settings.for_batch(size), self.batches(pairs, -(-size // pieces), seed, device)
         validate = None if validation is None else lambda: validation(self.scorer())
-        return fit(self, batches, settings=settings, validate=validate, context=context, pieces=pieces)
+        with context.ranks.divided(self, pairs, device):
+            return fit(self, batches, settings=settings, validate=validate, context=context, pieces=pieces)

@@ -184,9 +184,9 @@ class EmbeddingRecommender(GradientRecommender):
         else:
             # One gather of all three roles: its backward is then one scatter, not three.
             nodes = nodes_of(batch, self.n_users)
-            rows = self.propagate(initial).index_select(0, nodes)
+            rows = self.ranks.take(self.propagate(initial), nodes)
             ranking = self.loss_of_rows(batch, rows)
-            penalised = rows if self.l2_of_final else initial.index_select(0, nodes)
+            penalised = rows if self.l2_of_final else initial.index_select(0, self.ranks.mine(nodes))
             terms = LossTerms(ranking, l2_penalty(penalised, len(batch.users)))
         if self._own_losses:  # after the last piece: all of a batch have the temperatures that it began with
             remember_losses(self.user_losses, *map(torch.cat, zip(*self._own_losses, strict=True)))
@@ -224,8 +224,8 @@ class EmbeddingRecommender(GradientRecommender):
 
     def embeddings(self) -> tuple[ScoredUsers, ScoredItems]:
         """What the score is the inner product of: the vectors of `Ranking`, longer by one where popularity counts."""
-        (users, items), ranking = self._final(), self.ranking
-        users, items = ranking.users(users, self._temperatures()), ranking.items(items)
+        (users, items), ranking, told = self._final(), self.ranking, self._temperatures()
+        users, items = ranking.users(users, None if told is None else self.ranks.own_nodes(told)), ranking.items(items)
         bias = ranking.bias(self.log_degrees.to(items))
         if bias is None:
             return users, items
@@ -233,7 +233,7 @@ class EmbeddingRecommender(GradientRecommender):
 
     def _final(self) -> tuple[UserEmbeddings, ItemEmbeddings]:
         """Final embeddings of the users, weighed by age if that was chosen, and of the items."""
-        users, items = self.ranks.whole(self.propagate(self.initial_embeddings)).tensor_split([self.n_users])
+        users, items = self.ranks.to_score(self.propagate(self.initial_embeddings), self.n_users)
         recency, own_weight = self.recency
         if (graph := self._ordered()) is None or (recency is not None and (recency.power, own_weight) == (0, 1)):
             return users, items
@@ -250,13 +250,13 @@ class EmbeddingRecommender(GradientRecommender):
         with evaluating(self):
             users, items = self.embeddings()
         # Where `propagate` is the identity, these are views of the parameter and would still ask for gradients.
-        return EmbeddingScorer(users.detach(), items.detach())
+        return EmbeddingScorer(users.detach(), items.detach(), self.ranks.mine)
 
     @torch.no_grad()
     def final_items(self) -> ItemEmbeddings:
         """Final embeddings of the items, without their popularity: what similar items are near in."""
         with evaluating(self):
-            return self.ranks.whole(self.propagate(self.initial_embeddings)[self.n_users :].detach())
+            return self.propagate(self.initial_embeddings)[self.n_users :].detach()
 
     @torch.no_grad()
     def final_users(self) -> UserEmbeddings:
@@ -287,8 +287,8 @@ class EmbeddingRecommender(GradientRecommender):
         """The `UserMap` of user vectors that are ``own`` and, over ``graph``, what ``touch`` adds."""
         items, ranking, temperatures = self.final_items(), self.ranking, self._temperatures()
         return UserMap(
-            items.new_zeros(0, *items.shape) if touch is None else self.ranks.whole(touch),
-            self.ranks.whole(own.detach()),
+            items.new_zeros(0, *items.shape) if touch is None else touch,
+            own.detach(),
             ranking.items(items),
             items.new_ones(len(items)) if graph is None else graph.item_degrees.to(items),
             ranking.bias(self.log_degrees.to(items)),

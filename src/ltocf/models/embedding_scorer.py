@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
+from ltocf.evaluation.ranks import ALONE
 from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
 
 
 @dataclass(frozen=True)
 class EmbeddingScorer:
-    """Fixed embeddings whose score is the inner product: what ranking needs of a trained model."""
+    """Fixed embeddings whose score is the inner product: what ranking needs of a trained model.
+
+    Args:
+        user_embeddings: of all users, or of some.
+        item_embeddings: of all items.
+        rows: the rows of users who are asked for; users are rows where all of them are there.
+    """
 
     user_embeddings: UserEmbeddings
     item_embeddings: ItemEmbeddings
+    rows: Callable[[Tensor], Tensor] = ALONE.mine
     scores_are_new: ClassVar[bool] = True
 
     @property
@@ -27,4 +37,4 @@ class EmbeddingScorer:
         """score(u, i) = <user_u, item_i>."""
         users = users.to(self.user_embeddings.device)
         # The longer side first is almost twice as fast.
-        return (self.item_embeddings @ self.user_embeddings.index_select(0, users).T).T
+        return (self.item_embeddings @ self.user_embeddings.index_select(0, self.rows(users)).T).T

@@ -83,7 +83,7 @@ class GRMF(EmbeddingRecommender):
     def energy(self, batch: Batch) -> Tensor:
         """The mean over the pairs of a batch of the squared distance of user and item, each scaled."""
         users, items = (
-            self.initial_embeddings.index_select(0, nodes) * self.scales.index_select(0, nodes)
+            self.ranks.take(self.initial_embeddings, nodes) * self.scales.index_select(0, nodes)
             for nodes in (batch.users, batch.positives + self.n_users)
         )
         return self.ranks.total((users - items).square().sum(1).mean())

@@ -49,6 +49,7 @@ class LRGCCF(EmbeddingRecommender):
     """
 
     starts: ClassVar[tuple[str, ...]] = ("random", "mf")
+    per_node: ClassVar[tuple[str, ...]] = ("self_loop", "damping")
     columns_apart = True
 
     def __init__(

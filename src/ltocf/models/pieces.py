@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.losses import LossTerms
 from ltocf.sampling import Batch
 from ltocf.shapes import BatchIndices, Embeddings, FinalEmbeddings, Scalar
@@ -33,6 +34,7 @@ class Propagating(Protocol):
     n_users: int
     initial_embeddings: nn.Parameter
     l2_of_final: bool
+    ranks: Ranks
 
     def propagate(self, embeddings: Embeddings) -> FinalEmbeddings: ...
 
@@ -43,16 +45,21 @@ class Propagating(Protocol):
 
 def terms_in_pieces(model: Propagating, pieces: Sequence[Batch]) -> LossTerms:
     """The two terms of a batch that comes in pieces."""
-    initial, n_users = model.initial_embeddings, model.n_users
+    initial, n_users, ranks = model.initial_embeddings, model.n_users, model.ranks
     # Made before the propagation, its gradient comes after that of the propagation, whose states are gone by then.
-    l2 = None if model.l2_of_final else l2_penalty_in_pieces(initial, pieces, n_users)
+    l2 = None if model.l2_of_final else l2_penalty_in_pieces(initial, pieces, n_users, ranks)
     final = model.propagate(initial)
-    ranking = loss_in_pieces(model.loss_of_rows, pieces, n_users, final, [*model.parameters()])
-    return LossTerms(ranking, l2_penalty_in_pieces(final, pieces, n_users) if l2 is None else l2)
+    ranking = loss_in_pieces(model.loss_of_rows, pieces, n_users, final, [*model.parameters()], ranks)
+    return LossTerms(ranking, l2_penalty_in_pieces(final, pieces, n_users, ranks) if l2 is None else l2)
 
 
 def loss_in_pieces(
-    loss_of: LossOfRows, pieces: Sequence[Batch], n_users: int, final: FinalEmbeddings, parameters: Sequence[Tensor]
+    loss_of: LossOfRows,
+    pieces: Sequence[Batch],
+    n_users: int,
+    final: FinalEmbeddings,
+    parameters: Sequence[Tensor],
+    ranks: Ranks = ALONE,
 ) -> Scalar:
     """The mean loss over the examples of all pieces, differentiable in ``final`` and in ``parameters``.
 
@@ -68,17 +75,20 @@ def loss_in_pieces(
         n_users: rows of ``final`` that are users.
         final: E_final.
         parameters: what ``loss_of`` may depend on besides ``final``.
+        ranks: the processes that share the embeddings.
     """
     learned = [parameter for parameter in parameters if parameter.requires_grad]
-    loss: Scalar = _LossInPieces.apply(loss_of, pieces, n_users, final, *learned)  # type: ignore[no-untyped-call]
+    loss: Scalar = _LossInPieces.apply(loss_of, pieces, n_users, ranks, final, *learned)  # type: ignore[no-untyped-call]
     return loss
 
 
-def l2_penalty_in_pieces(embeddings: FinalEmbeddings, pieces: Sequence[Batch], n_users: int) -> Scalar:
+def l2_penalty_in_pieces(
+    embeddings: FinalEmbeddings, pieces: Sequence[Batch], n_users: int, ranks: Ranks = ALONE
+) -> Scalar:
     """`ltocf.losses.l2_penalty` of the rows that all pieces use, which are counted instead of gathered."""
     counts = embeddings.new_zeros(len(embeddings))
     for piece in pieces:
-        nodes = nodes_of(piece, n_users)
+        nodes = ranks.mine(nodes_of(piece, n_users))
         counts.index_add_(0, nodes, counts.new_ones(()).expand(len(nodes)))
     return counts @ embeddings.square().sum(1) / (2 * sum(len(piece.users) for piece in pieces))
 
@@ -88,19 +98,25 @@ class _LossInPieces(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, loss_of: LossOfRows, pieces: Sequence[Batch], n_users: int, final: Tensor, *parameters: Tensor
+        ctx: Any,
+        loss_of: LossOfRows,
+        pieces: Sequence[Batch],
+        n_users: int,
+        ranks: Ranks,
+        final: Tensor,
+        *parameters: Tensor,
     ) -> Tensor:
         n_examples = sum(len(piece.users) for piece in pieces)
         value = final.new_zeros(())
         ctx.gradients = [torch.zeros_like(final), *[None] * len(parameters)]
         for piece in pieces:
             nodes, share = nodes_of(piece, n_users), len(piece.users) / n_examples
-            rows = final.detach().index_select(0, nodes).requires_grad_()
+            rows = ranks.take(final.detach(), nodes).requires_grad_()
             with torch.enable_grad():
                 loss = share * loss_of(piece, rows)
             of_rows, *others = torch.autograd.grad(loss, [rows, *parameters], allow_unused=True)
             value += loss.detach()
-            ctx.gradients[0].index_add_(0, nodes, of_rows)
+            ranks.add(ctx.gradients[0], nodes, of_rows)
             for place, other in enumerate(others, start=1):
                 if other is not None:
                     ctx.gradients[place] = other if ctx.gradients[place] is None else ctx.gradients[place].add_(other)
@@ -111,4 +127,4 @@ class _LossInPieces(torch.autograd.Function):
         # In place: these matrices are as large as all embeddings, and nobody asks for them twice.
         found = [None if kept is None else kept.mul_(gradients[0]) for kept in ctx.gradients]
         del ctx.gradients
-        return (None, None, None, *found)
+        return (None, None, None, None, *found)

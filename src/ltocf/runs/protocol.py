@@ -26,7 +26,6 @@ from ltocf.runs.memory import SAID_FROM, Memory, stated_memory
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
-from ltocf.scale.columns import columns_over
 from ltocf.serving import TrainedModel
 from ltocf.training import EpochRecord, FitContext, FitResult, TrainingSettings, environment
 from ltocf.training.memory import give_back, peak_bytes
@@ -119,7 +118,8 @@ class Experiment:
     @cached_property
     def memory(self) -> Memory | None:
         """What the run is expected to hold at its highest on a CPU; None where that is not known."""
-        return stated_memory(self.config, self.data.split, self.ranks.world)
+        shares = self.ranks.world // self.ranks.layout().get("node_blocks", 1)
+        return stated_memory(self.config, self.data.split, shares)
 
     def finish(
         self, trained: TrainedModel, fits: dict[str, FitResult], started: float, more: dict[str, Any] | None = None
@@ -138,16 +138,12 @@ class Experiment:
         return metrics
 
     def phase(
-        self,
-        phase: str,
-        pairs: Interactions,
-        truth: Interactions | None,
-        selected: Selected | None = None,
+        self, phase: str, pairs: Interactions, truth: Interactions | None, selected: Selected | None = None
     ) -> tuple[TrainedModel, FitResult]:
         """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``selected`` what that learned."""
         config, seed, place = self.config, self.config.run.seed, f"{self.label} {phase}".strip()
         graph = BipartiteGraph.from_interactions(pairs)
-        model = build_model(config.model, graph, config.options, seed=seed).to(self.device)
+        model = build_model(config.model, graph, config.options, seed=seed).to(self.ranks.home(self.device))
         if pairs.weights is not None and not model.uses_weights:
             logger.warning("%s does not use weights: every pair counts alike", config.model)
         validation = None if truth is None else self.validation(truth, pairs)
@@ -162,15 +158,16 @@ class Experiment:
                 show_progress=self.show_progress,
                 description=f"{self.label or config.model} {phase}",
                 ranks=self.ranks,
+                device=self.device,
             )
             if not self.folder.checkpoint_file(place).exists():  # which has its own embeddings
                 self.start(model, graph, pairs, context)
+            del graph  # or the whole of it would stay where processes have a block each
             settings = config.training
             if selected is not None:
                 settings, context = self._as_selected(model, selected, context)
             give_back()  # what sorting pairs, making the graph and an earlier phase took
-            with columns_over(self.ranks, model):
-                result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
+            result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         if selected is not None and selected.model is not None:
             self._keep_selected_if_cut(model, selected.model, selected.fit, result)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
@@ -233,7 +230,7 @@ class Experiment:
         run, training = self.config.run, self.config.training
         l2 = training.l2 if run.init_l2 is None else run.init_l2
         settings = replace(training, epochs=run.init_epochs, epoch_share=1.0, l2=l2)
-        alone = replace(context.within(context.seconds_left() / 2), ranks=ALONE)
+        alone = replace(context.within(context.seconds_left() / 2), ranks=ALONE, device=None)
         if not self.ranks.rank:
             STARTS[run.init](model, graph, pairs, settings, run.seed, alone)
         if run.init != "random":
@@ -291,7 +288,7 @@ class Experiment:
             "cold_items": split.cold_items,
             "seconds": sum(result.seconds for result in fits.values()),
             "memory": self._memory_facts(),
-            "environment": environment(self.device) | ({"processes": self.ranks.world} if self.ranks.world > 1 else {}),
+            "environment": environment(self.device) | self.ranks.layout(),
         }
 
     def _memory_facts(self) -> dict[str, Any]:

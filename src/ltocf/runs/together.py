@@ -15,7 +15,7 @@ from ltocf.runs.folder import RunFolder
 from ltocf.runs.protocol import Experiment
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.scale.launch import LostProcessError, connected, processes
-from ltocf.scale.torchrun import place
+from ltocf.scale.torchrun import NODE_BLOCKS, node_blocks, place
 
 
 def together(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -64,8 +64,9 @@ def refuse_if_alone_only(config: Config) -> None:
             f"{config.model} with these options mixes the columns of its embeddings, or has none: processes cannot "
             f"share them; {alone}, or take one of {able}"
         )
-    if min(widths.values()) < world:
-        raise ValueError(f"`dim` must be at least the number of processes, {world}, got {min(widths.values())}")
+    if min(widths.values()) < (shares := world // node_blocks(world)):
+        what = "the number of processes" if shares == world else f"the number of processes over `{NODE_BLOCKS}`"
+        raise ValueError(f"`dim` must be at least {what}, {shares}, got {min(widths.values())}")
     if ":" in config.run.device:
         raise ValueError(
             f"`device` must be auto, cpu or cuda: each process has a GPU of its own, got {config.run.device!r}"

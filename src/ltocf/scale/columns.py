@@ -17,7 +17,7 @@ nothing is exchanged between layers; that paper changes from columns to rows and
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -26,7 +26,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ltocf.evaluation.ranks import Ranks
+from ltocf.data import Interactions
+from ltocf.evaluation.ranks import Ranks, RowsOf
 from ltocf.training import Trainable
 
 Value = TypeVar("Value")
@@ -34,36 +35,39 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Columns:
-    """The `Ranks` of a process group of PyTorch: the one that `torch.distributed` has by default.
+    """The `Ranks` of a process group of PyTorch.
 
     Args:
-        rank: the number of this process.
+        rank: the number of this process in the group.
         world: the number of processes.
+        group: None: all that `torch.distributed` knows.
     """
 
     rank: int
     world: int
+    group: dist.ProcessGroup | None = None
 
     @classmethod
-    def of_group(cls) -> Columns:
-        """The columns of the group that this process has joined."""
-        return cls(dist.get_rank(), dist.get_world_size())
+    def of_group(cls, group: dist.ProcessGroup | None = None) -> Columns:
+        """The columns of a group that this process has joined."""
+        return cls(dist.get_rank(group), dist.get_world_size(group), group)
+
+    def everyone(self) -> Ranks:
+        return self
+
+    def layout(self) -> dict[str, int]:
+        return {"processes": self.world}
 
     def total(self, part: Tensor) -> Tensor:
-        summed: Tensor = _Total.apply(part)  # type: ignore[no-untyped-call]
+        summed: Tensor = _Total.apply(part, self.group)  # type: ignore[no-untyped-call]
         return summed
 
-    def own(self, columns: Tensor) -> Tensor:
-        each = -(-columns.shape[-1] // self.world)
-        padded = pad(columns, (0, each * self.world - columns.shape[-1]))
-        return padded[..., self.rank * each : (self.rank + 1) * each].contiguous()
-
     def whole(self, columns: Tensor) -> Tensor:
-        gathered: Tensor = _Whole.apply(columns, self.world)  # type: ignore[no-untyped-call]
+        gathered: Tensor = _Whole.apply(columns, self)  # type: ignore[no-untyped-call]
         return gathered
 
     def rows(self, columns: Tensor) -> Tensor:
-        exchanged: Tensor = _Rows.apply(columns, self.sizes(len(columns)), self.rank)  # type: ignore[no-untyped-call]
+        exchanged: Tensor = _Rows.apply(columns, self)  # type: ignore[no-untyped-call]
         return exchanged
 
     def own_rows(self, values: Tensor) -> Tensor:
@@ -74,8 +78,11 @@ class Columns:
         sizes = self.sizes(n)
         # Every backend has collectives of one size.
         padded = torch.cat([values, values.new_zeros(sizes[0] - len(values), *values.shape[1:])])
-        gathered = _gathered(padded, self.world)
+        gathered = self.gathered(padded)
         return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
+
+    def shared(self, users: Tensor, work: RowsOf) -> Tensor:
+        return self.all_rows(work(self.own_rows(users)), len(users))
 
     def first(self, value: Value) -> Value:
         if isinstance(value, Tensor):
@@ -84,6 +91,42 @@ class Columns:
         said = [value]
         dist.broadcast_object_list(said, src=0)
         return said[0]
+
+    def own(self, embeddings: Tensor) -> Tensor:
+        each = -(-embeddings.shape[-1] // self.world)
+        padded = pad(embeddings, (0, each * self.world - embeddings.shape[-1]))
+        return padded[..., self.rank * each : (self.rank + 1) * each].contiguous()
+
+    def own_nodes(self, values: Tensor) -> Tensor:
+        return values
+
+    def all_nodes(self, embeddings: Tensor) -> Tensor:
+        return self.whole(embeddings)
+
+    def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
+        whole = self.whole(embeddings)
+        return whole[:n_users], whole[n_users:]
+
+    def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
+        return embeddings.index_select(0, nodes)
+
+    def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
+        embeddings.index_add_(0, nodes, rows)
+
+    def mine(self, nodes: Tensor) -> Tensor:
+        return nodes
+
+    def home(self, device: torch.device) -> torch.device:
+        return device
+
+    def divided(self, model: nn.Module, pairs: Interactions, device: torch.device) -> AbstractContextManager[None]:
+        return columns_over(self, model)
+
+    def gathered(self, values: Tensor) -> Tensor:
+        """(world, ...): the values of each process."""
+        gathered = values.new_empty(self.world, *values.shape)
+        dist.all_gather([*gathered], values.contiguous(), group=self.group)
+        return gathered
 
     def sizes(self, n: int) -> list[int]:
         """How many of ``n`` rows each process has.
@@ -96,15 +139,16 @@ class Columns:
 
 
 @contextmanager
-def columns_over(ranks: Ranks, model: nn.Module) -> Iterator[None]:
-    """Inside the block ``model`` has the columns of this process only; after it, the columns of all processes again.
+def columns_over(ranks: Ranks, model: nn.Module, device: torch.device | None = None) -> Iterator[None]:
+    """Inside the block ``model`` has the share of this process only; after it, the shares of all processes again.
 
     Gradients of the parameters that every process has, such as learned times, are summed over the processes: each
-    process knows only what came through its own columns.
+    process knows only what came through its own share.
 
     Args:
         ranks: the processes, all with the same whole model.
         model: a model that has `Trainable.columns`.
+        device: where the share is; None: where the model is.
 
     Raises:
         ValueError: the model has no such columns.
@@ -117,8 +161,13 @@ def columns_over(ranks: Ranks, model: nn.Module) -> Iterator[None]:
         raise ValueError(f"{type(model).__name__} mixes the columns of its embeddings: processes cannot share them")
     for name in widths:
         setattr(model, name, nn.Parameter(ranks.own(model.get_parameter(name).detach())))
+    per_node = {name: model.get_buffer(name) for name in model.per_node}
+    for name, values in per_node.items():
+        setattr(model, name, ranks.own_nodes(values))
+    before = next(model.parameters()).device
+    model.to(device or before)
     shared = [p for name, p in model.named_parameters() if name not in widths and p.requires_grad]
-    hooks = [parameter.register_hook(ranks.total) for parameter in shared]  # type: ignore[no-untyped-call]
+    hooks = [parameter.register_hook(ranks.everyone().total) for parameter in shared]  # type: ignore[no-untyped-call]
     model.ranks, alone = ranks, model.ranks
     try:
         yield
@@ -126,44 +175,40 @@ def columns_over(ranks: Ranks, model: nn.Module) -> Iterator[None]:
         model.ranks = alone
         for hook in hooks:
             hook.remove()
+    model.to(before)
+    for name, values in per_node.items():
+        setattr(model, name, values)
     for name, width in widths.items():
-        setattr(model, name, nn.Parameter(ranks.whole(model.get_parameter(name).detach())[:, :width].contiguous()))
-
-
-def _gathered(values: Tensor, world: int) -> Tensor:
-    """The values of all processes, (world, ...)."""
-    gathered = values.new_empty(world, *values.shape)
-    dist.all_gather([*gathered], values.contiguous())
-    return gathered
+        setattr(model, name, nn.Parameter(ranks.all_nodes(model.get_parameter(name).detach())[:, :width].contiguous()))
 
 
 class _Total(torch.autograd.Function):
     """Σ_r x_r. Every process computes the same loss from it, so each has the gradient to its own summand already."""
 
     @staticmethod
-    def forward(ctx: Any, part: Tensor) -> Tensor:
+    def forward(ctx: Any, part: Tensor, group: dist.ProcessGroup | None) -> Tensor:
         summed = part.detach().clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(summed)
+        dist.all_reduce(summed, group=group)
         return summed
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return gradients[0]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
 
 
 class _Whole(torch.autograd.Function):
     """[x_1 ... x_world]. Each process has the loss of its own rows: gradients are summed over processes."""
 
     @staticmethod
-    def forward(ctx: Any, columns: Tensor, world: int) -> Tensor:
-        ctx.world = world
-        return torch.cat([*_gathered(columns, world)], dim=-1)
+    def forward(ctx: Any, columns: Tensor, ranks: Columns) -> Tensor:
+        ctx.ranks = ranks
+        return torch.cat([*ranks.gathered(columns)], dim=-1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        theirs = torch.stack(gradients[0].chunk(ctx.world, dim=-1))
+        theirs = torch.stack(gradients[0].chunk(ctx.ranks.world, dim=-1))
         mine = torch.empty_like(theirs)
-        dist.all_to_all_single(mine, theirs)
+        dist.all_to_all_single(mine, theirs, group=ctx.ranks.group)
         return mine.sum(0), None
 
 
@@ -171,17 +216,17 @@ class _Rows(torch.autograd.Function):
     """Some columns of all rows become all columns of some rows; the gradient goes the same way back."""
 
     @staticmethod
-    def forward(ctx: Any, columns: Tensor, sizes: list[int], rank: int) -> Tensor:
-        ctx.sizes, ctx.rank = sizes, rank
-        world, own, width = len(sizes), sizes[rank], columns.shape[1]
+    def forward(ctx: Any, columns: Tensor, ranks: Columns) -> Tensor:
+        ctx.ranks, ctx.sizes = ranks, ranks.sizes(len(columns))
+        world, own, width = ranks.world, ctx.sizes[ranks.rank], columns.shape[1]
         blocks = columns.new_empty(world * own, width)
-        dist.all_to_all_single(blocks, columns.contiguous(), [own] * world, sizes)
+        dist.all_to_all_single(blocks, columns.contiguous(), [own] * world, ctx.sizes, group=ranks.group)
         return torch.cat([*blocks.view(world, own, width)], dim=1)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        sizes, own = ctx.sizes, ctx.sizes[ctx.rank]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        sizes, own = ctx.sizes, ctx.sizes[ctx.ranks.rank]
         blocks = torch.cat(gradients[0].chunk(len(sizes), dim=1))
         columns = blocks.new_empty(sum(sizes), blocks.shape[1])
-        dist.all_to_all_single(columns, blocks.contiguous(), sizes, [own] * len(sizes))
-        return columns, None, None
+        dist.all_to_all_single(columns, blocks.contiguous(), sizes, [own] * len(sizes), group=ctx.ranks.group)
+        return columns, None

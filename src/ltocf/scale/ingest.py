@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -17,8 +18,8 @@ from filelock import FileLock, Timeout
 
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.report import ReadingReport
-from ltocf.data.store import INDEX, VERSION, WORK
-from ltocf.files import write_text
+from ltocf.data.store import INDEX, PARTS, VERSION, WORK
+from ltocf.files import reach_disk, write_text
 from ltocf.progress import log_line, progress_bar
 from ltocf.scale.merge import SPLITS, Merge, Merged
 from ltocf.scale.parts import Part, kinds_of, one_report, packed, refuse_absent_values, unpacked, write_part
@@ -45,6 +46,7 @@ def ingest(
     split: str = "none",
     test_fraction: float = 0.2,
     threads: int = 0,
+    replace: bool = False,
     show_progress: bool = True,
     **options: Any,
 ) -> ReadingReport:
@@ -61,6 +63,8 @@ def ingest(
             ``time``: the latest pairs.
         test_fraction: share of the pairs that go to the test set, for ``time``.
         threads: number of threads; 0: one for each core.
+        replace: if ``out`` is a store already, make the new one in a folder beside it, which takes its place when it is
+            finished; until then, or if that fails, the old one stays whole.
         show_progress: show a progress bar, or lines without a terminal.
         options: those of `ReadOptions`, except the table of items, which is given when the store is used.
 
@@ -69,7 +73,7 @@ def ingest(
 
     Raises:
         FileNotFoundError: no file matches.
-        FileExistsError: ``out`` is a store already, or a folder with other content.
+        FileExistsError: ``out`` is a store already and is not to be replaced, or a folder with other content.
         ValueError: what the readers raise, or an option out of range.
         MemoryError: ``memory`` is too little for so many threads.
         ImportError: DuckDB is not installed (extra ``scale``).
@@ -85,6 +89,10 @@ def ingest(
         >>> load_dataset(folder / "store").user_ids.decode([0, 1])
         ['ann', 'bob']
     """
+    if replace and (Path(out) / INDEX).exists():
+        with _in_place_of(Path(out).resolve()) as beside:
+            asked: dict[str, Any] = {"memory": memory, "split": split, "test_fraction": test_fraction}
+            return ingest(source, beside, **asked, threads=threads, show_progress=show_progress, **options)
     given, limit, out = _checked(options, split, test_fraction, threads), bytes_of(memory), Path(out)
     files = find_files(str(source))
     work = _working_folder(out)
@@ -148,6 +156,26 @@ def _checked(options: dict[str, Any], split: str, test_fraction: float, threads:
     return given
 
 
+@contextmanager
+def _in_place_of(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that takes its place when the block ends well; its name is the same when called again."""
+    foreign = {file.name for file in out.iterdir()} - {INDEX, WORK, "users.parquet", "items.parquet", *PARTS}
+    if foreign:
+        raise FileExistsError(f"{out} is not replaced: {min(foreign)} in it is not of a store; move it away first")
+    new, old = (out.with_name(f".{out.name}.{what}") for what in ("new", "old"))
+    if (new / INDEX).exists():  # finished, perhaps for another request, by a call that was killed then
+        shutil.rmtree(new)
+    yield new
+    shutil.rmtree(old, ignore_errors=True)
+    out.rename(old)
+    try:
+        new.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def _working_folder(out: Path) -> Path:
     """A hidden folder in ``out`` for unfinished files."""
     _refuse_store(out)
@@ -162,7 +190,7 @@ def _refuse_store(out: Path) -> None:
     if (out / INDEX).exists():
         # A call that was killed after its last step has left its parts.
         shutil.rmtree(out / WORK, ignore_errors=True)
-        raise FileExistsError(f"{out} is already a store; give another folder, or remove it")
+        raise FileExistsError(f"{out} is already a store; give another folder, or `replace` it")
 
 
 def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, show_progress: bool) -> list[Part]:
@@ -246,8 +274,10 @@ def _publish(work: Path, out: Path, report: ReadingReport, merged: Merged) -> No
     """Move the finished files to their places, the index last, so that a store is whole or absent."""
     for name in ("users.parquet", "items.parquet", *merged.sizes):
         target = out / name
+        reach_disk(work / name)
         if target.is_dir():
             shutil.rmtree(target)
         (work / name).replace(target)
+    reach_disk(out)  # the names; without them an index that survives a crash would have nothing to name
     index = {"version": VERSION, "sizes": merged.sizes, "report": report.record()}
     write_text(out / INDEX, json.dumps(index, indent=1) + "\n")

@@ -13,11 +13,16 @@ import torch
 import torch.distributed as dist
 
 from ltocf.evaluation.ranks import ALONE, Ranks
+from ltocf.scale.blocks import Blocks
 from ltocf.scale.columns import Columns
-from ltocf.scale.torchrun import place
+from ltocf.scale.torchrun import node_blocks, place
 
 LONGEST_WAIT = timedelta(days=1)
 """The first process may read and split data for hours. One that has ended is noticed at once, by its connections."""
+
+
+_at_work: list[Ranks] = []
+"""The processes of the block that this one is inside, if it is inside one."""
 
 
 class LostProcessError(ConnectionError):
@@ -34,18 +39,20 @@ def processes() -> Iterator[Ranks]:
     """
     mine = place()
     if mine.world == 1 or connected():
-        yield ALONE if mine.world == 1 else Columns.of_group()
+        yield ALONE if mine.world == 1 else _at_work[-1]
         return
     _take_a_gpu(mine.local_rank)
     with _ended_by_torchrun(mine.world):
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=LONGEST_WAIT)
         try:
-            yield Columns.of_group()
+            _at_work.append(_arranged())
+            yield _at_work[-1]
         except RuntimeError as error:
             if not _is_of_the_network(error):
                 raise
             raise lost(mine.world) from error
         finally:
+            _at_work.clear()
             dist.destroy_process_group()
 
 
@@ -57,6 +64,13 @@ def connected() -> bool:
 def lost(world: int) -> LostProcessError:
     """The error for another process that has ended."""
     return LostProcessError(f"another of the {world} processes has ended; its error is above, if it printed one")
+
+
+def _arranged() -> Ranks:
+    """All processes, in as many blocks as the first of them was told."""
+    everyone = Columns.of_group()
+    n_blocks = everyone.first(node_blocks(everyone.world))
+    return everyone if n_blocks == 1 else Blocks.of_group(n_blocks, LONGEST_WAIT)
 
 
 def _take_a_gpu(local_rank: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+NODE_BLOCKS = "LTOCF_NODE_BLOCKS"
+
 
 class Place(NamedTuple):
     """The number of this process, the number of processes, and its number on this machine."""
@@ -26,3 +28,22 @@ def place() -> Place:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return Place(0, 1, 0)
     return Place(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+
+
+def node_blocks(world: int) -> int:
+    """Into how many blocks the nodes are dealt, from the environment: ``LTOCF_NODE_BLOCKS``, by default 1.
+
+    Args:
+        world: number of processes.
+
+    Raises:
+        ValueError: not a number that divides ``world``.
+
+    Example:
+        >>> node_blocks(world=4)
+        1
+    """
+    given = os.environ.get(NODE_BLOCKS, "1")
+    if not given.isdecimal() or not int(given) or world % int(given):
+        raise ValueError(f"`{NODE_BLOCKS}` must divide the number of processes, {world}, got {given!r}")
+    return int(given)

@@ -20,6 +20,9 @@ class Step(NamedTuple):
         world: P, the number of processes.
         n_times: T, the number of learned times.
         pieces: S, the number of pieces that the batch comes in, each with negatives of its own.
+        blocks: R, the number of blocks of nodes; the columns have P / R shares.
+        n_nodes: n, the number of users and items.
+        n_products: K, the number of products of the graph, forward and backward together.
 
     Example:
         >>> step = Step("softmax", batch_size=8192, n_negatives=4096, dim=64, world=2)
@@ -34,29 +37,50 @@ class Step(NamedTuple):
     world: int = 1
     n_times: int = 0
     pieces: int = 1
+    blocks: int = 1
+    n_nodes: int = 0
+    n_products: int = 0
+
+    @property
+    def shares(self) -> int:
+        """C = P / R, of the columns."""
+        return self.world // self.blocks
 
     @property
     def columns(self) -> int:
-        """c = ceil(d / P), the columns of each process."""
-        return -(-self.dim // self.world)
+        """c = ceil(d / C), the columns of each process."""
+        return -(-self.dim // self.shares)
 
     def sent_bytes(self) -> float:
         """Bytes that a process sends, the mean over the processes.
 
-            BPR       4 · 2 (P - 1) / P · 2 B
-            softmax   4 · ((P - 1) / P · 4 B c + S (2 (P - 1) N c + 2 (P - 1) / P))
+            BPR       4 · 2 (C - 1) / C · 2 B
+            softmax   4 · ((C - 1) / C · 4 B c + S (2 (C - 1) N c + 2 (C - 1) / C))
             times     4 · 2 (P - 1) / P · T
+            blocks    4 · ((R - 1) ceil(n / R) c K + 2 (R - 1) / R · (2 B + S N) c),   for BPR with B in place of S N
 
         An all-reduce of n numbers sends 2 (P - 1) / P · n, as a ring does. Rows of users and of positives change
         places once forward and once backward; negatives are gathered, and their gradients are sent back. The last
-        number is the loss.
+        number is the loss. Blocks show their rows before each product, and at the end those of a batch.
         """
-        others = self.world - 1
-        if self.loss != "softmax":
-            return NUMBER_BYTES * self._reduced(2 * self.batch_size + self.n_times)
-        rows = others / self.world * 4 * self.batch_size * self.columns
-        negatives = 2 * others * self.pieces * self.n_negatives * self.columns
-        return NUMBER_BYTES * (rows + negatives + self._reduced(self.pieces + self.n_times))
+        return NUMBER_BYTES * (self.numbers_of_columns() + self.numbers_of_blocks())
 
-    def _reduced(self, numbers: int) -> float:
-        return 2 * (self.world - 1) / self.world * numbers
+    def numbers_of_columns(self) -> float:
+        """Numbers sent to the processes with other columns, and gradients of the times to all."""
+        others, times = self.shares - 1, _reduced(self.n_times, self.world)
+        if self.loss != "softmax":
+            return _reduced(2 * self.batch_size, self.shares) + times
+        rows = others / self.shares * 4 * self.batch_size * self.columns
+        negatives = 2 * others * self.pieces * self.n_negatives * self.columns
+        return rows + negatives + _reduced(self.pieces, self.shares) + times
+
+    def numbers_of_blocks(self) -> float:
+        """Numbers sent to the processes with other nodes."""
+        negatives = self.pieces * self.n_negatives if self.loss == "softmax" else self.batch_size
+        rows = 2 * self.batch_size + negatives
+        shown = (self.blocks - 1) * -(-self.n_nodes // self.blocks) * self.columns * self.n_products
+        return shown + _reduced(rows * self.columns, self.blocks)
+
+
+def _reduced(numbers: int, world: int) -> float:
+    return 2 * (world - 1) / world * numbers

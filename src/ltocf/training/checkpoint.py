@@ -50,7 +50,7 @@ def save_checkpoint(
     counters = {name: value for name, value in asdict(state).items() if name != "best_weights"}
     widths, whole = _widths(model, optimizer), {}
     for name, tensor in tensors.items():
-        complete = ranks.whole(tensor)[:, : widths[name]] if name in widths else tensor
+        complete = ranks.all_nodes(tensor)[:, : widths[name]] if name in widths else tensor
         if not ranks.rank:
             whole[name] = complete.contiguous()
     if ranks.rank:

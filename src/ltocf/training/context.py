@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+import torch
+
 from ltocf.evaluation.ranks import ALONE, Ranks
 
 EpochRecord: TypeAlias = dict[str, Any]
@@ -49,6 +51,7 @@ class FitContext:
         show_progress: a bar on a terminal and in Jupyter, else one line for each validation.
         description: the label of the bar and of the lines.
         ranks: the processes that train together; the first one decides whether it is late.
+        device: where steps are computed; None: where the model is.
     """
 
     select_by: str = "recall@20"
@@ -62,6 +65,7 @@ class FitContext:
     show_progress: bool = False
     description: str = "training"
     ranks: Ranks = ALONE
+    device: torch.device | None = None
 
     def seconds_left(self) -> float:
         """Seconds until the deadline; below zero after it."""

@@ -118,7 +118,7 @@ def _train_epoch(
             break
     if not settings.cuda_graphs:
         stepper.optimizer.zero_grad()  # as large as the embeddings, and of no use to a validation
-    loss, l2 = (float(total) / n_examples for total in (loss_sum, context.ranks.total(l2_sum)))
+    loss, l2 = (float(total) / n_examples for total in (loss_sum, context.ranks.everyone().total(l2_sum)))
     times = [time for times in learnable_times(model) for time in times.values.tolist()]
     _check_finite(loss, l2, times, settings, epoch)
     return {"epoch": epoch + 1, "loss": loss, "l2": l2, "times": times}

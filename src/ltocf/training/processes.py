@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -19,6 +20,14 @@ from ltocf.training.runtime import keep_freed_memory
 
 TaskType = TypeVar("TaskType")
 SECONDS_TO_STOP = 10.0
+
+
+BEGUN = "begun"
+"""The first thing that a process says."""
+UNGUARDED = (
+    "a process ended before its task. Each process runs the script that started it again, except for what is under "
+    '`if __name__ == "__main__":`, so calls that start processes must be there; put them under that line'
+)
 
 
 class FailedError(RuntimeError):
@@ -62,7 +71,10 @@ def run_all(
 
     Raises:
         ValueError: ``processes`` < 1.
+        RuntimeError: the script that called has no ``if __name__ == "__main__":``.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)  # This process runs that script before its task, as Python has it: the first one says what to do.
     if processes < 1:
         raise ValueError(f"`processes` must be >= 1, got {processes}")
     if processes == 1 and max_seconds == float("inf"):
@@ -71,6 +83,7 @@ def run_all(
     ends = time.monotonic() + max_seconds
     context = multiprocessing.get_context("spawn")
     running: dict[Connection, tuple[TaskType, BaseProcess]] = {}
+    silent: set[Connection] = set()
     try:
         while True:
             while len(running) < processes and time.monotonic() < ends:
@@ -82,12 +95,16 @@ def run_all(
                 started.start()
                 theirs.close()
                 running[ours] = (task, started)
+                silent.add(ours)
             left = ends - time.monotonic()
             if not running or left <= 0:
                 return
-            for ready in wait(list(running), None if left == float("inf") else left):
-                task, process = running.pop(cast(Connection, ready))
-                yield _outcome(task, process, cast(Connection, ready))
+            for ready in cast(list[Connection], wait(list(running), None if left == float("inf") else left)):
+                if ready in silent and _begins(ready, running[ready][1]):
+                    silent.remove(ready)
+                    continue
+                task, process = running.pop(ready)
+                yield _outcome(task, process, ready)
     finally:
         _stop([process for _, process in running.values()])
 
@@ -105,6 +122,7 @@ def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     keep_freed_memory()
     try:
+        connection.send(BEGUN)
         connection.send((work(task), None))
     except KeyboardInterrupt:
         pass
@@ -121,6 +139,22 @@ def _end_with_parent() -> None:
     parent.join()
     # Nothing more is written: the files that a run has written are whole, and the next call continues from them.
     os._exit(1)
+
+
+def _begins(connection: Connection, process: BaseProcess) -> bool:
+    """Whether a process has come as far as to its task.
+
+    Raises:
+        RuntimeError: it has ended on the way, as one does that runs a script anew.
+    """
+    try:
+        connection.recv()
+    except EOFError:
+        process.join()
+        if process.exitcode == 1:
+            raise RuntimeError(UNGUARDED) from None
+        return False
+    return True
 
 
 def _outcome(task: TaskType, process: BaseProcess, connection: Connection) -> Outcome[TaskType]:

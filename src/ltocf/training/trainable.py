@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import nn
 
@@ -15,7 +16,9 @@ class Trainable(nn.Module, ABC):
     """A module with a loss for a batch."""
 
     ranks: Ranks = ALONE
-    """The processes that share its columns while it is trained."""
+    """The processes that share it while it is trained."""
+    per_node: ClassVar[tuple[str, ...]] = ()
+    """Buffers with a row for each node, which go with the rows of `columns`."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> LossTerms:
