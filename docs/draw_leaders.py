@@ -23,6 +23,7 @@ NAMES = {
     "auto": "auto",
     "spectral-in-order": "spectral, in order",
     "ltocf-in-order": "LT-OCF fast, in order",
+    "blend-set": "spectral and LT-OCF, blended",
     "spectral": "spectral",
     "ltocf-set": "LT-OCF fast",
     "ltocf": "LT-OCF as in the paper",
@@ -30,7 +31,7 @@ NAMES = {
     "rp3beta": "RP3beta",
     "mf": "MF",
 }
-LEFT = ("ltocf", "mf", "spectral")
+LEFT = ("blend-set", "ltocf", "mf", "spectral")
 """Names that stand left of their point, where others are to its right."""
 RAISED = {"ltocf-set": 7, "ltocf": -7}
 """Points by which a name is moved up, clear of a line."""
