@@ -39,7 +39,9 @@ def test_configuration_is_that_of_its_results(path: Path) -> None:
         for settings, measured in ((written.options, run["options"]), (vars(written.training), run["training"])):
             # A setting that came after the run has the default that leaves it as it was.
             assert {name: settings[name] for name in measured} == measured
-        assert (written.run.select_on, written.run.threads) == (run["select_on"], run["environment"]["threads"])
+        assert written.run.select_on == run["select_on"]
+    # Other seeds may have been run with other `--threads`, which change their seconds only.
+    assert not runs or written.run.threads in {run["environment"]["threads"] for run in runs}
 
 
 def test_every_search_has_a_configuration_with_its_best() -> None:

@@ -209,7 +209,7 @@ def test_ids_and_heads_over_a_connection(alone: Service) -> None:
 
 
 def test_threads_and_workers_do_not_go_together(run: Path, start: Start) -> None:
-    with pytest.raises(AssertionError, match="`--workers` must be 1 but on Linux"):
+    with pytest.raises(AssertionError, match="`--workers` must be 1, except on Linux"):
         start(run, "--workers", "2", threaded=True)
 
 

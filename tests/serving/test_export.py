@@ -143,6 +143,6 @@ def test_a_trained_model_and_the_shell_export_the_same(tmp_path: Path, capsys: p
     trained.save(tmp_path / "model.safetensors")
     main(["export", str(tmp_path / "model.safetensors"), "--to", "parquet", "--out", str(tmp_path / "again")])
     printed = capsys.readouterr().out
-    assert "its search finds 100.00% of the exact lists of 20 users, seen items left out" in printed
+    assert "its search finds 100.00% of the exact lists for 20 users, seen items left out" in printed
     for name in ("users.parquet", "items.parquet"):
         assert pl.read_parquet(tmp_path / "again" / name).equals(pl.read_parquet(tmp_path / "vectors" / name))

@@ -115,7 +115,7 @@ def epilogue(*commands: str) -> str:
         >>> print(epilogue("models"))
         Examples:
         <BLANKLINE>
-        - `ltocf models`: their names for --model
+        - `ltocf models`: the names that --model takes
         - `ltocf models --format json`: for a program
     """
     lines = (f"- `{line}`: {what}" for command in commands for line, what in EXAMPLES[command])

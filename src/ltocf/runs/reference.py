@@ -100,7 +100,7 @@ def settings(model: str = "ltocf") -> list[SettingFacts]:
         >>> facts["solver"].fast, facts["solver"].paper, facts["dim"].auto
         ('exact', 'rk4', [128, 64])
         >>> facts["warm_up"].allowed, facts["seed"].meaning
-        ('in [0, 1)', 'of initialisation and sampling.')
+        ('in [0, 1)', 'seed of initialisation and sampling.')
     """
     by_preset = {preset: _values(model, preset) for preset in PRESETS}
     tried = _tried_by_auto(model)
@@ -207,7 +207,7 @@ def _arguments(*classes: type) -> dict[str, str]:
 
     Example:
         >>> _arguments(RunSettings)["threads"]
-        "CPU threads, 0 for PyTorch's choice."
+        "number of CPU threads; 0: PyTorch's choice."
     """
     found: dict[str, str] = {}
     for described in classes:

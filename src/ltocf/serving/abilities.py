@@ -97,7 +97,7 @@ def history_score(name: str, model: Recommender, linear: ScoreMap | None) -> His
     if isinstance(model, VectorModel):
         fitted = model.least_squares()
         return lambda histories, users: fitted.scores(histories)
-    rule = f"`{name}` cannot make a user from a history: a user who was not in training needs training"
+    rule = f"`{name}` has no way from a history to a user: a user who was not in training needs training"
     raise RequestError(rule, remedy=f"{_those_that(takes_histories)} have")
 
 
