@@ -88,8 +88,27 @@ class Ranks(Protocol):
         """Inside, ``model``, which was made for ``pairs``, is this process's share, on ``device``; after it, whole."""
 
 
+class EveryNode:
+    """The part of `Ranks` for processes that all have every node."""
+
+    def own_nodes(self, values: Tensor) -> Tensor:
+        return values
+
+    def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
+        return embeddings.index_select(0, nodes)
+
+    def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
+        embeddings.index_add_(0, nodes, rows)
+
+    def mine(self, nodes: Tensor) -> Tensor:
+        return nodes
+
+    def home(self, device: torch.device) -> torch.device:
+        return device
+
+
 @dataclass(frozen=True)
-class Alone:
+class Alone(EveryNode):
     """One process: it has everything already.
 
     Example:
@@ -131,26 +150,11 @@ class Alone:
     def own(self, embeddings: Tensor) -> Tensor:
         return embeddings
 
-    def own_nodes(self, values: Tensor) -> Tensor:
-        return values
-
     def all_nodes(self, embeddings: Tensor) -> Tensor:
         return embeddings
 
     def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
         return embeddings[:n_users], embeddings[n_users:]
-
-    def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
-        return embeddings.index_select(0, nodes)
-
-    def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
-        embeddings.index_add_(0, nodes, rows)
-
-    def mine(self, nodes: Tensor) -> Tensor:
-        return nodes
-
-    def home(self, device: torch.device) -> torch.device:
-        return device
 
     def divided(self, model: nn.Module, pairs: Interactions, device: torch.device) -> AbstractContextManager[None]:
         return nullcontext()

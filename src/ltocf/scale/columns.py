@@ -27,14 +27,14 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ltocf.data import Interactions
-from ltocf.evaluation.ranks import Ranks, RowsOf
+from ltocf.evaluation.ranks import EveryNode, Ranks, RowsOf
 from ltocf.training import Trainable
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Columns:
+class Columns(EveryNode):
     """The `Ranks` of a process group of PyTorch.
 
     Args:
@@ -97,27 +97,12 @@ class Columns:
         padded = pad(embeddings, (0, each * self.world - embeddings.shape[-1]))
         return padded[..., self.rank * each : (self.rank + 1) * each].contiguous()
 
-    def own_nodes(self, values: Tensor) -> Tensor:
-        return values
-
     def all_nodes(self, embeddings: Tensor) -> Tensor:
         return self.whole(embeddings)
 
     def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
         whole = self.whole(embeddings)
         return whole[:n_users], whole[n_users:]
-
-    def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
-        return embeddings.index_select(0, nodes)
-
-    def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
-        embeddings.index_add_(0, nodes, rows)
-
-    def mine(self, nodes: Tensor) -> Tensor:
-        return nodes
-
-    def home(self, device: torch.device) -> torch.device:
-        return device
 
     def divided(self, model: nn.Module, pairs: Interactions, device: torch.device) -> AbstractContextManager[None]:
         return columns_over(self, model)
