@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check site-check mutation recbole docs clean
+.PHONY: demo test check site-check mutation recbole faults docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ltocf demo
@@ -29,6 +29,10 @@ site-check: .npm/.axe check
 FOLDER ?= training
 mutation: $(VENV)/.mutation
 	$(BIN)/python benchmarks/mutation/run.py $(FOLDER)
+
+# Kills, full disks, bad input and load, in full; hours. `make test` has a sample of each.
+faults: $(VENV)/.test
+	LTOCF_FAULTS=full $(BIN)/pytest tests/faults
 
 # Six models beside RecBole's, which has an environment of its own; about fifteen minutes on one core.
 recbole: $(VENV)/.demo .venv-recbole/.done
