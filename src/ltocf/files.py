@@ -1,8 +1,14 @@
-"""Files that are written whole or not at all, and arrays read back from one."""
+"""Files and folders that are written whole or not at all, by one process at a time; and arrays read back from a file.
+
+A power cut leaves the old file or the new one: a file's content is on the disk before its name changes, and the name is
+there before anything else is done.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -10,7 +16,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
+from polars.exceptions import ComputeError
 from safetensors import SafetensorError, safe_open
+
+SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
+OF_THE_DISK = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENOENT)
+"""What the system says of a disk that is full, broken or gone, or of too many open files."""
+LOCK = ".lock"
+WRITING = ".writing"
+"""The lock of a folder that is being made; other programs that write into it may have a ``.lock`` of their own."""
 
 
 @contextmanager
@@ -18,10 +33,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
 
     The content reaches the disk before the name does, so a crash leaves the old file or the new one. Who may read the
-    file is what the umask says.
+    file is what the umask says. A process that is killed leaves the temporary file, see `remove_leftovers`.
 
     Raises:
-        OSError: the file cannot be written, also where safetensors would say so in an exception of its own.
+        OSError: the file cannot be written, also where safetensors or Polars say so in an exception of their own.
 
     Example:
         >>> import tempfile
@@ -31,40 +46,148 @@ def replacing(path: Path) -> Iterator[Path]:
         >>> target.read_text()
         '1 2 3'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    mode = os.fstat(descriptor).st_mode & 0o777
-    os.close(descriptor)
     try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        mode = os.fstat(descriptor).st_mode & 0o777
+        os.close(descriptor)
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
         temporary.chmod(mode)  # a writer may have put a file of its own in this place
+        _sync(temporary)
         temporary.replace(path)
-    except SafetensorError as error:
-        raise OSError(f"{path} cannot be written: {error}") from error
+        _sync(path.parent)
+    except (SafetensorError, ComputeError, OSError) as error:
+        if (reason := _why_not_written(error, temporary)) is None:
+            raise
+        kind = type(error) if isinstance(error, OSError) else OSError
+        raise kind(f"{path} cannot be written: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _why_not_written(error: Exception, temporary: Path) -> str | None:
+    """The reason, if the error is of the temporary file and not of something else that the block does."""
+    if isinstance(error, SafetensorError):
+        return str(error)
+    # Polars tells of a full disk by an error of its own, or by one without a number.
+    text = str(error).removeprefix("parquet: File out of specification: underlying IO error: ")
+    if found := SYSTEM_ERROR.search(text):
+        return text.partition(": ")[0] if int(found[1]) in OF_THE_DISK else None
+    if not isinstance(error, OSError):
+        return None
+    of_it = error.filename is None and error.errno in OF_THE_DISK
+    return error.strerror if of_it or str(error.filename) == str(temporary) else None
 
 
 @contextmanager
 def making_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside ``path`` that takes that name when the block ends well, and vanishes when it does not.
 
+    What a process that was killed has left of it is removed by the next one.
+
     Raises:
         FileExistsError: there is something at ``path`` already.
+        BlockingIOError: another process is making it.
     """
+    _refuse_there(path)
+    temporary = path.with_name(f".{path.name}.part")
+    make_folder(temporary)
+    with locked_folder(temporary, WRITING, of=path):
+        _refuse_there(path)  # another process may have finished it meanwhile
+        try:
+            remove_leftovers(temporary, "*", but=WRITING)
+            yield temporary
+            (temporary / WRITING).unlink()
+            reach_disk(temporary)
+            temporary.rename(path)
+            _sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_there(path: Path) -> None:
     if path.exists():
         raise FileExistsError(f"{path} exists already; give a new folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    temporary.mkdir()
+
+
+@contextmanager
+def locked_folder(folder: Path, name: str = LOCK, *, of: Path | None = None) -> Iterator[None]:
+    """Only one process at a time is in the block; the operating system holds the lock, so it ends with the process.
+
+    Args:
+        folder: an existing folder.
+        name: the file in it that is locked.
+        of: what the message names; by default the folder.
+
+    Raises:
+        BlockingIOError: another process is.
+    """
+    lock = FileLock(folder / name, timeout=0)
     try:
-        yield temporary
-        temporary.rename(path)
+        lock.acquire()
+    except Timeout as error:
+        raise BlockingIOError(
+            f"another process is at work in {of or folder}; wait until it has ended, or choose another folder"
+        ) from error
+    try:
+        yield
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        lock.release()
+
+
+@contextmanager
+def locked_name(path: Path) -> Iterator[None]:
+    """As `locked_folder`, for a file or a folder that need not exist; the lock is beside it and goes at the end.
+
+    Raises:
+        BlockingIOError: another process is in such a block.
+    """
+    make_folder(path.parent)
+    lock = path.with_name(f".{path.name}{LOCK}")
+    with locked_folder(lock.parent, lock.name, of=path):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def making_file(path: Path) -> Iterator[Path]:
+    """As `replacing`, for one process at a time, which removes what a process that was killed has left of the file.
+
+    Raises:
+        BlockingIOError: another process is writing it.
+    """
+    with locked_name(path):
+        remove_leftovers(path.parent, f".{path.name}.*.part")
+        with replacing(path) as temporary:
+            yield temporary
+
+
+def remove_leftovers(folder: Path, pattern: str = ".*.part", *, but: str = "") -> None:
+    """Remove what a killed process has left in a folder that is locked; by default the files of `replacing`.
+
+    Args:
+        folder: the folder.
+        pattern: names of what is removed, folders too.
+        but: a name that stays.
+    """
+    for left in folder.glob(pattern):
+        if left.name == but:
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if they are missing, and see that their names are on the disk."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in reversed(missing):
+        _sync(made.parent)
 
 
 def reach_disk(path: Path) -> None:
@@ -72,10 +195,20 @@ def reach_disk(path: Path) -> None:
     if path.is_dir():
         for inside in path.iterdir():
             reach_disk(inside)
+    _sync(path)
+
+
+def rename(old: Path, new: Path) -> None:
+    """Rename a file or a folder within one folder, and return when the new name is on the disk."""
+    old.rename(new)
+    _sync(new.parent)
+
+
+def _sync(path: Path) -> None:
     # A folder is opened to be read; where systems do not open folders they keep names without being asked.
     if path.is_dir() and os.name == "nt":
         return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from fault_scenarios import Scenes
+from fault_server import FaultServer
 from ltocf.training import environment
 
 FIGURES = Path(__file__).resolve().parents[2] / "results" / "faults"
@@ -34,3 +36,17 @@ def record(full: bool) -> Record:
             (FIGURES / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[FaultServer]:
+    """Starts commands that a fault befalls."""
+    server = FaultServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def scenes(server: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    """What commands begin with and end with."""
+    return Scenes(server, tmp_path_factory.mktemp("scenes"))

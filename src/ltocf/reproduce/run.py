@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from safetensors.numpy import save_file
 
-from ltocf.files import read_arrays, replacing, write_text
+from ltocf.files import locked_name, read_arrays, remove_leftovers, replacing, write_text
 from ltocf.progress import progress_bar
 from ltocf.reproduce.cells import Cell, with_splits
 from ltocf.runs import experiment
@@ -78,8 +77,18 @@ def run_cell(cell: Cell) -> str:
 
     Raises:
         ValueError: its run folder was started with other settings, or the data is not what it was when it was read.
+        BlockingIOError: another process runs it.
     """
     (cell,) = with_splits([cell])
+    with locked_name(cell.run_folder):
+        if not cell.is_done:  # as another process may have done meanwhile
+            remove_leftovers(cell.file(".json").parent, f".{cell.name}-seed{cell.seed}*.part")
+            _run(cell)
+        metrics = cell.metrics()
+    return ", ".join(f"{name} {metrics[name]:.4f}" for name in METRICS)
+
+
+def _run(cell: Cell) -> None:
     assert cell.split is not None
     folder = cell.run_folder
     if (folder / "config.toml").exists():
@@ -99,5 +108,4 @@ def run_cell(cell: Cell) -> str:
         save_file({name: of_users[name] for name in ("users", *METRICS)}, temporary)
     write_text(place[".jsonl"], run.history_file.read_text(encoding="utf-8"))
     write_text(place[".json"], json.dumps(metrics | {"configuration": cell.recorded}, indent=2) + "\n")
-    shutil.rmtree(folder)
-    return ", ".join(f"{name} {metrics[name]:.4f}" for name in METRICS)
+    run.remove()

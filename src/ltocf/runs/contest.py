@@ -67,10 +67,7 @@ class Contest:
             "retraining": _summed([entrant.fit for entrant, _ in again]),
         }
         found = {"contest": self._table(entrants, weighing), "selected": {weighing.metric: weighing.value}}
-        metrics = outer.finish(winner, fits, started, found)
-        for file in outer.folder.path.glob("candidate-*"):
-            file.unlink()
-        return metrics
+        return outer.finish(winner, fits, started, found)
 
     @cached_property
     def candidates(self) -> list[Candidate]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,15 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from safetensors.numpy import save_file
 
 from ltocf.data import Interactions, Names, Split
 from ltocf.data.report import ReadingReport
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.evaluation import PerUserMetrics
-from ltocf.files import read_arrays, replacing, write_text
+from ltocf.files import (
+    locked_folder,
+    make_folder,
+    reach_disk,
+    read_arrays,
+    remove_leftovers,
+    replacing,
+    write_text,
+)
 from ltocf.runs.config import Config
+
+logger = logging.getLogger(__name__)
+
+DIVERGED = "diverged.safetensors"
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,8 @@ class RunFolder:
     Files: ``config.toml``, ``data.safetensors`` (split and ids), ``reading.txt`` (how the source was read),
     ``history.jsonl``, ``metrics.json``, ``test-users.safetensors`` (the metrics of every test user),
     ``model.safetensors`` (trained on the whole training set), ``model-selection.safetensors`` (trained without the
-    validation set), and, until the run is finished, ``checkpoint-*.safetensors``.
+    validation set), until the run is finished ``checkpoint-*.safetensors``, and in a run that diverged the batch that
+    did it, ``diverged.safetensors``.
 
     Raises:
         FileNotFoundError: the folder holds no run.
@@ -57,12 +71,13 @@ class RunFolder:
         self.test_users_file = self.path / "test-users.safetensors"
         self.model_file = self.path / "model.safetensors"
         self.selection_model_file = self.path / "model-selection.safetensors"
+        self.diverged_file = self.path / DIVERGED
         if not self.config_file.exists():
             raise FileNotFoundError(f"{self.path} holds no run (no config.toml); `ltocf train ... --out DIR` makes one")
 
     @classmethod
     def refuse_used(cls, path: str | Path) -> None:
-        """Nothing if a run can be started at ``path``.
+        """Nothing if a run can be started at ``path``; it can in place of one that diverged.
 
         Raises:
             FileExistsError: the folder holds a run, which is never overwritten, or what is left of one.
@@ -71,6 +86,8 @@ class RunFolder:
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(f"{path} is a file; choose a folder for the run")
+        if has_diverged(path):
+            return
         if (path / "config.toml").exists():
             raise FileExistsError(
                 f"{path} already holds a run; continue it with `ltocf train --resume {path}` or choose another `out`"
@@ -89,9 +106,12 @@ class RunFolder:
             FileExistsError, NotADirectoryError: see `refuse_used`.
             BlockingIOError: another process is at work in the folder.
         """
-        Path(path).mkdir(parents=True, exist_ok=True)
+        make_folder(Path(path))
         with locked_folder(Path(path)):
             cls.refuse_used(path)
+            remove_leftovers(Path(path))
+            if has_diverged(Path(path)):
+                _remove_run(Path(path))
             write_text(Path(path) / "config.toml", config.to_toml())
             yield cls(path)
 
@@ -103,6 +123,7 @@ class RunFolder:
             BlockingIOError: another process is at work in the folder.
         """
         with locked_folder(self.path):
+            remove_leftovers(self.path)
             yield
 
     @property
@@ -137,9 +158,15 @@ class RunFolder:
     def checkpoint_file(self, phase: str) -> Path:
         return self.path / f"checkpoint-{phase.replace(' ', '-')}.safetensors"
 
-    def checkpoint_files(self) -> list[Path]:
-        """Those there are."""
-        return sorted(self.path.glob("checkpoint-*.safetensors"))
+    def remove_what_it_went_on_from(self) -> None:
+        """Remove what a finished run has no use for."""
+        for pattern in ("checkpoint-*.safetensors", "candidate-*", DIVERGED):
+            remove_leftovers(self.path, pattern)
+
+    def remove(self) -> None:
+        """Remove the run; config.toml goes last, so that a process that is killed meanwhile leaves a run to go on."""
+        remove_leftovers(self.path, "*", but=self.config_file.name)
+        shutil.rmtree(self.path)
 
     def write_data(self, data: RunData) -> None:
         arrays: dict[str, np.ndarray] = {}
@@ -180,6 +207,11 @@ class RunFolder:
         kept = rows[: again[0]] if again else rows
         write_text(self.history_file, "".join(json.dumps(row) + "\n" for row in kept))
 
+    def keep_history(self) -> None:
+        """Return when the history is on the disk."""
+        if self.history_file.exists():
+            reach_disk(self.history_file)
+
     def write_test_users(self, measured: PerUserMetrics) -> None:
         """What a significance test between two runs needs: user indices and, by metric, their values."""
         arrays = {name: values.numpy().astype(np.float32) for name, values in measured.values.items()}
@@ -199,23 +231,21 @@ class RunFolder:
         return metrics
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
+        self.keep_history()
         write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
 
 
-@contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """The operating system holds the lock for the process, so it is gone with it, however it ends."""
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise BlockingIOError(
-            f"another process is at work in {folder}; wait until it has ended, or choose another folder"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def has_diverged(path: Path) -> bool:
+    """Whether a folder holds a run that ended because its loss was no longer finite: its settings lead nowhere."""
+    return (path / DIVERGED).exists() and not (path / "metrics.json").exists()
+
+
+def _remove_run(path: Path) -> None:
+    """Remove a run that diverged; its mark goes last, so a process that is killed meanwhile leaves it marked."""
+    logger.info("%s holds a run that diverged; a new one takes its place", path)
+    for pattern in ("config.toml", "reading.txt", "history.jsonl", "candidate-*", "tensorboard", "*.safetensors"):
+        remove_leftovers(path, pattern, but=DIVERGED)
+    (path / DIVERGED).unlink()
 
 
 def changes(before: Config, now: Config) -> list[str]:

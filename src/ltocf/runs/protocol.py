@@ -133,8 +133,7 @@ class Experiment:
         if self.ranks.rank:
             return metrics
         self.folder.write_metrics(metrics)
-        for file in self.folder.checkpoint_files():
-            file.unlink()
+        self.folder.remove_what_it_went_on_from()
         return metrics
 
     def phase(
@@ -155,6 +154,8 @@ class Experiment:
                 deadline=self.deadline(phase, model, pairs),
                 validation_seconds=self._validation_seconds(model, validation),
                 on_epoch=self._recorder(place, stack),
+                before_checkpoint=self.folder.keep_history,
+                diverged=self.folder.diverged_file,
                 show_progress=self.show_progress,
                 description=f"{self.label or config.model} {phase}",
                 ranks=self.ranks,
