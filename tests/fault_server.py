@@ -1,4 +1,4 @@
-"""Commands in processes that are killed or kept short of something: each is a fork of one process that has imported all.
+"""Commands in processes that are killed or kept short of something: forks of one process that has imported all.
 
 A command then is at work as soon as it is asked for, so that a moment drawn at random falls into its work. What the
 fork must suffer before is named by `FAULTS`. Run as a program this module is that one process.

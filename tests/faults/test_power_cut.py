@@ -91,9 +91,7 @@ def test_nothing_is_written_that_does_not_keep_this_order() -> None:
 def writes(call: ast.Call) -> bool:
     """Whether a call writes a file, and not the temporary one of `replacing`."""
     function, words = call.func, ast.unparse(call)
-    name = (
-        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
-    )
+    name = words.partition("(")[0].rpartition(".")[2] if not isinstance(function, ast.Attribute) else function.attr
     if TEMPORARY in words:
         return False
     modes = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]

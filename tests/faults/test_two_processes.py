@@ -13,17 +13,9 @@ import pytest
 from fault_scenarios import TRAININGS, WORKS, Scenes, Work, contents
 
 TOLD = r"error: .*(another process (is at work in|writes|searches)|already holds a run)"
-NAMES = (
-    "fit",
-    "train --replace",
-    "search",
-    "table3",
-    "ingest",
-    "recommend-all",
-    "update",
-    "export parquet",
-    "export numpy",
-)
+NAMES = ("fit", "train --replace", "search", "table3", "ingest", "recommend-all", "update")
+EXPORTS = ("export parquet", "export numpy", "export hub")
+ALL = [TRAININGS[0], *(WORKS[name] for name in (*NAMES, *EXPORTS))]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +32,9 @@ def moments(work: Work, scenes: Scenes) -> list[int]:
     return [2 * place + 1 for place, kind in enumerate(kinds) if kind == "fsync"]
 
 
-@pytest.mark.parametrize("work", [TRAININGS[0], *(WORKS[name] for name in NAMES)], ids=lambda work: work.name)
+@pytest.mark.parametrize(
+    "work", [TRAININGS[0], *(WORKS[name] for name in (*NAMES, *EXPORTS))], ids=lambda work: work.name
+)
 def test_the_second_of_two_processes_is_told(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
     expected, _ = scenes.undisturbed(work)
     found = moments(work, scenes)
