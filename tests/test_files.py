@@ -55,14 +55,16 @@ def test_what_is_no_safetensors_file_is_a_value_error_with_its_name(tmp_path: Pa
     assert metadata == {"key": "value"}
 
 
+WHY = r"lists.parquet cannot be written: No space left on device"
+
+
 def test_a_full_disk_is_an_error_of_the_file_also_where_a_library_has_its_own_words(tmp_path: Path) -> None:
     said = "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
     for error in (pl.exceptions.ComputeError(said), OSError("No space left on device (os error 28)")):
-        with pytest.raises(OSError, match=r"lists.parquet cannot be written: No space left on device") as found:
-            with replacing(tmp_path / "lists.parquet"):
-                raise error
+        with pytest.raises(OSError, match=WHY) as found, replacing(tmp_path / "lists.parquet"):
+            raise error
         assert ".part" not in str(found.value)
-    with pytest.raises(OSError, match=r"text cannot be written: No space left on device"), replacing(tmp_path / "text"):
+    with pytest.raises(OSError, match=WHY), replacing(tmp_path / "lists.parquet"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
