@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
-from polars.exceptions import ComputeError
 from safetensors import SafetensorError, safe_open
 
-SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
-OF_THE_DISK = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENOENT)
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
+OF_THE_DISK = (*FULL, errno.EIO, errno.EMFILE, errno.ENOENT)
 """What the system says of a disk that is full, broken or gone, or of too many open files."""
 LOCK = ".lock"
 WRITING = ".writing"
@@ -49,35 +47,50 @@ def replacing(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        mode = os.fstat(descriptor).st_mode & 0o777
-        os.close(descriptor)
-        yield temporary
-        temporary.chmod(mode)  # a writer may have put a file of its own in this place
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    except (SafetensorError, ComputeError, OSError) as error:
-        if (reason := _why_not_written(error, temporary)) is None:
+        with errors_of(path, temporary):
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            mode = os.fstat(descriptor).st_mode & 0o777
+            os.close(descriptor)
+            yield temporary
+            temporary.chmod(mode)  # a writer may have put a file of its own in this place
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+    finally:
+        with suppress(OSError):  # the disk may have become read-only, and the first error says so
+            temporary.unlink()
+
+
+@contextmanager
+def errors_of(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """What cannot be written is an OSError that names the file, whatever a library raises.
+
+    Args:
+        path: the name to tell.
+        temporary: what is written in the block, if that is another file.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (reason := _why_not_written(error, temporary or path)) is None:
             raise
         kind = type(error) if isinstance(error, OSError) else OSError
         raise kind(f"{path} cannot be written: {reason}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def _why_not_written(error: Exception, temporary: Path) -> str | None:
-    """The reason, if the error is of the temporary file and not of something else that the block does."""
+def _why_not_written(error: Exception, file: Path) -> str | None:
+    """The reason, if the error is of this file and not of something else that the block does."""
     if isinstance(error, SafetensorError):
         return str(error)
-    # Polars tells of a full disk by an error of its own, or by one without a number.
-    text = str(error).removeprefix("parquet: File out of specification: underlying IO error: ")
-    if found := SYSTEM_ERROR.search(text):
-        return text.partition(": ")[0] if int(found[1]) in OF_THE_DISK else None
+    # Libraries tell of a full disk by errors of their own, or by one without a number.
+    for number in OF_THE_DISK:
+        by_its_words = number in FULL and os.strerror(number) in str(error) and not isinstance(error, OSError)
+        if by_its_words or f"(os error {number})" in str(error):
+            return os.strerror(number)
     if not isinstance(error, OSError):
         return None
     of_it = error.filename is None and error.errno in OF_THE_DISK
-    return error.strerror if of_it or str(error.filename) == str(temporary) else None
+    return error.strerror if of_it or str(error.filename).startswith(str(file)) else None
 
 
 @contextmanager
@@ -94,14 +107,15 @@ def making_folder(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.part")
     make_folder(temporary)
     with locked_folder(temporary, WRITING, of=path):
-        _refuse_there(path)  # another process may have finished it meanwhile
         try:
-            remove_leftovers(temporary, "*", but=WRITING)
-            yield temporary
-            (temporary / WRITING).unlink()
-            reach_disk(temporary)
-            temporary.rename(path)
-            _sync(path.parent)
+            _refuse_there(path)  # another process may have finished it meanwhile
+            remove_inside(temporary, "*", but=WRITING)
+            with errors_of(path, temporary):
+                yield temporary
+                (temporary / WRITING).unlink()
+                reach_disk(temporary)
+                temporary.rename(path)
+                _sync(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -160,19 +174,28 @@ def making_file(path: Path) -> Iterator[Path]:
         BlockingIOError: another process is writing it.
     """
     with locked_name(path):
-        remove_leftovers(path.parent, f".{path.name}.*.part")
+        remove_leftovers(path.parent, path.name)
         with replacing(path) as temporary:
             yield temporary
 
 
-def remove_leftovers(folder: Path, pattern: str = ".*.part", *, but: str = "") -> None:
-    """Remove what a killed process has left in a folder that is locked; by default the files of `replacing`.
+def remove_leftovers(folder: Path, *names: str) -> None:
+    """Remove what a process that was killed in `replacing` has left of files with such names; in a locked folder only.
 
-    Args:
-        folder: the folder.
-        pattern: names of what is removed, folders too.
-        but: a name that stays.
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / ".lists.json.0123abcd.part").touch()
+        >>> remove_leftovers(folder, "*.json")
+        >>> list(folder.iterdir())
+        []
     """
+    for name in names:
+        remove_inside(folder, f".{name}.????????.part")
+
+
+def remove_inside(folder: Path, pattern: str, *, but: str = "") -> None:
+    """Remove the files and folders of such names from a folder, all but one."""
     for left in folder.glob(pattern):
         if left.name == but:
             continue
@@ -211,6 +234,9 @@ def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (path.is_dir() and error.errno == errno.EINVAL):  # file systems that cannot be asked for names
+            raise
     finally:
         os.close(descriptor)
 

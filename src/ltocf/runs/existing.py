@@ -12,21 +12,11 @@ from typing import Any, Literal, TypeAlias, get_args
 from ltocf.data import Dataset
 from ltocf.files import locked_folder, rename
 from ltocf.runs.config import Config
-from ltocf.runs.folder import RunFolder, changes, has_diverged
+from ltocf.runs.folder import OWN, RunFolder, changes, has_diverged
 from ltocf.runs.preparation import prepare_data
 
 Exists: TypeAlias = Literal["error", "load", "replace"]
-FILES = (
-    "config.toml",
-    "reading.txt",
-    "history.jsonl",
-    "metrics.json",
-    "*.safetensors",
-    "candidate-*.json",
-    "tensorboard",
-    ".lock",
-    ".*.part",
-)
+FILES = (*OWN, "tensorboard", ".lock", ".*.part")
 """What a run leaves in its folder."""
 
 

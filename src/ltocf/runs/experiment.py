@@ -132,7 +132,7 @@ def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
 
 def _resume(run: RunFolder, show_progress: bool) -> dict[str, Any]:
     if run.metrics_file.exists():
-        with suppress(BlockingIOError, PermissionError), run.locked():  # a process may have been killed in between
+        with suppress(OSError), run.locked():  # a process may have been killed in between
             run.remove_what_it_went_on_from()
         return run.metrics()
     with run.locked():

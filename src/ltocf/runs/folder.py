@@ -20,10 +20,12 @@ from ltocf.data.report import ReadingReport
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.evaluation import PerUserMetrics
 from ltocf.files import (
+    errors_of,
     locked_folder,
     make_folder,
     reach_disk,
     read_arrays,
+    remove_inside,
     remove_leftovers,
     replacing,
     write_text,
@@ -33,6 +35,8 @@ from ltocf.runs.config import Config
 logger = logging.getLogger(__name__)
 
 DIVERGED = "diverged.safetensors"
+OWN = ("config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", "candidate-*.json")
+"""The files that a run writes, but for those of TensorBoard."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class RunFolder:
         make_folder(Path(path))
         with locked_folder(Path(path)):
             cls.refuse_used(path)
-            remove_leftovers(Path(path))
+            remove_leftovers(Path(path), *OWN)
             if has_diverged(Path(path)):
                 _remove_run(Path(path))
             write_text(Path(path) / "config.toml", config.to_toml())
@@ -123,7 +127,7 @@ class RunFolder:
             BlockingIOError: another process is at work in the folder.
         """
         with locked_folder(self.path):
-            remove_leftovers(self.path)
+            remove_leftovers(self.path, *OWN)
             yield
 
     @property
@@ -161,11 +165,11 @@ class RunFolder:
     def remove_what_it_went_on_from(self) -> None:
         """Remove what a finished run has no use for."""
         for pattern in ("checkpoint-*.safetensors", "candidate-*", DIVERGED):
-            remove_leftovers(self.path, pattern)
+            remove_inside(self.path, pattern)
 
     def remove(self) -> None:
         """Remove the run; config.toml goes last, so that a process that is killed meanwhile leaves a run to go on."""
-        remove_leftovers(self.path, "*", but=self.config_file.name)
+        remove_inside(self.path, "*", but=self.config_file.name)
         shutil.rmtree(self.path)
 
     def write_data(self, data: RunData) -> None:
@@ -197,7 +201,7 @@ class RunFolder:
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
     def add_history(self, record: dict[str, Any]) -> None:
-        with self.history_file.open("a", encoding="utf-8") as file:
+        with errors_of(self.history_file), self.history_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def cut_history(self, phase: str, epoch: int) -> None:
@@ -243,8 +247,8 @@ def has_diverged(path: Path) -> bool:
 def _remove_run(path: Path) -> None:
     """Remove a run that diverged; its mark goes last, so a process that is killed meanwhile leaves it marked."""
     logger.info("%s holds a run that diverged; a new one takes its place", path)
-    for pattern in ("config.toml", "reading.txt", "history.jsonl", "candidate-*", "tensorboard", "*.safetensors"):
-        remove_leftovers(path, pattern, but=DIVERGED)
+    for pattern in (*OWN, "tensorboard"):
+        remove_inside(path, pattern, but=DIVERGED)
     (path / DIVERGED).unlink()
 
 

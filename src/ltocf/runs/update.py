@@ -13,7 +13,7 @@ from ltocf.data import Dataset, ReadOptions, load_dataset
 from ltocf.data.events import Joined, join_events
 from ltocf.data.readers.frame import describe_again
 from ltocf.data.splitting import no_split
-from ltocf.files import LOCK, making_folder, remove_leftovers
+from ltocf.files import LOCK, making_folder, remove_inside
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Recommender, build_model
 from ltocf.runs.config import Config
@@ -108,7 +108,7 @@ def _refuse_full(target: Path) -> None:
         FileExistsError: it has files.
     """
     if target.is_dir():
-        remove_leftovers(target, LOCK)
+        remove_inside(target, LOCK)
         if any(target.iterdir()):
             raise FileExistsError(f"{target} exists and is not empty; give a new folder")
         target.rmdir()

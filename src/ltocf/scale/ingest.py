@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.report import ReadingReport
 from ltocf.data.store import INDEX, PARTS, VERSION, WORK
-from ltocf.files import make_folder, reach_disk, remove_leftovers, rename, write_text
+from ltocf.files import errors_of, make_folder, reach_disk, remove_leftovers, rename, write_text
 from ltocf.progress import log_line, progress_bar
 from ltocf.scale.merge import SPLITS, Merge, Merged
 from ltocf.scale.parts import Part, kinds_of, one_report, packed, refuse_absent_values, unpacked, write_part
@@ -105,8 +105,8 @@ def ingest(
         raise FileExistsError(f"another process writes {out}; wait for it, or give another folder") from error
     try:
         _refuse_store(out)  # another process may have finished it meanwhile
-        for folder in (out, work):
-            remove_leftovers(folder)
+        remove_leftovers(out, INDEX)
+        remove_leftovers(work, "*")
         parts = _read(files, given, int(limit * PIECE_SHARE), work, show_progress)
         report = one_report(parts, str(source))
         refuse_absent_values(parts, given)
@@ -219,8 +219,9 @@ def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, sho
             if number >= len(parts):
                 part = write_part(piece, options, work / f"part-{number:06}.parquet")
                 parts.append(part)
-                journal.write(json.dumps(packed(part)) + "\n")
-                journal.flush()
+                with errors_of(state):
+                    journal.write(json.dumps(packed(part)) + "\n")
+                    journal.flush()
             now = n_before[piece.path] + int(piece.done * n_bytes_of[piece.path])
             bar.update(task, completed=now, note=piece.path.name)
             if show_progress and now * 10 // n_total > done:

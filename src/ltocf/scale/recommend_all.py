@@ -143,6 +143,7 @@ def recommend_all(
         FileExistsError: ``out`` has the lists of another model, or lists that were asked for with other arguments.
         BlockingIOError: another process writes lists there.
         ValueError: an option out of range, or what `Snapshot.recommend_all` raises.
+        OSError: a disk that is full, or the like.
         RuntimeError: a worker raised, or died three times over the same parts.
         ImportError: Ray is not installed (extra ``scale``).
     """
@@ -165,7 +166,7 @@ def recommend_all(
     _refuse_foreign(job)
     make_folder(Path(out))
     with locked_folder(Path(out)):
-        remove_leftovers(Path(out))
+        remove_leftovers(Path(out), PLAN, "part-*.parquet")
         _check_plan(job)
         _write_parts(worker, parts, workers, engine, show_progress)
     return n_users
@@ -230,13 +231,14 @@ def _by_processes(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
         shares = [(job, tuple(left[first::n_shares])) for first in range(n_shares) if left[first::n_shares]]
         for outcome in run_all(iter(shares), write_share, processes=n):
             if outcome.error is not None and not isinstance(outcome.error, DiedError):
-                raise outcome.error
+                failure = outcome.error.failure
+                raise OSError(failure.reason) if failure.is_of_system else outcome.error
             died = outcome.error or died
             yield sum(_n_users(job, part) for part in outcome.task[1] if job.file(part).exists())
         left = [part for part in left if not job.file(part).exists()]
         if not left:
             return
-    raise RuntimeError(f"a worker died {ROUNDS} times over the same {len(left)} parts: {died}; is there enough memory?")
+    raise DiedError(f"a worker died {ROUNDS} times over the same {len(left)} parts: {died}; is there enough memory?")
 
 
 def write_share(share: tuple[Job, tuple[int, ...]]) -> int:

@@ -18,6 +18,9 @@ from ltocf.sampling import Batch, Portions
 from ltocf.training.context import FitContext
 from ltocf.training.settings import TrainingSettings
 
+KEPT = "; the batch of step"
+"""What begins the end of a message that says where the batch is."""
+
 
 def diverged(
     reason: str, step: int, epoch: int, portions: Portions, settings: TrainingSettings, context: FitContext
@@ -38,7 +41,7 @@ def diverged(
         batch = next(islice(portions.steps(epoch), step, None))
         facts = {"seed": portions.seed, "epoch": epoch + 1, "step": step + 1, "reason": reason}
         write_batch(context.diverged, batch, {**facts, "training": asdict(settings)})
-    return FloatingPointError(f"{reason}; the batch of step {step + 1} is in {context.diverged}")
+    return FloatingPointError(f"{reason}{KEPT} {step + 1} is in {context.diverged}")
 
 
 def first_not_finite(losses: Sequence[Tensor]) -> int:

@@ -74,6 +74,7 @@ def search_settings(
         seconds, and ``best``, the best of those whose other settings and data are those of this call.
 
     Raises:
+        OSError: a trial met a disk that is full, or the like.
         ValueError: a setting that does not exist or cannot be searched, an empty list of values, a configuration that
             selects on the test set, or trials that all failed.
         BlockingIOError: another process searches there.
@@ -81,7 +82,7 @@ def search_settings(
     """
     make_folder(folder)
     with locked_folder(folder):
-        remove_leftovers(file.parent, f".{file.name}.*.part")
+        remove_leftovers(file.parent, file.name)
         search = _Search(config, space, folder, file)
         return _searched(search, sampler, n_trials, processes, max_minutes, show_progress)
 
@@ -182,6 +183,9 @@ class _Search:
         values = outcome.task.values
         if outcome.error is not None:
             self.failures.append(str(outcome.error).strip().splitlines()[-1])
+        if outcome.error is not None and outcome.error.failure.is_of_system:
+            # A full disk, say: the next trial would meet it too.
+            raise OSError(f"{outcome.error.failure.reason}; the same call goes on")
         if isinstance(outcome.error, DiedError):
             # Out of memory or killed: that says nothing about the settings, so the next call tries them again.
             logger.error("%s with %s: %s", self.config.model, values, outcome.error)
