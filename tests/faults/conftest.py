@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,3 +52,12 @@ def server() -> Iterator[FaultServer]:
 def scenes(server: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Scenes:
     """What commands begin with and end with."""
     return Scenes(server, tmp_path_factory.mktemp("scenes"))
+
+
+@pytest.fixture(scope="module")
+def figures(request: pytest.FixtureRequest, record: Record) -> Iterator[Counter[str]]:
+    """What the tests of a file count: kept under its name when the last one has ended, if none has failed."""
+    started, failed, counted = time.monotonic(), request.session.testsfailed, Counter[str]()
+    yield counted
+    if request.session.testsfailed == failed:
+        record(request.path.stem.removeprefix("test_"), {**counted, "seconds": round(time.monotonic() - started)})

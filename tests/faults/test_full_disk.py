@@ -8,10 +8,9 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,14 +21,6 @@ WRITING = [TRAININGS[0], *(WORKS[name] for name in NAMES)]
 SHORT = ("train ltocf", "ingest", "export parquet")
 NOBODY = 65534
 MEBIBYTE = 2**20
-
-
-@pytest.fixture(scope="module")
-def figures(record: Callable[[str, dict[str, Any]], None]) -> Iterator[Counter[str]]:
-    """What the tests of this file count."""
-    counted = Counter[str]()
-    yield counted
-    record("disks", dict(counted))
 
 
 def wanted(work: Work, full: bool) -> None:

@@ -7,7 +7,6 @@ import signal
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,6 @@ SHORT = ("train ltocf", "train auto", "ingest", "update", "table3")
 """Commands of a short run, which is of one kill each."""
 TWICE = 4
 """One in so many is killed again when it goes on."""
-
-
-@pytest.fixture(scope="module")
-def figures(record: Callable[[str, dict[str, Any]], None]) -> Iterator[Counter[str]]:
-    """What all tests of this file count, kept when the last one has ended."""
-    started, counted = time.monotonic(), Counter[str]()
-    yield counted
-    record("kills", {**counted, "seconds": round(time.monotonic() - started)})
 
 
 def killed(scenes: Scenes, folder: Path, seconds: float, arguments: tuple[str, ...], **faults: Any) -> int:

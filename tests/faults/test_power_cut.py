@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -32,14 +30,6 @@ ELSEWHERE = {
     "service": "as long as the server runs",
     "data/readers/download.py": "into a temporary file",
 }
-
-
-@pytest.fixture(scope="module")
-def figures(record: Callable[[str, dict[str, Any]], None]) -> Iterator[Counter[str]]:
-    """What the tests of this file count."""
-    counted = Counter[str]()
-    yield counted
-    record("power_cuts", dict(counted))
 
 
 @pytest.mark.parametrize("work", [TRAININGS[0], *(WORKS[name] for name in NAMES)], ids=lambda work: work.name)

@@ -6,9 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,14 +17,6 @@ LONGEST = 60.0
 """Seconds within which a command must have ended: far more than it takes, so that a busy machine is no failure."""
 NAMES = ("train ltocf", "table3", "recommend-all")
 SIGNALS = 20
-
-
-@pytest.fixture(scope="module")
-def figures(record: Callable[[str, dict[str, Any]], None]) -> Iterator[Counter[str]]:
-    """What the tests of this file count; the longest end is in milliseconds."""
-    counted = Counter[str]()
-    yield counted
-    record("signals", dict(counted))
 
 
 def at_work(scenes: Scenes, name: str, share: float) -> tuple[Command, Path]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -16,14 +14,6 @@ TOLD = r"error: .*(another process (is at work in|writes|searches)|already holds
 NAMES = ("fit", "train --replace", "search", "table3", "ingest", "recommend-all", "update")
 EXPORTS = ("export parquet", "export numpy", "export hub")
 ALL = [TRAININGS[0], *(WORKS[name] for name in (*NAMES, *EXPORTS))]
-
-
-@pytest.fixture(scope="module")
-def figures(record: Callable[[str, dict[str, Any]], None]) -> Iterator[Counter[str]]:
-    """What the tests of this file count."""
-    counted = Counter[str]()
-    yield counted
-    record("two_processes", dict(counted))
 
 
 def moments(work: Work, scenes: Scenes) -> list[int]:
