@@ -22,8 +22,6 @@ FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
 OF_THE_DISK = (*FULL, errno.EIO, errno.EMFILE, errno.ENOENT)
 """What the system says of a disk that is full, broken or gone, or of too many open files."""
 LOCK = ".lock"
-WRITING = ".writing"
-"""The lock of a folder that is being made; other programs that write into it may have a ``.lock`` of their own."""
 
 
 @contextmanager
@@ -105,17 +103,15 @@ def making_folder(path: Path) -> Iterator[Path]:
     """
     _refuse_there(path)
     temporary = path.with_name(f".{path.name}.part")
-    make_folder(temporary)
-    with locked_folder(temporary, WRITING, of=path):
+    with locked_name(path):
+        _refuse_there(path)  # another process may have finished it meanwhile
+        shutil.rmtree(temporary, ignore_errors=True)
         try:
-            _refuse_there(path)  # another process may have finished it meanwhile
-            remove_inside(temporary, "*", but=WRITING)
             with errors_of(path, temporary):
+                temporary.mkdir()
                 yield temporary
-                (temporary / WRITING).unlink()
                 reach_disk(temporary)
-                temporary.rename(path)
-                _sync(path.parent)
+                rename(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -160,10 +156,13 @@ def locked_name(path: Path) -> Iterator[None]:
     make_folder(path.parent)
     lock = path.with_name(f".{path.name}{LOCK}")
     with locked_folder(lock.parent, lock.name, of=path):
+        if not lock.exists():  # removed by the process that held it, when this one had opened it already
+            raise BlockingIOError(f"another process was at work in {path}; call again")
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)
+            with suppress(OSError):
+                lock.unlink()
 
 
 @contextmanager

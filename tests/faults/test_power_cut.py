@@ -27,8 +27,12 @@ ELSEWHERE = {
     "scale/ingest.py": "the same, and a journal of which a lost end is read again",
     "serving/indexes.py": "into what `export` gives, which is a temporary file or folder",
     "serving/writing.py": "the same, by `write_frames`",
+    "cli/output.py": "to standard output",
     "service": "as long as the server runs",
     "data/readers/download.py": "into a temporary file",
+    "data/storage.py: names.attributes.write_parquet(buffer)": "into memory",
+    "bench": "in a folder that goes with the measurement",
+    "runs/folder.py: self.history_file.open('a'": "the history, see the test above",
 }
 
 
@@ -46,7 +50,8 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_anything_els
             on_disk.add(place)
             waiting.discard(place)
         elif kind in ("replace", "rename"):
-            assert not waiting, f"{rest[0]} is named before the names in {waiting} are on the disk"
+            together = work.name == "ingest" and not place.endswith(".part")  # its index is what counts
+            assert together or not waiting, f"{rest[0]} is named before the names in {waiting} are on the disk"
             assert place in on_disk, f"{place} is renamed to {rest[0]} before it is on the disk"
             waiting.add(str(Path(rest[0]).parent))
             figures["files"] += 1
@@ -69,13 +74,13 @@ def test_the_history_is_on_the_disk_before_the_checkpoint_that_counts_on_it(scen
 
 def test_nothing_is_written_that_does_not_keep_this_order() -> None:
     found = [
-        f"{file.relative_to(SOURCE)}:{call.lineno}: {ast.unparse(call)}"
+        f"{file.relative_to(SOURCE)}: {ast.unparse(call)}"
         for file in sorted(SOURCE.rglob("*.py"))
-        if not str(file.relative_to(SOURCE)).startswith(tuple(ELSEWHERE))
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and writes(call)
     ]
-    assert not found
+    assert [one for one in found if not one.startswith(tuple(ELSEWHERE))] == []
+    assert all(any(one.startswith(place) for one in found) for place in ELSEWHERE)
 
 
 def writes(call: ast.Call) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from fault_scenarios import TRAININGS, WORKS, Scenes, Work, contents
 
-TOLD = r"error: .*(another process (is at work in|writes|searches)|already holds a run)"
+TOLD = r"(?s)error: .*(another process (is at work in|writes|searches)|already holds a run)"
 NAMES = ("fit", "train --replace", "search", "table3", "ingest", "recommend-all", "update")
 EXPORTS = ("export parquet", "export numpy", "export hub")
 ALL = [TRAININGS[0], *(WORKS[name] for name in (*NAMES, *EXPORTS))]

@@ -55,7 +55,7 @@ def why_not_finite(loss: float, l2: float, times: list[float], settings: Trainin
     if np.isfinite([loss + settings.l2 * l2, *times]).all():
         return None
     remedy = "lower `learning_rate` or `time_learning_rate`"
-    if np.isfinite([loss, *times]).all():
+    if settings.l2 and np.isfinite([loss, *times]).all():
         remedy = f"lower `l2`, which is {settings.l2:g}"
     return (
         f"the loss became {loss}, the L2 penalty {l2} and the times {times} in epoch {epoch + 1}: training diverged; "
