@@ -139,6 +139,7 @@ class FaultServer:
 
 def serve() -> None:
     """Fork a process for each line of standard input, until that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in IMPORTED:
         import_module(module)
     answers = os.fdopen(os.dup(1), "w")
@@ -173,10 +174,11 @@ def _be_the_command(request: dict[str, Any]) -> None:
         os.dup2(log, 2)
         os.chdir(request["folder"])
         sys.argv = ["ltocf"]
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         for name, value in request["faults"].items():
             FAULTS[name](value)
-        import_module("ltocf.cli").main(request["arguments"])
+        main = import_module("ltocf.cli").main
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        main(request["arguments"])
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1

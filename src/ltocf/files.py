@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
+from polars.exceptions import PanicException
 from safetensors import SafetensorError, safe_open
 
-FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
-OF_THE_DISK = (*FULL, errno.EIO, errno.EMFILE, errno.ENOENT)
+OF_THE_DISK = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENOENT)
 """What the system says of a disk that is full, broken or gone, or of too many open files."""
 LOCK = ".lock"
 
@@ -69,20 +69,20 @@ def errors_of(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, PanicException) as error:
         if (reason := _why_not_written(error, temporary or path)) is None:
             raise
         kind = type(error) if isinstance(error, OSError) else OSError
         raise kind(f"{path} cannot be written: {reason}") from error
 
 
-def _why_not_written(error: Exception, file: Path) -> str | None:
+def _why_not_written(error: BaseException, file: Path) -> str | None:
     """The reason, if the error is of this file and not of something else that the block does."""
     if isinstance(error, SafetensorError):
         return str(error)
     # Libraries tell of a full disk by errors of their own, or by one without a number.
     for number in OF_THE_DISK:
-        by_its_words = number in FULL and os.strerror(number) in str(error) and not isinstance(error, OSError)
+        by_its_words = number != errno.ENOENT and os.strerror(number) in str(error) and not isinstance(error, OSError)
         if by_its_words or f"(os error {number})" in str(error):
             return os.strerror(number)
     if not isinstance(error, OSError):

@@ -96,22 +96,22 @@ app.register_install_completion_command(help="Teach your shell to complete comma
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors the user can fix are one line on standard error, and the exit status is 2."""
-    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False, markup=False)
-    handler.addFilter(_Once())
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    _be_one_of_several(given)
-    with _ended_at_once_by_a_second_interrupt():
-        _run(given)
+    try:
+        with _ended_at_once_by_a_second_interrupt():
+            _run(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 def _run(given: list[str]) -> None:
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False, markup=False)
+    handler.addFilter(_Once())
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    _be_one_of_several(given)
     try:
         if given[:1] == ["recommend"]:
             given = joined(given, "--user")
         app(given, result_action="return_value")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # whoever reads has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
