@@ -57,6 +57,7 @@ class Contest:
             return outer.finish(only.trained, {"selection": only.fit}, started)
         entrants = [self._select(each, split.train, last=each is competing[-1]) for each in competing]
         weighing = self._weigh(entrants, split.validation)
+        outer.folder.still_there()
         chosen = [(e, w) for e, w in zip(entrants, weighing.weights, strict=True) if w]
         _blend([(entrant.trained, weight) for entrant, weight in chosen]).save(outer.folder.selection_model_file)
         everything = split.train.union(split.validation)
@@ -85,6 +86,7 @@ class Contest:
         seconds = budget.seconds_left() if last else min(budget.seconds_left(), LARGEST_SHARE * 60 * self.minutes)
         own = replace(self._own(candidate), budget=TimeBudget(seconds))
         trained, fit = own.phase("selection", pairs, outer.data.split.validation)
+        outer.folder.still_there()
         trained.save(files[0])
         write_text(files[1], json.dumps(fit._asdict()) + "\n")
         value = "" if fit.best_value is None else f"{outer.select_by} {fit.best_value:.4f} on validation, "

@@ -200,12 +200,23 @@ class RunFolder:
         text = self.history_file.read_text(encoding="utf-8")
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
+    def still_there(self) -> RunFolder:
+        """Itself, asked before something is written: that would make a removed folder again, with a part of a run.
+
+        Raises:
+            FileNotFoundError: the folder was removed while the run was at work.
+        """
+        if not self.config_file.exists():
+            raise FileNotFoundError(f"{self.path} was removed while a run was at work in it: No such file or directory")
+        return self
+
     def add_history(self, record: dict[str, Any]) -> None:
         with errors_of(self.history_file), self.history_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def cut_history(self, phase: str, epoch: int) -> None:
         """Drop ``epoch`` of ``phase`` and all after it: a resumed run does them again."""
+        self.still_there()
         rows = self.history()
         again = [place for place, row in enumerate(rows) if row["phase"] == phase and row["epoch"] >= epoch]
         kept = rows[: again[0]] if again else rows
@@ -213,11 +224,13 @@ class RunFolder:
 
     def keep_history(self) -> None:
         """Return when the history is on the disk."""
+        self.still_there()
         if self.history_file.exists():
             reach_disk(self.history_file)
 
     def write_test_users(self, measured: PerUserMetrics) -> None:
         """What a significance test between two runs needs: user indices and, by metric, their values."""
+        self.still_there()
         arrays = {name: values.numpy().astype(np.float32) for name, values in measured.values.items()}
         with replacing(self.test_users_file) as temporary:
             save_file({"users": measured.users.numpy(), **arrays}, temporary)

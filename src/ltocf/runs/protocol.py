@@ -98,7 +98,7 @@ class Experiment:
         else:
             chosen, selection = self.phase("selection", split.train, split.validation)
             if not self.ranks.rank:
-                chosen.save(self.folder.selection_model_file)
+                chosen.save(self.folder.still_there().selection_model_file)
             everything = split.train.union(split.validation)
             selected = Selected(chosen.model, selection)
             del chosen
@@ -127,7 +127,7 @@ class Experiment:
         """Write the model, measure it on the test set, write the metrics, and drop what was kept to go on from."""
         give_back()
         if not self.ranks.rank:
-            trained.save(self.folder.model_file)
+            trained.save(self.folder.still_there().model_file)
         metrics = self.measured(trained) | self.provenance(trained, fits) | (more or {})
         metrics["seconds_of_this_process"] = time.perf_counter() - started
         if self.ranks.rank:
