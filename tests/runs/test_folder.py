@@ -259,6 +259,7 @@ def test_the_names_of_the_files_are_those_of_the_pages(begun: RunFolder) -> None
     assert paths == {
         "config.toml",
         "data.safetensors",
+        "diverged.safetensors",
         "history.jsonl",
         "metrics.json",
         "test-users.safetensors",

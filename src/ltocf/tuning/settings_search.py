@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ltocf.files import locked_folder, make_folder, remove_leftovers, write_text
+from ltocf.files import locked_name, remove_leftovers, write_text
 from ltocf.installation import needs_extra
 from ltocf.progress import progress_bar
 from ltocf.runs import experiment
@@ -80,8 +80,7 @@ def search_settings(
         BlockingIOError: another process searches there.
         ImportError: ``tpe`` without the ``search`` extra.
     """
-    make_folder(folder)
-    with locked_folder(folder):
+    with locked_name(folder):
         remove_leftovers(file.parent, file.name)
         search = _Search(config, space, folder, file)
         return _searched(search, sampler, n_trials, processes, max_minutes, show_progress)
