@@ -22,11 +22,13 @@ from ltocf.runs.contest import Contest
 from ltocf.runs.existing import Exists, in_place_of, refuse_unless_wanted, same_run
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.measuring import Withheld, evaluate_beside
+from ltocf.runs.memory import refuse_without_memory
 from ltocf.runs.preparation import configure, prepare_data
 from ltocf.runs.protocol import Experiment, depths_for
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.runs.together import announced, refuse_if_alone_only, together
 from ltocf.runs.typed import Settings
+from ltocf.scale.torchrun import place
 from ltocf.serving import TrainedModel
 from ltocf.serving.held import MODEL_FILE
 from ltocf.serving.hub import is_hub_folder, write_hub_folder
@@ -112,6 +114,8 @@ def _train_config(
     budget = TimeBudget.of_minutes(config.training.max_minutes)
     _rehearse(config)
     data = prepare_data(config, dataset)
+    if place().world == 1 and config.model != AUTO:
+        refuse_without_memory(config, data.split)
     with RunFolder.started(out, config) as folder, config.runtime().active() as device:
         folder.write_data(data)
         run = Experiment(folder, config, data, device, show_progress, budget, ranks=announced(folder))
@@ -208,11 +212,15 @@ def _rehearse(config: Config) -> None:
     refuse_if_alone_only(config)
     device = config.runtime().torch_device()
     if config.model != AUTO:
-        model = build_model(
-            config.model, BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0])), config.options
-        )
-        model.prepare()
-        model.scorer()
+        smallest = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
+        try:
+            model = build_model(config.model, smallest, config.options)
+            model.prepare()
+            model.scorer()
+        except RuntimeError as error:
+            if "allocate" not in str(error):
+                raise
+            raise MemoryError(f"{config.model} of these options does not fit into memory: {error}") from error
     if config.training.cuda_graphs and device.type != "cuda":
         raise ValueError(f"`cuda_graphs` needs a CUDA GPU, and the run is on {device}; leave it false")
     if config.run.tensorboard and importlib.util.find_spec("tensorboard") is None:

@@ -11,15 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from filelock import FileLock, Timeout
 from safetensors.numpy import save_file
 
 from ltocf.data import Interactions, Names, Split
 from ltocf.data.report import ReadingReport
-from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
+from ltocf.data.storage import Arrays, pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.evaluation import PerUserMetrics
-from ltocf.files import read_arrays, replacing, write_text
+from ltocf.files import checksum_of, read_arrays, replacing, write_text
 from ltocf.runs.config import Config
+from ltocf.serving.model_arrays import check_arrays
+
+OPTIONAL = ("validation", "also_seen")
+"""Sets of pairs that a run may have or not."""
+_OF_AN_EPOCH = (("phase", str), ("epoch", int), ("seconds", (int, float)))
+"""What every record of the history has."""
+METADATA = "ltocf"
+"""The one key of the metadata of the data: safetensors writes several in random order."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +132,8 @@ class RunFolder:
             ValueError: ``config.toml`` was edited after the run was started, in a setting that changes its result.
         """
         config = Config.from_file(self.config_file, complete=True)
-        if self.data_file.exists():
-            _, metadata = read_arrays(self.data_file)
-            if before := metadata.get("configuration"):
-                _refuse_changes(self.config_file, Config.from_toml(before, complete=True), config)
+        if self.data_file.exists() and (before := self._read_data_file()[1].get("configuration")):
+            _refuse_changes(self.config_file, Config.from_toml(before, complete=True), config)
         return config
 
     def fingerprint(self, split: Split) -> str:
@@ -151,23 +158,66 @@ class RunFolder:
         if data.report is not None:
             write_text(self.path / "reading.txt", data.report.text() + "\n")
         arrays |= pack_names(data.names)
-        metadata = {"name": data.name, "configuration": self.config_file.read_text(encoding="utf-8")}
+        content = {"name": data.name, "configuration": self.config_file.read_text(encoding="utf-8")}
+        content["checksum"] = checksum_of(arrays, content)
+        metadata = {METADATA: json.dumps(content, sort_keys=True)}
         with replacing(self.data_file) as temporary:
             save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
 
     def read_data(self) -> RunData:
+        """What `write_data` wrote, in this version or an earlier one.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: a damaged one.
+        """
+        arrays, content = self._read_data_file()
+        try:
+            check_arrays(arrays, ("train", "test"), OPTIONAL)
+            train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
+            others = {
+                name: unpack_interactions(name, arrays) if f"{name}.size" in arrays else None for name in OPTIONAL
+            }
+            names = unpack_names(arrays)
+            if names.sizes != (train.n_users, train.n_items):
+                raise ValueError(f"it has the ids of {names.sizes}, and {train.n_users} users, {train.n_items} items")
+        except (ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise ValueError(f"{self.data_file} is damaged: {error}") from error
+        return RunData(content["name"], Split(train, test, others["validation"]), names, others["also_seen"])
+
+    def _read_data_file(self) -> tuple[Arrays, dict[str, str]]:
+        """Arrays, and name and configuration: those of earlier versions are keys of their own, without a checksum."""
         arrays, metadata = read_arrays(self.data_file)
-        train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
-        validation = unpack_interactions("validation", arrays) if "validation.size" in arrays else None
-        also_seen = unpack_interactions("also_seen", arrays) if "also_seen.size" in arrays else None
-        return RunData(metadata["name"], Split(train, test, validation), unpack_names(arrays), also_seen)
+        content: Any = metadata
+        if METADATA in metadata:
+            try:
+                content = json.loads(metadata[METADATA])
+                right = content.pop("checksum") == checksum_of(arrays, content)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                right = False
+            if not right:
+                raise ValueError(f"{self.data_file} is damaged: its content is not what was written")
+        if not isinstance(content.get("name"), str) or not isinstance(content.get("configuration", ""), str):
+            raise ValueError(f"{self.data_file} is not the data of a run: its metadata have no name")
+        return arrays, content
 
     def history(self) -> list[dict[str, Any]]:
-        """One record per epoch; a last line that a crash cut short is ignored."""
+        """One record per epoch; a last line that a crash cut short is ignored.
+
+        Raises:
+            ValueError: a line is no record of an epoch.
+        """
         if not self.history_file.exists():
             return []
-        text = self.history_file.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        try:
+            text = self.history_file.read_text(encoding="utf-8")
+            rows = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{self.history_file} is damaged: {error}") from error
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, dict) or not all(isinstance(row.get(name), kind) for name, kind in _OF_AN_EPOCH):
+                raise ValueError(f"{self.history_file} is damaged: line {number} is no record of an epoch")
+        return rows
 
     def add_history(self, record: dict[str, Any]) -> None:
         with self.history_file.open("a", encoding="utf-8") as file:
@@ -190,8 +240,8 @@ class RunFolder:
         if not self.metrics_file.exists():
             raise FileNotFoundError(f"{self.path} is not finished; continue it with `ltocf train --resume {self.path}`")
         try:
-            metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
-        except ValueError as error:
+            metrics: dict[str, Any] = dict(json.loads(self.metrics_file.read_text(encoding="utf-8")).items())
+        except (ValueError, AttributeError, RecursionError) as error:
             raise ValueError(
                 f"{self.metrics_file} is damaged: {error}; remove it and measure again by "
                 f"`ltocf train --resume {self.path}`"

@@ -115,6 +115,16 @@ def stated_memory(config: Config, split: Split, world: int = 1) -> Memory | None
     return max(chosen, everything, key=lambda memory: memory.total)
 
 
+def refuse_without_memory(config: Config, split: Split) -> None:
+    """Nothing, if a training on the CPU has the memory that it is known to need.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if config.runtime().torch_device().type == "cpu" and (memory := stated_memory(config, split)) is not None:
+        memory.refuse_if_too_much(config.options["dim"])
+
+
 def _of_phase(
     config: Config, split: Split, m: int, world: int, held: int, *, best: bool = False, again: bool = False
 ) -> Memory:

@@ -20,7 +20,7 @@ from ltocf.data.readers.options import ReadOptions
 from ltocf.data.report import ReadingReport
 from ltocf.data.store import INDEX, PARTS, VERSION, WORK
 from ltocf.files import reach_disk, write_text
-from ltocf.progress import log_line, progress_bar
+from ltocf.progress import harmless, log_line, progress_bar
 from ltocf.scale.merge import SPLITS, Merge, Merged
 from ltocf.scale.parts import Part, kinds_of, one_report, packed, refuse_absent_values, unpacked, write_part
 from ltocf.scale.pieces import Piece, find_files, pieces
@@ -212,7 +212,7 @@ def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, sho
                 journal.write(json.dumps(packed(part)) + "\n")
                 journal.flush()
             now = n_before[piece.path] + int(piece.done * n_bytes_of[piece.path])
-            bar.update(task, completed=now, note=piece.path.name)
+            bar.update(task, completed=now, note=harmless(piece.path.name))
             if show_progress and now * 10 // n_total > done:
                 done = now * 10 // n_total
                 log_line(f"ingest: {done * 10} % of the files read")
@@ -234,9 +234,10 @@ def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
     parts: list[Part] = []
     if lines and _record(lines[0]) == asked:
         for record in map(_record, lines[1:]):
-            if record is None or (record["file"] and not (state.parent / record["file"]).exists()):
+            part = None if record is None else _part(record)
+            if part is None or (part.file and not (state.parent / part.file).exists()):
                 break
-            parts.append(unpacked(record))
+            parts.append(part)
     if parts:
         logger.info("goes on after %d parts that are there already", len(parts))
     # First the list, then the parts: no list must name parts that do not exist.
@@ -246,6 +247,15 @@ def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
         if file.name not in kept:
             file.unlink()
     return parts
+
+
+def _part(record: dict[str, Any]) -> Part | None:
+    """What a line of the list says of a part, or None if it is no such line or names a file elsewhere."""
+    try:
+        part = unpacked(record)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return part if re.fullmatch(r"(part-\d+\.parquet)?", str(part.file)) else None
 
 
 def _record(line: str) -> dict[str, Any] | None:
