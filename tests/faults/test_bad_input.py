@@ -214,7 +214,7 @@ for seed in range(first, last):
 
 @pytest.mark.parametrize("name", ABORTING)
 def test_damaged_parquet(name: str, full: bool, record: Record) -> None:
-    """In a child process: polars may ask for memory that nobody has, and that ends the process, as docs/data.md says."""
+    """In a child process: polars may ask for memory that nobody has, which ends it, as docs/data.md says."""
     counts = {"cases": 0, "refused": 0, "ends_of_the_process": 0, "other_errors": 0}
     start, end = 0, FULL if full else 12
     while start < end:

@@ -79,14 +79,14 @@ class TrainingSettings:
                 raise ValueError(f"`{name}` must be >= 0, got {getattr(self, name)}")
         if not 0 < self.epoch_share <= 1:
             raise ValueError(f"`epoch_share` must be in (0, 1], got {self.epoch_share}")
-        if not 0 <= self.warm_up < 1:
-            raise ValueError(f"`warm_up` must be in [0, 1), got {self.warm_up}")
-        self._refuse_infinite()
+        self._check_rates()
         for name, known in (("retraining", RETRAININGS), ("time_updates", TIME_UPDATES), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 
-    def _refuse_infinite(self) -> None:
+    def _check_rates(self) -> None:
+        if not 0 <= self.warm_up < 1:
+            raise ValueError(f"`warm_up` must be in [0, 1), got {self.warm_up}")
         for name in ("learning_rate", "time_learning_rate", "l2"):
             if getattr(self, name) > LARGEST:
                 raise ValueError(f"`{name}` must be finite in single precision, got {getattr(self, name)}")
