@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 import torch
+from jaxtyping import TypeCheckError
 
 import ltocf
 from ltocf.data import load_dataset
@@ -51,7 +52,7 @@ def refused(reader: Reader, content: bytes, folder: Path) -> str | None:
     """How a content was refused, in one of the package's own errors, or None if it was taken; others come out."""
     try:
         reader.read(content, folder)
-    except OWN as error:
+    except (*OWN, TypeCheckError) as error:  # hints are checked under pytest only, before the package itself would look
         return f"{type(error).__name__}: {error}"
     return None
 

@@ -29,7 +29,7 @@ def hostile_log(folder: Path) -> Path:
     rows = [(f"{HOSTILE}{user}", item, FORMULA) for user in range(12) for item in range(10) if (user + item) % 3]
     frame = pl.DataFrame(rows, schema=["user", "item", "title"], orient="row")
     frame = frame.with_columns(pl.lit(1).alias(HOSTILE))
-    path = folder / "log[/]\x1b[31m.parquet"
+    path = folder / "log[x]\x1b[31m.parquet"
     frame.write_parquet(path)
     return path
 

@@ -30,6 +30,8 @@ N_USERS, N_ITEMS, K = 300, 130, 12
 WITH_TIMES = ("history.jsonl", "metrics.json")
 """Files of a run that say how long it took, and so differ in that alone."""
 SECONDS = ("seconds", "seconds_of_this_process", "memory", "ranking_seconds", "validation_seconds", "environment")
+EXACT = ("ease", "item-knn", "rp3beta", "sequence-knn", "popularity", "cmn")
+"""Scores are the same bits too."""
 SHORT_MODELS = ("mf", "ltocf", "spectral")
 
 
@@ -44,8 +46,9 @@ def snapshot(name: str) -> Snapshot:
 
 
 @cache
-def one_by_one(name: str) -> dict[int, pl.DataFrame]:
-    return {user: snapshot(name).recommend(user, K) for user in range(N_USERS)}
+def one_by_one(name: str, every: int) -> pl.DataFrame:
+    """The lists of some users, each asked for alone."""
+    return pl.concat([snapshot(name).recommend(user, K) for user in range(0, N_USERS, every)])
 
 
 @pytest.fixture
@@ -57,30 +60,42 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_together_is_one_by_one(name: str, full: bool, record: Record, threads: Callable[[int], None]) -> None:
-    """1 to 300 users at once, in any order, in blocks of any size, by one thread or two: items and scores alike."""
-    alone, counts = one_by_one(name), {"cases": 0, "other_items": 0, "other_scores": 0}
-    everybody = pl.concat([alone[user] for user in range(N_USERS)])
+    """1 to 300 users at once, in any order, in blocks of any size, by one thread or two: the same lists.
+
+    Scores of models that sum over a history are the same bits. Those of matrix products differ in their last digits,
+    because a product of one row is computed in another order than that of many; the largest difference is recorded.
+    """
+    alone = one_by_one(name, 1 if full else 50)
+    counts = {"cases": 0, "other_lists": 0, "other_scores": 0, "largest_difference": 0.0}
+    scale = float(alone["score"].abs().max())  # type: ignore[arg-type]
+    known = alone["user"].unique()
 
     @settings(
-        max_examples=300 if full else 4,
+        max_examples=300 if full else 2,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
         database=None,
     )
-    @given(st.integers(1, N_USERS), st.integers(0, 2**31), st.sampled_from([1, 2]))
+    @given(st.integers(1, N_USERS), st.integers(0, 2**31), st.sampled_from([1, 2] if full else [1]))
     def keeps(n: int, seed: int, n_threads: int) -> None:
         threads(n_threads)
         chosen = np.random.default_rng(seed).permutation(N_USERS)[:n].tolist()
-        together, expected = snapshot(name).recommend(chosen, K), pl.concat([alone[user] for user in chosen])
-        blocks = pl.concat(snapshot(name).recommend_all(K, rows=n))
-        counts["cases"] += 2
-        for found, right in ((together, expected), (blocks.select(everybody.columns), everybody)):
-            counts["other_items"] += not found.drop("score").equals(right.drop("score"))
+        together = snapshot(name).recommend(chosen, K)
+        blocks = pl.concat(snapshot(name).recommend_all(K, rows=n if full else max(n, 50))).select(alone.columns)
+        for lists in (together, blocks):
+            found = lists.filter(pl.col("user").is_in(known.implode())).sort("user", "rank")
+            right = alone.filter(pl.col("user").is_in(lists["user"].unique().implode()))
+            counts["cases"] += 1
+            counts["other_lists"] += not found.drop("score").equals(right.drop("score"))
             counts["other_scores"] += not found["score"].equals(right["score"])
+            apart = float((found["score"] - right["score"]).abs().max() or 0) / scale  # type: ignore[arg-type]
+            counts["largest_difference"] = max(counts["largest_difference"], apart)
 
     keeps()
     record(f"same-bits-{name}", counts)
-    assert counts["other_items"] == counts["other_scores"] == 0
+    assert counts["other_lists"] == 0
+    assert counts["largest_difference"] < 1e-6
+    assert name not in EXACT or counts["other_scores"] == 0
 
 
 def trained(folder: Path, name: str, threads: int) -> Path:
@@ -95,7 +110,8 @@ def test_the_same_run_gives_the_same_bytes(name: str, full: bool, record: Record
     if name not in SHORT_MODELS and not full:
         pytest.skip("in full only")
     with tempfile.TemporaryDirectory() as place:
-        first, second, other = (trained(Path(place) / each, name, n) for each, n in (("a", 1), ("b", 1), ("c", 2)))
+        more = 2 if full or name == "mf" else 1
+        first, second, other = (trained(Path(place) / each, name, n) for each, n in (("a", 1), ("b", 1), ("c", more)))
         files = sorted(file.name for file in first.iterdir() if file.name != ".lock")
         assert files == sorted(file.name for file in second.iterdir() if file.name != ".lock")
         for file in files:

@@ -107,7 +107,7 @@ def _mapped(path: Path, part: str, sizes: tuple[int, int], counts: dict[str, int
             continue
         try:
             # Mapped, a header that claims more than there is takes no memory; nothing cannot be mapped.
-            array = np.load(file, mmap_mode="r", allow_pickle=False) if counts[part] else np.empty(0, kind)
+            array = np.lib.format.open_memmap(file, mode="r") if counts[part] else np.empty(0, kind)
         except OSError:
             raise
         except Exception as error:  # a header is parsed as Python, and fails in as many ways

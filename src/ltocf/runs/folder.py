@@ -94,15 +94,29 @@ class RunFolder:
     def started(cls, path: str | Path, config: Config) -> Iterator[RunFolder]:
         """A new run in an empty or new folder, locked for as long as the block lasts.
 
+        If the block ends in an error of settings or memory before a first epoch, nothing of the run is left.
+
         Raises:
             FileExistsError, NotADirectoryError: see `refuse_used`.
             BlockingIOError: another process is at work in the folder.
         """
         Path(path).mkdir(parents=True, exist_ok=True)
-        with locked_folder(Path(path)):
+        with _gone_if_empty(Path(path)), locked_folder(Path(path)):
             cls.refuse_used(path)
             write_text(Path(path) / "config.toml", config.to_toml())
-            yield cls(path)
+            run = cls(path)
+            try:
+                yield run
+            except (ValueError, ArithmeticError, MemoryError):
+                run._drop_if_not_begun()
+                raise
+
+    def _drop_if_not_begun(self) -> None:
+        """Settings that cannot be trained with leave a folder that can be used again."""
+        first = {self.config_file, self.data_file, self.path / "reading.txt"}
+        if {file for file in self.path.iterdir() if file.name != ".lock"} <= first:
+            for file in first:
+                file.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -250,6 +264,18 @@ class RunFolder:
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
+
+
+@contextmanager
+def _gone_if_empty(folder: Path) -> Iterator[None]:
+    """A folder that holds nothing but a lock after an error is removed."""
+    try:
+        yield
+    except (ValueError, ArithmeticError, MemoryError):
+        if [file.name for file in folder.iterdir()] in ([], [".lock"]):
+            (folder / ".lock").unlink(missing_ok=True)
+            folder.rmdir()
+        raise
 
 
 @contextmanager
