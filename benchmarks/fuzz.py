@@ -38,6 +38,8 @@ def main() -> None:
     if arguments.child:
         fuzz(arguments.targets[0], arguments.seconds, arguments.corpus, arguments.findings)
         return
+    import torch
+
     from bad_inputs import READERS
     from ltocf.training import environment
 
@@ -47,7 +49,7 @@ def main() -> None:
         print(target, figures[target], flush=True)
     if arguments.record:
         total = {name: sum(figures[target][name] for target in figures) for name in next(iter(figures.values()))}
-        found = {"figures": total, "targets": figures, "environment": environment("cpu")}
+        found = {"figures": total, "targets": figures, "environment": environment(torch.device("cpu"))}
         OUT.parent.mkdir(parents=True, exist_ok=True)
         OUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     sys.exit(any(figures[target]["findings"] for target in figures))

@@ -140,7 +140,7 @@ def _resume(run: RunFolder, show_progress: bool) -> dict[str, Any]:
     with run.locked():
         config = run.config()
         refuse_if_alone_only(config)
-        spent = math.fsum(row["seconds"] for row in run.history())
+        spent = math.fsum(row.get("seconds", 0.0) for row in run.history())
         budget = TimeBudget.of_minutes(config.training.max_minutes, spent)
         if not run.data_file.exists():
             run.write_data(prepare_data(config))

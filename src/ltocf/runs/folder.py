@@ -25,8 +25,8 @@ from ltocf.serving.model_arrays import check_arrays
 
 OPTIONAL = ("validation", "also_seen")
 """Sets of pairs that a run may have or not."""
-_OF_AN_EPOCH = (("phase", str), ("epoch", int), ("seconds", (int, float)))
-"""What every record of the history has."""
+_OF_AN_EPOCH: dict[str, tuple[type, ...]] = {"phase": (str,), "epoch": (int,), "seconds": (int, float)}
+"""What every record of the history has; without seconds it took none."""
 METADATA = "ltocf"
 """The one key of the metadata of the data: safetensors writes several in random order."""
 
@@ -229,7 +229,9 @@ class RunFolder:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{self.history_file} is damaged: {error}") from error
         for number, row in enumerate(rows, start=1):
-            if not isinstance(row, dict) or not all(isinstance(row.get(name), kind) for name, kind in _OF_AN_EPOCH):
+            if not isinstance(row, dict) or not all(
+                isinstance(row.get(name, 0), kinds) for name, kinds in _OF_AN_EPOCH.items()
+            ):
                 raise ValueError(f"{self.history_file} is damaged: line {number} is no record of an epoch")
         return rows
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 import polars as pl
 
@@ -118,7 +118,7 @@ class _TooMuchError(Exception):
     """More comes out than may."""
 
 
-def _by_blocks(open_file: Callable[[io.BytesIO], IO[bytes]]) -> Callable[[bytes, int], bytes]:
+def _by_blocks(open_file: Callable[[io.BytesIO], io.BufferedIOBase]) -> Callable[[bytes, int], bytes]:
     """What a file of Python's unpacks to, as long as that is not too much."""
 
     def unpack(data: bytes, limit: int) -> bytes:
