@@ -22,7 +22,7 @@ from ltocf.models import STARTS, Recommender, build_model
 from ltocf.progress import log_line
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunData, RunFolder
-from ltocf.runs.memory import SAID_FROM, Memory, stated_memory
+from ltocf.runs.memory import SAID_FROM, Memory, TrainingSizes, stated_memory
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
@@ -119,7 +119,7 @@ class Experiment:
     def memory(self) -> Memory | None:
         """What the run is expected to hold at its highest on a CPU; None where that is not known."""
         shares = self.ranks.world // self.ranks.layout().get("node_blocks", 1)
-        return stated_memory(self.config, self.data.split, shares)
+        return stated_memory(self.config, TrainingSizes.of_split(self.data.split), shares)
 
     def finish(
         self, trained: TrainedModel, fits: dict[str, FitResult], started: float, more: dict[str, Any] | None = None
