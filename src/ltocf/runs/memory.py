@@ -152,7 +152,10 @@ def refuse_without_memory(config: Config, split: Split) -> None:
     Raises:
         ValueError: it has not.
     """
-    if config.runtime().torch_device().type == "cpu" and (memory := stated_memory(config, split)) is not None:
+    if (
+        config.runtime().torch_device().type == "cpu"
+        and (memory := stated_memory(config, TrainingSizes.of_split(split))) is not None
+    ):
         memory.refuse_if_too_much(config.options["dim"])
 
 
