@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ltocf.data import Dataset
 from ltocf.runs.config import Config
-from ltocf.runs.folder import RunFolder, changes, locked_folder
+from ltocf.runs.folder import RunFolder, changes
+from ltocf.runs.locks import locked_folder
 from ltocf.runs.preparation import prepare_data
 
 Exists: TypeAlias = Literal["error", "load", "replace"]

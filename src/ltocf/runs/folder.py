@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from filelock import FileLock, Timeout
 from safetensors.numpy import save_file
 
 from ltocf.data import Interactions, Names, Split
@@ -21,6 +20,7 @@ from ltocf.data.storage import Arrays, pack_interactions, pack_names, unpack_int
 from ltocf.evaluation import PerUserMetrics
 from ltocf.files import checksum_of, read_arrays, replacing, write_text
 from ltocf.runs.config import Config
+from ltocf.runs.locks import gone_if_empty, locked_folder
 from ltocf.serving.model_arrays import check_arrays
 
 OPTIONAL = ("validation", "also_seen")
@@ -101,7 +101,7 @@ class RunFolder:
             BlockingIOError: another process is at work in the folder.
         """
         Path(path).mkdir(parents=True, exist_ok=True)
-        with _gone_if_empty(Path(path)), locked_folder(Path(path)):
+        with gone_if_empty(Path(path)), locked_folder(Path(path)):
             cls.refuse_used(path)
             write_text(Path(path) / "config.toml", config.to_toml())
             run = cls(path)
@@ -266,34 +266,6 @@ class RunFolder:
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
-
-
-@contextmanager
-def _gone_if_empty(folder: Path) -> Iterator[None]:
-    """A folder that holds nothing but a lock after an error is removed."""
-    try:
-        yield
-    except (ValueError, ArithmeticError, MemoryError):
-        if [file.name for file in folder.iterdir()] in ([], [".lock"]):
-            (folder / ".lock").unlink(missing_ok=True)
-            folder.rmdir()
-        raise
-
-
-@contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """The operating system holds the lock for the process, so it is gone with it, however it ends."""
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise BlockingIOError(
-            f"another process is at work in {folder}; wait until it has ended, or choose another folder"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def changes(before: Config, now: Config) -> list[str]:
