@@ -82,13 +82,16 @@ def fuzzed(target: str, arguments: argparse.Namespace) -> dict[str, Any]:
         if done.returncode:
             own = "memory allocation of" in done.stderr  # polars, see docs/data.md
             known, deaths = known + own, deaths + (not own)
-            if not own:
-                (findings / f"death-{deaths}.txt").write_text(done.stderr[-20_000:], encoding="utf-8")
-            if not executions:
+            if own:  # libFuzzer keeps its input beside the findings
+                for file in findings.glob("crash-*"):
+                    file.unlink()
+            elif not executions:
                 raise RuntimeError(f"{target} cannot be fuzzed:\n{done.stderr[-3000:]}")
+            else:
+                (findings / f"death-{deaths}.txt").write_text(done.stderr[-20_000:], encoding="utf-8")
     found = len([file for file in findings.glob("*") if file.suffix != ".txt"]) if findings.is_dir() else 0
     mended = len(list((CORPUS / target).glob("*")))
-    counts = {"executions": executions, "minutes": round(spent / 60, 1), "findings": found + deaths}
+    counts = {"executions": executions, "minutes": round(spent / 60, 1), "findings": max(found, deaths)}
     return counts | {"ends_of_the_process_by_polars": known, "findings_mended": mended}
 
 
