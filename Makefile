@@ -31,8 +31,9 @@ mutation: $(VENV)/.mutation
 	$(BIN)/python benchmarks/mutation/run.py $(FOLDER)
 
 # Kills, full disks, bad input and load, in full; hours. `make test` has a sample of each.
-faults: $(VENV)/.test
+faults: $(VENV)/.faults
 	LTOCF_FAULTS=full $(BIN)/pytest tests/faults
+	$(BIN)/python benchmarks/fuzz.py --minutes 1.5 --record
 
 # Six models beside RecBole's, which has an environment of its own; about fifteen minutes on one core.
 recbole: $(VENV)/.demo .venv-recbole/.done
@@ -66,6 +67,10 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	mkdir -p .npm
 	if command -v npm > /dev/null; then npm install --silent --no-fund --no-audit --prefix .npm axe-core@4.14.1; fi
 	touch $@
+
+$(VENV)/.faults: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e '.[faults]'
+	touch $@ $(VENV)/.test $(VENV)/.demo
 
 $(VENV)/.mutation: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e '.[mutation]'

@@ -7,12 +7,15 @@ there before anything else is done.
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -259,3 +262,18 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (SafetensorError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a safetensors file, or a damaged one: {error}") from error
+
+
+def checksum_of(arrays: Mapping[str, np.ndarray], content: Mapping[str, Any]) -> str:
+    """SHA-256 of all arrays, with their names and shapes, and of what is said of them.
+
+    Example:
+        >>> checksum_of({"a": np.zeros(1)}, {}) == checksum_of({"a": np.zeros(2)}, {})
+        False
+    """
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """Text that a terminal only shows: without the control characters that it would obey.
+
+    Example:
+        >>> harmless("a\x1b[31mb")
+        'a�[31mb'
+    """
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
 
 @contextmanager
 def progress_bar(*, enabled: bool = True) -> Iterator[Progress]:
@@ -29,12 +42,12 @@ def progress_bar(*, enabled: bool = True) -> Iterator[Progress]:
     """
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     hidden = not (enabled and _is_watched(console))
     with Progress(*columns, console=console, disable=hidden, transient=True) as bar:
@@ -64,7 +77,7 @@ def log_line(text: str, *, watched: bool = False) -> None:
     """A line on standard error where no bar can be drawn: in a log, a pipe, a batch job; ``watched``: everywhere."""
     console = Console(stderr=True, highlight=False, markup=False)
     if watched or not _is_watched(console):
-        console.print(text, soft_wrap=True)
+        console.print(harmless(text), soft_wrap=True)
 
 
 def readable_seconds(seconds: float) -> str:

@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "docs").glob("*.py")])
 BESIDE = {path.stem for path in PROGRAMS}
-OF_OTHERS = {"recbole"}
-"""What only the environment of benchmarks/recbole/requirements.txt has."""
+OF_OTHERS = {"recbole", "atheris"}
+"""What only the environment of benchmarks/recbole/requirements.txt has, or that of `make faults`."""
 
 
 def absent(source: str) -> list[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from ltocf.cli.ids import Ids, ids_in, ids_of, split
-from ltocf.cli.output import Format, save, show
+from ltocf.cli.output import Format, save, say, show
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def recommend(
@@ -83,11 +87,26 @@ def recommend(
         frames, n_users = iter([snapshot.fold_in(ids_of(history, "item"), k, steps=steps, **choice)]), 1
     else:
         frames = snapshot.recommend_all(k, users=asked, **choice)
-        n_users = len(snapshot.names.user_ids if asked is None else asked)
+        n_users = len(snapshot.names.user_ids if asked is None else set(asked))
+        frames = _telling(frames, n_users)
     if out is None:
         show(frames, format)
     else:
         save(frames, out, n_users)
+
+
+def _telling(frames: Iterator[pl.DataFrame], n_users: int) -> Iterator[pl.DataFrame]:
+    """The frames, and after the last a line if some users are in none of them."""
+    n_listed = 0
+    for frame in frames:
+        n_listed += frame["user"].n_unique()
+        yield frame
+    if n_listed < n_users:
+        say(
+            f"{n_users - n_listed} of {n_users} users have no list: they have touched every item that may be listed, "
+            "or are left out as unknown",
+            error=True,
+        )
 
 
 def _asked(

@@ -19,6 +19,7 @@ from ltocf.cli.examples import epilogue
 from ltocf.cli.ids import joined
 from ltocf.cli.output import say
 from ltocf.cli.wording import flags_of, for_the_shell
+from ltocf.progress import harmless
 from ltocf.scale.torchrun import node_blocks, place
 
 INTERRUPTED = 130
@@ -106,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(given: list[str]) -> None:
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False, markup=False)
     handler.addFilter(_Once())
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    handler.setFormatter(_Harmless("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     _be_one_of_several(given)
     try:
         if given[:1] == ["recommend"]:
@@ -175,6 +177,13 @@ def _fail(error: BaseException, given: list[str], what: str = "") -> None:
     message = for_the_shell(str(error), flags_of(app, given)) or type(error).__name__
     say(f"error: {what}{as_called(message)}", error=True)
     sys.exit(2)
+
+
+class _Harmless(logging.Formatter):
+    """Paths and names in a message are shown, and not obeyed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
 
 
 class _Once(logging.Filter):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,13 +14,14 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from ltocf.progress import harmless
+
 if TYPE_CHECKING:
     import polars as pl
 
 Format: TypeAlias = Literal["table", "json", "jsonl", "csv"]
 
 _WIDE = Console(file=io.StringIO(), width=10_000).options
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def plain(value: object) -> Text:
@@ -31,7 +31,7 @@ def plain(value: object) -> Text:
         >>> plain("[red]\\x1b[31m :smile:").plain
         '[red]�[31m :smile:'
     """
-    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)))
+    return Text(harmless(str(value)))
 
 
 def say(text: str, *, error: bool = False) -> None:

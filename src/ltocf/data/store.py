@@ -65,7 +65,7 @@ def open_store(path: Path) -> Dataset:
     pairs = parts["interactions"]
     if pairs is None:
         raise ValueError(f"{path} is damaged: it has no interactions; ingest again")
-    report = ReadingReport.from_record(index["report"])
+    report = _report(path, index.get("report"))
     return Dataset(path.name, pairs, names, parts["test"], also_seen=parts["also_seen"], report=report)
 
 
@@ -73,17 +73,27 @@ def _index(path: Path) -> dict[str, Any]:
     try:
         index = json.loads((path / INDEX).read_text(encoding="utf-8"))
         version = index["version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path / INDEX} is damaged: {error}; ingest again") from error
     if version != VERSION:
         raise ValueError(f"{path} must be a store of version {VERSION}, got {version}; ingest again")
+    sizes = index.get("sizes")
+    if not isinstance(sizes, dict) or not all(type(n) is int and n >= 0 for n in sizes.values()):
+        raise ValueError(f"{path / INDEX} is damaged: `sizes` must be numbers of pairs; ingest again")
     return dict(index)
+
+
+def _report(path: Path, record: object) -> ReadingReport:
+    try:
+        return ReadingReport.from_record(record)  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path / INDEX} is damaged: its report cannot be read ({error}); ingest again") from error
 
 
 def _ids(file: Path) -> IdMap:
     try:
         return IdMap(pl.read_parquet(file, glob=False)["id"])
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise ValueError(f"{file} is damaged: {str(error).splitlines()[0]}; ingest again") from error
 
 
@@ -96,8 +106,11 @@ def _mapped(path: Path, part: str, sizes: tuple[int, int], counts: dict[str, int
         if not file.exists():
             continue
         try:
-            array = np.load(file, mmap_mode="r" if counts[part] else None, allow_pickle=False)
-        except (ValueError, EOFError) as error:
+            # Mapped, a header that claims more than there is takes no memory; nothing cannot be mapped.
+            array = np.lib.format.open_memmap(file, mode="r") if counts[part] else np.empty(0, kind)
+        except OSError:
+            raise
+        except Exception as error:  # a header is parsed as Python, and fails in as many ways
             raise ValueError(f"{file} is damaged: {error}; ingest again") from error
         if array.dtype != kind or array.shape != (counts[part],):
             raise ValueError(f"{file} is damaged: it must hold {counts[part]:,} numbers; ingest again")

@@ -18,6 +18,7 @@ from ltocf.models.history import HistoryMap, HistoryRecommender
 from ltocf.models.hoprec import HOPRec
 from ltocf.models.installed import register_installed
 from ltocf.models.lightgcn import LightGCN
+from ltocf.models.limits import check_largest
 from ltocf.models.lrgccf import LRGCCF
 from ltocf.models.ltocf import LTOCF
 from ltocf.models.mf import MF
@@ -84,7 +85,7 @@ def build_model(name: str, graph: BipartiteGraph, options: Mapping[str, Any], *,
     """A model by its name, with its options.
 
     Raises:
-        ValueError: no such model, or an option that it does not have or refuses.
+        ValueError: no such model, or an option that it does not have or refuses, or a count beyond reason.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -95,6 +96,7 @@ def build_model(name: str, graph: BipartiteGraph, options: Mapping[str, Any], *,
     known = find_model(name).options()
     if unknown := [option for option in options if option not in known]:
         raise ValueError(no_option(name, unknown[0], known))
+    check_largest(options)
     construct: Callable[..., Recommender] = find_model(name)
     return construct(graph, **options, seed=seed)
 

@@ -117,6 +117,13 @@ class Recommender(Shown, nn.Module, ABC):
     def prepare(self) -> None:
         """Compute what needs no training, so that the model can score. Usually nothing."""
 
+    def check_weights(self) -> None:
+        """Weights from a file are ones that training may give: what they point at is there. Usually nothing to check.
+
+        Raises:
+            ValueError: they are not.
+        """
+
     def take_over(self, chosen: Recommender) -> None:
         """Before training again on more pairs: what selection chose besides the number of epochs. Usually nothing."""
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
 from ltocf.models.history import Entries, EntryIndices
-from ltocf.models.similarity import SimilarityModel, check_numbers
+from ltocf.models.similarity import SimilarityModel, check_indices, check_numbers
 from ltocf.models.user_map import PartContributions
 from ltocf.shapes import Scores
 from ltocf.training.grid import Grid
@@ -64,6 +64,11 @@ class NeighbourModel(SimilarityModel):
         """Numbers of neighbours that are tried."""
         width = self.similarities.shape[1]
         return [float(k) for k in (5, 10, 20, 30, 50, 70, 100, 140, 200) if k < width] + [float(width)]
+
+    def check_weights(self) -> None:
+        check_indices("neighbours", self.neighbours, self.n_items)
+        if not 1 <= self.k <= self.neighbours.shape[1]:
+            raise ValueError(f"`k` must be in 1..{self.neighbours.shape[1]}, got {self.k}")
 
     def fit_similarity(self, before: Sequence[float] | None) -> None:
         if before is not None and list(before)[1:] == self.own_numbers.tolist()[1:]:

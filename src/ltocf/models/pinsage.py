@@ -14,10 +14,12 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models.embedding import EmbeddingRecommender
 from ltocf.models.initial import xavier, xavier_by_side
 from ltocf.models.neighbour_means import NeighbourMeans
+from ltocf.models.similarity import check_indices
 from ltocf.models.variants import Variant, check_variant
 from ltocf.sampling import Batch
 from ltocf.shapes import BatchEmbeddings, Embeddings, NegativeEmbeddings, Scalar
 
+VISITS_AT_A_TIME = 1 << 24
 N_CONVOLUTIONS = 2
 SLOPE = 0.2
 
@@ -111,6 +113,10 @@ class PinSage(EmbeddingRecommender):
         )
         self.dense_bias = nn.Parameter(torch.full((dim,), 0.1))
 
+    def check_weights(self) -> None:
+        if not self.as_published:
+            check_indices("neighbours", self.neighbours, self.n_users + self.n_items)
+
     def _add_layers(self, dim: int, generator: torch.Generator) -> None:
         """The weights of the published variant."""
         self.updates = nn.ParameterList(xavier(2 * dim, dim, generator) for _ in range(N_CONVOLUTIONS))
@@ -153,16 +159,20 @@ def important_neighbours(
     offsets, targets = _square(graph)
     degrees, n_nodes = np.diff(offsets), graph.n_nodes
     generator = np.random.default_rng(seed)
-    neighbours = np.tile(np.arange(n_nodes)[:, None], (1, n_neighbours))
-    importance = np.zeros((n_nodes, n_neighbours), dtype=np.float32)
+    # Made by PyTorch: whoever reads a file from a stranger counts what is made there.
+    neighbours = torch.arange(n_nodes)[:, None] + torch.zeros(n_nodes, n_neighbours, dtype=torch.int64)
+    importance = torch.zeros(n_nodes, n_neighbours)
     starts = np.flatnonzero(degrees)
-    keys = []
+    visits, keys = _Visits(), []
     for _ in range(n_walks):
         nodes = starts
         for _ in range(walk_length):
             nodes = targets[offsets[nodes] + generator.integers(degrees[nodes])]
             keys.append(starts * n_nodes + nodes)
-    visited, counts = np.unique(np.concatenate(keys) if keys else np.empty(0, np.int64), return_counts=True)
+        if len(keys) * len(starts) > VISITS_AT_A_TIME:
+            visits.add(keys)
+    visits.add(keys)
+    visited, counts = visits.keys, visits.counts
     origins, nodes = np.divmod(visited, n_nodes)
     elsewhere = origins != nodes
     origins, nodes, counts = origins[elsewhere], nodes[elsewhere], counts[elsewhere]
@@ -170,10 +180,25 @@ def important_neighbours(
     origins, nodes, counts = origins[order], nodes[order], counts[order]
     places = np.arange(len(origins)) - np.searchsorted(origins, origins)
     kept = places < n_neighbours
-    neighbours[origins[kept], places[kept]] = nodes[kept]
-    importance[origins[kept], places[kept]] = counts[kept]
-    importance /= np.maximum(importance.sum(1, keepdims=True), 1)
-    return torch.from_numpy(neighbours), torch.from_numpy(importance)
+    neighbours.numpy()[origins[kept], places[kept]] = nodes[kept]
+    importance.numpy()[origins[kept], places[kept]] = counts[kept]
+    importance /= importance.sum(1, keepdim=True).clamp(min=1)
+    return neighbours, importance
+
+
+class _Visits:
+    """How often walks came by, added up from time to time: memory for the nodes they saw, however many walks."""
+
+    def __init__(self) -> None:
+        self.keys, self.counts = np.empty(0, np.int64), np.empty(0, np.int64)
+
+    def add(self, keys: list[np.ndarray]) -> None:
+        """Count these, and forget them."""
+        new, counts = np.unique(np.concatenate([*keys, self.keys]), return_counts=True)
+        before = np.searchsorted(new, self.keys)
+        counts[before] += self.counts - 1
+        self.keys, self.counts = new, counts
+        keys.clear()
 
 
 def _square(graph: BipartiteGraph) -> tuple[np.ndarray, np.ndarray]:

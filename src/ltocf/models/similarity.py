@@ -94,3 +94,11 @@ def check_numbers(low: float = 0.0, **numbers: float | int) -> None:
     for name, value in numbers.items():
         if not (value > low and value < float("inf")):
             raise ValueError(f"`{name}` must be finite and > {low:g}, got {value}")
+
+
+def check_indices(name: str, indices: Tensor, n: int) -> None:
+    """Raises ValueError for a weight that points at something beyond the ``n`` that there are."""
+    if indices.numel() and not (int(indices.min()) >= 0 and int(indices.max()) < n):
+        raise ValueError(
+            f"`{name}` must point at the {n} that there are, got {int(indices.min())}..{int(indices.max())}"
+        )

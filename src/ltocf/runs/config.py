@@ -146,11 +146,14 @@ class Config:
         """
         try:
             tables = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise ValueError(f"the configuration is not valid TOML: {error}") from error
         unknown = set(tables) - {"data", "model", "training", "run"}
         if unknown:
             raise ValueError(f"no table [{min(unknown)}]; there are [data], [model], [training] and [run]")
+        for name, table in tables.items():
+            if not isinstance(table, dict):
+                raise ValueError(f"`{name}` must be a table, [{name}] with settings below it, got {table!r}")
         data = tables.get("data", {}) | ({} if source is None else {"source": source})
         if "source" not in data:
             raise ValueError("the configuration names no data: set `source` in [data], or give it on the command line")
@@ -160,6 +163,8 @@ class Config:
             run["preset"] = values.pop("preset")
         named = options.pop("name", "ltocf")
         model = values.pop("model", named)
+        if not isinstance(named, str):
+            raise ValueError(f"`name` in [model] must be the name of a model, got {named!r}")
         if complete:
             options = model_options(named) | options
         start = cls(

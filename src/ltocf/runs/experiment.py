@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
 from collections.abc import Sequence
@@ -11,22 +10,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from ltocf.data import Dataset, Interactions
+from ltocf.data import Dataset
 from ltocf.evaluation import evaluate
-from ltocf.graph import BipartiteGraph
-from ltocf.installation import needs_extra
-from ltocf.models import build_model
 from ltocf.runs.candidates import default_minutes
 from ltocf.runs.config import AUTO, Config, speaks_of_a_model
 from ltocf.runs.contest import Contest
 from ltocf.runs.existing import Exists, in_place_of, refuse_unless_wanted, same_run
 from ltocf.runs.folder import RunFolder
+from ltocf.runs.leftovers import remove_checkpoints
 from ltocf.runs.measuring import Withheld, evaluate_beside
+from ltocf.runs.memory import refuse_without_memory
 from ltocf.runs.preparation import configure, prepare_data
 from ltocf.runs.protocol import Experiment, depths_for
+from ltocf.runs.rehearsal import rehearse
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.runs.together import announced, refuse_if_alone_only, together
 from ltocf.runs.typed import Settings
+from ltocf.scale.torchrun import place
 from ltocf.serving import TrainedModel
 from ltocf.serving.held import MODEL_FILE
 from ltocf.serving.hub import is_hub_folder, write_hub_folder
@@ -110,8 +110,10 @@ def _train_config(
         with in_place_of(out) as beside:
             return train_config(config, beside, show_progress=show_progress, dataset=dataset)
     budget = TimeBudget.of_minutes(config.training.max_minutes)
-    _rehearse(config)
+    rehearse(config)
     data = prepare_data(config, dataset)
+    if place().world == 1 and config.model != AUTO:
+        refuse_without_memory(config, data.split)
     with RunFolder.started(out, config) as folder, config.runtime().active() as device:
         folder.write_data(data)
         run = Experiment(folder, config, data, device, show_progress, budget, ranks=announced(folder))
@@ -133,12 +135,12 @@ def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
 def _resume(run: RunFolder, show_progress: bool) -> dict[str, Any]:
     if run.metrics_file.exists():
         with suppress(OSError), run.locked():  # a process may have been killed in between
-            run.remove_what_it_went_on_from()
+            remove_checkpoints(run.path)
         return run.metrics()
     with run.locked():
         config = run.config()
         refuse_if_alone_only(config)
-        spent = math.fsum(row["seconds"] for row in run.history())
+        spent = math.fsum(row.get("seconds", 0.0) for row in run.history())
         budget = TimeBudget.of_minutes(config.training.max_minutes, spent)
         if not run.data_file.exists():
             run.write_data(prepare_data(config))
@@ -198,27 +200,6 @@ def select(config: Config, out: str | Path) -> FitResult:
         data, device = run.read_data(), stack.enter_context(config.runtime().active())
         trial = Experiment(run, config, data, device, show_progress=False, budget=budget)
         return trial.phase("selection", data.split.train, data.split.validation)[1]
-
-
-def _rehearse(config: Config) -> None:
-    """Find what is wrong with the settings before anything is read or written: build and ask the smallest model.
-
-    Raises:
-        ValueError: an option that the model refuses, a device that is not there, steps that cannot be recorded.
-        ImportError: an extra that is asked for is not installed.
-    """
-    refuse_if_alone_only(config)
-    device = config.runtime().torch_device()
-    if config.model != AUTO:
-        model = build_model(
-            config.model, BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0])), config.options
-        )
-        model.prepare()
-        model.scorer()
-    if config.training.cuda_graphs and device.type != "cuda":
-        raise ValueError(f"`cuda_graphs` needs a CUDA GPU, and the run is on {device}; leave it false")
-    if config.run.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise needs_extra("`tensorboard` needs", "tracking")
 
 
 def load(path: str | Path) -> TrainedModel:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,30 +11,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from safetensors.numpy import save_file
 
 from ltocf.data import Interactions, Names, Split
 from ltocf.data.report import ReadingReport
-from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
+from ltocf.data.storage import Arrays, pack_interactions, pack_names, unpack_interactions, unpack_names
 from ltocf.evaluation import PerUserMetrics
 from ltocf.files import (
+    checksum_of,
     errors_of,
     locked_folder,
     make_folder,
     reach_disk,
     read_arrays,
-    remove_inside,
     remove_leftovers,
     replacing,
     write_text,
 )
+from ltocf.runs.changes import refuse_changes
 from ltocf.runs.config import Config
+from ltocf.runs.leftovers import DIVERGED, OWN, free_if_not_begun, gone_if_empty, has_diverged, remove_diverged
+from ltocf.serving.model_arrays import check_arrays
 
-logger = logging.getLogger(__name__)
-
-DIVERGED = "diverged.safetensors"
-OWN = ("config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", "candidate-*.json")
-"""The files that a run writes, but for those of TensorBoard."""
+OPTIONAL = ("validation", "also_seen")
+"""Sets of pairs that a run may have or not."""
+_OF_AN_EPOCH: dict[str, tuple[type, ...]] = {"phase": (str,), "epoch": (int,), "seconds": (int, float)}
+"""What every record of the history has; without seconds it took none."""
+METADATA = "ltocf"
+"""The one key of the metadata of the data: safetensors writes several in random order."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +109,21 @@ class RunFolder:
     def started(cls, path: str | Path, config: Config) -> Iterator[RunFolder]:
         """A new run in an empty or new folder, locked for as long as the block lasts.
 
+        If the block ends in an error of settings or memory before a first epoch, nothing of the run is left.
+
         Raises:
             FileExistsError, NotADirectoryError: see `refuse_used`.
             BlockingIOError: another process is at work in the folder.
         """
         make_folder(Path(path))
-        with locked_folder(Path(path)):
+        with gone_if_empty(Path(path)), locked_folder(Path(path)):
             cls.refuse_used(path)
             remove_leftovers(Path(path), *OWN)
             if has_diverged(Path(path)):
-                _remove_run(Path(path))
+                remove_diverged(Path(path))
             write_text(Path(path) / "config.toml", config.to_toml())
-            yield cls(path)
+            with free_if_not_begun(Path(path)):
+                yield cls(path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -148,10 +154,8 @@ class RunFolder:
             ValueError: ``config.toml`` was edited after the run was started, in a setting that changes its result.
         """
         config = Config.from_file(self.config_file, complete=True)
-        if self.data_file.exists():
-            _, metadata = read_arrays(self.data_file)
-            if before := metadata.get("configuration"):
-                _refuse_changes(self.config_file, Config.from_toml(before, complete=True), config)
+        if self.data_file.exists() and (before := self._read_data_file()[1].get("configuration")):
+            refuse_changes(self.config_file, Config.from_toml(before, complete=True), config)
         return config
 
     def fingerprint(self, split: Split) -> str:
@@ -161,16 +165,6 @@ class RunFolder:
 
     def checkpoint_file(self, phase: str) -> Path:
         return self.path / f"checkpoint-{phase.replace(' ', '-')}.safetensors"
-
-    def remove_what_it_went_on_from(self) -> None:
-        """Remove what a finished run has no use for."""
-        for pattern in ("checkpoint-*.safetensors", "candidate-*", DIVERGED):
-            remove_inside(self.path, pattern)
-
-    def remove(self) -> None:
-        """Remove the run; config.toml goes last, so that a process that is killed meanwhile leaves a run to go on."""
-        remove_inside(self.path, "*", but=self.config_file.name)
-        shutil.rmtree(self.path)
 
     def write_data(self, data: RunData) -> None:
         arrays: dict[str, np.ndarray] = {}
@@ -182,23 +176,68 @@ class RunFolder:
         if data.report is not None:
             write_text(self.path / "reading.txt", data.report.text() + "\n")
         arrays |= pack_names(data.names)
-        metadata = {"name": data.name, "configuration": self.config_file.read_text(encoding="utf-8")}
+        content = {"name": data.name, "configuration": self.config_file.read_text(encoding="utf-8")}
+        content["checksum"] = checksum_of(arrays, content)
+        metadata = {METADATA: json.dumps(content, sort_keys=True)}
         with replacing(self.data_file) as temporary:
             save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
 
     def read_data(self) -> RunData:
+        """What `write_data` wrote, in this version or an earlier one.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: a damaged one.
+        """
+        arrays, content = self._read_data_file()
+        try:
+            check_arrays(arrays, ("train", "test"), OPTIONAL)
+            train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
+            others = {
+                name: unpack_interactions(name, arrays) if f"{name}.size" in arrays else None for name in OPTIONAL
+            }
+            names = unpack_names(arrays)
+            if names.sizes != (train.n_users, train.n_items):
+                raise ValueError(f"it has the ids of {names.sizes}, and {train.n_users} users, {train.n_items} items")
+        except (ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise ValueError(f"{self.data_file} is damaged: {error}") from error
+        return RunData(content["name"], Split(train, test, others["validation"]), names, others["also_seen"])
+
+    def _read_data_file(self) -> tuple[Arrays, dict[str, str]]:
+        """Arrays, and name and configuration: those of earlier versions are keys of their own, without a checksum."""
         arrays, metadata = read_arrays(self.data_file)
-        train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
-        validation = unpack_interactions("validation", arrays) if "validation.size" in arrays else None
-        also_seen = unpack_interactions("also_seen", arrays) if "also_seen.size" in arrays else None
-        return RunData(metadata["name"], Split(train, test, validation), unpack_names(arrays), also_seen)
+        content: Any = metadata
+        if METADATA in metadata:
+            try:
+                content = json.loads(metadata[METADATA])
+                right = content.pop("checksum") == checksum_of(arrays, content)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                right = False
+            if not right:
+                raise ValueError(f"{self.data_file} is damaged: its content is not what was written")
+        if not isinstance(content.get("name"), str) or not isinstance(content.get("configuration", ""), str):
+            raise ValueError(f"{self.data_file} is not the data of a run: its metadata have no name")
+        return arrays, content
 
     def history(self) -> list[dict[str, Any]]:
-        """One record per epoch; a last line that a crash cut short is ignored."""
+        """One record per epoch; a last line that a crash cut short is ignored.
+
+        Raises:
+            ValueError: a line is no record of an epoch.
+        """
         if not self.history_file.exists():
             return []
-        text = self.history_file.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        try:
+            text = self.history_file.read_text(encoding="utf-8")
+            rows = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{self.history_file} is damaged: {error}") from error
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, dict) or not all(
+                isinstance(row.get(name, 0), kinds) for name, kinds in _OF_AN_EPOCH.items()
+            ):
+                raise ValueError(f"{self.history_file} is damaged: line {number} is no record of an epoch")
+        return rows
 
     def still_there(self) -> RunFolder:
         """Itself, asked before something is written: that would make a removed folder again, with a part of a run.
@@ -239,8 +278,8 @@ class RunFolder:
         if not self.metrics_file.exists():
             raise FileNotFoundError(f"{self.path} is not finished; continue it with `ltocf train --resume {self.path}`")
         try:
-            metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
-        except ValueError as error:
+            metrics: dict[str, Any] = dict(json.loads(self.metrics_file.read_text(encoding="utf-8")).items())
+        except (ValueError, AttributeError, RecursionError) as error:
             raise ValueError(
                 f"{self.metrics_file} is damaged: {error}; remove it and measure again by "
                 f"`ltocf train --resume {self.path}`"
@@ -250,34 +289,3 @@ class RunFolder:
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         self.keep_history()
         write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
-
-
-def has_diverged(path: Path) -> bool:
-    """Whether a folder holds a run that ended because its loss was no longer finite: its settings lead nowhere."""
-    return (path / DIVERGED).exists() and not (path / "metrics.json").exists()
-
-
-def _remove_run(path: Path) -> None:
-    """Remove a run that diverged; its mark goes last, so a process that is killed meanwhile leaves it marked."""
-    logger.info("%s holds a run that diverged; a new one takes its place", path)
-    for pattern in (*OWN, "tensorboard"):
-        remove_inside(path, pattern, but=DIVERGED)
-    (path / DIVERGED).unlink()
-
-
-def changes(before: Config, now: Config) -> list[str]:
-    """The settings that change a result and differ, each as ``name old -> new``."""
-    then, today = before.that_matters(), now.that_matters()
-    return [
-        f"{name} {value!r} -> {today[table].get(name)!r}"
-        for table, values in then.items()
-        for name, value in values.items()
-        if today[table].get(name) != value
-    ]
-
-
-def _refuse_changes(file: Path, before: Config, now: Config) -> None:
-    if changed := changes(before, now):
-        raise ValueError(
-            f"{file} was changed after the run was started: {', '.join(changed)}; restore it, or start a new run"
-        )

@@ -20,10 +20,10 @@ from ltocf.data.readers.options import ReadOptions
 from ltocf.data.report import ReadingReport
 from ltocf.data.store import INDEX, PARTS, VERSION, WORK
 from ltocf.files import errors_of, make_folder, reach_disk, remove_leftovers, rename, write_text
-from ltocf.progress import log_line, progress_bar
+from ltocf.progress import harmless, log_line, progress_bar
 from ltocf.scale.merge import SPLITS, Merge, Merged
 from ltocf.scale.parts import Part, kinds_of, one_report, packed, refuse_absent_values, unpacked, write_part
-from ltocf.scale.pieces import Piece, find_files, pieces
+from ltocf.scale.pieces import find_files, pieces
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +215,8 @@ def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, sho
     with state.open("a", encoding="utf-8") as journal, progress_bar(enabled=show_progress) as bar:
         task = bar.add_task("ingest", total=n_total, note="")
         done = 0
-        for number, piece in enumerate(_all_pieces(files, options, n_bytes)):
+        every_piece = (piece for file in files for piece in pieces(file, options, n_bytes))
+        for number, piece in enumerate(every_piece):
             if number >= len(parts):
                 part = write_part(piece, options, work / f"part-{number:06}.parquet")
                 parts.append(part)
@@ -223,16 +224,11 @@ def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, sho
                     journal.write(json.dumps(packed(part)) + "\n")
                     journal.flush()
             now = n_before[piece.path] + int(piece.done * n_bytes_of[piece.path])
-            bar.update(task, completed=now, note=piece.path.name)
+            bar.update(task, completed=now, note=harmless(piece.path.name))
             if show_progress and now * 10 // n_total > done:
                 done = now * 10 // n_total
                 log_line(f"ingest: {done * 10} % of the files read")
     return parts
-
-
-def _all_pieces(files: list[Path], options: ReadOptions, n_bytes: int) -> Iterator[Piece]:
-    for file in files:
-        yield from pieces(file, options, n_bytes)
 
 
 def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
@@ -245,9 +241,10 @@ def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
     parts: list[Part] = []
     if lines and _record(lines[0]) == asked:
         for record in map(_record, lines[1:]):
-            if record is None or (record["file"] and not (state.parent / record["file"]).exists()):
+            part = None if record is None else _part(record)
+            if part is None or (part.file and not (state.parent / part.file).exists()):
                 break
-            parts.append(unpacked(record))
+            parts.append(part)
     if parts:
         logger.info("goes on after %d parts that are there already", len(parts))
     # First the list, then the parts: no list must name parts that do not exist.
@@ -257,6 +254,15 @@ def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
         if file.name not in kept:
             file.unlink()
     return parts
+
+
+def _part(record: dict[str, Any]) -> Part | None:
+    """What a line of the list says of a part, or None if it is no such line or names a file elsewhere."""
+    try:
+        part = unpacked(record)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return part if re.fullmatch(r"(part-\d+\.parquet)?", str(part.file)) else None
 
 
 def _record(line: str) -> dict[str, Any] | None:

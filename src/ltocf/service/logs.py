@@ -10,6 +10,8 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from ltocf.progress import harmless
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """The request that is answered here; ``-`` outside of requests."""
 
@@ -36,7 +38,7 @@ class TextLines(logging.Formatter):
         """The line."""
         fields = _fields(record)
         head = "{time} {level} [{request}] ".format(**fields)
-        return head + "\\n".join(str(fields.get("error", fields["message"])).splitlines())
+        return harmless(head + "\\n".join(str(fields.get("error", fields["message"])).splitlines()))
 
 
 class JsonLines(logging.Formatter):

@@ -1,4 +1,4 @@
-"""The arrays of a model file have the type and form that unpacking them expects."""
+"""The arrays of a model file, or of the data of a run, have the type and form that unpacking them expects."""
 
 from __future__ import annotations
 
@@ -10,46 +10,50 @@ import polars as pl
 from ltocf.data.storage import Arrays
 
 TEXTS = ("user_ids", "item_ids", "titles")
-PAIRS = ("seen", "also_seen")
-OPTIONAL = ("titles", "also_seen")
+SEEN, ALSO_SEEN = ("seen",), ("also_seen",)
 Kinds = dict[str, type[np.generic]]
 
 
-def check_arrays(arrays: Arrays) -> None:
+def check_arrays(arrays: Arrays, pairs: tuple[str, ...] = SEEN, optional: tuple[str, ...] = ALSO_SEEN) -> None:
     """The arrays of pairs, ids, titles and attributes; those of weights are checked against the model.
+
+    Args:
+        arrays: all there are.
+        pairs: names of the sets of pairs that must be there.
+        optional: names of those that may be there.
 
     Raises:
         ValueError: an array is missing, of another type or form, or its content cannot be what it stands for.
     """
-    for name, kind in _expected(arrays).items():
+    for name, kind in _expected(arrays, pairs, optional).items():
         if name not in arrays:
             raise ValueError(f"it has no array {name!r}")
         if arrays[name].dtype != kind or arrays[name].ndim != 1:
             raise ValueError(
                 f"{name!r} must be a row of {kind.__name__}, got {arrays[name].dtype} of shape {arrays[name].shape}"
             )
-    for name in PAIRS:
+    for name in (*pairs, *optional):
         if f"{name}.size" in arrays:
-            _check_pairs(name, arrays)
+            _check_pairs(name, arrays, pairs[0])
     for name in TEXTS:
         if f"{name}.ends" in arrays and f"{name}.integers" not in arrays:
             check_ends(name, arrays[f"{name}.ends"], len(arrays[f"{name}.bytes"]))
     if "attributes.parquet" in arrays:
-        _check_attributes(arrays["attributes.parquet"], int(arrays["seen.size"][1]))
+        _check_attributes(arrays["attributes.parquet"], int(arrays[f"{pairs[0]}.size"][1]))
 
 
-def _expected(arrays: Arrays) -> Kinds:
+def _expected(arrays: Arrays, pairs: tuple[str, ...], optional: tuple[str, ...]) -> Kinds:
     """Type of each array that is there or must be."""
     kinds: Kinds = {}
-    for name in PAIRS:
-        if name not in OPTIONAL or _has(arrays, name):
+    for name in (*pairs, *optional):
+        if name in pairs or _has(arrays, name):
             kinds |= {f"{name}.users": np.int32, f"{name}.items": np.int32, f"{name}.size": np.int64}
             by_pair: Kinds = {f"{name}.timestamps": np.int64, f"{name}.weights": np.float32, f"{name}.places": np.int64}
             kinds |= {key: kind for key, kind in by_pair.items() if key in arrays}
     for name in TEXTS:
-        if name not in OPTIONAL and f"{name}.integers" in arrays:
+        if name != "titles" and f"{name}.integers" in arrays:
             kinds[f"{name}.integers"] = np.int64
-        elif name not in OPTIONAL or _has(arrays, name):
+        elif name != "titles" or _has(arrays, name):
             kinds |= {f"{name}.bytes": np.uint8, f"{name}.ends": np.int64}
     if "attributes.parquet" in arrays:
         kinds["attributes.parquet"] = np.uint8
@@ -60,12 +64,12 @@ def _has(arrays: Arrays, name: str) -> bool:
     return any(key.startswith(f"{name}.") for key in arrays)
 
 
-def _check_pairs(name: str, arrays: Arrays) -> None:
+def _check_pairs(name: str, arrays: Arrays, first: str) -> None:
     size = arrays[f"{name}.size"]
     if len(size) != 2 or (size < 0).any():
         raise ValueError(f"'{name}.size' must be two numbers >= 0, got {size.tolist()[:3]}")
-    if (size != arrays["seen.size"]).any():
-        raise ValueError(f"'{name}.size' must be 'seen.size', got {size.tolist()} and {arrays['seen.size'].tolist()}")
+    if (size != (of_first := arrays[f"{first}.size"])).any():
+        raise ValueError(f"'{name}.size' must be '{first}.size', got {size.tolist()} and {of_first.tolist()}")
     n_pairs = len(arrays[f"{name}.users"])
     for kind in ("items", "timestamps", "weights", "places"):
         if f"{name}.{kind}" in arrays and (n := len(arrays[f"{name}.{kind}"])) != n_pairs:

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.data.storage import Arrays, pack_interactions, pack_names, unpack_interactions, unpack_names
-from ltocf.files import read_arrays, replacing
+from ltocf.files import checksum_of, read_arrays, replacing
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Recommender, build_model, find_model
 from ltocf.serving.model_arrays import check_arrays
@@ -58,7 +58,7 @@ def write_model(path: Path, parts: ModelParts) -> None:
     # A number alone is contiguous as it is, and would come back as a row of one.
     arrays = {name: np.ascontiguousarray(array) if array.ndim else array for name, array in arrays.items()}
     content = {"format": FORMAT, "model": parts.name, "options": dict(parts.options), "notes": dict(parts.notes)}
-    content["checksum"] = _checksum(arrays, content)
+    content["checksum"] = checksum_of(arrays, content)
     with replacing(path) as temporary:
         save_file(arrays, temporary, {METADATA: json.dumps(content, sort_keys=True)})
 
@@ -104,16 +104,6 @@ def _check_exists(path: Path) -> None:
         raise FileNotFoundError(f"no model file at {path}; `ltocf train ... --out DIR` writes one")
 
 
-def _checksum(arrays: Arrays, content: Mapping[str, Any]) -> str:
-    """SHA-256 of all arrays, with their names and shapes, and of the metadata."""
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
-
-
 def _content(arrays: Arrays, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Model, options and notes, in the same form for every format."""
     try:
@@ -131,7 +121,7 @@ def _content(arrays: Arrays, metadata: Mapping[str, str]) -> dict[str, Any]:
     for key, kind in (("model", str), ("options", dict), ("notes", dict)):
         if not isinstance(content.get(key), kind):
             raise ValueError(f"its metadata must have {key!r} as a {kind.__name__}, got {content.get(key)!r}")
-    if known == FORMAT and content.pop("checksum", None) != _checksum(arrays, content):
+    if known == FORMAT and content.pop("checksum", None) != checksum_of(arrays, content):
         raise ValueError("its content is not what was written: the checksum differs")
     return content
 
@@ -148,9 +138,7 @@ def _names(arrays: Arrays) -> Names:
 def _built(name: str, options: dict[str, Any], seen: Interactions, n_numbers: int) -> Recommender:
     """The model with random weights, if its options ask for no more than the file can fill."""
     find_model(name)
-    for option, value in options.items():
-        if isinstance(value, int) and abs(value) > LARGEST_OPTION:
-            raise ValueError(f"its option {option!r} is beyond reason, got {value}")
+    _check_sizes(options)
     graph = BipartiteGraph.from_interactions(seen)
     try:
         with _AtMost(8 * n_numbers + SPARE_NUMBERS):
@@ -158,6 +146,16 @@ def _built(name: str, options: dict[str, Any], seen: Interactions, n_numbers: in
     except Exception as error:  # options of a file may be anything, and so may what a constructor makes of them
         first_line = (str(error).splitlines() or [repr(error)])[0]
         raise ValueError(f"its model {name!r} cannot be made with its options ({first_line})") from error
+
+
+def _check_sizes(options: Mapping[str, Any]) -> None:
+    """No whole number among the options, those of the members of a blend included, is one that takes for ever."""
+    for option, value in options.items():
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict):
+                _check_sizes(inner)
+            elif isinstance(inner, int) and abs(inner) > LARGEST_OPTION:
+                raise ValueError(f"its option {option!r} is beyond reason, got {inner}")
 
 
 class _AtMost(TorchFunctionMode):
@@ -200,3 +198,6 @@ def _load_weights(model: Recommender, arrays: Arrays) -> None:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name!r} must be finite, got NaN or infinity: did training diverge?")
     model.load_state_dict({name: torch.from_numpy(arrays[f"weights.{name}"]) for name in model.state_dict()})
+    for part in model.modules():
+        if isinstance(part, Recommender):
+            part.check_weights()

@@ -13,6 +13,8 @@ STEPS_PER_EPOCH = 100
 ANOTHER_PASS = 0.1
 """Share of the learning rates."""
 SMALLEST_BATCH, LARGEST_BATCH = 256, 8192
+LARGEST = 3.4e38
+"""What weights are computed in has no larger numbers."""
 GROWS_BEYOND = 1_250_000
 """Pairs; a larger log has larger batches, if they come in pieces."""
 
@@ -77,11 +79,17 @@ class TrainingSettings:
                 raise ValueError(f"`{name}` must be >= 0, got {getattr(self, name)}")
         if not 0 < self.epoch_share <= 1:
             raise ValueError(f"`epoch_share` must be in (0, 1], got {self.epoch_share}")
-        if not 0 <= self.warm_up < 1:
-            raise ValueError(f"`warm_up` must be in [0, 1), got {self.warm_up}")
+        self._check_rates()
         for name, known in (("retraining", RETRAININGS), ("time_updates", TIME_UPDATES), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+
+    def _check_rates(self) -> None:
+        if not 0 <= self.warm_up < 1:
+            raise ValueError(f"`warm_up` must be in [0, 1), got {self.warm_up}")
+        for name in ("learning_rate", "time_learning_rate", "l2"):
+            if getattr(self, name) > LARGEST:
+                raise ValueError(f"`{name}` must be finite in single precision, got {getattr(self, name)}")
 
     def batch_size_for(self, n_pairs: int) -> int:
         """``batch_size`` or, if that is 0, a hundredth of the pairs, in 256..8,192; see `steps_for` for more.

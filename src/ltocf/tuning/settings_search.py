@@ -16,6 +16,7 @@ from ltocf.progress import progress_bar
 from ltocf.runs import experiment
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
+from ltocf.runs.leftovers import remove_run
 from ltocf.training import environment
 from ltocf.training.processes import DiedError, Outcome, run_all
 from ltocf.tuning.identity import Splits, differences, recorded, run_key
@@ -109,14 +110,14 @@ def try_settings(trial: Trial) -> dict[str, Any]:
     """Validated metric, epoch and seconds of one trial, with its environment and split."""
     if (trial.folder / "config.toml").exists() and RunFolder(trial.folder).config() != trial.config:
         # The folder is named by all that changes a result, so what differs is the device or the like.
-        RunFolder(trial.folder).remove()
+        remove_run(trial.folder)
     with trial.config.runtime().active() as device:
         where = environment(device)
     result = experiment.select(trial.config, trial.folder)
     with trial.config.runtime().active() as device:
         where = environment(device)
     split = RunFolder(trial.folder).read_data().split.summary()
-    RunFolder(trial.folder).remove()
+    remove_run(trial.folder)
     return {
         trial.config.run.select_by: result.best_value,
         "epoch": result.best_epoch,

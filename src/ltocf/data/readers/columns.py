@@ -80,9 +80,10 @@ def usual_column(available: Sequence[str], usual: Sequence[str]) -> tuple[str, s
     Example:
         >>> usual_column(["ISBN", "Book"], USUAL_NAMES["item"])
         ('ISBN', "usual name; ignored: 'Book'")
+        >>> usual_column(["user_id", "UserID"], USUAL_NAMES["user"])
+        ('user_id', "usual name; ignored: 'UserID'")
     """
-    by_plain_name = {plain(column): column for column in reversed(available)}
-    found = [by_plain_name[name] for name in usual if name in by_plain_name]
+    found = [column for name in usual for column in available if plain(column) == name]
     if not found:
         return None
     others = f"; ignored: {', '.join(map(repr, found[1:]))}" if len(found) > 1 else ""

@@ -21,6 +21,11 @@ Buffer: TypeAlias = bytes | mmap.mmap
 
 SAMPLE_BYTES = 1 << 18
 """How much of a file is looked at to recognise what it is."""
+LARGEST_RATIO = 200
+"""How many times its own size a file may unpack to; logs come to 10 or 20, and what is made to do harm to 1,000."""
+ALWAYS_UNPACKED = 1 << 28
+"""So many bytes may come out of any file: small ones of one line over and over are honest."""
+_BLOCK_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -97,15 +102,42 @@ def _last(suffixes: list[str]) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def _unpack(data: Buffer, name: str, kind: str, unpack: Callable[[bytes], bytes]) -> bytes:
+def _unpack(data: Buffer, name: str, kind: str, unpack: Callable[[bytes, int], bytes]) -> bytes:
     try:
-        return unpack(bytes(data))
+        return unpack(bytes(data), max(ALWAYS_UNPACKED, LARGEST_RATIO * len(data)))
+    except _TooMuchError as error:
+        raise ValueError(
+            f"{name} must unpack to at most {LARGEST_RATIO} times its size, got more than {error} bytes out of "
+            f"{len(data)}; if it is what it should be, unpack it first"
+        ) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, pl.exceptions.PolarsError) as error:
         raise ValueError(f"{name} must be a whole {kind} file, got: {str(error).splitlines()[0]}") from error
 
 
-def _unpack_zstandard(data: bytes) -> bytes:
+class _TooMuchError(Exception):
+    """More comes out than may."""
+
+
+def _by_blocks(open_file: Callable[[io.BytesIO], io.BufferedIOBase]) -> Callable[[bytes, int], bytes]:
+    """What a file of Python's unpacks to, as long as that is not too much."""
+
+    def unpack(data: bytes, limit: int) -> bytes:
+        blocks, n_bytes = [], 0
+        with open_file(io.BytesIO(data)) as file:
+            while block := file.read(_BLOCK_BYTES):
+                n_bytes += len(block)
+                if n_bytes > limit:
+                    raise _TooMuchError(limit)
+                blocks.append(block)
+        return b"".join(blocks)
+
+    return unpack
+
+
+def _unpack_zstandard(data: bytes, limit: int) -> bytes:
     """Python has no unpacker of its own before 3.14, polars has one for lines of text."""
+    if most_of_zstandard(data) > limit:
+        raise _TooMuchError(limit)
     try:
         lines = pl.read_lines(io.BytesIO(data)).to_series()
     except pl.exceptions.ComputeError as error:
@@ -115,11 +147,50 @@ def _unpack_zstandard(data: bytes) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-_PACKERS: tuple[tuple[bytes, str, str, Callable[[bytes], bytes]], ...] = (
-    (b"\x1f\x8b", "gzip", ".gz", gzip.decompress),
+def most_of_zstandard(data: bytes) -> int:
+    """How many bytes a file can unpack to, by the sizes of its blocks; each compressed one makes 128 KiB at most.
+
+    Damage ends the count: the unpacker will say what is wrong.
+
+    Source: RFC 8878, section 3.1.1, https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1
+
+    Example:
+        >>> import polars as pl, io
+        >>> buffer = io.BytesIO()
+        >>> pl.DataFrame({"a": ["x" * 999]}).write_csv(buffer, include_header=False, compression="zstd")
+        >>> 1000 <= most_of_zstandard(buffer.getvalue()) <= 2**17
+        True
+    """
+    place, total = 0, 0
+    while place + 5 <= len(data):
+        magic = int.from_bytes(data[place : place + 4], "little")
+        if magic & 0xFFFFFFF0 == _SKIPPED_FRAME:
+            place += 8 + int.from_bytes(data[place + 4 : place + 8], "little")
+            continue
+        if magic != _ZSTANDARD_FRAME:
+            break
+        about = data[place + 4]
+        one_segment = about >> 5 & 1
+        place += 5 + (1 - one_segment) + (0, 1, 2, 4)[about & 3] + (one_segment, 2, 4, 8)[about >> 6]
+        last = 0
+        while not last and place + 3 <= len(data):
+            block = int.from_bytes(data[place : place + 3], "little")
+            last, kind, size = block & 1, block >> 1 & 3, block >> 3
+            total += size if kind < _COMPRESSED else 1 << 17
+            place += 3 + (1 if kind == _REPEATED else size)
+        place += 4 * (about >> 2 & 1)
+    return total
+
+
+_ZSTANDARD_FRAME, _SKIPPED_FRAME = 0xFD2FB528, 0x184D2A50
+_REPEATED, _COMPRESSED = 1, 2
+"""Kinds of blocks."""
+
+_PACKERS: tuple[tuple[bytes, str, str, Callable[[bytes, int], bytes]], ...] = (
+    (b"\x1f\x8b", "gzip", ".gz", _by_blocks(lambda file: gzip.GzipFile(fileobj=file))),
     (b"\x28\xb5\x2f\xfd", "zstandard", ".zst", _unpack_zstandard),
-    (b"BZh", "bzip2", ".bz2", bz2.decompress),
-    (b"\xfd7zXZ\x00", "xz", ".xz", lzma.decompress),
+    (b"BZh", "bzip2", ".bz2", _by_blocks(bz2.BZ2File)),
+    (b"\xfd7zXZ\x00", "xz", ".xz", _by_blocks(lzma.LZMAFile)),
 )
 
 _REFUSED = {

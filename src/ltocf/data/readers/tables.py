@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.readers.content import Content, file_content
+from ltocf.data.readers.content import ALWAYS_UNPACKED, LARGEST_RATIO, Content, file_content
 from ltocf.data.readers.delimited import read_delimited
 from ltocf.data.readers.frame import dataset_from_table, with_titles
 from ltocf.data.readers.json_tables import read_json
@@ -103,8 +103,14 @@ def _read_columns(content: Content, options: ReadOptions) -> RawTable:
         else:
             frame = pl.scan_parquet(source, glob=False)
         frame.collect_schema()
+        n_rows = frame.select(pl.len()).collect().item()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise content.unreadable(error, content.suffix or kind) from error
+    if n_rows > max(ALWAYS_UNPACKED, LARGEST_RATIO * len(content.data)):
+        raise ValueError(
+            f"{content.name} must have at most {LARGEST_RATIO} rows for each byte, got {n_rows} in {len(content.data)} "
+            "bytes: one event is in it over and over"
+        )
     return RawTable(content.name, frame, format=kind)
 
 

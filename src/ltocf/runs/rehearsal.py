@@ -1,0 +1,38 @@
+"""What is wrong with settings shows in the smallest run, before anything is read or written."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from ltocf.data import Interactions
+from ltocf.graph import BipartiteGraph
+from ltocf.installation import needs_extra
+from ltocf.models import build_model
+from ltocf.runs.config import AUTO, Config
+from ltocf.runs.together import refuse_if_alone_only
+
+
+def rehearse(config: Config) -> None:
+    """Find what is wrong with the settings before anything is read or written: build and ask the smallest model.
+
+    Raises:
+        ValueError: an option that the model refuses, a device that is not there, steps that cannot be recorded.
+        MemoryError: weights that no machine holds.
+        ImportError: an extra that is asked for is not installed.
+    """
+    refuse_if_alone_only(config)
+    device = config.runtime().torch_device()
+    if config.model != AUTO:
+        smallest = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
+        try:
+            model = build_model(config.model, smallest, config.options)
+            model.prepare()
+            model.scorer()
+        except RuntimeError as error:
+            if "allocate" not in str(error):
+                raise
+            raise MemoryError(f"{config.model} of these options does not fit into memory: {error}") from error
+    if config.training.cuda_graphs and device.type != "cuda":
+        raise ValueError(f"`cuda_graphs` needs a CUDA GPU, and the run is on {device}; leave it false")
+    if config.run.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise needs_extra("`tensorboard` needs", "tracking")
