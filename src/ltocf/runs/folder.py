@@ -167,6 +167,7 @@ class RunFolder:
         return self.path / f"checkpoint-{phase.replace(' ', '-')}.safetensors"
 
     def write_data(self, data: RunData) -> None:
+        self.still_there()
         arrays: dict[str, np.ndarray] = {}
         for name in ("train", "validation", "test"):
             part = getattr(data.split, name)
@@ -179,7 +180,7 @@ class RunFolder:
         content = {"name": data.name, "configuration": self.config_file.read_text(encoding="utf-8")}
         content["checksum"] = checksum_of(arrays, content)
         metadata = {METADATA: json.dumps(content, sort_keys=True)}
-        with replacing(self.data_file) as temporary:
+        with replacing(self.data_file, makes_folder=False) as temporary:
             save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
 
     def read_data(self) -> RunData:
@@ -269,9 +270,8 @@ class RunFolder:
 
     def write_test_users(self, measured: PerUserMetrics) -> None:
         """What a significance test between two runs needs: user indices and, by metric, their values."""
-        self.still_there()
         arrays = {name: values.numpy().astype(np.float32) for name, values in measured.values.items()}
-        with replacing(self.test_users_file) as temporary:
+        with replacing(self.test_users_file, makes_folder=False) as temporary:
             save_file({"users": measured.users.numpy(), **arrays}, temporary)
 
     def metrics(self) -> dict[str, Any]:
