@@ -27,7 +27,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "item-knn": ("--threads", "1"),
     "sequence-knn": ("--threads", "1"),
     "als": ("--set", "dim=4", "--threads", "1"),
-    "auto": ("--epochs", "2", "--threads", "1"),
+    "auto": ("--threads", "1"),
     "neumf": ("--set", "dim=4", *SMALL),
     "ngcf": ("--set", "dim=4", *SMALL),
     "mult-vae": SMALL,
