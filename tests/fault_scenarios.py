@@ -48,6 +48,7 @@ class Work:
         finished: the file that is there when nothing is left to do, or "" if the command may be called again always.
         litter: folders in which a killed process may leave a hidden file: nobody locks them.
         prints: whether what it prints is its result.
+        every: of its changes of files, one in so many is taken, where a call takes seconds.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Work:
     finished: str = ""
     litter: tuple[str, ...] = ()
     prints: bool = False
+    every: int = 1
 
     def again(self, folder: Path) -> tuple[str, ...] | None:
         """What is called after an interruption; None if nothing is left to do."""
@@ -78,7 +80,7 @@ OTHERS = [
     _work("fit", "fit log.csv --out run --model lightgcn --set dim=4", *SMALL, run="run"),
     _work("evaluate", "evaluate base --k 5,10 --format json", prints=True),
     _work("search", f"reproduce search {CELL} --grid l2=0.1,0.01", litter=("configs/log",)),
-    _work("table3", f"reproduce table3 {CELL} --run-long", litter=("results/reports",)),
+    _work("table3", f"reproduce table3 {CELL} --run-long", litter=("results/reports",), every=5),
     _work("ingest", "ingest log.csv store --threads 1", finished="store/store.json"),
     _work("recommend-all", "recommend-all base lists --k 5 --workers 1 --users-per-part 8"),
     _work("update", "update base day.csv --out next --epochs 2", finished="next/metrics.json"),

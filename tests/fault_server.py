@@ -226,15 +226,19 @@ def _path_of(file: Any) -> str:
 
 def _act_at(number: int, act: Callable[[str], None]) -> None:
     """Do something at a number: 2 n is before change n of a file, 2 n + 1 after it."""
-    count = 0
+    changes = -1
 
-    def counted(kind: str, places: list[str]) -> None:
-        nonlocal count
-        count += 1
-        if count == number + 1:
+    def before(kind: str, places: list[str]) -> None:
+        nonlocal changes
+        changes += 1
+        if number == 2 * changes:
             act(places[0])
 
-    _watch_files(counted, counted)
+    def after(kind: str, places: list[str]) -> None:
+        if number == 2 * changes + 1:
+            act(places[0])
+
+    _watch_files(before, after)
 
 
 def _full(place: str) -> None:
@@ -242,13 +246,13 @@ def _full(place: str) -> None:
 
 
 def _record(file: str) -> None:
-    """Every change of a file as a line: kind and paths."""
+    """Every change of a file as a line, also one that fails: kind and paths."""
     lines = Path(file).open("a", encoding="utf-8")  # noqa: SIM115
 
     def write(kind: str, places: list[str]) -> None:
         print(json.dumps([kind, *places]), file=lines, flush=True)
 
-    _watch_files(lambda kind, places: None, write)
+    _watch_files(write, lambda kind, places: None)
 
 
 def _limit(kind: int, value: int) -> None:
