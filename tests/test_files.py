@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from ltocf.files import read_arrays, replacing, write_text
+from ltocf.files import locked_name, making_file, making_folder, read_arrays, replacing, write_text
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -50,3 +53,54 @@ def test_what_is_no_safetensors_file_is_a_value_error_with_its_name(tmp_path: Pa
     arrays, metadata = read_arrays(tmp_path / "arrays")
     assert arrays["a"].tolist() == [0, 1, 2]
     assert metadata == {"key": "value"}
+
+
+WHY = r"lists.parquet cannot be written: No space left on device"
+
+
+def test_a_full_disk_is_an_error_of_the_file_also_where_a_library_has_its_own_words(tmp_path: Path) -> None:
+    said = "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
+    for error in (pl.exceptions.ComputeError(said), OSError("No space left on device (os error 28)")):
+        with pytest.raises(OSError, match=WHY) as found, replacing(tmp_path / "lists.parquet"):
+            raise error
+        assert ".part" not in str(found.value)
+    with pytest.raises(OSError, match=WHY), replacing(tmp_path / "lists.parquet"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    "error", [pl.exceptions.ComputeError("no column"), FileNotFoundError(errno.ENOENT, "No such file", "other.csv")]
+)
+def test_an_error_of_something_else_stays_as_it_is(error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as found, replacing(tmp_path / "text"):
+        raise error
+    assert found.value is error
+
+
+def test_what_a_killed_process_left_of_a_file_goes_when_it_is_made_again(tmp_path: Path) -> None:
+    for name in (".vectors.npz.0123abcd.part", ".other.npz.0123abcd.part"):
+        (tmp_path / name).touch()
+    with making_file(tmp_path / "vectors.npz") as temporary:
+        temporary.write_text("1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.npz.0123abcd.part", "vectors.npz"]
+
+
+def test_what_a_killed_process_left_of_a_folder_goes_when_it_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / ".out.part" / "half").mkdir(parents=True)
+    with making_folder(tmp_path / "out") as temporary:
+        (temporary / "whole").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("making", [making_file, making_folder, locked_name])
+def test_the_second_who_makes_it_is_told(making: Any, tmp_path: Path) -> None:
+    with making(tmp_path / "out") as temporary:
+        with (
+            pytest.raises(BlockingIOError, match=r"another process is at work in .*out; wait"),
+            making(tmp_path / "out"),
+        ):
+            pytest.fail("two at once")
+        if making is making_file:
+            temporary.write_text("1")
+    assert [path.name for path in tmp_path.iterdir()] == ([] if making is locked_name else ["out"])

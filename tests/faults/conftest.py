@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from fault_scenarios import Scenes
+from fault_server import FaultServer
 from ltocf.training import environment
 
 FIGURES = Path(__file__).resolve().parents[2] / "results" / "faults"
@@ -34,3 +38,26 @@ def record(full: bool) -> Record:
             (FIGURES / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[FaultServer]:
+    """Starts commands that a fault befalls."""
+    server = FaultServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def scenes(server: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    """What commands begin with and end with."""
+    return Scenes(server, tmp_path_factory.mktemp("scenes"))
+
+
+@pytest.fixture(scope="module")
+def figures(request: pytest.FixtureRequest, record: Record) -> Iterator[Counter[str]]:
+    """What the tests of a file count: kept under its name when the last one has ended, if none has failed."""
+    started, failed, counted = time.monotonic(), request.session.testsfailed, Counter[str]()
+    yield counted
+    if request.session.testsfailed == failed:
+        record(request.path.stem.removeprefix("test_"), {**counted, "seconds": round(time.monotonic() - started)})

@@ -81,6 +81,17 @@ def test_replace_waits_for_nobody(run: Path) -> None:
         ltocf.train(VISITS, run, exists="replace", **SETTINGS)
 
 
+def test_a_run_without_its_name_gets_it_back(run: Path) -> None:
+    """A process was killed in the moment when the new run was to take its place."""
+    before = content(run)
+    run.rename(run.with_name(f".{run.name}.old"))
+    (run.with_name(f".{run.name}.new")).mkdir()
+    assert ltocf.train(VISITS, run, exists="load", **SETTINGS)
+    assert content(run) == before
+    ltocf.train(VISITS, run, exists="replace", **SETTINGS)
+    assert [path.name for path in run.parent.iterdir() if path.name.startswith(".")] == []
+
+
 def test_fit_loads_and_replaces_too(tmp_path: Path) -> None:
     out = tmp_path / "shop"
     ltocf.fit(VISITS, out, **SETTINGS)

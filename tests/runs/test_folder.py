@@ -63,6 +63,21 @@ def test_a_second_process_is_refused(interrupted: RunFolder) -> None:
     assert ltocf.resume(interrupted.path)["fits"]["selection"]["epochs"] == 4
 
 
+def test_a_finished_run_drops_what_a_killed_process_has_left_of_it(interrupted: RunFolder) -> None:
+    checkpoint = interrupted.checkpoint_file("selection")
+    kept = checkpoint.read_bytes()
+    metrics = ltocf.resume(interrupted.path)
+    for file in (
+        checkpoint,
+        interrupted.path / "candidate-ease.json",
+        interrupted.path / ".metrics.json.0123abcd.part",
+    ):
+        file.write_bytes(kept)
+    assert ltocf.resume(interrupted.path) == metrics
+    left = {file.name for file in interrupted.path.iterdir()}
+    assert not {name for name in left if name.startswith(("checkpoint", "candidate", ".metrics"))}
+
+
 def test_a_new_run_is_refused_where_another_process_begins_one(tmp_path: Path) -> None:
     """Both looked while the folder was empty; the second to lock it finds the first one's file."""
     config = RunFolder(EARLIER / "run-ltocf").config()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,19 @@ def test_an_interrupted_update_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         ltocf.update(tmp_path / "run", [(6, 0)], epochs=1)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_what_a_killed_update_left_is_not_gone_on_with(tmp_path: Path) -> None:
+    visits = [(user, item) for user in range(6) for item in range(4) if user % 3 != item]
+    ltocf.fit(visits, tmp_path / "run", model="lightgcn", dim=4, epochs=1, show_progress=False)
+    shutil.copytree(tmp_path / "run", tmp_path / ".run-2.part")
+    (tmp_path / "run-2").mkdir()  # an empty folder is as good as none
+    ltocf.update(tmp_path / "run", [(6, 0)], tmp_path / "run-2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run-2"]
+    assert not list((tmp_path / "run-2").glob("checkpoint*"))
+    with pytest.raises(FileExistsError, match="already holds a run"):
+        ltocf.update(tmp_path / "run", [(6, 0)], tmp_path / "run-2")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").touch()
+    with pytest.raises(FileExistsError, match="exists and is not empty"):
+        ltocf.update(tmp_path / "run", [(6, 0)], tmp_path / "notes")

@@ -41,6 +41,16 @@ def test_a_store_is_replaced_when_the_new_one_is_finished(
         ingest(log, store, replace=True, show_progress=False)
 
 
+def test_a_store_without_its_name_gets_it_back(log: Path, tmp_path: Path) -> None:
+    """A process was killed in the moment when the new store was to take its place."""
+    store = tmp_path / "store"
+    ingest(log, store, show_progress=False)
+    store.rename(tmp_path / ".store.old")
+    (tmp_path / ".store.new").mkdir()
+    ingest(log, store, replace=True, show_progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "store"]
+
+
 def _interrupted(*_: Any) -> None:
     raise KeyboardInterrupt
 

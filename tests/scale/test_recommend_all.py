@@ -189,3 +189,10 @@ def test_ray_writes_the_same_and_survives_an_actor(
     assert lists["user"].n_unique() == len(lists) == N_USERS
     assert lists.select("user", "items").equals(_expected(model, 4))
     assert not list((tmp_path / "out").glob(".*.part"))
+
+
+def test_a_call_killed_before_its_plan_was_written_is_called_again(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / ".lists.json.0123abcd.part").touch()
+    recommend_all(model, tmp_path / "lists", k=2, workers=1, show_progress=False)
+    assert {file.name for file in (tmp_path / "lists").iterdir()} == {".lock", "lists.json", "part-000000.parquet"}

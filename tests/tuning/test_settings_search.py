@@ -132,6 +132,22 @@ def test_a_trial_that_diverges_is_kept_and_the_search_goes_on(config: Config, tm
         search(config.with_values({"dim": 3}), {"learning_rate": [float("inf")]}, tmp_path)
 
 
+def test_a_full_disk_ends_a_search_and_says_nothing_of_a_trial(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError("run/data.safetensors cannot be written: No space left on device")
+
+    file = tmp_path / "trials.json"
+    with monkeypatch.context() as patched:
+        patched.setattr("ltocf.runs.experiment.select", full)
+        with pytest.raises(OSError, match=r"No space left on device; the same call goes on"):
+            search_settings(config, {"learning_rate": [0.01]}, tmp_path / "trials", file)
+    assert not file.exists()
+    (trial,) = search_settings(config, {"learning_rate": [0.01]}, tmp_path / "trials", file)["trials"]
+    assert "error" not in trial
+
+
 def test_a_trial_whose_process_dies_is_tried_again(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

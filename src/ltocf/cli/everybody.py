@@ -55,6 +55,7 @@ def recommend_all(
     """
     from ltocf.runs.folder import RunFolder
     from ltocf.scale.recommend_all import recommend_all
+    from ltocf.training.processes import DiedError
 
     choice: dict[str, Any] = {
         "exclude_seen": not include_seen,
@@ -64,5 +65,8 @@ def recommend_all(
         "unknown": unknown,
     }
     model = RunFolder(folder).finished_model_file if folder.is_dir() else folder
-    n_users = recommend_all(model, out, k, engine=engine, workers=workers, users_per_part=users_per_part, **choice)
+    try:
+        n_users = recommend_all(model, out, k, engine=engine, workers=workers, users_per_part=users_per_part, **choice)
+    except DiedError as error:
+        raise ChildProcessError(str(error)) from error
     say(f"lists of {n_users:,} users in {out}/part-*.parquet")

@@ -6,11 +6,12 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from safetensors.numpy import save_file
 
-from ltocf.files import read_arrays, replacing, write_text
+from ltocf.files import locked_name, read_arrays, remove_leftovers, replacing, write_text
 from ltocf.progress import progress_bar
 from ltocf.reproduce.cells import Cell, with_splits
 from ltocf.runs import experiment
@@ -51,8 +52,12 @@ def run_cells(
     # Two sources may have the same name, and then their cells have the same labels.
     plan = list({(cell.label, cell.key): cell for cell in with_splits(cells)}.values())
     waiting = [cell for cell in plan if not cell.is_done]
-    for cell in waiting:
-        cell.write_configuration()
+    for cell in plan:
+        if cell in waiting:
+            cell.write_configuration()
+        elif cell.run_folder.exists():  # a process was killed when it had written the result
+            with suppress(BlockingIOError), locked_name(cell.run_folder):
+                shutil.rmtree(cell.run_folder)
     failed: dict[str, str] = {}
     ended: set[str] = set()
     with progress_bar(enabled=show_progress) as bar:
@@ -62,9 +67,9 @@ def run_cells(
             if outcome.error is None:
                 logger.info("%s: %s", outcome.task.label, outcome.value)
             else:
-                failed[outcome.task.label] = str(outcome.error)
+                failed[outcome.task.label] = outcome.error.told()
                 ended.add(outcome.task.key)
-                logger.error("%s failed: %s", outcome.task.label, str(outcome.error).strip().splitlines()[-1])
+                logger.error("%s failed: %s", outcome.task.label, outcome.error.told().strip().splitlines()[-1])
             bar.update(task, advance=1, note=outcome.task.label)
     return Progress(
         [cell for cell in plan if cell.is_done],
@@ -78,8 +83,18 @@ def run_cell(cell: Cell) -> str:
 
     Raises:
         ValueError: its run folder was started with other settings, or the data is not what it was when it was read.
+        BlockingIOError: another process runs it.
     """
     (cell,) = with_splits([cell])
+    with locked_name(cell.run_folder):
+        if not cell.is_done:  # as another process may have done meanwhile
+            remove_leftovers(cell.file(".json").parent, f"{cell.name}-seed{cell.seed}*")
+            _run(cell)
+        metrics = cell.metrics()
+    return ", ".join(f"{name} {metrics[name]:.4f}" for name in METRICS)
+
+
+def _run(cell: Cell) -> None:
     assert cell.split is not None
     folder = cell.run_folder
     if (folder / "config.toml").exists():
@@ -99,5 +114,4 @@ def run_cell(cell: Cell) -> str:
         save_file({name: of_users[name] for name in ("users", *METRICS)}, temporary)
     write_text(place[".jsonl"], run.history_file.read_text(encoding="utf-8"))
     write_text(place[".json"], json.dumps(metrics | {"configuration": cell.recorded}, indent=2) + "\n")
-    shutil.rmtree(folder)
-    return ", ".join(f"{name} {metrics[name]:.4f}" for name in METRICS)
+    run.remove()

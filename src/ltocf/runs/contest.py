@@ -58,6 +58,7 @@ class Contest:
             return outer.finish(only.trained, {"selection": only.fit}, started)
         entrants = [self._select(each, split.train, last=each is competing[-1]) for each in competing]
         weighing = self._weigh(entrants, split.validation)
+        outer.folder.still_there()
         chosen = [(e, w) for e, w in zip(entrants, weighing.weights, strict=True) if w]
         _blend([(entrant.trained, weight) for entrant, weight in chosen]).save(outer.folder.selection_model_file)
         everything = split.train.union(split.validation)
@@ -71,10 +72,7 @@ class Contest:
             "retraining": _summed([entrant.fit for entrant, _ in again]),
         }
         found = {"contest": self._table(entrants, weighing), "selected": {weighing.metric: weighing.value}}
-        metrics = outer.finish(winner, fits, started, found)
-        for file in outer.folder.path.glob("candidate-*"):
-            file.unlink()
-        return metrics
+        return outer.finish(winner, fits, started, found)
 
     @cached_property
     def candidates(self) -> list[Candidate]:
@@ -92,6 +90,7 @@ class Contest:
         seconds = budget.seconds_left() if last else min(budget.seconds_left(), LARGEST_SHARE * 60 * self.minutes)
         own = replace(self._own(candidate), budget=TimeBudget(seconds))
         trained, fit = own.phase("selection", pairs, outer.data.split.validation)
+        outer.folder.still_there()
         trained.save(files[0])
         write_text(files[1], json.dumps(fit._asdict()) + "\n")
         value = "" if fit.best_value is None else f"{outer.select_by} {fit.best_value:.4f} on validation, "

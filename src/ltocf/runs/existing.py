@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,23 +10,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from ltocf.data import Dataset
+from ltocf.files import locked_folder, rename
 from ltocf.runs.config import Config
-from ltocf.runs.folder import RunFolder, changes
-from ltocf.runs.locks import locked_folder
+from ltocf.runs.folder import OWN, RunFolder, changes, has_diverged
 from ltocf.runs.preparation import prepare_data
 
 Exists: TypeAlias = Literal["error", "load", "replace"]
-FILES = (
-    "config.toml",
-    "reading.txt",
-    "history.jsonl",
-    "metrics.json",
-    "*.safetensors",
-    "candidate-*.json",
-    "tensorboard",
-    ".lock",
-    ".*.part",
-)
+FILES = (*OWN, "tensorboard", ".lock", ".*.part")
 """What a run leaves in its folder."""
 
 
@@ -42,6 +31,7 @@ def refuse_unless_wanted(path: str | Path, exists: Exists) -> None:
     """
     if exists not in get_args(Exists):
         raise ValueError(f"`exists` must be one of {', '.join(get_args(Exists))}, got {exists!r}")
+    _put_back(Path(path))
     if exists == "load" and _holds_a_run(path):
         RunFolder(path).metrics()
     elif exists == "replace" and Path(path).is_dir():
@@ -73,32 +63,47 @@ def same_run(path: str | Path, config: Config, dataset: Dataset | None) -> dict[
 def in_place_of(path: str | Path) -> Iterator[Path]:
     """A new folder beside ``path`` for a run that takes its place, whole, when the block ends well.
 
-    Until then ``path`` is not touched but for its lock. When the block does not end well the new folder is removed.
+    Until then ``path`` is not touched but for its lock. When the block does not end well the new folder is removed,
+    unless its training diverged.
 
     Raises:
         FileExistsError: the folder has a file that is not of a run.
         BlockingIOError: another process is at work in it.
     """
     path = Path(path).resolve()
-    digits = secrets.token_hex(4)
-    new, old = (path.with_name(f".{path.name}.{digits}.{what}") for what in ("new", "old"))
+    new, old = _beside(path)
     with locked_folder(path):
+        for left in (new, old):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         try:
             yield new
             _refuse_foreign_files(path)
-            path.rename(old)
+            rename(path, old)
             try:
-                new.rename(path)
+                rename(new, path)
             except OSError:
-                old.rename(path)
+                rename(old, path)
                 raise
             shutil.rmtree(old, ignore_errors=True)
         finally:
-            shutil.rmtree(new, ignore_errors=True)
+            if not has_diverged(new):  # else its batch is there to be looked at
+                shutil.rmtree(new, ignore_errors=True)
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    """Where a new run waits to take the place of ``path``, and where the old one is for that moment."""
+    return path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old")
+
+
+def _put_back(path: Path) -> None:
+    """Give a run its name again, if a process was killed in the moment when the next one was to take it."""
+    _, old = _beside(path.resolve())
+    if not path.exists() and old.is_dir():
+        rename(old, path.resolve())
 
 
 def _holds_a_run(path: str | Path) -> bool:
-    return (Path(path) / "config.toml").exists()
+    return (Path(path) / "config.toml").exists() and not has_diverged(Path(path))
 
 
 def _refuse_foreign_files(path: Path) -> None:

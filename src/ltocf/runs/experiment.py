@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -133,6 +133,8 @@ def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
 
 def _resume(run: RunFolder, show_progress: bool) -> dict[str, Any]:
     if run.metrics_file.exists():
+        with suppress(OSError), run.locked():  # a process may have been killed in between
+            run.remove_what_it_went_on_from()
         return run.metrics()
     with run.locked():
         config = run.config()

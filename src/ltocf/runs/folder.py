@@ -4,45 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from safetensors.numpy import save_file
 
-from ltocf.data import Interactions, Names, Split
-from ltocf.data.report import ReadingReport
-from ltocf.data.storage import Arrays, pack_interactions, pack_names, unpack_interactions, unpack_names
+from ltocf.data import Split
 from ltocf.evaluation import PerUserMetrics
-from ltocf.files import checksum_of, read_arrays, replacing, write_text
+from ltocf.files import (
+    errors_of,
+    gone_if_empty,
+    locked_folder,
+    make_folder,
+    reach_disk,
+    remove_inside,
+    remove_leftovers,
+    replacing,
+    write_text,
+)
 from ltocf.runs.config import Config
-from ltocf.runs.locks import gone_if_empty, locked_folder
-from ltocf.serving.model_arrays import check_arrays
+from ltocf.runs.data_file import RunData, configuration_of, read_data, write_data
 
-OPTIONAL = ("validation", "also_seen")
-"""Sets of pairs that a run may have or not."""
 _OF_AN_EPOCH: dict[str, tuple[type, ...]] = {"phase": (str,), "epoch": (int,), "seconds": (int, float)}
 """What every record of the history has; without seconds it took none."""
-METADATA = "ltocf"
-"""The one key of the metadata of the data: safetensors writes several in random order."""
 
+logger = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class RunData:
-    """The split a run trains and evaluates on, with the caller's ids, and what users have seen besides.
-
-    ``report`` says how the source was read at that time.
-    """
-
-    name: str
-    split: Split
-    names: Names
-    also_seen: Interactions | None = None
-    report: ReadingReport | None = None
+DIVERGED = "diverged.safetensors"
+OWN = ("config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", "candidate-*.json")
+"""The files that a run writes, but for those of TensorBoard."""
 
 
 class RunFolder:
@@ -51,7 +46,8 @@ class RunFolder:
     Files: ``config.toml``, ``data.safetensors`` (split and ids), ``reading.txt`` (how the source was read),
     ``history.jsonl``, ``metrics.json``, ``test-users.safetensors`` (the metrics of every test user),
     ``model.safetensors`` (trained on the whole training set), ``model-selection.safetensors`` (trained without the
-    validation set), and, until the run is finished, ``checkpoint-*.safetensors``.
+    validation set), until the run is finished ``checkpoint-*.safetensors``, and in a run that diverged the batch that
+    did it, ``diverged.safetensors``.
 
     Raises:
         FileNotFoundError: the folder holds no run.
@@ -66,12 +62,13 @@ class RunFolder:
         self.test_users_file = self.path / "test-users.safetensors"
         self.model_file = self.path / "model.safetensors"
         self.selection_model_file = self.path / "model-selection.safetensors"
+        self.diverged_file = self.path / DIVERGED
         if not self.config_file.exists():
             raise FileNotFoundError(f"{self.path} holds no run (no config.toml); `ltocf train ... --out DIR` makes one")
 
     @classmethod
     def refuse_used(cls, path: str | Path) -> None:
-        """Nothing if a run can be started at ``path``.
+        """Nothing if a run can be started at ``path``; it can in place of one that diverged.
 
         Raises:
             FileExistsError: the folder holds a run, which is never overwritten, or what is left of one.
@@ -80,6 +77,8 @@ class RunFolder:
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(f"{path} is a file; choose a folder for the run")
+        if has_diverged(path):
+            return
         if (path / "config.toml").exists():
             raise FileExistsError(
                 f"{path} already holds a run; continue it with `ltocf train --resume {path}` or choose another `out`"
@@ -100,9 +99,12 @@ class RunFolder:
             FileExistsError, NotADirectoryError: see `refuse_used`.
             BlockingIOError: another process is at work in the folder.
         """
-        Path(path).mkdir(parents=True, exist_ok=True)
+        make_folder(Path(path))
         with gone_if_empty(Path(path)), locked_folder(Path(path)):
             cls.refuse_used(path)
+            remove_leftovers(Path(path), *OWN)
+            if has_diverged(Path(path)):
+                _remove_run(Path(path))
             write_text(Path(path) / "config.toml", config.to_toml())
             run = cls(path)
             try:
@@ -126,6 +128,7 @@ class RunFolder:
             BlockingIOError: another process is at work in the folder.
         """
         with locked_folder(self.path):
+            remove_leftovers(self.path, *OWN)
             yield
 
     @property
@@ -146,7 +149,7 @@ class RunFolder:
             ValueError: ``config.toml`` was edited after the run was started, in a setting that changes its result.
         """
         config = Config.from_file(self.config_file, complete=True)
-        if self.data_file.exists() and (before := self._read_data_file()[1].get("configuration")):
+        if self.data_file.exists() and (before := configuration_of(self.data_file)):
             _refuse_changes(self.config_file, Config.from_toml(before, complete=True), config)
         return config
 
@@ -158,62 +161,23 @@ class RunFolder:
     def checkpoint_file(self, phase: str) -> Path:
         return self.path / f"checkpoint-{phase.replace(' ', '-')}.safetensors"
 
-    def checkpoint_files(self) -> list[Path]:
-        """Those there are."""
-        return sorted(self.path.glob("checkpoint-*.safetensors"))
+    def remove_what_it_went_on_from(self) -> None:
+        """Remove what a finished run has no use for."""
+        for pattern in ("checkpoint-*.safetensors", "candidate-*", DIVERGED):
+            remove_inside(self.path, pattern)
+
+    def remove(self) -> None:
+        """Remove the run; config.toml goes last, so that a process that is killed meanwhile leaves a run to go on."""
+        remove_inside(self.path, "*", but=self.config_file.name)
+        shutil.rmtree(self.path)
 
     def write_data(self, data: RunData) -> None:
-        arrays: dict[str, np.ndarray] = {}
-        for name in ("train", "validation", "test"):
-            part = getattr(data.split, name)
-            arrays |= {} if part is None else pack_interactions(name, part)
-        if data.also_seen is not None:
-            arrays |= pack_interactions("also_seen", data.also_seen)
         if data.report is not None:
             write_text(self.path / "reading.txt", data.report.text() + "\n")
-        arrays |= pack_names(data.names)
-        content = {"name": data.name, "configuration": self.config_file.read_text(encoding="utf-8")}
-        content["checksum"] = checksum_of(arrays, content)
-        metadata = {METADATA: json.dumps(content, sort_keys=True)}
-        with replacing(self.data_file) as temporary:
-            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
+        write_data(self.data_file, data, self.config_file.read_text(encoding="utf-8"))
 
     def read_data(self) -> RunData:
-        """What `write_data` wrote, in this version or an earlier one.
-
-        Raises:
-            FileNotFoundError: no such file.
-            ValueError: a damaged one.
-        """
-        arrays, content = self._read_data_file()
-        try:
-            check_arrays(arrays, ("train", "test"), OPTIONAL)
-            train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
-            others = {
-                name: unpack_interactions(name, arrays) if f"{name}.size" in arrays else None for name in OPTIONAL
-            }
-            names = unpack_names(arrays)
-            if names.sizes != (train.n_users, train.n_items):
-                raise ValueError(f"it has the ids of {names.sizes}, and {train.n_users} users, {train.n_items} items")
-        except (ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise ValueError(f"{self.data_file} is damaged: {error}") from error
-        return RunData(content["name"], Split(train, test, others["validation"]), names, others["also_seen"])
-
-    def _read_data_file(self) -> tuple[Arrays, dict[str, str]]:
-        """Arrays, and name and configuration: those of earlier versions are keys of their own, without a checksum."""
-        arrays, metadata = read_arrays(self.data_file)
-        content: Any = metadata
-        if METADATA in metadata:
-            try:
-                content = json.loads(metadata[METADATA])
-                right = content.pop("checksum") == checksum_of(arrays, content)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                right = False
-            if not right:
-                raise ValueError(f"{self.data_file} is damaged: its content is not what was written")
-        if not isinstance(content.get("name"), str) or not isinstance(content.get("configuration", ""), str):
-            raise ValueError(f"{self.data_file} is not the data of a run: its metadata have no name")
-        return arrays, content
+        return read_data(self.data_file)
 
     def history(self) -> list[dict[str, Any]]:
         """One record per epoch; a last line that a crash cut short is ignored.
@@ -235,19 +199,37 @@ class RunFolder:
                 raise ValueError(f"{self.history_file} is damaged: line {number} is no record of an epoch")
         return rows
 
+    def still_there(self) -> RunFolder:
+        """Itself, asked before something is written: that would make a removed folder again, with a part of a run.
+
+        Raises:
+            FileNotFoundError: the folder was removed while the run was at work.
+        """
+        if not self.config_file.exists():
+            raise FileNotFoundError(f"{self.path} was removed while a run was at work in it: No such file or directory")
+        return self
+
     def add_history(self, record: dict[str, Any]) -> None:
-        with self.history_file.open("a", encoding="utf-8") as file:
+        with errors_of(self.history_file), self.history_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def cut_history(self, phase: str, epoch: int) -> None:
         """Drop ``epoch`` of ``phase`` and all after it: a resumed run does them again."""
+        self.still_there()
         rows = self.history()
         again = [place for place, row in enumerate(rows) if row["phase"] == phase and row["epoch"] >= epoch]
         kept = rows[: again[0]] if again else rows
         write_text(self.history_file, "".join(json.dumps(row) + "\n" for row in kept))
 
+    def keep_history(self) -> None:
+        """Return when the history is on the disk."""
+        self.still_there()
+        if self.history_file.exists():
+            reach_disk(self.history_file)
+
     def write_test_users(self, measured: PerUserMetrics) -> None:
         """What a significance test between two runs needs: user indices and, by metric, their values."""
+        self.still_there()
         arrays = {name: values.numpy().astype(np.float32) for name, values in measured.values.items()}
         with replacing(self.test_users_file) as temporary:
             save_file({"users": measured.users.numpy(), **arrays}, temporary)
@@ -265,7 +247,21 @@ class RunFolder:
         return metrics
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
+        self.keep_history()
         write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
+
+
+def has_diverged(path: Path) -> bool:
+    """Whether a folder holds a run that ended because its loss was no longer finite: its settings lead nowhere."""
+    return (path / DIVERGED).exists() and not (path / "metrics.json").exists()
+
+
+def _remove_run(path: Path) -> None:
+    """Remove a run that diverged; its mark goes last, so a process that is killed meanwhile leaves it marked."""
+    logger.info("%s holds a run that diverged; a new one takes its place", path)
+    for pattern in (*OWN, "tensorboard"):
+        remove_inside(path, pattern, but=DIVERGED)
+    (path / DIVERGED).unlink()
 
 
 def changes(before: Config, now: Config) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -17,6 +19,7 @@ from ltocf.runs.together import together
 from ltocf.runs.typed import Settings
 from ltocf.scale.torchrun import place
 from ltocf.serving import TrainedModel
+from ltocf.training.divergence import KEPT
 
 
 def fit(
@@ -62,7 +65,7 @@ def fit(
     if out is None and place().world > 1:
         raise ValueError("give `out`: the processes of torchrun meet in that folder")
     if out is None:
-        with tempfile.TemporaryDirectory() as beside:
+        with tempfile.TemporaryDirectory() as beside, _without_its_batch():
             return fit(
                 source,
                 Path(beside) / "run",
@@ -87,6 +90,15 @@ def fit(
 
     together(work)
     return load(folder)
+
+
+@contextmanager
+def _without_its_batch() -> Iterator[None]:
+    """The error of a training that diverged, without the place of its batch, which goes with the folder."""
+    try:
+        yield
+    except FloatingPointError as error:
+        raise FloatingPointError(str(error).partition(KEPT)[0]) from error
 
 
 def _like(run: RunFolder, values: dict[str, Any]) -> tuple[Config, Dataset]:

@@ -21,7 +21,8 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import STARTS, Recommender, build_model
 from ltocf.progress import log_line
 from ltocf.runs.config import Config
-from ltocf.runs.folder import RunData, RunFolder
+from ltocf.runs.data_file import RunData
+from ltocf.runs.folder import RunFolder
 from ltocf.runs.memory import SAID_FROM, Memory, TrainingSizes, stated_memory
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
@@ -86,7 +87,7 @@ class Experiment:
         else:
             chosen, selection = self.phase("selection", split.train, split.validation)
             if not self.ranks.rank:
-                chosen.save(self.folder.selection_model_file)
+                chosen.save(self.folder.still_there().selection_model_file)
             everything = split.train.union(split.validation)
             selected = Selected(chosen.model, selection)
             del chosen
@@ -115,14 +116,13 @@ class Experiment:
         """Write the model, measure it on the test set, write the metrics, and drop what was kept to go on from."""
         give_back()
         if not self.ranks.rank:
-            trained.save(self.folder.model_file)
+            trained.save(self.folder.still_there().model_file)
         metrics = self.measured(trained) | self.provenance(trained, fits) | (more or {})
         metrics["seconds_of_this_process"] = time.perf_counter() - started
         if self.ranks.rank:
             return metrics
         self.folder.write_metrics(metrics)
-        for file in self.folder.checkpoint_files():
-            file.unlink()
+        self.folder.remove_what_it_went_on_from()
         return metrics
 
     def phase(
@@ -143,6 +143,8 @@ class Experiment:
                 deadline=self.deadline(phase, model, pairs),
                 validation_seconds=self._validation_seconds(model, validation),
                 on_epoch=self._recorder(place, stack),
+                before_checkpoint=self.folder.keep_history,
+                diverged=self.folder.diverged_file,
                 show_progress=self.show_progress,
                 description=f"{self.label or config.model} {phase}",
                 ranks=self.ranks,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -16,11 +13,13 @@ from ltocf.data import Dataset, ReadOptions, load_dataset
 from ltocf.data.events import Joined, join_events
 from ltocf.data.readers.frame import describe_again
 from ltocf.data.splitting import no_split
+from ltocf.files import LOCK, making_folder, remove_inside
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Recommender, build_model
 from ltocf.runs.config import Config
+from ltocf.runs.data_file import RunData
 from ltocf.runs.experiment import load
-from ltocf.runs.folder import RunData, RunFolder
+from ltocf.runs.folder import RunFolder
 from ltocf.runs.typed import ReadingSettings
 from ltocf.serving import TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings, environment
@@ -59,7 +58,8 @@ def update(
 
     Raises:
         FileNotFoundError: no finished run.
-        FileExistsError: ``out`` holds a run.
+        FileExistsError: ``out`` has files.
+        BlockingIOError: another process is making that generation.
         ValueError: events that cannot be read, ids of another type, or ``epochs`` < 0.
 
     Example:
@@ -84,9 +84,10 @@ def update(
     joined = replace(joined, names=describe_again(joined.names, ReadOptions(**event_options(config, changes))))
     config = config.with_values({"split": "none", "select_on": "validation"})
     warm = _warm(config.training, epochs, learning_rate) if epochs else None
+    _refuse_full(target)
     with (
-        RunFolder.started(target, config) as generation,
-        _whole_or_nothing(generation.path),
+        making_folder(target) as beside,  # continued as a run, half an update would be trained from the beginning
+        RunFolder.started(beside, config) as generation,
         config.runtime().active() as device,
     ):
         split = no_split(joined.interactions)
@@ -101,14 +102,17 @@ def update(
     return load(target)
 
 
-@contextmanager
-def _whole_or_nothing(folder: Path) -> Iterator[None]:
-    """An update that is interrupted leaves nothing: continued as a run, it would be trained from the beginning."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+def _refuse_full(target: Path) -> None:
+    """Nothing if a new folder can take this name; an empty one makes room for it.
+
+    Raises:
+        FileExistsError: it has files.
+    """
+    if target.is_dir():
+        remove_inside(target, LOCK)
+        if any(target.iterdir()):
+            raise FileExistsError(f"{target} exists and is not empty; give a new folder")
+        target.rmdir()
 
 
 def _grown(

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.report import ReadingReport
 from ltocf.data.store import INDEX, PARTS, VERSION, WORK
-from ltocf.files import reach_disk, write_text
+from ltocf.files import errors_of, make_folder, reach_disk, remove_leftovers, rename, write_text
 from ltocf.progress import harmless, log_line, progress_bar
 from ltocf.scale.merge import SPLITS, Merge, Merged
 from ltocf.scale.parts import Part, kinds_of, one_report, packed, refuse_absent_values, unpacked, write_part
@@ -89,6 +89,8 @@ def ingest(
         >>> load_dataset(folder / "store").user_ids.decode([0, 1])
         ['ann', 'bob']
     """
+    if replace:
+        _put_back(Path(out).resolve())
     if replace and (Path(out) / INDEX).exists():
         with _in_place_of(Path(out).resolve()) as beside:
             asked: dict[str, Any] = {"memory": memory, "split": split, "test_fraction": test_fraction}
@@ -103,6 +105,8 @@ def ingest(
         raise FileExistsError(f"another process writes {out}; wait for it, or give another folder") from error
     try:
         _refuse_store(out)  # another process may have finished it meanwhile
+        remove_leftovers(out, INDEX)
+        remove_leftovers(work, "*")
         parts = _read(files, given, int(limit * PIECE_SHARE), work, show_progress)
         report = one_report(parts, str(source))
         refuse_absent_values(parts, given)
@@ -167,13 +171,19 @@ def _in_place_of(out: Path) -> Iterator[Path]:
         shutil.rmtree(new)
     yield new
     shutil.rmtree(old, ignore_errors=True)
-    out.rename(old)
+    rename(out, old)
     try:
-        new.rename(out)
+        rename(new, out)
     except OSError:
-        old.rename(out)
+        rename(old, out)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(out: Path) -> None:
+    """Give a store its name again, if a process was killed in the moment when the next one was to take it."""
+    if not out.exists() and (old := out.with_name(f".{out.name}.old")).is_dir():
+        rename(old, out)
 
 
 def _working_folder(out: Path) -> Path:
@@ -182,7 +192,7 @@ def _working_folder(out: Path) -> Path:
     work = out / WORK
     if out.exists() and not work.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty; give a new folder")
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work)
     return work
 
 
@@ -209,8 +219,9 @@ def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, sho
             if number >= len(parts):
                 part = write_part(piece, options, work / f"part-{number:06}.parquet")
                 parts.append(part)
-                journal.write(json.dumps(packed(part)) + "\n")
-                journal.flush()
+                with errors_of(state):
+                    journal.write(json.dumps(packed(part)) + "\n")
+                    journal.flush()
             now = n_before[piece.path] + int(piece.done * n_bytes_of[piece.path])
             bar.update(task, completed=now, note=harmless(piece.path.name))
             if show_progress and now * 10 // n_total > done:

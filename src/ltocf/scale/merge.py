@@ -12,6 +12,7 @@ import polars as pl
 
 from ltocf.data.report import counted
 from ltocf.data.store import VALUES
+from ltocf.files import errors_of
 from ltocf.installation import needs_extra
 from ltocf.scale.parts import SIDES, Part
 
@@ -57,7 +58,8 @@ class Merge:
             raise needs_extra("`ltocf ingest` needs", "scale") from error
         file = folder / "merge.duckdb"
         file.unlink(missing_ok=True)
-        self.connection: duckdb.DuckDBPyConnection = duckdb.connect(str(file))
+        with errors_of(file):
+            self.connection: duckdb.DuckDBPyConnection = duckdb.connect(str(file))
         for setting, value in (
             ("memory_limit", f"{memory}B"),
             ("temp_directory", str(folder / "spilled")),
@@ -216,7 +218,8 @@ class Merge:
 
     def _do(self, statement: str) -> None:
         try:
-            self.connection.execute(statement)
+            with errors_of(self.folder):
+                self.connection.execute(statement)
         except self.out_of_memory as error:
             first = str(error).splitlines()[0]
             raise MemoryError(
@@ -244,10 +247,10 @@ def write_array(file: Path, column: pl.LazyFrame, n_rows: int, kind: type[np.int
         [1, 2]
     """
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(kind)), "fortran_order": False, "shape": (n_rows,)}
-    with file.open("wb") as out:
+    with errors_of(file), file.open("wb") as out:
         np.lib.format.write_array_header_1_0(out, header)
         for first in range(0, n_rows, ROWS_AT_A_TIME):
-            column.slice(first, ROWS_AT_A_TIME).collect().to_series().to_numpy().astype(kind).tofile(out)
+            out.write(column.slice(first, ROWS_AT_A_TIME).collect().to_series().to_numpy().astype(kind).tobytes())
 
 
 def _quoted(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import polars as pl
 import torch
 
-from ltocf.files import replacing, write_text
+from ltocf.files import LOCK, locked_folder, make_folder, remove_leftovers, replacing, write_text
 from ltocf.installation import needs_extra
 from ltocf.progress import log_line, progress_bar
 from ltocf.serving import TrainedModel
@@ -141,7 +141,9 @@ def recommend_all(
 
     Raises:
         FileExistsError: ``out`` has the lists of another model, or lists that were asked for with other arguments.
+        BlockingIOError: another process writes lists there.
         ValueError: an option out of range, or what `Snapshot.recommend_all` raises.
+        OSError: a disk that is full, or the like.
         RuntimeError: a worker raised, or died three times over the same parts.
         ImportError: Ray is not installed (extra ``scale``).
     """
@@ -161,19 +163,30 @@ def recommend_all(
     worker.trained.snapshot.recommend_all(k, users=worker.trained.user_ids.ids[:1], **choice)
     n_users = len(worker.trained.user_ids)
     parts = range((n_users + users_per_part - 1) // users_per_part)
-    _check_plan(job)
+    _refuse_foreign(job)
+    make_folder(Path(out))
+    with locked_folder(Path(out)):
+        remove_leftovers(Path(out), PLAN, "part-*.parquet")
+        _check_plan(job)
+        _write_parts(worker, parts, workers, engine, show_progress)
+    return n_users
+
+
+def _write_parts(worker: Worker, parts: range, workers: int, engine: Engine, show_progress: bool) -> None:
+    """Write the parts that are missing."""
+    job, n_users = worker.job, len(worker.trained.user_ids)
     left = [part for part in parts if not job.file(part).exists()]
     workers = min(workers or os.cpu_count() or 1, max(1, len(left)))
     write = _by_ray if engine == "ray" else _by_processes
     with progress_bar(enabled=show_progress) as bar:
-        task = bar.add_task("users", total=n_users, completed=min(n_users, (len(parts) - len(left)) * users_per_part))
+        n_before = min(n_users, (len(parts) - len(left)) * job.users_per_part)
+        task = bar.add_task("users", total=n_users, completed=n_before)
         for n_done in write(worker, left, workers):
             bar.advance(task, n_done)
             if show_progress:
                 log_line(f"recommend-all: {n_done:,} users more")
     if missing := [part for part in parts if not job.file(part).exists()]:
-        raise RuntimeError(f"{len(missing)} of {len(parts)} parts are missing in {out}; call again to make them")
-    return n_users
+        raise RuntimeError(f"{len(missing)} of {len(parts)} parts are missing in {job.out}; call again to make them")
 
 
 def _stamp(model: Path) -> tuple[int, int]:
@@ -183,6 +196,7 @@ def _stamp(model: Path) -> tuple[int, int]:
 
 def _check_plan(job: Job) -> None:
     """Refuse a folder with the lists of another model or other arguments, which its plan names."""
+    _refuse_foreign(job)
     out, file = Path(job.out), Path(job.out) / PLAN
     asked = json.loads(json.dumps(asdict(job), default=str))
     if file.exists():
@@ -192,10 +206,17 @@ def _check_plan(job: Job) -> None:
             raise FileExistsError(
                 f"{out} has lists that were asked for with other arguments ({other}); give another folder"
             )
-    elif out.exists() and any(out.iterdir()):
-        raise FileExistsError(f"{out} exists and is not empty; give a new folder")
     else:
         write_text(file, json.dumps(asked, indent=1) + "\n")
+
+
+def _refuse_foreign(job: Job) -> None:
+    """Refuse a folder with other content; what a killed process has left of the plan, and a lock, are none."""
+    out = Path(job.out)
+    if not out.exists() or (out / PLAN).exists():
+        return
+    if any(not file.name.startswith((LOCK, f".{PLAN}.")) for file in out.iterdir()):
+        raise FileExistsError(f"{out} exists and is not empty; give a new folder")
 
 
 def _by_processes(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
@@ -210,13 +231,14 @@ def _by_processes(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
         shares = [(job, tuple(left[first::n_shares])) for first in range(n_shares) if left[first::n_shares]]
         for outcome in run_all(iter(shares), write_share, processes=n):
             if outcome.error is not None and not isinstance(outcome.error, DiedError):
-                raise outcome.error
+                failure = outcome.error.failure
+                raise OSError(failure.reason) if failure.is_of_system else outcome.error
             died = outcome.error or died
             yield sum(_n_users(job, part) for part in outcome.task[1] if job.file(part).exists())
         left = [part for part in left if not job.file(part).exists()]
         if not left:
             return
-    raise RuntimeError(f"a worker died {ROUNDS} times over the same {len(left)} parts: {died}; is there enough memory?")
+    raise DiedError(f"a worker died {ROUNDS} times over the same {len(left)} parts: {died}; is there enough memory?")
 
 
 def write_share(share: tuple[Job, tuple[int, ...]]) -> int:

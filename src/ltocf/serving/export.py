@@ -11,7 +11,7 @@ import polars as pl
 import torch
 
 from ltocf.data.display import Shown
-from ltocf.files import making_folder, replacing
+from ltocf.files import making_file, making_folder
 from ltocf.serving import indexes
 from ltocf.serving.abilities import VectorScorer, those_with_vectors
 from ltocf.serving.snapshot import Snapshot
@@ -106,7 +106,7 @@ def export(snapshot: Snapshot, target: str, path: str | Path) -> Exported:
         raise ValueError(f"the file for {target} must end in {ending}, got {str(path)!r}")
     vectors = vectors_of(snapshot)
     if ending:
-        with replacing(path) as temporary:
+        with making_file(path) as temporary:
             write(vectors, temporary)
     else:
         with making_folder(path) as temporary:

@@ -47,6 +47,8 @@ class FitContext:
         deadline: when everything must be over, on the clock of `time.monotonic`.
         validation_seconds: how long a validation is expected to take until one is measured.
         on_epoch: receives one flat record per epoch.
+        before_checkpoint: called before a checkpoint is written: what ``on_epoch`` wrote must be on the disk by then.
+        diverged: file for the batch whose loss is no longer finite, see `ltocf.training.divergence`; None: no file.
         seconds_between_checkpoints: at most this much work, and one epoch, is lost in a crash.
         show_progress: a bar on a terminal and in Jupyter, else one line for each validation.
         description: the label of the bar and of the lines.
@@ -61,6 +63,8 @@ class FitContext:
     deadline: float = math.inf
     validation_seconds: float = 0.0
     on_epoch: Callable[[EpochRecord], None] | None = None
+    before_checkpoint: Callable[[], None] = lambda: None
+    diverged: Path | None = None
     seconds_between_checkpoints: float = 10.0
     show_progress: bool = False
     description: str = "training"

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ltocf.ode.times import learnable_times
 from ltocf.progress import log_line, progress_bar, readable_seconds
 from ltocf.sampling import Batches, Portions
 from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from ltocf.training.context import EpochRecord, FitContext, FitResult
+from ltocf.training.divergence import diverged, first_not_finite, why_not_finite
 from ltocf.training.settings import TrainingSettings
 from ltocf.training.step import Stepper
 from ltocf.training.trainable import Trainable
@@ -84,6 +86,7 @@ def fit(
                 _log(record, settings, state, context)
             due = bool(state.stopped_by) or time.monotonic() - last_saved > context.seconds_between_checkpoints
             if context.checkpoint is not None and context.ranks.first(due):
+                context.before_checkpoint()
                 save_checkpoint(context.checkpoint, model, stepper.optimizer, state, context.fingerprint, context.ranks)
                 last_saved = time.monotonic()
     if state.best_weights:
@@ -104,13 +107,18 @@ def _train_epoch(
     torch.manual_seed(int(np.random.SeedSequence([portions.seed, epoch, 1]).generate_state(1)[0]))
     loss_sum = torch.zeros((), dtype=torch.float64, device=portions.device)
     l2_sum, n_examples = loss_sum.clone(), 0
+    losses: list[Tensor] = []
     for place, batch in enumerate(portions.steps(epoch)):
         stepper.set_rates((epoch + place / len(portions)) / settings.epochs)
         size = sum(len(piece.users) for piece in batch)
         for turn, step in enumerate(steps):
-            terms = step(*batch)
+            try:
+                terms = step(*batch)
+            except FloatingPointError as error:  # a solver refuses times that are not finite
+                raise diverged(str(error), place, epoch, portions, settings, context) from error
             if turn == 0:
-                loss_sum += terms[0] * size
+                losses.append(terms[0] * size)
+                loss_sum += losses[-1]
                 l2_sum += terms[1] * size
         n_examples += size
         advance()
@@ -120,20 +128,9 @@ def _train_epoch(
         stepper.optimizer.zero_grad()  # as large as the embeddings, and of no use to a validation
     loss, l2 = (float(total) / n_examples for total in (loss_sum, context.ranks.everyone().total(l2_sum)))
     times = [time for times in learnable_times(model) for time in times.values.tolist()]
-    _check_finite(loss, l2, times, settings, epoch)
+    if reason := why_not_finite(loss, l2, times, settings, epoch):
+        raise diverged(reason, first_not_finite(losses), epoch, portions, settings, context)
     return {"epoch": epoch + 1, "loss": loss, "l2": l2, "times": times}
-
-
-def _check_finite(loss: float, l2: float, times: list[float], settings: TrainingSettings, epoch: int) -> None:
-    if np.isfinite([loss + settings.l2 * l2, *times]).all():
-        return
-    remedy = "lower `learning_rate` or `time_learning_rate`"
-    if np.isfinite([loss, *times]).all():
-        remedy = f"lower `l2`, which is {settings.l2:g}"
-    raise FloatingPointError(
-        f"the loss became {loss}, the L2 penalty {l2} and the times {times} in epoch {epoch + 1}: training diverged; "
-        f"{remedy}"
-    )
 
 
 def _validate_and_decide(

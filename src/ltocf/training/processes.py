@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from ltocf.training.runtime import keep_freed_memory
 
@@ -22,6 +22,8 @@ TaskType = TypeVar("TaskType")
 SECONDS_TO_STOP = 10.0
 
 
+PLAIN = (ValueError, OSError, ArithmeticError, ImportError, MemoryError)
+"""What the package raises where a user can do something."""
 BEGUN = "begun"
 """The first thing that a process says."""
 UNGUARDED = (
@@ -30,8 +32,38 @@ UNGUARDED = (
 )
 
 
+class Failure(NamedTuple):
+    """What a task raised.
+
+    Args:
+        traceback: where it was raised, and what.
+        reason: its message.
+        is_plain: whether the message says all, as those of the package do.
+        is_of_system: whether it is of the disk and the like, and says nothing about the task.
+    """
+
+    traceback: str
+    reason: str
+    is_plain: bool = False
+    is_of_system: bool = False
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """What is told of an error, for another process too."""
+        text = "".join(traceback.format_exception(error))
+        return cls(text, str(error), isinstance(error, PLAIN), isinstance(error, OSError))
+
+
 class FailedError(RuntimeError):
     """A task raised; the message has its traceback."""
+
+    def __init__(self, failure: Failure | str) -> None:
+        self.failure = Failure(failure, failure) if isinstance(failure, str) else failure
+        super().__init__(self.failure.traceback)
+
+    def told(self) -> str:
+        """What the user is told: the message if it says all, else the traceback."""
+        return self.failure.reason if self.failure.is_plain else self.failure.traceback
 
 
 class DiedError(FailedError):
@@ -113,7 +145,7 @@ def _do_here(work: Callable[[TaskType], Any], task: TaskType) -> Outcome[TaskTyp
     try:
         return Outcome(task, work(task))
     except Exception as error:
-        return Outcome(task, error=FailedError("".join(traceback.format_exception(error))))
+        return Outcome(task, error=FailedError(Failure.of(error)))
 
 
 def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
@@ -127,7 +159,7 @@ def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
     except KeyboardInterrupt:
         pass
     except Exception as error:
-        connection.send((None, "".join(traceback.format_exception(error))))
+        connection.send((None, Failure.of(error)))
     finally:
         connection.close()
 
@@ -159,14 +191,12 @@ def _begins(connection: Connection, process: BaseProcess) -> bool:
 
 def _outcome(task: TaskType, process: BaseProcess, connection: Connection) -> Outcome[TaskType]:
     try:
-        value, message = connection.recv()
-        error = None if message is None else FailedError(message)
+        value, failure = connection.recv()
+        error = None if failure is None else FailedError(failure)
     except EOFError:
         process.join()
-        value, error = (
-            None,
-            DiedError(f"the process ended with exit code {process.exitcode} and without an error message"),
-        )
+        said = f"the process ended with exit code {process.exitcode} and without an error message"
+        value, error = None, DiedError(said)
     process.join()
     connection.close()
     return Outcome(task, value, error)

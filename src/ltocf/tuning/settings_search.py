@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ltocf.files import write_text
+from ltocf.files import locked_folder, make_folder, remove_leftovers, write_text
 from ltocf.installation import needs_extra
 from ltocf.progress import progress_bar
 from ltocf.runs import experiment
@@ -75,11 +74,23 @@ def search_settings(
         seconds, and ``best``, the best of those whose other settings and data are those of this call.
 
     Raises:
+        OSError: a trial met a disk that is full, or the like.
         ValueError: a setting that does not exist or cannot be searched, an empty list of values, a configuration that
             selects on the test set, or trials that all failed.
+        BlockingIOError: another process searches there.
         ImportError: ``tpe`` without the ``search`` extra.
     """
-    search = _Search(config, space, folder, file)
+    make_folder(folder)
+    with locked_folder(folder):
+        remove_leftovers(file.parent, file.name)
+        search = _Search(config, space, folder, file)
+        return _searched(search, sampler, n_trials, processes, max_minutes, show_progress)
+
+
+def _searched(
+    search: _Search, sampler: Sampler, n_trials: int, processes: int, max_minutes: float, show_progress: bool
+) -> dict[str, Any]:
+    config = search.config
     known = [trial for trial in search.trials if search.is_comparable(trial)]
     points = search.grid() if sampler == "grid" else search.parzen(n_trials)
     with progress_bar(enabled=show_progress) as bar:
@@ -99,14 +110,14 @@ def try_settings(trial: Trial) -> dict[str, Any]:
     """Validated metric, epoch and seconds of one trial, with its environment and split."""
     if (trial.folder / "config.toml").exists() and RunFolder(trial.folder).config() != trial.config:
         # The folder is named by all that changes a result, so what differs is the device or the like.
-        shutil.rmtree(trial.folder)
+        RunFolder(trial.folder).remove()
     with trial.config.runtime().active() as device:
         where = environment(device)
     result = experiment.select(trial.config, trial.folder)
     with trial.config.runtime().active() as device:
         where = environment(device)
     split = RunFolder(trial.folder).read_data().split.summary()
-    shutil.rmtree(trial.folder)
+    RunFolder(trial.folder).remove()
     return {
         trial.config.run.select_by: result.best_value,
         "epoch": result.best_epoch,
@@ -172,6 +183,9 @@ class _Search:
         values = outcome.task.values
         if outcome.error is not None:
             self.failures.append(str(outcome.error).strip().splitlines()[-1])
+        if outcome.error is not None and outcome.error.failure.is_of_system:
+            # A full disk, say: the next trial would meet it too.
+            raise OSError(f"{outcome.error.failure.reason}; the same call goes on")
         if isinstance(outcome.error, DiedError):
             # Out of memory or killed: that says nothing about the settings, so the next call tries them again.
             logger.error("%s with %s: %s", self.config.model, values, outcome.error)

@@ -1,0 +1,78 @@
+"""A training whose loss is no longer finite: which batch it was, and what to change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ltocf.files import replacing
+from ltocf.sampling import Batch, Portions
+from ltocf.training.context import FitContext
+from ltocf.training.settings import TrainingSettings
+
+KEPT = "; the batch of step"
+"""What begins the end of a message that says where the batch is."""
+
+
+def diverged(
+    reason: str, step: int, epoch: int, portions: Portions, settings: TrainingSettings, context: FitContext
+) -> FloatingPointError:
+    """The error to raise; the batch is written to ``context.diverged`` if that names a file.
+
+    Args:
+        reason: what was found, and what to change.
+        step: the step of the epoch, counted from 0.
+        epoch: the epoch, counted from 0.
+        portions: make the batch again.
+        settings: kept beside the batch.
+        context: the file, and the processes that train together.
+    """
+    if context.diverged is None:
+        return FloatingPointError(reason)
+    if not context.ranks.rank:
+        batch = next(islice(portions.steps(epoch), step, None))
+        facts = {"seed": portions.seed, "epoch": epoch + 1, "step": step + 1, "reason": reason}
+        write_batch(context.diverged, batch, {**facts, "training": asdict(settings)})
+    return FloatingPointError(f"{reason}{KEPT} {step + 1} is in {context.diverged}")
+
+
+def first_not_finite(losses: Sequence[Tensor]) -> int:
+    """The first step whose loss is not finite, counted from 0; the last one if all are."""
+    wrong = (~torch.stack(list(losses)).isfinite()).nonzero()
+    return int(wrong[0]) if len(wrong) else len(losses) - 1
+
+
+def why_not_finite(loss: float, l2: float, times: list[float], settings: TrainingSettings, epoch: int) -> str | None:
+    """What is no longer finite at the end of an epoch, and what to change; None if everything is."""
+    if np.isfinite([loss + settings.l2 * l2, *times]).all():
+        return None
+    remedy = "lower `learning_rate` or `time_learning_rate`"
+    if settings.l2 and np.isfinite([loss, *times]).all():
+        remedy = f"lower `l2`, which is {settings.l2:g}"
+    return (
+        f"the loss became {loss}, the L2 penalty {l2} and the times {times} in epoch {epoch + 1}: training diverged; "
+        f"{remedy}"
+    )
+
+
+def write_batch(path: Path, batch: Sequence[Batch], facts: dict[str, object]) -> None:
+    """The pieces of a step one after the other, as arrays of a safetensors file, and what is known of it as metadata.
+
+    Epoch and step depend on the seed alone, and the parameters on what was done before, so the same run does it again.
+    """
+    parts: dict[str, list[Tensor]] = {}
+    for piece in batch:
+        for name, values in piece._asdict().items():
+            if values is not None:
+                parts.setdefault(name, []).append(values.detach().cpu())
+    arrays = {name: torch.cat(values).contiguous() for name, values in parts.items()}
+    with replacing(path) as temporary:
+        save_file(arrays, temporary, {"diverged": json.dumps(facts, sort_keys=True)})

@@ -1,0 +1,188 @@
+"""A disk that is full, read-only or gone, too little memory or too few files: a clear error, and then it goes on."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fault_scenarios import TRAININGS, WORKS, Scenes, Work, contents
+
+NAMES = ("fit", "search", "table3", "ingest", "recommend-all", "update", "export parquet", "export numpy", "export hub")
+WRITING = [TRAININGS[0], *(WORKS[name] for name in NAMES)]
+SHORT = ("train ltocf", "ingest", "export parquet")
+NOBODY = 65534
+MEBIBYTE = 2**20
+
+
+def wanted(work: Work, full: bool) -> None:
+    if not full and work.name not in SHORT:
+        pytest.skip("one of the commands of a full run only")
+
+
+def is_clear(said: str, *, names: str = "") -> None:
+    """One line says what went wrong."""
+    lines = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert lines, said
+    assert not re.search(r"Traceback|panicked|Exception ignored", said), said
+    assert names in said, said
+
+
+@contextmanager
+def mounted(folder: Path, size: str) -> Iterator[None]:
+    """A file system of its own, which may be small."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
+    if done.returncode:
+        pytest.skip("needs a user who may mount a file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def remount(folder: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
+def test_a_disk_full_at_any_file_is_an_error_that_names_it(
+    work: Work, scenes: Scenes, full: bool, figures: Counter[str]
+) -> None:
+    wanted(work, full)
+    changes = scenes.server.changes(work.arguments, scenes.fresh(work))
+    growing = [place for place, (kind, *_) in enumerate(changes) if kind in ("open", "mkdir", "fsync", "replace")]
+    for place in growing if full else growing[len(growing) // 2 :][:1]:
+        folder = scenes.fresh(work)
+        code, said = scenes.server.run(work.arguments, folder, full_at=2 * place, checkpoint_always=True)
+        assert code == 2, f"{changes[place]}: {said}"
+        is_clear(said, names="No space left on device")
+        scenes.finish(work, folder)
+        figures["full_at_a_file"] += 1
+
+
+@pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
+def test_a_small_disk_is_an_error_and_with_room_it_goes_on(
+    work: Work, scenes: Scenes, full: bool, figures: Counter[str]
+) -> None:
+    """What libraries write by themselves meets the end of the disk too."""
+    wanted(work, full)
+    scenes.undisturbed(work)
+    folder = scenes.root / work.name.replace(" ", "_")
+    needed = sum(-(-file.stat().st_size // 4096) * 4 + 4 for file in scenes.template.rglob("*"))
+    for more in (8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 200, 256, 320, 400) if full else (24,):
+        shutil.rmtree(folder, ignore_errors=True)
+        with mounted(folder, "64m"):
+            shutil.copytree(scenes.template, folder, dirs_exist_ok=True)
+            remount(folder, f"size={needed + more}k")
+            code, said = scenes.server.run(work.arguments, folder)
+            remount(folder, "size=64m")
+            if code:
+                assert code == 2, f"{more} KiB: {said}"
+                is_clear(said, names="No space left on device")
+                figures["small_disks"] += 1
+            scenes.finish(work, folder)
+
+
+@pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
+def test_a_disk_that_is_read_only_is_an_error(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
+    wanted(work, full)
+    scenes.undisturbed(work)
+    folder = scenes.root / work.name.replace(" ", "_")
+    shutil.rmtree(folder, ignore_errors=True)
+    with mounted(folder, "64m"):
+        shutil.copytree(scenes.template, folder, dirs_exist_ok=True)
+        remount(folder, "ro")
+        code, said = scenes.server.run(work.arguments, folder)
+        remount(folder, "rw")
+        assert code == 2, said
+        is_clear(said, names="Read-only file system")
+        scenes.finish(work, folder)
+        figures["read_only_disks"] += 1
+
+
+@pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
+def test_a_folder_of_somebody_else_is_an_error(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
+    wanted(work, full)
+    if os.getuid():
+        pytest.skip("needs root, who can become somebody else")
+    before = contents(scenes.fresh(work))
+    folder = scenes.root / work.name.replace(" ", "_")
+    for above in (folder, *folder.parents):
+        above.chmod(above.stat().st_mode | 0o055)
+    code, said = scenes.server.run(work.arguments, folder, user=NOBODY)
+    assert code == 2, said
+    is_clear(said, names="Permission denied")
+    assert contents(folder) == before
+    figures["forbidden_folders"] += 1
+
+
+@pytest.mark.parametrize("work", [work for work in WRITING if work.name != "table3"], ids=lambda work: work.name)
+def test_a_folder_that_is_removed_meanwhile_is_an_error(
+    work: Work, scenes: Scenes, full: bool, figures: Counter[str]
+) -> None:
+    wanted(work, full)
+    scenes.undisturbed(work)
+    made = [kind for kind, *_ in scenes.server.changes(work.arguments, scenes.fresh(work))]
+    synced = [2 * place + 1 for place, kind in enumerate(made) if kind == "fsync"][:-2]
+    for moment in synced if full else synced[len(synced) // 2 :][:1]:
+        folder = scenes.fresh(work)
+        command = scenes.server.start(work.arguments, folder, stopped_at=moment, checkpoint_always=True)
+        command.wait_until_stopped()
+        for place in folder.iterdir():
+            if place.is_dir() and place.name not in ("base", "configs"):
+                shutil.rmtree(place)
+        command.send(signal.SIGCONT)
+        code = command.code()
+        if code:
+            assert code == 2, command.said()
+            is_clear(command.said(), names="No such file or directory")
+            figures["removed_folders"] += 1
+        scenes.finish(work, folder)
+
+
+@pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
+def test_a_clock_that_goes_backwards_changes_nothing(
+    work: Work, scenes: Scenes, full: bool, figures: Counter[str]
+) -> None:
+    wanted(work, full)
+    expected, _ = scenes.undisturbed(work)
+    folder = scenes.fresh(work)
+    scenes.server.done(work.arguments, folder, clock_back=1000.0)
+    assert contents(folder) == expected
+    figures["clocks_set_back"] += 1
+
+
+@pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
+def test_too_few_open_files_are_an_error(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
+    wanted(work, full)
+    for n_files in range(6, 24) if full else (8,):
+        folder = scenes.fresh(work)
+        code, said = scenes.server.run(work.arguments, folder, open_files=n_files)
+        if code:
+            assert code == 2, said
+            is_clear(said)
+            figures["few_open_files"] += 1
+        scenes.finish(work, folder)
+
+
+@pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
+def test_too_little_memory_is_an_error(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
+    """Libraries that end the process when they get none are allowed to: what they leave can be gone on with."""
+    wanted(work, full)
+    for n_bytes in (size * MEBIBYTE for size in ((0, 1, 2, 4, 8, 16, 32, 64, 128) if full else (4,))):
+        folder = scenes.fresh(work)
+        code, said = scenes.server.run(work.arguments, folder, memory=n_bytes)
+        if code == 2:
+            is_clear(said)
+        figures["little_memory"] += code != 0
+        figures["little_memory_ended_by_a_library"] += code not in (0, 2)
+        scenes.finish(work, folder)
