@@ -79,9 +79,12 @@ def sbom() -> dict[str, Any]:
     done = subprocess.run(command, input=asked, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     for component in found["components"]:
+        component.pop("description", None)  # its line of the lock
         for reference in component.get("externalReferences", ()):
             if reference["type"] == "distribution":  # its hashes say what it is, whichever index has it
                 reference["url"] = component["purl"]
+    for tool in found["metadata"]["tools"]["components"]:
+        tool.pop("externalReferences", None)
     return found
 
 

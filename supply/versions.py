@@ -1,0 +1,102 @@
+"""Run the tests with the lowest or the newest versions of all that the package asks for itself.
+
+    make test-lowest test-newest
+
+Lowest: the minimum of pyproject.toml for every package that it names for running, `dependencies` and the extras in
+EXTRAS; what only tests use is as in constraints.txt. Newest: the newest of everything. torch stays as it is in
+constraints.txt: its other versions come from the package index with gigabytes of CUDA. The environment is
+`.venv-lowest` or `.venv-newest`; arguments after the name go to pytest. Writes results/faults/versions.json.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "results" / "faults" / "versions.json"
+EXTRAS = ("plots", "search", "tracking", "sql", "serve", "mcp")
+KEPT = "torch"
+PACKAGES = ("tests", "src", "--ignore=tests/docs", "--ignore=tests/real", "--ignore=tests/faults")
+"""Pages, notebooks and faults are checked with the versions of constraints.txt: their outputs name those."""
+
+
+def minimums() -> dict[str, str]:
+    """The lowest version of each package that the package asks for to run."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = [*project["dependencies"], *(one for extra in EXTRAS for one in project["optional-dependencies"][extra])]
+    found = (re.match(r"([\w.-]+(?:\[\w+\])?)>=([\w.]+)", one) for one in asked)
+    return {match[1]: match[2] for match in found if match}
+
+
+def pinned() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def test_tools() -> list[str]:
+    """The extra `test` without the extras that it takes along, as in constraints.txt."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = [re.match(r"[\w.-]+", one) for one in project["optional-dependencies"]["test"] if "ltocf[" not in one]
+    pins, low = pinned(), {name.partition("[")[0] for name in minimums()}
+    names = [match[0].lower().replace("_", "-") for match in asked if match]
+    return [f"{name}=={pins[name]}" for name in names if name not in low]
+
+
+def wanted(kind: str) -> list[str]:
+    """Requirements of the environment."""
+    torch = f"{KEPT}=={pinned()[KEPT]}"
+    if kind == "newest":
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+        extras = [one for one in project["optional-dependencies"]["test"] if "ltocf[" not in one]
+        run = [one for extra in EXTRAS for one in project["optional-dependencies"][extra] if "ltocf[" not in one]
+        return [torch, *project["dependencies"], *extras, *run]
+    low = [f"{name}=={version}" for name, version in minimums().items() if name != KEPT]
+    return [torch, *low, *test_tools()]
+
+
+def installed(python: Path) -> dict[str, str]:
+    done = subprocess.run([python, "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True)
+    return {one["name"].lower(): one["version"] for one in json.loads(done.stdout)}
+
+
+def main() -> None:
+    kind, *arguments = sys.argv[1:]
+    environment = ROOT / f".venv-{kind}"
+    python = environment / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    pip = [python, "-m", "pip", "install", "--quiet"]
+    upgrade = ["--upgrade", "--upgrade-strategy", "eager"] if kind == "newest" else []
+    subprocess.run([*pip, *upgrade, *wanted(kind)], check=True)
+    subprocess.run([*pip, "--no-deps", "-e", ROOT], check=True)
+    # What is deprecated in the newest is news for the next version of this package, not a fault of this one.
+    quiet = ["-W", "default"] if kind == "newest" else []
+    tests = subprocess.run(
+        [python, "-m", "pytest", "-q", *quiet, *PACKAGES, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    print(tests.stdout[-20_000:], tests.stderr[-2_000:])
+    last = [line for line in tests.stdout.splitlines() if re.search(r"\d+ (passed|failed|error)", line)]
+    names, found = {name.partition("[")[0] for name in minimums()}, installed(python)
+    versions = {name: found[name] for name in sorted(names) if name in found}
+    record: dict[str, Any] = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {}
+    record[kind] = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}",
+        "tests": re.sub(r" in [\d.]+s.*", "", last[-1]).strip("= ") if last else "none ran",
+        "arguments": " ".join(arguments),
+        "versions": versions,
+    }
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    sys.exit(tests.returncode)
+
+
+if __name__ == "__main__":
+    main()
