@@ -21,6 +21,7 @@ ROOT = FOLDER.parent
 RESULTS = ROOT / "results" / "supply"
 INSTALLED = ROOT / ".venv" / "bin" / "python"
 NO_DATABASE = "none either way: no vulnerability database could be reached"
+NONE_KNOWN = "none either way: the database that could be reached has no record of any of these versions"
 BIN = Path(sys.executable).parent
 
 
@@ -42,16 +43,21 @@ def audit() -> dict[str, Any]:
     except ValueError:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         reason = re.sub(r"https?://\S+", "(address)", lines[-1] if lines else "no output")
-        return found | {"asked": 0, "finding": NO_DATABASE, "reason": reason}
-    asked_of = [each for each in packages if "vulns" in each]
+        return found | {"packages": 0, "known_to_the_database": 0, "finding": NO_DATABASE, "reason": reason}
+    known = [each for each in packages if "vulns" in each]
+    vulnerable = [
+        {"name": each["name"], "version": each["version"], "id": one["id"], "fixed_in": one["fix_versions"]}
+        for each in known
+        for one in each["vulns"]
+    ]
+    finding = f"{len(vulnerable)} known vulnerabilities" if known else NONE_KNOWN
+    unknown = sorted(each["name"] for each in packages if "vulns" not in each) if known else "all"
     return found | {
-        "asked": len(asked_of),
-        "not_known_to_the_database": sorted(each["name"] for each in packages if "vulns" not in each),
-        "vulnerable": [
-            {"name": each["name"], "version": each["version"], "id": one["id"], "fixed_in": one["fix_versions"]}
-            for each in asked_of
-            for one in each["vulns"]
-        ],
+        "packages": len(packages),
+        "known_to_the_database": len(known),
+        "unknown_to_the_database": unknown,
+        "vulnerable": vulnerable,
+        "finding": finding,
     }
 
 

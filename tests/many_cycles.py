@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ltocf
-from process_sizes import open_files, proportional_mb
+from process_sizes import open_files, own_mb
 
 PAIRS = [(user, item) for user in range(30) for item in range(20) if (user * 7 + item * 3) % 4]
 MODELS = ("ltocf", "lightgcn", "spectral", "mf", "ease")
@@ -37,7 +37,7 @@ def main() -> None:
         if found != first.setdefault(number % len(MODELS), found):
             raise AssertionError(f"cycle {number} gave other lists than the first one of its model")
         gc.collect()
-        held = {"mb": proportional_mb(process), "files": open_files(process), "threads": threading.active_count()}
+        held = {"mb": own_mb(process), "files": open_files(process), "threads": threading.active_count()}
         held["tasks"] = len(list(Path("/proc/self/task").iterdir()))
         sys.stdout.write(json.dumps(held) + "\n")
         sys.stdout.flush()

@@ -66,16 +66,17 @@ def commands(folder: str, source: str) -> list[list[str]]:
         ["models"],
         ["settings", "ltocf"],
         ["train", source, "--out", run, *quick],
+        ["train", source, "--out", f"{folder}/other", "--model", "ease"],
         ["fit", source, "--out", f"{folder}/whole", "--model", "spectral"],
         ["evaluate", run],
         ["recommend", run, "--user", "1", "--k", "3"],
         ["similar", run, "--item", "1", "--k", "3"],
         ["explain", f"{folder}/whole", "--user", "1", "--item", "3"],
-        ["popular", source],
-        ["compare", run, run, "--out", f"{folder}/report.html"],
-        ["plot", run],
+        ["popular", run],
+        ["compare", run, f"{folder}/other", "--out", f"{folder}/report.html"],
+        ["plot", run, "--out", f"{folder}/history.svg"],
         ["update", run, source, "--out", f"{folder}/run-2"],
-        ["export", run, "--out", f"{folder}/vectors.parquet"],
+        ["export", run, "--to", "parquet", "--out", f"{folder}/vectors"],
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,16 +14,25 @@ def family(process: int) -> list[int]:
     return [process, *map(int, children)]
 
 
-def proportional_mb(process: int) -> float:
-    """Memory of a process and its children in MB; what several of them map counts once."""
+def own_mb(process: int) -> float:
+    """Memory of a process and its children in MB, what several of them hold counted once.
+
+    Program files are left out: how much of them counts as whose depends on what else runs on the machine. Models that
+    workers map are files of the service itself, and count.
+    """
     total = 0
     for each in family(process):
+        counts = False
         try:
-            text = Path(f"/proc/{each}/smaps_rollup").read_text()
+            lines = Path(f"/proc/{each}/smaps").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError):  # a child that ended meanwhile
             continue
-        found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
-        total += int(found[1]) if found else 0
+        for line in lines:
+            if not line[0].isupper():  # the next mapping: addresses, and last its file
+                path = line.split(maxsplit=5)[5:]
+                counts = not path or not path[0].startswith("/") or ".shared" in path[0]
+            elif counts and line.startswith("Pss:"):
+                total += int(line.split()[1])
     return total / 1024
 
 

@@ -29,7 +29,7 @@ def held(folder: Path, n: int) -> list[dict[str, float]]:
 
 
 def test_many_cycles_in_one_process(tmp_path: Path, full: bool, record: Any) -> None:
-    n = 1000 if full else 4 * N_MODELS
+    n = 1000 if full else 2 * N_MODELS
     found = held(tmp_path, n)
     assert len(found) == n
     early, late = found[n // 4 : n // 2], found[n // 2 :]
