@@ -2,8 +2,8 @@
 
     make test-lowest test-newest
 
-Lowest: the minimum of pyproject.toml for every package that it names for running, `dependencies` and the extras in
-EXTRAS; what only tests use is as in constraints.txt. Newest: the newest of everything. torch stays as it is in
+Lowest: the minimum of pyproject.toml for every package that it names for running, in `dependencies` and in the extras
+of EXTRAS; what only tests use is the newest that goes with them. Newest: the newest of all. torch stays as it is in
 constraints.txt: its other versions come from the package index with gigabytes of CUDA. The environment is
 `.venv-lowest` or `.venv-newest`; arguments after the name go to pytest. Writes results/faults/versions.json.
 """
@@ -23,16 +23,21 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "results" / "faults" / "versions.json"
 EXTRAS = ("plots", "search", "tracking", "sql", "serve", "mcp")
 KEPT = "torch"
+CHECKERS = ("import-linter", "mypy", "ruff", "scipy-stubs")
+"""They read the code and do not run it; some want newer versions than the code does."""
 PACKAGES = ("tests", "src", "--ignore=tests/docs", "--ignore=tests/real", "--ignore=tests/faults")
 """Pages, notebooks and faults are checked with the versions of constraints.txt: their outputs name those."""
 
 
+def project() -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return found
+
+
 def minimums() -> dict[str, str]:
     """The lowest version of each package that the package asks for to run."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    asked = [*project["dependencies"], *(one for extra in EXTRAS for one in project["optional-dependencies"][extra])]
-    found = (re.match(r"([\w.-]+(?:\[\w+\])?)>=([\w.]+)", one) for one in asked)
-    return {match[1]: match[2] for match in found if match}
+    matches = (re.match(r"([\w.-]+)>=([\w.]+)", one) for one in [*project()["dependencies"], *asked(*EXTRAS)])
+    return {match[1]: match[2] for match in matches if match}
 
 
 def pinned() -> dict[str, str]:
@@ -40,25 +45,21 @@ def pinned() -> dict[str, str]:
     return dict(line.split("==") for line in lines if "==" in line)
 
 
-def test_tools() -> list[str]:
-    """The extra `test` without the extras that it takes along, as in constraints.txt."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    asked = [re.match(r"[\w.-]+", one) for one in project["optional-dependencies"]["test"] if "ltocf[" not in one]
-    pins, low = pinned(), {name.partition("[")[0] for name in minimums()}
-    names = [match[0].lower().replace("_", "-") for match in asked if match]
-    return [f"{name}=={pins[name]}" for name in names if name not in low]
+def asked(*extras: str) -> list[str]:
+    """What extras ask for, without the extras that they take along."""
+    listed = project()["optional-dependencies"]
+    return [one for extra in extras for one in listed[extra] if not one.startswith("ltocf[")]
 
 
 def wanted(kind: str) -> list[str]:
     """Requirements of the environment."""
     torch = f"{KEPT}=={pinned()[KEPT]}"
+    tools = [one for one in asked("test") if not one.startswith(CHECKERS)]
     if kind == "newest":
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-        extras = [one for one in project["optional-dependencies"]["test"] if "ltocf[" not in one]
-        run = [one for extra in EXTRAS for one in project["optional-dependencies"][extra] if "ltocf[" not in one]
-        return [torch, *project["dependencies"], *extras, *run]
-    low = [f"{name}=={version}" for name, version in minimums().items() if name != KEPT]
-    return [torch, *low, *test_tools()]
+        return [torch, *project()["dependencies"], *asked(*EXTRAS), *tools]
+    low = minimums()
+    exact = [f"{name}=={version}" for name, version in low.items() if name != KEPT]
+    return [torch, *exact, *(one for one in tools if re.split(r"[^\w.-]", one)[0] not in low)]
 
 
 def installed(python: Path) -> dict[str, str]:
@@ -83,7 +84,7 @@ def main() -> None:
     )
     print(tests.stdout[-20_000:], tests.stderr[-2_000:])
     last = [line for line in tests.stdout.splitlines() if re.search(r"\d+ (passed|failed|error)", line)]
-    names, found = {name.partition("[")[0] for name in minimums()}, installed(python)
+    names, found = set(minimums()), installed(python)
     versions = {name: found[name] for name in sorted(names) if name in found}
     record: dict[str, Any] = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {}
     record[kind] = {

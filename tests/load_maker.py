@@ -92,14 +92,23 @@ async def clients(port: int, n: int) -> AsyncIterator[list[Client]]:
             client.close()
 
 
-async def at_a_pace(
-    made: list[Client], asked: Iterator[Asked], seconds: float, see: Callable[[Asked, Answer], None], pause: float = 0.0
-) -> None:
-    """Each client asks, waits for its answer and pauses, for so many seconds."""
+def for_seconds(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds have not yet passed since now."""
     end = time.perf_counter() + seconds
+    return lambda: time.perf_counter() < end
+
+
+async def at_a_pace(
+    made: list[Client],
+    asked: Iterator[Asked],
+    going: Callable[[], bool],
+    see: Callable[[Asked, Answer], None],
+    pause: float = 0.0,
+) -> None:
+    """Each client asks, waits for its answer and pauses, for as long as ``going`` says."""
 
     async def one(client: Client) -> None:
-        while time.perf_counter() < end:
+        while going():
             request = next(asked)
             see(request, await client.ask(request))
             await asyncio.sleep(pause)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import ltocf
-from load_maker import Answer, Asked, Client, at_a_pace, at_a_rate, clients
+from load_maker import Answer, Asked, Client, at_a_pace, at_a_rate, clients, for_seconds
 from ltocf.serving import Snapshot
 from service_samples import Service
 
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="workers ar
 
 TIMES_CAPACITY = 5
 WORKERS = 2
-AT_ONCE = 16
-"""Requests that a worker holds at a time in this test: a few tenths of a second of work."""
-N_CLIENTS = 20 * WORKERS * AT_ONCE
+AT_ONCE = {True: 16, False: 2}
+"""Requests that a worker holds at a time, in full and in the sample: a few hundredths of a second of work."""
+N_CLIENTS = 640
 N_HISTORY, K = 100, 100
 N_ASKED = 50
 PROBE_SECONDS = 0.02
@@ -83,12 +83,12 @@ async def recovery(port: int, asked: Iterator[Asked], since: float) -> float:
     return begun - since
 
 
-async def overloaded(service: Service, seen: Seen, seconds: float) -> dict[str, Any]:
+async def overloaded(service: Service, seen: Seen, seconds: float, at_once: int) -> dict[str, Any]:
     """Measure the capacity, ask for five times as much, and see how long it is busy with that afterwards."""
-    async with clients(service.port, WORKERS * AT_ONCE // 2) as made:
-        await at_a_pace(made, seen.asked(), 0.2, seen.see)  # warm
+    async with clients(service.port, max(1, WORKERS * at_once // 4)) as made:
+        await at_a_pace(made, seen.asked(), for_seconds(0.2), seen.see)  # warm
         seen.clear()
-        await at_a_pace(made, seen.asked(), seconds / 2, seen.see)
+        await at_a_pace(made, seen.asked(), for_seconds(seconds / 2), seen.see)
     assert set(seen.statuses) == {200}
     capacity = seen.statuses[200] / (seconds / 2)
     usual = seen.longest
@@ -110,16 +110,16 @@ async def overloaded(service: Service, seen: Seen, seconds: float) -> dict[str, 
         "longest_ms_without_overload": round(1000 * usual, 1),
         "recovered_seconds": round(recovered, 3),
         "workers": WORKERS,
-        "max_concurrent": AT_ONCE,
+        "max_concurrent": at_once,
     }
 
 
 def test_five_times_the_capacity(tmp_path: Path, full: bool, record: Any) -> None:
     run = shop(tmp_path, full=full)
     seen = Seen(run)
-    service = Service(run, "--workers", str(WORKERS), "--max-concurrent", str(AT_ONCE), "--no-access-log")
+    service = Service(run, "--workers", str(WORKERS), "--max-concurrent", str(AT_ONCE[full]), "--no-access-log")
     try:
-        found = asyncio.run(overloaded(service, seen, 60 if full else 1))
+        found = asyncio.run(overloaded(service, seen, 60 if full else 1, AT_ONCE[full]))
     finally:
         assert service.stop() == 0
     assert "Traceback" not in service.log()
