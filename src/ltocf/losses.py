@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import lambertw
 from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
@@ -190,6 +189,8 @@ def user_temperatures(user_losses: PerUser, temperature: float | int, strength: 
         >>> [f"{t:.3f}" for t in user_temperatures(torch.tensor([1.0, 2.0, 3.0]), 0.1, 1.0)]
         ['0.037', '0.100', '0.142']
     """
+    from scipy.special import lambertw  # a tenth of a second, so only when it is used
+
     excess = (user_losses - user_losses.mean()) * (strength / 2)
     bounded: np.ndarray[tuple[int], np.dtype[np.float64]] = excess.double().clamp(min=BRANCH_POINT).cpu().numpy()
     power = np.asarray(lambertw(bounded, 0).real)

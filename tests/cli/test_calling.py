@@ -93,7 +93,7 @@ def test_every_command_that_ends_with_a_hint(log: Path, capsys: pytest.CaptureFi
     (following,) = hints(capsys.readouterr().out)
     assert following == ["train", str(log.parent / "store"), "--out", "runs/store"]
     main(["inspect", str(log)])
-    assert f"`{MODULE} train` with its defaults" in capsys.readouterr().out
+    assert f"`{MODULE} train`: several models compete for 1 min" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("called_as_a_module")

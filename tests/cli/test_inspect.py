@@ -10,6 +10,7 @@ import pytest
 from ltocf.cli import main
 from ltocf.cli.reading import Reading
 from ltocf.data import ReadOptions
+from ltocf.training.memory import resident_bytes
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_the_report_figures_first_rows_and_costs(log_file: Path, capsys: pytest.
         "users_with_one_item",
         "from 2019-10-01T00:00:00+00:00 to 2019-10-03T00:00:00+00:00",
         "2019-10-01 00:00:00 UTC",
-        "less than a minute on two CPU cores",
+        "several models compete for 1 min (`--max-minutes`); `--model ltocf`: less than a minute on two CPU cores, ",
     ):
         assert part in shown.out
     assert "no user id" not in shown.err
@@ -44,6 +45,9 @@ def test_json_is_for_programs(log_file: Path, capsys: pytest.CaptureFixture[str]
     main(["inspect", str(log_file), "--format", "json", *options])
     found = json.loads(capsys.readouterr().out)
     assert set(found) == {"report", "figures", "time_range", "preview", "estimate"}
+    assert found["estimate"]["contest_minutes"] == 1.0
+    assert found["estimate"]["minutes"] < 1
+    assert found["estimate"]["bytes"] > resident_bytes() / 2  # what the process holds is counted
     assert found["figures"]["train_pairs"] == 2
     assert found["report"]["dropped"][0]["n_rows"] == 2
     assert found["time_range"] == ["2019-10-02T00:00:00+00:00", "2019-10-03T00:00:00+00:00"]

@@ -17,7 +17,7 @@ from ltocf import Config, Split
 from ltocf.data import Interactions
 from ltocf.models import LTOCF
 from ltocf.runs import memory
-from ltocf.runs.memory import Memory, stated_memory
+from ltocf.runs.memory import Memory, TrainingSizes, stated_memory
 from ltocf.runs.settings import DataSettings
 from ltocf.training import memory as system
 
@@ -35,7 +35,7 @@ def split_of(n_users: int, n_items: int, n_pairs: int, **extra: Any) -> Split:
 
 def stated(split: Split, world: int = 1, **settings: Any) -> Memory:
     config = Config(DataSettings("")).with_values({"model": "ltocf", **settings})
-    found = stated_memory(config, split, world)
+    found = stated_memory(config, TrainingSizes.of_split(split), world)
     assert found is not None
     return found
 
@@ -81,7 +81,7 @@ def test_times_and_weights_count() -> None:
 def test_models_whose_memory_is_unknown_say_nothing() -> None:
     for settings in ({"model": "ease"}, {"model": "ltocf", "propagation": "solver"}):
         config = Config(DataSettings("")).with_values(settings)
-        assert stated_memory(config, split_of(10, 10, 20)) is None
+        assert stated_memory(config, TrainingSizes.of_split(split_of(10, 10, 20))) is None
 
 
 def test_too_much_is_refused_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ from ltocf.runs import protocol
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import prepare_data
-from ltocf.runs.protocol import Experiment, Selected
+from ltocf.runs.protocol import Experiment
+from ltocf.runs.retraining import Selected
 from ltocf.runs.settings import DataSettings
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.serving import TrainedModel

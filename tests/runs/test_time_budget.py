@@ -16,7 +16,7 @@ import ltocf
 from ltocf.models import MF, STARTS, Popularity, Recommender
 from ltocf.runs import protocol, time_budget
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
-from ltocf.training import FitResult
+from ltocf.training import EpochRecord, FitContext, FitResult
 from samples import random_interactions
 
 LOG = Path(__file__).with_name("earlier_version") / "log.csv"
@@ -107,6 +107,69 @@ def test_a_retraining_that_is_cut_short_keeps_the_selected_weights(
     weights = [name for name in final if name.startswith("weights.")]
     assert weights
     assert all((selected[name] == final[name]).all() for name in weights)
+
+
+@pytest.fixture
+def slow_selection(monkeypatch: pytest.MonkeyPatch) -> list[FitContext]:
+    """A selection that says it took days for its nine epochs; what each retraining was given."""
+    real, given_contexts = MF.train_on, []
+
+    def slow(self: MF, pairs: Any, **given: Any) -> FitResult:
+        if given["validation"] is None:
+            given_contexts.append(given["context"])
+            return real(self, pairs, **given)
+        return real(self, pairs, **given)._replace(best_epoch=9, seconds=1e6)
+
+    monkeypatch.setattr(MF, "train_on", slow)
+    return given_contexts
+
+
+SLOW: dict[str, Any] = {"model": "mf", "select_by": "recall@5", "batch_size": 16, "preset": "paper", "epochs": 9}
+
+
+@pytest.mark.parametrize("retraining", ["compressed", "repeated"])
+def test_too_little_time_to_train_again_is_spent_on_one_more_pass(
+    retraining: str, slow_selection: list[FitContext], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As `continued` does it from the start: the same weights, without the days that nine epochs would take."""
+    caplog.set_level("INFO")
+    told = SLOW | {"retraining": retraining, "epoch_share": 0.5}
+    metrics = ltocf.train(LOG, tmp_path / "short", max_minutes=600.0, **told)
+    assert "9 epochs would take about 277 h 46 min, longer than the time limit leaves" in caplog.text
+    assert (metrics["fits"]["retraining"]["epochs"], metrics["fits"]["retraining"]["stopped_by"]) == (2, "epochs")
+    ltocf.train(LOG, tmp_path / "asked", **told | {"retraining": "continued"})
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("short", "asked"))
+    assert all((one[name] == other[name]).all() for name in one if name.startswith("weights."))
+    assert not list((tmp_path / "short").glob("checkpoint-*"))
+    assert ltocf.train(LOG, tmp_path / "long", **told)["fits"]["retraining"]["epochs"] == 9
+
+
+def test_one_more_pass_that_was_interrupted_goes_on_as_one(
+    slow_selection: list[FitContext], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = SLOW | {"epoch_share": 0.1, "max_minutes": 600.0}
+    undisturbed = ltocf.train(LOG, tmp_path / "undisturbed", **told)
+
+    def interrupted(self: MF, pairs: Any, **given: Any) -> FitResult:
+        def after_three(record: EpochRecord) -> None:
+            if given["validation"] is None and record["epoch"] == 3:
+                raise KeyboardInterrupt
+
+        context = replace(given["context"], on_epoch=after_three, seconds_between_checkpoints=0.0)
+        return train_on(self, pairs, **given | {"context": context})
+
+    with monkeypatch.context() as patched:
+        train_on = MF.train_on
+        patched.setattr(MF, "train_on", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ltocf.train(LOG, tmp_path / "run", **told)
+    assert [file.name for file in (tmp_path / "run").glob("checkpoint-ret*")] == [
+        "checkpoint-retraining-continued.safetensors"
+    ]
+    resumed = ltocf.resume(tmp_path / "run")
+    assert resumed["fits"]["retraining"]["epochs"] == undisturbed["fits"]["retraining"]["epochs"] == 10
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("run", "undisturbed"))
+    assert all((one[name] == other[name]).all() for name in one if name.startswith("weights."))
 
 
 def test_initial_embeddings_have_half_of_the_time_of_a_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

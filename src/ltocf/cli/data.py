@@ -85,17 +85,16 @@ def inspect(
     """
     from ltocf.data import statistics, time_range
     from ltocf.data.report import reports_not_logged
-    from ltocf.runs.estimate import estimate_training
 
     where, options = _asked(source, reading)
     with reports_not_logged():
         dataset, preview = _read(where, options, data_dir)
-    figures, span, pairs = statistics(dataset), time_range(dataset), dataset.interactions
-    cost = estimate_training(pairs.n_users, pairs.n_items, len(pairs))
+    figures, span = statistics(dataset), time_range(dataset)
+    cost = _cost(dataset)
     if format == "json":
         report = None if dataset.report is None else dataset.report.record()
         found = {"report": report, "figures": figures, "time_range": span, "preview": preview}
-        found["estimate"] = {"minutes": cost.minutes, "bytes": cost.bytes}
+        found["estimate"] = cost
         print_json(found)
         return
     for line in () if dataset.report is None else dataset.report.lines():
@@ -106,7 +105,29 @@ def inspect(
     if preview:
         rows = [[str(value) for value in row.values()] for row in preview]
         draw(table(preview[0], rows, "first rows"))
-    say(f"`{command('train')}` with its defaults: {cost}")
+    minutes = "less than a minute" if cost["minutes"] < 1 else f"about {cost['minutes']:,.0f} minutes"
+    say(
+        f"`{command('train')}`: several models compete for {cost['contest_minutes']:.0f} min (`--max-minutes`); "
+        f"`--model ltocf`: {minutes} on two CPU cores, {cost['bytes'] / 1e9:.1f} GB of memory"
+    )
+
+
+def _cost(dataset: Dataset) -> dict[str, float]:
+    """What training with defaults takes: the time limit of the contest, and minutes and memory of LT-OCF alone."""
+    from ltocf.runs.candidates import default_minutes
+    from ltocf.runs.config import Config
+    from ltocf.runs.estimate import training_minutes
+    from ltocf.runs.memory import TrainingSizes, stated_memory
+    from ltocf.runs.settings import DataSettings
+
+    pairs, test = dataset.interactions, dataset.test
+    memory = stated_memory(Config(DataSettings("")).with_values({"model": "ltocf"}), TrainingSizes.of(pairs, 0))
+    assert memory is not None  # that of LT-OCF is known
+    return {
+        "minutes": training_minutes(pairs.n_items, len(pairs)),
+        "bytes": memory.total,
+        "contest_minutes": default_minutes(len(pairs) + (0 if test is None else len(test))),
+    }
 
 
 def _asked(source: str | None, reading: Reading | None) -> tuple[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ltocf.runs.estimate import estimate_training
+from ltocf.runs.estimate import training_minutes
 
 MINUTES, LARGE, MINUTES_PER_MILLION = 1.0, 1_000_000, 20.0
 RANKS = (64, 256, 1024)
@@ -69,7 +69,7 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
         found.append(Candidate("sequence-knn", "sequence-knn", {}))
     left = SHARE_OF_TRAINING * minutes
     for dim in DIMS:
-        needed = estimate_training(n_users, n_items, n_pairs, dim).minutes
+        needed = training_minutes(n_items, n_pairs, dim)
         skipped = "" if needed <= left else f"about {needed:.1f} minutes more"
         left -= 0 if skipped else needed
         found.append(Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim}, skipped))

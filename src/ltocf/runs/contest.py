@@ -16,8 +16,9 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import Blend
 from ltocf.progress import readable_seconds
 from ltocf.runs.candidates import Candidate, candidates_for
-from ltocf.runs.protocol import Experiment, Selected
-from ltocf.runs.time_budget import TimeBudget
+from ltocf.runs.protocol import Experiment
+from ltocf.runs.retraining import Selected
+from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
 from ltocf.training import SEARCH_USERS, FitResult
 from ltocf.training.ensemble import Weighing, choose_weights
@@ -60,7 +61,10 @@ class Contest:
         chosen = [(e, w) for e, w in zip(entrants, weighing.weights, strict=True) if w]
         _blend([(entrant.trained, weight) for entrant, weight in chosen]).save(outer.folder.selection_model_file)
         everything = split.train.union(split.validation)
-        again = [(self._retrain(entrant, everything), weight) for entrant, weight in chosen]
+        again, ranking = [], 0.0
+        for entrant, weight in chosen:
+            again.append((self._retrain(entrant, everything, ranking), weight))
+            ranking += self._ranking_seconds(again[-1][0])
         winner = _blend([(entrant.trained, weight) for entrant, weight in again])
         fits = {
             "selection": _summed([entrant.fit for entrant in entrants]),
@@ -102,10 +106,16 @@ class Contest:
         logger.info("auto: %s: %s %.4f on validation", " + ".join(named), found.metric, found.value)
         return found
 
-    def _retrain(self, entrant: Entrant, everything: Interactions) -> Entrant:
+    def _retrain(self, entrant: Entrant, everything: Interactions, ranking: float) -> Entrant:
+        """``ranking``: seconds that the members before it will need in the test, which this one leaves to them."""
         own = self._own(entrant.candidate)
+        own = replace(own, budget=TimeBudget(own.budget.seconds_left() - ranking))
         trained, fit = own.phase("retraining", everything, None, Selected(entrant.trained.model, entrant.fit))
         return Entrant(entrant.candidate, trained, fit)
+
+    def _ranking_seconds(self, entrant: Entrant) -> float:
+        test = self.experiment.data.split.test
+        return ranking_seconds(entrant.trained.model, entrant.trained.seen, test) if len(test) else 0.0
 
     def _own(self, candidate: Candidate) -> Experiment:
         """The experiment of one candidate: the preset of its model, with the data and the run that were asked for."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 
-from ltocf.data import Split
+from ltocf.data import Interactions, Split
 from ltocf.losses import LOSS_BLOCK
 from ltocf.models.objective import PIECE_SIZE, SOFTMAX_PIECE_SIZE
 from ltocf.ode.filter import COLUMNS_AT_A_TIME
@@ -88,7 +89,37 @@ class Memory:
             )
 
 
-def stated_memory(config: Config, split: Split, world: int = 1) -> Memory | None:
+class TrainingSizes(NamedTuple):
+    """What the memory of a training depends on, but for its settings.
+
+    Args:
+        n_users: number of users.
+        n_items: number of items.
+        n_train: number of training pairs.
+        n_validation: number of pairs that the second phase trains on too; None if there is no second phase.
+        ordered: whether pairs have a time or a place in their history.
+        weighted: whether pairs have weights.
+    """
+
+    n_users: int
+    n_items: int
+    n_train: int
+    n_validation: int | None
+    ordered: bool
+    weighted: bool
+
+    @classmethod
+    def of(cls, train: Interactions, n_validation: int | None) -> TrainingSizes:
+        """Of a training set, and the number of pairs that are added to it later."""
+        ordered = train.timestamps is not None or train.places is not None
+        return cls(train.n_users, train.n_items, len(train), n_validation, ordered, train.weights is not None)
+
+    @classmethod
+    def of_split(cls, split: Split) -> TrainingSizes:
+        return cls.of(split.train, None if split.validation is None else len(split.validation))
+
+
+def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memory | None:
     """The memory of one process on a CPU, that of the phase which needs more; None for models whose memory is unknown.
 
     With n nodes, c = ceil(dim / world) columns and m pairs in a phase it is what the process holds now, and in bytes
@@ -102,34 +133,33 @@ def stated_memory(config: Config, split: Split, world: int = 1) -> Memory | None
 
     Args:
         config: model and settings.
-        split: what is trained on and what it is validated on.
+        sizes: of what is trained on and what it is validated on.
         world: processes that share the columns.
     """
     if config.model not in STATES or config.options.get("propagation") == "solver":
         return None
-    held, again = resident_bytes(), len(split.train) + (0 if split.validation is None else len(split.validation))
-    chosen = _of_phase(config, split, len(split.train), world, held, best=True)
-    if split.validation is None:
+    held, m = resident_bytes(), sizes.n_train
+    chosen = _of_phase(config, sizes, m, world, held, best=True)
+    if sizes.n_validation is None:
         return chosen
-    everything = _of_phase(config, split, again, world, held, again=True)
+    everything = _of_phase(config, sizes, m + sizes.n_validation, world, held, again=True)
     return max(chosen, everything, key=lambda memory: memory.total)
 
 
 def _of_phase(
-    config: Config, split: Split, m: int, world: int, held: int, *, best: bool = False, again: bool = False
+    config: Config, sizes: TrainingSizes, m: int, world: int, held: int, *, best: bool = False, again: bool = False
 ) -> Memory:
-    train, dim = split.train, int(config.options["dim"])
-    ordered, weighted = (train.timestamps is not None or train.places is not None), train.weights is not None
+    dim, ordered, weighted = int(config.options["dim"]), sizes.ordered, sizes.weighted
     of_pair = 2 * INDEX_BYTES + INDEX_BYTES * ordered + NUMBER_BYTES * weighted
-    nodes, columns = split.n_users + split.n_items, -(-dim // world)
+    nodes, columns = sizes.n_users + sizes.n_items, -(-dim // world)
     matrix = NUMBER_BYTES * nodes * columns
     softmax = config.options.get("loss") == "softmax"
     pairs = of_pair * m * again
     graph = (GRAPH_BYTES + 8 * ordered + 4 * weighted) * m + 2 * NUMBER_BYTES * nodes
     sampler, parameters = (8 if softmax else 12) * m, (ADAM + best) * matrix
-    step = LIBRARY_BYTES + _states(config, matrix, columns) + _batch_bytes(config, m, split.n_items, dim)
+    step = LIBRARY_BYTES + _states(config, matrix, columns) + _batch_bytes(config, m, sizes.n_items, dim)
     scored = NUMBER_BYTES * nodes * dim
-    lists = max(SCORED * scored, 2 * scored + HISTORY_BYTES * m + TILE_BYTES * split.n_items)
+    lists = max(SCORED * scored, 2 * scored + HISTORY_BYTES * m + TILE_BYTES * sizes.n_items)
     # Before there is a sampler or an optimiser; the graph and the weights that were selected are there a little longer.
     selected = graph + matrix if again else 0
     making = max(

@@ -22,12 +22,13 @@ from ltocf.models import STARTS, Recommender, build_model
 from ltocf.progress import log_line
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunData, RunFolder
-from ltocf.runs.memory import SAID_FROM, Memory, stated_memory
+from ltocf.runs.memory import SAID_FROM, Memory, TrainingSizes, stated_memory
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
+from ltocf.runs.retraining import Selected, as_selected, keep_selected_if_cut
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
-from ltocf.training import EpochRecord, FitContext, FitResult, TrainingSettings, environment
+from ltocf.training import EpochRecord, FitContext, FitResult, environment
 from ltocf.training.memory import give_back, peak_bytes
 
 logger = logging.getLogger(__name__)
@@ -48,19 +49,6 @@ def depths_for(n_items: int) -> list[int]:
         ([5, 10, 20], [5, 10], [3])
     """
     return [k for k in DEPTHS if k <= n_items] or [n_items]
-
-
-@dataclass
-class Selected:
-    """What the selection phase ended with.
-
-    Args:
-        model: until the model that is trained again has taken over what it needs; its graph takes memory.
-        fit: how its training ended.
-    """
-
-    model: Recommender | None
-    fit: FitResult
 
 
 @dataclass(frozen=True)
@@ -119,7 +107,7 @@ class Experiment:
     def memory(self) -> Memory | None:
         """What the run is expected to hold at its highest on a CPU; None where that is not known."""
         shares = self.ranks.world // self.ranks.layout().get("node_blocks", 1)
-        return stated_memory(self.config, self.data.split, shares)
+        return stated_memory(self.config, TrainingSizes.of_split(self.data.split), shares)
 
     def finish(
         self, trained: TrainedModel, fits: dict[str, FitResult], started: float, more: dict[str, Any] | None = None
@@ -165,11 +153,11 @@ class Experiment:
             del graph  # or the whole of it would stay where processes have a block each
             settings = config.training
             if selected is not None:
-                settings, context = self._as_selected(model, selected, context)
+                settings, context = as_selected(model, selected, settings, context)
             give_back()  # what sorting pairs, making the graph and an earlier phase took
             result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
-        if selected is not None and selected.model is not None:
-            self._keep_selected_if_cut(model, selected.model, selected.fit, result)
+        if selected is not None:
+            keep_selected_if_cut(model, selected, result, settings, context)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
@@ -178,41 +166,6 @@ class Experiment:
         if self.ranks.rank:
             return None
         return recorder(self.folder, place, stack, tensorboard=self.config.run.tensorboard)
-
-    def _as_selected(
-        self, model: Recommender, selected: Selected, context: FitContext
-    ) -> tuple[TrainingSettings, FitContext]:
-        """``model`` takes over what is no weight of the chosen one; then see ``TrainingSettings.retraining``."""
-        settings, chosen, selection = self.config.training, selected.model, selected.fit
-        assert chosen is not None
-        if context.deadline == math.inf:  # else it may be asked for once more
-            selected.model = None
-        model.take_over(chosen)
-        if settings.retraining == "repeated":
-            return settings, replace(context, last_epoch=selection.best_epoch or 0)
-        if settings.retraining == "compressed":
-            return replace(settings, epochs=selection.best_epoch or settings.epochs), context
-        if context.checkpoint is None or not context.checkpoint.exists():
-            model.go_on_from(chosen)
-        return settings.for_another_pass(), context
-
-    def _keep_selected_if_cut(
-        self, model: Recommender, chosen: Recommender, selection: FitResult, result: FitResult
-    ) -> None:
-        """Weights that the time limit left unfinished were never measured; those that were selected were."""
-        needed = selection.best_epoch or 0
-        if result.stopped_by != "max_minutes" or result.epochs >= needed:
-            return
-        if self.config.training.retraining == "continued":  # it began with them
-            return
-        logger.warning(
-            "%s: the time limit left %d of the %d epochs for training on all pairs, so the weights selected without "
-            "the validation set are kept; give more time with `--max-minutes`",
-            self.label or self.config.model,
-            result.epochs,
-            needed,
-        )
-        model.go_on_from(chosen)
 
     def validation(self, truth: Interactions, seen: Interactions) -> Validation:
         """What chooses the epoch: a validation set may ask a sample of the users, a test set asks all."""

@@ -9,7 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from ltocf.data.interactions import Interactions
@@ -156,6 +155,8 @@ def search(
 
 def _nelder_mead(loss: Callable[[np.ndarray], float], model: Searchable, evaluations: int) -> str:
     """Search; returns the reason why it stopped."""
+    from scipy.optimize import minimize  # a tenth of a second, so only when it is used
+
     start, steps = (values.double().cpu().numpy() for values in (model.numbers.clone(), model.search_steps))
     options: Any = {
         "initial_simplex": np.vstack([start, start + np.diag(steps)]),
