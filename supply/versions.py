@@ -21,12 +21,15 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "results" / "faults" / "versions.json"
-EXTRAS = ("plots", "search", "tracking", "sql", "serve", "mcp")
+EXTRAS = ("plots", "search", "tracking", "sql", "export", "serve", "mcp")
 KEPT = "torch"
 CHECKERS = ("import-linter", "mypy", "ruff", "scipy-stubs")
 """They read the code and do not run it; some want newer versions than the code does."""
 PACKAGES = ("tests", "src", "--ignore=tests/docs", "--ignore=tests/real", "--ignore=tests/faults")
 """Pages, notebooks and faults are checked with the versions of constraints.txt: their outputs name those."""
+
+QUIETER = ("-W", "default", "-o", "addopts=--strict-markers --strict-config --doctest-modules --import-mode=importlib")
+"""What others deprecate is no fault of this version; the plugin that checks shapes needs versions of its own."""
 
 
 def project() -> dict[str, Any]:
@@ -67,8 +70,8 @@ def installed(python: Path) -> dict[str, str]:
     return {one["name"].lower(): one["version"] for one in json.loads(done.stdout)}
 
 
-def main() -> None:
-    kind, *arguments = sys.argv[1:]
+def made(kind: str) -> Path:
+    """The Python of the environment, with its packages."""
     environment = ROOT / f".venv-{kind}"
     python = environment / "bin" / "python"
     if not python.exists():
@@ -77,11 +80,15 @@ def main() -> None:
     upgrade = ["--upgrade", "--upgrade-strategy", "eager"] if kind == "newest" else []
     subprocess.run([*pip, *upgrade, *wanted(kind)], check=True)
     subprocess.run([*pip, "--no-deps", "-e", ROOT], check=True)
-    # What is deprecated in the newest is news for the next version of this package, not a fault of this one.
-    quiet = ["-W", "default"] if kind == "newest" else []
-    tests = subprocess.run(
-        [python, "-m", "pytest", "-q", *quiet, *PACKAGES, *arguments], cwd=ROOT, capture_output=True, text=True
-    )
+    return python
+
+
+def main() -> None:
+    kind, *arguments = sys.argv[1:]
+    python = made(kind)
+    folders = [] if any(Path(one).exists() for one in arguments) else PACKAGES
+    command = [python, "-m", "pytest", "-q", *QUIETER, *folders, *arguments]
+    tests = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     print(tests.stdout[-20_000:], tests.stderr[-2_000:])
     last = [line for line in tests.stdout.splitlines() if re.search(r"\d+ (passed|failed|error)", line)]
     names, found = set(minimums()), installed(python)
