@@ -50,8 +50,8 @@ test-lowest test-newest:
 	$(PYTHON) supply/versions.py $(@:test-%=%)
 
 # The wheel, installed elsewhere and tested from there.
-test-wheel: $(VENV)/.test
-	$(BIN)/python supply/wheel.py
+test-wheel: .venv-supply/.done $(VENV)/.test
+	.venv-supply/bin/python supply/wheel.py
 
 # Python 3.11 to 3.13, as far as they are to be had.
 test-pythons:

@@ -35,13 +35,13 @@ def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[
     return subprocess.run(command, check=True, text=True, **options)  # type: ignore[call-overload, no-any-return]
 
 
-def built(folder: Path, python: Path) -> tuple[Path, Path]:
+def built(folder: Path) -> tuple[Path, Path]:
     """The unpacked sdist, and the wheel made from it."""
-    run(python, "-m", "hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
     unpacked = next(path for path in folder.iterdir() if path.is_dir())
-    run(python, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=unpacked)
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=unpacked)
     return unpacked, next(folder.glob("*.whl"))
 
 
@@ -62,7 +62,7 @@ def environment(folder: Path, wheel: Path) -> Path:
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ltocf-wheel-") as name:
         folder = Path(name)
-        unpacked, wheel = built(folder, INSTALLED / "bin" / "python")
+        unpacked, wheel = built(folder)
         python = environment(folder, wheel)
         (unpacked / "src").rename(folder / "src-removed")
         variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}

@@ -76,6 +76,7 @@ def test_a_lock_and_the_constraints_are_of_one_mind(extra: str) -> None:
 def test_what_builds_the_package_is_pinned_everywhere() -> None:
     (builds,) = map(Requirement, project()["build-system"]["requires"])
     assert str(builds.specifier) == f"=={constraints()[builds.name]}"
+    assert str(builds) in (SUPPLY / "tools.txt").read_text("utf-8").splitlines()
     for extra in LOCKS:
         assert entries(f"{extra}.txt")[builds.name][0].specifier == builds.specifier
 

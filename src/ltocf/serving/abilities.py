@@ -94,7 +94,7 @@ def history_score(name: str, model: Recommender, linear: ScoreMap | None) -> His
     if linear is not None and linear.depends_on_history:
         return linear.scores
     if isinstance(model, HistoryModel):
-        return partial(_scores_of_rows, model)
+        return partial(_scores_of_rows, model.history_scores, model.device)
     if isinstance(model, VectorModel):
         return partial(_whoever_asks, model.least_squares().scores)
     rule = f"`{name}` has no way from a history to a user: a user who was not in training needs training"
@@ -115,8 +115,10 @@ def start_vectors(name: str, model: Recommender, linear: UserMap | None) -> Hist
 # Functions of the module, not of the place: a snapshot goes to other processes with them.
 
 
-def _scores_of_rows(model: HistoryModel, histories: Histories, users: UserIndices | None) -> Scores:
-    return model.history_scores(_dense(histories).to(model.device))
+def _scores_of_rows(
+    score: Callable[[Scores], Scores], device: torch.device, histories: Histories, users: UserIndices | None
+) -> Scores:
+    return score(_dense(histories).to(device))
 
 
 def _whoever_asks(found: Callable[[Histories], Result], histories: Histories, users: UserIndices | None) -> Result:
