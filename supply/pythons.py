@@ -17,6 +17,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.11", "3.12", "3.13")
+COMPILE = """
+from pathlib import Path
+for folder in ("src", "tests", "benchmarks", "supply"):
+    for path in Path(folder).rglob("*.py"):
+        compile(path.read_text("utf-8"), str(path), "exec")
+"""
 
 
 def interpreter(version: str) -> str | None:
@@ -34,21 +40,9 @@ def interpreter(version: str) -> str | None:
 
 def torch_build(python: Path) -> str | None:
     """The file of torch that pip would take, or None; its version says whether it is a CPU build."""
-    command = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--dry-run",
-        "--quiet",
-        "--no-deps",
-        "--ignore-installed",
-        "--report",
-        "-",
-    ]
-    done = subprocess.run(
-        [*command, "-c", "constraints.txt", "torch"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    options = ["--dry-run", "--quiet", "--no-deps", "--ignore-installed", "--report", "-", "-c", "constraints.txt"]
+    command = [python, "-m", "pip", "install", *options, "torch"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     found = re.search(r"\{.*\}", done.stdout, re.DOTALL)
     return json.loads(found[0])["install"][0]["metadata"]["version"] if found else None
 
@@ -58,6 +52,7 @@ def tried(version: str, arguments: list[str]) -> str:
     program = interpreter(version)
     if program is None:
         return "not found on this machine"
+    subprocess.run([program, "-c", COMPILE], cwd=ROOT, check=True)
     folder = ROOT / f".venv-python{version}"
     python = folder / "bin" / "python"
     if not python.exists():
