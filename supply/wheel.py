@@ -21,6 +21,7 @@ INSTALLED = ROOT / ".venv"
 WITHOUT = (
     "docs",
     "real",
+    "deploy",
     "faults",
     "test_installation.py",
     "test_no_special_cases.py",
