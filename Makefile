@@ -46,7 +46,7 @@ lock: .venv-supply/.done
 audit licences sbom: .venv-supply/.done $(VENV)/.test
 	.venv-supply/bin/python supply/record.py $@
 
-# The tests with the lowest, or the newest, versions of all that the package asks for; results/faults/versions.json.
+# The tests with the lowest, or the newest, versions of all that the package asks for; results/supply/versions.json.
 test-lowest test-newest:
 	$(PYTHON) supply/versions.py $(@:test-%=%)
 

@@ -5,7 +5,7 @@
 Lowest: the minimum of pyproject.toml for every package that it names for running, in `dependencies` and in the extras
 of EXTRAS; what only tests use is the newest that goes with them. Newest: the newest of all. torch stays as it is in
 constraints.txt: its other versions come from the package index with gigabytes of CUDA. The environment is
-`.venv-lowest` or `.venv-newest`; arguments after the name go to pytest. Writes results/faults/versions.json.
+`.venv-lowest` or `.venv-newest`; arguments after the name go to pytest. Writes results/supply/versions.json.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULT = ROOT / "results" / "faults" / "versions.json"
+RESULT = ROOT / "results" / "supply" / "versions.json"
 EXTRAS = ("plots", "search", "tracking", "sql", "export", "serve", "mcp")
 KEPT = "torch"
 CHECKERS = ("import-linter", "mypy", "ruff", "scipy-stubs")
