@@ -150,18 +150,6 @@ def locked_folder(folder: Path, name: str = LOCK, *, of: Path | None = None) -> 
 
 
 @contextmanager
-def gone_if_empty(folder: Path) -> Iterator[None]:
-    """A folder that holds nothing but a lock after an error of settings, numbers or memory is removed."""
-    try:
-        yield
-    except (ValueError, ArithmeticError, MemoryError):
-        if folder.is_dir() and {file.name for file in folder.iterdir()} <= {LOCK}:
-            (folder / LOCK).unlink(missing_ok=True)
-            folder.rmdir()
-        raise
-
-
-@contextmanager
 def locked_name(path: Path) -> Iterator[None]:
     """As `locked_folder`, for a file or a folder that need not exist; the lock is beside it and goes at the end.
 

@@ -19,7 +19,7 @@ from ltocf.files import read_arrays
 from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
 from ltocf.models.embedding import EmbeddingRecommender
-from ltocf.runs import folder as folders
+from ltocf.runs import leftovers
 from ltocf.runs.folder import RunFolder
 from ltocf.sampling import Portions
 from samples import random_interactions
@@ -109,7 +109,7 @@ def test_a_run_that_diverged_is_not_loaded(tmp_path: Path) -> None:
 
 def test_killed_while_it_is_removed_it_still_blocks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     diverging(tmp_path / "run", "mf", **WILD)
-    remove, asked = folders.remove_inside, []
+    remove, asked = leftovers.remove_inside, []
 
     def once(*arguments: Any, **keywords: Any) -> None:
         asked.append(arguments)
@@ -118,7 +118,7 @@ def test_killed_while_it_is_removed_it_still_blocks_nothing(tmp_path: Path, monk
         remove(*arguments, **keywords)
 
     with monkeypatch.context() as patched:
-        patched.setattr(folders, "remove_inside", once)
+        patched.setattr(leftovers, "remove_inside", once)
         with pytest.raises(KeyboardInterrupt):
             ltocf.train(LOG, tmp_path / "run", model="mf", **SETTINGS | MODELS["mf"])
     assert ltocf.train(LOG, tmp_path / "run", model="mf", **SETTINGS | MODELS["mf"])["seed"] == 0

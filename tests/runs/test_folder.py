@@ -90,7 +90,7 @@ def test_a_new_run_is_refused_where_another_process_begins_one(tmp_path: Path) -
 
 def test_a_dead_process_holds_no_lock(interrupted: RunFolder) -> None:
     program = (
-        "import os, sys; from ltocf.runs.folder import locked_folder; from pathlib import Path\n"
+        "import os, sys; from ltocf.files import locked_folder; from pathlib import Path\n"
         "with locked_folder(Path(sys.argv[1])): print('locked', flush=True); os._exit(9)"
     )
     done = subprocess.run([sys.executable, "-c", program, interrupted.path], capture_output=True, text=True)
@@ -259,6 +259,7 @@ def test_the_names_of_the_files_are_those_of_the_pages(begun: RunFolder) -> None
     assert paths == {
         "config.toml",
         "data.safetensors",
+        "diverged.safetensors",
         "history.jsonl",
         "metrics.json",
         "test-users.safetensors",

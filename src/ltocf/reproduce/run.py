@@ -16,6 +16,7 @@ from ltocf.progress import progress_bar
 from ltocf.reproduce.cells import Cell, with_splits
 from ltocf.runs import experiment
 from ltocf.runs.folder import RunFolder
+from ltocf.runs.leftovers import remove_run
 from ltocf.training.processes import run_all
 from ltocf.tuning.identity import differences, recorded, said
 
@@ -114,4 +115,4 @@ def _run(cell: Cell) -> None:
         save_file({name: of_users[name] for name in ("users", *METRICS)}, temporary)
     write_text(place[".jsonl"], run.history_file.read_text(encoding="utf-8"))
     write_text(place[".json"], json.dumps(metrics | {"configuration": cell.recorded}, indent=2) + "\n")
-    run.remove()
+    remove_run(folder)

@@ -11,8 +11,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ltocf.data import Dataset
 from ltocf.files import locked_folder, rename
+from ltocf.runs.changes import changes
 from ltocf.runs.config import Config
-from ltocf.runs.folder import OWN, RunFolder, changes, has_diverged
+from ltocf.runs.folder import RunFolder
+from ltocf.runs.leftovers import OWN, has_diverged
 from ltocf.runs.preparation import prepare_data
 
 Exists: TypeAlias = Literal["error", "load", "replace"]

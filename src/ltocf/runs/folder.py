@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,26 +16,20 @@ from ltocf.data import Split
 from ltocf.evaluation import PerUserMetrics
 from ltocf.files import (
     errors_of,
-    gone_if_empty,
     locked_folder,
     make_folder,
     reach_disk,
-    remove_inside,
     remove_leftovers,
     replacing,
     write_text,
 )
+from ltocf.runs.changes import refuse_changes
 from ltocf.runs.config import Config
 from ltocf.runs.data_file import RunData, configuration_of, read_data, write_data
+from ltocf.runs.leftovers import DIVERGED, OWN, free_if_not_begun, gone_if_empty, has_diverged, remove_diverged
 
 _OF_AN_EPOCH: dict[str, tuple[type, ...]] = {"phase": (str,), "epoch": (int,), "seconds": (int, float)}
 """What every record of the history has; without seconds it took none."""
-
-logger = logging.getLogger(__name__)
-
-DIVERGED = "diverged.safetensors"
-OWN = ("config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", "candidate-*.json")
-"""The files that a run writes, but for those of TensorBoard."""
 
 
 class RunFolder:
@@ -104,21 +96,10 @@ class RunFolder:
             cls.refuse_used(path)
             remove_leftovers(Path(path), *OWN)
             if has_diverged(Path(path)):
-                _remove_run(Path(path))
+                remove_diverged(Path(path))
             write_text(Path(path) / "config.toml", config.to_toml())
-            run = cls(path)
-            try:
-                yield run
-            except (ValueError, ArithmeticError, MemoryError):
-                run._drop_if_not_begun()
-                raise
-
-    def _drop_if_not_begun(self) -> None:
-        """Settings that cannot be trained with leave a folder that can be used again."""
-        first = {self.config_file, self.data_file, self.path / "reading.txt"}
-        if {file for file in self.path.iterdir() if file.name != ".lock"} <= first:
-            for file in first:
-                file.unlink(missing_ok=True)
+            with free_if_not_begun(Path(path)):
+                yield cls(path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -150,7 +131,7 @@ class RunFolder:
         """
         config = Config.from_file(self.config_file, complete=True)
         if self.data_file.exists() and (before := configuration_of(self.data_file)):
-            _refuse_changes(self.config_file, Config.from_toml(before, complete=True), config)
+            refuse_changes(self.config_file, Config.from_toml(before, complete=True), config)
         return config
 
     def fingerprint(self, split: Split) -> str:
@@ -160,16 +141,6 @@ class RunFolder:
 
     def checkpoint_file(self, phase: str) -> Path:
         return self.path / f"checkpoint-{phase.replace(' ', '-')}.safetensors"
-
-    def remove_what_it_went_on_from(self) -> None:
-        """Remove what a finished run has no use for."""
-        for pattern in ("checkpoint-*.safetensors", "candidate-*", DIVERGED):
-            remove_inside(self.path, pattern)
-
-    def remove(self) -> None:
-        """Remove the run; config.toml goes last, so that a process that is killed meanwhile leaves a run to go on."""
-        remove_inside(self.path, "*", but=self.config_file.name)
-        shutil.rmtree(self.path)
 
     def write_data(self, data: RunData) -> None:
         if data.report is not None:
@@ -249,34 +220,3 @@ class RunFolder:
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         self.keep_history()
         write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
-
-
-def has_diverged(path: Path) -> bool:
-    """Whether a folder holds a run that ended because its loss was no longer finite: its settings lead nowhere."""
-    return (path / DIVERGED).exists() and not (path / "metrics.json").exists()
-
-
-def _remove_run(path: Path) -> None:
-    """Remove a run that diverged; its mark goes last, so a process that is killed meanwhile leaves it marked."""
-    logger.info("%s holds a run that diverged; a new one takes its place", path)
-    for pattern in (*OWN, "tensorboard"):
-        remove_inside(path, pattern, but=DIVERGED)
-    (path / DIVERGED).unlink()
-
-
-def changes(before: Config, now: Config) -> list[str]:
-    """The settings that change a result and differ, each as ``name old -> new``."""
-    then, today = before.that_matters(), now.that_matters()
-    return [
-        f"{name} {value!r} -> {today[table].get(name)!r}"
-        for table, values in then.items()
-        for name, value in values.items()
-        if today[table].get(name) != value
-    ]
-
-
-def _refuse_changes(file: Path, before: Config, now: Config) -> None:
-    if changed := changes(before, now):
-        raise ValueError(
-            f"{file} was changed after the run was started: {', '.join(changed)}; restore it, or start a new run"
-        )

@@ -23,6 +23,7 @@ from ltocf.progress import log_line
 from ltocf.runs.config import Config
 from ltocf.runs.data_file import RunData
 from ltocf.runs.folder import RunFolder
+from ltocf.runs.leftovers import remove_checkpoints
 from ltocf.runs.memory import SAID_FROM, Memory, TrainingSizes, stated_memory
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
@@ -122,7 +123,7 @@ class Experiment:
         if self.ranks.rank:
             return metrics
         self.folder.write_metrics(metrics)
-        self.folder.remove_what_it_went_on_from()
+        remove_checkpoints(self.folder.path)
         return metrics
 
     def phase(

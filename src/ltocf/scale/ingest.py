@@ -23,7 +23,7 @@ from ltocf.files import errors_of, make_folder, reach_disk, remove_leftovers, re
 from ltocf.progress import harmless, log_line, progress_bar
 from ltocf.scale.merge import SPLITS, Merge, Merged
 from ltocf.scale.parts import Part, kinds_of, one_report, packed, refuse_absent_values, unpacked, write_part
-from ltocf.scale.pieces import Piece, find_files, pieces
+from ltocf.scale.pieces import find_files, pieces
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +215,8 @@ def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, sho
     with state.open("a", encoding="utf-8") as journal, progress_bar(enabled=show_progress) as bar:
         task = bar.add_task("ingest", total=n_total, note="")
         done = 0
-        for number, piece in enumerate(_all_pieces(files, options, n_bytes)):
+        every_piece = (piece for file in files for piece in pieces(file, options, n_bytes))
+        for number, piece in enumerate(every_piece):
             if number >= len(parts):
                 part = write_part(piece, options, work / f"part-{number:06}.parquet")
                 parts.append(part)
@@ -228,11 +229,6 @@ def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, sho
                 done = now * 10 // n_total
                 log_line(f"ingest: {done * 10} % of the files read")
     return parts
-
-
-def _all_pieces(files: list[Path], options: ReadOptions, n_bytes: int) -> Iterator[Piece]:
-    for file in files:
-        yield from pieces(file, options, n_bytes)
 
 
 def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:

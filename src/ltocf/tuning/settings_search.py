@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ltocf.files import locked_folder, make_folder, remove_leftovers, write_text
+from ltocf.files import locked_name, remove_leftovers, write_text
 from ltocf.installation import needs_extra
 from ltocf.progress import progress_bar
 from ltocf.runs import experiment
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
+from ltocf.runs.leftovers import remove_run
 from ltocf.training import environment
 from ltocf.training.processes import DiedError, Outcome, run_all
 from ltocf.tuning.identity import Splits, differences, recorded, run_key
@@ -80,8 +81,7 @@ def search_settings(
         BlockingIOError: another process searches there.
         ImportError: ``tpe`` without the ``search`` extra.
     """
-    make_folder(folder)
-    with locked_folder(folder):
+    with locked_name(folder):
         remove_leftovers(file.parent, file.name)
         search = _Search(config, space, folder, file)
         return _searched(search, sampler, n_trials, processes, max_minutes, show_progress)
@@ -110,14 +110,14 @@ def try_settings(trial: Trial) -> dict[str, Any]:
     """Validated metric, epoch and seconds of one trial, with its environment and split."""
     if (trial.folder / "config.toml").exists() and RunFolder(trial.folder).config() != trial.config:
         # The folder is named by all that changes a result, so what differs is the device or the like.
-        RunFolder(trial.folder).remove()
+        remove_run(trial.folder)
     with trial.config.runtime().active() as device:
         where = environment(device)
     result = experiment.select(trial.config, trial.folder)
     with trial.config.runtime().active() as device:
         where = environment(device)
     split = RunFolder(trial.folder).read_data().split.summary()
-    RunFolder(trial.folder).remove()
+    remove_run(trial.folder)
     return {
         trial.config.run.select_by: result.best_value,
         "epoch": result.best_epoch,
