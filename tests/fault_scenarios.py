@@ -22,12 +22,11 @@ SMALL = ("--epochs", "3", "--threads", "1", "--set", "validate_every=1")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "ltocf": ("--preset", "paper", "--set", "dim=4", *SMALL),
     "spectral": ("--set", "rank=4", "--threads", "1"),
-    "spectral-ltocf": ("--threads", "1"),
     "ease": ("--threads", "1"),
     "item-knn": ("--threads", "1"),
     "sequence-knn": ("--threads", "1"),
     "als": ("--set", "dim=4", "--threads", "1"),
-    "auto": ("--epochs", "2", "--threads", "1"),
+    "auto": ("--threads", "1"),
     "neumf": ("--set", "dim=4", *SMALL),
     "ngcf": ("--set", "dim=4", *SMALL),
     "mult-vae": SMALL,

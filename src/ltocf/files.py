@@ -28,11 +28,15 @@ LOCK = ".lock"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, makes_folder: bool = True) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
 
     The content reaches the disk before the name does, so a crash leaves the old file or the new one. Who may read the
     file is what the umask says. A process that is killed leaves the temporary file, see `remove_leftovers`.
+
+    Args:
+        path: the file.
+        makes_folder: make its folder if it is missing; without, one that was removed meanwhile is an error.
 
     Raises:
         OSError: the file cannot be written, also where safetensors or Polars say so in an exception of their own.
@@ -45,7 +49,8 @@ def replacing(path: Path) -> Iterator[Path]:
         >>> target.read_text()
         '1 2 3'
     """
-    make_folder(path.parent)
+    if makes_folder:
+        make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with errors_of(path, temporary):

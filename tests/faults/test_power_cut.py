@@ -21,7 +21,6 @@ WRITERS = {
 TEMPORARY = "temporary"
 """What `replacing` and `making_folder` give is called so."""
 ELSEWHERE = {
-    "files.py": "it has the order",
     "training/memory.py": "a file of the kernel",
     "scale/merge.py": "in the working folder of `ingest`, which sees it to the disk before it moves it",
     "scale/ingest.py": "the same, and a journal of which a lost end is read again",

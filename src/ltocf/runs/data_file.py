@@ -53,7 +53,7 @@ def write_data(file: Path, data: RunData, configuration: str) -> None:
         arrays |= {} if pairs is None else pack_interactions(name, pairs)
     content = {"name": data.name, "configuration": configuration}
     content["checksum"] = checksum_of(arrays, content)
-    with replacing(file) as temporary:
+    with replacing(file, makes_folder=False) as temporary:
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_file(contiguous, temporary, {METADATA: json.dumps(content, sort_keys=True)})
 

@@ -143,6 +143,7 @@ class RunFolder:
         return self.path / f"checkpoint-{phase.replace(' ', '-')}.safetensors"
 
     def write_data(self, data: RunData) -> None:
+        self.still_there()
         if data.report is not None:
             write_text(self.path / "reading.txt", data.report.text() + "\n")
         write_data(self.data_file, data, self.config_file.read_text(encoding="utf-8"))
@@ -200,9 +201,8 @@ class RunFolder:
 
     def write_test_users(self, measured: PerUserMetrics) -> None:
         """What a significance test between two runs needs: user indices and, by metric, their values."""
-        self.still_there()
         arrays = {name: values.numpy().astype(np.float32) for name, values in measured.values.items()}
-        with replacing(self.test_users_file) as temporary:
+        with replacing(self.test_users_file, makes_folder=False) as temporary:
             save_file({"users": measured.users.numpy(), **arrays}, temporary)
 
     def metrics(self) -> dict[str, Any]:

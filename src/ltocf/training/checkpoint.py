@@ -55,7 +55,7 @@ def save_checkpoint(
             whole[name] = complete.contiguous()
     if ranks.rank:
         return
-    with replacing(path) as temporary:
+    with replacing(path, makes_folder=False) as temporary:
         save_file(whole, temporary, {"state": json.dumps(counters), "fingerprint": fingerprint})
 
 
