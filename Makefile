@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check site-check mutation recbole faults docs clean
+.PHONY: demo test check site-check mutation recbole faults lock audit licences sbom test-lowest test-newest test-wheel \
+  test-pythons docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ltocf demo
@@ -34,6 +35,33 @@ mutation: $(VENV)/.mutation
 faults: $(VENV)/.faults
 	LTOCF_FAULTS=full $(BIN)/pytest tests/faults
 	$(BIN)/python benchmarks/fuzz.py --minutes 1.5 --record
+
+# Every package of `make demo` and `make test` with the hashes of its files, in supply/. After a change of pyproject.toml
+# or constraints.txt; CPU_WHEEL=torch-....whl writes the hash of another CPU build of torch.
+CPU_WHEEL ?=
+lock: .venv-supply/.done
+	.venv-supply/bin/python supply/lock.py $(if $(CPU_WHEEL),--cpu-wheel $(CPU_WHEEL))
+
+# What is known to be wrong with them, their licences, and a bill of materials: results/supply.
+audit licences sbom: .venv-supply/.done $(VENV)/.test
+	.venv-supply/bin/python supply/record.py $@
+
+# The tests with the lowest, or the newest, versions of all that the package asks for; results/supply/versions.json.
+test-lowest test-newest:
+	$(PYTHON) supply/versions.py $(@:test-%=%)
+
+# The wheel, installed elsewhere and tested from there.
+test-wheel: .venv-supply/.done $(VENV)/.test
+	.venv-supply/bin/python supply/wheel.py
+
+# Python 3.11 to 3.13, as far as they are to be had.
+test-pythons:
+	$(PYTHON) supply/pythons.py
+
+.venv-supply/.done: supply/tools.txt
+	$(PYTHON) -m venv .venv-supply
+	.venv-supply/bin/python -m pip install --quiet -r supply/tools.txt
+	touch $@
 
 # Six models beside RecBole's, which has an environment of its own; about fifteen minutes on one core.
 recbole: $(VENV)/.demo .venv-recbole/.done
@@ -77,4 +105,4 @@ $(VENV)/.mutation: $(BIN)/python pyproject.toml constraints.txt
 	touch $@ $(VENV)/.test $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) .venv-recbole .npm mutants site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* .npm mutants site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

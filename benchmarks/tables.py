@@ -23,6 +23,7 @@ from ltocf.report.content import Table
 from ltocf.reproduce.cells import Places
 from ltocf.reproduce.plan import CONTENT, plan
 from ltocf.runs.protocol import PROTOCOLS
+from promise_tables import PROMISE_TABLES
 from recbole_tables import RECBOLE_TABLES
 from recipe_tables import RECIPE_TABLES
 from scale_tables import SCALE_TABLES
@@ -41,10 +42,23 @@ MADE = {
     **LEADER_TABLES,
     **SERVING_TABLES,
     **SCALE_TABLES,
+    **PROMISE_TABLES,
 }
 """Tables by name; the others are those of the paper or of a data set."""
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ("auto", "choose", "presets", "production", "recommending", "results", "scale", "service", "speed", "spectral")
+DOCS = (
+    "auto",
+    "choose",
+    "presets",
+    "production",
+    "promises",
+    "recommending",
+    "results",
+    "scale",
+    "service",
+    "speed",
+    "spectral",
+)
 PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name in DOCS)))
 DRAWN = (
     *(f"figure{number}-irb-amazon2014-health" for number in range(6, 13)),

@@ -193,7 +193,7 @@ def test_a_wrong_solver_name_lists_the_right_ones(log_file: Path, tmp_path: Path
         ),
         (["LOG", "--out", ""], "give a folder for the run"),
         (["LOG", "--out", "NEW", "--config", "none.toml"], "no configuration file at none.toml"),
-        (["LOG", "--out", "NEW", "--set", "dim=1000000000000"], "out of memory"),
+        (["LOG", "--out", "NEW", "--set", "dim=1000000000000"], "`dim` must be <= 1000000, got 1000000000000"),
     ],
     ids=str,
 )

@@ -14,7 +14,8 @@ from ltocf.data import Split
 from ltocf.evaluation import METRICS
 from ltocf.report.comparison import label
 from ltocf.report.content import finite
-from ltocf.runs.folder import RunData, RunFolder
+from ltocf.runs.data_file import RunData
+from ltocf.runs.folder import RunFolder
 
 EARLIER = Path(__file__).parents[1] / "runs" / "earlier_version"
 LTOCF, SPECTRAL = (EARLIER / f"run-{name}" for name in ("ltocf", "spectral"))

@@ -18,7 +18,9 @@ from ltocf.evaluation import evaluate, rank
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS, GradientRecommender, Recommender
 from ltocf.sampling import Batch
-from ltocf.serving import TrainedModel
+from ltocf.service.engine import warm
+from ltocf.service.sharing import map_shared, write_shared
+from ltocf.serving import Snapshot, TrainedModel
 from ltocf.training import TrainingSettings, fit
 from samples import checkerboard, random_interactions
 
@@ -100,6 +102,21 @@ def test_every_model_is_registered_and_has_a_case() -> None:
     }
     assert set(MODELS.values()) == concrete
     assert {name for name, _ in CASES} == set(MODELS)
+
+
+@every_model
+def test_a_model_goes_to_other_processes_with_all_that_it_computed(
+    name: str, options: dict[str, Any], interactions: Interactions, tmp_path: Path
+) -> None:
+    """As `ltocf serve` sends it to its workers."""
+    snapshot = Snapshot.of(name, build(name, options, interactions), interactions, Names.identity(30, 40))
+    warm(snapshot)
+    write_shared(snapshot, 1, tmp_path / "shared")
+    found = map_shared(tmp_path / "shared").snapshot
+    assert found.recommend([0, 1], k=5).equals(snapshot.recommend([0, 1], k=5))
+    assert ("history_score" in vars(found)) == ("history_score" in vars(snapshot))
+    if "history_score" in vars(snapshot):
+        assert found.fold_in([1, 2, 3], k=5).equals(snapshot.fold_in([1, 2, 3], k=5))
 
 
 @every_model

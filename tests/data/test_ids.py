@@ -115,7 +115,7 @@ def test_found_is_what_prints_the_same(ids: list[int], others: list[object]) -> 
 
 @pytest.mark.parametrize("one", ["42", 42, b"42", np.int64(42), 4.2])
 def test_one_id_is_not_taken_for_many(one: Any) -> None:
-    with pytest.raises(TypeError, match=r"must be a list of ids, got .*42|Type-check error|parameter"):
+    with pytest.raises(TypeError, match=r"must be a list of ids, got .*4\.?2|Type-check error|parameter"):
         INTEGERS.encode(one)
 
 

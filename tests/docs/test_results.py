@@ -66,6 +66,8 @@ def test_every_result_has_a_configuration() -> None:
         "auto",
         "service",
         "scale",
+        "supply",
+        "faults",
     )
     found = (ROOT / "results").glob("**/*.json")
     committed = {path for path in found if not set(apart) & set(path.relative_to(ROOT).parts)}

@@ -89,7 +89,7 @@ def test_models_of_nonsense(name: str, full: bool, record: Record, tmp_path: Pat
             counts["refused"] += refused(reader, content, tmp_path) is not None
 
     keeps()
-    record(f"nonsense-{name}", counts)
+    record(f"bad-input-nonsense-{name}", counts)
 
 
 def _changed(metadata: dict[str, Any], generator: random.Random) -> dict[str, Any]:

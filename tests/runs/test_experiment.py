@@ -19,8 +19,9 @@ from ltocf.evaluation import evaluate
 from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.runs import experiment, preparation
 from ltocf.runs.config import Config
+from ltocf.runs.data_file import RunData
 from ltocf.runs.experiment import evaluate_run, resume, select, train_config
-from ltocf.runs.folder import RunData, RunFolder
+from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import prepare_data
 from ltocf.runs.settings import DataSettings
 from ltocf.runs.time_budget import TimeBudget

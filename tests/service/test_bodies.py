@@ -17,6 +17,7 @@ from ltocf.service.bodies import Body
 from ltocf.service.loaded import Loaded
 from ltocf.service.settings import ServiceSettings
 from ltocf.service.traffic import Traffic
+from service_samples import until
 
 SMALL = ServiceSettings(max_body_bytes=1000, max_held_bytes=2500, body_seconds=20, watch_seconds=0)
 
@@ -52,7 +53,7 @@ def test_bodies_that_stall_are_bounded_together() -> None:
         assert [refusal for refusal, _ in found[:2]] == [None, None]
         assert {content for _, content in found[:2]} == {b"x" * 900 + b"y" * 100}
         refused = found[2][0]
-        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.headers["connection"] == "close"
         assert b"at most 2500 bytes" in refused.body
         assert traffic.held_bytes == 0
@@ -134,3 +135,31 @@ def test_large_requests_take_turns(run: Path, monkeypatch: pytest.MonkeyPatch) -
         found = [pool.submit(client.post, "/v1/recommend", json=body) for _ in range(6)]
         assert [one.result().status_code for one in found] == [200] * 6
     assert highest == 1
+
+
+def test_large_requests_leave_room_for_others(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    answer = Loaded.recommend
+
+    def waits(self: Loaded, *arguments: Any, **choice: Any) -> Any:
+        inside.set()
+        assert go_on.wait(20)
+        return answer(self, *arguments, **choice)
+
+    body = {"users": list(range(20)), "k": 3}
+    settings = ServiceSettings(watch_seconds=0, max_large=2, retry_after_seconds=4)
+    app = create_app(run, settings)
+    with TestClient(app) as client, ThreadPoolExecutor(2) as pool:
+        with monkeypatch.context() as patched:
+            patched.setattr(Loaded, "recommend", waits)
+            held = [pool.submit(client.post, "/v1/recommend", json=body) for _ in range(2)]
+            assert inside.wait(20)
+            until(lambda: app.state.traffic.large == 2)
+            refused = client.post("/v1/recommend", json=body)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "4")
+            assert refused.json()["error"]["rule"] == "too many requests for many users at a time"
+            assert client.get("/v1/items?q=film").status_code == 200
+            go_on.set()
+            assert [one.result().status_code for one in held] == [200, 200]
+        assert app.state.traffic.large == 0
+        assert client.post("/v1/recommend", json=body).status_code == 200

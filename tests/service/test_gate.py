@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from ltocf.service.app import create_app
+from ltocf.service.gate import Gate
 from ltocf.service.loaded import Loaded
 from ltocf.service.logs import JsonLines, TextLines, request_id
 from ltocf.service.settings import ServiceSettings
-from ltocf.service.traffic import Hosts
+from ltocf.service.traffic import Hosts, Traffic
 
 
 def client(run: Path, **settings: Any) -> TestClient:
@@ -99,11 +102,39 @@ def test_full_service(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         first = pool.submit(service.post, "/v1/recommend", json={"users": list(range(10))})
         assert inside.wait(20)
         second = service.get("/v1/runs")
-        assert (second.status_code, second.headers["retry-after"]) == (429, "3")
+        assert (second.status_code, second.headers["retry-after"]) == (503, "3")
         assert service.get("/healthz").status_code == 200
         go_on.set()
         assert first.result().status_code == 200
         assert service.get("/v1/runs").status_code == 200
+
+
+def test_all_that_come_together_are_counted_before_any_is_answered() -> None:
+    """An answer that never waits is over before the next request is looked at; those must not queue either."""
+
+    async def answers_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def ask(gate: Gate, statuses: list[int]) -> None:
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        await gate({"type": "http", "method": "GET", "path": "/v1/runs", "headers": []}, receive, send)
+
+    async def together(n: int) -> list[int]:
+        settings = ServiceSettings(max_concurrent=4, access_log=False)
+        gate, statuses = Gate(answers_at_once, settings, Traffic(), lambda *_: None), list[int]()
+        await asyncio.gather(*(ask(gate, statuses) for _ in range(n)))
+        assert gate.traffic == Traffic()
+        return sorted(statuses)
+
+    assert asyncio.run(together(4)) == [200] * 4
+    assert asyncio.run(together(20)) == [200] * 4 + [503] * 16
 
 
 MISTAKES = [RuntimeError("the secret reason"), ValueError("the secret reason"), "\ud800"]

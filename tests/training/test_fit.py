@@ -234,20 +234,18 @@ def test_what_diverged_is_named(interactions: Interactions) -> None:
     with pytest.raises(
         FloatingPointError, match=r"times must be finite .* lower `learning_rate`, `time_learning_rate`"
     ):
-        run(interactions, replace(SETTINGS, l2=float("inf")))
+        run(interactions, replace(SETTINGS, learning_rate=1e38))
     model = MF(BipartiteGraph.from_interactions(interactions), dim=4)
     batches = PairwiseBatches(interactions, len(interactions), seed=0)
-    with pytest.raises(FloatingPointError, match="lower `l2`, which is inf"):
-        fit(model, batches, settings=replace(SETTINGS, l2=float("inf")))
     with pytest.raises(FloatingPointError, match="lower `learning_rate` or `time_learning_rate`"):
-        fit(model, batches, settings=replace(SETTINGS, learning_rate=float("inf")))
+        fit(model, batches, settings=replace(SETTINGS, learning_rate=1e38))
 
 
 def test_off_a_terminal_each_validation_is_a_line(
     interactions: Interactions, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(interactions, validate=scripted([0.1, 0.3, 0.2]), show_progress=True, description="ltocf selection")
-    lines = capsys.readouterr().err.splitlines()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]  # rich before 15 ends with an empty one
     assert len(lines) == 3
     assert lines[0].startswith("ltocf selection: epoch 2 of 6, loss 0.6")
     assert "recall@20 0.3000" in lines[1]

@@ -12,7 +12,7 @@ from ltocf.cli.output import draw, plain, say, table
 from ltocf.progress import logged_from
 
 if TYPE_CHECKING:
-    from ltocf.runs.folder import RunData
+    from ltocf.runs.data_file import RunData
     from ltocf.serving import TrainedModel
 
 SOURCE = "movielens-small"

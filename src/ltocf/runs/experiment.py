@@ -17,7 +17,7 @@ from ltocf.runs.config import AUTO, Config, speaks_of_a_model
 from ltocf.runs.contest import Contest
 from ltocf.runs.existing import Exists, in_place_of, refuse_unless_wanted, same_run
 from ltocf.runs.folder import RunFolder
-from ltocf.runs.leftovers import remove_checkpoints
+from ltocf.runs.leftovers import has_checkpoints, remove_checkpoints
 from ltocf.runs.measuring import Withheld, evaluate_beside
 from ltocf.runs.memory import refuse_without_memory
 from ltocf.runs.preparation import configure, prepare_data
@@ -134,8 +134,9 @@ def resume(folder: str | Path, *, show_progress: bool = True) -> dict[str, Any]:
 
 def _resume(run: RunFolder, show_progress: bool) -> dict[str, Any]:
     if run.metrics_file.exists():
-        with suppress(OSError), run.locked():  # a process may have been killed in between
-            remove_checkpoints(run.path)
+        if has_checkpoints(run.path):  # a process was killed in between
+            with suppress(OSError), run.locked():
+                remove_checkpoints(run.path)
         return run.metrics()
     with run.locked():
         config = run.config()

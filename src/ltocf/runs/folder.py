@@ -6,54 +6,30 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from safetensors.numpy import save_file
 
-from ltocf.data import Interactions, Names, Split
-from ltocf.data.report import ReadingReport
-from ltocf.data.storage import Arrays, pack_interactions, pack_names, unpack_interactions, unpack_names
+from ltocf.data import Split
 from ltocf.evaluation import PerUserMetrics
 from ltocf.files import (
-    checksum_of,
     errors_of,
     locked_folder,
     make_folder,
     reach_disk,
-    read_arrays,
     remove_leftovers,
     replacing,
     write_text,
 )
 from ltocf.runs.changes import refuse_changes
 from ltocf.runs.config import Config
+from ltocf.runs.data_file import RunData, configuration_of, read_data, write_data
 from ltocf.runs.leftovers import DIVERGED, OWN, free_if_not_begun, gone_if_empty, has_diverged, remove_diverged
-from ltocf.serving.model_arrays import check_arrays
 
-OPTIONAL = ("validation", "also_seen")
-"""Sets of pairs that a run may have or not."""
 _OF_AN_EPOCH: dict[str, tuple[type, ...]] = {"phase": (str,), "epoch": (int,), "seconds": (int, float)}
 """What every record of the history has; without seconds it took none."""
-METADATA = "ltocf"
-"""The one key of the metadata of the data: safetensors writes several in random order."""
-
-
-@dataclass(frozen=True)
-class RunData:
-    """The split a run trains and evaluates on, with the caller's ids, and what users have seen besides.
-
-    ``report`` says how the source was read at that time.
-    """
-
-    name: str
-    split: Split
-    names: Names
-    also_seen: Interactions | None = None
-    report: ReadingReport | None = None
 
 
 class RunFolder:
@@ -154,7 +130,7 @@ class RunFolder:
             ValueError: ``config.toml`` was edited after the run was started, in a setting that changes its result.
         """
         config = Config.from_file(self.config_file, complete=True)
-        if self.data_file.exists() and (before := self._read_data_file()[1].get("configuration")):
+        if self.data_file.exists() and (before := configuration_of(self.data_file)):
             refuse_changes(self.config_file, Config.from_toml(before, complete=True), config)
         return config
 
@@ -168,57 +144,12 @@ class RunFolder:
 
     def write_data(self, data: RunData) -> None:
         self.still_there()
-        arrays: dict[str, np.ndarray] = {}
-        for name in ("train", "validation", "test"):
-            part = getattr(data.split, name)
-            arrays |= {} if part is None else pack_interactions(name, part)
-        if data.also_seen is not None:
-            arrays |= pack_interactions("also_seen", data.also_seen)
         if data.report is not None:
             write_text(self.path / "reading.txt", data.report.text() + "\n")
-        arrays |= pack_names(data.names)
-        content = {"name": data.name, "configuration": self.config_file.read_text(encoding="utf-8")}
-        content["checksum"] = checksum_of(arrays, content)
-        metadata = {METADATA: json.dumps(content, sort_keys=True)}
-        with replacing(self.data_file, makes_folder=False) as temporary:
-            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
+        write_data(self.data_file, data, self.config_file.read_text(encoding="utf-8"))
 
     def read_data(self) -> RunData:
-        """What `write_data` wrote, in this version or an earlier one.
-
-        Raises:
-            FileNotFoundError: no such file.
-            ValueError: a damaged one.
-        """
-        arrays, content = self._read_data_file()
-        try:
-            check_arrays(arrays, ("train", "test"), OPTIONAL)
-            train, test = unpack_interactions("train", arrays), unpack_interactions("test", arrays)
-            others = {
-                name: unpack_interactions(name, arrays) if f"{name}.size" in arrays else None for name in OPTIONAL
-            }
-            names = unpack_names(arrays)
-            if names.sizes != (train.n_users, train.n_items):
-                raise ValueError(f"it has the ids of {names.sizes}, and {train.n_users} users, {train.n_items} items")
-        except (ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise ValueError(f"{self.data_file} is damaged: {error}") from error
-        return RunData(content["name"], Split(train, test, others["validation"]), names, others["also_seen"])
-
-    def _read_data_file(self) -> tuple[Arrays, dict[str, str]]:
-        """Arrays, and name and configuration: those of earlier versions are keys of their own, without a checksum."""
-        arrays, metadata = read_arrays(self.data_file)
-        content: Any = metadata
-        if METADATA in metadata:
-            try:
-                content = json.loads(metadata[METADATA])
-                right = content.pop("checksum") == checksum_of(arrays, content)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                right = False
-            if not right:
-                raise ValueError(f"{self.data_file} is damaged: its content is not what was written")
-        if not isinstance(content.get("name"), str) or not isinstance(content.get("configuration", ""), str):
-            raise ValueError(f"{self.data_file} is not the data of a run: its metadata have no name")
-        return arrays, content
+        return read_data(self.data_file)
 
     def history(self) -> list[dict[str, Any]]:
         """One record per epoch; a last line that a crash cut short is ignored.

@@ -16,6 +16,8 @@ DIVERGED = "diverged.safetensors"
 OWN = ("config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", "candidate-*.json")
 """The files that a run writes, but for those of TensorBoard."""
 
+TO_GO_ON_FROM = ("checkpoint-*.safetensors", "candidate-*", DIVERGED)
+
 
 @contextmanager
 def gone_if_empty(folder: Path) -> Iterator[None]:
@@ -23,7 +25,7 @@ def gone_if_empty(folder: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, ArithmeticError, MemoryError):
-        if [file.name for file in folder.iterdir()] in ([], [LOCK]):
+        if folder.is_dir() and {file.name for file in folder.iterdir()} <= {LOCK}:
             (folder / LOCK).unlink(missing_ok=True)
             folder.rmdir()
         raise
@@ -61,7 +63,12 @@ def remove_run(path: Path) -> None:
     shutil.rmtree(path)
 
 
+def has_checkpoints(path: Path) -> bool:
+    """Whether there is something that a finished run has no use for."""
+    return any(any(path.glob(pattern)) for pattern in TO_GO_ON_FROM)
+
+
 def remove_checkpoints(path: Path) -> None:
     """Remove what a finished run has no use for."""
-    for pattern in ("checkpoint-*.safetensors", "candidate-*", DIVERGED):
+    for pattern in TO_GO_ON_FROM:
         remove_inside(path, pattern)

@@ -13,7 +13,7 @@ from ltocf.data.readers.source import source_text
 from ltocf.data.readers.sql import masked
 from ltocf.evaluation import Metric
 from ltocf.runs.config import Config
-from ltocf.runs.folder import RunData
+from ltocf.runs.data_file import RunData
 from ltocf.runs.settings import DataSettings
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,8 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import STARTS, Recommender, build_model
 from ltocf.progress import log_line
 from ltocf.runs.config import Config
-from ltocf.runs.folder import RunData, RunFolder
+from ltocf.runs.data_file import RunData
+from ltocf.runs.folder import RunFolder
 from ltocf.runs.leftovers import remove_checkpoints
 from ltocf.runs.memory import SAID_FROM, Memory, TrainingSizes, stated_memory
 from ltocf.runs.preparation import selection_metric

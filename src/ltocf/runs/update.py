@@ -17,8 +17,9 @@ from ltocf.files import LOCK, making_folder, remove_inside
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Recommender, build_model
 from ltocf.runs.config import Config
+from ltocf.runs.data_file import RunData
 from ltocf.runs.experiment import load
-from ltocf.runs.folder import RunData, RunFolder
+from ltocf.runs.folder import RunFolder
 from ltocf.runs.typed import ReadingSettings
 from ltocf.serving import TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings, environment

@@ -56,7 +56,7 @@ class Body:
             return problem(413, rule, self.size, "send less, or start with a larger --max-body-bytes", CLOSE)
         if self.crowded:
             rule = f"all bodies at a time must be at most {settings.max_held_bytes} bytes"
-            return later(settings, 429, rule, self.traffic.held_bytes, CLOSE)
+            return later(settings, rule, self.traffic.held_bytes, CLOSE)
         if late:
             value = f"{self.size} bytes in {settings.body_seconds} s"
             return problem(408, "a body must arrive in time", value, "send it faster", CLOSE)
@@ -78,9 +78,7 @@ class Body:
         self.content = bytearray()
 
 
-def later(
-    settings: ServiceSettings, status: int, rule: str, value: object, headers: dict[str, str] | None = None
-) -> Response:
+def later(settings: ServiceSettings, rule: str, value: object, headers: dict[str, str] | None = None) -> Response:
     """An error that will pass."""
     seconds = settings.retry_after_seconds
-    return problem(status, rule, value, f"ask again in {seconds} s", {"Retry-After": str(seconds), **(headers or {})})
+    return problem(503, rule, value, f"ask again in {seconds} s", {"Retry-After": str(seconds), **(headers or {})})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import time
@@ -104,18 +105,21 @@ class Gate:
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.traffic.running >= self.settings.max_concurrent and scope["path"] not in OPEN:
-            refusal = later(self.settings, 429, "too many requests at a time", self.traffic.running)
+            refusal = later(self.settings, "too many requests at a time", self.traffic.running)
             await refusal(scope, receive, send)
             return
         self.traffic.running += 1
         try:
+            # All that came together are counted before the first of them is answered: an answer that never waits would
+            # else be over before the next one is counted, and however many of those could queue.
+            await asyncio.sleep(0)
             await self.app(scope, receive, send)
         finally:
             self.traffic.running -= 1
 
     def _refusal(self, headers: dict[bytes, bytes]) -> Response | None:
         if self.traffic.stopping:
-            return later(self.settings, 503, "the service is stopping", None)
+            return later(self.settings, "the service is stopping", None)
         hosts, host = self.traffic.hosts, headers.get(b"host", b"").decode("latin-1")
         if hosts is not None and not hosts.have(host):
             remedy = "call it `localhost`, or start the service with `--hosts NAME` for this name"

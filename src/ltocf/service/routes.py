@@ -15,6 +15,7 @@ from ltocf.data.ids import UNKNOWN, IdMap
 from ltocf.service.addresses import only_known_parameters, two_ids
 from ltocf.service.answers import Explained, FoundItems, HistoryList, OneList, RunFacts, SimilarItems, UserLists
 from ltocf.service.batches import Batches
+from ltocf.service.bodies import later
 from ltocf.service.engine import Engine
 from ltocf.service.errors import UnknownRunError
 from ltocf.service.limits import check_sizes
@@ -22,6 +23,7 @@ from ltocf.service.loaded import Loaded
 from ltocf.service.metrics import Metrics
 from ltocf.service.schemas import ErrorBody, ExplainAsked, RecommendAsked
 from ltocf.service.settings import ServiceSettings
+from ltocf.service.traffic import Traffic
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorBody, "description": "The token is missing or wrong."},
@@ -30,8 +32,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     408: {"model": ErrorBody, "description": "The body came too slowly."},
     413: {"model": ErrorBody, "description": "The body is too large."},
     422: {"model": ErrorBody, "description": "The request breaks a rule, or the model cannot answer it."},
-    429: {"model": ErrorBody, "description": "Too many requests or bodies at a time; ask again after `Retry-After`."},
-    503: {"model": ErrorBody, "description": "The service is stopping; ask again after `Retry-After`."},
+    503: {
+        "model": ErrorBody,
+        "description": "Too many requests or bodies at a time, or the service stops; ask again after `Retry-After`.",
+    },
 }
 SEVERAL = 8
 """From so many users on a thread makes the lists, one request at a time: the others would wait too long."""
@@ -48,6 +52,7 @@ class Asking:
     metrics: Metrics
     batches: Batches
     large: asyncio.Semaphore
+    traffic: Traffic
 
     async def list_of_user(self, user: str, k: int, unknown: Literal["error", "popular"], *, seen: bool) -> OneList:
         """The list of a user, made together with those that others ask for now."""
@@ -91,7 +96,7 @@ async def _asking(
         raise UnknownRunError(f"`run` must be one of {', '.join(engines)}", repr(run), "`/v1/runs` lists them")
     engine = engines[run] if run else next(iter(engines.values()))
     state = request.app.state
-    return Asking(engine.loaded, state.settings, state.metrics, state.batches, state.large)
+    return Asking(engine.loaded, state.settings, state.metrics, state.batches, state.large, state.traffic)
 
 
 Asked = Annotated[Asking, Depends(_asking)]
@@ -135,8 +140,14 @@ async def recommend_asked(asked: RecommendAsked, ask: Asked) -> Response:
             return written(await ask.list_of_history(asked))
     if len(asked.users or ()) < SEVERAL:
         return written(ask.lists(asked))
-    async with ask.large:
-        return await run_in_threadpool(lambda: written(ask.lists(asked)))
+    if ask.traffic.large >= ask.settings.max_large:
+        return later(ask.settings, "too many requests for many users at a time", ask.traffic.large)
+    ask.traffic.large += 1
+    try:
+        async with ask.large:
+            return await run_in_threadpool(lambda: written(ask.lists(asked)))
+    finally:
+        ask.traffic.large -= 1
 
 
 @router.get("/similar/{item:id}", response_model=SimilarItems, summary="The items nearest to an item")

@@ -15,14 +15,17 @@ class ServiceSettings:
         max_users: Maximum number of users in one request.
         max_rows: Maximum number of items in all lists of one request: users times ``k``.
         max_body_bytes: Maximum size of the body of a request, in bytes.
-        max_held_bytes: Maximum size of all bodies that one worker holds at a time; the next body gets 429.
-        max_concurrent: Maximum number of requests that one worker answers at a time; the next gets 429.
+        max_held_bytes: Maximum size of all bodies that one worker holds at a time; the next body gets 503.
+        max_concurrent: Maximum number of requests that one worker answers at a time; the next gets 503.
+            Times the seconds of one answer it is the longest wait.
+        max_large: Maximum number of requests for eight users or more that one worker holds at a time: one is answered,
+            the others wait, and the next gets 503.
         max_query: Maximum length of a text to search for, in characters.
         body_seconds: How long a client may take to send a body.
         watch_seconds: Seconds between two looks for a newer model in the folder of a run; 0: never.
         follow: Serve the newest generation that `ltocf update` made of the run, not the run itself.
         grace_seconds: How long running requests may take to end after a signal to stop.
-        retry_after_seconds: The seconds that the header ``Retry-After`` gives with 429 and 503.
+        retry_after_seconds: The seconds that the header ``Retry-After`` gives with 503.
         token: The bearer token that requests must bring; by default none.
         hosts: Names by which requests may call a service without a token on a loopback address, besides
             ``localhost`` and such addresses; ``*``: any.
@@ -49,6 +52,7 @@ class ServiceSettings:
     max_body_bytes: int = 1_000_000
     max_held_bytes: int = 64_000_000
     max_concurrent: int = 256
+    max_large: int = 16
     max_query: int = 200
     body_seconds: float | int = 10
     watch_seconds: float | int = 2

@@ -50,6 +50,7 @@ class Traffic:
     Args:
         inside: requests that came in and did not end.
         running: those of them that are answered.
+        large: those of them for many users; all but one wait.
         held_bytes: what was read of their bodies.
         stopping: new requests are refused.
         hosts: the only names by which requests may call the service; None for any name.
@@ -57,6 +58,7 @@ class Traffic:
 
     inside: int = 0
     running: int = 0
+    large: int = 0
     held_bytes: int = 0
     stopping: bool = False
     hosts: Hosts | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -107,6 +108,8 @@ class Workers:
             raise needs_extra("a service needs", "serve") from error
         torch.set_num_threads(1)
         self.metrics = metrics.Metrics()
+        # A full collection in a child would write into all objects from before the fork, and so copy their memory.
+        gc.freeze()
 
     def _read_first(self) -> None:
         for shared in self.shared:

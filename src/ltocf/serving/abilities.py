@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from functools import partial
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 
@@ -15,6 +16,7 @@ from ltocf.models.user_steps import UserSteps
 from ltocf.serving.errors import RequestError
 from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
 
+Result = TypeVar("Result")
 HistoryScore: TypeAlias = Callable[[Histories, UserIndices | None], Scores]
 """Scores of histories; with users of training, whose histories they are, with the share of their own embeddings."""
 HistoryVectors: TypeAlias = Callable[[Histories, UserIndices | None], QueryVectors]
@@ -92,11 +94,9 @@ def history_score(name: str, model: Recommender, linear: ScoreMap | None) -> His
     if linear is not None and linear.depends_on_history:
         return linear.scores
     if isinstance(model, HistoryModel):
-        score = model.history_scores
-        return lambda histories, users: score(_dense(histories).to(model.device))
+        return partial(_scores_of_rows, model.history_scores, model.device)
     if isinstance(model, VectorModel):
-        fitted = model.least_squares()
-        return lambda histories, users: fitted.scores(histories)
+        return partial(_whoever_asks, model.least_squares().scores)
     rule = f"`{name}` has no way from a history to a user: a user who was not in training needs training"
     raise RequestError(rule, remedy=f"{_those_that(takes_histories)} have")
 
@@ -109,8 +109,20 @@ def start_vectors(name: str, model: Recommender, linear: UserMap | None) -> Hist
     of_model = vectors(name, model)
     if linear is not None and linear.depends_on_history:
         return linear.vectors
-    fitted = of_model.least_squares()
-    return lambda histories, users: fitted.vectors(histories)
+    return partial(_whoever_asks, of_model.least_squares().vectors)
+
+
+# Functions of the module, not of the place: a snapshot goes to other processes with them.
+
+
+def _scores_of_rows(
+    score: Callable[[Scores], Scores], device: torch.device, histories: Histories, users: UserIndices | None
+) -> Scores:
+    return score(_dense(histories).to(device))
+
+
+def _whoever_asks(found: Callable[[Histories], Result], histories: Histories, users: UserIndices | None) -> Result:
+    return found(histories)
 
 
 def _dense(histories: Histories) -> Scores:

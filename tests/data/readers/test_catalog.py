@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -52,9 +53,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def tiny(server: str, monkeypatch: pytest.MonkeyPatch) -> CatalogEntry:
-    """A named dataset on that server; its test file has no published checksum."""
-    checksum = f"sha256:{hashlib.sha256(TRAIN).hexdigest()}"
-    entry = CatalogEntry(2, 2, 3, 1, url=f"{server}/tiny", files={"train.txt": checksum, "test.txt": None})
+    """A named dataset on that server."""
+    files = {
+        "train.txt": f"sha256:{hashlib.sha256(TRAIN).hexdigest()}",
+        "test.txt": f"md5:{hashlib.md5(TEST).hexdigest()}",
+    }
+    entry = CatalogEntry(2, 2, 3, 1, url=f"{server}/tiny", files=files)
     monkeypatch.setitem(CATALOG, "tiny", entry)
     return entry
 
@@ -141,6 +145,14 @@ def test_counts_are_checked(tmp_path: Path, tiny: CatalogEntry, monkeypatch: pyt
     monkeypatch.setitem(CATALOG, "tiny", replace(tiny, n_test=2))
     with pytest.raises(ValueError, match=r"= \(2, 2, 3, 2\), got \(2, 2, 3, 1\) in"):
         load_named("tiny", tmp_path)
+
+
+def test_downloads_are_of_one_commit_and_every_file_has_a_checksum() -> None:
+    for entry in CATALOG.values():
+        assert entry.url is None or re.fullmatch(r"https://raw\.\S+/[0-9a-f]{40}/data/[\w-]+", entry.url)
+        assert entry.files
+        for checksum in entry.files.values():
+            assert re.fullmatch(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", checksum)
 
 
 def test_unknown_name() -> None:

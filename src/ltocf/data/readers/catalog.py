@@ -17,7 +17,9 @@ from ltocf.data.readers.text import read_text_folder
 from ltocf.spelling import not_one_of
 
 _SHIPPED = Path(__file__).parents[1] / "shipped"
-_LIGHTGCN_DATA = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data"
+_LIGHTGCN_COMMIT = "947ca2b3b1d2d3545b114145710cb06c4e57b3d2"
+"""Of LightGCN-PyTorch, so that the files are those whose checksums are below, whatever its branch becomes."""
+_LIGHTGCN_DATA = f"https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/{_LIGHTGCN_COMMIT}/data"
 
 
 def read_films(folder: Path, *, name: str, min_rating: float) -> Dataset:
@@ -39,7 +41,7 @@ class CatalogEntry:
         n_train: number of training pairs, or of all pairs where there is no test set.
         n_test: number of test pairs.
         url: the folder the files are downloaded from; None if they come with the package.
-        files: checksum of each file as ``algorithm:digest``; None where no checksum is published.
+        files: checksum of each file as ``algorithm:digest``.
         read: makes a `Dataset` of the folder.
         lines_in_time: whether the items of a line are in order of time, and those of the test set after them.
         core: the lowest degree of users and items in training and test set together, see `Dataset`.
@@ -50,7 +52,7 @@ class CatalogEntry:
     n_train: int
     n_test: int = 0
     url: str | None = None
-    files: dict[str, str | None] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     read: Callable[[Path], Dataset] = read_text_folder
     lines_in_time: bool = False
     core: int = 0
@@ -89,7 +91,11 @@ CATALOG = {
         n_train=2_380_730,
         n_test=603_378,
         url=f"{_LIGHTGCN_DATA}/amazon-book",
-        files={"train.txt": "md5:c916ecac04ca72300a016228258b41ed", "test.txt": None},
+        # As RecZoo's and DHG's lists of data sets both have them; RecZoo's of Gowalla are those of the files above.
+        files={
+            "train.txt": "md5:c916ecac04ca72300a016228258b41ed",
+            "test.txt": "md5:30f8ccfea18d25007ba9fb9aba4e174d",
+        },
         lines_in_time=True,
         core=10,
     ),
@@ -127,7 +133,7 @@ def find(name: str, data_dir: str | Path | None = None) -> Path:
         path = folder / file_name
         if not path.exists() and entry.url is not None:
             download(f"{entry.url}/{file_name}", path, checksum)
-        elif checksum is not None:
+        else:
             try:
                 verify_checksum(path, checksum)
             except ValueError as error:

@@ -37,7 +37,7 @@ def verify_checksum(path: Path, checksum: str) -> None:
         raise ValueError(f"{path} must have the {algorithm} {expected}, got {found}")
 
 
-def download(url: str, target: Path, checksum: str | None) -> None:
+def download(url: str, target: Path, checksum: str) -> None:
     """Fetch a URL into a file; nothing is left behind unless all of it arrived and its checksum is right.
 
     Raises:
@@ -47,8 +47,7 @@ def download(url: str, target: Path, checksum: str | None) -> None:
     try:
         with replacing(target) as temporary:
             _fetch(url, temporary, target.name)
-            if checksum is not None:
-                verify_checksum(temporary, checksum)
+            verify_checksum(temporary, checksum)
     except (OSError, http.client.HTTPException, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # it is a response too, and holds the connection

@@ -1,0 +1,80 @@
+"""Run the tests with every Python from 3.11 to 3.13 that is found and for which there is a CPU build of torch.
+
+    make test-pythons
+
+Interpreters are looked for on the PATH and among pyenv's. The environment of each is `.venv-python3.12` and so on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VERSIONS = ("3.11", "3.12", "3.13")
+COMPILE = """
+from pathlib import Path
+for folder in ("src", "tests", "benchmarks", "supply"):
+    for path in Path(folder).rglob("*.py"):
+        compile(path.read_text("utf-8"), str(path), "exec")
+"""
+
+
+def interpreter(version: str) -> str | None:
+    """A program of that version, if there is one."""
+    named = [shutil.which(f"python{version}")]
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+    named += [str(path / "bin" / "python") for path in sorted(pyenv.glob(f"{version}.*"))]
+    for program in filter(None, named):
+        asked = [program, "-c", "import sys; print('.'.join(map(str, sys.version_info[:2])))"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        if done.stdout.strip() == version:
+            return program
+    return None
+
+
+def torch_build(python: Path) -> str | None:
+    """The file of torch that pip would take, or None; its version says whether it is a CPU build."""
+    options = ["--dry-run", "--quiet", "--no-deps", "--ignore-installed", "--report", "-", "-c", "constraints.txt"]
+    command = [python, "-m", "pip", "install", *options, "torch"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    found = re.search(r"\{.*\}", done.stdout, re.DOTALL)
+    return json.loads(found[0])["install"][0]["metadata"]["version"] if found else None
+
+
+def tried(version: str, arguments: list[str]) -> str:
+    """What came of one version."""
+    program = interpreter(version)
+    if program is None:
+        return "not found on this machine"
+    subprocess.run([program, "-c", COMPILE], cwd=ROOT, check=True)
+    folder = ROOT / f".venv-python{version}"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([program, "-m", "venv", folder], check=True)
+    build = torch_build(python)
+    if build is None or (sys.platform == "linux" and "+cpu" not in build):
+        return (
+            f"no CPU build of torch at hand, pip would take {build}; PIP_EXTRA_INDEX_URL can name an index that has one"
+        )
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", "-e", ".[test]"], cwd=ROOT, check=True
+    )
+    done = subprocess.run([python, "-m", "pytest", "-q", "tests", *arguments], cwd=ROOT, check=False)
+    return "passed" if done.returncode == 0 else f"failed with status {done.returncode}"
+
+
+def main() -> None:
+    found = {version: tried(version, sys.argv[1:]) for version in VERSIONS}
+    for version, result in found.items():
+        print(f"Python {version}: {result}")
+    sys.exit(any(result.startswith("failed") for result in found.values()) or "passed" not in found.values())
+
+
+if __name__ == "__main__":
+    main()

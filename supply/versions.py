@@ -1,0 +1,110 @@
+"""Run the tests with the lowest or the newest versions of all that the package asks for itself.
+
+    make test-lowest test-newest
+
+Lowest: the minimum of pyproject.toml for every package that it names for running, in `dependencies` and in the extras
+of EXTRAS; what only tests use is the newest that goes with them. Newest: the newest of all. torch stays as it is in
+constraints.txt: its other versions come from the package index with gigabytes of CUDA. The environment is
+`.venv-lowest` or `.venv-newest`; arguments after the name go to pytest. Writes results/supply/versions.json.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "results" / "supply" / "versions.json"
+EXTRAS = ("plots", "search", "tracking", "sql", "export", "serve", "mcp")
+KEPT = "torch"
+CHECKERS = ("import-linter", "mypy", "ruff", "scipy-stubs")
+"""They read the code and do not run it; some want newer versions than the code does."""
+PACKAGES = ("tests", "src", "--ignore=tests/docs", "--ignore=tests/real", "--ignore=tests/faults")
+"""Pages, notebooks and faults are checked with the versions of constraints.txt: their outputs name those."""
+
+QUIETER = ("-W", "default", "-o", "addopts=--strict-markers --strict-config --doctest-modules --import-mode=importlib")
+"""What others deprecate is no fault of this version; the plugin that checks shapes needs versions of its own."""
+
+
+def project() -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return found
+
+
+def minimums() -> dict[str, str]:
+    """The lowest version of each package that the package asks for to run."""
+    matches = (re.match(r"([\w.-]+)>=([\w.]+)", one) for one in [*project()["dependencies"], *asked(*EXTRAS)])
+    return {match[1]: match[2] for match in matches if match}
+
+
+def pinned() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def asked(*extras: str) -> list[str]:
+    """What extras ask for, without the extras that they take along."""
+    listed = project()["optional-dependencies"]
+    return [one for extra in extras for one in listed[extra] if not one.startswith("ltocf[")]
+
+
+def wanted(kind: str) -> list[str]:
+    """Requirements of the environment."""
+    torch = f"{KEPT}=={pinned()[KEPT]}"
+    tools = [one for one in asked("test") if not one.startswith(CHECKERS)]
+    if kind == "newest":
+        return [torch, *project()["dependencies"], *asked(*EXTRAS), *tools]
+    low = minimums()
+    exact = [f"{name}=={version}" for name, version in low.items() if name != KEPT]
+    return [torch, *exact, *(one for one in tools if re.split(r"[^\w.-]", one)[0] not in low)]
+
+
+def installed(python: Path) -> dict[str, str]:
+    done = subprocess.run([python, "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True)
+    return {one["name"].lower(): one["version"] for one in json.loads(done.stdout)}
+
+
+def made(kind: str) -> Path:
+    """The Python of the environment, with its packages."""
+    environment = ROOT / f".venv-{kind}"
+    python = environment / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    pip = [python, "-m", "pip", "install", "--quiet"]
+    upgrade = ["--upgrade", "--upgrade-strategy", "eager"] if kind == "newest" else []
+    subprocess.run([*pip, *upgrade, *wanted(kind)], check=True)
+    subprocess.run([*pip, "--no-deps", "-e", ROOT], check=True)
+    return python
+
+
+def main() -> None:
+    kind, *arguments = sys.argv[1:]
+    python = made(kind)
+    folders = [] if any(Path(one).exists() for one in arguments) else PACKAGES
+    command = [python, "-m", "pytest", "-q", *QUIETER, *folders, *arguments]
+    tests = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    print(tests.stdout[-20_000:], tests.stderr[-2_000:])
+    last = [line for line in tests.stdout.splitlines() if re.search(r"\d+ (passed|failed|error)", line)]
+    names, found = set(minimums()), installed(python)
+    versions = {name: found[name] for name in sorted(names) if name in found}
+    record: dict[str, Any] = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {}
+    record[kind] = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}",
+        "tests": re.sub(r" in [\d.]+s.*", "", last[-1]).strip("= ") if last else "none ran",
+        "arguments": " ".join(arguments),
+        "versions": versions,
+    }
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    sys.exit(tests.returncode)
+
+
+if __name__ == "__main__":
+    main()
