@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,19 @@ def test_what_a_killed_process_left_of_a_folder_goes_when_it_is_made_again(tmp_p
         (temporary / "whole").touch()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["whole"]
+
+
+def make_and_remove(path: Path) -> None:
+    with making_folder(path) as temporary:
+        shutil.rmtree(temporary)
+        write_text(temporary / "second", "2")
+
+
+def test_a_folder_that_was_removed_while_it_was_made_is_not_half_of_it(tmp_path: Path) -> None:
+    """What is written after makes it again."""
+    with pytest.raises(FileNotFoundError, match=r"out cannot be written: No such file"):
+        make_and_remove(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("making", [making_file, making_folder, locked_name])

@@ -90,7 +90,8 @@ def _why_not_written(error: BaseException, file: Path) -> str | None:
         return str(error)
     # Libraries tell of a full disk by errors of their own, or by one without a number.
     for number in OF_THE_DISK:
-        by_its_words = number != errno.ENOENT and os.strerror(number) in str(error) and not isinstance(error, OSError)
+        of_this = number != errno.ENOENT or str(file) in str(error)
+        by_its_words = of_this and os.strerror(number) in str(error) and not isinstance(error, OSError)
         if by_its_words or f"(os error {number})" in str(error):
             return os.strerror(number)
     if not isinstance(error, OSError):
@@ -117,11 +118,27 @@ def making_folder(path: Path) -> Iterator[Path]:
         try:
             with errors_of(path, temporary):
                 temporary.mkdir()
-                yield temporary
+                with _not_made_again(temporary):
+                    yield temporary
                 reach_disk(temporary)
                 rename(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _not_made_again(folder: Path) -> Iterator[None]:
+    """An error if the folder was removed in the block: what was written after has made it again, without the rest."""
+    if os.name == "nt":  # where folders are not opened
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)  # held open, its number is not given to another
+    try:
+        yield
+        if os.fstat(descriptor).st_ino != folder.stat().st_ino:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_there(path: Path) -> None:
@@ -248,9 +265,9 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with replacing(path) as temporary:
+def write_text(path: Path, text: str, *, makes_folder: bool = True) -> None:
+    """Write a text file whole or not at all, see `replacing`."""
+    with replacing(path, makes_folder=makes_folder) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

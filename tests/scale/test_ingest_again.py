@@ -66,9 +66,9 @@ def test_arrays_and_names_are_on_the_disk_before_the_index(
         fsync(descriptor)
         events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
 
-    def index(path: Path, text: str) -> None:
+    def index(path: Path, text: str, **how: bool) -> None:
         events.append(path.name)
-        write_text(path, text)
+        write_text(path, text, **how)
 
     monkeypatch.setattr(os, "fsync", watched)
     monkeypatch.setattr(ingesting, "write_text", index)

@@ -297,4 +297,4 @@ def _publish(work: Path, out: Path, report: ReadingReport, merged: Merged) -> No
         (work / name).replace(target)
     reach_disk(out)  # the names; without them an index that survives a crash would have nothing to name
     index = {"version": VERSION, "sizes": merged.sizes, "report": report.record()}
-    write_text(out / INDEX, json.dumps(index, indent=1) + "\n")
+    write_text(out / INDEX, json.dumps(index, indent=1) + "\n", makes_folder=False)
