@@ -40,30 +40,28 @@ def ended(command: Command, figures: Counter[str]) -> int:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_told_to_end_it_ends_and_can_be_gone_on_with(
-    name: str, scenes: Scenes, full: bool, figures: Counter[str]
+@pytest.mark.parametrize(
+    ("signals", "codes", "figure"),
+    [((signal.SIGTERM,), (0, -signal.SIGTERM), "terminated"), ((signal.SIGINT,) * 2, (0, 130), "interrupted_twice")],
+    ids=["told to end", "interrupted twice"],
+)
+def test_it_ends_and_can_be_gone_on_with(
+    signals: tuple[signal.Signals, ...],
+    codes: tuple[int, ...],
+    figure: str,
+    name: str,
+    scenes: Scenes,
+    full: bool,
+    figures: Counter[str],
 ) -> None:
     if not full and name not in SHORT:
         pytest.skip("one of the commands of a full run only")
     draw = random.Random(NAMES.index(name))
     for _ in range(SIGNALS if full else 1):
         command, folder = at_work(scenes, name, draw.random())
-        command.send(signal.SIGTERM)
-        assert ended(command, figures) in (0, -signal.SIGTERM)
+        for place, each in enumerate(signals):
+            time.sleep(draw.choice([0, 0.001, 0.02]) if place else 0)
+            command.send(each)
+        assert ended(command, figures) in codes
         scenes.finish(WORKS[name], folder)
-        figures["terminated"] += 1
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_interrupted_twice_it_ends_at_once(name: str, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
-    if not full and name not in SHORT:
-        pytest.skip("one of the commands of a full run only")
-    draw = random.Random(NAMES.index(name))
-    for _ in range(SIGNALS if full else 1):
-        command, folder = at_work(scenes, name, draw.random())
-        command.send(signal.SIGINT)
-        time.sleep(draw.choice([0, 0.001, 0.02]))
-        command.send(signal.SIGINT)
-        assert ended(command, figures) in (0, 130)
-        scenes.finish(WORKS[name], folder)
-        figures["interrupted_twice"] += 1
+        figures[figure] += 1

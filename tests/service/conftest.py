@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import polars as pl
 import pytest
 
 import ltocf
+from ltocf.service.loaded import Loaded
 from ltocf.serving import Snapshot
 from service_samples import SETTINGS, TITLES, VISITS, Service
 
@@ -40,6 +43,27 @@ def copy(run: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def snapshot(run: Path) -> Snapshot:
     return Snapshot.open(run)
+
+
+class Held(NamedTuple):
+    """Lists that are asked for wait: set once the first of them waits, and set by the test to let all go on."""
+
+    inside: threading.Event
+    go_on: threading.Event
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    """Makes every list wait."""
+    events, answer = Held(threading.Event(), threading.Event()), Loaded.recommend
+
+    def waits(self: Loaded, *arguments: Any, **choice: Any) -> Any:
+        events.inside.set()
+        assert events.go_on.wait(20)
+        return answer(self, *arguments, **choice)
+
+    monkeypatch.setattr(Loaded, "recommend", waits)
+    return events
 
 
 @pytest.fixture

@@ -137,29 +137,18 @@ def test_large_requests_take_turns(run: Path, monkeypatch: pytest.MonkeyPatch) -
     assert highest == 1
 
 
-def test_large_requests_leave_room_for_others(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inside, go_on = threading.Event(), threading.Event()
-    answer = Loaded.recommend
-
-    def waits(self: Loaded, *arguments: Any, **choice: Any) -> Any:
-        inside.set()
-        assert go_on.wait(20)
-        return answer(self, *arguments, **choice)
-
+def test_large_requests_leave_room_for_others(run: Path, held: Any) -> None:
     body = {"users": list(range(20)), "k": 3}
-    settings = ServiceSettings(watch_seconds=0, max_large=2, retry_after_seconds=4)
-    app = create_app(run, settings)
+    app = create_app(run, ServiceSettings(watch_seconds=0, max_large=2, retry_after_seconds=4))
     with TestClient(app) as client, ThreadPoolExecutor(2) as pool:
-        with monkeypatch.context() as patched:
-            patched.setattr(Loaded, "recommend", waits)
-            held = [pool.submit(client.post, "/v1/recommend", json=body) for _ in range(2)]
-            assert inside.wait(20)
-            until(lambda: app.state.traffic.large == 2)
-            refused = client.post("/v1/recommend", json=body)
-            assert (refused.status_code, refused.headers["retry-after"]) == (503, "4")
-            assert refused.json()["error"]["rule"] == "too many requests for many users at a time"
-            assert client.get("/v1/items?q=film").status_code == 200
-            go_on.set()
-            assert [one.result().status_code for one in held] == [200, 200]
+        waiting = [pool.submit(client.post, "/v1/recommend", json=body) for _ in range(2)]
+        assert held.inside.wait(20)
+        until(lambda: app.state.traffic.large == 2)
+        refused = client.post("/v1/recommend", json=body)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "4")
+        assert refused.json()["error"]["rule"] == "too many requests for many users at a time"
+        assert client.get("/v1/items?q=film").status_code == 200
+        held.go_on.set()
+        assert [one.result().status_code for one in waiting] == [200, 200]
         assert app.state.traffic.large == 0
         assert client.post("/v1/recommend", json=body).status_code == 200

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import re
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -88,23 +87,14 @@ def test_lines_of_logs() -> None:
     assert found == {"level": "INFO", "logger": "a.b", "request": "-", "message": "one\ntwo three", "status": 200}
 
 
-def test_full_service(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inside, go_on = threading.Event(), threading.Event()
-    answer = Loaded.recommend
-
-    def waits(self: Loaded, *arguments: Any, **choice: Any) -> Any:
-        inside.set()
-        assert go_on.wait(20)
-        return answer(self, *arguments, **choice)
-
-    monkeypatch.setattr(Loaded, "recommend", waits)
+def test_full_service(run: Path, held: Any) -> None:
     with client(run, max_concurrent=1, retry_after_seconds=3) as service, ThreadPoolExecutor(1) as pool:
         first = pool.submit(service.post, "/v1/recommend", json={"users": list(range(10))})
-        assert inside.wait(20)
+        assert held.inside.wait(20)
         second = service.get("/v1/runs")
         assert (second.status_code, second.headers["retry-after"]) == (503, "3")
         assert service.get("/healthz").status_code == 200
-        go_on.set()
+        held.go_on.set()
         assert first.result().status_code == 200
         assert service.get("/v1/runs").status_code == 200
 
