@@ -175,7 +175,7 @@ def test_dropout_is_for_training_alone(build: Any, options: dict[str, Any]) -> N
 
 def test_one_step_of_training_is_that_of_the_equation() -> None:
     """The gradient of LR-GCCF's loss by finite differences of the NumPy version."""
-    model = LRGCCF(GRAPH, dim=3, n_layers=1).double()
+    model = LRGCCF(BipartiteGraph.from_interactions(LOG), dim=3, n_layers=1).double()  # its graph too
     smoothing = normalised(adjacency() + np.eye(GRAPH.n_nodes))
     model(BATCH).ranking.backward()
 
