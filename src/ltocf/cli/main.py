@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from cyclopts import App
 from rich.console import Console
@@ -17,13 +14,12 @@ from rich.logging import RichHandler
 from ltocf.cli.calling import as_called
 from ltocf.cli.examples import epilogue
 from ltocf.cli.ids import joined
+from ltocf.cli.interrupts import INTERRUPTED, ended_by_interrupts
 from ltocf.cli.output import say
 from ltocf.cli.wording import flags_of, for_the_shell
 from ltocf.progress import harmless
 from ltocf.scale.torchrun import node_blocks, place
 
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
 REPRODUCE = """Make a table or figure of the paper: run what is missing, then write it.
 
 A cell of it is a file configs/DATASET/NAME.toml, a seed and the data. A cell whose result is in results/ is not run
@@ -98,8 +94,7 @@ app.register_install_completion_command(help="Teach your shell to complete comma
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors the user can fix are one line on standard error, and the exit status is 2."""
     try:
-        with _ended_at_once_by_a_second_interrupt():
-            _run(list(sys.argv[1:] if arguments is None else arguments))
+        _run(list(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
@@ -113,7 +108,8 @@ def _run(given: list[str]) -> None:
     try:
         if given[:1] == ["recommend"]:
             given = joined(given, "--user")
-        app(given, result_action="return_value")
+        with ended_by_interrupts():
+            app(given, result_action="return_value")
     except BrokenPipeError:  # whoever reads has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -123,27 +119,6 @@ def _run(given: list[str]) -> None:
         if "allocate" not in str(error):
             raise
         _fail(error, given, "out of memory: ")
-
-
-@contextmanager
-def _ended_at_once_by_a_second_interrupt() -> Iterator[None]:
-    """The first Ctrl-C closes files and ends other processes, which may take seconds; the second does not wait."""
-    first = threading.current_thread() is threading.main_thread()
-    # A background job of a shell ignores it.
-    if not first or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-
-    def interrupted(*_: object) -> None:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGINT) is interrupted:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _be_one_of_several(given: list[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from ltocf.data import Dataset
-from ltocf.files import locked_folder, rename
+from ltocf.files import locked_folder, locked_name, rename
 from ltocf.runs.changes import changes
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
@@ -30,6 +30,7 @@ def refuse_unless_wanted(path: str | Path, exists: Exists) -> None:
         FileExistsError: there is a run, or what is left of one, and neither is wanted.
         FileNotFoundError: the run that is to be loaded is not finished.
         NotADirectoryError: there is a file.
+        BlockingIOError: another process puts a run in its place in this moment.
     """
     if exists not in get_args(Exists):
         raise ValueError(f"`exists` must be one of {', '.join(get_args(Exists))}, got {exists!r}")
@@ -74,7 +75,8 @@ def in_place_of(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path).resolve()
     new, old = _beside(path)
-    with locked_folder(path):
+    # The lock in the folder goes away with it for a moment; the one beside it stays.
+    with locked_name(path), locked_folder(path):
         for left in (new, old):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         try:
@@ -98,10 +100,17 @@ def _beside(path: Path) -> tuple[Path, Path]:
 
 
 def _put_back(path: Path) -> None:
-    """Give a run its name again, if a process was killed in the moment when the next one was to take it."""
-    _, old = _beside(path.resolve())
+    """Give a run its name again, if a process was killed in the moment when the next one was to take it.
+
+    Raises:
+        BlockingIOError: that process is alive, and in this moment.
+    """
+    path = path.resolve()
+    _, old = _beside(path)
     if not path.exists() and old.is_dir():
-        rename(old, path.resolve())
+        with locked_name(path):
+            if not path.exists():
+                rename(old, path)
 
 
 def _holds_a_run(path: str | Path) -> bool:

@@ -104,7 +104,7 @@ def ingest(
     except Timeout as error:
         raise FileExistsError(f"another process writes {out}; wait for it, or give another folder") from error
     try:
-        _refuse_store(out)  # another process may have finished it meanwhile
+        _refuse_store(out)  # of another process that has finished meanwhile, or was killed after its last step
         remove_leftovers(out, INDEX)
         remove_leftovers(work, "*")
         parts = _read(files, given, int(limit * PIECE_SHARE), work, show_progress)
@@ -122,7 +122,7 @@ def ingest(
         _publish(work, out, report, merged)
     finally:
         lock.release()
-    shutil.rmtree(work)
+    shutil.rmtree(work, ignore_errors=True)  # who comes by in this moment removes it too
     logger.info(report.text())
     return report
 
@@ -188,8 +188,9 @@ def _put_back(out: Path) -> None:
 
 def _working_folder(out: Path) -> Path:
     """A hidden folder in ``out`` for unfinished files."""
-    _refuse_store(out)
     work = out / WORK
+    if not work.exists():
+        _refuse_store(out)
     if out.exists() and not work.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty; give a new folder")
     make_folder(work)
@@ -198,7 +199,6 @@ def _working_folder(out: Path) -> Path:
 
 def _refuse_store(out: Path) -> None:
     if (out / INDEX).exists():
-        # A call that was killed after its last step has left its parts.
         shutil.rmtree(out / WORK, ignore_errors=True)
         raise FileExistsError(f"{out} is already a store; give another folder, or `replace` it")
 
