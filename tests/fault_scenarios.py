@@ -168,6 +168,10 @@ def contents(folder: Path) -> dict[str, Any]:
     return found
 
 
+ASIDE = ("memory", "commit")
+"""Peaks of memory; and what git says, which is asked in a process of its own: that takes more open files."""
+
+
 def _documents(file: Path) -> list[str]:
     text = file.read_text(encoding="utf-8")
     return text.splitlines() if file.suffix == ".jsonl" else [text]
@@ -176,7 +180,7 @@ def _documents(file: Path) -> list[str]:
 def _lasting(content: Any) -> Any:
     """JSON without what differs from one call to the next."""
     if isinstance(content, dict):
-        kept = {name: value for name, value in content.items() if "seconds" not in name and name != "memory"}
+        kept = {name: value for name, value in content.items() if "seconds" not in name and name not in ASIDE}
         return {name: _lasting(value) for name, value in kept.items()}
     return [_lasting(one) for one in content] if isinstance(content, list) else content
 

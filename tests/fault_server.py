@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 LONGEST = 300.0
 """Seconds after which a command is taken to hang."""
 IMPORTED = (
+    *("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "altair"),
     *("torch._dynamo", "optuna", "duckdb", "jinja2", "scipy.optimize", "torchdiffeq", "ltocf.cli.main"),
     *("ltocf.cli.training", "ltocf.cli.reproduce", "ltocf.cli.ingesting", "ltocf.cli.everybody", "ltocf.cli.measuring"),
     *("ltocf.cli.exporting", "ltocf.scale.ingest", "ltocf.scale.recommend_all", "ltocf.runs.experiment"),
@@ -75,8 +76,24 @@ class Command:
                 raise TimeoutError(f"nothing has stopped it: {self.said()}")
             time.sleep(0.002)
 
+    def is_held_up(self, seconds: float = 20.0) -> bool:
+        """Whether it goes on and has done nothing for so long; it is killed then. `code` must be asked after all."""
+        used, since = "", time.monotonic()
+        while not self.ended():
+            if (now := " ".join(self._facts()[11:15])) != used:
+                used, since = now, time.monotonic()
+            elif time.monotonic() - since > seconds:
+                self.send(signal.SIGKILL)
+                return True
+            time.sleep(0.01)
+        return False
+
     def _state(self) -> str:
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return self._facts()[0]
+
+    def _facts(self) -> list[str]:
+        """Its state, and what else the system counts; 11 to 14 are processor times of it and of its children."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
 
     def said(self) -> str:
         """What it printed, on one line for each line."""

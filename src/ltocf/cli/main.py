@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -30,6 +31,11 @@ SERVE = """Serve finished runs over HTTP, with a page to look at (needs the `ser
 
 The first run answers unless a request names another. The token may also come from the environment variable LTOCF_TOKEN,
 where other users of this machine cannot see it."""
+
+_FILES = "too many open files for `ulimit -n`"
+SHORT_OF = {"allocate": "out of memory", os.strerror(errno.EMFILE): _FILES, "initialize cpuinfo": _FILES}
+"""By words of libraries; PyTorch, which must read a file about the processor, says only that it did not."""
+PANIC = "a library broke off, as with too little memory or too few open files"
 
 app = App(
     name="ltocf",
@@ -115,10 +121,19 @@ def _run(given: list[str]) -> None:
         sys.exit(1)
     except (ValueError, OSError, ArithmeticError, ImportError, MemoryError) as error:
         _fail(error, given)
-    except RuntimeError as error:
-        if "allocate" not in str(error):
+    except BaseException as error:  # a panic of a library in Rust is no Exception
+        if (short := _short_of(error)) is None:
             raise
-        _fail(error, given, "out of memory: ")
+        _fail(error, given, f"{short}: ")
+
+
+def _short_of(error: BaseException) -> str | None:
+    """What there was too little of, by an error of PyTorch or a panic of a library in Rust; None for other errors."""
+    panics = type(error).__name__ == "PanicException"  # one of each library
+    if not panics and not isinstance(error, RuntimeError):
+        return None
+    known = [what for words, what in SHORT_OF.items() if words in str(error)]
+    return known[0] if known else PANIC if panics else None
 
 
 def _be_one_of_several(given: list[str]) -> None:
