@@ -71,7 +71,7 @@ def test_together_is_one_by_one(name: str, full: bool, record: Record, threads: 
     known = alone["user"].unique()
 
     @settings(
-        max_examples=300 if full else 2,
+        max_examples=100 if full else 2,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
         database=None,
