@@ -12,6 +12,8 @@ from typing import Any
 
 PATIENCE = 60
 """Seconds after which a request counts as lost."""
+IDLE = 5.0
+"""Seconds after which an unused connection is opened anew, as clients do: the service closes those that are idle."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, and when on the clock of `time.perf_counter`; status 0 for nothing."""
+    """What came back, and when on the clock of `time.perf_counter`; status 0 for nothing, and why as the body."""
 
     status: int
     headers: dict[str, str]
@@ -50,21 +52,25 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.last = 0.0
         self.reader: asyncio.StreamReader | None = None
         self.writer: asyncio.StreamWriter | None = None
 
     async def ask(self, asked: Asked) -> Answer:
         """The answer to one request; a connection that breaks is an answer without status."""
         began = time.perf_counter()
+        if began - self.last > IDLE:
+            self.close()
         try:
             async with asyncio.timeout(PATIENCE):
                 status, headers, body = await self._exchange(asked)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+        except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
             self.close()
-            status, headers, body = 0, {}, b""
+            status, headers, body = 0, {}, repr(error).encode()
         if headers.get("connection") == "close":
             self.close()
-        return Answer(status, headers, body, began, time.perf_counter())
+        self.last = time.perf_counter()
+        return Answer(status, headers, body, began, self.last)
 
     async def _exchange(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
         if self.reader is None or self.writer is None:
@@ -119,7 +125,7 @@ async def at_a_pace(
 async def at_a_rate(
     made: list[Client], asked: Iterator[Asked], rate: float, seconds: float, see: Callable[[Asked, Answer], None]
 ) -> int:
-    """So many requests a second, whether or not those before were answered.
+    """So many requests a second, whether or not those before were answered; it ends when all are.
 
     Returns:
         How many could not be sent in their time, since every client was waiting for an answer.
@@ -140,4 +146,5 @@ async def at_a_rate(
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         await asyncio.sleep(0.001)
+    await asyncio.gather(*tasks)
     return n_unsent
