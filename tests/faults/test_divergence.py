@@ -49,6 +49,14 @@ def batch_of(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, json.loads(metadata["diverged"])
 
 
+def test_weights_that_the_last_step_of_an_epoch_ruined_are_found_at_once(tmp_path: Path) -> None:
+    """In an epoch of one step the loss is that of the weights before it."""
+    said = diverging(tmp_path / "run", "mf", **WILD | {"batch_size": 10_000})
+    assert "weights became as large as 9.6" in said
+    assert "in the last step of epoch 1: training diverged; lower `learning_rate`" in said
+    assert batch_of(tmp_path / "run")[1]["step"] == 1
+
+
 def test_the_batch_is_the_one_that_seed_and_step_make_again(tmp_path: Path) -> None:
     said = diverging(tmp_path / "run", "mf", **WILD)
     arrays, facts = batch_of(tmp_path / "run")

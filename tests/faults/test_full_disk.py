@@ -188,7 +188,7 @@ def test_too_few_open_files_are_an_error(work: Work, scenes: Scenes, full: bool,
 
 @pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
 def test_too_little_memory_is_an_error(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
-    """Polars may end the process, or wait for ever for a thread that it did not get: what is left can be gone on with."""
+    """Polars may end the process, or wait for ever for a thread that it did not get: what is left can go on."""
     wanted(work, full)
     for n_bytes in (size * MEBIBYTE for size in ((0, 1, 2, 4, 8, 16, 32, 64, 128) if full else (4,))):
         folder = scenes.fresh(work)

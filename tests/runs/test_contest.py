@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import ltocf
+from ltocf.cli.training import _show_contest
 from ltocf.evaluation import evaluate
 from ltocf.runs import contest
 from ltocf.runs.candidates import Candidate, candidates_for, default_minutes
@@ -55,6 +56,40 @@ def test_the_selected_models_have_not_seen_the_validation_set(few_compete: None,
     metrics = trained(tmp_path / "run")
     found = evaluate_run(tmp_path / "run", on="validation", ks=[5])
     assert found["ndcg@5"] == pytest.approx(metrics["selected"]["ndcg@5"], abs=1e-6)
+
+
+def test_who_diverges_is_set_aside(
+    few_compete: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others go on as if it had not competed; a run that is continued does not try it again."""
+    without = trained(tmp_path / "without")
+    wild = Candidate("wild", "mf", {"dim": 4, "epochs": 2, "n_negatives": 16, "learning_rate": 1e30})
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: [FEW[0], wild, *FEW[1:]])
+    real = contest.choose_weights
+    monkeypatch.setattr(contest, "choose_weights", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "run")
+    history = RunFolder(tmp_path / "run").history()
+    monkeypatch.setattr(contest, "choose_weights", real)
+    metrics = resume(tmp_path / "run", show_progress=False)
+    again = [row for row in RunFolder(tmp_path / "run").history() if row["phase"] == "wild selection"]
+    assert again == [row for row in history if row["phase"] == "wild selection"]
+    (row,) = [row for row in metrics["contest"] if row["name"] == "wild"]
+    assert "diverged" in row["set_aside"]
+    assert [row.get("weight") for row in metrics["contest"] if row["name"] != "wild"] == [
+        row.get("weight") for row in without["contest"]
+    ]
+    assert metrics["ndcg@10"] == without["ndcg@10"]
+    assert not (tmp_path / "run" / "diverged.safetensors").exists()
+    _show_contest(metrics["contest"], metrics["selected"])
+    assert "set aside: " in capsys.readouterr().out
+
+
+def test_a_contest_without_anybody_left_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wild = {"dim": 4, "epochs": 2, "n_negatives": 16, "learning_rate": 1e30}
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: [Candidate("wild", "mf", wild)])
+    with pytest.raises(FloatingPointError, match=r"no candidate is left: .* diverged"):
+        trained(tmp_path / "run")
 
 
 def test_an_interrupted_contest_goes_on_and_ends_the_same(

@@ -247,8 +247,9 @@ def _show_contest(rows: list[dict[str, Any]], selected: dict[str, float]) -> Non
     competed = [
         (row["name"], f"{row[metric]:.4f}", f"{row['weight']:.2f}" if row["weight"] else "", f"{row['seconds']:.0f} s")
         for row in rows
-        if "skipped" not in row
+        if "weight" in row
     ]
     competed.append(("together", f"{selected[metric]:.4f}", "", ""))
-    competed += [(row["name"], "", "", f"not tried: {row['skipped']}") for row in rows if "skipped" in row]
+    for why, said in (("set_aside", "set aside"), ("skipped", "not tried")):
+        competed += [(row["name"], "", "", f"{said}: {row[why]}") for row in rows if why in row]
     draw(table(("candidate", f"{metric} on validation", "weight", "time"), competed, "auto"))

@@ -7,6 +7,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ltocf.data import Interactions
@@ -52,11 +53,10 @@ class Contest:
     def run(self) -> dict[str, Any]:
         """Selection of each, the weights, retraining, the test, and the files; the metrics."""
         started, outer, split = time.perf_counter(), self.experiment, self.experiment.data.split
-        competing = [candidate for candidate in self.candidates if not candidate.skipped]
         if split.validation is None:
-            only = self._select(competing[0], split.train, last=True)
+            only = self._select(self.candidates[0], split.train, last=True)
             return outer.finish(only.trained, {"selection": only.fit}, started)
-        entrants = [self._select(each, split.train, last=each is competing[-1]) for each in competing]
+        entrants, aside = self._select_all(split.train)
         weighing = self._weigh(entrants, split.validation)
         outer.folder.still_there()
         chosen = [(e, w) for e, w in zip(entrants, weighing.weights, strict=True) if w]
@@ -71,7 +71,7 @@ class Contest:
             "selection": _summed([entrant.fit for entrant in entrants]),
             "retraining": _summed([entrant.fit for entrant, _ in again]),
         }
-        found = {"contest": self._table(entrants, weighing), "selected": {weighing.metric: weighing.value}}
+        found = {"contest": self._table(entrants, weighing, aside), "selected": {weighing.metric: weighing.value}}
         return outer.finish(winner, fits, started, found)
 
     @cached_property
@@ -80,10 +80,32 @@ class Contest:
         pairs = self.experiment.data.split.train
         return candidates_for(pairs.n_users, pairs.n_items, len(pairs), self.minutes, ages_of(pairs) is not None)
 
+    def _select_all(self, pairs: Interactions) -> tuple[list[Entrant], dict[str, str]]:
+        """Those who are selected, and those who are set aside, since their training diverged, with the reason."""
+        competing = [candidate for candidate in self.candidates if not candidate.skipped]
+        entrants, aside = list[Entrant](), dict[str, str]()
+        for each in competing:
+            mark = self._file_of(each, "aside.json")
+            if not mark.exists():
+                try:
+                    entrants.append(self._select(each, pairs, last=each is competing[-1]))
+                    continue
+                except FloatingPointError as error:
+                    self.experiment.folder.still_there()
+                    write_text(mark, json.dumps(str(error)) + "\n")
+            aside[each.name] = json.loads(mark.read_text(encoding="utf-8"))
+            logger.warning("auto: %s is set aside: %s", each.name, aside[each.name])
+        if not entrants:
+            raise FloatingPointError(f"no candidate is left: {'; '.join(aside.values())}")
+        return entrants, aside
+
+    def _file_of(self, candidate: Candidate, ending: str) -> Path:
+        return self.experiment.folder.path / f"candidate-{candidate.name}.{ending}"
+
     def _select(self, candidate: Candidate, pairs: Interactions, last: bool) -> Entrant:
         """A candidate of the selection phase; one that an interrupted run had finished is read."""
         outer, budget = self.experiment, self.experiment.budget
-        files = [outer.folder.path / f"candidate-{candidate.name}.{kind}" for kind in ("safetensors", "json")]
+        files = [self._file_of(candidate, ending) for ending in ("safetensors", "json")]
         if files[1].exists():
             fit = FitResult(**json.loads(files[1].read_text(encoding="utf-8")))
             return Entrant(candidate, TrainedModel.load(files[0]), fit)
@@ -122,13 +144,14 @@ class Contest:
         config = outer.config.with_values({"model": candidate.model, **candidate.values})
         return replace(outer, config=config, label=candidate.name)
 
-    def _table(self, entrants: list[Entrant], weighing: Weighing) -> list[dict[str, Any]]:
-        """A row for each candidate: its value alone, its weight, its seconds, or why it did not compete."""
+    def _table(self, entrants: list[Entrant], weighing: Weighing, aside: dict[str, str]) -> list[dict[str, Any]]:
+        """A row for each candidate: its value alone, its weight, its seconds, or why it is left out."""
         rows: list[dict[str, Any]] = []
         for entrant, weight, value in zip(entrants, weighing.weights, weighing.alone, strict=True):
             row = {"name": entrant.candidate.name, self.experiment.select_by: entrant.fit.best_value}
             row |= {weighing.metric: value, "weight": weight}
             rows.append(row | {"seconds": entrant.fit.seconds, "learned": entrant.trained.model.learned()})
+        rows += [{"name": name, "set_aside": reason} for name, reason in aside.items()]
         return rows + [{"name": c.name, "skipped": c.skipped} for c in self.candidates if c.skipped]
 
 

@@ -145,7 +145,7 @@ class Experiment:
                 validation_seconds=self._validation_seconds(model, validation),
                 on_epoch=self._recorder(place, stack),
                 before_checkpoint=self.folder.keep_history,
-                diverged=self.folder.diverged_file,
+                diverged=None if self.competes(phase) else self.folder.diverged_file,
                 show_progress=self.show_progress,
                 description=f"{self.label or config.model} {phase}",
                 ranks=self.ranks,
@@ -164,6 +164,10 @@ class Experiment:
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
+
+    def competes(self, phase: str) -> bool:
+        """Whether this is one of several models that are selected: one that diverges does not end the run."""
+        return bool(self.label) and phase == "selection"
 
     def _recorder(self, place: str, stack: ExitStack) -> Callable[[EpochRecord], None] | None:
         if self.ranks.rank:

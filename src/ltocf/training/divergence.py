@@ -18,6 +18,8 @@ from ltocf.sampling import Batch, Portions
 from ltocf.training.context import FitContext
 from ltocf.training.settings import TrainingSettings
 
+LARGEST = 1e19
+"""Of a weight: the product of two larger ones is infinite in single precision, and scores are sums of such."""
 KEPT = "; the batch of step"
 """What begins the end of a message that says where the batch is."""
 
@@ -50,11 +52,32 @@ def first_not_finite(losses: Sequence[Tensor]) -> int:
     return int(wrong[0]) if len(wrong) else len(losses) - 1
 
 
-def why_not_finite(loss: float, l2: float, times: list[float], settings: TrainingSettings, epoch: int) -> str | None:
-    """What is no longer finite at the end of an epoch, and what to change; None if everything is."""
-    if np.isfinite([loss + settings.l2 * l2, *times]).all():
-        return None
+def largest_weight(model: torch.nn.Module, like: Tensor) -> Tensor:
+    """The largest absolute value of all parameters, NaN if there is one; as ``like``, which is 0-dimensional."""
+    ends = [end for one in model.parameters() if one.numel() for end in torch.aminmax(one.detach())]
+    return torch.stack([end.to(like).abs() for end in ends]).max() if ends else torch.zeros_like(like)
+
+
+def why_not_finite(
+    loss: float, l2: float, times: list[float], largest: float, settings: TrainingSettings, epoch: int
+) -> str | None:
+    """What is no longer finite at the end of an epoch, and what to change; None if everything is.
+
+    Args:
+        loss: mean of the epoch, without the penalty.
+        l2: mean of the penalty, before it is multiplied by ``settings.l2``.
+        times: those that are learned.
+        largest: the largest weight; the last step may have changed it after its loss.
+        settings: hold the penalty's factor.
+        epoch: counted from 0.
+    """
     remedy = "lower `learning_rate` or `time_learning_rate`"
+    if np.isfinite([loss + settings.l2 * l2, *times]).all():
+        if largest < LARGEST:
+            return None
+        return (
+            f"weights became as large as {largest:g} in the last step of epoch {epoch + 1}: training diverged; {remedy}"
+        )
     if settings.l2 and np.isfinite([loss, *times]).all():
         remedy = f"lower `l2`, which is {settings.l2:g}"
     return (

@@ -15,7 +15,7 @@ from ltocf.progress import log_line, progress_bar, readable_seconds
 from ltocf.sampling import Batches, Portions
 from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from ltocf.training.context import EpochRecord, FitContext, FitResult
-from ltocf.training.divergence import diverged, first_not_finite, why_not_finite
+from ltocf.training.divergence import diverged, first_not_finite, largest_weight, why_not_finite
 from ltocf.training.settings import TrainingSettings
 from ltocf.training.step import Stepper
 from ltocf.training.trainable import Trainable
@@ -128,7 +128,8 @@ def _train_epoch(
         stepper.optimizer.zero_grad()  # as large as the embeddings, and of no use to a validation
     loss, l2 = (float(total) / n_examples for total in (loss_sum, context.ranks.everyone().total(l2_sum)))
     times = [time for times in learnable_times(model) for time in times.values.tolist()]
-    if reason := why_not_finite(loss, l2, times, settings, epoch):
+    largest = float(context.ranks.everyone().total(largest_weight(model, l2_sum)))
+    if reason := why_not_finite(loss, l2, times, largest, settings, epoch):
         raise diverged(reason, first_not_finite(losses), epoch, portions, settings, context)
     return {"epoch": epoch + 1, "loss": loss, "l2": l2, "times": times}
 
