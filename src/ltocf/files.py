@@ -215,7 +215,7 @@ def remove_leftovers(folder: Path, *names: str) -> None:
         []
     """
     for name in names:
-        remove_inside(folder, f".{name}.????????.part")
+        remove_inside(folder, f".{name}.????????.part*")  # the file, or a folder of what it is made of
 
 
 def remove_inside(folder: Path, pattern: str, *, but: str = "") -> None:

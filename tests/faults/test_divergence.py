@@ -50,10 +50,10 @@ def batch_of(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def test_weights_that_the_last_step_of_an_epoch_ruined_are_found_at_once(tmp_path: Path) -> None:
-    """In an epoch of one step the loss is that of the weights before it."""
+    """In an epoch of one step the loss is that of the weights before it; the rate of the first is 0."""
     said = diverging(tmp_path / "run", "mf", **WILD | {"batch_size": 10_000})
     assert "weights became as large as 9.6" in said
-    assert "in the last step of epoch 1: training diverged; lower `learning_rate`" in said
+    assert "in the last step of epoch 2: training diverged; lower `learning_rate`" in said
     assert batch_of(tmp_path / "run")[1]["step"] == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def test_an_error_on_the_way_leaves_the_old_file(ending: str, tmp_path: Path) ->
         write_frames([], path)
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_what_a_killed_process_leaves_goes_with_the_next_call(ending: str, tmp_path: Path) -> None:
+    """The folder as it is when the process is killed before the second frame."""
+    (tmp_path / "now").mkdir()
+
+    def killed() -> Iterator[pl.DataFrame]:
+        yield FRAMES[0]
+        shutil.copytree(tmp_path / "now", tmp_path / "left")
+        with pytest.raises(BlockingIOError, match="another process is at work"):
+            write_frames(FRAMES, tmp_path / "now" / f"lists{ending}")
+        yield FRAMES[1]
+
+    write_frames(killed(), tmp_path / "now" / f"lists{ending}")
+    assert len(list((tmp_path / "left").iterdir())) >= 2
+    write_frames(FRAMES, tmp_path / "left" / f"lists{ending}")
+    assert [file.name for file in (tmp_path / "left").iterdir()] == [f"lists{ending}"]
 
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:

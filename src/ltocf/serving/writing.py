@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from ltocf.files import replacing
+from ltocf.files import making_file
 
 Add: TypeAlias = Callable[[pl.DataFrame], None]
 
@@ -27,6 +27,7 @@ def write_frames(frames: Iterable[pl.DataFrame], path: str | Path) -> int:
     Raises:
         ValueError: another ending, or no frame at all.
         OSError: the file cannot be written.
+        BlockingIOError: another process is writing it.
 
     Example:
         >>> frame = pl.DataFrame({"user": ["ann"], "item": [3]})
@@ -37,7 +38,7 @@ def write_frames(frames: Iterable[pl.DataFrame], path: str | Path) -> int:
     path = Path(path)
     writer = writer_for(path)
     n_frames = n_rows = 0
-    with replacing(path) as temporary, writer(temporary) as add:
+    with making_file(path) as temporary, writer(temporary) as add:
         for frame in frames:
             add(frame)
             n_frames, n_rows = n_frames + 1, n_rows + len(frame)
@@ -81,7 +82,7 @@ def _json_lines(path: Path) -> Iterator[Add]:
 @contextmanager
 def _parquet(path: Path) -> Iterator[Add]:
     """Each frame as a file of its own, all of them joined at the end without being in memory together."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".parts-") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder:
         parts: list[Path] = []
 
         def add(frame: pl.DataFrame) -> None:
