@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,13 +28,25 @@ def full() -> bool:
     return os.environ.get("LTOCF_FAULTS") == "full"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def machine(full: bool) -> dict[str, Any]:
+    """Where and with what a full run is made, as it is before the run; figures that another one wrote do not count."""
+    if not full:
+        return {}
+    found = environment(torch.device("cpu"))
+    others = ["git", "-C", str(FIGURES), "status", "--porcelain", "-uno", "--", ":/", ":!."]
+    if not subprocess.run(others, capture_output=True, check=False).stdout:
+        found["commit"] = found["commit"].removesuffix("-dirty")
+    return found
+
+
 @pytest.fixture(scope="session")
-def record(full: bool) -> Record:
+def record(full: bool, machine: dict[str, Any]) -> Record:
     """Keeps the figures of one promise as results/faults/NAME.json; a short run keeps nothing."""
 
     def write(name: str, figures: dict[str, Any]) -> None:
         if full:
-            found = {"figures": figures, "environment": environment(torch.device("cpu"))}
+            found = {"figures": figures, "environment": machine}
             FIGURES.mkdir(parents=True, exist_ok=True)
             (FIGURES / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
