@@ -58,7 +58,7 @@ def test_a_command_killed_at_any_moment_ends_with_the_same_bits(
 def test_a_command_killed_at_any_change_of_a_file_ends_with_the_same_bits(
     work: Work, scenes: Scenes, full: bool, figures: Counter[str]
 ) -> None:
-    """Before each file is made, synced, renamed and removed; for one command also after each, before it is written to."""
+    """Before each file is made, synced, renamed and removed; for one command also after each."""
     if not full and work.name not in SHORT_AT_FILES:
         pytest.skip("one of the commands of a full run only")
     scenes.undisturbed(work)
