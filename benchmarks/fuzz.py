@@ -13,14 +13,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import re
-import resource
 import subprocess
 import sys
 import tempfile
 import traceback
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +46,11 @@ def main() -> None:
     from ltocf.training import environment
 
     figures: dict[str, Any] = {}
-    for target in arguments.targets or READERS:
-        figures[target] = fuzzed(target, arguments)
-        print(target, figures[target], flush=True)
+    targets = arguments.targets or list(READERS)
+    with ThreadPoolExecutor(arguments.processes) as pool:
+        for target, found in zip(targets, pool.map(partial(fuzzed, arguments=arguments), targets), strict=True):
+            figures[target] = found
+            print(target, found, flush=True)
     if arguments.record:
         total = {name: sum(figures[target][name] for target in figures) for name in next(iter(figures.values()))}
         found = {"figures": total, "targets": figures, "environment": environment(torch.device("cpu"))}
@@ -59,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("targets", nargs="*", help="readers; all of them if none is given")
     asked.add_argument("--minutes", type=float, default=2.0, help="minutes of the processor for each target")
+    asked.add_argument("--processes", type=int, default=1, help="targets at a time")
     asked.add_argument("--corpus", type=Path, default=ROOT / ".fuzz" / "corpus", help="inputs that reached new lines")
     asked.add_argument("--findings", type=Path, default=ROOT / ".fuzz" / "findings")
     asked.add_argument("--record", action="store_true", help=f"write {OUT.relative_to(ROOT)}")
@@ -75,29 +80,33 @@ def fuzzed(target: str, arguments: argparse.Namespace) -> dict[str, Any]:
     while spent < budget:
         command = [sys.executable, __file__, target, "--child", "--seconds", str(max(1, int(budget - spent)))]
         command += ["--corpus", str(arguments.corpus), "--findings", str(arguments.findings)]
-        before = processor_seconds()
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
-        spent += max(1.0, processor_seconds() - before)
-        executions += max([int(number) for number in re.findall(r"^#(\d+)", done.stderr, re.MULTILINE)], default=0)
-        if done.returncode:
-            own = "memory allocation of" in done.stderr  # polars, see docs/data.md
+        code, said, seconds = ended(command)
+        spent += max(1.0, seconds)
+        executions += max([int(number) for number in re.findall(r"^#(\d+)", said, re.MULTILINE)], default=0)
+        if code:
+            own = "memory allocation of" in said  # polars, see docs/data.md
             known, deaths = known + own, deaths + (not own)
             if own:  # libFuzzer keeps its input beside the findings
                 for file in findings.glob("crash-*"):
                     file.unlink()
             elif not executions:
-                raise RuntimeError(f"{target} cannot be fuzzed:\n{done.stderr[-3000:]}")
+                raise RuntimeError(f"{target} cannot be fuzzed:\n{said[-3000:]}")
             else:
-                (findings / f"death-{deaths}.txt").write_text(done.stderr[-20_000:], encoding="utf-8")
+                (findings / f"death-{deaths}.txt").write_text(said[-20_000:], encoding="utf-8")
     found = len([file for file in findings.glob("*") if file.suffix != ".txt"]) if findings.is_dir() else 0
     mended = len(list((CORPUS / target).glob("*")))
     counts = {"executions": executions, "minutes": round(spent / 60, 1), "findings": max(found, deaths)}
     return counts | {"ends_of_the_process_by_polars": known, "findings_mended": mended}
 
 
-def processor_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def ended(command: list[str]) -> tuple[int, str, float]:
+    """Exit code of a process, what it said on standard error, and its seconds of the processor."""
+    with tempfile.TemporaryFile() as log:
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        log.seek(0)
+        return child.returncode, log.read().decode(errors="replace"), used.ru_utime + used.ru_stime
 
 
 def fuzz(target: str, seconds: int, corpus: Path, findings: Path) -> None:
