@@ -22,7 +22,7 @@ from ltocf.runs.measuring import Withheld, evaluate_beside
 from ltocf.runs.memory import refuse_without_memory
 from ltocf.runs.preparation import configure, prepare_data
 from ltocf.runs.protocol import Experiment, depths_for
-from ltocf.runs.rehearsal import rehearse
+from ltocf.runs.rehearsal import refuse_without_negatives, rehearse
 from ltocf.runs.time_budget import TimeBudget
 from ltocf.runs.together import announced, refuse_if_alone_only, together
 from ltocf.runs.typed import Settings
@@ -114,6 +114,7 @@ def _train_config(
     data = prepare_data(config, dataset)
     if place().world == 1 and config.model != AUTO:
         refuse_without_memory(config, data.split)
+    refuse_without_negatives(config, data.split)
     with RunFolder.started(out, config) as folder, config.runtime().active() as device:
         folder.write_data(data)
         run = Experiment(folder, config, data, device, show_progress, budget, ranks=announced(folder))

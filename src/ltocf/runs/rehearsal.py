@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 
-from ltocf.data import Interactions
+from ltocf.data import Interactions, Split
 from ltocf.graph import BipartiteGraph
 from ltocf.installation import needs_extra
-from ltocf.models import build_model
+from ltocf.models import Blend, build_model
+from ltocf.models.base import GradientRecommender
 from ltocf.runs.config import AUTO, Config
 from ltocf.runs.together import refuse_if_alone_only
 
@@ -36,3 +37,21 @@ def rehearse(config: Config) -> None:
         raise ValueError(f"`cuda_graphs` needs a CUDA GPU, and the run is on {device}; leave it false")
     if config.run.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise needs_extra("`tensorboard` needs", "tracking")
+
+
+def refuse_without_negatives(config: Config, split: Split) -> None:
+    """Find in time that nobody has an item left for a negative when the validation set is trained on too.
+
+    Raises:
+        ValueError: a model that needs negatives, and everybody who has an item has all of them.
+    """
+    if config.model == AUTO or split.validation is None:
+        return
+    degrees = split.train.user_degrees + split.validation.user_degrees
+    if (degrees % split.n_items).any():
+        return
+    everything = split.train.union(split.validation)
+    model = build_model(config.model, BipartiteGraph.from_interactions(everything), config.options)
+    for member in model.models if isinstance(model, Blend) else [model]:
+        if isinstance(member, GradientRecommender):
+            member.batches(everything, len(everything), config.run.seed)
