@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import time
@@ -192,11 +193,11 @@ def read_everything(folder: Path) -> int:
         ValueError and others: a file that is half there.
     """
     n_read = 0
-    for file in sorted(folder.rglob("*")):
+    # `os.walk` passes over folders that go meanwhile.
+    for file in sorted(Path(top) / name for top, _, names in os.walk(folder) for name in names):
         if any(part.startswith(".") for part in file.relative_to(folder).parts):
             continue
-        reader = READERS.get(file.suffix)
-        if reader is None or file.is_dir():
+        if (reader := READERS.get(file.suffix)) is None:
             continue
         try:
             reader(file)
