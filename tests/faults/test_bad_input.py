@@ -29,7 +29,7 @@ from ltocf.service.settings import ServiceSettings
 from model_samples import OPTIONS, parts_of, sealed
 
 CORPUS = Path(__file__).parent / "corpus"
-SHORT, FULL = 8, 1000
+SHORT, FULL = 4, 1000
 TESTS = Path(__file__).resolve().parents[1]
 Record = Callable[[str, dict[str, Any]], None]
 seeds = st.integers(0, 2**40)
@@ -79,7 +79,7 @@ def test_models_of_nonsense(name: str, full: bool, record: Record, tmp_path: Pat
     reader, counts = READERS[f"model-{name}"], {"cases": 0, "refused": 0, "other_errors": 0}
     arrays, metadata = parts_of(reader.seeds()[0])
 
-    @many(500 if full else 6)
+    @many(500 if full else 3)
     @given(seed=seeds)
     def keeps(seed: int) -> None:
         generator = random.Random(seed)
@@ -136,7 +136,7 @@ def test_configurations_of_nonsense(full: bool, record: Record) -> None:
     names = [*OPTIONS, "auto"]
     tables = {name: Config.from_toml("", "log.csv", {"model": name}).tables() for name in names}
 
-    @many(10_000 if full else 150)
+    @many(10_000 if full else 60)
     @given(seed=seeds)
     def keeps(seed: int) -> None:
         generator = random.Random(seed)
@@ -180,7 +180,7 @@ def test_bodies_of_nonsense(path: str, client: TestClient, full: bool, record: R
     valid = [json.dumps(body).encode() for body in whole]
     counts = {"cases": 0, "refused": 0, "other_errors": 0}
 
-    @many(2500 if full else 40)
+    @many(2500 if full else 20)
     @given(seed=seeds)
     def keeps(seed: int) -> None:
         generator = random.Random(seed)
@@ -217,7 +217,7 @@ for seed in range(first, last):
 def test_damaged_parquet(name: str, full: bool, record: Record) -> None:
     """In a child process: polars may ask for memory that nobody has, which ends it, as docs/data.md says."""
     counts = {"cases": 0, "refused": 0, "ends_of_the_process": 0, "other_errors": 0}
-    start, end = 0, FULL if full else 12
+    start, end = 0, FULL if full else 6
     while start < end:
         command = [sys.executable, "-W", "error", "-c", PARQUET, name, str(start), str(end)]
         done = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, errors="replace", timeout=3600)
