@@ -9,6 +9,7 @@ import pytest
 
 import ltocf
 from ltocf.cli import main
+from ltocf.files import locked_name
 from ltocf.runs import experiment
 from ltocf.runs.folder import RunFolder
 
@@ -53,6 +54,19 @@ def test_replace_puts_the_new_run_whole_in_the_place_of_the_old(run: Path) -> No
     assert RunFolder(run).config().options["dim"] == 3
     assert [file.name for file in run.parent.iterdir()] == ["run"]
     assert ltocf.load(run).model.dim == 3
+
+
+def test_a_run_that_another_process_puts_in_its_place_is_left_to_it(run: Path) -> None:
+    """The old one has no name for a moment; only if nobody is at work is it given its name again."""
+    old = run.rename(run.with_name(f".{run.name}.old"))
+    with locked_name(run), pytest.raises(BlockingIOError, match="another process is at work"):
+        ltocf.train(VISITS, run, exists="replace", **SETTINGS)
+    assert old.exists()
+    assert not run.exists()
+    ltocf.train(VISITS, run, exists="load", **SETTINGS)
+    assert not old.exists()
+    with locked_name(run), pytest.raises(BlockingIOError, match="another process is at work"):
+        ltocf.train(VISITS, run, exists="replace", **SETTINGS)
 
 
 def test_replace_that_fails_leaves_the_old_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ltocf.data import load_dataset
+from ltocf.files import locked_folder
 from ltocf.scale import ingest as ingesting
 from ltocf.scale.ingest import ingest
 
@@ -77,3 +78,16 @@ def test_arrays_and_names_are_on_the_disk_before_the_index(
     for name in ("users.npy", "items.npy", "timestamps.npy", "interactions", "users.parquet", "items.parquet"):
         assert name in before
     assert before[-1] == "store"
+
+
+def test_the_last_files_of_a_process_at_work_are_left_to_it(log: Path, tmp_path: Path) -> None:
+    """Its store is whole, and its parts are not yet removed."""
+    store = tmp_path / "store"
+    ingest(log, store, show_progress=False)
+    (store / ".ingest").mkdir()
+    with locked_folder(store / ".ingest", "lock"), pytest.raises(FileExistsError, match="another process writes"):
+        ingest(log, store, show_progress=False)
+    assert (store / ".ingest" / "lock").exists()
+    with pytest.raises(FileExistsError, match="is already a store"):
+        ingest(log, store, show_progress=False)
+    assert not (store / ".ingest").exists()
