@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 
 import pytest
+from cyclopts import App
 
 from ltocf.cli import main
 
@@ -30,7 +30,7 @@ def test_it_is_told(
     def broken(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(sys.modules["ltocf.cli.main"], "app", broken)
+    monkeypatch.setattr(App, "__call__", broken)
     with pytest.raises(SystemExit) as ended:
         main(["models"])
     assert ended.value.code == 2
@@ -41,6 +41,6 @@ def test_other_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> N
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a fault of this package")
 
-    monkeypatch.setattr(sys.modules["ltocf.cli.main"], "app", broken)
+    monkeypatch.setattr(App, "__call__", broken)
     with pytest.raises(RuntimeError, match="a fault of this package"):
         main(["models"])

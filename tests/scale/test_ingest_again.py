@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ltocf.data import load_dataset
-from ltocf.files import locked_folder
+from ltocf.files import locked_folder, locked_name
 from ltocf.scale import ingest as ingesting
 from ltocf.scale.ingest import ingest
 
@@ -91,3 +91,16 @@ def test_the_last_files_of_a_process_at_work_are_left_to_it(log: Path, tmp_path:
     with pytest.raises(FileExistsError, match="is already a store"):
         ingest(log, store, show_progress=False)
     assert not (store / ".ingest").exists()
+
+
+def test_two_processes_do_not_put_stores_in_one_place(log: Path, tmp_path: Path) -> None:
+    """Neither while the new one is made nor in the moment when the old one has no name."""
+    store = tmp_path / "store"
+    ingest(log, store, show_progress=False)
+    for nameless in (False, True):
+        if nameless:
+            store.rename(tmp_path / ".store.old")
+        with locked_name(store), pytest.raises(BlockingIOError, match="another process is at work in"):
+            ingest(log, store, replace=True, show_progress=False)
+    ingest(log, store, replace=True, show_progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "store"]

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.report import ReadingReport
 from ltocf.data.store import INDEX, PARTS, VERSION, WORK
-from ltocf.files import errors_of, make_folder, reach_disk, remove_leftovers, rename, write_text
+from ltocf.files import errors_of, locked_name, make_folder, reach_disk, remove_leftovers, rename, write_text
 from ltocf.progress import harmless, log_line, progress_bar
 from ltocf.scale.merge import SPLITS, Merge, Merged
 from ltocf.scale.parts import Part, kinds_of, one_report, packed, refuse_absent_values, unpacked, write_part
@@ -73,7 +73,8 @@ def ingest(
 
     Raises:
         FileNotFoundError: no file matches.
-        FileExistsError: ``out`` is a store already and is not to be replaced, or a folder with other content.
+        FileExistsError: ``out`` is a store that is not to be replaced, or a folder with other content; or another
+            process writes it, which may be a BlockingIOError too.
         ValueError: what the readers raise, or an option out of range.
         MemoryError: ``memory`` is too little for so many threads.
         ImportError: DuckDB is not installed (extra ``scale``).
@@ -167,23 +168,25 @@ def _in_place_of(out: Path) -> Iterator[Path]:
     if foreign:
         raise FileExistsError(f"{out} is not replaced: {min(foreign)} in it is not of a store; move it away first")
     new, old = (out.with_name(f".{out.name}.{what}") for what in ("new", "old"))
-    if (new / INDEX).exists():  # finished, perhaps for another request, by a call that was killed then
-        shutil.rmtree(new)
-    yield new
-    shutil.rmtree(old, ignore_errors=True)
-    rename(out, old)
-    try:
-        rename(new, out)
-    except OSError:
-        rename(old, out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    with locked_name(out):
+        if (new / INDEX).exists():  # finished, perhaps for another request, by a call that was killed then
+            shutil.rmtree(new)
+        yield new
+        shutil.rmtree(old, ignore_errors=True)
+        rename(out, old)
+        try:
+            rename(new, out)
+        except OSError:
+            rename(old, out)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _put_back(out: Path) -> None:
     """Give a store its name again, if a process was killed in the moment when the next one was to take it."""
     if not out.exists() and (old := out.with_name(f".{out.name}.old")).is_dir():
-        rename(old, out)
+        with locked_name(out):
+            rename(old, out)
 
 
 def _working_folder(out: Path) -> Path:
@@ -213,8 +216,7 @@ def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, sho
     n_total = max(1, sum(n_bytes_of.values()))
     n_before = dict(zip(files, accumulate(n_bytes_of.values(), initial=0), strict=False))
     with state.open("a", encoding="utf-8") as journal, progress_bar(enabled=show_progress) as bar:
-        task = bar.add_task("ingest", total=n_total, note="")
-        done = 0
+        task, done = bar.add_task("ingest", total=n_total, note=""), 0
         every_piece = (piece for file in files for piece in pieces(file, options, n_bytes))
         for number, piece in enumerate(every_piece):
             if number >= len(parts):
@@ -249,10 +251,8 @@ def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
         logger.info("goes on after %d parts that are there already", len(parts))
     # First the list, then the parts: no list must name parts that do not exist.
     write_text(state, "".join(f"{json.dumps(one)}\n" for one in (asked, *map(packed, parts))))
-    kept = {part.file for part in parts}
-    for file in state.parent.glob("part-*.parquet"):
-        if file.name not in kept:
-            file.unlink()
+    for file in {path.name for path in state.parent.glob("part-*.parquet")} - {part.file for part in parts}:
+        (state.parent / file).unlink()
     return parts
 
 
