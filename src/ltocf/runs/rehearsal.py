@@ -7,7 +7,7 @@ import importlib.util
 from ltocf.data import Interactions, Split
 from ltocf.graph import BipartiteGraph
 from ltocf.installation import needs_extra
-from ltocf.models import Blend, build_model
+from ltocf.models import build_model
 from ltocf.models.base import GradientRecommender
 from ltocf.runs.config import AUTO, Config
 from ltocf.runs.together import refuse_if_alone_only
@@ -52,6 +52,6 @@ def refuse_without_negatives(config: Config, split: Split) -> None:
         return
     everything = split.train.union(split.validation)
     model = build_model(config.model, BipartiteGraph.from_interactions(everything), config.options)
-    for member in model.models if isinstance(model, Blend) else [model]:
-        if isinstance(member, GradientRecommender):
-            member.batches(everything, len(everything), config.run.seed)
+    for one in model.modules():  # itself and its members
+        if isinstance(one, GradientRecommender):
+            one.batches(everything, len(everything), config.run.seed)
