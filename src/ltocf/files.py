@@ -12,9 +12,10 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -269,6 +270,16 @@ def write_text(path: Path, text: str, *, makes_folder: bool = True) -> None:
     """Write a text file whole or not at all, see `replacing`."""
     with replacing(path, makes_folder=makes_folder) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def save_arrays(
+    save: Callable[..., object], arrays: Mapping[str, Any], temporary: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write what `replacing` gave by a function of safetensors, in a folder: killed, it leaves a file of any name."""
+    with TemporaryDirectory(dir=temporary.parent, prefix=f"{temporary.name}.") as folder:
+        inside = Path(folder) / temporary.name
+        save(arrays, inside, metadata)
+        inside.replace(temporary)
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

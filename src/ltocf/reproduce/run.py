@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from safetensors.numpy import save_file
 
-from ltocf.files import locked_name, read_arrays, remove_leftovers, replacing, write_text
+from ltocf.files import locked_name, read_arrays, remove_leftovers, replacing, save_arrays, write_text
 from ltocf.progress import progress_bar
 from ltocf.reproduce.cells import Cell, with_splits
 from ltocf.runs import experiment
@@ -112,7 +112,7 @@ def _run(cell: Cell) -> None:
     of_users, _ = read_arrays(run.test_users_file)
     place = {suffix: cell.file(suffix) for suffix in (".safetensors", ".jsonl", ".json")}
     with replacing(place[".safetensors"]) as temporary:
-        save_file({name: of_users[name] for name in ("users", *METRICS)}, temporary)
+        save_arrays(save_file, {name: of_users[name] for name in ("users", *METRICS)}, temporary)
     write_text(place[".jsonl"], run.history_file.read_text(encoding="utf-8"))
     write_text(place[".json"], json.dumps(metrics | {"configuration": cell.recorded}, indent=2) + "\n")
     remove_run(folder)

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from ltocf.data import Interactions, Names, Split
 from ltocf.data.report import ReadingReport
 from ltocf.data.storage import pack_interactions, pack_names, unpack_interactions, unpack_names
-from ltocf.files import checksum_of, read_arrays, replacing
+from ltocf.files import checksum_of, read_arrays, replacing, save_arrays
 from ltocf.serving.model_arrays import check_arrays
 
 SETS, OPTIONAL = ("train", "test"), ("validation", "also_seen")
@@ -55,7 +55,7 @@ def write_data(file: Path, data: RunData, configuration: str) -> None:
     content["checksum"] = checksum_of(arrays, content)
     with replacing(file, makes_folder=False) as temporary:
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        save_file(contiguous, temporary, {METADATA: json.dumps(content, sort_keys=True)})
+        save_arrays(save_file, contiguous, temporary, {METADATA: json.dumps(content, sort_keys=True)})
 
 
 def read_data(file: Path) -> RunData:

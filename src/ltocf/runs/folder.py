@@ -21,6 +21,7 @@ from ltocf.files import (
     reach_disk,
     remove_leftovers,
     replacing,
+    save_arrays,
     write_text,
 )
 from ltocf.runs.changes import refuse_changes
@@ -203,7 +204,7 @@ class RunFolder:
         """What a significance test between two runs needs: user indices and, by metric, their values."""
         arrays = {name: values.numpy().astype(np.float32) for name, values in measured.values.items()}
         with replacing(self.test_users_file, makes_folder=False) as temporary:
-            save_file({"users": measured.users.numpy(), **arrays}, temporary)
+            save_arrays(save_file, {"users": measured.users.numpy(), **arrays}, temporary)
 
     def metrics(self) -> dict[str, Any]:
         if not self.metrics_file.exists():

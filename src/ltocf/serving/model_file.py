@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.data.storage import Arrays, pack_interactions, pack_names, unpack_interactions, unpack_names
-from ltocf.files import checksum_of, read_arrays, replacing
+from ltocf.files import checksum_of, read_arrays, replacing, save_arrays
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Recommender, build_model, find_model
 from ltocf.serving.model_arrays import check_arrays
@@ -60,7 +60,7 @@ def write_model(path: Path, parts: ModelParts) -> None:
     content = {"format": FORMAT, "model": parts.name, "options": dict(parts.options), "notes": dict(parts.notes)}
     content["checksum"] = checksum_of(arrays, content)
     with replacing(path) as temporary:
-        save_file(arrays, temporary, {METADATA: json.dumps(content, sort_keys=True)})
+        save_arrays(save_file, arrays, temporary, {METADATA: json.dumps(content, sort_keys=True)})
 
 
 def read_model(path: Path) -> ModelParts:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ltocf.evaluation.ranks import ALONE, Ranks
-from ltocf.files import replacing
+from ltocf.files import replacing, save_arrays
 from ltocf.training.trainable import Trainable
 
 
@@ -56,7 +56,7 @@ def save_checkpoint(
     if ranks.rank:
         return
     with replacing(path, makes_folder=False) as temporary:
-        save_file(whole, temporary, {"state": json.dumps(counters), "fingerprint": fingerprint})
+        save_arrays(save_file, whole, temporary, {"state": json.dumps(counters), "fingerprint": fingerprint})
 
 
 def load_checkpoint(

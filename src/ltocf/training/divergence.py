@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ltocf.files import replacing
+from ltocf.files import replacing, save_arrays
 from ltocf.sampling import Batch, Portions
 from ltocf.training.context import FitContext
 from ltocf.training.settings import TrainingSettings
@@ -98,4 +98,4 @@ def write_batch(path: Path, batch: Sequence[Batch], facts: dict[str, object]) ->
                 parts.setdefault(name, []).append(values.detach().cpu())
     arrays = {name: torch.cat(values).contiguous() for name, values in parts.items()}
     with replacing(path) as temporary:
-        save_file(arrays, temporary, {"diverged": json.dumps(facts, sort_keys=True)})
+        save_arrays(save_file, arrays, temporary, {"diverged": json.dumps(facts, sort_keys=True)})
