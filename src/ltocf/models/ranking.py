@@ -127,7 +127,7 @@ class RankingNumbers(nn.Module):
         return start._replace(**{name: float(getattr(self, name)) for name in self.names if name in STEPS})
 
     def learned(self, in_order: bool) -> dict[str, float]:
-        """Each number by its name; those of recency where there is an order, the power by its unit."""
+        """Each number by its name; those of recency if there is an order, the power by its unit."""
         numbers = {name: float(getattr(self, name)) for name in self.names if name in STEPS}
         if not in_order:
             return numbers
@@ -140,8 +140,8 @@ class Rescoring:
     Args:
         users: final embeddings of the users, as `Ranking.users` gives them.
         items: final embeddings of the items.
-        log_degrees: of the items.
-        ranking: where the search starts; of cosines.
+        log_degrees: logarithms of the items' degrees.
+        ranking: the ranking at which the search starts, one of cosines.
 
     Example:
         >>> items = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -216,9 +216,9 @@ def choose_ranking(
 
     Args:
         rescoring: the trained embeddings.
-        numbers: of the model; as they are, unless the search finds better ones.
-        scorer: of the model as it stands.
-        validation: what the epoch was chosen on.
+        numbers: the numbers of the model; they stay unless the search finds better ones.
+        scorer: makes the scorer of the model as it stands.
+        validation: the validation set on which the epoch was chosen.
         trained: how training ended.
         context: its deadline and its metric; past the deadline the numbers stay as they are.
 
