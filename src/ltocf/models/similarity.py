@@ -33,7 +33,7 @@ class SimilarityModel(HistoryRecommender):
 
     @abstractmethod
     def fit_similarity(self, before: Sequence[float] | None) -> None:
-        """Compute the similarities for the numbers as they are; those that are there are for ``before``, if not None."""
+        """Compute the similarities for the numbers as they are; ``before``: those of the present ones, if any."""
 
     @property
     def is_ready(self) -> bool:

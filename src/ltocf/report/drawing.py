@@ -42,7 +42,7 @@ POINT: dict[str, Any] = {"linestyle": "", "markersize": 7, "capsize": 2.5, "elin
 MAXIMUM_LABELS_AT_ENDS = 14
 MAXIMUM_POINTS_WITH_MARKERS = 60
 LETTERS = 11
-"""About so many letters to an inch."""
+"""Letters to an inch, about."""
 PANEL_WIDTH, PANEL_HEIGHT = 3.6, 3.4
 
 

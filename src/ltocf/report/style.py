@@ -159,7 +159,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float | int, str]], height:
     Args:
         axes: with its final limits and scale.
         ends: label, last value and colour of each curve.
-        height: of the axes in inches, about.
+        height: height of the axes in inches, about.
     """
     if not ends:
         return
