@@ -14,7 +14,7 @@ from ltocf.report.style import LINES, Style, label_ends, save_pair
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = (20, 50, 100, 200, 500, 1000)
 NAMED = {
-    "reference": "preset fast",
+    "reference": "reference",
     "dim 128": "dim 128",
     "LightGCN": "LightGCN",
     "MF": "MF",
@@ -58,7 +58,7 @@ def figure(results: dict[str, Any], style: Style) -> Figure:
 
 def title(results: dict[str, Any]) -> str:
     """Models and data of the picture."""
-    return f"LT-OCF with the preset fast and {len(results['variants']) - 1} variants on {data_name(results['dataset'])}"
+    return f"LT-OCF: a reference and {len(results['variants']) - 1} variants on {data_name(results['dataset'])}"
 
 
 def curve(variant: dict[str, Any]) -> tuple[list[float], list[float]]:

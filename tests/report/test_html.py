@@ -93,6 +93,14 @@ def test_everything_is_on_the_page(report: Report, tmp_path: Path) -> None:
     assert page.texts("figcaption") == ["Caption of figure6."]
 
 
+def test_a_long_paragraph_is_folded(report: Report, tmp_path: Path) -> None:
+    long = "Not there yet: " + ", ".join(f"gowalla/mf-seed{seed}" for seed in range(40)) + "."
+    page = written(replace(report, summary=["First paragraph.", long]), tmp_path)
+    assert page.texts("p")[:2] == ["First paragraph.", long]
+    (summary,) = (text for text in page.texts("summary") if text.startswith("Not there yet: gowalla/mf-seed0"))
+    assert len(summary) <= 90
+
+
 def test_the_contents_lead_to_every_section(report: Report, tmp_path: Path) -> None:
     page = written(replace(report, figures=[figure("a"), figure("b")]), tmp_path)
     links = [attributes["href"] for tag, attributes, _ in page.elements if tag == "a"]

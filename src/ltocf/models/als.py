@@ -111,7 +111,7 @@ class ALS(Recommender):
         return climb(self, start, self.grid, validate=validate, evaluations=evaluations, context=context)
 
     def set_numbers(self, numbers: Sequence[float]) -> None:
-        """Be the model of these numbers."""
+        """Use these numbers, and compute what depends on them."""
         self.numbers.copy_(torch.tensor(list(numbers)))
         penalty, confidence = self.numbers.tolist()
         factorisation, only_its_own_threads = _implicit()
