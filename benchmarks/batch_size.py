@@ -119,7 +119,8 @@ def validated(pairs: Interactions, truth: Interactions, told: argparse.Namespace
     changed |= {"validation_users": ASKED} if told.synthetic else {}
     training = config.with_values(changed).training
     started = time.perf_counter()
-    model = build_model("ltocf", BipartiteGraph.from_interactions(pairs), config.options, seed=told.seed)
+    graph = BipartiteGraph.from_interactions(pairs)
+    model = build_model("ltocf", graph, config.options, seed=told.seed).to(told.device)
     validation = Validation(truth, pairs, DEPTH, training.validation_users, told.seed)
     name = f"{told.synthetic or 'set'}-{len(pairs)}-{told.dim}-{size}-{rate}-{told.seed}"
     checkpoint = told.folder / f"{name}.safetensors" if told.folder else None
@@ -130,6 +131,7 @@ def validated(pairs: Interactions, truth: Interactions, told: argparse.Namespace
         checkpoint.unlink()
     steps = math.ceil(training.epochs * training.epoch_share * len(pairs) / size)
     row = {"learning_rate": training.learning_rate, "steps": steps, "best_epoch": fitted.best_epoch}
+    row |= {"device": str(environment(model.device)["device"])}
     row |= {"epochs": fitted.epochs, "training_seconds": fitted.seconds, "seconds": time.perf_counter() - started}
     return row | {f"validation {name}": metrics[name] for name in KEPT}
 
@@ -143,6 +145,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rates", nargs="+", default=["root", "constant", "linear"], choices=RATES)
     parser.add_argument("--dim", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--folder", type=Path, help="for checkpoints")
     parser.add_argument("--progress", action="store_true")
     parser.add_argument("--out", type=Path, default=OUT)
@@ -172,7 +175,7 @@ def main() -> None:
                 facts |= {"pairs": len(pairs), "users": pairs.n_users, "items": pairs.n_items}
             rows.append(key | facts | validated(pairs, truth, told, size, rate))
             print(rows[-1], flush=True)
-            record = {"environment": environment(torch.device("cpu")), "rows": rows}
+            record = {"environment": environment(torch.device(told.device)), "rows": rows}
             told.out.parent.mkdir(parents=True, exist_ok=True)
             write_text(told.out, json.dumps(record, indent=1) + "\n")
 

@@ -87,6 +87,8 @@ LEVERS: dict[str, dict[str, Any]] = {
             "temperature 0.14": {"temperature": 0.14},
             "16,384 negatives": {"n_negatives": 16384},
             "K 3, residual": {"horizon": 3.0, "connection": "residual"},
+            "alternating updates": {"time_updates": "alternating"},
+            "bfloat16": {"precision": "bfloat16"},
         }.items()
     },
 }

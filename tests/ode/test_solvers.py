@@ -12,24 +12,26 @@ from ltocf.ode.solvers import SOLVERS, Solver, exponential_action, states
 LAMBDAS = torch.linspace(-1, 1, 9, dtype=torch.float64)
 
 
-def integrated(name: str, length: float, steps: int = 1) -> torch.Tensor:
+def integrated(name: str, length: float, steps: int = 1, *, by_steps: bool = False) -> torch.Tensor:
     solver = Solver(name, "residual", steps)  # type: ignore[arg-type]
     begin, end = torch.tensor(0.3, dtype=torch.float64), torch.tensor(0.3 + length, dtype=torch.float64)
-    return solver.integrate(lambda x: LAMBDAS * x, torch.ones_like(LAMBDAS), begin, end)
+    factors = LAMBDAS[:, None] if by_steps else LAMBDAS
+    return solver.integrate(lambda x: factors * x, torch.ones_like(factors), begin, end).squeeze(-1)
 
 
+@pytest.mark.parametrize("by_steps", [False, True], ids=["known", "torchdiffeq"])
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize(("name", "order"), [("euler", 1), ("rk4", 4)])
-def test_one_step_is_the_taylor_polynomial_of_its_order(name: str, order: int, steps: int) -> None:
+def test_one_step_is_the_taylor_polynomial_of_its_order(name: str, order: int, steps: int, by_steps: bool) -> None:
     step = 0.9 / steps * LAMBDAS
     growth = sum(step**k / math.factorial(k) for k in range(order + 1))
-    torch.testing.assert_close(integrated(name, 0.9, steps), growth**steps)
+    torch.testing.assert_close(integrated(name, 0.9, steps, by_steps=by_steps), growth**steps)
 
 
 @pytest.mark.parametrize("name", ["adams_moulton", "adams_bashforth"])
 @pytest.mark.parametrize("steps", [1, 2])
 def test_adams_with_fewer_than_three_steps_is_rk4(name: str, steps: int) -> None:
-    torch.testing.assert_close(integrated(name, 1.0, steps), integrated("rk4", 1.0, steps))
+    torch.testing.assert_close(integrated(name, 1.0, steps), integrated("rk4", 1.0, steps, by_steps=True))
 
 
 def test_adams_moulton_third_step_is_the_implicit_multistep_formula() -> None:

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.models import LTOCF, MF, EmbeddingRecommender, LightGCN
+from ltocf.models import GCMC, LTOCF, MF, NGCF, EmbeddingRecommender, LightGCN, PinSage
 from ltocf.ode.times import learnable_times
 from ltocf.sampling import Batch, PairwiseBatches
 from ltocf.training import TrainingSettings, fit
@@ -38,7 +38,12 @@ class NothingIsRead(TorchDispatchMode):
 MODELS: list[tuple[type[EmbeddingRecommender], dict[str, Any]]] = [
     (LTOCF, {"solver": "exact", "connection": "residual", "loss": "softmax", "horizon": 3.0}),
     (LTOCF, {"solver": "exact", "loss": "bpr", "operator": "laplacian", "precision": "bfloat16"}),
+    (LTOCF, {"solver": "rk4", "loss": "bpr"}),
+    (LTOCF, {"solver": "euler", "learnable_times": False, "steps_per_interval": 2}),
     (LightGCN, {"loss": "softmax"}),
+    (NGCF, {"variant": "published"}),
+    (GCMC, {"variant": "published"}),
+    (PinSage, {"variant": "published"}),
     (MF, {"loss": "bpr"}),
 ]
 
@@ -68,7 +73,9 @@ def test_a_step_that_chooses_its_degree_reads(graph: BipartiteGraph, interaction
 
 
 @pytest.mark.parametrize(
-    "options", [{"solver": "rk4"}, {"solver": "dopri5"}, {"solver": "exact", "propagation": "solver"}], ids=str
+    "options",
+    [{"solver": "adams_moulton"}, {"solver": "dopri5"}, {"solver": "exact", "propagation": "solver"}],
+    ids=str,
 )
 def test_models_that_must_read_say_so(graph: BipartiteGraph, options: dict[str, Any]) -> None:
     assert not LTOCF(graph, dim=4, **options).freeze()

@@ -116,8 +116,8 @@ class LTOCF(EmbeddingRecommender):
         return self.graph
 
     def freeze(self) -> bool:
-        # The other solvers are torchdiffeq's, which checks the order of its times.
-        if not super().freeze() or self.propagation == "solver" or self.mean_response.solver.name != "exact":
+        # torchdiffeq checks the order of its times.
+        if not super().freeze() or self.propagation == "solver" or not self.mean_response.solver.looks_nothing_up:
             return False
         self.degree = None
         self.degree = len(self.coefficients()) - 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import cast
 
 from ltocf.data.interactions import Interactions
@@ -41,11 +40,10 @@ def start_from_factorisation(
     """
     _refuse_unless_able(model, "mf")
     factors = MF(graph, model.dim, seed=seed).to(model.device)
-    plain = replace(settings, cuda_graphs=False)
     batches = factors.batches(train, settings.batch_size_for(len(train)), seed, model.device)
     around = context or FitContext()
     limits = FitContext(deadline=around.deadline, show_progress=around.show_progress, description="initial mf")
-    fit(factors, batches, settings=plain, context=limits)
+    fit(factors, batches, settings=settings, context=limits)
     model.start_from(*(side.detach() for side in factors.embeddings()))
 
 

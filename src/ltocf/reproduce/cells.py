@@ -37,6 +37,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         # Fewer than three steps in a stretch are RK4 whatever the name says.
         "solver/adams_moulton": {"solver": "adams_moulton", "steps_per_interval": 3},
         "solver/dopri5": {"solver": "dopri5"},
+        "solver/exact": {"solver": "exact"},
     },
     "figure10": {
         f"times/{kind}-{n_times}": {"n_times": n_times, "learnable_times": kind == "learned"}

@@ -25,6 +25,7 @@ ENDINGS = {
     ON_TEST: ", best on test",
     AS_PUBLISHED: ", as published",
     "-in-order": ", in order",
+    "-converged": ", to convergence",
     "-set": ", `fast`, as a set",
 }
 """What the label of a row says about its configuration. Without "in order" histories are sets."""
