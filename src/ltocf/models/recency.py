@@ -30,7 +30,7 @@ class Recency(NamedTuple):
         r̃_uj ∝ (1 + age_uj)^-p,   mean of r̃_u over the history = 1
 
     The age is the number of the user's items that came later, or the days before the last one; the former too in a
-    history without times, where a model counts in days. With p = 0 a history is a set. A power law does not forget for
+    history without times, if a model counts in days. With p = 0 a history is a set. A power law does not forget for
     good: the long past of somebody with a long history still counts.
 
     Args:

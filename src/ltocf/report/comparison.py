@@ -48,7 +48,7 @@ def compare(
         on: ``test`` or ``validation``.
         ks: depths; by default those of `DEPTHS` that the catalogue has items for.
         against: the run that the others are tested against, or ``popularity``; by default the first run, and popularity
-            where there is one alone.
+            if there is only one.
         show_progress: show progress bars.
 
     Returns:

@@ -47,7 +47,7 @@ class Memory:
 
     Args:
         held: by the process when this is stated: libraries and the pairs of the split.
-        pairs: all of them together, where they are trained on again.
+        pairs: all of them together, if they are trained on again.
         graph: both sides of R̃.
         sampler: pairs and their order.
         parameters: embeddings, Adam's moments, and the best weights of a validation.

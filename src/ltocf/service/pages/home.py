@@ -82,7 +82,7 @@ class HomeView:
 
 
 def home_view(snapshot: Snapshot, query: PageQuery) -> HomeView:
-    """What the first page shows for an address; a mistake in it is said on the page."""
+    """What the first page shows for an address; a mistake in it is shown on the page."""
     notes: list[str] = []
     similar = _similar(snapshot, query.similar, notes)
     start = HomeView(query, "What goes with what you like?", starters=_starters(snapshot), similar=similar)
