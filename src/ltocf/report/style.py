@@ -176,7 +176,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float | int, str]], height:
 def label_crossings(axes: Axes, curves: Sequence[tuple[str, Sequence[float], Sequence[float], str]]) -> None:
     """Write the names of curves that end in one place at the right, each with a line to where its curve is alone.
 
-    The curve that is lowest in the middle is the last to rise, so its name stands highest: lines do not cross.
+    The curve that is lowest in the middle is the last to rise, so its name stands highest: these lines do not cross.
 
     Args:
         axes: with its final limits, both scales linear.
