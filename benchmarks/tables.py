@@ -63,7 +63,8 @@ PAGES = tuple(ROOT / page for page in ("README.md", *(f"docs/{name}.md" for name
 DRAWN = (
     *(f"figure{number}-irb-amazon2014-health" for number in range(6, 13)),
     "figure12-amazon-beauty",
-    *(f"table3-{dataset}" for dataset in ("gowalla", "irb-amazon2014-health", "amazon-beauty")),
+    "figure9-gowalla",
+    *(f"table3-{dataset}" for dataset in ("gowalla", "yelp2018", "irb-amazon2014-health", "amazon-beauty")),
     "table1",
 )
 FIGURES = tuple(f"{name}{ending}" for name in DRAWN for ending in ("", "-dark"))

@@ -280,16 +280,17 @@ def test_finds_the_withheld_cells_of_a_checkerboard(name: str, options: dict[str
 def test_a_gpu_computes_what_the_cpu_does(name: str, options: dict[str, Any], interactions: Interactions) -> None:
     model = build(name, options, interactions).eval()
     twin = build(name, options, interactions).eval().to("cuda")
-    users = torch.tensor([0, 4])
     close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-4, check_device=False)
-    close(twin.scores(users), model.scores(users))
+    close(twin.scores(torch.tensor([0, 4])), model.scores(torch.tensor([0, 4])))
     if name in CLOSED_FORMS:
         return
-    for one, batch in ((model, batch_of(name)), (twin, Batch(*(part.cuda() for part in batch_of(name))))):
+    users, positives, negatives, weights = batch_of(name)
+    there = Batch(users.cuda(), positives.cuda(), negatives.cuda(), None if weights is None else weights.cuda())
+    for one, batch in ((model, batch_of(name)), (twin, there)):
         one(batch).total(0.1).backward()
-    for (label, there), here in zip(twin.named_parameters(), model.parameters(), strict=True):
+    for (label, other), here in zip(twin.named_parameters(), model.parameters(), strict=True):
         if here.grad is not None:
-            close(there.grad, here.grad, msg=lambda message, label=label: f"{label}: {message}")
+            close(other.grad, here.grad, msg=lambda message, label=label: f"{label}: {message}")
 
 
 @every_model

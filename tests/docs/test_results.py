@@ -20,6 +20,7 @@ STUDIES = {
     "spectral-ranks.json": "benchmarks/spectral.py",
     "frontier.json": "benchmarks/frontier.py",
     "trials.json": "src/ltocf/tuning/settings_search.py",
+    "trials-neumf-published.json": "src/ltocf/tuning/settings_search.py",
 }
 """Files that are not one run but many, and what makes each again."""
 

@@ -79,7 +79,7 @@ def test_nothing_is_written_if_nothing_is_done(source: str, places: Places, caps
     assert "nothing is run, as it may take more than 5 minutes; add --run-long to run it" in printed.out
     assert "no cell of figure6 has a result, so nothing is written: 2 are left to run" in printed.err
     command(places, "figure9", "--dataset", source, "--dry-run", "--run-long")
-    assert "log: 0 done, 4 to run: solver/euler, ltocf, solver/adams_moulton" in capsys.readouterr().out
+    assert "log: 0 done, 5 to run: solver/euler, ltocf, solver/adams_moulton" in capsys.readouterr().out
     assert sorted(places.configs.parent.rglob("*")) == before
 
 

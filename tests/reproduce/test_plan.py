@@ -44,7 +44,7 @@ def test_curves_are_of_the_pair_unless_others_are_named(what: str, places: Place
 
 
 def test_an_ablation_has_each_cell_once_whatever_models_are_named(places: Places) -> None:
-    expected = ["solver/euler", "ltocf", "solver/adams_moulton", "solver/dopri5"]
+    expected = ["solver/euler", "ltocf", "solver/adams_moulton", "solver/dopri5", "solver/exact"]
     assert names("figure9", places, ["mf"]) == expected
     assert names("figure11", places) == ["horizon/2", "horizon/3", "ltocf"]
 

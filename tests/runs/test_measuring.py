@@ -12,7 +12,7 @@ from scipy import stats
 
 import ltocf
 from ltocf.data import Split
-from ltocf.evaluation import METRICS, beyond_accuracy, evaluate, evaluate_per_user
+from ltocf.evaluation import METRICS, beyond_accuracy, evaluate, evaluate_per_user, sample_users
 from ltocf.evaluation.beyond import BEYOND
 from ltocf.evaluation.significance import holm
 from ltocf.files import read_arrays
@@ -37,6 +37,20 @@ def other_split(tmp_path: Path) -> Path:
 
 def test_what_is_not_asked_for_is_not_there() -> None:
     assert set(evaluate_run(LTOCF, ks=[3])) == {f"{name}@3" for name in (*METRICS, "coverage")}
+
+
+@pytest.mark.parametrize("on", ["test", "validation"])
+def test_a_few_users_are_the_same_for_every_run_of_the_split(on: str) -> None:
+    found = evaluate_run(LTOCF, on=on, ks=[3], against=SPECTRAL, users=7)
+    run = RunFolder(LTOCF)
+    trained = ltocf.load(LTOCF if on == "test" else run.selection_model_file)
+    sample = sample_users(getattr(run.read_data().split, on), 0, 7)
+    expected = evaluate(trained.model.scorer(), sample, seen=trained.seen, ks=[3])
+    assert {name: found[name] for name in expected} == expected
+    other = evaluate_run(SPECTRAL, on=on, ks=[3], users=7)
+    assert found["against"][str(SPECTRAL)]["recall@3"]["other"] == other["recall@3"]
+    with pytest.raises(ValueError, match="`users` must be >= 0, got -1"):
+        evaluate_run(LTOCF, on=on, users=-1)
 
 
 @pytest.mark.parametrize("on", ["test", "validation"])

@@ -154,9 +154,29 @@ def test_a_validation_can_ask_a_few_users(table: Path, tmp_path: Path) -> None:
     assert metrics["selected"]["recall@20"] == evaluate(scorer, sample, seen=split.train, ks=(20,))["recall@20"]
 
 
+def test_a_test_can_ask_a_few_users_and_says_so(table: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 1, "dim": 4, "batch_size": 64, "test_users": 5, "split_seed": 3}
+    metrics = ltocf.train(table, tmp_path / "run", model="mf", preset="paper", **settings)
+    trained = ltocf.load(tmp_path / "run")
+    test = RunFolder(tmp_path / "run").read_data().split.test
+    n_users = len(set(test.users.tolist()))
+    assert n_users > 5
+    sample = sample_users(test, seed=3, n_users=5)
+    expected = evaluate(trained.model.scorer(), sample, seen=trained.seen, ks=(20,))
+    assert {name: metrics[name] for name in expected} == expected
+    assert metrics["protocol"].endswith(f"test set read once; an estimate from 5 of the {n_users} test users")
+
+
+def test_a_sample_of_all_test_users_is_no_estimate(table: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 1, "dim": 4, "batch_size": 64, "test_users": 10_000}
+    metrics = ltocf.train(table, tmp_path / "run", model="mf", preset="paper", **settings)
+    assert metrics["protocol"].endswith("test set read once")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"test_users": -1}, "`test_users` must be >= 0, got -1"),
         (
             {"model": "mult-vae", "init": "mf"},
             "mult-vae has no `init` 'mf'; it has random. Models that have it: ltocf, ",

@@ -231,9 +231,7 @@ def test_no_epoch_is_begun_that_would_not_fit(
 
 
 def test_what_diverged_is_named(interactions: Interactions) -> None:
-    with pytest.raises(
-        FloatingPointError, match=r"times must be finite .* lower `learning_rate`, `time_learning_rate`"
-    ):
+    with pytest.raises(FloatingPointError, match=r"not finite .* lower `learning_rate`, `time_learning_rate` or `l2`"):
         run(interactions, replace(SETTINGS, learning_rate=1e38))
     model = MF(BipartiteGraph.from_interactions(interactions), dim=4)
     batches = PairwiseBatches(interactions, len(interactions), seed=0)

@@ -161,26 +161,38 @@ def test_no_evaluations(model: SpectralLTOCF) -> None:
         search(model, validate=lambda: closeness(model), evaluations=0)
 
 
-def test_a_shortlist_scores_what_was_best_at_first(model: SpectralLTOCF, interactions: Interactions) -> None:
+def test_a_shortlist_lists_the_best_of_what_was_best_at_first(model: SpectralLTOCF, interactions: Interactions) -> None:
     model.decompose()
     shortlist = Shortlist(model, interactions, interactions, k=1)
     users = torch.tensor([7, 2, 11])
     best = rank(model, users, SHORTLIST, seen=interactions).items
-    assert rank(shortlist, users, SHORTLIST, seen=interactions).items.equal(best)
+    assert shortlist.lists(users, SHORTLIST).equal(best)
     model.numbers.add_(0.3)
-    scores, everything = shortlist.scores(users), model.scores(users)
-    for row, listed in enumerate(best):
-        available = scores[row].isfinite().nonzero()[:, 0]
-        assert available.tolist() == sorted(listed.tolist())
-        torch.testing.assert_close(scores[row, available], everything[row, available])
+    everything = model.scores(users)
+    for row, (before, now) in enumerate(zip(best.tolist(), shortlist.lists(users, SHORTLIST).tolist(), strict=True)):
+        assert sorted(now) == sorted(before)
+        assert now == sorted(before, key=lambda item: (-everything[row, item].item(), item))
+    assert not shortlist.lists(users, SHORTLIST).equal(best)
+
+
+def test_equal_scores_on_a_shortlist_go_to_the_lower_item(model: SpectralLTOCF, interactions: Interactions) -> None:
+    model.decompose()
+    shortlist = Shortlist(model, interactions, interactions, k=1)
+    users = torch.arange(4)
+    members = [sorted(items) for items in rank(model, users, SHORTLIST, seen=interactions).items.tolist()]
+    shortlist.items  # noqa: B018
+    model.list_scores = lambda users, items: torch.zeros(items.shape)  # type: ignore[method-assign]
+    assert shortlist.lists(users, 3).tolist() == [items[:3] for items in members]
 
 
 def test_places_left_on_a_shortlist_stay_empty(model: SpectralLTOCF, interactions: Interactions) -> None:
     model.decompose()
     n_items = interactions.n_items
     shortlist = Shortlist(model, interactions, interactions, k=n_items)
-    users = torch.arange(interactions.n_users)
-    assert int(shortlist.scores(users).isfinite().sum()) == n_items * interactions.n_users - len(interactions)
+    users = torch.from_numpy(np.flatnonzero(interactions.user_degrees))
+    lists = shortlist.lists(users, n_items)
+    assert lists.equal(rank(model, users, n_items, seen=interactions).items)
+    assert int((lists >= 0).sum()) == n_items * len(users) - len(interactions)
 
 
 def test_sample_of_users(interactions: Interactions) -> None:

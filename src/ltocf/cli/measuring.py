@@ -21,6 +21,7 @@ def evaluate(
     k: str = "5,10,20",
     beyond: Annotated[bool, Parameter(negative="")] = False,
     against: str | None = None,
+    users: int = 0,
     format: Literal["table", "json"] = "table",
 ) -> None:
     """Measure a finished run: recall, NDCG and other metrics at any depths.
@@ -38,6 +39,8 @@ def evaluate(
         the most popular items.
     against
         Another run on the same split, or popularity: add differences and whether they may be chance.
+    users
+        Ask so many random users, the same ones for every run of the split, for an estimate; 0: all.
     format
         table, or json for programs.
     """
@@ -45,11 +48,13 @@ def evaluate(
     from ltocf.runs import experiment
 
     depths = _depths(k)
-    measured = experiment.evaluate_run(folder, on=on, ks=depths, beyond=beyond, against=against, show_progress=True)
+    measured = experiment.evaluate_run(
+        folder, on=on, ks=depths, beyond=beyond, against=against, users=users, show_progress=True
+    )
     if format == "json":
         print_json(finite(measured))
         return
-    _show_metrics(measured, depths, f"{folder} on {on}")
+    _show_metrics(measured, depths, f"{folder} on {on}" + (f", an estimate from {users:,} users" if users else ""))
     if beyond:
         _show_beyond(measured, max(depths))
     if against is not None:

@@ -15,7 +15,7 @@ from ltocf.evaluation.metrics import (
     precision,
     recall,
 )
-from ltocf.evaluation.top_k import NO_ITEM, Ranked, Scorer, rank, top_k
+from ltocf.evaluation.top_k import NO_ITEM, Lister, Ranked, Scorer, rank, top_k
 from ltocf.evaluation.validation import Validation, sample_users
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "NO_ITEM",
     "BeyondAccuracy",
     "ItemGroup",
+    "Lister",
     "Metric",
     "MetricFunction",
     "PerUserMetrics",

@@ -13,7 +13,7 @@ from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.metrics import METRICS, Metric, coverage
 from ltocf.evaluation.ranks import ALONE, Ranks
-from ltocf.evaluation.top_k import Scorer, rank
+from ltocf.evaluation.top_k import Lister, Scorer, rank
 from ltocf.shapes import Hits, PerUser, RankedItems, UserIndices
 
 
@@ -47,7 +47,7 @@ class PerUserMetrics(Shown):
 
 
 def evaluate(
-    scorer: Scorer,
+    scorer: Scorer | Lister,
     truth: Interactions,
     *,
     seen: Interactions | Histories | None,
@@ -61,7 +61,7 @@ def evaluate(
         metric@k = (1 / |U|) Σ_{u in U} metric(top k of u without seen[u], truth[u]),   U = users with a pair in truth
 
     Args:
-        scorer: the model, known only by its scores.
+        scorer: the model, known only by its scores, or what has lists of its own.
         truth: the relevant pairs. One that is also in ``seen`` cannot be ranked and counts as missed.
         seen: pairs left out of the lists, usually training (and validation), or None. `Histories` made once save
             looking through all pairs at each call.
@@ -94,7 +94,7 @@ def evaluate(
 
 
 def evaluate_per_user(
-    scorer: Scorer,
+    scorer: Scorer | Lister,
     truth: Interactions,
     *,
     seen: Interactions | Histories | None,
@@ -119,6 +119,8 @@ def evaluate_per_user(
     users = n_relevant.nonzero().squeeze(1)
 
     def lists_of(some: UserIndices) -> RankedItems:
+        if isinstance(scorer, Lister):
+            return scorer.lists(some, max(ks))
         return rank(scorer, some, max(ks), seen=seen, block_size=block_size, show_progress=show_progress).items
 
     ranked = ranks.shared(users, lists_of)

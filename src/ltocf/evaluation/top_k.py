@@ -46,6 +46,16 @@ class Scorer(Protocol):
     def scores(self, users: UserIndices) -> Scores: ...
 
 
+@runtime_checkable
+class Lister(Protocol):
+    """Anything that has lists of its own, which are judged as they are.
+
+    ``lists(users, k)`` are the k best items of each user, best first, and -1 where none is left.
+    """
+
+    def lists(self, users: UserIndices, k: int) -> RankedItems: ...
+
+
 class Ranked(NamedTuple):
     """The lists of `rank`, best first: items, -1 where none was left, and the score of each, -inf there.
 

@@ -9,7 +9,7 @@ import numpy as np
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.evaluate import evaluate
 from ltocf.evaluation.ranks import ALONE, Ranks
-from ltocf.evaluation.top_k import Scorer
+from ltocf.evaluation.top_k import Lister, Scorer
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Validation:
         if self.n_users and self.may_sample:
             object.__setattr__(self, "truth", sample_users(self.truth, self.seed, self.n_users))
 
-    def __call__(self, scorer: Scorer) -> dict[str, float]:
+    def __call__(self, scorer: Scorer | Lister) -> dict[str, float]:
         """Every metric at ``depth``, averaged over the users."""
         return evaluate(scorer, self.truth, seen=self.seen, ks=[self.depth], ranks=self.ranks)
 

@@ -1,7 +1,7 @@
 """Interactions become an operator: built once, applied many times, and decomposed."""
 
-from ltocf.graph.csr import csr_tensor
+from ltocf.graph.csr import csr_tensor, products_at
 from ltocf.graph.operator import BipartiteGraph
 from ltocf.graph.svd import item_singular_vectors
 
-__all__ = ["BipartiteGraph", "csr_tensor", "item_singular_vectors"]
+__all__ = ["BipartiteGraph", "csr_tensor", "item_singular_vectors", "products_at"]

@@ -8,6 +8,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from ltocf.shapes import ListScores, RankedItems
+
 
 def csr_tensor(offsets: Tensor, indices: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     """A CSR tensor from its arrays, which must be valid: they are neither copied nor checked.
@@ -19,6 +21,22 @@ def csr_tensor(offsets: Tensor, indices: Tensor, values: Tensor, shape: tuple[in
     """
     _hear_the_warning()
     return torch.sparse_csr_tensor(offsets, indices, values, shape, check_invariants=False)
+
+
+def products_at(places: RankedItems, left: Tensor, right: Tensor, plus: ListScores | None = None) -> ListScores:
+    """Inner products of each row of ``left`` with a few rows of ``right``, of which no copy is made.
+
+        result[q, r] = plus[q, r] + <left[q], right[places[q, r]]>
+
+    Example:
+        >>> products_at(torch.tensor([[2, 0]]), torch.ones(1, 2), torch.tensor([[1.0, 2.0], [0.0, 0.0], [3.0, 4.0]]))
+        tensor([[7., 3.]])
+    """
+    values = left.new_zeros(places.shape) if plus is None else plus
+    offsets = torch.arange(len(places) + 1, device=places.device) * places.shape[1]
+    pattern = csr_tensor(offsets, places.flatten(), values.flatten(), (len(places), len(right)))
+    products: ListScores = torch.sparse.sampled_addmm(pattern, left, right.T).values().view_as(places)
+    return products
 
 
 def row_entries(offsets: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:

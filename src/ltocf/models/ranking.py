@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
+from ltocf.graph import products_at
 from ltocf.models.recency import UNITS, Recency, Unit
 from ltocf.shapes import (
     ItemEmbeddings,
@@ -166,11 +167,17 @@ class Rescoring:
         self.directions = items if ranking.temperature is None else normalize(items)
         self.start, self.steps, self.n_items = ranking, dict(steps), len(items)
         self.numbers = torch.tensor([getattr(ranking, name) for name in steps], dtype=torch.float64)
+        self._kept: tuple[Ranking, ItemValues, ItemValues] | None = None
 
     @property
     def search_steps(self) -> Numbers:
         """A step of each number that is worth trying first."""
         return torch.tensor([*self.steps.values()], dtype=torch.float64)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the scores are computed."""
+        return self.users.device
 
     def prepare(self) -> None:
         """Nothing: the embeddings are there."""
@@ -189,19 +196,21 @@ class Rescoring:
     def scores(self, users: UserIndices) -> Scores:
         """Score of every item for each user asked for."""
         lengths, bias = self._lengths_and_bias()
-        return (self.vectors(users) @ self.directions.T) * lengths + bias
+        return (self.vectors(users) @ self.directions.T).mul_(lengths).add_(bias)
 
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
         """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
         lengths, bias = self._lengths_and_bias()
         items = items.to(self.users.device).clamp(min=0)
-        vectors = self.vectors(users)
-        return (self.directions[items] @ vectors[:, :, None]).squeeze(2) * lengths[items] + bias[items]
+        return products_at(items, self.vectors(users), self.directions) * lengths[items] + bias[items]
 
     def _lengths_and_bias(self) -> tuple[ItemValues, ItemValues]:
+        """Of the numbers as they stand; kept until these change, for scores are asked for by some users at a time."""
         ranking = self.start._replace(**{name: value for name, value in self.learned().items() if name in STEPS})
-        lengths = torch.ones_like(self.items[:, 0]) if ranking.temperature is None else ranking.lengths(self.items)
-        return lengths, ranking.popularity * self.log_degrees
+        if self._kept is None or self._kept[0] != ranking:
+            lengths = torch.ones_like(self.items[:, 0]) if ranking.temperature is None else ranking.lengths(self.items)
+            self._kept = ranking, lengths, ranking.popularity * self.log_degrees
+        return self._kept[1:]
 
 
 def choose_ranking(

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding_bag
 
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
-from ltocf.graph import BipartiteGraph, csr_tensor
+from ltocf.graph import BipartiteGraph, products_at
 from ltocf.graph.svd import item_singular_vectors
 from ltocf.models.history import Entries, EntryIndices, HistoryRecommender
 from ltocf.models.user_map import PartContributions
@@ -185,11 +185,8 @@ class SpectralLTOCF(HistoryRecommender):
         listed = items.to(scale.device).clamp(min=0)
         for some, rows in zip(torch.split(users, USERS_AT_A_TIME), torch.split(listed, USERS_AT_A_TIME), strict=True):
             sparse, factors = self._parts(self.training_entries(some))
-            # A CSR matrix of the places asked for: of factors times Vᵀ only these are computed, and V is not copied.
-            starts = torch.arange(len(rows) + 1, device=rows.device) * rows.shape[1]
-            places = csr_tensor(starts, rows.flatten(), sparse.T.gather(1, rows).flatten(), (len(rows), len(scale)))
-            both = torch.sparse.sampled_addmm(places, factors, self.item_vectors.T).values()
-            scores.append(both.view_as(rows) * scale[rows])
+            both = products_at(rows, factors, self.item_vectors, sparse.T.gather(1, rows))
+            scores.append(both * scale[rows])
         return torch.cat(scores)
 
     def _balance(self) -> Numbers:

@@ -60,8 +60,8 @@ def chebyshev_coefficients(
         allowed = tolerance * sizes.sum()
         if not torch.isfinite(allowed):
             raise FloatingPointError(
-                "the response is not finite on [-1, 1]: shorten the `horizon`, or where training led here lower"
-                " `time_learning_rate`"
+                "the response is not finite on [-1, 1]: shorten the `horizon`, or if training diverged lower"
+                " `learning_rate`, `time_learning_rate` or `l2`"
             )
         if sizes[-n_nodes // 4 :].sum() <= allowed:
             rest = sizes.flip(0).cumsum(0).flip(0)

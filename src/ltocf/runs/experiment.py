@@ -241,6 +241,7 @@ def evaluate_run(
     ks: Sequence[int] | None = None,
     beyond: bool = False,
     against: str | Path | None = None,
+    users: int = 0,
     show_progress: bool = False,
 ) -> dict[str, Any]:
     """Metrics of a finished run at any depths, and if asked for what lies beyond accuracy and beside other lists.
@@ -252,6 +253,7 @@ def evaluate_run(
         ks: depths; by default those of `DEPTHS` that the catalogue has items for.
         beyond: add what `beyond_accuracy` measures, and everything of the most popular items under ``popularity``.
         against: another run on the same split, or ``popularity``: add differences and their paired significance.
+        users: ask so many random users, the same ones for every run of the split; 0: all.
         show_progress: show a progress bar.
 
     Returns:
@@ -273,9 +275,9 @@ def evaluate_run(
         ([7, 13], ['popularity'], True)
     """
     run = RunFolder(folder)
-    withheld = Withheld.of(run, on)
+    withheld = Withheld.of(run, on, users)
     ks = depths_for(withheld.truth.n_items) if ks is None else ks
     if beyond or against is not None:
-        return evaluate_beside(run, withheld, ks, on, beyond, against, show_progress)
+        return evaluate_beside(run, withheld, ks, on, beyond, against, users, show_progress)
     trained = withheld.trained
     return evaluate(trained.model.scorer(), withheld.truth, seen=trained.seen, ks=ks, show_progress=show_progress)

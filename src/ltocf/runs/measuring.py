@@ -13,7 +13,7 @@ import numpy as np
 
 from ltocf.data.display import Shown
 from ltocf.data.interactions import Interactions
-from ltocf.evaluation import BeyondAccuracy, PerUserMetrics, Scorer, beyond_accuracy, evaluate_per_user
+from ltocf.evaluation import BeyondAccuracy, PerUserMetrics, Scorer, beyond_accuracy, evaluate_per_user, sample_users
 from ltocf.evaluation.significance import Comparison, UserResult, compare_results, holm
 from ltocf.models import Popularity
 from ltocf.runs.folder import RunFolder
@@ -83,8 +83,13 @@ class Withheld:
     split: str
 
     @classmethod
-    def of(cls, run: RunFolder, on: str) -> Withheld:
+    def of(cls, run: RunFolder, on: str, users: int = 0) -> Withheld:
         """``test`` with the model of the whole training set, or ``validation`` with that of the selection phase.
+
+        Args:
+            run: the run.
+            on: the set.
+            users: so many random users of it, the same for every run of the split; 0: all.
 
         Raises:
             ValueError: an unknown set, or one that the run does not have.
@@ -94,7 +99,7 @@ class Withheld:
         if on == "test":
             if not len(split.test):
                 raise ValueError(f"{run.path} holds nothing back for a test; `on` can be validation")
-            return cls(TrainedModel.load(run.finished_model_file), split.test, split.digest)
+            return cls(TrainedModel.load(run.finished_model_file), _sample(split.test, users), split.digest)
         if on != "validation":
             raise ValueError(f"`on` must be test or validation, got {on!r}")
         if split.validation is None:
@@ -102,7 +107,7 @@ class Withheld:
                 f'{run.path} has no validation set: it was selected on its test set (`select_on = "test"`), it is an '
                 "update, or nobody had two items"
             )
-        return cls(TrainedModel.load(run.selection_model_file), split.validation, split.digest)
+        return cls(TrainedModel.load(run.selection_model_file), _sample(split.validation, users), split.digest)
 
     def measured(self, name: str, ks: Sequence[int], *, show_progress: bool = False) -> Measured:
         """The lists of the run's model."""
@@ -125,6 +130,7 @@ def evaluate_beside(
     on: str,
     beyond: bool,
     against: str | Path | None,
+    users: int,
     show_progress: bool,
 ) -> dict[str, Any]:
     """What `evaluate_run` returns if more than the metrics is asked for, with the same arguments and errors.
@@ -133,7 +139,7 @@ def evaluate_beside(
         The metrics; with ``beyond`` what `Measured.as_dict` has, and the same of popularity under ``popularity``; and
         under ``against``, by the name of the other, the `differences` to it.
     """
-    other = None if against is None else _other(run, withheld, against, on)
+    other = None if against is None else _other(run, withheld, against, on, users)
     measured = withheld.measured(str(run.path), ks, show_progress=show_progress)
     result: dict[str, Any] = measured.as_dict() if beyond else dict(measured.means)
     popular = withheld.popular(ks) if beyond or other is None else None
@@ -190,10 +196,16 @@ def refuse_other_splits(digests: Mapping[str, str]) -> None:
         )
 
 
-def _other(run: RunFolder, withheld: Withheld, against: str | Path, on: str) -> Withheld | None:
+def _other(run: RunFolder, withheld: Withheld, against: str | Path, on: str, users: int) -> Withheld | None:
     """What the other run holds back; None for popularity."""
     if str(against) == POPULARITY:
         return None
-    other = Withheld.of(RunFolder(against), on)
+    other = Withheld.of(RunFolder(against), on, users)
     refuse_other_splits({str(run.path): withheld.split, str(against): other.split})
     return other
+
+
+def _sample(truth: Interactions, users: int) -> Interactions:
+    if users < 0:
+        raise ValueError(f"`users` must be >= 0, got {users}")
+    return sample_users(truth, 0, users) if users else truth

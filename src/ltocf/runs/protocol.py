@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from ltocf.data import Interactions
-from ltocf.evaluation import Metric, Validation, evaluate_per_user
+from ltocf.evaluation import Metric, Validation, evaluate_per_user, sample_users
 from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.graph import BipartiteGraph
 from ltocf.models import STARTS, Recommender, build_model
@@ -197,10 +198,25 @@ class Experiment:
         """When a phase must be over, so that what follows it still fits into the budget."""
         if self.budget.seconds == math.inf:
             return math.inf
-        test = ranking_seconds(model, pairs, self.data.split.test) if len(self.data.split.test) else 0.0
+        test = ranking_seconds(model, pairs, self.test_set) if len(self.test_set) else 0.0
         left = self.budget.seconds_left() - test
         share = 0.5 if phase == "selection" and self.data.split.validation is not None else 1.0
         return time.monotonic() + share * left
+
+    @cached_property
+    def test_set(self) -> Interactions:
+        """The test set, or the pairs of the users of it that are ranked."""
+        n_users, test = self.config.run.test_users, self.data.split.test
+        return sample_users(test, self.config.data.split_seed, n_users) if n_users else test
+
+    def _protocol(self) -> str:
+        """The protocol in words, and whether the metrics are estimates."""
+        test = self.data.split.test
+        if not len(test):
+            return PROTOCOLS["none"]
+        asked, of = (np.count_nonzero(pairs.user_degrees) for pairs in (self.test_set, test))
+        estimate = f"; an estimate from {asked:,} of the {of:,} test users" if asked < of else ""
+        return PROTOCOLS[self.config.run.select_on] + estimate
 
     def _validation_seconds(self, model: Recommender, validation: Validation | None) -> float:
         if validation is None or self.budget.seconds == math.inf:
@@ -214,7 +230,7 @@ class Experiment:
             return {}
         ks, scorer = depths_for(split.n_items), trained.model.scorer()
         per_user = evaluate_per_user(
-            scorer, split.test, seen=trained.seen, ks=ks, show_progress=self.show_progress, ranks=self.ranks
+            scorer, self.test_set, seen=trained.seen, ks=ks, show_progress=self.show_progress, ranks=self.ranks
         )
         if not self.ranks.rank:
             self.folder.write_test_users(per_user)
@@ -230,7 +246,7 @@ class Experiment:
             "configuration": config.tables(),
             "model": config.model,
             "preset": config.run.preset,
-            "protocol": PROTOCOLS[config.run.select_on if len(split.test) else "none"],
+            "protocol": self._protocol(),
             "select_on": config.run.select_on,
             "history": "in order" if trained.model.reads_order else "as a set",
             "seed": config.run.seed,

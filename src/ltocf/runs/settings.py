@@ -72,6 +72,7 @@ class RunSettings:
         select_on: ``validation`` chooses the epoch, then training starts again on the whole training set; ``test``
             reports the best epoch on the test set, as the papers do, and the run is marked as such.
         select_by: the metric that chooses the epoch.
+        test_users: rank so many random test users in place of all, 0: all. The metrics are then estimates, and say so.
         tensorboard: write the history for TensorBoard too; needs the extra `tracking`.
         preset: the settings to start from: ``fast``, the best found here, or ``paper``, the paper's.
     """
@@ -84,6 +85,7 @@ class RunSettings:
     threads: int = 0
     select_on: Literal["validation", "test"] = "validation"
     select_by: str = "recall@20"
+    test_users: int = 0
     preset: str = "fast"
     tensorboard: bool = False
 
@@ -95,6 +97,8 @@ class RunSettings:
             raise ValueError(f"`seed` must be in [0, 2^63), got {self.seed}")
         if self.init_epochs < 1:
             raise ValueError(f"`init_epochs` must be >= 1, got {self.init_epochs}")
+        if self.test_users < 0:
+            raise ValueError(f"`test_users` must be >= 0, got {self.test_users}")
         if self.init_l2 is not None and self.init_l2 < 0:
             raise ValueError(f"`init_l2` must be >= 0, got {self.init_l2}")
         try:

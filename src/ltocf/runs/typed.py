@@ -134,6 +134,7 @@ class Settings(ReadingSettings, total=False):
     threads: int
     select_on: Literal["validation", "test"]
     select_by: str
+    test_users: int
     preset: str
     tensorboard: bool
 

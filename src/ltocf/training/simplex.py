@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ltocf.data.interactions import Interactions
-from ltocf.evaluation import rank
+from ltocf.evaluation import NO_ITEM, rank, top_k
 from ltocf.progress import log_line, progress_bar
 from ltocf.shapes import ListScores, Numbers, RankedItems, Scores, UserIndices
 from ltocf.training.context import FitContext, FitResult
@@ -23,6 +23,8 @@ SMALLEST_STEP = 0.02
 SMALLEST_GAIN = 1e-4
 SHORTLIST = 10
 """Length of a shortlist, in lengths of the lists that are judged."""
+USERS_AT_A_TIME = 256
+"""Whose shortlists are scored at once."""
 
 
 @runtime_checkable
@@ -50,7 +52,7 @@ class Searchable(Protocol):
 
 
 class Shortlist:
-    """Scores of the items that were a user's best when first asked for; no other items are available.
+    """Lists that are chosen among the items that were a user's best when first asked for.
 
     With other numbers of `SpectralLTOCF` an item moves by a few places. The items that get onto a list of k were among
     the first 10 k before, almost without exception (docs/spectral.md), and scoring these takes a fraction of the time.
@@ -62,25 +64,26 @@ class Shortlist:
         k: length of the lists that are judged; a shortlist is `SHORTLIST` times as long.
     """
 
-    scores_are_new = True
-
     def __init__(self, model: Searchable, truth: Interactions, seen: Interactions, k: int) -> None:
         self.model, self.seen, self.depth = model, seen, min(SHORTLIST * k, truth.n_items)
         self.users = torch.from_numpy(np.flatnonzero(truth.user_degrees))
 
     @cached_property
     def items(self) -> RankedItems:
-        """The best items of each of ``users``."""
-        return rank(self.model, self.users, self.depth, seen=self.seen).items
+        """The best items of each of ``users``, ascending, and then -1 where no item was left."""
+        best = rank(self.model, self.users, self.depth, seen=self.seen).items
+        ascending = best.where(best >= 0, self.model.n_items).sort(dim=1).values
+        return ascending.where(ascending < self.model.n_items, NO_ITEM)
 
-    def scores(self, users: UserIndices) -> Scores:
-        """-inf where an item is not on the list."""
+    def lists(self, users: UserIndices, k: int) -> RankedItems:
+        """The k best of the shortlist of each user: score descending, equal scores by lower item index."""
+        return torch.cat([self._lists(block, k) for block in torch.split(users, USERS_AT_A_TIME)])
+
+    def _lists(self, users: UserIndices, k: int) -> RankedItems:
         items = self.items[torch.searchsorted(self.users, users)]
-        listed = self.model.list_scores(users, items)
-        items = items.to(listed.device)
-        # Empty places of a list have the item -1: their scores go to an additional column.
-        scores = listed.new_full((len(users), self.model.n_items + 1), -torch.inf)
-        return scores.scatter_(1, items % (self.model.n_items + 1), listed)[:, :-1]
+        scores = self.model.list_scores(users, items).cpu().masked_fill(items == NO_ITEM, -torch.inf)
+        places = top_k(scores, k)[1]
+        return items.gather(1, places.clamp(min=0)).where(places >= 0, NO_ITEM)
 
 
 class _OutOfTimeError(Exception):
