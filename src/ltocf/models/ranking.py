@@ -205,7 +205,7 @@ class Rescoring:
         return products_at(items, self.vectors(users), self.directions) * lengths[items] + bias[items]
 
     def _lengths_and_bias(self) -> tuple[ItemValues, ItemValues]:
-        """Of the numbers as they stand; kept until these change, for scores are asked for by some users at a time."""
+        """By item, the factor of the norms and the share of popularity; kept until the numbers change."""
         ranking = self.start._replace(**{name: value for name, value in self.learned().items() if name in STEPS})
         if self._kept is None or self._kept[0] != ranking:
             lengths = torch.ones_like(self.items[:, 0]) if ranking.temperature is None else ranking.lengths(self.items)
