@@ -33,7 +33,7 @@ def solver_products(horizon: int, steps_per_interval: int = 1) -> int:
         return state
 
     boundaries = LearnableTimes(horizon - 1, float(horizon)).boundaries()
-    states(field, torch.ones(1), boundaries, Solver("rk4", "linear", steps_per_interval))
+    states(field, torch.ones(1, 1), boundaries, Solver("rk4", "linear", steps_per_interval))
     return PASSES * calls
 
 
