@@ -94,10 +94,10 @@ def test_everything_is_on_the_page(report: Report, tmp_path: Path) -> None:
 
 
 def test_a_long_paragraph_is_folded(report: Report, tmp_path: Path) -> None:
-    long = "Not there yet: " + ", ".join(f"gowalla/mf-seed{seed}" for seed in range(40)) + "."
+    long = "Results still missing: " + ", ".join(f"gowalla/mf-seed{seed}" for seed in range(40)) + "."
     page = written(replace(report, summary=["First paragraph.", long]), tmp_path)
     assert page.texts("p")[:2] == ["First paragraph.", long]
-    (summary,) = (text for text in page.texts("summary") if text.startswith("Not there yet: gowalla/mf-seed0"))
+    (summary,) = (text for text in page.texts("summary") if text.startswith("Results still missing: gowalla/mf-seed0"))
     assert len(summary) <= 90
 
 

@@ -69,7 +69,7 @@ def plan(
         }
         print_json(found | {"stops": stops, "constants": [constant._asdict() for constant in constants]})
         return
-    columns = ("devices", "columns x blocks", "GB of each", "GB sent a step", "a step", "an epoch", "most of it")
+    columns = ("devices", "columns x blocks", "GB of each", "GB sent a step", "a step", "an epoch", "most time goes to")
     draw(table(columns, (row.cells() for row in rows), f"{machine.name}, {size:,} pairs a step"))
     if gpus:
         say(stops)
