@@ -18,6 +18,7 @@ from ltocf.report.style import LINES, Style, save_pair
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE = ROOT / "docs" / "images" / "spectral.svg"
 METRIC = "recall@20"
+TITLE = "The spectral model: accuracy against rank and against seconds"
 
 
 def draw(path: Path, results: list[dict[str, Any]]) -> None:
@@ -25,13 +26,14 @@ def draw(path: Path, results: list[dict[str, Any]]) -> None:
     save_pair(
         lambda style: figure(results, style),
         path,
-        title="Accuracy of the spectral model against rank and against seconds",
+        title=TITLE,
         description="Recall@20 on the test set of SpectralLTOCF and of GF-CF, with published values as dashed lines.",
     )
 
 
 def figure(results: list[dict[str, Any]], style: Style) -> Figure:
-    canvas = Figure(figsize=(8.4, 3.4 * len(results)), layout="constrained")
+    canvas = Figure(figsize=(8.4, 3.4 * len(results) + 0.3), layout="constrained")
+    canvas.suptitle(TITLE, fontsize=11)
     for result, (by_rank, by_seconds) in zip(results, canvas.subplots(len(results), 2, squeeze=False), strict=True):
         rows = sorted(result["rows"], key=lambda row: row["options"]["rank"])
         panel(by_rank, rows, [row["options"]["rank"] for row in rows], result["published"], style)
@@ -45,15 +47,17 @@ def figure(results: list[dict[str, Any]], style: Style) -> Figure:
         threads = result["environment"]["threads"]
         by_seconds.set_xlim(left=0)
         by_seconds.set_xlabel(f"seconds from SVD to all lists ({threads} thread{'s' if threads > 1 else ''})")
-        by_rank.legend(fontsize="small")
     return canvas
 
 
 def panel(axes: Axes, rows: list[dict[str, Any]], places: list[float], published: dict[str, Any], style: Style) -> None:
-    drawn = ((True, "SpectralLTOCF", "o"), (False, "GF-CF here", "s"))
-    for (ours, label, marker), color, (line, _) in zip(drawn, style.shades, LINES, strict=False):
+    drawn = ((True, "SpectralLTOCF", "o", -11), (False, "GF-CF here", "s", 3))
+    for (ours, label, marker, lift), color, (line, _) in zip(drawn, style.shades, LINES, strict=False):
         chosen = [(x, row["test"][METRIC]) for x, row in zip(places, rows, strict=True) if is_ours(row) == ours]
-        axes.plot(*zip(*chosen, strict=True), marker=marker, color=color, linestyle=line, label=label)
+        axes.plot(*zip(*chosen, strict=True), marker=marker, color=color, linestyle=line)
+        axes.annotate(
+            label, chosen[0], xytext=(8, lift), textcoords="offset points", va="center", fontsize="small", color=color
+        )
     for name, metrics in published.items():
         axes.axhline(metrics[METRIC], color=style.quiet, linewidth=0.8, linestyle="--", zorder=0)
         axes.annotate(

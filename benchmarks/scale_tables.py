@@ -128,7 +128,7 @@ def plan() -> str:
     """What `ltocf plan` says of a billion pairs, and where its constants are from."""
     work, machine = Work(users=10**8, items=10**6, pairs=10**9), MACHINES["h200"]
     rows = planned(work, machine)
-    heading = ["GPUs", "columns x blocks", "GB of each", "GB sent a step", "a step", "an epoch", "most of it"]
+    heading = ["GPUs", "columns x blocks", "GB of each", "GB sent a step", "a step", "an epoch", "most time goes to"]
     lines = [f"| {' | '.join(heading)} |", "|---:|:---:|---:|---:|---:|---:|---|"]
     lines += [f"| {' | '.join(row.cells())} |" for row in rows if row.gpus >= 8]
     (size, pieces), stops = work.batch, where_it_stops(rows)

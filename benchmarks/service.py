@@ -3,8 +3,8 @@
     python benchmarks/service.py runs/gowalla --name gowalla
 
 wrk asks on loopback, from the same machine, without a pause: lists of ten for users of training, and lists for
-histories of 20 items that nobody has. The last measurement exchanges the model every ten seconds. Writes NAME.json
-and NAME.svg.
+histories of 20 items that nobody has. The last measurement exchanges the model every ten seconds. Writes NAME.json,
+which `docs/draw_service.py` draws.
 """
 
 from __future__ import annotations
@@ -26,16 +26,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from ltocf.files import replacing
-from ltocf.report.style import LINES, Style, label_ends, save_pair
 from ltocf.serving import Snapshot
 from ltocf.training import environment
 
 N_DRAWN, N_HISTORY, K = 4000, 20, 10
-IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-LATENCIES = (10, 20, 50, 100, 200)
 PERCENTILES = (50, 75, 90, 95, 99, 99.9)
 RELOAD_SECONDS = 10
 WAIT_SECONDS = 60
@@ -210,34 +206,6 @@ def measure_peer(run: Path, asked: dict[str, Path], options: argparse.Namespace)
         return found | {"peer memory": memory(process)}
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
-    """Latency by percentile of each load, as a picture for light pages and one for dark ones."""
-    save_pair(
-        lambda style: latencies(found, style),
-        path,
-        title="Latency of the service by percentile",
-        description="Milliseconds by percentile of each load: known users, new histories, one worker and several.",
-    )
-
-
-def latencies(found: dict[str, Any], style: Style) -> Figure:
-    figure = Figure(figsize=(8.4, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel="percentile", ylabel="latency, ms", yscale="log")
-    ends = []
-    for place, (name, load) in enumerate((name, load) for name, load in found.items() if "ms" in load):
-        color = style.shades[place % len(style.shades)]
-        line, _ = LINES[(place + place // len(style.shades)) % len(LINES)]
-        values = list(load["ms"].values())
-        axes.plot([f"{p:g}" for p in PERCENTILES], values, marker="o", markersize=4, color=color, linestyle=line)
-        label = name.replace("1 workers", "1 worker").replace("a reload every 10 s", "with reloads")
-        ends.append((f"{label}: {load['requests_per_second']:,.0f}/s", values[-1], color))
-    axes.set_yticks(LATENCIES, [str(ms) for ms in LATENCIES])
-    axes.minorticks_off()
-    label_ends(axes, ends, 3.2)
-    return figure
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
@@ -259,7 +227,6 @@ def main() -> None:
     record |= {"connections": options.connections, "n_users": names.sizes[0], "n_items": names.sizes[1]}
     record |= {"loads": found, "environment": environment(torch.device("cpu"))}
     (options.out / f"{options.name}.json").write_text(json.dumps(record, indent=2) + "\n")
-    draw(found, IMAGES / f"service-{options.name}.svg")
     print(json.dumps(found, indent=2))
 
 

@@ -42,20 +42,28 @@ def dashes(label: str) -> Any:
     return "--" if label.startswith("Euler") or label in ("adjacency, residual", "Laplacian, residual") else "-"
 
 
-def draw(path: Path, cases: Mapping[str, Mapping[str, Any]], title: str) -> None:
+PICTURES = {
+    "response": ("LT-OCF with three solvers and both connections", SOLVERS),
+    "response-operators": ("LT-OCF with both operators and both connections", OPERATORS),
+}
+"""The title and the cases of each."""
+
+
+def draw(path: Path, title: str, cases: Mapping[str, Mapping[str, Any]]) -> None:
     """One curve per case at the even times 1, 2, 3 of 4, each divided by its value at λ = 1."""
     graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0, 0], [0, 1]))
     models: dict[str, Recommender] = {label: LTOCF(graph, dim=1, **options) for label, options in cases.items()}
 
     def figure(style: Style) -> Figure:
-        drawn = response_figure(models, normalise=True, style=style)
-        lines = sorted(drawn.axes[0].lines, key=lambda line: -line.get_ydata()[0])
-        for line in lines:
+        drawn = response_figure(models, normalise=True, title=title, style=style)
+        names = {name.get_text(): name for name in drawn.axes[0].texts}
+        for line in drawn.axes[0].lines:
             label = str(line.get_label())
             line.set_linestyle(dashes(label))
             if label.startswith("exact"):
                 line.set(color=style.ink, linewidth=2)
-        drawn.axes[0].legend(handles=lines)  # in the order of the curves at the left
+                names[label].set_color(style.ink)
+                names[label].arrow_patch.set_color(style.ink)
         drawn.axes[0].axhline(0, color=style.quiet, linewidth=0.8, zorder=0)
         return drawn
 
@@ -63,5 +71,5 @@ def draw(path: Path, cases: Mapping[str, Mapping[str, Any]], title: str) -> None
 
 
 if __name__ == "__main__":
-    draw(IMAGES / "response.svg", SOLVERS, "Responses of three solvers with both connections")
-    draw(IMAGES / "response-operators.svg", OPERATORS, "Responses of both operators with both connections")
+    for name, (title, cases) in PICTURES.items():
+        draw(IMAGES / f"{name}.svg", title, cases)

@@ -14,7 +14,7 @@ from ltocf.report.style import LINES, Style, label_ends, save_pair
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = (20, 50, 100, 200, 500, 1000)
 NAMED = {
-    "reference": "preset fast",
+    "reference": "reference",
     "dim 128": "dim 128",
     "LightGCN": "LightGCN",
     "MF": "MF",
@@ -45,15 +45,20 @@ def figure(results: dict[str, Any], style: Style) -> Figure:
     axes.set_ylim(LOWEST, None)
     axes.set_xticks(SECONDS[:-1], [str(seconds) for seconds in SECONDS[:-1]])
     axes.minorticks_off()
-    axes.set_title(f"{data_name(results['dataset'])}, {len(variants)} variants", loc="left", fontsize=11)
+    axes.set_title(title(results), loc="left", fontsize=11)
     axes.set_xlabel(f"seconds of training on {results['environment']['threads']} CPU cores")
     axes.set_ylabel(f"recall@20 on the validation set, {results['n_users']:,} users")
     ends = [
-        (f"{label}  {curve(variants[name])[1][-1]:.4f}", curve(variants[name])[1][-1], style.shades[place])
+        (f"{label} {curve(variants[name])[1][-1]:.4f}", curve(variants[name])[1][-1], style.shades[place])
         for place, (name, label) in enumerate(NAMED.items())
     ]
     label_ends(axes, ends, 3.9)
     return canvas
+
+
+def title(results: dict[str, Any]) -> str:
+    """Models and data of the picture."""
+    return f"LT-OCF: a reference and {len(results['variants']) - 1} variants on {data_name(results['dataset'])}"
 
 
 def curve(variant: dict[str, Any]) -> tuple[list[float], list[float]]:
@@ -67,7 +72,7 @@ def draw(path: Path, results: dict[str, Any]) -> None:
     save_pair(
         lambda style: figure(results, style),
         path,
-        title=f"Accuracy against seconds of training on {data_name(results['dataset'])}",
+        title=title(results),
         description="Recall@20 on the validation set against seconds of training, one curve for each variant.",
     )
 

@@ -13,6 +13,7 @@ from ltocf.report.style import LINES, Style, label_ends, log_ticks, save_pair
 IMAGES = Path(__file__).parent / "images"
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "scale"
 MILLION, GB = 1e6, 1e9
+TITLE = "Ingesting and training on logs of 1 to 200 million events"
 
 
 def measured() -> list[dict[str, Any]]:
@@ -21,26 +22,34 @@ def measured() -> list[dict[str, Any]]:
 
 
 def figure(style: Style) -> Figure:
-    """Seconds of the processor, and peak memory, against millions of events."""
+    """Processor seconds, and peak memory, against millions of events."""
     results = measured()
     events = [result["events"] / MILLION for result in results]
-    canvas = Figure(figsize=(8.4, 3.4), layout="constrained")
+    canvas = Figure(figsize=(8.4, 3.7), layout="constrained")
+    canvas.suptitle(TITLE, fontsize=11)
     left, right = canvas.subplots(1, 2)
-    for axes, key, unit, label in (
-        (left, "processor_seconds", 1.0, "seconds of the processor"),
-        (right, "peak_bytes", GB, "peak memory, GB"),
+    for axes, key, unit, label, side in (
+        (left, "processor_seconds", 1.0, "processor seconds", "right"),
+        (right, "peak_bytes", GB, "peak memory, GB", "left"),
     ):
-        ends = []
+        ends: list[tuple[str, float | int, str]] = []
         for name, stage, color, (line, _) in zip(
             ("ingest", "open and train"), ("ingest", "train"), style.shades, LINES, strict=False
         ):
             kept = [result for result in results if "status" not in result.get(stage, {"status": None})]
             values = [result[stage][key] / unit for result in kept]
             axes.plot(events[: len(kept)], values, marker="o", color=color, linestyle=line)
-            ends.append((name, values[-1], color))
+            if len(kept) == len(results):
+                ends.append((name, values[-1], color))
+            else:  # its curve ends inside the panel, and so does its name
+                axes.annotate(
+                    name, (events[len(kept) - 1], values[-1]), xytext=(-7 if side == "right" else 7, 2),
+                    textcoords="offset points", ha=side, color=color, fontsize=9,
+                )  # fmt: skip
         first = results[0]["ingest"][key] / unit
         linear = [first * count / events[0] for count in events]
         axes.plot(events, linear, color=style.quiet, linewidth=0.8)
+        ends.append(("in proportion", linear[-1], style.quiet))
         axes.set_xscale("log")
         axes.set_yscale("log")
         for axis in (axes.xaxis, axes.yaxis):
@@ -56,8 +65,8 @@ def draw(path: Path) -> None:
     save_pair(
         figure,
         path,
-        title="Ingesting logs of 1 to 200 million events",
-        description="Seconds of the processor and peak memory of ingesting and of a few training steps, against the "
+        title=TITLE,
+        description="Processor seconds and peak memory of ingesting and of a few training steps, against the "
         "number of events, on logarithmic axes; the thin line is proportional to the number of events.",
     )
 

@@ -18,6 +18,7 @@ from ltocf.report.style import LINES, Style, label_ends, save_pair
 IMAGES = Path(__file__).parent / "images"
 STEPS = range(1, 9)
 HORIZONS = range(1, 11)
+TITLE = "Sparse products per training step of LT-OCF"
 PASSES = 2
 """A training step has a forward and a backward pass of as many products."""
 
@@ -32,7 +33,7 @@ def solver_products(horizon: int, steps_per_interval: int = 1) -> int:
         return state
 
     boundaries = LearnableTimes(horizon - 1, float(horizon)).boundaries()
-    states(field, torch.ones(1), boundaries, Solver("rk4", "linear", steps_per_interval))
+    states(field, torch.ones(1, 1), boundaries, Solver("rk4", "linear", steps_per_interval))
     return PASSES * calls
 
 
@@ -45,7 +46,8 @@ def filter_products(horizon: int, steps_per_interval: int = 1) -> int:
 
 def figure(style: Style) -> Figure:
     """Products against solver steps per interval at K = 4, and against K at one step per unit of time."""
-    canvas = Figure(figsize=(8.4, 3.4), layout="constrained")
+    canvas = Figure(figsize=(8.4, 3.7), layout="constrained")
+    canvas.suptitle(TITLE, fontsize=11)
     left, right = canvas.subplots(1, 2)
     for axes, values, label in (
         (left, [(4, steps) for steps in STEPS], "solver steps per interval, K = 4, T = 3"),
@@ -72,7 +74,7 @@ def draw(path: Path) -> None:
     save_pair(
         figure,
         path,
-        title="Sparse products per training step",
+        title=TITLE,
         description="RK4 on the full state and its filter, against solver steps per interval and against the horizon.",
     )
 

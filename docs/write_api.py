@@ -85,6 +85,8 @@ def _members(value: type, where: dict[int, tuple[str, str]]) -> dict[str, Any]:
             continue
         for name, member in vars(base).items():
             is_member = isinstance(member, (property, classmethod, staticmethod)) or inspect.isfunction(member)
+            # The default of a field may be a function, which is no method.
+            is_member = is_member and name not in getattr(base, "__dataclass_fields__", {})
             if is_member and not name.startswith("_") and getattr(member, "__doc__", None):
                 found.setdefault(name, member)
     return found
@@ -141,6 +143,8 @@ def _section(title: str, body: str) -> str:
     if not body or title == "Example":
         return f"```pycon\n{body}\n```" if body else ""
     heading = f"**{TITLES.get(title, title)}**\n\n" if title else ""
+    # Formulas and addresses in code have none of these before them.
+    body = re.sub(r"(?<![`<(\w])https?://[^\s,;`()]*[^\s,;:.`()]", r"<\g<0>>", body)
     if title in ("Args", "Raises"):
         body = re.sub(r"^(\*{0,2}\w[\w, .*]*?): ", r"- `\1`: ", body, flags=re.MULTILINE)
     return heading + re.sub(r"(?:^ {4,}.*\n?)+", _formula, body, flags=re.MULTILINE) if not title else heading + body

@@ -6,6 +6,7 @@ python examples/inspect_response.py [--run RUN_FOLDER] [--figure FILE.svg]     (
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import torch
 
@@ -37,7 +38,8 @@ def main() -> None:
     if arguments.figure is not None:
         from ltocf.report.run_figures import response_figure, save_figure
 
-        save_figure(response_figure({"h(λ)": model}), arguments.figure)
+        name = "untrained" if arguments.run is None else Path(arguments.run).name
+        save_figure(response_figure({"h(λ)": model}, title=f"Response of LT-OCF: {name}"), arguments.figure)
 
 
 if __name__ == "__main__":

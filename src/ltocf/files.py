@@ -24,7 +24,7 @@ from polars.exceptions import PanicException
 from safetensors import SafetensorError, safe_open
 
 OF_THE_DISK = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENOENT)
-"""What the system says of a disk that is full, broken or gone, or of too many open files."""
+"""Error numbers of a disk that is full, broken or gone, and of too many open files."""
 LOCK = ".lock"
 
 
@@ -32,15 +32,15 @@ LOCK = ".lock"
 def replacing(path: Path, *, makes_folder: bool = True) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
 
-    The content reaches the disk before the name does, so a crash leaves the old file or the new one. Who may read the
-    file is what the umask says. A process that is killed leaves the temporary file, see `remove_leftovers`.
+    The content reaches the disk before the name does, so a crash leaves the old file or the new one. The umask decides
+    who may read the file. A process that is killed leaves the temporary file, see `remove_leftovers`.
 
     Args:
         path: the file.
         makes_folder: make its folder if it is missing; without, one that was removed meanwhile is an error.
 
     Raises:
-        OSError: the file cannot be written, also where safetensors or Polars say so in an exception of their own.
+        OSError: the file cannot be written, even if safetensors or Polars raise an exception of their own.
 
     Example:
         >>> import tempfile
@@ -157,7 +157,7 @@ def locked_folder(folder: Path, name: str = LOCK, *, of: Path | None = None) -> 
         of: what the message names; by default the folder.
 
     Raises:
-        BlockingIOError: another process is.
+        BlockingIOError: another process is in the block.
     """
     lock = FileLock(folder / name, timeout=0)
     try:
@@ -287,7 +287,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
     Raises:
         OSError: no such file, or one that cannot be read.
-        ValueError: not such a file, a damaged one, or one with numbers of a kind that NumPy does not have.
+        ValueError: the file is not a safetensors file, is damaged, or holds numbers of a kind that NumPy does not have.
     """
     try:
         with safe_open(path, framework="np") as file:
@@ -298,7 +298,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 def checksum_of(arrays: Mapping[str, np.ndarray], content: Mapping[str, Any]) -> str:
-    """SHA-256 of all arrays, with their names and shapes, and of what is said of them.
+    """SHA-256 of all arrays, with their names and shapes, and of ``content``, the metadata.
 
     Example:
         >>> checksum_of({"a": np.zeros(1)}, {}) == checksum_of({"a": np.zeros(2)}, {})

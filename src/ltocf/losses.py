@@ -26,8 +26,8 @@ BRANCH_POINT = -1 / math.e + 1e-12
 class LossTerms(NamedTuple):
     """The two terms of an objective: ``ranking + l2_weight * l2``.
 
-    Where processes share a model, see `ltocf.evaluation.ranks`, ``l2`` is that of this process's own: nothing but its
-    sum over an epoch is ever asked for, and its gradient is complete without.
+    If processes share a model, see `ltocf.evaluation.ranks`, ``l2`` is this process's share: only its sum over an epoch
+    is used, and its gradient is complete without the other shares.
     """
 
     ranking: Scalar
@@ -82,7 +82,7 @@ def sampled_softmax(
     less, those within reach more.
 
     The norms of the embeddings are free. The gradient is computed along with the value, a block of users at a time,
-    so that the matrix of (batch, negatives) never exists as a whole: a fifth of the time of autograd's.
+    so that the matrix of (batch, negatives) never exists as a whole; this takes a fifth of the time of autograd.
 
     Args:
         users: final embeddings of the users of the batch.
@@ -93,7 +93,8 @@ def sampled_softmax(
         robustness: q, in [0, 1).
         weights: how much each example counts in the mean; None: all alike.
         counts: n_j > 0, how often each negative stands in the sum; None: once.
-        batch_size: examples of the whole batch, where these are some of it: what the sum is divided by; None: these.
+        batch_size: number of examples of the whole batch, by which the sum is divided, if these are a part of it; None:
+            the number of these.
 
     Returns:
         The mean of weight times loss, and the loss of each example without weight and gradient.

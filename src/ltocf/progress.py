@@ -1,4 +1,4 @@
-"""Progress for anything that takes longer than two seconds: a bar where somebody watches, lines where a log does."""
+"""Progress for anything that takes longer than two seconds: a bar on a terminal, lines in a log."""
 
 from __future__ import annotations
 

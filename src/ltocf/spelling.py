@@ -1,4 +1,4 @@
-"""What somebody meant by a name that is not there."""
+"""What an unknown name was probably meant to be."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 LIKENESS = 0.6
-"""Of two names, in [0, 1], from which on one may stand for the other."""
+"""Similarity of two names, in [0, 1], from which on one may be a misspelling of the other."""
 
 
 def did_you_mean(given: str, known: Iterable[str], otherwise: str) -> str:
-    """The names most like the one that is not there, as the end of a message; ``otherwise`` if none is like it.
+    """The known names most similar to an unknown one, as the end of a message; ``otherwise`` if none is similar.
 
     Example:
         >>> did_you_mean("learning_rat", ["learning_rate", "time_learning_rate", "dim"], "there is no other")

@@ -145,7 +145,7 @@ def test_parts_that_do_not_fit() -> None:
     log, wider = Interactions.from_pairs([0], [0]), Interactions.from_pairs([0], [1])
     with pytest.raises(ValueError, match="got 1 x 1 in train and 1 x 2 in test"):
         Split(log, wider)
-    with pytest.raises(ValueError, match="parts must not overlap, got 1 pairs in both train and test"):
+    with pytest.raises(ValueError, match="sets must not overlap, got 1 pairs in both train and test"):
         Split(log, log)
     empty = log.where(np.array([False]))
     with pytest.raises(ValueError, match="got 1 pairs in both train and validation"):

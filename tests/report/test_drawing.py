@@ -213,6 +213,16 @@ def test_vega_lite_accepts_the_chart(mixed: Figure) -> None:
     assert svg.count('aria-roledescription="point"') == 5 + 13
 
 
+@pytest.mark.parametrize(("n", "opacity"), [(60, None), (61, 0)])
+def test_many_points_do_not_hide_their_line_but_show_their_numbers(n: int, opacity: int | None) -> None:
+    crowded = figure(lines(Curve("a", [float(k) for k in range(n)], [0.5] * n)))
+    line, points = chart(crowded)["concat"][0]["layer"]
+    assert (line["mark"]["type"], points["mark"]["type"]) == ("line", "point")
+    assert points["encoding"]["opacity"].get("value") == opacity or "condition" in points["encoding"]["opacity"]
+    assert [shown["field"] for shown in points["encoding"]["tooltip"]] == ["label", "x", "y"]
+    assert _picture(crowded).axes[0].lines[0].get_marker() == ("." if opacity is None else "")
+
+
 def test_a_spread_of_zero_is_no_spread() -> None:
     alone = figure(lines(Curve("a", [0.0, 1.0], [0.5, 0.75], [0.0, 0.0])))
     assert not _picture(alone).axes[0].containers[0].has_yerr

@@ -93,6 +93,14 @@ def test_everything_is_on_the_page(report: Report, tmp_path: Path) -> None:
     assert page.texts("figcaption") == ["Caption of figure6."]
 
 
+def test_a_long_paragraph_is_folded(report: Report, tmp_path: Path) -> None:
+    long = "Results still missing: " + ", ".join(f"gowalla/mf-seed{seed}" for seed in range(40)) + "."
+    page = written(replace(report, summary=["First paragraph.", long]), tmp_path)
+    assert page.texts("p")[:2] == ["First paragraph.", long]
+    (summary,) = (text for text in page.texts("summary") if text.startswith("Results still missing: gowalla/mf-seed0"))
+    assert len(summary) <= 90
+
+
 def test_the_contents_lead_to_every_section(report: Report, tmp_path: Path) -> None:
     page = written(replace(report, figures=[figure("a"), figure("b")]), tmp_path)
     links = [attributes["href"] for tag, attributes, _ in page.elements if tag == "a"]
@@ -126,8 +134,8 @@ def test_the_page_loads_nothing(report: Report, tmp_path: Path) -> None:
 
 def test_scripts_are_inside_once(report: Report, tmp_path: Path) -> None:
     text = write_report(replace(report, figures=[figure("a"), figure("b")]), tmp_path).read_text(encoding="utf-8")
-    # Once assigned by the bundle, once called by the page.
-    assert text.count("vegaEmbed(element") == text.count("window.vegaEmbed") == 1
+    # Once assigned by the bundle; called by the page, and again with less room for the panels.
+    assert (text.count("window.vegaEmbed"), text.count("vegaEmbed(element")) == (1, 2)
     assert 500_000 < len(text) < 2_000_000
     assert len(Page(text).texts("script")) == 4
 

@@ -7,9 +7,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as MatplotlibFigure
 from numpy.typing import NDArray
 
-from ltocf.report.style import STYLES, Style, spread_out
+from ltocf.report.style import STYLES, Style, label_crossings, spread_out
 
 # Machado, Oliveira and Fernandes 2009, https://doi.org/10.1109/TVCG.2009.113, severity 1, for linear RGB.
 PROTANOPIA = ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998))
@@ -81,3 +82,21 @@ def test_labels_are_moved_as_little_as_they_need() -> None:
     assert np.argsort(places).tolist() == np.argsort(crowd).tolist()
     assert np.diff(np.sort(places)).min() >= 0.5 - 1e-9
     assert np.mean(places) == pytest.approx(np.mean(crowd))
+
+
+def test_names_of_curves_that_meet_stand_at_the_right_each_with_a_line_to_its_curve() -> None:
+    axes = MatplotlibFigure(figsize=(6, 4)).subplots()
+    places = np.linspace(-1, 1, 201)
+    curves = {"flat": 0.9 + 0.1 * places, "steep": places**9, "line": (1 + places) / 2}
+    for values in curves.values():
+        axes.plot(places, values)
+    label_crossings(axes, [(name, places.tolist(), values.tolist(), "#000000") for name, values in curves.items()])
+    assert [name.get_text() for name in axes.texts] == ["steep", "line", "flat"]  # from the top
+    levels = [name.xyann[1] for name in axes.texts]
+    assert levels == sorted(levels, reverse=True)
+    for name, level in zip(axes.texts, levels, strict=True):
+        place, value = name.xy
+        assert value == pytest.approx(np.interp(place, places, curves[name.get_text()]))
+        assert value >= level
+        assert place > 0.3
+        assert name.get_text() == "flat" or value - level < 0.1

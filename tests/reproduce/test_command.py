@@ -92,7 +92,7 @@ def test_long_cells_wait_and_the_rest_is_reported(
     assert "log: 2 done, 1 to run: grmf; time unknown" in printed
     assert "1 cells are left" in printed
     written = json.loads((places.results / "reports" / "table3-log.json").read_text())
-    assert "Not there yet: log/grmf-seed0." in written["summary"]
+    assert "Results still missing: log/grmf-seed0." in written["summary"]
     assert list(written["cells"]) == [cell.label for cell in cells if cell.seed == 0][::-1]
 
 

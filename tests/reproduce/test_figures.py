@@ -35,7 +35,7 @@ def test_solvers_are_dots_with_a_spread_over_seeds(places: Places) -> None:
     ]
     figure, table, values = ablation("figure9", names, cells)
     deviation = math.sqrt(2) / 8
-    assert (figure.name, figure.title) == ("figure9-log", "Solvers of the ODE: log")
+    assert (figure.name, figure.title) == ("figure9-log", "Solvers of LT-OCF's ODE: log")
     # Seeds of the cells that are drawn, as words.
     assert figure.caption == "log, test set. Seeds: 0, 11, 2; mean ± standard deviation."
     assert [(panel.title, panel.x_label, panel.y_label, panel.kind) for panel in figure.panels] == [

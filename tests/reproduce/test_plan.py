@@ -88,7 +88,7 @@ def test_a_report_says_where_its_numbers_come_from(places: Places) -> None:
     assert made == Report(
         what="table3",
         title="Every method: log",
-        summary=[PROTOCOL, "Not there yet: log/cmn-seed0, log/grmf-seed0."],
+        summary=[PROTOCOL, "Results still missing: log/cmn-seed0, log/grmf-seed0."],
         tables=[table(cells, found)],
         figures=[figure(cells, found)],
         settings={"log/mf": cells[0].text, "log/ltocf": cells[1].text},

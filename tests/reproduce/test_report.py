@@ -132,7 +132,7 @@ def test_the_loss_is_known_for_each_epoch_and_a_model_without_times_has_one_pane
     (losses,) = figure.panels
     assert losses.curves == [Curve("MF", [1.0, 2.0, 3.0], [1.0, 0.5, 1 / 3])]
     assert losses.y_label == "BPR loss"
-    assert (figure.name, figure.title) == ("figure6-log", "Training loss: log")
+    assert (figure.name, figure.title) == ("figure6-log", "Training loss of LightGCN and LT-OCF: log")
 
 
 def test_curves_say_if_the_epoch_was_selected_on_test(cells: list[Cell]) -> None:

@@ -50,9 +50,9 @@ def memory_bandwidth(device: torch.device, repeats: int = 7) -> dict[str, float]
 
 
 def product_traffic(graph: BipartiteGraph, dim: int, bandwidth: float, repeats: int = 9) -> dict[str, float]:
-    """Seconds of Â E, and the rates at which it would move its least and its most bytes.
+    """Seconds of Â E, and the rates at which it would move the fewest and the most bytes.
 
-    Least: matrix, operand and result once each. Most: the matrix and the result once, and a row of the operand for
+    Fewest: matrix, operand and result once each. Most: the matrix and the result once, and a row of the operand for
     every stored value, as though nothing stayed in a cache. A rate above the bandwidth is what the caches save.
     """
     embeddings = torch.randn(graph.n_nodes, dim, device=graph.user_values.device)

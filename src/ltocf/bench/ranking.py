@@ -181,7 +181,7 @@ def bench_ranking(
 
     Args:
         dataset: a name for the record.
-        split: its training part is left out of the lists.
+        split: its training pairs are left out of the lists.
         dim: length of an embedding.
         device: where to compute; `implicit` always computes on the CPU.
         repeats: evaluations.

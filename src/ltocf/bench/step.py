@@ -230,7 +230,7 @@ def bench_step(
     details: bool = False,
     say: Say = lambda line: None,
 ) -> Record:
-    """Everything about one step of each contender on a training part.
+    """Everything about one step of each contender on a training set.
 
     Args:
         dataset: a name for the record.

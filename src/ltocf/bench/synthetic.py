@@ -29,7 +29,7 @@ def power_law(n_pairs: int, seed: int = 0) -> Interactions:
         raise ValueError(f"a synthetic graph needs at least {FEWEST_PAIRS:,} pairs, got {n_pairs:,}")
     random = np.random.default_rng(seed)
     n_users, n_items = n_pairs // PAIRS_PER_USER, n_pairs // PAIRS_PER_ITEM
-    # Without shuffled names the popular nodes would be neighbours in memory, which real data does not grant.
+    # Without shuffled names the popular nodes would be neighbours in memory, which is not so in real data.
     user_names, item_names = random.permutation(n_users), random.permutation(n_items)
     keys = np.empty(0, np.int64)
     while len(keys) < n_pairs:

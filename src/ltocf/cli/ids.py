@@ -14,7 +14,7 @@ from cyclopts import Parameter
 Ids: TypeAlias = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 """One id, or those of `ids_of`; ``-`` is standard input, and an id may begin with a hyphen."""
 JOINT = "\0"
-"""Between ids that were given by one flag each: an argument of a process cannot hold it."""
+"""Separates ids that were given by one flag each: no argument of a process can contain it."""
 
 
 def joined(arguments: Sequence[str], flag: str) -> list[str]:

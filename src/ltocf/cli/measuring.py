@@ -82,8 +82,7 @@ def compare(
     on
         The set to measure on.
     k
-        Depths, which are lengths of the lists, separated by commas; default: 5, 10 and 20, as far as there are as many
-        items.
+        Depths, which are lengths of the lists, separated by commas; default: 5, 10 and 20, if there are as many items.
     against
         The run that the others are tested against, or popularity; default: the first.
     format

@@ -55,7 +55,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str = ""
 
 
 def draw(*tables: Table) -> None:
-    """Print tables; where nobody's terminal is that narrow, nothing in them is wrapped."""
+    """Print tables; outside a terminal nothing in them is wrapped."""
     console = Console()
     for drawn in tables:
         if not console.is_terminal:

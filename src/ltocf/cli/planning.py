@@ -37,18 +37,18 @@ def plan(
     gpus
         The largest number of GPUs, at most 512; 0: two cores of a CPU instead.
     gpu
-        Which.
+        Kind of GPU.
     loss
-        Of the training.
+        Loss of the training.
     negatives
         Items that a batch of the softmax shares.
     batch_size
         Pairs per step; 0: what training takes for so many pairs.
     degree
-        Of the filter: products of the graph forward, and as many backward. 6 is that of the preset fast, 10 that of
-        the paper's settings.
+        Degree of the filter: products of the graph forward, and as many backward. The preset fast has 6, the paper's
+        settings 10.
     n_times
-        Learned times.
+        Number of learned times.
     format
         table, or json for programs.
     """
@@ -69,7 +69,7 @@ def plan(
         }
         print_json(found | {"stops": stops, "constants": [constant._asdict() for constant in constants]})
         return
-    columns = ("devices", "columns x blocks", "GB of each", "GB sent a step", "a step", "an epoch", "most of it")
+    columns = ("devices", "columns x blocks", "GB of each", "GB sent a step", "a step", "an epoch", "most time goes to")
     draw(table(columns, (row.cells() for row in rows), f"{machine.name}, {size:,} pairs a step"))
     if gpus:
         say(stops)

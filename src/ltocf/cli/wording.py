@@ -1,4 +1,4 @@
-"""Messages of the Python interface as somebody at a shell would say them: flags in place of arguments."""
+"""Messages of the Python interface worded for a shell: flags in place of arguments."""
 
 from __future__ import annotations
 

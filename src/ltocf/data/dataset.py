@@ -1,4 +1,4 @@
-"""What a reader returns: interactions with the caller's ids, and a test set where the source gives one."""
+"""What a reader returns: interactions with the caller's ids, and a test set if the source gives one."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ class Dataset(Shown):
 
     Args:
         name: where it came from, for logs and tables.
-        interactions: all pairs, or only the training pairs where the source gives a test set.
+        interactions: all pairs, or only the training pairs if the source gives a test set.
         names: the caller's ids, and titles if the source has any.
         test: the given test pairs, or None.
-        has_clock: whether timestamps of different users can be compared. They cannot where they are only places in a
-            file.
+        has_clock: whether timestamps of different users can be compared. They cannot if they are only places in a file.
         also_seen: pairs that are no interactions but that users have seen, such as items they rated low: never
             trained on, and left out of lists; or None.
         report: how the source was read, or None.
-        lines_in_time: where there is no clock, whether those places are the order in time of each user's items.
-        core: the least degree of users and items that the source was reduced to before its test set was taken out; 0
-            where that is not known.
+        lines_in_time: whether these places are the order in time of each user's items, if there is no clock.
+        core: the lowest degree of users and items to which the source was filtered before its test set was taken out; 0
+            if that is not known.
 
     Raises:
         ValueError: the numbers of ids, of training, test and other users and items disagree.

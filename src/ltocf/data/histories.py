@@ -17,7 +17,7 @@ from ltocf.shapes import UserIndices
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Histories(Shown):
-    """Rows of items, row r being ``items[offsets[r]:offsets[r + 1]]``: what a user of training touched, or anybody.
+    """Rows of items, row r being ``items[offsets[r]:offsets[r + 1]]``: what a training user touched, or anybody else.
 
     Made once, it answers for any users in time that depends on their own histories only. Both arrays may be mapped
     from a file.
@@ -26,7 +26,7 @@ class Histories(Shown):
         offsets: where each row begins, and the end of the last one, (rows + 1,).
         items: item indices of all rows, (entries,).
         n_items: size of the catalogue.
-        later: how many items of its row came after each, (entries,); None where nobody knows.
+        later: how many items of its row came after each, (entries,); None if that is not known.
         days: how long before the last item of its row each was, (entries,); None without a clock.
 
     Raises:
@@ -51,7 +51,7 @@ class Histories(Shown):
 
     @classmethod
     def of(cls, seen: Interactions, *, ages: bool = True) -> Histories:
-        """A row for each user of ``seen``, items ascending, with their ages, if asked for, where there is an order.
+        """A row for each user of ``seen``, items ascending, with their ages if asked for and if there is an order.
 
         Raises:
             ValueError: 2^31 items or more.

@@ -31,8 +31,8 @@ class Interactions(Shown):
         n_items: number of items, those without a pair included.
         timestamps: when each pair happened, seconds since 1970 or any order-preserving integer; optional.
         weights: how much each pair counts, > 0; optional, 1 for all without.
-        places: of each pair in its user's history, ascending in time, where there are no timestamps; optional. Places
-            of different users mean nothing to each other.
+        places: place of each pair in its user's history, ascending in time, if there are no timestamps; optional.
+            Places of different users mean nothing to each other.
 
     Arrays that can be written to are copied, so that nobody changes the pairs afterwards; read-only ones are kept.
 
@@ -88,11 +88,11 @@ class Interactions(Shown):
     ) -> Interactions:
         """Sort raw pairs and merge repeated ones: the earliest timestamp and place stay, weights add up.
 
-        The earliest is kept because a recommender of unseen items predicts the first touch. Decimals are taken where
+        The earliest is kept because a recommender of unseen items predicts the first touch. Decimals are accepted if
         they are whole numbers; timestamps are rounded down.
 
         Raises:
-            ValueError: indices or timestamps that are no such numbers, indices out of range, or lengths that differ.
+            ValueError: indices or timestamps that are not such numbers, indices out of range, or lengths that differ.
         """
         user_indices, item_indices = _whole("user indices", users), _whole("item indices", items)
         n_users = n_users if n_users is not None else int(user_indices.max(initial=-1)) + 1
@@ -170,9 +170,10 @@ class Interactions(Shown):
         return Interactions(users, items, self.n_users, self.n_items, when, weights, places)
 
     def core(self, min_user_degree: int, min_item_degree: int | None = None) -> Interactions:
-        """The most pairs among which every user has ``min_user_degree`` or more, every item ``min_item_degree``.
+        """The largest set of pairs in which users have ``min_user_degree`` pairs or more, items ``min_item_degree``.
 
-        One number is both. It is what is left when users and items below it are removed until there are none.
+        A single number holds for both. The set is what remains when users and items below it are removed until there
+        are none.
 
         Example:
             >>> log = Interactions.from_pairs([0, 0, 1, 1, 2], [0, 1, 0, 1, 2])
@@ -189,7 +190,7 @@ class Interactions(Shown):
         return pairs
 
     def union(self, other: Interactions) -> Interactions:
-        """All pairs of both; the sizes must agree. What pairs have besides survives when both sides have it."""
+        """All pairs of both; the sizes must agree. Timestamps, weights and places are kept if both sides have them."""
         if (self.n_users, self.n_items) != (other.n_users, other.n_items):
             raise ValueError(
                 f"cannot unite {self.n_users} x {self.n_items} with {other.n_users} x {other.n_items} interactions"
@@ -230,7 +231,7 @@ def _sorted_by_pair(
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The array itself, which must be nobody else's, closed for writing: `Interactions` takes it without a copy."""
+    """The array itself, which nobody else may hold, made read-only: `Interactions` takes it without a copy."""
     array.flags.writeable = False
     return array
 

@@ -17,7 +17,7 @@ class Ages(NamedTuple):
 
     Args:
         later: number of the user's items that came after it.
-        days: before the user's last item; None where there is no clock.
+        days: days before the user's last item; None without a clock.
     """
 
     later: PairAges
@@ -25,7 +25,7 @@ class Ages(NamedTuple):
 
 
 def ages_of(pairs: Interactions) -> Ages | None:
-    """The age of each pair, from its timestamp or else its place; None where histories have no order.
+    """The age of each pair, from its timestamp or else its place; None if histories have no order.
 
     Items of the same moment have the same age, whatever their indices.
 

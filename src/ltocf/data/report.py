@@ -13,7 +13,7 @@ from ltocf.progress import logged_from
 
 
 def reports_not_logged() -> AbstractContextManager[None]:
-    """For whoever shows the reports, or puts them together: readers need not log them as well."""
+    """In the block readers do not log their reports: the caller shows them, or puts them together."""
     return logged_from(logging.ERROR, "ltocf.data.readers")
 
 
@@ -80,7 +80,7 @@ class ReadingReport(Shown):
         n_also_seen: pairs that are no interactions but count as seen, such as those rated low.
         dropped: rows left out, by reason.
         notes: anything else that was decided for the reader: one sentence each.
-        warnings: notes that call for a look.
+        warnings: notes that deserve a look.
 
     Example:
         >>> report = ReadingReport("visits.csv", "CSV", (ChosenColumn("user", "uid", "usual name"),), n_rows=3)

@@ -15,9 +15,9 @@ from ltocf.shapes import PairIndices
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split(Shown):
-    """Parts over the same users and items, no pair in two of them.
+    """Sets over the same users and items, no pair in two of them.
 
-    Pairs of a user or an item without training pairs (cold) stay in their part, and a model that cannot score them
+    Pairs of a user or an item without training pairs (cold) stay in their set, and a model that cannot score them
     misses them: leaving them out would flatter it. `split_dataset` logs their number as a warning.
 
     Args:
@@ -26,7 +26,7 @@ class Split(Shown):
         validation: what chooses epochs and settings, or None.
 
     Raises:
-        ValueError: sizes differ, or a pair is in two parts.
+        ValueError: sizes differ, or a pair is in two sets.
 
     Example:
         >>> train, test = (Interactions.from_pairs([0, 1], [0, item], n_items=2) for item in (0, 1))
@@ -46,12 +46,12 @@ class Split(Shown):
                 continue
             if (part.n_users, part.n_items) != (self.n_users, self.n_items):
                 raise ValueError(
-                    f"parts must have the same users and items, got {self.n_users} x {self.n_items} in train and "
+                    f"sets must have the same users and items, got {self.n_users} x {self.n_items} in train and "
                     f"{part.n_users} x {part.n_items} in {name}"
                 )
             for other, keys in seen.items():
                 if n_shared := int(np.isin(part.keys, keys, assume_unique=True).sum()):
-                    raise ValueError(f"parts must not overlap, got {n_shared} pairs in both {other} and {name}")
+                    raise ValueError(f"sets must not overlap, got {n_shared} pairs in both {other} and {name}")
             seen[name] = part.keys
 
     @cached_property
@@ -72,12 +72,12 @@ class Split(Shown):
 
     @property
     def n_users(self) -> int:
-        """Number of users, the same in every part."""
+        """Number of users, the same in every set."""
         return self.train.n_users
 
     @property
     def n_items(self) -> int:
-        """Number of items, the same in every part."""
+        """Number of items, the same in every set."""
         return self.train.n_items
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Interactions become the parts of a `Split`: by chance, by time, or as the source gave them."""
+"""Interactions become the sets of a `Split`: by chance, by time, or as the source gave them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 def random_split(interactions: Interactions, test_fraction: float = 0.2, seed: int = 0) -> Split:
     """Move round(test_fraction * n) random items of each user's n to test, never all of them.
 
-    Where that is 0 for everybody, histories being short, one item each of as many users as that share of the pairs.
+    If that is 0 for everybody because histories are short, one item of some users is moved: of so many that the share
+    holds for all pairs together.
 
     Raises:
         ValueError: ``test_fraction`` outside (0, 1), or too small to give anybody a test item.
@@ -63,7 +64,7 @@ def time_split(interactions: Interactions, test_fraction: float = 0.2) -> Split:
     nothing leaks from the future; users and items that come late are cold.
 
     Raises:
-        ValueError: ``test_fraction`` outside (0, 1), no timestamps, or a part that would be empty.
+        ValueError: ``test_fraction`` outside (0, 1), no timestamps, or a set that would be empty.
 
     Example:
         >>> log = Interactions.from_pairs([0, 0, 1, 1], [0, 1, 0, 1], timestamps=[1, 2, 3, 4])
@@ -113,12 +114,12 @@ def carve_validation(
     Args:
         split: without a validation set.
         fraction: share of each user's items, in (0, 1).
-        seed: of the random choice.
+        seed: seed of the random choice.
         how: ``random``, or ``last``: the latest items by their timestamps. A validation set should be to train what
-            the test set is to both: where test is the end of every user's history, a random part is too easy.
-        core: take pairs only from the `Interactions.core` of this degree; the others stay in train. Where a data set
-            is a 10-core, an item that train has 5 times is in test at least 5 times, so test asks for rare items more
-            often than a part of train would, unless that comes out of a 10-core too.
+            the test set is to both: if the test set is the end of every user's history, a random one is too easy.
+        core: take pairs only from the `Interactions.core` of this degree; the others stay in train. In a data set that
+            is a 10-core, an item with 5 training pairs has at least 5 test pairs, so the test set asks for rare items
+            more often than a share of the training set would, unless that is taken from a 10-core too.
         n_last: with ``last``, as many items of each user in place of the share, as `leave_last_out` does; 0: the share.
 
     Raises:

@@ -18,7 +18,7 @@ from ltocf.data.report import ReadingReport
 INDEX = "store.json"
 VERSION = 1
 WORK = ".ingest"
-"""A folder within it, as long as it is not finished."""
+"""A folder within a store, as long as that is not finished."""
 PARTS = ("interactions", "test", "also_seen")
 """Sets of pairs that a store may have; each is a folder with one file for each kind of value."""
 VALUES: dict[str, type[np.int64 | np.float32]] = {

@@ -1,8 +1,7 @@
 """Beyond accuracy: how much of the catalogue is listed, how evenly, how far from the well-known.
 
-An item is as popular as the number of training users who have it, n_i. Lists are ``ranked``: (queries, k), the best
-item first, -1 where no item was left. A value of one user is NaN where the list is empty, and means are taken over the
-others.
+The popularity of an item is n_i, the number of training users who have it. Lists are ``ranked``: (queries, k), the best
+item first, -1 where no item was left. A user with an empty list has the value NaN, and means are taken over the others.
 """
 
 from __future__ import annotations
@@ -118,7 +117,7 @@ def novelty(ranked: RankedItems, n_touched: ItemCounts, n_users: int) -> PerUser
         n_users: number of users with a training pair.
 
     Source: Zhou et al. 2010, "surprisal", https://doi.org/10.1073/pnas.1000488107; Vargas and Castells 2011 discuss
-    its kin, https://doi.org/10.1145/2043932.2043955
+    related measures, https://doi.org/10.1145/2043932.2043955
 
     Example:
         >>> novelty(torch.tensor([[0, 1], [2, -1]]), torch.tensor([4, 2, 1]), n_users=4).tolist()

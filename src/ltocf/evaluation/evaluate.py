@@ -61,7 +61,7 @@ def evaluate(
         metric@k = (1 / |U|) Σ_{u in U} metric(top k of u without seen[u], truth[u]),   U = users with a pair in truth
 
     Args:
-        scorer: the model, known only by its scores, or what has lists of its own.
+        scorer: the model, known only by its scores, or something that has lists of its own.
         truth: the relevant pairs. One that is also in ``seen`` cannot be ranked and counts as missed.
         seen: pairs left out of the lists, usually training (and validation), or None. `Histories` made once save
             looking through all pairs at each call.

@@ -32,7 +32,7 @@ def recall(hits: Hits, n_relevant: RelevantCounts) -> PerUser:
 
         recall@k = hits / relevant
 
-    The divisor is the number of relevant items also where it exceeds k (some libraries take the smaller of both), as
+    The divisor is the number of relevant items even if it exceeds k (some libraries take the smaller of the two), as
     in trec_eval and in the LightGCN and LT-OCF papers.
     Source: trec_eval ``recall.k``, https://github.com/usnistgov/trec_eval/blob/main/m_recall.c
 
@@ -98,7 +98,7 @@ def average_precision(hits: Hits, n_relevant: RelevantCounts) -> PerUser:
 
         AP@k = (1 / relevant) Σ_{r=1..k} hit_r * precision@r
 
-    The divisor is the number of relevant items also where it exceeds k; torchmetrics divides by the hits in the list.
+    The divisor is the number of relevant items even if it exceeds k; torchmetrics divides by the hits in the list.
     Source: trec_eval ``map_cut.k``, https://github.com/usnistgov/trec_eval/blob/main/m_map_cut.c
 
     Example:

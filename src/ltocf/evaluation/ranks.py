@@ -1,4 +1,4 @@
-"""The processes that share one training, as the code that computes sees them: here the only one there is."""
+"""The processes that share one training, as the code that computes sees them; here a single process."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Ranks(Protocol):
         """The same processes side by side, for sums over all of them."""
 
     def layout(self) -> dict[str, int]:
-        """What a run records of them: nothing where there is only one."""
+        """What a run records of them: nothing if there is only one."""
 
     def total(self, part: Tensor) -> Tensor:
         """The sum of what each process has; its gradient is the gradient of each part."""
 
     def whole(self, columns: Tensor) -> Tensor:
-        """The columns of all processes side by side, with zeros where they do not divide; differentiable."""
+        """The columns of all processes side by side, padded with zeros if they do not divide evenly; differentiable."""
 
     def rows(self, columns: Tensor) -> Tensor:
         """All columns of this process's share of the rows, from its columns of all rows; differentiable."""
@@ -61,7 +61,7 @@ class Ranks(Protocol):
         """What process 0 has; a tensor is written to in place."""
 
     def own(self, embeddings: Tensor) -> Tensor:
-        """This process's share of embeddings of all nodes; columns of zeros are added where they do not divide."""
+        """This process's share of embeddings of all nodes; columns of zeros are added if they do not divide evenly."""
 
     def own_nodes(self, values: Tensor) -> Tensor:
         """The rows of this process's nodes, of values that have one for each node."""
@@ -73,19 +73,19 @@ class Ranks(Protocol):
         """All columns of the users that this process scores, in the rows that `mine` says, and of all items."""
 
     def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
-        """The rows of ``nodes``, in this process's columns, whoever has them; differentiable."""
+        """The rows of ``nodes``, in this process's columns, whichever process has them; differentiable."""
 
     def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
         """Add ``rows``, one for each of ``nodes``, to this process's share of ``embeddings``, in place."""
 
     def mine(self, nodes: Tensor) -> Tensor:
-        """Which rows of its share are ``nodes``, those left out that another process has."""
+        """The rows of this process's share that are ``nodes``; nodes that another process has are left out."""
 
     def home(self, device: torch.device) -> torch.device:
-        """Where a model is while it is whole, if its steps are computed on ``device``."""
+        """The device of a whole model whose steps are computed on ``device``."""
 
     def divided(self, model: nn.Module, pairs: Interactions, device: torch.device) -> AbstractContextManager[None]:
-        """Inside, ``model``, which was made for ``pairs``, is this process's share, on ``device``; after it, whole."""
+        """In the block ``model``, made for ``pairs``, is this process's share, on ``device``; after it, whole."""
 
 
 class EveryNode:

@@ -19,7 +19,7 @@ class Comparison(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A mean difference per user, and between which values it is to be expected."""
+    """A mean difference per user, and the interval in which it is expected."""
 
     low: float
     middle: float
@@ -66,7 +66,7 @@ def compare_results(first: UserResult, second: UserResult) -> Comparison:
 
 
 def difference_interval(first: UserResult, second: UserResult, confidence: float = 0.95) -> Interval:
-    """Where the mean difference of two methods lies: it has zero in it if the test of `compare` has p > 1 - confidence.
+    """The interval of the mean difference of two methods: it contains zero if `compare` has p > 1 - confidence.
 
         mean(d) ± t_(n-1) std(d) / √n,   d_u = first_u - second_u
 

@@ -37,10 +37,10 @@ class Scorer(Protocol):
     Users arrive on the device `rank` got them on (the CPU in `evaluate`); scores may come back on any device. They are
     only read, so a scorer may return a tensor that it keeps.
 
-    Two attributes are optional; a scorer without them is treated as the defaults say:
+    Two attributes are optional, with these defaults:
 
     - ``scores_are_new: bool = False``: every call returns a tensor of its own, which spares `rank` a copy;
-    - ``device: torch.device = cpu``: where the scores are computed; a GPU gets more users per call.
+    - ``device: torch.device = cpu``: the device that computes the scores; a GPU gets more users per call.
     """
 
     def scores(self, users: UserIndices) -> Scores: ...

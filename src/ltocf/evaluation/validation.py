@@ -54,7 +54,7 @@ class Validation:
 
 
 def sample_users(truth: Interactions, seed: int, n_users: int) -> Interactions:
-    """The pairs of ``n_users`` random users of ``truth``, or all pairs where they are no more than that.
+    """The pairs of ``n_users`` random users of ``truth``, or all pairs if there are no more users than that.
 
     Example:
         >>> sample_users(Interactions.from_pairs([0, 1, 1, 2], [0, 0, 1, 2]), seed=0, n_users=1).users.tolist()

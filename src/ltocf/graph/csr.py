@@ -12,7 +12,7 @@ from ltocf.shapes import ListScores, RankedItems
 
 
 def csr_tensor(offsets: Tensor, indices: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    """The CSR tensor of valid parts, which are not copied; nothing is checked.
+    """A CSR tensor from its arrays, which must be valid: they are neither copied nor checked.
 
     Example:
         >>> one = torch.ones(1)
@@ -55,7 +55,7 @@ def row_entries(offsets: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
 
 @cache
 def _hear_the_warning() -> None:
-    """Let PyTorch say once, unheard, that CSR tensors are in beta state: it says so once per process.
+    """Let PyTorch warn once, unheard, that CSR tensors are in beta state: it does so once per process.
 
     So the caller's filters stay, and a product does not have to change and restore them, which no other thread
     must see.

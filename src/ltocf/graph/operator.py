@@ -26,7 +26,7 @@ from ltocf.shapes import (
 )
 
 PAIRS_AT_A_TIME = 2**22
-"""While R̃ is made, in double precision."""
+"""Pairs whose entries of R̃ are computed at a time, in double precision."""
 
 
 class BipartiteGraph(nn.Module):

@@ -29,11 +29,11 @@ def item_singular_vectors(
     decomposed exactly.
 
     Args:
-        gram_product: X to BᵀB X, for X of shape (n_items, any).
+        gram_product: maps X to BᵀB X, for X of shape (n_items, any).
         n_items: number of columns of B.
-        rank: how many, in 1..n_items.
-        seed: of the random start.
-        device: of the products.
+        rank: number of singular values, in 1..n_items.
+        seed: seed of the random start.
+        device: device of the products.
 
     Returns:
         σ descending, (rank,), and V with orthonormal columns, (n_items, rank).

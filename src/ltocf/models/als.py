@@ -35,10 +35,10 @@ class ALS(Recommender):
     Args:
         graph: the training graph.
         dim: length of x and y, >= 1.
-        penalty: λ where the search starts, and without a validation, >= 0.
-        confidence: α likewise, > 0.
-        iterations: of both sides, >= 1.
-        seed: of the first factors.
+        penalty: λ at which the search starts, >= 0; kept without a validation set.
+        confidence: α at which the search starts, > 0; kept without a validation set.
+        iterations: number of iterations of both sides, >= 1.
+        seed: seed of the first factors.
 
     Raises:
         ValueError: a number out of range.
@@ -111,7 +111,7 @@ class ALS(Recommender):
         return climb(self, start, self.grid, validate=validate, evaluations=evaluations, context=context)
 
     def set_numbers(self, numbers: Sequence[float]) -> None:
-        """Be the model of these numbers."""
+        """Use these numbers, and compute what depends on them."""
         self.numbers.copy_(torch.tensor(list(numbers)))
         penalty, confidence = self.numbers.tolist()
         factorisation, only_its_own_threads = _implicit()
@@ -166,7 +166,7 @@ class ALS(Recommender):
 
 
 def _implicit() -> tuple[Callable[..., Any], AbstractContextManager[Any]]:
-    """The class of `implicit`, and a context in which BLAS starts no threads inside of those that it has."""
+    """The class of `implicit`, and a context in which BLAS starts no threads inside those of `implicit`."""
     try:
         from implicit.cpu.als import AlternatingLeastSquares
         from threadpoolctl import threadpool_limits

@@ -31,12 +31,12 @@ from ltocf.shapes import (
 from ltocf.training import FitContext, FitResult, Trainable, TrainingSettings, fit
 
 ListScorer = Scorer
-"""The name that `Scorer` had here while scorers were asked again for the scores of a list; `rank` returns them."""
+"""An earlier name of `Scorer`."""
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Inside, the model is in evaluation: nothing is dropped, and it gives the same numbers every time."""
+    """In the block the model is in evaluation mode: nothing is dropped, and it gives the same numbers every time."""
     training = model.training
     model.eval()
     try:
@@ -118,7 +118,7 @@ class Recommender(Shown, nn.Module, ABC):
         """Compute what needs no training, so that the model can score. Usually nothing."""
 
     def check_weights(self) -> None:
-        """Weights from a file are ones that training may give: what they point at is there. Usually nothing to check.
+        """Check weights from a file: what they point at must exist. Usually nothing to check.
 
         Raises:
             ValueError: they are not.
@@ -134,7 +134,7 @@ class Recommender(Shown, nn.Module, ABC):
         """Take over what ``smaller`` learned of the first of its users and items; new ones start from their neighbours.
 
         Args:
-            smaller: of fewer users and items, and with the same options.
+            smaller: a model of fewer users and items, with the same options.
             graph: the graph of this model.
         """
         grow(self, smaller, Sizes(smaller.n_users, smaller.n_items), Sizes(self.n_users, self.n_items), graph)

@@ -48,7 +48,7 @@ class Blend(Recommender):
     Args:
         graph: the training graph.
         members: the models, by name or as a table of name and options: ``{"model": "spectral", "rank": 256}``.
-        seed: of each member.
+        seed: seed of each member.
 
     Raises:
         ValueError: no member, a member without ``model``, or what a member refuses.

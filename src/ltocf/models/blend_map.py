@@ -30,9 +30,9 @@ class BlendMap(Shown):
     """A `ScoreMap` that is a weighted sum of others.
 
     Args:
-        names: of the members.
-        maps: of the members.
-        weights: of the members.
+        names: names of the members.
+        maps: their score maps.
+        weights: their weights.
     """
 
     names: Sequence[str]

@@ -49,7 +49,7 @@ class CMN(GradientRecommender):
         dim: length of the memories m and c and of the item embeddings e.
         n_hops: how often the memory is read, >= 1.
         distinct_users: whether a batch has no user twice, see `PairwiseBatches`.
-        seed: of the initial embeddings and weights.
+        seed: seed of the initial embeddings and weights.
 
     Raises:
         ValueError: a number out of range.

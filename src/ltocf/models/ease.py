@@ -16,7 +16,8 @@ from ltocf.shapes import Scores
 from ltocf.training.grid import Grid
 
 BYTES_PER_ENTRY = 28
-"""Of the matrix, while it is computed: RᵀR, its factor and its inverse in double precision, B in single."""
+"""Bytes for each entry of the matrix while it is computed: RᵀR, its factor and its inverse in double precision, B in
+single."""
 
 
 class EASE(SimilarityModel):
@@ -29,7 +30,7 @@ class EASE(SimilarityModel):
 
     Args:
         graph: the training graph.
-        penalty: λ where the search starts, and what it is without a validation, > 0.
+        penalty: λ at which the search starts, > 0; kept without a validation set.
         max_gigabytes: memory that computing B may take; it grows with the square of the number of items.
         recency: ``off`` or ``auto``, see `HistoryRecommender`.
         seed: not used.
@@ -79,7 +80,7 @@ class EASE(SimilarityModel):
         self.similarities.fill_diagonal_(0.0)
 
     def _inverse(self, penalty: float) -> Tensor:
-        """P, by the smaller side: P = (I - Rᵀ (R Rᵀ + λ I)^-1 R) / λ where there are fewer users than items."""
+        """P, by the smaller side: P = (I - Rᵀ (R Rᵀ + λ I)^-1 R) / λ if there are fewer users than items."""
         ratings = self.graph.ratings()
         few_users = self.n_users < self.n_items
         product = ratings @ ratings.T if few_users else ratings.T @ ratings

@@ -18,9 +18,9 @@ class EmbeddingScorer:
     """Fixed embeddings whose score is the inner product: what ranking needs of a trained model.
 
     Args:
-        user_embeddings: of all users, or of some.
-        item_embeddings: of all items.
-        rows: the rows of users who are asked for; users are rows where all of them are there.
+        user_embeddings: embeddings of all users, or of some.
+        item_embeddings: embeddings of all items.
+        rows: maps users to their rows; by default a user is a row.
     """
 
     user_embeddings: UserEmbeddings

@@ -38,7 +38,7 @@ class GCMC(EmbeddingRecommender):
         dim: length of the embeddings and of the hidden layer.
         dropout: share of the nodes whose messages a training step drops, or of the numbers of Z.
         variant: ``source``, or ``published``, the variant of the published row.
-        seed: of the initial embeddings and weights.
+        seed: seed of the initial embeddings and weights.
         objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:

@@ -26,10 +26,10 @@ class GRMF(EmbeddingRecommender):
     estimates the mean over users of the mean over their items, in which a pair weighs 1 / deg(u).
 
     Args:
-        graph: of which the numbers of users and items and the degrees are used.
+        graph: the training graph; only its numbers of users and items and its degrees are used.
         dim: length of an embedding.
         smoothness: weight of the graph term, >= 0; with 0 it is MF.
-        seed: of the initial embeddings.
+        seed: seed of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:

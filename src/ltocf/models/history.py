@@ -40,10 +40,10 @@ class HistoryRecommender(Recommender):
 
         score(u, i) = Σ_p Σ_{j in history(u)} r̃_uj r_uj K_p[j, i]
 
-    r_uj is the weight of the pair, relative to the mean, and r̃_uj that of its age, see `Recency`: 1 where ``recency``
-    is ``off``, and where nobody knows an order. Nothing in it belongs to a user, so any history can be scored, and what
-    an item of it adds to a score is one entry of K_p. A model of this family is `entry_scores`, and `kernel` for single
-    entries of K_p.
+    r_uj is the weight of the pair, relative to the mean, and r̃_uj that of its age, see `Recency`: 1 if ``recency`` is
+    ``off``, and if there is no order. Nothing in it belongs to a user, so any history can be scored, and what an item
+    of it adds to a score is one entry of K_p. A model of this family is `entry_scores`, and `kernel` for single entries
+    of K_p.
 
     Args:
         graph: the training graph.
@@ -51,7 +51,7 @@ class HistoryRecommender(Recommender):
             or in days, are chosen on validation.
 
     Raises:
-        ValueError: ``recency`` is no such word.
+        ValueError: an unknown ``recency``.
     """
 
     uses_weights: ClassVar[bool] = True
@@ -83,7 +83,7 @@ class HistoryRecommender(Recommender):
 
     @property
     def recency(self) -> Recency | None:
-        """How the items of a history are weighed by their age; None where it is a set."""
+        """How the items of a history are weighed by their age; None if it is a set."""
         if not self.chooses_recency:
             return None
         return Recency(max(0.0, self.numbers[-1].item()), "days" if self.in_days else "items")
@@ -112,7 +112,7 @@ class HistoryRecommender(Recommender):
         return found.after(tried, seconds)
 
     def _try_powers(self, validate: Validate, context: FitContext) -> int:
-        """How many powers were tried in the units that there are; the best one is set."""
+        """The number of powers that were tried in all known units; the best one is set."""
         n_tried = 0
 
         def value_of(recency: Recency) -> float:

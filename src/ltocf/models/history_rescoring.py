@@ -27,11 +27,11 @@ class HistoryRescoring(Rescoring):
 
     Args:
         linear: the map of the trained model.
-        histories: of every user of training, with their ages.
+        histories: histories of all training users, with the ages of their items.
         items: final embeddings of the items.
-        log_degrees: of the items.
-        ranking: where the search starts.
-        steps: of the numbers of `STEPS` that are searched besides.
+        log_degrees: logarithms of the items' degrees.
+        ranking: the ranking at which the search starts.
+        steps: first steps of the numbers of `STEPS` that are searched too.
     """
 
     def __init__(

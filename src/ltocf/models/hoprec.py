@@ -26,11 +26,11 @@ class HOPRec(EmbeddingRecommender):
     what is ranked right by the margin already.
 
     Args:
-        graph: of which only the numbers of users and items are used.
+        graph: the training graph; only its numbers of users and items are used.
         dim: length of an embedding.
         n_orders: K, the number of items on a walk, >= 1; with 1 only the user's own items are positives.
         margin: >= 0.
-        seed: of the initial embeddings.
+        seed: seed of the initial embeddings.
 
     Raises:
         ValueError: a number out of range.

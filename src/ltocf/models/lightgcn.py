@@ -22,7 +22,7 @@ class LightGCN(EmbeddingRecommender):
         graph: the training graph.
         dim: length of an embedding.
         n_layers: rounds of propagation, >= 0; with 0 it is MF.
-        seed: of the initial embeddings.
+        seed: seed of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How large a count may be: a slip of the keyboard is told before anything hangs or memory is gone."""
+"""How large a count may be: a typing mistake is an error before anything hangs or memory runs out."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ LARGEST = {
     "n_neighbours": 100_000,
     "n_negatives": 10_000_000,
 }
-"""Of options that all models share by name; far beyond what anybody has trained with."""
+"""Largest values of options, by name, in all models; far beyond what anybody has trained with."""
 
 
 def check_largest(options: Mapping[str, Any]) -> None:
-    """Nothing, if no count among the options is beyond reason.
+    """Refuse options with a count beyond reason.
 
     Raises:
-        ValueError: one is.
+        ValueError: a count is too large.
 
     Example:
         >>> check_largest({"dim": 64, "n_layers": 3})

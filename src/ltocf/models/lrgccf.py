@@ -28,7 +28,7 @@ class LRGCCF(EmbeddingRecommender):
         graph: the training graph.
         dim: length of an embedding of one layer; the final ones have (n_layers + 1) dim numbers.
         n_layers: k, >= 0; with 0 it is MF.
-        seed: of the initial embeddings.
+        seed: seed of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:

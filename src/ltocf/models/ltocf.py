@@ -52,7 +52,7 @@ class LTOCF(EmbeddingRecommender):
         tolerance: share of the filter's coefficients that may be cut; sets its degree.
         precision: numbers that the filter keeps between products, ``float32`` or ``bfloat16``; sums are always float32.
         rtol, atol: error per step of ``dopri5``.
-        seed: of the initial embeddings.
+        seed: seed of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:

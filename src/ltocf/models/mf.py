@@ -17,9 +17,9 @@ class MF(EmbeddingRecommender):
         score(u, i) = <E(0)[u], E(0)[i]>
 
     Args:
-        graph: of which only the numbers of users and items are used.
+        graph: the training graph; only its numbers of users and items are used.
         dim: length of an embedding.
-        seed: of the initial embeddings.
+        seed: seed of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:

@@ -34,7 +34,7 @@ class MultVAE(GradientRecommender):
         dropout: share of the history that a training step drops.
         largest_beta: β rises linearly from 0 to this.
         annealing_steps: training steps until β is there, >= 1.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ValueError: a number out of range.

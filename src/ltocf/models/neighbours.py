@@ -96,7 +96,7 @@ class NeighbourModel(SimilarityModel):
         return scores.view(-1).index_add_(0, at, added).view_as(scores)
 
     def scorer(self) -> NeighbourModel:
-        """The model itself, its similarities turned round for histories now and not with the first user."""
+        """The model itself, with its similarities transposed for histories now rather than for the first user."""
         if self.is_ready:
             self._votes()
         return self
@@ -109,7 +109,7 @@ class NeighbourModel(SimilarityModel):
         return ((near == kept[:, None]) * similar).sum(1)[None]
 
     def _votes(self) -> _Votes:
-        """The similarities by the item of the history, made again where those that are kept have changed."""
+        """The similarities by the item of the history, made again if those that are kept have changed."""
         similar, near = self.similarities, self.neighbours
         state = (similar.data_ptr(), similar._version, near.data_ptr(), near._version, self.k)
         if state != self._votes_state:
@@ -140,8 +140,8 @@ class ItemKNN(NeighbourModel):
 
     Args:
         graph: the training graph.
-        k: neighbours of each item where the search starts, and without a validation, >= 1.
-        shrinkage: h where the search starts, and without a validation, >= 0.
+        k: neighbours of each item at which the search starts, >= 1; kept without a validation set.
+        shrinkage: h at which the search starts, >= 0; kept without a validation set.
         recency: ``off`` or ``auto``, see `HistoryRecommender`.
         seed: not used.
 
@@ -193,9 +193,9 @@ class RP3beta(NeighbourModel):
 
     Args:
         graph: the training graph.
-        k: neighbours of each item where the search starts, and without a validation, >= 1.
-        alpha: α likewise, > 0.
-        beta: β likewise.
+        k: neighbours of each item at which the search starts, >= 1; kept without a validation set.
+        alpha: α at which the search starts, > 0; kept without a validation set.
+        beta: β at which the search starts; kept without a validation set.
         recency: ``off`` or ``auto``, see `HistoryRecommender`.
         seed: not used.
 

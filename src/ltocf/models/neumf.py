@@ -37,13 +37,13 @@ class NeuMF(GradientRecommender):
     The published row has two layers, ``init = "mf"``, and a batch of 1,024.
 
     Args:
-        graph: of which only the numbers of users and items are used.
+        graph: the training graph; only its numbers of users and items are used.
         dim: length of an embedding in each tower; a multiple of 2^(n_layers - 1), except in the published variant.
         n_layers: layers of the MLP, >= 1.
         n_negatives: sampled items for each pair, if the loss is the cross-entropy.
         dropout: share of the numbers of each layer's output that a training step drops.
         variant: ``source``, or ``published``, the variant of the published row.
-        seed: of the initial embeddings and weights.
+        seed: seed of the initial embeddings and weights.
 
     Raises:
         ValueError: an unknown variant, or a number out of range.

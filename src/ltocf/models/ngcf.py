@@ -39,7 +39,7 @@ class NGCF(EmbeddingRecommender):
         message_dropout: share of the numbers of each layer's output that a training step drops.
         node_dropout: share of the nodes whose messages a training step drops.
         variant: ``source``, or ``published``, the variant of the published row.
-        seed: of the initial embeddings and weights.
+        seed: seed of the initial embeddings and weights.
         objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:

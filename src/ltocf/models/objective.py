@@ -153,7 +153,7 @@ class Objective:
         return self.whole_catalogue and self.loss == "softmax" and n_items <= self.n_negatives
 
     def counts(self, log_degrees: Tensor, negatives: NegativeIndices) -> NegativeCounts | None:
-        """How often each of the whole catalogue would be drawn, n d_j / Σ d; None where they are drawn."""
+        """How often each item of the whole catalogue would be drawn, n d_j / Σ d; None if they are drawn."""
         if not self.compares_with_all(len(log_degrees)):
             return None
         return self.n_negatives * torch.softmax(log_degrees.index_select(0, negatives), 0)
@@ -168,8 +168,8 @@ class Objective:
         counts: NegativeCounts | None = None,
         ranks: Ranks = ALONE,
     ) -> tuple[Scalar, BatchScores]:
-        """The mean loss of a batch, and that of each example, of this process's where nothing asks for all, without a
-        gradient.
+        """The mean loss of a batch, and the loss of each example without a gradient: of this process's examples, unless
+        those of all are needed.
 
         Args:
             users: final embeddings of the users, (batch, final_dim).
@@ -204,7 +204,7 @@ class Objective:
         return user_temperatures(user_losses, self.temperature, self.adaptive_temperature)
 
     def as_ranking(self) -> Ranking:
-        """How scores are formed, as far as training does not choose it."""
+        """How scores are formed, before training chooses anything about it."""
         if self.ranking == "cosine":
             return Ranking(self.popularity, 0.0, float(self.temperature))
         return Ranking(self.popularity, 1.0, float(self.temperature) if self.choose_ranking else None)

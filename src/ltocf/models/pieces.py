@@ -71,7 +71,7 @@ def loss_in_pieces(
 
     Args:
         loss_of: the loss of one piece.
-        pieces: of the batch, each with negatives of its own.
+        pieces: the pieces of the batch, each with negatives of its own.
         n_users: rows of ``final`` that are users.
         final: E_final.
         parameters: what ``loss_of`` may depend on besides ``final``.

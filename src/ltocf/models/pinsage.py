@@ -43,13 +43,13 @@ class PinSage(EmbeddingRecommender):
     Args:
         graph: the training graph.
         dim: length of an embedding and of all hidden layers.
-        n_neighbours: most nodes in a neighbourhood, >= 1.
+        n_neighbours: maximum number of nodes in a neighbourhood, >= 1.
         n_walks: walks from each node, >= 1.
         walk_length: steps of a walk, >= 1; from 2 on there are nodes of the same kind among those visited.
-        margin: of the loss, >= 0.
+        margin: margin of the loss, >= 0.
         variant: ``source``, or ``published``, the variant of the published row.
         distinct_users: whether a batch has no user twice, see `PairwiseBatches`.
-        seed: of the walks, the initial embeddings and the weights.
+        seed: seed of the walks, the initial embeddings and the weights.
 
     Raises:
         ValueError: an unknown variant, or a number out of range.

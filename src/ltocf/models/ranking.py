@@ -128,7 +128,7 @@ class RankingNumbers(nn.Module):
         return start._replace(**{name: float(getattr(self, name)) for name in self.names if name in STEPS})
 
     def learned(self, in_order: bool) -> dict[str, float]:
-        """Each number by its name; those of recency where there is an order, the power by its unit."""
+        """Each number by its name; those of recency if there is an order, the power by its unit."""
         numbers = {name: float(getattr(self, name)) for name in self.names if name in STEPS}
         if not in_order:
             return numbers
@@ -141,8 +141,8 @@ class Rescoring:
     Args:
         users: final embeddings of the users, as `Ranking.users` gives them.
         items: final embeddings of the items.
-        log_degrees: of the items.
-        ranking: where the search starts; of cosines.
+        log_degrees: logarithms of the items' degrees.
+        ranking: the ranking at which the search starts, one of cosines.
 
     Example:
         >>> items = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -205,7 +205,7 @@ class Rescoring:
         return products_at(items, self.vectors(users), self.directions) * lengths[items] + bias[items]
 
     def _lengths_and_bias(self) -> tuple[ItemValues, ItemValues]:
-        """Of the numbers as they stand; kept until these change, for scores are asked for by some users at a time."""
+        """By item, the factor of the norms and the share of popularity; kept until the numbers change."""
         ranking = self.start._replace(**{name: value for name, value in self.learned().items() if name in STEPS})
         if self._kept is None or self._kept[0] != ranking:
             lengths = torch.ones_like(self.items[:, 0]) if ranking.temperature is None else ranking.lengths(self.items)
@@ -225,9 +225,9 @@ def choose_ranking(
 
     Args:
         rescoring: the trained embeddings.
-        numbers: of the model; as they are, unless the search finds better ones.
-        scorer: of the model as it stands.
-        validation: what the epoch was chosen on.
+        numbers: the numbers of the model; they stay unless the search finds better ones.
+        scorer: makes the scorer of the model as it stands.
+        validation: the validation set on which the epoch was chosen.
         trained: how training ended.
         context: its deadline and its metric; past the deadline the numbers stay as they are.
 

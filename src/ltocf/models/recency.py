@@ -30,7 +30,7 @@ class Recency(NamedTuple):
         r̃_uj ∝ (1 + age_uj)^-p,   mean of r̃_u over the history = 1
 
     The age is the number of the user's items that came later, or the days before the last one; the former too in a
-    history without times, where a model counts in days. With p = 0 a history is a set. A power law does not forget for
+    history without times, if a model counts in days. With p = 0 a history is a set. A power law does not forget for
     good: the long past of somebody with a long history still counts.
 
     Args:
@@ -46,7 +46,7 @@ class Recency(NamedTuple):
     unit: Unit = "items"
 
     def ages(self, histories: Histories) -> Tensor | None:
-        """The ages of histories in this unit, or else in items; None where histories have no order."""
+        """The ages of histories in this unit, or else in items; None if histories have no order."""
         return histories.later if self.unit == "items" or histories.days is None else histories.days
 
     def weights(self, ages: Tensor, rows: EntryRows, n_rows: int) -> EntryWeights:
@@ -61,7 +61,7 @@ def best_recency(value: Callable[[Recency], float], has_days: bool, context: Fit
     """The best of a few powers in each unit that there is.
 
     Args:
-        value: of the model with a recency, all other numbers as they are; higher is better.
+        value: value of the model with a recency and all other numbers as they are; higher is better.
         has_days: whether ages are known in days.
         context: its deadline; a quarter of what is left is enough for this.
     """
@@ -79,6 +79,6 @@ def best_recency(value: Callable[[Recency], float], has_days: bool, context: Fit
 
 
 def check_recency(recency: str) -> None:
-    """Raises ValueError for what is no kind of recency."""
+    """Raises ValueError for an unknown kind of recency."""
     if recency not in RECENCIES:
         raise ValueError(f"`recency` must be one of {', '.join(RECENCIES)}, got {recency!r}")

@@ -28,15 +28,15 @@ class SequenceKNN(NeighbourModel):
         s_ji = Σ_u d_u^-0.8 (1 + |place_uj - place_ui|)^-q / (d_j^a d_i^b),   j ≠ i
 
     Places are those in the order of a history, those of one moment alike; d_u and d_i are lengths of histories and
-    degrees of items. Where nobody knows an order, all items of a history are one place apart. Each item of a history
+    degrees of items. If there is no order, all items of a history are one place apart. Each item of a history
     keeps its k neighbours. k, q, a and b are chosen on validation.
 
     Args:
         graph: the training graph; its pairs have an order if the data have one.
-        k: neighbours of each item where the search starts, and without a validation, >= 1.
-        nearness: q likewise, >= 0; 0: all in the window count alike.
-        history_exponent: a likewise.
-        item_exponent: b likewise; a smaller one gives popular items more to say.
+        k: neighbours of each item at which the search starts, >= 1; kept without a validation set.
+        nearness: q at which the search starts, >= 0; 0: all in the window count alike.
+        history_exponent: a at which the search starts.
+        item_exponent: b at which the search starts; a smaller one gives popular items more influence.
         window: how many items before and after one count, >= 1.
         recency: ``off`` or ``auto``, see `HistoryRecommender`.
         seed: not used.

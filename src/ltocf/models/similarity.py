@@ -33,7 +33,7 @@ class SimilarityModel(HistoryRecommender):
 
     @abstractmethod
     def fit_similarity(self, before: Sequence[float] | None) -> None:
-        """Compute the similarities for the numbers as they are; they stand for the numbers ``before``, or for none."""
+        """Compute the similarities for the numbers as they are; ``before``: those of the present ones, if any."""
 
     @property
     def is_ready(self) -> bool:
@@ -44,7 +44,7 @@ class SimilarityModel(HistoryRecommender):
         return dict(zip(self.grid, self.own_numbers.tolist(), strict=True)) | self.recency_numbers()
 
     def set_numbers(self, numbers: Sequence[float]) -> None:
-        """Be the model of these numbers."""
+        """Use these numbers, and compute what depends on them."""
         before = self.own_numbers.tolist() if self.is_ready else None
         self.numbers.copy_(torch.tensor(list(numbers), dtype=self.numbers.dtype))
         if before != self.own_numbers.tolist():

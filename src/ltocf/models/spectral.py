@@ -40,7 +40,7 @@ SparseScores: TypeAlias = Float[Tensor, "items histories"]
 Factors: TypeAlias = Float[Tensor, "histories rank"]
 
 MORE_FOR_RECENCY = 10
-"""Evaluations of the joint search, where the power of recency is one of its numbers."""
+"""Evaluations of the joint search if the power of recency is one of its numbers."""
 USERS_AT_A_TIME = 64
 """In `SpectralLTOCF.list_scores`."""
 
@@ -61,10 +61,10 @@ class SpectralLTOCF(HistoryRecommender):
         graph: the training graph.
         rank: number of singular vectors; a small graph has fewer.
         n_times: T, the number of times t_s, >= 1.
-        user_exponent: γ; a smaller one gives users with long histories more to say.
-        item_exponent: δ; a smaller one gives popular items more to say.
+        user_exponent: γ; a smaller one gives users with long histories more influence.
+        item_exponent: δ; a smaller one gives popular items more influence.
         recency: ``off`` or ``auto``, see `HistoryRecommender`.
-        seed: of the randomised decomposition.
+        seed: seed of the randomised decomposition.
 
     Raises:
         ValueError: ``rank`` or ``n_times`` < 1.

@@ -25,7 +25,7 @@ def start_from_spectrum(model: EmbeddingRecommender, graph: BipartiteGraph, seed
     Args:
         model: any model of embeddings; only its initial embeddings change.
         graph: the training graph.
-        seed: of the randomised decomposition.
+        seed: seed of the randomised decomposition.
 
     Source: the design of GF-CF's ideal low-pass (Shen et al., CIKM 2021, section 4, https://arxiv.org/abs/2108.07567)
     as initial embeddings.

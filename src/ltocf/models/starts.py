@@ -26,9 +26,9 @@ def start_from_factorisation(
 
     Args:
         model: one with an embedding of every node, on its device.
-        graph: of ``train``.
+        graph: the graph of ``train``.
         train: the training pairs.
-        settings: of MF's training; its epochs are those of MF.
+        settings: settings of MF's training, with its number of epochs.
         seed: seed of MF.
         context: its deadline is MF's too.
 

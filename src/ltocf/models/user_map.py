@@ -106,20 +106,20 @@ class UserMap(Shown):
         w_p(u, j) = s^p / sqrt(d_u d_j),   d_u = |history|, d_j = degree of j, s = 1
         score(u, i) = <vector(u), items[i]> + bias[i]
 
-    r̃ weighs the items by their age, see `Recency`: 1 without it, and where a history has no order. Its mean over a
+    r̃ weighs the items by their age, see `Recency`: 1 without it, and if a history has no order. Its mean over a
     history is 1, so that history and own part keep their proportion; ω = 1 unless it is chosen too.
     With self-loops both degrees are one larger and s = 1 / d_u: what comes p steps late passed p loops of the user.
     With the cosine the vector is divided by its norm and by the temperature, so the score stays a sum.
 
     Args:
         touch: what touching item j adds to a vector, in each part: one part for each state of an ODE, one for a mean
-            over layers, none where a vector does not depend on the history.
+            over layers, none if a vector does not depend on the history.
         own: the share of a user of training that comes from their own embedding, or None.
         items: item vectors, normalised for the cosine.
         degrees: number of training users of each item.
         bias: what popularity adds to the score of an item, or None.
         temperature: None for the inner product, else τ of the cosine.
-        temperatures: τ of each user of training, where they differ.
+        temperatures: τ of each training user, if they differ.
         self_loops: whether nodes are neighbours of themselves.
         part_names: what each part is, for people: the time of a state of an ODE; or none.
         recency: how the items of a history are weighed by their age, or None: a history is a set.
@@ -235,7 +235,7 @@ class UserMap(Shown):
 
 
 def score_map_of(model: object) -> ScoreMap | None:
-    """The scores of a model as sums over a history, or None where they are not."""
+    """The scores of a model as sums over a history, or None if they are not."""
     if isinstance(model, SummedModel):
         return model.score_map()
     return model.user_map() if isinstance(model, LinearModel) else None

@@ -12,7 +12,7 @@ from ltocf.graph import BipartiteGraph
 from ltocf.shapes import Coefficients, Embeddings, Sides
 
 COLUMNS_AT_A_TIME = 32
-"""On a CPU. At dimension 256 this takes half the time of all at once, and 16 or 64 at a time take longer."""
+"""On a CPU. At dimension 256 this takes half the time of all columns at once; 16 or 64 at a time take longer."""
 
 
 def chebyshev_filter(
@@ -30,7 +30,7 @@ def chebyshev_filter(
     both from the same recurrence T_k+1 = 2 Â T_k - T_k-1, because Â is symmetric.
 
     Args:
-        graph: of Â.
+        graph: the graph whose operator is Â.
         embeddings: E(0).
         coefficients: c, on any device.
         storage: what T_k(Â) E and the entries of Â are rounded to between products, such as ``torch.bfloat16``, which
@@ -94,7 +94,7 @@ def _weighted_sum(
     against: Tensor | None = None,
     inner_products: Tensor | None = None,
 ) -> Tensor:
-    """Σ_k c_k T_k(Â) E; <T_k(Â) E, against> is added to ``inner_products`` where it is given.
+    """Σ_k c_k T_k(Â) E; <T_k(Â) E, against> is added to ``inner_products`` if that is given.
 
     Columns do not touch each other, so on a CPU a few at a time go through the whole series: states of these few stay
     in the cache from one product to the next, and memory beside the result does not grow with the dimension. Two times

@@ -32,8 +32,9 @@ def chebyshev_coefficients(
     Args:
         response: h at float64 eigenvalues, shape (n,) to (n,); may be differentiable in other tensors.
         tolerance: share of the coefficients' sum that may be cut, > 0.
-        degree: d, known from before: nothing is looked at, so nothing waits for a GPU.
-        device: of the nodes. From the second call on nothing is copied to it: such a call can be recorded there.
+        degree: d, if it is known from before: then no value is read back, so nothing waits for a GPU.
+        device: device of the nodes. From the second call on nothing is copied to it, so a call can be recorded there as
+            a CUDA graph.
 
     Raises:
         ValueError: ``tolerance`` <= 0, or h not resolved by 1,024 nodes.
@@ -72,7 +73,7 @@ def chebyshev_coefficients(
 
 
 def _interpolate(response: Callable[[Eigenvalues], Response], n_nodes: int, device: torch.device | str) -> Coefficients:
-    """The series through h at as many Chebyshev nodes."""
+    """The series through h at ``n_nodes`` Chebyshev nodes."""
     nodes, transform = _nodes(n_nodes, torch.device(device))
     return transform @ response(nodes)
 

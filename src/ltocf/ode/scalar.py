@@ -19,7 +19,7 @@ OPERATORS: tuple[str, ...] = ("adjacency", "laplacian")
 
 @dataclass(frozen=True)
 class MeanResponse:
-    """h(λ): what the mean of an ODE's states makes of the part of E(0) at graph eigenvalue λ in [-1, 1].
+    """h(λ): the factor by which the mean of an ODE's states scales the part of E(0) at graph eigenvalue λ in [-1, 1].
 
         dx/dt = f(λ) x,   x(0) = 1,   f(λ) = λ (adjacency) or λ - 1 (laplacian)
         h(λ) = (1 / (T + 2)) (x(0) + x(t_1) + ... + x(t_T) + x(K)),   differentiable in the times

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ltocf.shapes import Times
 
 SMALLEST_GAP = 1e-3
-"""Least distance between neighbouring times, as a share of an even interval."""
+"""Smallest distance between neighbouring times, as a share of an even interval."""
 
 
 class LearnableTimes(nn.Module):
@@ -69,7 +69,8 @@ class LearnableTimes(nn.Module):
 
             max_{a <= i} min_{b >= i} mean(s_a, ..., s_b)
 
-        Times that are not finite stay so: whoever reads the values finds out, nothing here waits for a GPU.
+        Times that are not finite stay so: the error is raised where the values are read, as nothing here waits for a
+        GPU.
 
         Source of the formula: Robertson, Wright, Dykstra, *Order Restricted Statistical Inference*, 1988, section 1.4.
         """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from ltocf.report.content import Figure, Panel
 from ltocf.report.layout import (
     columns_of,
+    has_markers,
     labels_of,
     line_of,
     numbers_of,
@@ -104,7 +105,9 @@ def _line_layers(base: altair.Chart, figure: Figure, panel: Panel) -> list[altai
     if _only_lines(figure):
         dashes = altair.Scale(domain=labels, range=[LINES[line_of(index)][1] for index in range(len(labels))])
         lines = lines.encode(strokeDash=altair.StrokeDash(field="label", type="nominal", title=None, scale=dashes))
-    return [lines, points.mark_point(filled=True, size=28)]
+    marks = points.mark_point(filled=True, size=28)
+    # Without markers the points are there all the same: hovering finds their numbers.
+    return [lines, marks if all(map(has_markers, panel.curves)) else marks.encode(opacity=altair.value(0))]
 
 
 def _dot_layers(base: altair.Chart, panel: Panel, labels: list[str]) -> list[altair.Chart]:

@@ -25,7 +25,7 @@ LABELS = {
     "share": "share of the lists",
 }
 DECIMALS = {"novelty": 2, "mean_popularity": 1, "popularity_lift": 2}
-"""Places of a metric that has not four."""
+"""Decimal places of a metric that does not have four."""
 
 
 def compare(
@@ -48,7 +48,7 @@ def compare(
         on: ``test`` or ``validation``.
         ks: depths; by default those of `DEPTHS` that the catalogue has items for.
         against: the run that the others are tested against, or ``popularity``; by default the first run, and popularity
-            where there is one alone.
+            if there is only one.
         show_progress: show progress bars.
 
     Returns:
@@ -134,7 +134,7 @@ def label(name: str) -> str:
 
 
 def shown(name: str, value: float) -> str:
-    """A value with the places that its metric has.
+    """A value with the decimal places of its metric.
 
     Example:
         >>> shown("recall@20", 0.12345), shown("mean_popularity@20", 101.26), shown("recall@5", math.nan)

@@ -12,6 +12,7 @@ from ltocf.report.content import Curve, Figure, Panel
 from ltocf.report.layout import (
     columns_of,
     ends_of,
+    has_markers,
     labels_of,
     line_of,
     numbers_of,
@@ -40,9 +41,8 @@ if TYPE_CHECKING:
 LINE: dict[str, Any] = {"linewidth": 1.6, "markersize": 4, "capsize": 2, "elinewidth": 0.8}
 POINT: dict[str, Any] = {"linestyle": "", "markersize": 7, "capsize": 2.5, "elinewidth": 1.2}
 MAXIMUM_LABELS_AT_ENDS = 14
-MAXIMUM_POINTS_WITH_MARKERS = 60
 LETTERS = 11
-"""About so many letters to an inch."""
+"""Letters to an inch, about."""
 PANEL_WIDTH, PANEL_HEIGHT = 3.6, 3.4
 
 
@@ -138,7 +138,7 @@ def _draw_lines(axes: Axes, panel: Panel, labels: Sequence[str], style: Style, h
 def _form(panel: Panel, curve: Curve, index: int) -> dict[str, Any]:
     if panel.kind == "point":
         return POINT | {"marker": shape_of(index)[0]}
-    marker = "." if len(curve.x) <= MAXIMUM_POINTS_WITH_MARKERS else ""
+    marker = "." if has_markers(curve) else ""
     return LINE | {"linestyle": LINES[line_of(index)][0], "marker": marker}
 
 

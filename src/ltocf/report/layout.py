@@ -8,6 +8,8 @@ from ltocf.report.content import Curve, Figure, Panel
 from ltocf.report.style import LINES, SHADES
 
 PANELS_PER_ROW = 4
+MAXIMUM_POINTS_WITH_MARKERS = 60
+"""Points of a curve; with more of them the markers would hide its line."""
 # What tells points apart without colours: matplotlib's markers and the same shapes for Vega.
 SHAPES = (
     ("o", "circle"),
@@ -69,6 +71,11 @@ def line_of(index: int) -> int:
 def shape_of(index: int) -> tuple[str, str]:
     """The shape of a label's points, another one than those of the same colour."""
     return SHAPES[(index + turn_of(index)) % len(SHAPES)]
+
+
+def has_markers(curve: Curve) -> bool:
+    """Whether a line marks its points."""
+    return len(curve.x) <= MAXIMUM_POINTS_WITH_MARKERS
 
 
 def ends_of(panel: Panel) -> dict[str, float]:

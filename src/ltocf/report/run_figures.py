@@ -11,7 +11,7 @@ import torch
 
 from ltocf.models import Recommender
 from ltocf.report.names import data_name, method_name
-from ltocf.report.style import LIGHT, LINES, Style, drawn_in, label_ends, plots_extra, save_figure
+from ltocf.report.style import LIGHT, LINES, Style, drawn_in, label_crossings, label_ends, plots_extra, save_figure
 from ltocf.runs.experiment import load
 from ltocf.runs.folder import RunFolder
 from ltocf.shapes import Eigenvalues, Response
@@ -39,12 +39,19 @@ def loss_label(model: str, options: Mapping[str, Any]) -> str:
     return OWN_LOSSES.get(model) or LOSS_LABELS.get(str(options.get("loss")), "loss")
 
 
-def response_figure(models: Mapping[str, Recommender], *, normalise: bool = False, style: Style = LIGHT) -> Figure:
-    """The frequency response h(λ) of each model over the graph's eigenvalues.
+def response_figure(
+    models: Mapping[str, Recommender],
+    *,
+    normalise: bool = False,
+    title: str = "Response of the graph's eigenvalues",
+    style: Style = LIGHT,
+) -> Figure:
+    """The frequency response h(λ) of each model over the graph's eigenvalues, each curve named beside it.
 
     Args:
         models: label of each curve and its model, a filter of the graph such as LT-OCF.
         normalise: divide each by h(1), to compare shapes.
+        title: what stands above: model and data, or what the curves have in common.
         style: colours for light pages or for dark ones.
 
     Raises:
@@ -52,8 +59,10 @@ def response_figure(models: Mapping[str, Recommender], *, normalise: bool = Fals
         ImportError: the ``plots`` extra is not installed.
     """
     figure = _figure(6.8, 4.0)
+    figure.suptitle(title, fontsize=11)
     axes = figure.subplots()
     eigenvalues = torch.linspace(-1, 1, 401, dtype=torch.float64)
+    drawn: list[tuple[str, list[float], list[float], str]] = []
     for place, (label, model) in enumerate(models.items()):
         parts = _parts(model, eigenvalues)
         if not parts:
@@ -62,8 +71,12 @@ def response_figure(models: Mapping[str, Recommender], *, normalise: bool = Fals
         color, line = style.shades[place % len(style.shades)], LINES[place % len(LINES)][0]
         curve = response / response[-1] if normalise else response
         axes.plot(eigenvalues, curve, label=label, color=color, linestyle=line)
+        drawn.append((label, eigenvalues.tolist(), curve.tolist(), color))
     _label(axes, "eigenvalue λ of the normalised adjacency", "h(λ) / h(1)" if normalise else "response h(λ)")
-    axes.legend(frameon=False)
+    if normalise:
+        label_crossings(axes, drawn)
+    else:
+        label_ends(axes, [(label, values[-1], color) for label, _, values, color in drawn], 3.2)
     return figure
 
 
@@ -107,12 +120,14 @@ def _parts(model: Recommender, eigenvalues: Eigenvalues) -> dict[str, Response]:
 
 
 def _draw_loss(axes: Axes, by_phase: History, loss: str, style: Style) -> None:
+    ends: list[tuple[str, float | int, str]] = []
     for (color, line), (phase, rows) in zip(_forms(style), by_phase.items(), strict=False):
         # A search has no loss.
         values = [row.get("loss", math.nan) for row in rows]
-        axes.plot([row["epoch"] for row in rows], values, color=color, linestyle=line, label=phase)
+        axes.plot([row["epoch"] for row in rows], values, color=color, linestyle=line)
+        ends += [(phase, value, color) for value in values[-1:] if math.isfinite(value)]
     _label(axes, "epoch", loss)
-    axes.legend(frameon=False)
+    label_ends(axes, ends, 2.4)
 
 
 def _draw_metric(axes: Axes, by_phase: History, metric: str, truth: str, style: Style) -> None:
@@ -137,10 +152,12 @@ def _draw_times(axes: Axes, by_phase: History, style: Style) -> None:
 
 def _draw_states(axes: Axes, eigenvalues: Eigenvalues, parts: Mapping[str, Response], style: Style) -> None:
     colors = [style.shades[place % len(style.shades)] for place in range(len(parts))]
-    axes.stackplot(eigenvalues, *parts.values(), labels=list(parts), colors=colors, edgecolor=style.page)
-    axes.plot(eigenvalues, torch.stack(list(parts.values())).sum(0), color=style.ink, linewidth=1)
+    axes.stackplot(eigenvalues, *parts.values(), colors=colors, edgecolor=style.page)
+    tops = torch.stack(list(parts.values())).cumsum(0)
+    axes.plot(eigenvalues, tops[-1], color=style.ink, linewidth=1)
     _label(axes, "eigenvalue λ", "response h(λ), by state")
-    axes.legend(frameon=False, loc="upper left")
+    middles = [(top - float(part[-1]) / 2) for top, part in zip(tops[:, -1].tolist(), parts.values(), strict=True)]
+    label_ends(axes, list(zip(parts, middles, colors, strict=True)), 2.4)
 
 
 def time_name(number: int) -> str:

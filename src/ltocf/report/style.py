@@ -159,7 +159,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float | int, str]], height:
     Args:
         axes: with its final limits and scale.
         ends: label, last value and colour of each curve.
-        height: of the axes in inches, about.
+        height: height of the axes in inches, about.
     """
     if not ends:
         return
@@ -170,6 +170,28 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float | int, str]], height:
         axes.annotate(
             shortened(label, 30), (1, place), xycoords="axes fraction", xytext=(5, 0), textcoords="offset points",
             va="center", color=color, fontsize=9, annotation_clip=False,
+        )  # fmt: skip
+
+
+def label_crossings(axes: Axes, curves: Sequence[tuple[str, Sequence[float], Sequence[float], str]]) -> None:
+    """Write the names of curves that end in one place at the right, each with a line to where its curve is alone.
+
+    The curve that is lowest in the middle is the last to rise, so its name stands highest: these lines do not cross.
+
+    Args:
+        axes: with its final limits, both scales linear.
+        curves: label, places along x from left to right, values and colour of each; all values end near 1.
+    """
+    lowest_first = sorted(curves, key=lambda curve: sorted(curve[2])[len(curve[2]) // 2])
+    for rank, (label, places, values, color) in enumerate(lowest_first):
+        level = 0.96 - min(0.085, 0.9 / len(curves)) * rank
+        touched, leftmost = len(values) - 1, int(0.7 * len(values))
+        while touched > leftmost and values[touched - 1] >= level:
+            touched -= 1
+        axes.annotate(
+            shortened(label, 30), xy=(places[touched], values[touched]), xytext=(1.03, level),
+            textcoords=("axes fraction", "data"), va="center", color=color, fontsize=9, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.7, "shrinkA": 2, "shrinkB": 0},
         )  # fmt: skip
 
 

@@ -27,12 +27,12 @@ ROUNDING = 1e-12
 """Differences of this size are rounding errors."""
 AXES = {"figure9": "solver", "figure10": "number of times T", "figure11": "horizon K"}
 TITLES = {
-    "figure6": "Training loss",
-    "figure7": "Recall while training",
-    "figure8": "NDCG while training",
-    "figure9": "Solvers of the ODE",
-    "figure10": "Number of times, fixed and learned",
-    "figure11": "The horizon",
+    "figure6": "Training loss of LightGCN and LT-OCF",
+    "figure7": "Recall of LightGCN and LT-OCF while training",
+    "figure8": "NDCG of LightGCN and LT-OCF while training",
+    "figure9": "Solvers of LT-OCF's ODE",
+    "figure10": "Number of times of LT-OCF, fixed and learned",
+    "figure11": "The horizon of LT-OCF",
     "figure12": "Time of training and of ranking",
     "table1": "What each solver connects",
 }

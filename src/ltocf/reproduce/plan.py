@@ -110,7 +110,7 @@ def report(
     return Report(
         what=what,
         title=f"{title}: {data_name(cells[0].dataset)}",
-        summary=[PROTOCOL, *([f"Not there yet: {', '.join(missing)}."] if missing else [])],
+        summary=[PROTOCOL, *([f"Results still missing: {', '.join(missing)}."] if missing else [])],
         tables=tables,
         figures=figures,
         settings={f"{cell.dataset}/{cell.name}": cell.text for cell in cells},

@@ -43,7 +43,7 @@ def default_minutes(n_pairs: int) -> float:
 
 
 def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_order: bool = False) -> list[Candidate]:
-    """Everyone, in the order in which they compete: closed forms first, they say most in least time.
+    """Everyone, in the order in which they compete: closed forms first, which give the most in the least time.
 
     Args:
         n_users: number of users.

@@ -26,7 +26,7 @@ class ComparedRun:
     """One line of a comparison.
 
     Args:
-        name: the name of its folder, its path where several have that name, or `POPULARITY`.
+        name: the name of its folder, its path if several have that name, or `POPULARITY`.
         model: what was trained.
         seconds: how long that took, None for popularity.
         measured: lists and values.
@@ -52,7 +52,7 @@ class RunComparison(Shown):
     Args:
         dataset: its name.
         split: the digest of the split.
-        on: the part that was ranked.
+        on: the set that was ranked.
         depths: lengths of the lists, ascending.
         against: the line that the others are tested against.
         lines: the runs in the order given, then popularity.

@@ -25,7 +25,7 @@ WHERE_AND_HOW_LONG = {
 AUTO = "auto"
 """In place of a model: a contest of several, see `ltocf.runs.contest`."""
 SETTINGS_OF_AUTO = ("max_minutes", "validation_users")
-"""Of the table ``training``; the others belong to one model."""
+"""Settings of the table ``training`` that a contest has too; the others belong to one model."""
 
 
 class _FromPreset(TrainingSettings):
@@ -214,7 +214,8 @@ def speaks_of_a_model(values: Mapping[str, Any]) -> str | None:
 
 
 def _no_setting(name: str, model: str, known: Sequence[str]) -> str:
-    """What to say of a setting that is not there: who has it, what it may have been meant for, or where all are."""
+    """The message for an unknown setting: which model has it, what it may have been meant to be, or where all are
+    listed."""
     if others := [other for other, kind in MODELS.items() if name in kind.options()]:
         return f"no setting `{name}` of {model}; it is one of {', '.join(others)}"
     return f"no setting `{name}`; {did_you_mean(name, known, f'`ltocf settings {model}` lists all there are')}"
@@ -229,7 +230,7 @@ def _without_none(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(build: Any, *arguments: Any, **values: Any) -> Any:
-    """Build or change a settings object; an unknown name or a value of the wrong type is a ValueError that says so."""
+    """Build or change a settings object; an unknown name or a value of the wrong type is a ValueError."""
     fields = {f.name: f for f in dataclasses.fields(arguments[0] if arguments else build)}
     for name, value in values.items():
         if name not in fields:

@@ -1,4 +1,4 @@
-"""The minutes that training takes, said before it is done: about, and on two CPU cores."""
+"""An estimate of the minutes that training takes on two CPU cores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from ltocf.runs.presets import SOFTMAX_RECIPE
 from ltocf.training.settings import TrainingSettings
 
 SECONDS_PER_DOUBLING = 1.13
-"""Of the length of an embedding, results/gowalla/ltocf-fast-dim128.json beside ltocf-fast.json."""
+"""Growth with each doubling of the length of an embedding, from results/gowalla/ltocf-fast-dim128.json and
+ltocf-fast.json."""
 
 # Fitted by hand to the seconds of results/gowalla/ltocf-fast.json and results/yelp2018/ltocf-fast.json, on two cores.
 SECONDS_PER_SAMPLE = 45e-6
@@ -23,9 +24,9 @@ FITS = 2
 def training_minutes(n_items: int, n_pairs: int, dim: int = 64) -> float:
     """About how long training LT-OCF with the preset ``fast`` takes.
 
-    With B pairs a batch and 8,192 negatives, or all items where they are fewer, a step at dimension 64 takes ``45e-6 B
+    With B pairs a batch and 8,192 negatives, or all items if they are fewer, a step at dimension 64 takes ``45e-6 B
     + 0.2e-6 n_pairs`` seconds: scores of the batch against the negatives, and the sparse products. Measured values were
-    within a factor of two. What memory it takes is said by `ltocf.runs.memory`.
+    within a factor of two. `ltocf.runs.memory` states the memory it takes.
 
     Args:
         n_items: number of items.

@@ -23,10 +23,10 @@ FILES = (*OWN, "tensorboard", ".lock", ".*.part")
 
 
 def refuse_unless_wanted(path: str | Path, exists: Exists) -> None:
-    """What can be said of the folder before the data are read.
+    """Refuse a folder that does not suit ``exists``, before the data are read.
 
     Raises:
-        ValueError: ``exists`` is no such word.
+        ValueError: an unknown ``exists``.
         FileExistsError: there is a run, or what is left of one, and neither is wanted.
         FileNotFoundError: the run that is to be loaded is not finished.
         NotADirectoryError: there is a file.

@@ -30,7 +30,7 @@ from ltocf.runs.data_file import RunData, configuration_of, read_data, write_dat
 from ltocf.runs.leftovers import DIVERGED, OWN, free_if_not_begun, gone_if_empty, has_diverged, remove_diverged
 
 _OF_AN_EPOCH: dict[str, tuple[type, ...]] = {"phase": (str,), "epoch": (int,), "seconds": (int, float)}
-"""What every record of the history has; without seconds it took none."""
+"""Fields of every record of the history and their types."""
 
 
 class RunFolder:
@@ -61,7 +61,7 @@ class RunFolder:
 
     @classmethod
     def refuse_used(cls, path: str | Path) -> None:
-        """Nothing if a run can be started at ``path``; it can in place of one that diverged.
+        """Refuse a path at which no run can be started; one that diverged may be replaced.
 
         Raises:
             FileExistsError: the folder holds a run, which is never overwritten, or what is left of one.

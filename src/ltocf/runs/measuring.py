@@ -20,12 +20,12 @@ from ltocf.runs.folder import RunFolder
 from ltocf.serving import TrainedModel
 
 POPULARITY = "popularity"
-"""Names the most popular items where a run is named: what nobody needs a model for."""
+"""Stands for the most popular items in place of the name of a run: a list that needs no model."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Measured(Shown):
-    """The lists of one model for the users of a part, and what they are worth.
+    """The lists of one model for the users of a set, and what they are worth.
 
     Args:
         name: the run, or `POPULARITY`.
@@ -70,7 +70,7 @@ class Measured(Shown):
 
 @dataclass(frozen=True, eq=False)
 class Withheld:
-    """The part of a run's data that a model is measured on, and the model that has not seen it.
+    """The set of a run's data on which a model is measured, and the model that has not seen it.
 
     Args:
         trained: the model.
@@ -133,7 +133,7 @@ def evaluate_beside(
     users: int,
     show_progress: bool,
 ) -> dict[str, Any]:
-    """What `evaluate_run` gives where more than the metrics is asked for; arguments and errors are those.
+    """What `evaluate_run` returns if more than the metrics is asked for, with the same arguments and errors.
 
     Returns:
         The metrics; with ``beyond`` what `Measured.as_dict` has, and the same of popularity under ``popularity``; and
@@ -177,13 +177,13 @@ def paired_test(first: Measured, second: Measured, metric: str) -> Comparison:
 
 
 def refuse_other_splits(digests: Mapping[str, str]) -> None:
-    """Nothing if all runs have one split.
+    """Refuse runs that are not on one split.
 
     Args:
         digests: name of each run and the digest of its split.
 
     Raises:
-        ValueError: they have several.
+        ValueError: there are several splits.
 
     Example:
         >>> refuse_other_splits({"runs/a": "0123456789abcdef", "runs/b": "0123456789abcdef"})

@@ -19,17 +19,17 @@ NUMBER_BYTES, INDEX_BYTES = 4, 8
 LIBRARY_BYTES = 50_000_000
 """What libraries take when they are used for the first time."""
 GRAPH_BYTES = 16
-"""Of a pair: an index and a value, in rows of users and in rows of items."""
+"""Bytes for a pair: an index and a value, in rows of users and in rows of items."""
 HISTORY_BYTES = 4
-"""Of a pair: an item that a list leaves out."""
+"""Bytes for a pair: an item that a list leaves out."""
 SORTING_BYTES, BUILDING_BYTES = 72, 8
-"""Of a pair, while two sets of pairs become one, and while the graph is made of them."""
+"""Bytes for a pair while two sets of pairs become one, and while the graph is made of them."""
 ORDER_BYTES = 56
-"""Of a pair, while its age is found."""
+"""Bytes for a pair while its age is found."""
 ADAM = 3
 """Matrices of nodes x columns: parameters and two moments."""
 ROW_COPIES = 8
-"""Of the rows of a batch: rows, directions, gradients of both."""
+"""Matrices of the rows of a batch: rows, directions, gradients of both."""
 CPU = torch.device("cpu")
 STATES = {"ltocf": (2, 3), "lightgcn": (5, 0), "mf": (1, 0), "grmf": (1, 0), "grmf-norm": (1, 0), "hop-rec": (1, 0)}
 """Models whose memory is known, and matrices beside Adam's at the height of a step: the gradient of the final
@@ -37,7 +37,7 @@ embeddings and what it becomes, and the states of a filter between the two, a fe
 SCORED = 4
 """Matrices of nodes x dim when lists are made: final embeddings, directions, and both with a column for popularity."""
 TILE_BYTES = 3 * 64 * NUMBER_BYTES
-"""Of an item: its scores for the users that are ranked at once."""
+"""Bytes for an item: its scores for the users that are ranked at once."""
 SAID_FROM = 2**30
 
 
@@ -47,7 +47,7 @@ class Memory:
 
     Args:
         held: by the process when this is stated: libraries and the pairs of the split.
-        pairs: all of them together, where they are trained on again.
+        pairs: all of them together, if they are trained on again.
         graph: both sides of R̃.
         sampler: pairs and their order.
         parameters: embeddings, Adam's moments, and the best weights of a validation.
@@ -74,10 +74,10 @@ class Memory:
         return sum(asdict(self).values())
 
     def refuse_if_too_much(self, dim: int) -> None:
-        """Nothing, if what is not held yet is there.
+        """Refuse a training if the memory that is still to be taken is not available.
 
         Raises:
-            ValueError: it is not, or not for all processes of this machine.
+            ValueError: it is not available, or not for all processes of this machine.
         """
         here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         available, needed = available_bytes(CPU), here * (self.total - self.held)
@@ -110,7 +110,7 @@ class TrainingSizes(NamedTuple):
 
     @classmethod
     def of(cls, train: Interactions, n_validation: int | None) -> TrainingSizes:
-        """Of a training set, and the number of pairs that are added to it later."""
+        """The sizes of a training set, and the number of pairs that are added to it later."""
         ordered = train.timestamps is not None or train.places is not None
         return cls(train.n_users, train.n_items, len(train), n_validation, ordered, train.weights is not None)
 
@@ -133,7 +133,7 @@ def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memor
 
     Args:
         config: model and settings.
-        sizes: of what is trained on and what it is validated on.
+        sizes: sizes of the training and validation sets.
         world: processes that share the columns.
     """
     if config.model not in STATES or config.options.get("propagation") == "solver":
@@ -147,10 +147,10 @@ def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memor
 
 
 def refuse_without_memory(config: Config, split: Split) -> None:
-    """Nothing, if a training on the CPU has the memory that it is known to need.
+    """Refuse a training on the CPU that does not have the memory it is known to need.
 
     Raises:
-        ValueError: it has not.
+        ValueError: there is too little.
     """
     if (
         config.runtime().torch_device().type == "cpu"

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 AT_THE_END = ("leave-last-out", "time")
 """Splits whose test set is the end of histories."""
 IN_MEMORY = "<memory>"
-"""What a configuration has as source where the data were handed over in Python."""
+"""The source in a configuration if the data were handed over in Python."""
 
 
 def configure(
@@ -74,7 +74,7 @@ def settled(
 def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:
     """The split of a configuration's data, read now unless they are given.
 
-    Data of any size can be trained on: where nobody has two items nothing is held back, and a note says so.
+    Data of any size can be trained on: if nobody has two items nothing is held back, and a note says so.
     """
     settings = config.data
     if dataset is None:
@@ -131,7 +131,7 @@ def _can_spare(pairs: Interactions) -> bool:
 def _validation_split(settings: DataSettings, dataset: Dataset, split: Split) -> dict[str, Any]:
     """What `carve_validation` is asked for; ``auto`` makes the validation set as the test set was made.
 
-    Where that is the end of histories, so is the validation set, and the same share of them: a shorter one would
+    If that is the end of histories, so is the validation set, and the same share of them: a shorter one would
     favour what only serves the items that follow at once. With no test set it is the items that come next.
     """
     plain: dict[str, Any] = {"fraction": settings.validation_fraction, "core": settings.validation_core}
@@ -169,7 +169,7 @@ def _chooses_recency(config: Config) -> bool:
 def _without_timestamps(split: Split, lines_in_time: bool) -> Split:
     """Places in a file are no times: once they have served to split, nobody should compare those of two users.
 
-    What they say about one user's items is kept where it is the order in time.
+    The order of one user's items is kept if it is the order in time.
     """
     parts = []
     for part in (split.train, split.test, split.validation):

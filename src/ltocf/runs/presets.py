@@ -31,7 +31,7 @@ SOFTMAX_RECIPE: dict[str, Any] = SOFTMAX_TRAINING | {
 """Sampled softmax on cosines besides."""
 
 IN_ORDER: dict[str, Any] = {"recency": "auto"}
-"""Where histories have an order, what a user did lately may count more: chosen on validation."""
+"""If histories have an order, what a user did lately may count more: chosen on validation."""
 
 OWN_RECIPES: dict[str, dict[str, Any]] = {
     "neumf": {"batch_size": 256, "l2": 0.0, "epochs": 100},

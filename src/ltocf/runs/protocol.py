@@ -108,7 +108,7 @@ class Experiment:
 
     @cached_property
     def memory(self) -> Memory | None:
-        """What the run is expected to hold at its highest on a CPU; None where that is not known."""
+        """What the run is expected to hold at its highest on a CPU; None if that is not known."""
         shares = self.ranks.world // self.ranks.layout().get("node_blocks", 1)
         return stated_memory(self.config, TrainingSizes.of_split(self.data.split), shares)
 

@@ -83,7 +83,7 @@ class LTOCFRecommender:
         self.set_params(**settings)
 
     def fit(self, X: Any, y: None = None, *, out: str | Path | None = None) -> LTOCFRecommender:  # noqa: N803
-        """Train the model on all of X; a part of it chooses the epoch first.
+        """Train the model on all of X, after a validation set taken from it has chosen the epoch.
 
         Args:
             X: anything that `load_dataset` takes: a path, a frame, a sparse matrix, tuples ...

@@ -43,7 +43,7 @@ ANY_SIZE = (100_000, 8_000, 1_000_000, 1e9)
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model as `models` lists it; ``largest_data`` is empty where no result is at hand."""
+    """A model as `models` lists it; ``largest_data`` is empty if no result is at hand."""
 
     name: str
     summary: str

@@ -1,4 +1,5 @@
-"""Training on all pairs after a selection: what it takes over from the selected model, and what if time is short."""
+"""Training on all pairs after a selection: what it takes over from the selected model, and what happens if time is
+short."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def announced(run: RunFolder) -> Ranks:
 
 
 def refuse_if_alone_only(config: Config) -> None:
-    """Nothing, if the processes there are can train this together.
+    """Refuse a training that the processes cannot share.
 
     Raises:
         ValueError: a model whose columns are mixed, fewer columns than processes, one GPU for all, or steps recorded as

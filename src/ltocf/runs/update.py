@@ -103,7 +103,7 @@ def update(
 
 
 def _refuse_full(target: Path) -> None:
-    """Nothing if a new folder can take this name; an empty one makes room for it.
+    """Refuse a name that no new folder can take; an empty folder makes room for it.
 
     Raises:
         FileExistsError: it has files.

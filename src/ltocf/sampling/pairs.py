@@ -1,4 +1,4 @@
-"""Batches for pairwise losses: a user, an item of theirs, an item not of theirs."""
+"""Batches for pairwise losses: a user, one of their items, and an item they have not touched."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class PairwiseBatches(Batches):
     Args:
         train: the training pairs.
         batch_size: triples per batch; the last batch of an epoch may be smaller.
-        seed: of the draws.
-        device: where the batches are drawn and live.
+        seed: seed of the draws.
+        device: device on which the batches are drawn and kept.
         distinct_users: draw the users of a batch without replacement, so that none is in it twice, as NGCF's program
             does; a batch of more users than there are draws them with replacement all the same.
 
@@ -87,7 +87,7 @@ class PairwiseBatches(Batches):
         return Batch(users, positives, self._untouched.draw(users, generator))
 
     def _places(self, size: int, generator: torch.Generator) -> BatchIndices:
-        """Where the users of a batch are among all."""
+        """The place of each user of a batch among all users that can be drawn."""
         n_users = len(self._users)
         if self.distinct_users and size <= n_users:
             return torch.randperm(n_users, generator=generator, device=self.device)[:size]

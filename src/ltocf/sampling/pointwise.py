@@ -20,9 +20,9 @@ class PointwiseBatches(Batches):
     Args:
         train: the training pairs.
         batch_size: pairs per batch; the last batch of an epoch may be smaller.
-        seed: of the draws.
+        seed: seed of the draws.
         n_negatives: items for each pair.
-        device: where the batches are drawn and live.
+        device: device on which the batches are drawn and kept.
 
     Raises:
         ValueError: ``batch_size`` or ``n_negatives`` < 1, or nobody with both a positive and a negative.

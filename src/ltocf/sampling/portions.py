@@ -9,13 +9,13 @@ from ltocf.sampling.batches import Batch, Batches
 
 
 class Portions:
-    """The batches of a sampler, in the same order, as steps of so many batches and epochs of so many steps.
+    """The batches of a sampler, in the same order, grouped into steps, and the steps into epochs.
 
         steps of a pass = ceil(batches of a pass / pieces),   steps of an epoch = max(1, round(share * steps of a pass))
 
     Args:
         passes: the sampler whose epoch is a pass over all pairs.
-        share: of a pass, in (0, 1].
+        share: share of a pass that is an epoch, in (0, 1].
         pieces: batches of the sampler that make a step, >= 1; the last step of a pass may have fewer.
 
     Raises:

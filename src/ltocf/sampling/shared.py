@@ -24,10 +24,10 @@ class SharedNegativeBatches(Batches):
     Args:
         train: the training pairs.
         batch_size: pairs per batch; the last batch of an epoch may be smaller.
-        seed: of the draws.
+        seed: seed of the draws.
         n_negatives: items each batch shares.
-        device: where the batches are drawn and live.
-        whole_catalogue: every item with a pair in place of a sample.
+        device: device on which the batches are drawn and kept.
+        whole_catalogue: use every item with a pair instead of a sample.
 
     Raises:
         ValueError: ``batch_size`` or ``n_negatives`` < 1, or no training pairs.

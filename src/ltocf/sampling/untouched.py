@@ -1,4 +1,4 @@
-"""Items that a user has not touched, drawn without a rejected draw."""
+"""Items that a user has not touched, drawn without rejection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class UntouchedItems:
     def draw(self, users: BatchIndices, generator: torch.Generator) -> BatchIndices:
         """An item for each user, who must have one left.
 
-        The r-th untouched item is r plus the touched ones before it: no draw is thrown away, nothing is waited for.
+        The r-th untouched item is r plus the touched ones before it: no draw is rejected, and nothing waits for a GPU.
         """
         ranks = draw_below(self.n_items - self._degrees.index_select(0, users), generator)
         places = torch.searchsorted(self._before, users * (self.n_items + 1) + ranks, right=True)

@@ -17,8 +17,8 @@ class UserBatches(Batches):
     Args:
         train: the training pairs.
         batch_size: users per batch; the last batch of an epoch may be smaller.
-        seed: of the order.
-        device: where the batches are drawn and live.
+        seed: seed of the order.
+        device: device on which the batches are drawn and kept.
 
     Raises:
         ValueError: ``batch_size`` < 1, or no training pairs.

@@ -24,9 +24,9 @@ class WalkBatches(Batches):
     Args:
         train: the training pairs.
         batch_size: walks per batch; the last batch of an epoch may be smaller.
-        seed: of the draws.
+        seed: seed of the draws.
         n_orders: items on a walk.
-        device: where the batches are drawn and live.
+        device: device on which the batches are drawn and kept.
 
     Raises:
         ValueError: ``batch_size`` or ``n_orders`` < 1, or no training pairs.

@@ -105,7 +105,7 @@ class FoundItem:
 
 @dataclass(frozen=True, slots=True)
 class FoundItems:
-    """Items whose title or id has what was searched for."""
+    """Items whose title or id contains what was searched for."""
 
     items: list[FoundItem]
     generation: int

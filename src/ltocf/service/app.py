@@ -70,7 +70,7 @@ def application(engines: Sequence[Engine], settings: ServiceSettings) -> FastAPI
 
 
 def import_tools() -> ModuleType:
-    """`ltocf.service.tools`. Raises ImportError that names the extra."""
+    """`ltocf.service.tools`. Raises an ImportError that names the extra."""
     try:
         return import_module("ltocf.service.tools")
     except ModuleNotFoundError as error:

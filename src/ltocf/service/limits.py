@@ -16,7 +16,7 @@ def check_sizes(
     users: Sized | None = None,
     typed: str | None = None,
 ) -> None:
-    """What was given is within the limits.
+    """Check that what was given is within the limits.
 
     Raises:
         RequestError: the rule, the value, and the option that changes the limit.

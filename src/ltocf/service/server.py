@@ -1,4 +1,4 @@
-"""One process that serves: uvicorn, which ends what runs before it stops."""
+"""One process that serves: uvicorn, which finishes running requests before it stops."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def serve(
 
     Raises:
         FileNotFoundError: no finished run.
-        ValueError: a damaged model file, no run, two runs of one name, ``workers`` < 1, or a port that there is not.
+        ValueError: a damaged model file, no run, two runs of one name, ``workers`` < 1, or a port out of range.
         OSError: there is no such host, or the address is in use or not this machine's.
         ImportError: the ``serve`` extra is not installed.
     """
@@ -103,15 +103,15 @@ def run_server(
 
     Args:
         app: an application of `create_app`.
-        settings: how long what runs may take to end.
+        settings: how long running requests may take to end.
         listener: where to listen.
         ready: called when it answers.
-        left_alone: asked now and then whether to stop without a signal.
+        left_alone: called now and then to learn whether to stop without a signal.
     """
     import uvicorn
 
     class Server(uvicorn.Server):
-        """Ends what runs before it stops listening; what is new meanwhile gets 503."""
+        """Finishes running requests before it stops listening; new ones get 503 meanwhile."""
 
         deadline = math.inf
 
@@ -163,7 +163,7 @@ def listening(host: str, port: int, n: int = 1) -> list[socket.socket]:
     """``n`` sockets on one address; the system shares connections among them.
 
     Raises:
-        ValueError: there is no such port.
+        ValueError: a port out of range.
         OSError: there is no such host, or the address is in use or not this machine's.
     """
     if not 0 <= port <= 65535:

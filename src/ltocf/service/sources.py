@@ -1,4 +1,4 @@
-"""Where models come from: the newest generation of a run's folder, and how it is seen that there is a newer one."""
+"""Where models come from: the newest generation of a run's folder, and how a newer one is noticed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Mark(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> Mark:
-        """Raises OSError where there is no such file."""
+        """Raises OSError if there is no such file."""
         found = path.resolve(strict=True)
         stat = found.stat()
         return cls(str(found), stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
 class Opened(NamedTuple):
-    """A model that was read, and its generation where the source counts them."""
+    """A model that was read, and its generation if the source counts them."""
 
     snapshot: Snapshot
     generation: int | None = None
@@ -39,10 +39,10 @@ class Source(Protocol):
     """Where an engine gets its models from."""
 
     def mark(self) -> Mark:
-        """The newest model there is. Raises OSError where there is none."""
+        """The newest model there is. Raises OSError if there is none."""
 
     def open(self) -> Opened:
-        """Read it. Raises ValueError for a damaged one, OSError where it cannot be read."""
+        """Read it. Raises ValueError for a damaged one, OSError if it cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class ToolServer(MCPServer[Any]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | Any:
-        """Call a tool; arguments of a wrong kind or name are said as other errors are."""
+        """Call a tool; arguments of a wrong kind or name are reported like other errors."""
         for tool in await self.list_tools():
             if tool.name == name and (odd := sorted(arguments.keys() - tool.input_schema["properties"].keys())):
                 known = ", ".join(tool.input_schema["properties"])
@@ -161,7 +161,7 @@ def _instructions(engines: Sequence[Engine]) -> str:
 
 
 def _answering(ask: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
-    """What the caller can mend is a message for the model; anything else stays in the log."""
+    """Errors that the caller can correct are messages for the model; anything else stays in the log."""
 
     @wraps(ask)
     def answer(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:

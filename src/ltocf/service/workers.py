@@ -27,7 +27,7 @@ TICK_SECONDS = 0.1
 SHORT_TICK_SECONDS = 0.01
 STOPS = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl: the signal that a process gets when its parent ends."""
+"""The option of Linux's prctl that sets the signal a process gets when its parent ends."""
 REST_SECONDS = 1.0
 """Between the start of a worker and its next one: one that dies at once must not take the machine."""
 

@@ -29,7 +29,7 @@ def allowed_items(
     """Which items may be listed: those of ``only`` for which ``where`` holds, but not those of ``exclude``.
 
     Returns:
-        A flag for each item, or None where all may be listed.
+        A flag for each item, or None if all may be listed.
 
     Raises:
         UnknownItemError: there is no item of ``only`` among those of training.

@@ -28,7 +28,7 @@ class Explanation(Shown):
         history: a row for each item of the user's history, the one that adds most first: columns item, contribution
             and, if there are any, title; for a model of several parts, such as the states of an ODE, also part_1,
             part_2, ..., which sum to the contribution.
-        title: of the item, if there is one.
+        title: title of the item, if there is one.
         part_names: what part_1, part_2, ... are, such as ``t = 0.00``: the times of the states.
     """
 

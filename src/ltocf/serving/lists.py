@@ -207,7 +207,7 @@ class Lists(Shown):
         names: the caller's ids and titles.
         users: what each user is called.
         ranked: the list of each.
-        popular: which lists are the most popular items, where it shall be said; or None.
+        popular: which lists are the most popular items, if that is to be shown; or None.
     """
 
     names: Names

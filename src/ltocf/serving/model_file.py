@@ -1,4 +1,4 @@
-"""The model file: everything about a trained model in one safetensors file, believed only after it was checked."""
+"""The model file: everything about a trained model in one safetensors file, used only after it was checked."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ POLICIES = ("error", "popular", "skip")
 
 @dataclass(frozen=True)
 class Wish:
-    """What the lists shall be like.
+    """What the lists should be like.
 
     Args:
         k: items for each user.
@@ -48,7 +48,7 @@ class Source:
 
     Args:
         scorer: scores of the users who have a history.
-        histories: of each user that the scorer has.
+        histories: histories of the users that the scorer has.
         hidden: what is left out of the list of each user.
         counts: how many users touched each item.
     """
@@ -74,14 +74,14 @@ class Source:
         wish: Wish,
         candidates: Histories | None = None,
     ) -> Lists:
-        """The lists of users, by their ids; with the policy ``popular`` it is said what made each.
+        """The lists of users, by their ids; with the policy ``popular`` they say what made each.
 
         Args:
             names: the caller's ids and titles.
             ids: what to call each user.
             users: index of each, -1 for one who has none.
             new: who has no history, see `without_history`.
-            wish: what the lists shall be like.
+            wish: what the lists should be like.
             candidates: the items that each user may get, or None.
         """
         if wish.unknown == "skip" and new.any():

@@ -24,7 +24,7 @@ class Vectors(Shown):
         users: the vectors, (users, dim).
         item_ids: the caller's id of each row of ``items``.
         items: the vectors, (items, dim).
-        titles: of the items, or None.
+        titles: titles of the items, or None.
     """
 
     user_ids: pl.Series

@@ -48,7 +48,7 @@ def write_frames(frames: Iterable[pl.DataFrame], path: str | Path) -> int:
 
 
 def writer_for(path: Path) -> Callable[[Path], AbstractContextManager[Add]]:
-    """Raises ValueError for a file that is none of those that can be written."""
+    """Raises ValueError for a file of another kind than those that can be written."""
     if path.suffix not in WRITERS:
         raise ValueError(f"a file of lists must end in {', '.join(WRITERS)}, got {str(path)!r}")
     return WRITERS[path.suffix]

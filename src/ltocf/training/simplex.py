@@ -24,7 +24,7 @@ SMALLEST_GAIN = 1e-4
 SHORTLIST = 10
 """Length of a shortlist, in lengths of the lists that are judged."""
 USERS_AT_A_TIME = 256
-"""Whose shortlists are scored at once."""
+"""Number of users whose shortlists are scored at once."""
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from ltocf.spelling import not_one_of
 
 _SHIPPED = Path(__file__).parents[1] / "shipped"
 _LIGHTGCN_COMMIT = "947ca2b3b1d2d3545b114145710cb06c4e57b3d2"
-"""Of LightGCN-PyTorch, so that the files are those whose checksums are below, whatever its branch becomes."""
+"""The commit of LightGCN-PyTorch whose files have the checksums below, whatever becomes of its branch."""
 _LIGHTGCN_DATA = f"https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/{_LIGHTGCN_COMMIT}/data"
 
 
@@ -38,7 +38,7 @@ class CatalogEntry:
     Args:
         n_users: number of users.
         n_items: number of items.
-        n_train: number of training pairs, or of all pairs where there is no test set.
+        n_train: number of training pairs, or of all pairs if there is no test set.
         n_test: number of test pairs.
         url: the folder the files are downloaded from; None if they come with the package.
         files: checksum of each file as ``algorithm:digest``.
@@ -111,7 +111,7 @@ CATALOG = {
 
 
 def find(name: str, data_dir: str | Path | None = None) -> Path:
-    """The folder of a named dataset, its files downloaded where they are missing and checked by checksum.
+    """The folder of a named dataset, its files downloaded if they are missing and checked by checksum.
 
     Sets are subfolders of ``data_dir``, else of ``$LTOCF_DATA``, else of ``~/.cache/ltocf``; what comes with the
     package is found there and needs neither.

@@ -94,7 +94,7 @@ def find_column(column: str, available: Sequence[str], option: str) -> str:
     """A column that was asked for by name; blanks around a header are forgiven.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: no column has that name.
     """
     if column in available:
         return column

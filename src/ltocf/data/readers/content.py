@@ -22,7 +22,7 @@ Buffer: TypeAlias = bytes | mmap.mmap
 SAMPLE_BYTES = 1 << 18
 """How much of a file is looked at to recognise what it is."""
 LARGEST_RATIO = 200
-"""How many times its own size a file may unpack to; logs come to 10 or 20, and what is made to do harm to 1,000."""
+"""How many times its own size a file may unpack to; logs reach 10 or 20, and files that are made to do harm 1,000."""
 ALWAYS_UNPACKED = 1 << 28
 """So many bytes may come out of any file: small ones of one line over and over are honest."""
 _BLOCK_BYTES = 1 << 24
@@ -34,7 +34,7 @@ class Content:
 
     Args:
         name: the file, for messages.
-        suffix: of its name, in lower case and without that of a packer: ``.csv``.
+        suffix: suffix of its name, in lower case and without that of the compression: ``.csv``.
         data: all bytes; a map of the file if it is not packed.
         path: a file with these very bytes, which polars can read without a copy; or None.
         packed: what it was packed with: ``gzip``; or "".

@@ -26,7 +26,7 @@ _RECBOLE_TYPES = ("token", "token_seq", "float", "float_seq")
 
 
 class _OtherEncodingError(Exception):
-    """What looked like UTF-8 at its beginning is none."""
+    """A file whose beginning looked like UTF-8 is not UTF-8."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Files from the net, checked by their checksum before they get their name."""
+"""Files from the network, checked by their checksum before they get their name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def download(url: str, target: Path, checksum: str) -> None:
     """Fetch a URL into a file; nothing is left behind unless all of it arrived and its checksum is right.
 
     Raises:
-        ConnectionError: the file could not be fetched or is not the one expected; says where to put it by hand.
+        ConnectionError: the file could not be fetched or is not the one expected; the message says where to put it by
+            hand.
     """
     logger.info("downloading %s to %s", url, target)
     try:

@@ -52,7 +52,7 @@ class Text:
 
 
 def read_text(content: Content, encoding: str | None = None) -> Text:
-    """The text of a file; only its beginning is looked at if that is UTF-8, so `other_text` may have to mend it.
+    """The text of a file; only its beginning is looked at if that is UTF-8, so `other_text` may have to correct it.
 
     Raises:
         ValueError: an encoding that does not exist, or bytes that it does not have.
@@ -69,7 +69,8 @@ def read_text(content: Content, encoding: str | None = None) -> Text:
 
 
 def other_text(content: Content, encoding: str | None = None) -> Text:
-    """The text of a file that is not UTF-8: cp1252, or latin-1 where that says the same or has no letter.
+    """The text of a file that is not UTF-8: cp1252, or latin-1 if that reads the same or a byte has no letter in
+    cp1252.
 
     Raises:
         ValueError: UTF-8 was asked for, or most of the file is UTF-8, so that another encoding would spoil the rest.

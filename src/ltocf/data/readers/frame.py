@@ -61,8 +61,8 @@ def dataset_from_table(table: RawTable, options: ReadOptions) -> Dataset:
     index.
 
     Raises:
-        ValueError: a column that is missing or not recognised, a value that is not of its kind, or no interaction
-            that is left.
+        ValueError: a column that is missing or not recognised, a value that is not of its kind, or no interaction is
+            left.
 
     Example:
         >>> table = RawTable("log.csv", pl.DataFrame({"user": ["ann", "NA"], "item": ["7", "8"]}), True, first_line=2)

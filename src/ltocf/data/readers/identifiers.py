@@ -27,7 +27,7 @@ class Identified:
         ids: the distinct ids, sorted, strings or 64-bit integers.
         codes: the place in ``ids`` of each row; -1 where there is no id.
         notes: how they were read.
-        warnings: what calls for a look.
+        warnings: what deserves a look.
     """
 
     ids: pl.Series

@@ -30,7 +30,7 @@ class Described:
         names: with one row of attributes for each item; null where an item is not in the table.
         in_table: for each item, whether the table has it.
         notes: sentences for the report.
-        warnings: sentences for the report that call for a look.
+        warnings: sentences for the report that deserve a look.
     """
 
     names: Names

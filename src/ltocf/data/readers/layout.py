@@ -31,11 +31,11 @@ class Layout:
     Args:
         separator: between fields.
         quoted: whether fields may be in quotes, so that separators and line ends in them are text.
-        names: of the columns.
+        names: names of the columns.
         header: the header as it is written, one text for each column; None without one.
         n_before: lines before the first row, the header's among them.
         line_end: the last byte of a line.
-        note: what was taken for granted, for the report; or "".
+        note: what was assumed, for the report; or "".
     """
 
     separator: str
@@ -56,7 +56,7 @@ class Layout:
 
 
 def spoken_separator(separator: str) -> str:
-    r"""A separator as a shell can say it: ``\t``, ``tab`` or ``^A`` are one character.
+    r"""A separator as it can be typed in a shell: ``\t``, ``tab`` or ``^A`` are one character.
 
     Raises:
         ValueError: no separator at all, or one with a quote or a line end.
@@ -76,7 +76,7 @@ def recognise(sample: str, suffix: str, options: ReadOptions, around_quote: str 
 
     Args:
         sample: the first whole lines.
-        suffix: of the file's name; decides between separators that all fit.
+        suffix: suffix of the file's name; decides between separators that all fit.
         options: what is given: ``separator``, ``header``, ``columns``.
         around_quote: lines around the first quote of the file, wherever it is.
 
@@ -164,7 +164,8 @@ def _fit(rows: list[list[str]], is_usual: bool) -> tuple[float, int, bool]:
 def _quotes(lines: Sequence[str], separator: str) -> bool:
     """Whether some field begins with a quote; blanks and separators of several characters have none.
 
-    Where a tab divides, quotes must be whole in each line: there a stray one is more usual than a line end in a field.
+    If tabs separate fields, quotes must be closed in each line: a stray one is more usual there than a line end in a
+    field.
     """
     if separator == _BLANK or len(separator) > 1:
         return False
@@ -177,14 +178,14 @@ def _quotes(lines: Sequence[str], separator: str) -> bool:
 def _names(
     rows: list[list[str]], separator: str, options: ReadOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None, str]:
-    """Names of the columns, the header if there is one, and what was taken for granted."""
+    """Names of the columns, the header if there is one, and what was assumed."""
     first = [field.removeprefix("\ufeff") for field in rows[0]]
     has_header = _has_header(first, rows[1:], options) if options.header is None else options.header
     if options.columns is not None:
         names = tuple(options.columns.split(",") if isinstance(options.columns, str) else options.columns)
         if len(names) != len(first):
             raise ValueError(f"`columns` must name its {len(first)} columns, got {list(names)} for {first}")
-        # Names that are given stand for a header that is not there, unless the first line is one, or is said to be.
+        # Names that are given stand for a header that is not there, unless the first line is one, or is declared to be.
         is_header = has_header if options.header is not None else has_header and _is_named(first, options)
         return names, tuple(first) if is_header else None, ""
     if has_header:

@@ -73,7 +73,7 @@ def to_dataset(source: Source, *, name: str = "memory", **options: Any) -> Datas
 
     Raises:
         TypeError: a source of another type.
-        ValueError: no interactions, or a column or value that will not do; column names without a table.
+        ValueError: no interactions, or a column or value that is not valid; column names without a table.
 
     Example:
         >>> dataset = to_dataset([("ann", 3), ("bob", 3), ("ann", 1)])

@@ -43,7 +43,7 @@ class ReadOptions:
             the data sets that have a name, and their files are recognised; of other files it is not assumed.
 
     Raises:
-        ValueError: a least number of interactions below 1, or filters that are not by column.
+        ValueError: a minimum number of interactions below 1, or filters that are not by column.
 
     Example:
         >>> ReadOptions(user_column="customer", min_rating=4).given()

@@ -20,7 +20,7 @@ def dataset_of(rows: Rows, ids: dict[str, pl.Series], options: ReadOptions, *, k
     """The dataset of rows whose ``user`` and ``item`` are places in ``ids``.
 
     Rows that are not ``positive`` become `Dataset.also_seen`. Users and items without an interaction get no index,
-    unless all are kept, as in a matrix, or they are seen in what is a part of a log.
+    unless all are kept, as in a matrix, or the source is only a part of a log and they are seen in it.
 
     Raises:
         NothingLeftError: no interaction is left.

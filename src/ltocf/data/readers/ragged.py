@@ -15,7 +15,7 @@ from ltocf.data.readers.layout import Layout, fields
 from ltocf.data.report import DroppedRows
 
 MAX_SHARE_DROPPED = 0.01
-"""Of the lines of a file; with more that cannot be read, it is the reader who has not understood the file."""
+"""Share of a file's lines; if more cannot be read, it is the reader who has not understood the file."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Lines:
 
     Args:
         first: the line of row 0; None if rows are not lines because fields hold line ends.
-        rows: of each row that is kept, its number in the file, from 0; None if all are kept.
+        rows: number in the file of each row that is kept, from 0; None if all are kept.
         dropped: rows that are not kept.
         notes: sentences for the report.
 

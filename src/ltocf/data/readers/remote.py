@@ -36,8 +36,9 @@ def is_remote(source: str) -> bool:
 def read_remote(uri: str, options: ReadOptions) -> RawTable:
     """Rows of a file in an object store (``s3://``, ``gs://``, ``az://``) or on the web (``http://``, ``https://``).
 
-    Of Parquet in a store only the columns that are asked for are fetched, and the name may be a pattern. Who asks is
-    taken from the environment, as by the tools of the stores: ``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL`` and so on.
+    Of Parquet in a store only the columns that are asked for are fetched, and the name may be a pattern. Credentials
+    are taken from the environment, as the tools of the stores do: ``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL`` and so
+    on.
 
     Raises:
         FileNotFoundError: the file is not there.
@@ -92,7 +93,7 @@ def _table(lines: pl.DataFrame, options: ReadOptions) -> RawTable:
 
 
 def _store_options(uri: str) -> Any:
-    """Without encryption where the address of a store of one's own says so."""
+    """Without encryption if the address of a private store says so."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if not uri.lower().startswith("s3") or not endpoint:
         return None

@@ -34,7 +34,7 @@ class NothingLeftError(ValueError):
         n_rows: rows in the source.
         dropped: rows left out, by reason.
         notes: sentences for the report.
-        seen: the ids of pairs that are no interactions, where there are only such; columns ``user`` and ``item``.
+        seen: the ids of pairs that are no interactions, if there are no others; columns ``user`` and ``item``.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Rows:
         index: the row of ``table`` of each; None where all are left.
         dropped: rows left out, by reason.
         notes: sentences for the report.
-        warnings: sentences for the report that call for a look.
+        warnings: sentences for the report that deserve a look.
         n_rows: rows in the source.
         n_merged: rows that repeat a pair.
     """

@@ -32,7 +32,7 @@ def read_table(path: str | Path, **options: Any) -> Dataset:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: an empty or malformed file, or a column or value that will not do.
+        ValueError: an empty or malformed file, or a column or value that is not valid.
 
     Example:
         >>> import tempfile

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 # Ids are row numbers of an embedding table: a longer one is a mistake that would only show as lack of memory.
 _MAX_ID_DIGITS = 8
 
-# One id this many times beyond their number is a slip of the keyboard; small sets of any numbers are let alone.
+# One id this many times beyond their number is a typing mistake; small sets of any numbers are left alone.
 _MAX_STRETCH = 1_000
 _NEVER_STRAY = 1_000_000
 
@@ -38,13 +38,13 @@ _BYTE_KINDS[ord("\n")] = _NEWLINE
 
 
 def read_text_folder(folder: str | Path) -> Dataset:
-    """Read ``train.txt`` and, where there is one, ``test.txt``; each line is ``user item item ...``.
+    """Read ``train.txt`` and, if there is one, ``test.txt``; each line is ``user item item ...``.
 
     Ids are whole numbers from 0: those that occur in either file are the users and the items, in their order. Numbers
     between them that occur nowhere are nobody (counted in a warning).
     The place of an item among its user's items stands for the time of a pair, those of the test set after the others.
-    Whether it is the order in time
-    is for the caller to say (`Dataset.lines_in_time`); places of different users cannot be compared.
+    The caller decides whether it is the order in time (`Dataset.lines_in_time`); places of different users cannot be
+    compared.
 
     A user may have several lines (united), or one without items (counted in the log). A pair that is in both
     files is dropped from the test set and counted in a warning: the model has seen it.

@@ -18,7 +18,7 @@ NAMES_OF_PLACES = ("timestamp", "ts")
 """Columns named so may hold 1, 2, 3 for an order; in one named `time` or `date` these are minutes, or years."""
 
 MISSING_SHARE = 0.01
-"""Rows without a time are left out up to this share of all; where there are more the column will not do."""
+"""Rows without a time are left out up to this share of all; with more of them the column is not used."""
 
 _RULE = "must be times: ISO 8601, dates or numbers"
 _REMEDY = "say how they are written with `timestamp_format`, like '%d.%m.%Y %H:%M', or read none of them"
@@ -53,7 +53,7 @@ def use_timestamps(rows: Rows, chosen: dict[str, ChosenColumn], moments: Moments
     """Leave ``seconds`` in the frame of the rows if they can be used, and keep to the limits of time.
 
     Interactions have a timestamp each or none has one. So rows without one are left out while they are few (1 % of
-    the rows, and always one row). Where there are more, or a value cannot be read, a column that was asked for is an
+    the rows, and always one row). If there are more, or a value cannot be read, a column that was asked for is an
     error; one that was only recognised by its name is not used, with a warning. Rows that are no interactions, such
     as those rated low, need no timestamp.
 
@@ -82,7 +82,7 @@ def use_timestamps(rows: Rows, chosen: dict[str, ChosenColumn], moments: Moments
 
 
 def _usable(rows: Rows, moments: Moments, when: ChosenColumn, label: str) -> bool:
-    """Whether timestamps can be used; an error where the column was asked for, else a warning."""
+    """Whether timestamps can be used; an error if the column was asked for, else a warning."""
     column, needed, untimed = rows.frame["timestamp"], rows.frame["positive"], rows.frame[UNTIMED]
     try:
         unreadable, missing = rows.frame["seconds"].is_null() & ~untimed & needed, untimed & needed

@@ -33,10 +33,10 @@ class ComparedMetric:
     """One metric of two runs, as text.
 
     Args:
-        name: of the metric.
-        first, second: of each run.
+        name: name of the metric.
+        first, second: its value in each run.
         difference: the first minus the second.
-        interval: of the difference at 95 %, empty where no user's values were kept.
+        interval: 95 % interval of the difference, empty if no user's values were kept.
         bar: the same as a picture, or None.
         is_clear: whether zero is outside.
     """
@@ -55,7 +55,7 @@ class ComparisonView:
     """Two runs beside each other.
 
     Args:
-        names: of the runs.
+        names: names of the runs.
         metrics: rows of the table.
         note: what the numbers cannot say, or empty.
         largest: the difference at either end of the pictures.

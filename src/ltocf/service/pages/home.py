@@ -20,7 +20,7 @@ N_USERS_NAMED = 3
 
 @dataclass(frozen=True)
 class Card:
-    """One recommendation: its score as a bar, and what the score is made of, or None where the model cannot say."""
+    """One recommendation: its score as a bar, and what the score is made of, or None if the model cannot explain it."""
 
     rank: int
     item: ShownItem
@@ -61,7 +61,7 @@ class HomeView:
         cards: the recommendations.
         notes: what the page has to say about the answer.
         error: why there is none, or None.
-        starters: popular items to begin with, where there is nobody to recommend to.
+        starters: popular items to begin with, if there is nobody to recommend to.
         users: a few users to look up.
         similar: the items near the one that was asked for, or None.
         announcement: one sentence for those who hear the page.
@@ -82,7 +82,7 @@ class HomeView:
 
 
 def home_view(snapshot: Snapshot, query: PageQuery) -> HomeView:
-    """What the first page shows for an address; a mistake in it is said on the page."""
+    """What the first page shows for an address; a mistake in it is shown on the page."""
     notes: list[str] = []
     similar = _similar(snapshot, query.similar, notes)
     start = HomeView(query, "What goes with what you like?", starters=_starters(snapshot), similar=similar)

@@ -36,5 +36,5 @@ def shown_row(row: dict[str, object]) -> ShownItem:
 
 
 def _visible(title: str) -> str:
-    """A title in one line; nothing where no letter of it can be seen."""
+    """A title in one line; nothing if no letter of it can be seen."""
     return " ".join(title.split()) if any(letter.isprintable() and not letter.isspace() for letter in title) else ""

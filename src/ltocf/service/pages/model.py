@@ -50,11 +50,11 @@ class ModelView:
 
     Args:
         facts: names and values, in order.
-        response: h(λ), whole and by state, or None where the model is no filter of the graph.
+        response: h(λ), whole and by state, or None if the model is not a filter of the graph.
         times: where the ODE is read, first and last time included; or none.
         learned: other learned numbers.
         curves: charts of the training.
-        depth: length of the lists that were measured, 0 where nothing was held back.
+        depth: length of the lists that were measured, 0 if nothing was held back.
         metrics: accuracy on the test set.
         coverage: shares of the catalogue that are in somebody's list.
         n_covered: the number of these items.
@@ -82,7 +82,7 @@ class RunNumbers:
     Args:
         metrics: what the run measured, empty for a folder without it.
         history: its epochs.
-        popular: the same metrics of the most popular items, empty where nothing was held back.
+        popular: the same metrics of the most popular items, empty if nothing was held back.
         configuration: its settings by table.
     """
 

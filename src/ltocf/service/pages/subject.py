@@ -23,7 +23,7 @@ class Subject:
     Args:
         user: their index in training, or None.
         history: their items, as one row.
-        order: the same items, the latest first where their order is known.
+        order: the same items, the latest first if their order is known.
         changed: whether the history is not the one of training.
         unknown: ids in the address that are no item of this model.
     """
