@@ -76,7 +76,7 @@ def test_times_are_a_line_for_each_kind(places: Places) -> None:
         "line",
     )
     assert [row[0] for row in table.rows] == ["fixed, T = 1", "fixed, T = 2", "learned, T = 2", "learned, T = 1"]
-    assert figure.title == "Number of times, fixed and learned: log"
+    assert figure.title == "Number of times of LT-OCF, fixed and learned: log"
 
 
 def test_horizons_are_one_line_over_numbers(places: Places) -> None:

@@ -124,7 +124,7 @@ def test_curves_of_training_are_the_history(cells: list[Cell]) -> None:
         ("", "epoch", "learned times", "line"),
     ]
     assert figure.caption == "log, seed 0. The phase that selects the epoch on the validation set."
-    assert (figure.name, figure.title) == ("figure7-log", "Recall while training: log")
+    assert (figure.name, figure.title) == ("figure7-log", "Recall of LightGCN and LT-OCF while training: log")
 
 
 def test_the_loss_is_known_for_each_epoch_and_a_model_without_times_has_one_panel(cells: list[Cell]) -> None:
