@@ -25,7 +25,6 @@ LEADERS = {
     "ltocf": ("LT-OCF as in the paper", "a set"),
     "lightgcn": ("LightGCN", "a set"),
     "rp3beta": ("RP3beta", "a set"),
-    "mf": ("MF", "a set"),
 }
 """Configuration -> the name of its row, and what it takes a history for."""
 PUBLISHED = {"ltocf": "LT-OCF, published", "lightgcn": "LightGCN, published"}
