@@ -81,7 +81,7 @@ def read_query(uri: str, query: str) -> RawTable:
     name = masked(uri)
     try:
         frame = pl.read_database_uri(query, f"{'postgresql' if kind == 'postgres' else kind}://{rest}", engine="adbc")
-    except Exception as error:  # each driver has exceptions of its own
+    except (Exception, pl.exceptions.PanicException) as error:  # each driver has exceptions of its own
         raise _one_line(error, name, uri, query) from None
     if not frame.width:
         raise ValueError(f"{name}: the query must give a table, got no columns from {query!r}")
