@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from ltocf.data import Dataset
-from ltocf.files import locked_folder, locked_name, rename
+from ltocf.exchange import exchange, names_beside, put_back
+from ltocf.files import locked_folder, locked_name
 from ltocf.runs.changes import changes
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
@@ -34,7 +35,7 @@ def refuse_unless_wanted(path: str | Path, exists: Exists) -> None:
     """
     if exists not in get_args(Exists):
         raise ValueError(f"`exists` must be one of {', '.join(get_args(Exists))}, got {exists!r}")
-    _put_back(Path(path))
+    put_back(Path(path).resolve())
     if exists == "load" and _holds_a_run(path):
         RunFolder(path).metrics()
     elif exists == "replace" and Path(path).is_dir():
@@ -74,7 +75,7 @@ def in_place_of(path: str | Path) -> Iterator[Path]:
         BlockingIOError: another process is at work in it.
     """
     path = Path(path).resolve()
-    new, old = _beside(path)
+    new, old = names_beside(path)
     # The lock in the folder goes away with it for a moment; the one beside it stays.
     with locked_name(path), locked_folder(path):
         for left in (new, old):  # by a process that was killed
@@ -82,35 +83,10 @@ def in_place_of(path: str | Path) -> Iterator[Path]:
         try:
             yield new
             _refuse_foreign_files(path)
-            rename(path, old)
-            try:
-                rename(new, path)
-            except OSError:
-                rename(old, path)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
+            exchange(path)
         finally:
             if not has_diverged(new):  # else its batch is there to be looked at
                 shutil.rmtree(new, ignore_errors=True)
-
-
-def _beside(path: Path) -> tuple[Path, Path]:
-    """Where a new run waits to take the place of ``path``, and where the old one is for that moment."""
-    return path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old")
-
-
-def _put_back(path: Path) -> None:
-    """Give a run its name again, if a process was killed in the moment when the next one was to take it.
-
-    Raises:
-        BlockingIOError: that process is alive, and in this moment.
-    """
-    path = path.resolve()
-    _, old = _beside(path)
-    if not path.exists() and old.is_dir():
-        with locked_name(path):
-            if not path.exists():
-                rename(old, path)
 
 
 def _holds_a_run(path: str | Path) -> bool:

@@ -19,7 +19,8 @@ from filelock import FileLock, Timeout
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.report import ReadingReport
 from ltocf.data.store import INDEX, PARTS, VERSION, WORK
-from ltocf.files import errors_of, locked_name, make_folder, reach_disk, remove_leftovers, rename, write_text
+from ltocf.exchange import exchange, names_beside, put_back
+from ltocf.files import errors_of, locked_name, make_folder, reach_disk, remove_leftovers, write_text
 from ltocf.progress import harmless, log_line, progress_bar
 from ltocf.scale.merge import SPLITS, Merge, Merged
 from ltocf.scale.parts import Part, kinds_of, one_report, packed, refuse_absent_values, unpacked, write_part
@@ -91,7 +92,7 @@ def ingest(
         ['ann', 'bob']
     """
     if replace:
-        _put_back(Path(out).resolve())
+        put_back(Path(out).resolve())
     if replace and (Path(out) / INDEX).exists():
         with _in_place_of(Path(out).resolve()) as beside:
             asked: dict[str, Any] = {"memory": memory, "split": split, "test_fraction": test_fraction}
@@ -167,26 +168,12 @@ def _in_place_of(out: Path) -> Iterator[Path]:
     foreign = {file.name for file in out.iterdir()} - {INDEX, WORK, "users.parquet", "items.parquet", *PARTS}
     if foreign:
         raise FileExistsError(f"{out} is not replaced: {min(foreign)} in it is not of a store; move it away first")
-    new, old = (out.with_name(f".{out.name}.{what}") for what in ("new", "old"))
+    new, _ = names_beside(out)
     with locked_name(out):
         if (new / INDEX).exists():  # finished, perhaps for another request, by a call that was killed then
             shutil.rmtree(new)
         yield new
-        shutil.rmtree(old, ignore_errors=True)
-        rename(out, old)
-        try:
-            rename(new, out)
-        except OSError:
-            rename(old, out)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _put_back(out: Path) -> None:
-    """Give a store its name again, if a process was killed in the moment when the next one was to take it."""
-    if not out.exists() and (old := out.with_name(f".{out.name}.old")).is_dir():
-        with locked_name(out):
-            rename(old, out)
+        exchange(out)
 
 
 def _working_folder(out: Path) -> Path:
