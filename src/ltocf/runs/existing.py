@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from ltocf.data import Dataset
-from ltocf.exchange import exchange, names_beside, put_back
-from ltocf.files import locked_folder, locked_name
+from ltocf.files import exchange, locked_folder, locked_name, names_beside, put_back
 from ltocf.runs.changes import changes
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder

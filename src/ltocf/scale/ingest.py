@@ -19,8 +19,17 @@ from filelock import FileLock, Timeout
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.report import ReadingReport
 from ltocf.data.store import INDEX, PARTS, VERSION, WORK
-from ltocf.exchange import exchange, names_beside, put_back
-from ltocf.files import errors_of, locked_name, make_folder, reach_disk, remove_leftovers, write_text
+from ltocf.files import (
+    errors_of,
+    exchange,
+    locked_name,
+    make_folder,
+    names_beside,
+    put_back,
+    reach_disk,
+    remove_leftovers,
+    write_text,
+)
 from ltocf.progress import harmless, log_line, progress_bar
 from ltocf.scale.merge import SPLITS, Merge, Merged
 from ltocf.scale.parts import Part, kinds_of, one_report, packed, refuse_absent_values, unpacked, write_part
