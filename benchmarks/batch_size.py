@@ -4,8 +4,9 @@
     python benchmarks/batch_size.py --synthetic 10_000_000 --batch-sizes 8192 95692 --folder checkpoints
 
 LT-OCF `fast`; the rate of the recipe is that of 8,192 pairs. Larger batches have it as it is (`constant`), times the
-root of their size in units of 8,192 (`root`), or times that size (`linear`). A finished run is a row of the results,
-and is not done again; one that was interrupted goes on from its checkpoint, if there is a folder for it.
+root of their size in units of 8,192 (`root`), or divided by this root or this size (`inverse-root`, `inverse`). A
+finished run is a row of the results, and is not done again; one that was interrupted goes on from its checkpoint, if
+there is a folder for it.
 
 The synthetic log is drawn from a model that is known: users are mixtures of a few of 64 tastes, a taste is a
 distribution over items, popularity a power law. Its validation set is drawn from the same model, so the lists of the
@@ -40,7 +41,7 @@ from ltocf.training.settings import LARGEST_BATCH
 from recipe import carved, train_of
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "scale" / "batch-size.json"
-RATES = {"constant": 0.0, "root": 0.5, "linear": 1.0}
+RATES = {"root": 0.5, "constant": 0.0, "inverse-root": -0.5, "inverse": -1.0}
 """Power of the batch size that the learning rate is in proportion to."""
 TASTES, TASTES_PER_USER, SPREAD = 64, 3, 2.0
 HELD_BACK, ASKED = 0.1, 2_000
@@ -142,7 +143,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="*", default=[], choices=("gowalla", "yelp2018"))
     parser.add_argument("--synthetic", type=int, default=0, help="pairs of a synthetic log")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8_192, 32_768, 131_072])
-    parser.add_argument("--rates", nargs="+", default=["root", "constant", "linear"], choices=RATES)
+    parser.add_argument("--rates", nargs="+", default=list(RATES), choices=RATES)
     parser.add_argument("--dim", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")

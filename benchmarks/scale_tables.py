@@ -169,6 +169,30 @@ def recommend_all() -> str:
     return "\n".join([*lines, "", note])
 
 
+def large_spectral() -> str:
+    """The spectral model of a large log, from the pairs to the lists of all users."""
+    result = _read("spectral.json")
+    if result is None:
+        return "Not measured yet: `python benchmarks/large_spectral.py --folder scratch`."
+    lines = [
+        "| pairs | users | items | graph and file | decomposition | lists | in all | peak |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in sorted(result["rows"], key=lambda row: row["pairs"]):
+        seconds, lists = row["seconds"], row["lists"]["seconds"]
+        stages = (seconds["graph"] + seconds["saving"], seconds["decomposition"], lists, sum(seconds.values()) + lists)
+        peak = max(row["peak_bytes"], row["lists"]["peak_bytes"]) / 1e9
+        sizes = f"{row['pairs'] / 1e6:.0f} M | {row['users']:,} | {row['items']:,}"
+        lines.append(f"| {sizes} | {' | '.join(map(readable_seconds, stages))} | {peak:.1f} GB |")
+    row, environment = result["rows"][0], result["environment"]
+    note = (
+        f"Rank {row['rank']}, {row['n_neighbours']} entries of each row of BᵀB, lists of {row['k']} for all users by "
+        f"`ltocf recommend-all`, on {row['threads']} cores ({environment['processor']}). A log of a power law; the "
+        "numbers are not searched. Seconds of the clock."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def _read(name: str) -> dict[str, Any] | None:
     file = RESULTS / name
     found: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
@@ -182,4 +206,5 @@ SCALE_TABLES = {
     "batch-size": batch_size,
     "plan": plan,
     "recommend-all": recommend_all,
+    "large-spectral": large_spectral,
 }

@@ -1,6 +1,7 @@
 """Accuracy of SpectralLTOCF against its rank and the seconds it takes, with GF-CF's constants beside it.
 
     python benchmarks/spectral.py gowalla --out results/gowalla/spectral-ranks.json
+    python benchmarks/spectral.py gowalla --ranks 512 --neighbours 0,50,200 --out results/gowalla/spectral-gram.json
 
 Every row is a process of its own, so that its peak memory is its own: numbers are searched on the validation set with
 a decomposition that has not seen it, then the whole training set is decomposed and all users of the test set
@@ -14,6 +15,7 @@ import json
 import math
 import multiprocessing
 import resource
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -111,19 +113,29 @@ def choose(
     return model, records, sum(record["seconds"] for record in records)
 
 
+def numbers(text: str) -> list[int]:
+    """Of a list with commas."""
+    return [int(number) for number in text.split(",")]
+
+
 def tasks(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     shared = {name: getattr(arguments, name) for name in ("dataset", "data_dir", "threads", "sample")}
     other = f", sample {arguments.sample}" if arguments.sample else ""
     searched = {"numbers": None, "evaluations": arguments.evaluations}
-    rows = [searched | {"label": f"rank {rank}{other}", "options": {"rank": rank}} for rank in arguments.ranks]
-    return [shared | row for row in [{"label": "GF-CF", **GFCF, "evaluations": 1}, *rows]]
+    rows = [] if arguments.neighbours else [{"label": "GF-CF", **GFCF, "evaluations": 1}]
+    for rank, n_neighbours in product(arguments.ranks, arguments.neighbours or [0]):
+        kept = f", {n_neighbours} neighbours" if n_neighbours else ""
+        options = {"rank": rank} | ({"n_neighbours": n_neighbours} if n_neighbours else {})
+        rows.append(searched | {"label": f"rank {rank}{kept}{other}", "options": options})
+    return [shared | row for row in rows]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", help="a catalog name")
     parser.add_argument("--data-dir")
-    parser.add_argument("--ranks", type=lambda text: [int(rank) for rank in text.split(",")], default=RANKS)
+    parser.add_argument("--ranks", type=numbers, default=RANKS)
+    parser.add_argument("--neighbours", type=numbers, default=[], help="of each item; 0: the exact product")
     parser.add_argument("--evaluations", type=int, default=MOST_EVALUATIONS, help="of each search")
     parser.add_argument("--sample", type=int, default=0, help="seed of the users who are searched on")
     parser.add_argument("--threads", type=int, default=2)

@@ -16,6 +16,7 @@ CONFIGURATIONS = sorted((ROOT / "configs").glob("**/*.toml"))
 
 STUDIES = {
     "spectral-density.json": "benchmarks/spectral_density.py",
+    "spectral-gram.json": "benchmarks/spectral.py",
     "spectral-samples.json": "benchmarks/spectral.py",
     "spectral-ranks.json": "benchmarks/spectral.py",
     "frontier.json": "benchmarks/frontier.py",

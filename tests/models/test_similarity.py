@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-import ltocf.models.neighbours as neighbours
 from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation import Validation
 from ltocf.graph import BipartiteGraph
-from ltocf.models import EASE, ItemKNN, RP3beta, build_model
+from ltocf.models import EASE, ItemKNN, RP3beta, build_model, nearest, neighbours
 from ltocf.models.similarity import SimilarityModel
 from ltocf.training import FitContext, TrainingSettings
 from samples import checkerboard, random_interactions
@@ -115,7 +114,7 @@ def test_item_knn_is_the_cosine_recommender_of_implicit() -> None:
 def test_blocks_of_rows_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     log = random_interactions()
     whole = ready(name, log)
-    monkeypatch.setattr(neighbours, "PRODUCTS_AT_A_TIME", 20)
+    monkeypatch.setattr(nearest, "PRODUCTS_AT_A_TIME", 20)
     pieces = ready(name, log)
     assert pieces.similarities.equal(whole.similarities)
     assert pieces.neighbours.equal(whole.neighbours)

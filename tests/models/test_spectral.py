@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from ltocf.data import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.evaluation import rank as rank_items
 from ltocf.graph import BipartiteGraph
-from ltocf.models import SpectralLTOCF
+from ltocf.models import SpectralLTOCF, nearest, spectral
 from ltocf.serving import TrainedModel
 from samples import checkerboard, random_interactions
 
@@ -114,10 +115,10 @@ def test_a_small_graph_has_fewer_vectors() -> None:
     assert torch.isfinite(torch.from_numpy(everyone(built(log, rank=100)))).all()
 
 
-@pytest.mark.parametrize("name", ["rank", "n_times"])
-def test_numbers_out_of_range(graph: BipartiteGraph, name: str) -> None:
-    with pytest.raises(ValueError, match=f"`{name}` must be >= 1, got 0"):
-        SpectralLTOCF(graph, **{name: 0})
+@pytest.mark.parametrize(("name", "value", "least"), [("rank", 0, 1), ("n_times", 0, 1), ("n_neighbours", -1, 0)])
+def test_numbers_out_of_range(graph: BipartiteGraph, name: str, value: int, least: int) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` must be >= {least}, got {value}"):
+        SpectralLTOCF(graph, **{name: value})
 
 
 @pytest.mark.parametrize("name", ["user_exponent", "item_exponent"])
@@ -147,10 +148,11 @@ def test_finds_the_withheld_cells_of_a_checkerboard_untrained() -> None:
     assert ranked.items.squeeze(1).tolist() == withheld.items[np.argsort(withheld.users)].tolist()
 
 
-def test_a_file_holds_all_of_it(interactions: Interactions, tmp_path: Path) -> None:
-    model = built(interactions, item_exponent=0.4)
+@pytest.mark.parametrize("n_neighbours", [0, 3])
+def test_a_file_holds_all_of_it(interactions: Interactions, tmp_path: Path, n_neighbours: int) -> None:
+    model = built(interactions, item_exponent=0.4, n_neighbours=n_neighbours)
     model.numbers.add_(0.1)
-    options = {"rank": 8, "n_times": 1, "user_exponent": 0.4, "item_exponent": 0.4}
+    options = {"rank": 8, "n_times": 1, "user_exponent": 0.4, "item_exponent": 0.4, "n_neighbours": n_neighbours}
     names = Names.identity(interactions.n_users, interactions.n_items)
     trained = TrainedModel("spectral", options, model, interactions, names)
     trained.save(tmp_path / "model.safetensors")
@@ -160,6 +162,73 @@ def test_a_file_holds_all_of_it(interactions: Interactions, tmp_path: Path) -> N
     assert loaded.recommend([3, 4], k=5).equals(trained.recommend([3, 4], k=5))
 
 
+def test_neighbours_of_a_file_must_be_items(interactions: Interactions) -> None:
+    model = built(interactions, n_neighbours=3)
+    model.check_weights()
+    assert model.gram is not None
+    model.gram.neighbours[2, 1] = interactions.n_items
+    with pytest.raises(ValueError, match="`gram.neighbours` must point at the 40 that there are, got 0..40"):
+        model.check_weights()
+
+
+def uneven(log: Interactions) -> Interactions:
+    """The same pairs with weights that differ."""
+    weights = np.linspace(0.5, 2.0, len(log), dtype=np.float32)
+    return Interactions(log.users, log.items, log.n_users, log.n_items, weights=weights)
+
+
+@pytest.mark.parametrize("log", [random_interactions(9, 12), uneven(random_interactions(9, 12))])
+def test_all_neighbours_are_the_product(log: Interactions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nearest, "ADDED_AT_A_TIME", 30)
+    monkeypatch.setattr(nearest, "PRODUCTS_AT_A_TIME", 50)
+    product, kept = built(log), built(log, n_neighbours=100)
+    assert product.gram is None
+    assert kept.gram is not None
+    users = torch.arange(9)
+    torch.testing.assert_close(kept.scores(users), product.scores(users), rtol=1e-5, atol=1e-6)
+    history = Histories.of(log).rows(torch.tensor([4]))
+    expected, found = (model.score_map().contributions(history, 5, 4) for model in (product, kept))
+    torch.testing.assert_close(found.history, expected.history, rtol=1e-5, atol=1e-6)
+
+
+def test_kept_neighbours_are_those_that_add_most(interactions: Interactions, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = uneven(interactions)  # no two entries are equal
+    assert log.weights is not None
+    _, users, items = parts(log)
+    matrix = np.zeros((log.n_users, log.n_items))
+    matrix[log.users, log.items] = log.weights / log.weights.mean()
+    longest = int(np.median(users))
+    monkeypatch.setattr(spectral, "LONGEST_HISTORY", longest)
+    model = built(log, n_neighbours=4)
+    scaled = matrix * (users <= longest)[:, None] / users[:, None] ** 0.4 / items**0.4
+    log_w, a, b, c, d = model.numbers[1:].tolist()
+    relative = items / items.mean()
+    added = scaled.T @ scaled * relative**c
+    added[added < np.sort(added, axis=1)[:, -4:-3]] = 0.0
+    assert np.count_nonzero(added, axis=1).max() == 4
+    low_rank = everyone(model) - np.exp(log_w) * matrix / relative**d @ added / model.singular_values[0].item() ** 2
+    gain = model.response(model.singular_values / model.singular_values[0])
+    vectors = model.item_vectors.double().numpy()
+    expected = matrix / relative**a @ vectors * gain.double().numpy() @ vectors.T * relative**b
+    np.testing.assert_allclose(low_rank, expected, rtol=1e-4, atol=1e-5)
+    listed = torch.tensor([[3, 1], [0, 2]])
+    torch.testing.assert_close(
+        model.list_scores(torch.tensor([0, 4]), listed), model.scores(torch.tensor([0, 4])).gather(1, listed)
+    )
+
+
+def test_neighbours_are_kept_where_the_product_takes_too_long(
+    interactions: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = BipartiteGraph.from_interactions(interactions)
+    monkeypatch.setattr(spectral, "MOST_MULTIPLICATIONS", 2 * interactions.n_users * len(interactions))
+    assert SpectralLTOCF(graph).gram is None
+    monkeypatch.setattr(spectral, "MOST_MULTIPLICATIONS", 2 * interactions.n_users * len(interactions) - 1)
+    large = SpectralLTOCF(graph).gram
+    assert large is not None
+    assert large.neighbours.shape == (interactions.n_items, interactions.n_items)  # there are fewer than 200
+
+
 def test_weights_are_the_values_of_the_matrix_and_of_the_history() -> None:
     plain = random_interactions(9, 12)
     even = SpectralLTOCF(BipartiteGraph.from_interactions(plain), rank=5).decompose()
@@ -167,10 +236,10 @@ def test_weights_are_the_values_of_the_matrix_and_of_the_history() -> None:
     scaled = SpectralLTOCF(BipartiteGraph.from_interactions(doubled), rank=5).decompose()
     users = torch.arange(9)
     assert torch.allclose(even.scores(users), scaled.scores(users), atol=1e-5)  # only relative weights count
-    weights = np.linspace(0.5, 2.0, len(plain), dtype=np.float32)
-    uneven = Interactions(plain.users, plain.items, 9, 12, weights=weights)
-    model = SpectralLTOCF(BipartiteGraph.from_interactions(uneven), rank=5).decompose()
+    log = uneven(plain)
+    assert log.weights is not None
+    model = SpectralLTOCF(BipartiteGraph.from_interactions(log), rank=5).decompose()
     history = torch.zeros(9, 12)
-    history[plain.users.copy(), plain.items.copy()] = torch.from_numpy(weights / weights.mean())
+    history[plain.users.copy(), plain.items.copy()] = torch.from_numpy(log.weights / log.weights.mean())
     assert torch.allclose(model.history_scores(history), model.scores(users), atol=1e-5)
     assert not torch.allclose(model.scores(users), even.scores(users), atol=1e-2)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, Literal, NamedTuple, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
 from ltocf.models.history import Entries, EntryIndices
+from ltocf.models.nearest import keep_largest, product_rows
 from ltocf.models.similarity import SimilarityModel, check_indices, check_numbers
 from ltocf.models.user_map import PartContributions
 from ltocf.shapes import Scores
@@ -20,10 +21,6 @@ from ltocf.training.grid import Grid
 
 MOST_NEIGHBOURS = 200
 """Neighbours that are kept of every item, unless more are asked for: the search tries fewer."""
-PRODUCTS_AT_A_TIME = 2**23
-"""Multiplications in a block of rows of the product of two sparse matrices: a few hundred megabytes."""
-Weigh: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""Values of entries from their rows, columns and products."""
 
 
 class NeighbourModel(SimilarityModel):
@@ -73,15 +70,7 @@ class NeighbourModel(SimilarityModel):
     def fit_similarity(self, before: Sequence[float] | None) -> None:
         if before is not None and list(before)[1:] == self.own_numbers.tolist()[1:]:
             return  # another k is other columns of the same
-        width, start = self.similarities.shape[1], 0
-        self.neighbours.zero_()
-        self.similarities.zero_()
-        for block in self.similarity_rows():
-            rows, places, columns, values = largest_of_rows(block, width)
-            at = (torch.from_numpy(rows + start), torch.from_numpy(places))
-            self.neighbours[at] = torch.from_numpy(columns.astype(np.int32)).to(self.device)
-            self.similarities[at] = torch.from_numpy(values.astype(np.float32)).to(self.device)
-            start += block.shape[0]
+        keep_largest(self.similarity_rows(), self.neighbours, self.similarities)
 
     @torch.no_grad()
     def entry_scores(self, entries: Entries) -> Scores:
@@ -249,42 +238,3 @@ def _steps(matrix: sp.csr_matrix, power: float) -> sp.csr_matrix:
     sums = np.asarray(matrix.sum(1)).ravel()
     shares = matrix.data / np.repeat(sums, np.diff(matrix.indptr))
     return sp.csr_matrix((shares**power, matrix.indices, matrix.indptr), shape=matrix.shape)
-
-
-def product_rows(left: sp.csr_matrix, right: sp.csr_matrix, weigh: Weigh) -> Iterator[sp.csr_matrix]:
-    """The product of two sparse matrices in blocks of rows, each entry weighed, without the diagonal."""
-    work = np.bincount(
-        np.repeat(np.arange(left.shape[0]), np.diff(left.indptr)),
-        weights=np.diff(right.indptr)[left.indices],
-        minlength=left.shape[0],
-    )
-    ends = np.searchsorted(np.cumsum(work), np.arange(PRODUCTS_AT_A_TIME, work.sum(), PRODUCTS_AT_A_TIME)) + 1
-    for start, end in zip([0, *np.unique(ends)], [*np.unique(ends), left.shape[0]], strict=True):
-        block = (left[start:end] @ right).tocoo()
-        rows, kept = block.row + start, block.row + start != block.col
-        values = weigh(rows[kept], block.col[kept], block.data[kept])
-        yield sp.csr_matrix((values, (block.row[kept], block.col[kept])), shape=block.shape)
-
-
-def largest_of_rows(matrix: sp.csr_matrix, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The k largest entries of each row, the largest first, equal ones by column: rows, places, columns, values."""
-    matrix = _without_smallest(matrix, k)
-    matrix.sort_indices()
-    lengths = np.diff(matrix.indptr)
-    rows = np.repeat(np.arange(matrix.shape[0]), lengths)
-    order = np.lexsort((-matrix.data, rows))
-    places = np.arange(len(rows)) - np.repeat(matrix.indptr[:-1], lengths)
-    kept = places < k
-    order = order[kept]
-    return rows[kept], places[kept], matrix.indices[order].astype(np.int64), matrix.data[order]
-
-
-def _without_smallest(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:
-    """Without entries below the k-th of their row: to sort the others takes a fraction of the time."""
-    lengths = np.diff(matrix.indptr)
-    kept = np.ones(matrix.nnz, bool)
-    for row in np.flatnonzero(lengths > k):
-        values = matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]]
-        kept[matrix.indptr[row] : matrix.indptr[row + 1]] = values >= np.partition(values, -k)[-k]
-    offsets = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
-    return sp.csr_matrix((matrix.data[kept], matrix.indices[kept], offsets), shape=matrix.shape)

@@ -12,7 +12,8 @@ import torch
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
-from ltocf.models.neighbours import PRODUCTS_AT_A_TIME, NeighbourModel
+from ltocf.models.nearest import PRODUCTS_AT_A_TIME
+from ltocf.models.neighbours import NeighbourModel
 from ltocf.models.similarity import check_numbers
 from ltocf.training import FitContext, FitResult, TrainingSettings
 from ltocf.training.grid import Grid

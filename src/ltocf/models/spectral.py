@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, TypeAlias
 
+import scipy.sparse as sp
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,7 +15,9 @@ from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph, products_at
 from ltocf.graph.svd import item_singular_vectors
-from ltocf.models.history import Entries, EntryIndices, HistoryRecommender
+from ltocf.models.history import Entries, EntryIndices, EntryValues, HistoryRecommender
+from ltocf.models.nearest import NearestItems
+from ltocf.models.similarity import check_indices
 from ltocf.models.user_map import PartContributions
 from ltocf.shapes import (
     ItemEmbeddings,
@@ -43,6 +46,12 @@ MORE_FOR_RECENCY = 10
 """Evaluations of the joint search if the power of recency is one of its numbers."""
 USERS_AT_A_TIME = 64
 """In `SpectralLTOCF.list_scores`."""
+MOST_MULTIPLICATIONS = 10**12
+"""Of the exact product for the lists of all users, which takes a quarter of an hour or so on two cores."""
+NEIGHBOURS = 200
+"""Entries of each row of BᵀB that are kept beyond that."""
+LONGEST_HISTORY = 1_000
+"""Users with more items are left out of the entries that are kept: theirs are most of the work, and weigh little."""
 
 
 class SpectralLTOCF(HistoryRecommender):
@@ -57,6 +66,9 @@ class SpectralLTOCF(HistoryRecommender):
     d, are chosen by `ltocf.training.simplex`. Any history can be scored, that of a user who was not in training too.
     Weights of pairs, relative to their mean, are the values of R.
 
+    The sparse product goes through all pairs for each user. On a large graph BᵀB is computed instead, once, and each of
+    its rows keeps its ``n_neighbours`` largest entries.
+
     Args:
         graph: the training graph.
         rank: number of singular vectors; a small graph has fewer.
@@ -64,10 +76,12 @@ class SpectralLTOCF(HistoryRecommender):
         user_exponent: γ; a smaller one gives users with long histories more influence.
         item_exponent: δ; a smaller one gives popular items more influence.
         recency: ``off`` or ``auto``, see `HistoryRecommender`.
+        n_neighbours: entries of each row of BᵀB that are kept; 0: all of them, by the product, if that takes at most
+            10^12 multiplications for the lists of all users, and 200 otherwise.
         seed: seed of the randomised decomposition.
 
     Raises:
-        ValueError: ``rank`` or ``n_times`` < 1.
+        ValueError: ``rank`` or ``n_times`` < 1, or ``n_neighbours`` < 0.
 
     Source: GF-CF (Shen et al., CIKM 2021, Section 5.2, https://arxiv.org/abs/2108.07567) is the case γ = δ = a = b =
     1/2, c = d = 0, t -> infinity, w = 1 / α. Differs: the response, the exponents and the balance are learned.
@@ -94,13 +108,14 @@ class SpectralLTOCF(HistoryRecommender):
         user_exponent: float = 0.4,
         item_exponent: float = 0.4,
         recency: str = "off",
+        n_neighbours: int = 0,
         *,
         seed: int = 0,
     ) -> None:
         super().__init__(graph, recency)
-        for name, value in (("rank", rank), ("n_times", n_times)):
-            if value < 1:
-                raise ValueError(f"`{name}` must be >= 1, got {value}")
+        for name, value, least in (("rank", rank, 1), ("n_times", n_times, 1), ("n_neighbours", n_neighbours, 0)):
+            if value < least:
+                raise ValueError(f"`{name}` must be >= {least}, got {value}")
         for name, exponent in (("user_exponent", user_exponent), ("item_exponent", item_exponent)):
             if not 0 <= exponent <= 1:
                 raise ValueError(f"`{name}` must be in 0..1, got {exponent}")
@@ -112,6 +127,9 @@ class SpectralLTOCF(HistoryRecommender):
         self.start_with(start)
         self.register_buffer("singular_values", torch.zeros(self.rank))
         self.register_buffer("item_vectors", torch.zeros(graph.n_items, self.rank))
+        is_large = 2 * graph.n_users * int(graph.user_degrees.sum()) > MOST_MULTIPLICATIONS
+        kept = min(n_neighbours or NEIGHBOURS * is_large, graph.n_items)
+        self.gram = NearestItems(graph.n_items, kept) if kept else None
 
     def learned(self) -> dict[str, float]:
         t, (log_w, *exponents) = self.numbers[: self.n_times].exp().tolist(), self._balance().tolist()
@@ -124,11 +142,25 @@ class SpectralLTOCF(HistoryRecommender):
         return torch.tensor([*[1.0] * self.n_times, -0.7, -0.1, -0.1, 0.1, 0.1, *[0.15] * self.chooses_recency])
 
     def decompose(self) -> SpectralLTOCF:
-        """Compute σ and V: seconds to a minute. A saved model has them."""
+        """Compute σ and V, and the entries of BᵀB that are kept: seconds to minutes. A saved model has them."""
         self.singular_values, self.item_vectors = item_singular_vectors(
             self._gram_product, self.n_items, self.rank, self.seed, self.numbers.device
         )
+        if self.gram is not None:
+            self._keep_gram(self.gram)
         return self
+
+    def _keep_gram(self, gram: NearestItems) -> None:
+        """Of each row of BᵀB, without σ_1, the entries that now add most to a score."""
+        ratings, counted = self.graph.ratings(), self.graph.user_degrees <= LONGEST_HISTORY
+        users = counted.to(self.item_vectors)[:, None] * self._degrees("user") ** -self.user_exponent
+        items = self._degrees("item") ** -self.item_exponent
+        left, right, scale = (
+            side.double().cpu().numpy()[:, 0] for side in (users, items, self._item_scale(self._balance()[3]))
+        )
+        matrix = sp.csr_matrix(sp.diags(left) @ ratings @ sp.diags(right))
+        matrix.eliminate_zeros()
+        gram.keep_gram(matrix, scale)
 
     def response(self, singular_values: SingularValues) -> SingularValues:
         """g(σ), for σ in [0, 1]."""
@@ -161,6 +193,10 @@ class SpectralLTOCF(HistoryRecommender):
         if not self.singular_values[0] > 0:
             self.decompose()
 
+    def check_weights(self) -> None:
+        if self.gram is not None:
+            check_indices("gram.neighbours", self.gram.neighbours, self.n_items)
+
     def entry_scores(self, entries: Entries) -> Scores:
         return self._all_scores(*self._parts(entries))
 
@@ -170,12 +206,18 @@ class SpectralLTOCF(HistoryRecommender):
         log_w, a, b, c, d = self._balance()
         gain = self.response(self.singular_values / self.singular_values[0])
         low_rank = self.item_vectors[items] @ (gain * self.item_vectors[target]) * self._item_scale(-a)[items, 0]
+        weight = log_w.exp() / self.singular_values[0].square() * self._item_scale(c)[target, 0]
+        exact = self._gram_column(items, target) * self._item_scale(-d)[items, 0] * weight
+        return torch.stack([low_rank * self._item_scale(b)[target, 0], exact])
+
+    def _gram_column(self, items: EntryIndices, target: int) -> EntryValues:
+        """Some entries of a column of BᵀB, without σ_1."""
+        if self.gram is not None:
+            return self.gram.column(items, target)
         one = self.item_vectors.new_zeros(self.n_items, 1)
         one[target] = 1.0
-        weight = log_w.exp() / self.singular_values[0].square()
         # BᵀB is symmetric: a column is what its product with one item is.
-        exact = (self._gram_product(one) * self._item_scale(-d))[items, 0] * weight * self._item_scale(c)[target, 0]
-        return torch.stack([low_rank * self._item_scale(b)[target, 0], exact])
+        return self._gram_product(one)[items, 0]
 
     @torch.no_grad()
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
@@ -208,11 +250,8 @@ class SpectralLTOCF(HistoryRecommender):
         values = values.to(self.item_vectors)
         log_w, a, b, c, d = self._balance()
         # The low-rank part gets D_i^b at the very end, so the sparse one is divided by it: V is never copied.
-        balance = self._degrees("item") ** (0.5 - self.item_exponent)
-        histories = self.item_vectors.new_zeros(self.n_items, n_rows)
-        histories[items, rows] = values * (balance * self._item_scale(-d))[items, 0]
         weight = log_w.exp() / self.singular_values[0].square()
-        sparse = self._two_steps(histories).mul_(balance * self._item_scale(c - b) * weight)
+        sparse = self._gram_scores(entries, self._item_scale(-d), self._item_scale(c - b) * weight)
         lengths = torch.bincount(rows, minlength=n_rows)
         weights = values * self._item_scale(-a)[items, 0]
         factors = embedding_bag(
@@ -228,6 +267,16 @@ class SpectralLTOCF(HistoryRecommender):
         """D_i^b, by which both parts are multiplied in the end."""
         b = self._balance()[2]
         return self._item_scale(b)
+
+    def _gram_scores(self, entries: Entries, before: ItemEmbeddings, after: ItemEmbeddings) -> SparseScores:
+        """Histories times ``before``, BᵀB without σ_1, and ``after``, which are columns."""
+        n_rows, rows, items, values = entries
+        if self.gram is not None:
+            return self.gram.scores(entries._replace(values=values * before[items, 0])).T.mul_(after)
+        balance = self._degrees("item") ** (0.5 - self.item_exponent)
+        histories = self.item_vectors.new_zeros(self.n_items, n_rows)
+        histories[items, rows] = values * (balance * before)[items, 0]
+        return self._two_steps(histories).mul_(balance * after)
 
     def _gram_product(self, items: ItemEmbeddings) -> ItemEmbeddings:
         """BᵀB X = D_i^(1/2 - δ) R̃ᵀ D_u^(1 - 2γ) R̃ D_i^(1/2 - δ) X, without σ_1."""
