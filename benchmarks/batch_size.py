@@ -117,13 +117,14 @@ def validated(pairs: Interactions, truth: Interactions, told: argparse.Namespace
     config = Config(DataSettings("")).with_values({"preset": "fast", "model": "ltocf", "dim": told.dim})
     factor = (size / LARGEST_BATCH) ** RATES[rate]
     changed = {"batch_size": size, "scale_rate": False, "learning_rate": factor * config.training.learning_rate}
+    changed |= {"epochs": told.epochs} if told.epochs else {}
     changed |= {"validation_users": ASKED} if told.synthetic else {}
     training = config.with_values(changed).training
     started = time.perf_counter()
     graph = BipartiteGraph.from_interactions(pairs)
     model = build_model("ltocf", graph, config.options, seed=told.seed).to(told.device)
     validation = Validation(truth, pairs, DEPTH, training.validation_users, told.seed)
-    name = f"{told.synthetic or 'set'}-{len(pairs)}-{told.dim}-{size}-{rate}-{told.seed}"
+    name = f"{told.synthetic or 'set'}-{len(pairs)}-{told.dim}-{size}-{rate}-{told.epochs}-{told.seed}"
     checkpoint = told.folder / f"{name}.safetensors" if told.folder else None
     context = FitContext(checkpoint=checkpoint, fingerprint=name, description=name, show_progress=told.progress)
     fitted = model.train_on(pairs, settings=training, validation=validation, seed=told.seed, context=context)
@@ -145,6 +146,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8_192, 32_768, 131_072])
     parser.add_argument("--rates", nargs="+", default=list(RATES), choices=RATES)
     parser.add_argument("--dim", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=0, help="quarters of a pass, for all; 0: as many as `fast`")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--folder", type=Path, help="for checkpoints")
