@@ -29,7 +29,7 @@ MODELS = {
     "ltocf-set": '`ltocf`, `recency = "off"`',
     "auto": "no `--model`: a contest and a blend",
 }
-"""Configuration -> what to ask for to have it."""
+"""Configuration -> the options that choose it."""
 CAPTION = (
     "recall@20 on the test set, read once, and the time of selection and retraining on one or two CPU cores or, with "
     "ᴳ, on an H200 that several runs shared. Histories are sets except in the row with `recency`. Means over the "
@@ -55,7 +55,7 @@ def _cell(dataset: str, name: str) -> str:
         return _contest(dataset)
     has_result = (ROOT / "results" / dataset / f"{name}-seed0.json").exists()
     if has_result and (found := row(dataset, name)) is not None:
-        return _both(found.metric("recall@20"), found.minutes, on_gpu=found.on_gpu)
+        return _recall_and_time(found.metric("recall@20"), found.minutes, on_gpu=found.on_gpu)
     return _recipe(dataset) if name == "ltocf-set" else "–"
 
 
@@ -64,7 +64,7 @@ def _contest(dataset: str) -> str:
     if not path.exists():
         return "–"
     found = json.loads(path.read_text(encoding="utf-8"))
-    return _both(found["recall@20"], found["seconds_of_this_process"] / 60, on_gpu=False)
+    return _recall_and_time(found["recall@20"], found["seconds_of_this_process"] / 60, on_gpu=False)
 
 
 def _recipe(dataset: str) -> str:
@@ -74,10 +74,10 @@ def _recipe(dataset: str) -> str:
     if not found:
         return "–"
     minutes = mean(trial["seconds"] for trial in found) / 60
-    return _both(mean(trial["recall@20"] for trial in found), minutes, on_gpu=False)
+    return _recall_and_time(mean(trial["recall@20"] for trial in found), minutes, on_gpu=False)
 
 
-def _both(recall: float, minutes: float, *, on_gpu: bool) -> str:
+def _recall_and_time(recall: float, minutes: float, *, on_gpu: bool) -> str:
     time = f"{minutes:.1f}\N{NO-BREAK SPACE}min" if minutes >= 1 else f"{60 * minutes:.0f}\N{NO-BREAK SPACE}s"
     return f"{recall:.4f}, {time}{'ᴳ' if on_gpu else ''}"
 

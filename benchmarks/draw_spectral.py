@@ -22,7 +22,7 @@ TITLE = "The spectral model: accuracy against rank and against seconds"
 
 
 def draw(path: Path, results: list[dict[str, Any]]) -> None:
-    """The picture for light pages and that for dark ones."""
+    """Draw the picture for light pages and the one for dark pages."""
     save_pair(
         lambda style: figure(results, style),
         path,

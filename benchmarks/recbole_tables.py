@@ -1,4 +1,4 @@
-"""The table of docs/results.md that sets six models beside RecBole's, made from results/recbole/; see tables.py."""
+"""The table of docs/results.md that compares six models with RecBole's, made from results/recbole/; see tables.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "recbole"
 METRICS = ("recall@20", "ndcg@20")
 
 
-def beside(dataset: str) -> str:
+def comparison(dataset: str) -> str:
     """One row per model: both sides' metrics, and how far ours is from theirs."""
     file = RESULTS / f"{dataset}.json"
     if not file.exists():
@@ -51,8 +51,8 @@ def row(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def spread(values: list[float]) -> str:
-    """Mean, and the deviation where there are several."""
+    """The mean, and the standard deviation if there are several values."""
     return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
 
 
-RECBOLE_TABLES: dict[str, Callable[[], str]] = {"recbole:movielens-small": partial(beside, "movielens-small")}
+RECBOLE_TABLES: dict[str, Callable[[], str]] = {"recbole:movielens-small": partial(comparison, "movielens-small")}

@@ -1,4 +1,4 @@
-"""Accuracy of SpectralLTOCF against its rank and the seconds it takes, with GF-CF's constants beside it.
+"""Accuracy of SpectralLTOCF against its rank and the seconds it takes, and that of GF-CF's constants.
 
     python benchmarks/spectral.py gowalla --out results/gowalla/spectral-ranks.json
 
@@ -95,7 +95,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
 def choose(
     task: dict[str, Any], train: Interactions, validation: Interactions
 ) -> tuple[SpectralLTOCF, list[EpochRecord], float]:
-    """The numbers that validate best, or those of the task measured once; and the seconds without decomposition."""
+    """The model with the numbers that validate best, or with those of the task; all evaluations, and their seconds."""
     model = SpectralLTOCF(BipartiteGraph.from_interactions(train), **task["options"])
     if task["numbers"] is not None:
         model.numbers.copy_(torch.tensor(task["numbers"]))
@@ -113,9 +113,9 @@ def choose(
 
 def tasks(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     shared = {name: getattr(arguments, name) for name in ("dataset", "data_dir", "threads", "sample")}
-    other = f", sample {arguments.sample}" if arguments.sample else ""
+    sample = f", sample {arguments.sample}" if arguments.sample else ""
     searched = {"numbers": None, "evaluations": arguments.evaluations}
-    rows = [searched | {"label": f"rank {rank}{other}", "options": {"rank": rank}} for rank in arguments.ranks]
+    rows = [searched | {"label": f"rank {rank}{sample}", "options": {"rank": rank}} for rank in arguments.ranks]
     return [shared | row for row in [{"label": "GF-CF", **GFCF, "evaluations": 1}, *rows]]
 
 

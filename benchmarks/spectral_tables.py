@@ -18,7 +18,7 @@ SECONDS = ("search", "svd", "ranking")
 
 
 def ranks(dataset: str) -> str:
-    """One row per rank, GF-CF's constants, and what papers say."""
+    """One row per rank, GF-CF's constants, and published results."""
     file = RESULTS / dataset / "spectral-ranks.json"
     if not file.exists():
         return f"Not measured yet: `python benchmarks/spectral.py {dataset} --out {file.relative_to(RESULTS.parent)}`."
@@ -63,7 +63,7 @@ def is_ours(row: dict[str, Any]) -> bool:
 
 
 def density(dataset: str) -> str:
-    """For each share of the training set in the graph: what the best weight of each time has on the validation set."""
+    """For each share of the training set in the graph: the validation metrics of the best weight at each time."""
     result = json.loads((RESULTS / dataset / "spectral-density.json").read_text())
     parts = result["parts"]
     lines = [

@@ -102,7 +102,7 @@ def table(name: str) -> str:
 
 
 def reproduced(what: str, dataset: str, *, folded: bool = False) -> str:
-    """A table of `ltocf reproduce`, of the cells that have a result; folded: a short one before it.
+    """A table of `ltocf reproduce`, of the cells that have a result; if ``folded``, behind a short one.
 
     The data is not read: results are found by their configuration, the table ``data`` included.
     """
@@ -123,7 +123,7 @@ def reproduced(what: str, dataset: str, *, folded: bool = False) -> str:
 
 
 def short(content: Table) -> str:
-    """Method, both metrics beside the published ones, and which of them tell the method from LT-OCF."""
+    """Method, both metrics beside the published ones, and in which of them the method differs from LT-OCF."""
     kept = [place for place, column in enumerate(content.columns) if column in SHORT]
     tests = [place for place, column in enumerate(content.columns) if column.startswith("p against")]
     rows = [["method", *(content.columns[place] for place in kept), "against LT-OCF"]]
