@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from markdown_tables import table_lines
+
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "auto"
 CAPTION = (
     "One contest each, seed 0, within its default time limit on 2 cores (AMD EPYC); the test set is read once. Best "
@@ -32,8 +34,7 @@ def auto() -> str:
         line.append(", ".join(f"{row['weight']:.2f}\N{NO-BREAK SPACE}{row['name']}" for row in weights))
         rows.append([*line, f"{result['seconds_of_this_process'] / 60:.1f}"])
     columns = ["data", "recall@20", "best other", "NDCG@20", "best other", "the blend", "minutes"]
-    lines = [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
-    return "\n".join([*lines, "", CAPTION])
+    return "\n".join([*table_lines([columns, *rows]), "", CAPTION])
 
 
 AUTO_TABLES = {"auto": auto}

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 from leader_tables import row
+from markdown_tables import table_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = {
@@ -39,10 +40,10 @@ CAPTION = (
 
 def choose() -> str:
     """A row for each model, a column for each set: recall@20 and the time it took."""
-    lines = [["model", *SETS.values()], ["---"] * (len(SETS) + 1), ["training pairs", *map(_pairs, SETS)]]
+    rows = [["model", *SETS.values()], ["training pairs", *map(_pairs, SETS)]]
     for name, label in MODELS.items():
-        lines.append([label, *(_cell(dataset, name) for dataset in SETS)])
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", CAPTION])
+        rows.append([label, *(_cell(dataset, name) for dataset in SETS)])
+    return "\n".join([*table_lines(rows), "", CAPTION])
 
 
 def _pairs(dataset: str) -> str:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from ltocf.report.names import method_name
+from markdown_tables import spread, table_lines
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "recbole"
 METRICS = ("recall@20", "ndcg@20")
@@ -26,7 +27,7 @@ def comparison(dataset: str) -> str:
     heading += ["rate, L2, batch", "epochs", "RecBole's", "seeds"]
     names = list(dict.fromkeys(run["model"] for run in result["runs"]))
     rows = [row([run for run in result["runs"] if run["model"] == name]) for name in names]
-    lines = [f"| {' | '.join(cells)} |" for cells in (heading, ["---"] * len(heading), *rows)]
+    lines = table_lines([heading, *rows])
     where, split = result["environment"], result["split"]
     note = (
         f"`{dataset}`: {split['users']:,} users, {split['items']:,} items, {split['train']:,} training pairs. Mean"
@@ -48,11 +49,6 @@ def row(runs: list[dict[str, Any]]) -> list[str]:
     cells.append(f"{settings['learning_rate']:g}, {settings['l2']:g}, {settings['batch_size']:,}")
     cells += [", ".join(str(run[side]["epochs"]) for run in runs) for side in ("ours", "recbole")]
     return [*cells, ", ".join(str(run["seed"]) for run in runs)]
-
-
-def spread(values: list[float]) -> str:
-    """The mean, and the standard deviation if there are several values."""
-    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
 
 
 RECBOLE_TABLES: dict[str, Callable[[], str]] = {"recbole:movielens-small": partial(comparison, "movielens-small")}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
+
+from markdown_tables import spread, table_lines
 
 RECIPE = Path(__file__).resolve().parents[1] / "results" / "recipe"
 METRICS = ("recall@20", "ndcg@20")
@@ -48,22 +49,17 @@ def _table(trials: list[dict[str, Any]], command: str) -> str:
         out = f"results/recipe/{command}.json"
         return f"Not measured yet: `python benchmarks/recipe.py {command} --data data --out {out}`."
     sets, variants = (list(dict.fromkeys(trial[key] for trial in trials)) for key in ("set", "variant"))
-    lines = [["", *sets], ["---"] * (len(sets) + 1)]
+    rows = [["", *sets]]
     for variant in variants:
         cells = [[t for t in trials if (t["set"], t["variant"]) == (name, variant)] for name in sets]
-        lines.append([variant, *map(_cell, cells)])
+        rows.append([variant, *map(_cell, cells)])
     seeds = sorted({trial["seed"] for trial in trials})
     caption = f"recall@20 / NDCG@20. Seeds: {', '.join(map(str, seeds))}; a set has those that are done."
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption}"
+    return "\n".join([*table_lines(rows), "", caption])
 
 
 def _cell(trials: list[dict[str, Any]]) -> str:
-    return " / ".join(_spread(trials, metric) for metric in METRICS) if trials else "not run"
-
-
-def _spread(trials: list[dict[str, Any]], metric: str) -> str:
-    values = [trial[metric] for trial in trials]
-    return f"{mean(values):.4f}" if len(values) == 1 else f"{mean(values):.4f} ± {stdev(values):.4f}"
+    return " / ".join(spread([trial[metric] for trial in trials]) for metric in METRICS) if trials else "not run"
 
 
 RECIPE_TABLES: dict[str, Callable[[], str]] = {

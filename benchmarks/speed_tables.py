@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from markdown_tables import table_lines
+
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "speed"
 MAIN, RANKING, FREED = "step-gowalla-d64-b2048", "ranking-gowalla", "freed-memory-gowalla"
 ANSWERS = "recommend-synthetic"
@@ -223,8 +225,7 @@ def _threads(count: int) -> str:
 
 
 def _with_notes(heading: list[str], rows: list[list[str]], names: list[str], notes: list[str]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows] if rows else []
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    table = "\n".join(table_lines([heading, *rows])) if rows else ""
     return "\n\n".join(part for part in (table, *notes, absent(names)) if part)
 
 

@@ -81,8 +81,8 @@ class IdMap(Shown):
 
         Ids are compared, not converted. An integer is the same id as its usual text, so that ``"42"`` typed in a shell
         finds the integer 42, and 42 the string ``"42"``; a whole decimal is the same id as its integer. Everything else
-        is unknown: ``"007"`` is not 7, 1.5 and True are not 1. The time depends on the number of ids asked for, except
-        that the first call builds the table.
+        is unknown: ``"007"`` is not 7, 1.5 and True are not 1. A few ids take the time of these few, except that the
+        first call builds the table.
 
         Raises:
             TypeError: a single id instead of several.

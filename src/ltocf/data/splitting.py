@@ -58,7 +58,7 @@ def leave_last_out(interactions: Interactions, n_last: int = 1) -> Split:
 
 
 def time_split(interactions: Interactions, test_fraction: float = 0.2) -> Split:
-    """Move all pairs at or after one moment to test: the latest with round(test_fraction * n) of the n pairs after it.
+    """Move all pairs at or after one moment to test: the latest that moves round(test_fraction * n) of n pairs or more.
 
     Unlike `random_split` and `leave_last_out`, no training pair is later than a test pair of another user, so
     nothing leaks from the future; users and items that come late are cold.

@@ -1,4 +1,4 @@
-"""The processes that share one training: what the code that computes asks of them, and a single process."""
+"""The processes that share one training, as seen by the code that computes; and the case of a single process."""
 
 from __future__ import annotations
 

@@ -24,11 +24,10 @@ NO_ITEM = -1
 TILE = 64
 """Users per call of a scorer, the last call excepted: their scores fit in the cache, or nearly."""
 SCORES_ON_GPU = 2**27
-"""Scores per call of a scorer on a GPU, half a gigabyte, instead: each call waits for the GPU a few times."""
+"""Scores per call on a GPU, half a gigabyte, from as many users as that takes: each call waits for the GPU."""
 GROUP_BY_USER, GROUP_BY_ITEM, GROUP_OF_GROUPS = 32, 8, 16
-"""`rank` first finds the best of each group of neighbouring items: sizes of a group where a user's scores lie side by
-side in memory and where an item's do (a maximum along the memory needs a few registers' worth); then the same of
-neighbouring groups."""
+"""Neighbouring items in a group, whose best one `rank` finds first: if a user's scores lie side by side in memory (a
+maximum along the memory needs a few registers' worth), and if an item's do; and neighbouring groups in a larger one."""
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from ltocf.graph import BipartiteGraph
 from ltocf.shapes import Coefficients, Embeddings, Sides
 
 COLUMNS_AT_A_TIME = 32
-"""Columns on a CPU. At dimension 256 this takes half the time of all at once; 16 or 64 at a time take longer."""
+"""On a CPU. At dimension 256 it takes half the time of all columns at once; 16 or 64 at a time take longer."""
 
 
 def chebyshev_filter(

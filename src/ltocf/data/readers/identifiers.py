@@ -102,12 +102,10 @@ def _of_text(column: pl.Series, label: str, from_text: bool, place: Place) -> Id
     texts = column.gather(row_of_code[positions])
     cleaned, notes = clean_ids(texts, label, from_text)
     ids = cleaned.drop_nulls().unique().sort().rename("id")
-    table = pl.DataFrame({"id": ids, "index": np.arange(len(ids))})
-    index = cleaned.rename("id").to_frame().join(table, on="id", how="left", maintain_order="left")["index"]
 
     # One entry more than there are codes, for null.
     index_of_code = np.full(n_codes + 1, MISSING, np.int64)
-    index_of_code[positions] = index.fill_null(MISSING).to_numpy()
+    index_of_code[positions] = _joined_places(cleaned, ids)
     found = index_of_code[codes]
     with_blanks = (texts != texts.str.strip_chars(BLANKS)).to_numpy() & (index_of_code[positions] != MISSING)
     if with_blanks.any():
@@ -158,11 +156,16 @@ def _places(integers: pl.Series, ids: pl.Series) -> np.ndarray:
         return np.full(len(integers), MISSING, np.int64)
     low, high = int(ids[0]), int(ids[-1])
     if high - low >= 4 * len(integers) + 1024:
-        table = pl.DataFrame({"id": ids, "index": np.arange(len(ids))})
-        found = integers.rename("id").to_frame().join(table, on="id", how="left", maintain_order="left")["index"]
-        return found.fill_null(MISSING).to_numpy()
+        return _joined_places(integers, ids)
     index_of_value = np.full(high - low + 2, MISSING, np.int64)
     index_of_value[ids.to_numpy() - low] = np.arange(len(ids))
     # -1 looks up the last entry, which belongs to no id.
     places: np.ndarray = index_of_value[(integers - low).fill_null(-1).to_numpy()]
     return places
+
+
+def _joined_places(column: pl.Series, ids: pl.Series) -> np.ndarray:
+    """The place in ``ids`` of each value of a column; -1 for null."""
+    table = pl.DataFrame({"id": ids, "index": np.arange(len(ids))})
+    found = column.rename("id").to_frame().join(table, on="id", how="left", maintain_order="left")["index"]
+    return found.fill_null(MISSING).to_numpy()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ltocf.data.readers.frame import USUAL_NAMES
 from ltocf.data.readers.options import ReadOptions
 
-# If lines can be divided in several equal ways, the first is taken; blanks only if nothing else divides them.
+# If several divide lines equally well, the first is taken; blanks only if nothing else divides them.
 _SEPARATORS = ("::", "\t", "\x01", ";", "|", ",")
 _BLANK = " "
 _BY_SUFFIX = {".csv": ",", ".tsv": "\t", ".inter": "\t"}

@@ -127,8 +127,8 @@ def _missing_among(column: pl.Series, unread: pl.Series) -> pl.Series:
 
 
 def _by_first_value(column: pl.Series) -> pl.Series:
-    some = column.drop_nulls().head(100)
-    first = next((value for value in some.filter(~is_missing(some, from_text=True))), "")
+    sample = column.drop_nulls().head(100)
+    first = next((value for value in sample.filter(~is_missing(sample, from_text=True))), "")
     for pattern, timestamp_format in _FAST:
         if re.fullmatch(pattern, first):
             return _by_format(column, timestamp_format)
