@@ -40,7 +40,7 @@ def locked_folder(folder: Path, name: str = LOCK, *, of: Path | None = None) -> 
 
 @contextmanager
 def locked_name(path: Path) -> Iterator[None]:
-    """Like `locked_folder`, for a file or folder that need not exist; the lock lies beside it and is removed after.
+    """Like `locked_folder`, for a path that need not exist; the lock lies beside it and is removed at the end.
 
     Raises:
         BlockingIOError: another process holds the lock.

@@ -129,7 +129,7 @@ def _by_blocks(open_file: Callable[[io.BytesIO], io.BufferedIOBase]) -> Callable
 
 
 def _unpack_zstandard(data: bytes, limit: int) -> bytes:
-    """Unpack by polars, which can for lines of text; Python has no unpacker before 3.14."""
+    """Unpack by polars, which does it for lines of text; Python has no unpacker before 3.14."""
     if largest_zstandard_size(data) > limit:
         raise _TooMuchError(limit)
     try:

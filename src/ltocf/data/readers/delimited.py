@@ -18,7 +18,7 @@ from ltocf.data.readers.ragged import Lines, careful_lines
 from ltocf.data.readers.raw import RawTable
 from ltocf.data.report import DroppedRows
 
-# Stands for a separator of several characters, which polars cannot take; text never contains it.
+# Replaces a separator of several characters, which polars does not take; text has no use for this character.
 UNIT = "\x1f"
 
 _BLOCK_BYTES = 1 << 24
