@@ -52,15 +52,15 @@ def update() -> str:
 
 def weights() -> str:
     """Ratings as weights, the mean over seeds."""
-    found: dict[tuple[str, str, str], list[dict[str, float]]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[dict[str, float]]] = defaultdict(list)
     for row in read("weights/movielens-small")["rows"]:
-        found[row["model"], row["reading"], row["weights"]].append(row)
-    names = list(dict.fromkeys(name for _, _, name in found))
+        groups[row["model"], row["reading"], row["weights"]].append(row)
+    names = list(dict.fromkeys(name for _, _, name in groups))
     lines = [f"| model, interactions | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
-    for model, reading in dict.fromkeys((model, reading) for model, reading, _ in found):
+    for model, reading in dict.fromkeys((model, reading) for model, reading, _ in groups):
         cells = []
         for name in names:
-            rows = found[model, reading, name]
+            rows = groups[model, reading, name]
             cells.append(pair({metric: mean(row[metric] for row in rows) for metric in METRICS}))
         lines.append(f"| {model}, {reading} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The contest of `auto` on a data set, beside every other row of that set: who is how far from the best.
+"""The contest of `auto` on a data set, compared with every other row of that set.
 
     python benchmarks/auto.py irb-amazon2014-health amazon-beauty --data data
 
@@ -33,10 +33,10 @@ def others(dataset: str) -> dict[str, dict[str, float]]:
 
 
 def measure(dataset: str, source: str, seed: int, max_minutes: float, out: Path) -> dict[str, Any]:
-    """One contest, and how it stands beside the best of the other rows."""
+    """One contest, and how it compares with the best of the other rows."""
     metrics = ltocf.train(source, out, model="auto", seed=seed, max_minutes=max_minutes)
     rows = others(dataset)
-    kept = (
+    recorded = (
         "split",
         "seed",
         "contest",
@@ -47,7 +47,7 @@ def measure(dataset: str, source: str, seed: int, max_minutes: float, out: Path)
         "configuration",
     )
     result = {"dataset": dataset} | {metric: metrics[metric] for metric in METRICS}
-    result |= {"others": rows} | {name: metrics[name] for name in kept}
+    result |= {"others": rows} | {name: metrics[name] for name in recorded}
     best = {metric: max(rows.items(), key=lambda row: row[1][metric]) for metric in METRICS if rows}
     result["best_other"] = {metric: {"name": name, "value": row[metric]} for metric, (name, row) in best.items()}
     result["of_the_best"] = {metric: metrics[metric] / row[metric] for metric, (_, row) in best.items()}
@@ -57,7 +57,7 @@ def measure(dataset: str, source: str, seed: int, max_minutes: float, out: Path)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", nargs="+")
-    parser.add_argument("--data", type=Path, required=True, help="the folder that has a folder of each")
+    parser.add_argument("--data", type=Path, required=True, help="a folder with a folder of each data set")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-minutes", type=float, default=0.0, help="0: the default for the size")
     options = parser.parse_args()

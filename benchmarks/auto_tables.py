@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from markdown_tables import table_lines
+
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "auto"
 CAPTION = (
     "One contest each, seed 0, within its default time limit on 2 cores (AMD EPYC); the test set is read once. Best "
@@ -14,26 +16,25 @@ CAPTION = (
 
 
 def auto() -> str:
-    """A line for each data set: both metrics, the best other row, how far from it, and the minutes."""
+    """A line for each data set: both metrics, the best other row and the difference from it, and the minutes."""
     rows = []
     for file in sorted(RESULTS.glob("*-seed0.json")):
-        found = json.loads(file.read_text(encoding="utf-8"))
-        line = [found["dataset"]]
+        result = json.loads(file.read_text(encoding="utf-8"))
+        line = [result["dataset"]]
         for metric in ("recall@20", "ndcg@20"):
-            best = found["best_other"].get(metric)
-            share = found["of_the_best"].get(metric)
-            beside = (
+            best = result["best_other"].get(metric)
+            share = result["of_the_best"].get(metric)
+            best_other = (
                 "–"
                 if best is None
                 else f"{best['value']:.4f} ({best['name']}), {100 * (share - 1):+.1f}\N{NO-BREAK SPACE}%"
             )
-            line += [f"{found[metric]:.4f}", beside]
-        weights = sorted((row for row in found["contest"] if row.get("weight")), key=lambda row: -row["weight"])
+            line += [f"{result[metric]:.4f}", best_other]
+        weights = sorted((row for row in result["contest"] if row.get("weight")), key=lambda row: -row["weight"])
         line.append(", ".join(f"{row['weight']:.2f}\N{NO-BREAK SPACE}{row['name']}" for row in weights))
-        rows.append([*line, f"{found['seconds_of_this_process'] / 60:.1f}"])
+        rows.append([*line, f"{result['seconds_of_this_process'] / 60:.1f}"])
     columns = ["data", "recall@20", "best other", "NDCG@20", "best other", "the blend", "minutes"]
-    lines = [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
-    return "\n".join([*lines, "", CAPTION])
+    return "\n".join([*table_lines([columns, *rows]), "", CAPTION])
 
 
 AUTO_TABLES = {"auto": auto}

@@ -5,7 +5,7 @@
 
 LT-OCF `fast`; the rate of the recipe is that of 8,192 pairs. Larger batches have it as it is (`constant`), times the
 root of their size in units of 8,192 (`root`), or divided by this root or this size (`inverse-root`, `inverse`). A
-finished run is a row of the results, and is not done again; one that was interrupted goes on from its checkpoint, if
+finished run is a row of the results and is not repeated; one that was interrupted continues from its checkpoint, if
 there is a folder for it.
 
 The synthetic log is drawn from a model that is known: users are mixtures of a few of 64 tastes, a taste is a
@@ -42,9 +42,9 @@ from recipe import carved, train_of
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "scale" / "batch-size.json"
 RATES = {"root": 0.5, "constant": 0.0, "inverse-root": -0.5, "inverse": -1.0}
-"""Power of the batch size that the learning rate is in proportion to."""
+"""The power of the batch size that the learning rate is proportional to."""
 TASTES, TASTES_PER_USER, SPREAD = 64, 3, 2.0
-HELD_BACK, ASKED = 0.1, 2_000
+HELD_BACK, VALIDATION_USERS = 0.1, 2_000
 DEPTH = 20
 KEPT = ("recall@20", "ndcg@20")
 
@@ -55,9 +55,9 @@ class Planted(NamedTuple):
         p(i | u) = Σ_t mixture[u, t] taste[t, i],   taste[t, i] ∝ (rank_i + shift)^-exponent e^(spread g_ti),   g normal
 
     Args:
-        mixture: of each user, (users, tastes).
-        cumulative: of each taste over the items, (tastes, items).
-        activity: of users, adding up to 1.
+        mixture: the tastes of each user, (users, tastes).
+        cumulative: cumulative probabilities of each taste over the items, (tastes, items).
+        activity: probability of each user to be drawn.
     """
 
     mixture: np.ndarray
@@ -66,7 +66,7 @@ class Planted(NamedTuple):
 
     @classmethod
     def for_pairs(cls, n_pairs: int, random: np.random.Generator) -> Planted:
-        """One whose log has so many pairs, with users and items as those of `power_law`."""
+        """A model for a log of ``n_pairs`` pairs, with as many users and items as `power_law` has for it."""
         n_users, n_items = n_pairs // PAIRS_PER_USER, n_pairs // PAIRS_PER_ITEM
         mixture = np.zeros((n_users, TASTES), np.float32)
         chosen = random.integers(TASTES, size=(n_users, TASTES_PER_USER))
@@ -78,18 +78,18 @@ class Planted(NamedTuple):
         return cls(mixture, np.cumsum(tastes / tastes.sum(1, keepdims=True), axis=1), activity / activity.sum())
 
     def drawn(self, n_pairs: int, random: np.random.Generator) -> Interactions:
-        """So many different pairs."""
+        """``n_pairs`` different pairs."""
         n_users, n_items = len(self.mixture), self.cumulative.shape[1]
         keys = np.empty(0, np.int64)
         while len(keys) < n_pairs:
             size = int((n_pairs - len(keys)) * 1.3) + 64
             users = np.searchsorted(np.cumsum(self.activity), random.random(size)).clip(max=n_users - 1)
-            below = random.random(size, np.float32)
-            tastes = (np.cumsum(self.mixture, axis=1)[users] < below[:, None]).sum(1).clip(max=TASTES - 1)
+            uniform = random.random(size, np.float32)
+            tastes = (np.cumsum(self.mixture, axis=1)[users] < uniform[:, None]).sum(1).clip(max=TASTES - 1)
             items = np.empty(size, np.int64)
             for taste in range(TASTES):
-                mine = np.flatnonzero(tastes == taste)
-                items[mine] = np.searchsorted(self.cumulative[taste], random.random(len(mine))).clip(max=n_items - 1)
+                rows = np.flatnonzero(tastes == taste)
+                items[rows] = np.searchsorted(self.cumulative[taste], random.random(len(rows))).clip(max=n_items - 1)
             keys = np.unique(np.concatenate([keys, users * np.int64(n_items) + items]))
         keys = np.delete(keys, random.choice(len(keys), len(keys) - n_pairs, replace=False))
         return Interactions(keys // n_items, keys % n_items, n_users, n_items)
@@ -101,33 +101,34 @@ class Planted(NamedTuple):
 
 
 def planted_log(n_pairs: int) -> tuple[Interactions, Interactions, dict[str, Any]]:
-    """Training pairs, pairs held back, and the recall of the planted model on these."""
+    """Training pairs, pairs held back, and the accuracy of the planted model on the latter."""
     random = np.random.default_rng(11)
     planted = Planted.for_pairs(n_pairs, random)
     pairs = planted.drawn(int(n_pairs * (1 + HELD_BACK)), random)
     held_back = random.random(len(pairs)) < HELD_BACK / (1 + HELD_BACK)
     train, validation = pairs.where(~held_back), pairs.where(held_back)
-    asked = sample_users(validation, 0, ASKED)
-    best = evaluate(planted, asked, seen=train, ks=(DEPTH,))
+    sample = sample_users(validation, 0, VALIDATION_USERS)
+    best = evaluate(planted, sample, seen=train, ks=(DEPTH,))
     return train, validation, {f"planted {name}": best[name] for name in KEPT}
 
 
-def validated(pairs: Interactions, truth: Interactions, told: argparse.Namespace, size: int, rate: str) -> Any:
-    """The selection phase with batches of so many pairs."""
-    config = Config(DataSettings("")).with_values({"preset": "fast", "model": "ltocf", "dim": told.dim})
+def validated(pairs: Interactions, truth: Interactions, arguments: argparse.Namespace, size: int, rate: str) -> Any:
+    """The selection phase with batches of ``size`` pairs."""
+    config = Config(DataSettings("")).with_values({"preset": "fast", "model": "ltocf", "dim": arguments.dim})
     factor = (size / LARGEST_BATCH) ** RATES[rate]
     changed = {"batch_size": size, "scale_rate": False, "learning_rate": factor * config.training.learning_rate}
-    changed |= {"epochs": told.epochs} if told.epochs else {}
-    changed |= {"validation_users": ASKED} if told.synthetic else {}
+    changed |= {"epochs": arguments.epochs} if arguments.epochs else {}
+    changed |= {"validation_users": VALIDATION_USERS} if arguments.synthetic else {}
     training = config.with_values(changed).training
     started = time.perf_counter()
     graph = BipartiteGraph.from_interactions(pairs)
-    model = build_model("ltocf", graph, config.options, seed=told.seed).to(told.device)
-    validation = Validation(truth, pairs, DEPTH, training.validation_users, told.seed)
-    name = f"{told.synthetic or 'set'}-{len(pairs)}-{told.dim}-{size}-{rate}-{told.epochs}-{told.seed}"
-    checkpoint = told.folder / f"{name}.safetensors" if told.folder else None
-    context = FitContext(checkpoint=checkpoint, fingerprint=name, description=name, show_progress=told.progress)
-    fitted = model.train_on(pairs, settings=training, validation=validation, seed=told.seed, context=context)
+    model = build_model("ltocf", graph, config.options, seed=arguments.seed).to(arguments.device)
+    validation = Validation(truth, pairs, DEPTH, training.validation_users, arguments.seed)
+    seed = arguments.seed
+    name = f"{arguments.synthetic or 'set'}-{len(pairs)}-{arguments.dim}-{size}-{rate}-{arguments.epochs}-{seed}"
+    checkpoint = arguments.folder / f"{name}.safetensors" if arguments.folder else None
+    context = FitContext(checkpoint=checkpoint, fingerprint=name, description=name, show_progress=arguments.progress)
+    fitted = model.train_on(pairs, settings=training, validation=validation, seed=arguments.seed, context=context)
     metrics = validation(model.scorer())
     if checkpoint is not None:
         checkpoint.unlink()
@@ -156,31 +157,31 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    told = parse()
+    arguments = parse()
     keep_freed_memory()
-    names = [*told.sets, *([f"synthetic-{told.synthetic}"] if told.synthetic else [])]
+    names = [*arguments.sets, *([f"synthetic-{arguments.synthetic}"] if arguments.synthetic else [])]
     for name in names:
         pairs = truth = None
-        facts: dict[str, Any] = {}
-        for size, rate in product(told.batch_sizes, told.rates):
-            if size == LARGEST_BATCH and rate != told.rates[0]:
+        about_log: dict[str, Any] = {}
+        for size, rate in product(arguments.batch_sizes, arguments.rates):
+            if size == LARGEST_BATCH and rate != arguments.rates[0]:
                 continue  # all rates are the same
             rate = "constant" if size == LARGEST_BATCH else rate
-            rows = json.loads(told.out.read_text(encoding="utf-8"))["rows"] if told.out.exists() else []
-            key = {"set": name, "dim": told.dim, "batch_size": size, "rate": rate, "seed": told.seed}
+            rows = json.loads(arguments.out.read_text(encoding="utf-8"))["rows"] if arguments.out.exists() else []
+            key = {"set": name, "dim": arguments.dim, "batch_size": size, "rate": rate, "seed": arguments.seed}
             if any(key.items() <= row.items() for row in rows):
                 continue
             if pairs is None or truth is None:
-                if told.synthetic and name.startswith("synthetic"):
-                    pairs, truth, facts = planted_log(told.synthetic)
+                if arguments.synthetic and name.startswith("synthetic"):
+                    pairs, truth, about_log = planted_log(arguments.synthetic)
                 else:
-                    pairs, truth = carved(name, train_of(name, told.data))
-                facts |= {"pairs": len(pairs), "users": pairs.n_users, "items": pairs.n_items}
-            rows.append(key | facts | validated(pairs, truth, told, size, rate))
+                    pairs, truth = carved(name, train_of(name, arguments.data))
+                about_log |= {"pairs": len(pairs), "users": pairs.n_users, "items": pairs.n_items}
+            rows.append(key | about_log | validated(pairs, truth, arguments, size, rate))
             print(rows[-1], flush=True)
-            record = {"environment": environment(torch.device(told.device)), "rows": rows}
-            told.out.parent.mkdir(parents=True, exist_ok=True)
-            write_text(told.out, json.dumps(record, indent=1) + "\n")
+            record = {"environment": environment(torch.device(arguments.device)), "rows": rows}
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            write_text(arguments.out, json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 from leader_tables import row
+from markdown_tables import table_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = {
@@ -29,7 +30,7 @@ MODELS = {
     "ltocf-set": '`ltocf`, `recency = "off"`',
     "auto": "no `--model`: a contest and a blend",
 }
-"""Configuration -> what to ask for to have it."""
+"""Configuration -> the options that choose it."""
 CAPTION = (
     "recall@20 on the test set, read once, and the time of selection and retraining on one or two CPU cores or, with "
     "ᴳ, on an H200 that several runs shared. Histories are sets except in the row with `recency`. Means over the "
@@ -39,10 +40,10 @@ CAPTION = (
 
 def choose() -> str:
     """A row for each model, a column for each set: recall@20 and the time it took."""
-    lines = [["model", *SETS.values()], ["---"] * (len(SETS) + 1), ["training pairs", *map(_pairs, SETS)]]
+    rows = [["model", *SETS.values()], ["training pairs", *map(_pairs, SETS)]]
     for name, label in MODELS.items():
-        lines.append([label, *(_cell(dataset, name) for dataset in SETS)])
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", CAPTION])
+        rows.append([label, *(_cell(dataset, name) for dataset in SETS)])
+    return "\n".join([*table_lines(rows), "", CAPTION])
 
 
 def _pairs(dataset: str) -> str:
@@ -55,7 +56,7 @@ def _cell(dataset: str, name: str) -> str:
         return _contest(dataset)
     has_result = (ROOT / "results" / dataset / f"{name}-seed0.json").exists()
     if has_result and (found := row(dataset, name)) is not None:
-        return _both(found.metric("recall@20"), found.minutes, on_gpu=found.on_gpu)
+        return _recall_and_time(found.metric("recall@20"), found.minutes, on_gpu=found.on_gpu)
     return _recipe(dataset) if name == "ltocf-set" else "–"
 
 
@@ -64,7 +65,7 @@ def _contest(dataset: str) -> str:
     if not path.exists():
         return "–"
     found = json.loads(path.read_text(encoding="utf-8"))
-    return _both(found["recall@20"], found["seconds_of_this_process"] / 60, on_gpu=False)
+    return _recall_and_time(found["recall@20"], found["seconds_of_this_process"] / 60, on_gpu=False)
 
 
 def _recipe(dataset: str) -> str:
@@ -74,10 +75,10 @@ def _recipe(dataset: str) -> str:
     if not found:
         return "–"
     minutes = mean(trial["seconds"] for trial in found) / 60
-    return _both(mean(trial["recall@20"] for trial in found), minutes, on_gpu=False)
+    return _recall_and_time(mean(trial["recall@20"] for trial in found), minutes, on_gpu=False)
 
 
-def _both(recall: float, minutes: float, *, on_gpu: bool) -> str:
+def _recall_and_time(recall: float, minutes: float, *, on_gpu: bool) -> str:
     time = f"{minutes:.1f}\N{NO-BREAK SPACE}min" if minutes >= 1 else f"{60 * minutes:.0f}\N{NO-BREAK SPACE}s"
     return f"{recall:.4f}, {time}{'ᴳ' if on_gpu else ''}"
 

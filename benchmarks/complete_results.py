@@ -1,12 +1,12 @@
-"""Add to results of earlier versions what they did not keep: the whole configuration, the split, and the users.
+"""Add to results of earlier versions what these did not record: the whole configuration, the split, and the users.
 
 python benchmarks/complete_results.py            # needs git's history, and the data under LTOCF_DATA
 
-A result gets what its configuration file gives if that is certain: the tables [data] and [run] are those of the file at
-the commit of the result, and all options and training settings that the result has are those of the file. The split is
-that of the data, and the users are the test users in ascending order, if every user's recall is a whole number of hits
-out of that user's test items. Anything else is marked with ``configuration_certain = false`` and why. ``completed``
-names what was added.
+A result gets the settings of its configuration file. They are certain if the tables [data] and [run] are those of the
+file at the commit of the result, and all options and training settings that the result has are those of the file. The
+split is that of the data, and the users are the test users in ascending order, if every user's recall is a whole number
+of hits out of that user's test items. Otherwise the result is marked with ``configuration_certain = false`` and the
+reasons. ``completed`` names what was added.
 """
 
 from __future__ import annotations
@@ -30,28 +30,25 @@ from ltocf.training import TrainingSettings
 from ltocf.tuning.identity import recorded
 
 ROOT = Path(__file__).resolve().parents[1]
-APART = {"speed", "reports", "search"}
+NOT_RUNS = {"speed", "reports", "search"}
 SPLITS: dict[tuple[DataSettings, str], Split] = {}
 
 
 def runs() -> list[Path]:
     """Results of single runs."""
-    found = sorted((ROOT / "results").glob("*/**/*.json"))
-    return [
-        path
-        for path in found
-        if not APART & set(path.relative_to(ROOT).parts) and "options" in json.loads(path.read_text(encoding="utf-8"))
-    ]
+    files = sorted((ROOT / "results").glob("*/**/*.json"))
+    paths = [path for path in files if not NOT_RUNS & set(path.relative_to(ROOT).parts)]
+    return [path for path in paths if "options" in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def configuration_file(path: Path) -> Path:
-    """Where the configuration of a result is."""
+    """The configuration file of a result."""
     name = path.relative_to(ROOT / "results").with_suffix("").as_posix().partition("-seed")[0]
     return ROOT / "configs" / f"{name}.toml"
 
 
-def at_the_time(path: Path) -> str:
-    """The configuration file at the last commit that changed a result."""
+def earlier_configuration(path: Path) -> str:
+    """The text of the configuration file at the last commit that changed a result."""
     commit = git("log", "-1", "--format=%H", "--", str(path.relative_to(ROOT)))
     return git("show", f"{commit.strip()}:{configuration_file(path).relative_to(ROOT)}")
 
@@ -61,20 +58,20 @@ def git(*arguments: str) -> str:
 
 
 def doubts_about_settings(path: Path, result: dict[str, Any], config: Config, dataset: str) -> list[str]:
-    """Why the configuration of today may not be that of a result."""
-    then = Config.from_toml(at_the_time(path), dataset, {"seed": result["seed"]})
-    # The tables [data] and [run] are what a result does not say; a preset may have been another then.
+    """Why the present configuration may not be that of a result."""
+    then = Config.from_toml(earlier_configuration(path), dataset, {"seed": result["seed"]})
+    # A result does not record the tables [data] and [run]; a preset may have been another then.
     doubts = [
         f"its configuration file has another table [{table}] since"
         for table in ("data", "run")
         if getattr(then, table) != getattr(config, table)
     ]
-    said = {"model": result["model"], "select_on": result["select_on"], "preset": result["preset"]}
-    said |= result["options"] | result["training"]
+    known = {"model": result["model"], "select_on": result["select_on"], "preset": result["preset"]}
+    known |= result["options"] | result["training"]
     now = {"model": config.model} | asdict(config.run) | dict(config.options) | asdict(config.training)
-    doubts += [f"`{name}` was {value}" for name, value in said.items() if now.get(name) != value]
+    doubts += [f"`{name}` was {value}" for name, value in known.items() if now.get(name) != value]
     defaults = model_options(config.model) | asdict(TrainingSettings())
-    later = {name: value for name, value in defaults.items() if name not in said and now[name] != value}
+    later = {name: value for name, value in defaults.items() if name not in known and now[name] != value}
     doubts += [f"it does not say `{name}`, which is {now[name]} now" for name in later]
     if config.run.select_by not in result["selected"]:
         doubts.append(f"it was not selected by {config.run.select_by}")
@@ -102,7 +99,7 @@ def doubts_about_users(arrays: dict[str, np.ndarray], users: np.ndarray, split: 
 
 
 def complete(path: Path) -> str:
-    """Complete one result; what was found."""
+    """Complete one result, and say what was done or doubted."""
     result = json.loads(path.read_text(encoding="utf-8"))
     if "configuration" in result:
         return "is complete"
@@ -120,8 +117,8 @@ def complete(path: Path) -> str:
         completed.append("split")
         if users_file.exists():
             arrays, users = load_file(users_file), np.unique(split.test.users)
-            doubts += (unsure := doubts_about_users(arrays, users, split))
-            if not unsure:
+            doubts += (user_doubts := doubts_about_users(arrays, users, split))
+            if not user_doubts:
                 with replacing(users_file) as temporary:
                     save_file({"users": users} | arrays, temporary)
                 completed.append("users")

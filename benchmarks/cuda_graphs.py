@@ -1,4 +1,4 @@
-"""What recording the steps of an epoch as a CUDA graph saves: epochs of the preset `fast`, with and without it.
+"""How much time recording the steps of an epoch as a CUDA graph saves: epochs of the preset `fast`, with and without.
 
 python benchmarks/cuda_graphs.py --out results/speed/cuda-graphs.json
 """
@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import torch
 
 from ltocf.bench.synthetic import power_law
 from ltocf.data import Interactions
@@ -31,8 +33,6 @@ def main() -> None:
     arguments = parser.parse_args()
     log = power_law(arguments.pairs)
     rows = [train(name, log, arguments.epochs, graphs) for name in MODELS for graphs in (False, True)]
-    import torch
-
     content = {
         "command": f"python benchmarks/cuda_graphs.py --pairs {arguments.pairs} --epochs {arguments.epochs}",
         "data": f"power_law({arguments.pairs}), seed 0: {log.n_users} users, {log.n_items} items",
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def train(name: str, log: Interactions, epochs: int, graphs: bool) -> dict[str, Any]:
-    """Median seconds of an epoch but the first, and the losses, which are to be the same."""
+    """Median seconds of the epochs after the first, and the losses, which should be the same with and without."""
     recipe = preset_values("fast", name)
     options = {key: value for key, value in recipe.items() if key in find_model(name).options()}
     values = {key: value for key, value in recipe.items() if key not in options}

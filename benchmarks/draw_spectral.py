@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from ltocf.report.names import data_name
 from ltocf.report.style import LINES, Style, save_pair
+from spectral_tables import is_ours
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE = ROOT / "docs" / "images" / "spectral.svg"
@@ -22,7 +23,7 @@ TITLE = "The spectral model: accuracy against rank and against seconds"
 
 
 def draw(path: Path, results: list[dict[str, Any]]) -> None:
-    """The picture for light pages and that for dark ones."""
+    """Draw the picture for light pages and the one for dark pages."""
     save_pair(
         lambda style: figure(results, style),
         path,
@@ -64,10 +65,6 @@ def panel(axes: Axes, rows: list[dict[str, Any]], places: list[float], published
             f"{name}, published", (0.01, metrics[METRIC]), xycoords=("axes fraction", "data"), xytext=(0, 3),
             textcoords="offset points", fontsize="x-small", color=style.quiet,
         )  # fmt: skip
-
-
-def is_ours(row: dict[str, Any]) -> bool:
-    return row["label"].startswith("rank")
 
 
 def seconds(row: dict[str, Any]) -> float:

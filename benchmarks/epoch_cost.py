@@ -1,9 +1,9 @@
-"""What an epoch spends on propagation, on the loss and on Adam, by the number of pairs: LT-OCF `fast` on a power law.
+"""The time of an epoch for propagation, loss and Adam, by the number of pairs: LT-OCF `fast` on a power law.
 
     python benchmarks/epoch_cost.py --millions 1 10 --out results/scale/epoch-cost.json
 
-Seconds are those of the processor, with one thread, the least of some repeats: other work on the machine counts less
-than in seconds of the clock. A size that is in the file already is skipped.
+Seconds are processor time with one thread, the least of some repeats: other work on the machine affects them less than
+wall-clock time. A size that is in the file already is skipped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TRAINING = set(TrainingSettings.__dataclass_fields__) | set(RunSettings.__datacl
 
 
 def least_seconds(work: Callable[[], Any], repeats: int) -> float:
-    """Of the processor, after one call that warms up."""
+    """The least processor time of some calls, after one that warms up."""
     work()
     seconds = []
     for _ in range(repeats):
@@ -44,7 +44,7 @@ def least_seconds(work: Callable[[], Any], repeats: int) -> float:
 
 
 def measured(n_pairs: int, dim: int, repeats: int) -> dict[str, Any]:
-    """One size."""
+    """The seconds for a log of ``n_pairs`` pairs."""
     log, recipe = power_law(n_pairs), preset_values("fast", "ltocf")
     training = TrainingSettings(**{name: recipe[name] for name in recipe if name in TRAINING})
     options = {name: recipe[name] for name in recipe if name not in TRAINING}
@@ -78,18 +78,18 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    rows: list[dict[str, Any]] = json.loads(told.out.read_text())["rows"] if told.out.exists() else []
-    for millions in told.millions:
-        if any((row["pairs"], row["dim"]) == (millions * MILLION, told.dim) for row in rows):
+    rows: list[dict[str, Any]] = json.loads(arguments.out.read_text())["rows"] if arguments.out.exists() else []
+    for millions in arguments.millions:
+        if any((row["pairs"], row["dim"]) == (millions * MILLION, arguments.dim) for row in rows):
             continue
-        rows.append(measured(millions * MILLION, told.dim, told.repeats))
+        rows.append(measured(millions * MILLION, arguments.dim, arguments.repeats))
         print(rows[-1], flush=True)
         rows.sort(key=lambda row: (row["pairs"], row["dim"]))
         write_text(
-            told.out, json.dumps({"environment": environment(torch.device("cpu")), "rows": rows}, indent=1) + "\n"
+            arguments.out, json.dumps({"environment": environment(torch.device("cpu")), "rows": rows}, indent=1) + "\n"
         )
 
 

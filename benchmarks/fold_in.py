@@ -1,10 +1,10 @@
-"""Users who were not there: folded in from their history, beside the same users trained.
+"""Users who were not in training, folded in from their history, compared with the same users trained.
 
     python benchmarks/fold_in.py --dataset gowalla --models ltocf lightgcn spectral mf implicit
 
-A tenth of the users is hidden from training altogether. From 80 % of their history they are to be recommended the
-other 20 %. ``trained`` had these 80 % in training; ``folded`` saw the hidden users for the first time when asked;
-``popular`` is the list that needs no history. Both models are trained for the epochs of their recipe, without a
+A tenth of the users is hidden from training altogether. From 80 % of their history the other 20 % are to be
+recommended. ``trained`` had these 80 % in training; ``folded`` sees the hidden users only when it recommends to them;
+``popular`` is the list that needs no history. Both models are trained for the epochs of their recipe, without
 validation.
 """
 
@@ -34,7 +34,7 @@ WITHOUT_STEPS = ("spectral", "mult-vae")
 
 
 class Task(NamedTuple):
-    """What is trained on without and with the hidden users, their known part, and what is to be found."""
+    """The training pairs without and with the hidden users, and the known pairs of these and those to be found."""
 
     others: Interactions
     everybody: Interactions
@@ -53,14 +53,14 @@ def make_task(dataset: str, data_dir: str | None, seed: int) -> Task:
     place = np.empty(len(pairs), np.int64)
     place[order] = np.arange(len(pairs)) - (np.cumsum(pairs.user_degrees) - pairs.user_degrees)[pairs.users[order]]
     given = place < np.maximum(1, np.rint(KNOWN * pairs.user_degrees))[pairs.users]
-    of_hidden = hidden[pairs.users]
-    known, truth = pairs.where(of_hidden & given), pairs.where(of_hidden & ~given)
-    others = pairs.where(~of_hidden)
+    is_hidden = hidden[pairs.users]
+    known, truth = pairs.where(is_hidden & given), pairs.where(is_hidden & ~given)
+    others = pairs.where(~is_hidden)
     return Task(others, others.union(known), known, truth)
 
 
 def trained_on(model: str, pairs: Interactions, dataset: str, device: str, seed: int) -> tuple[Recommender, float]:
-    """A model by its recipe on some pairs, and the seconds that took."""
+    """A model trained by its recipe on these pairs, and the seconds that this took."""
     config, started = Config(DataSettings(source=dataset), model), time.perf_counter()
     graph = BipartiteGraph.from_interactions(pairs)
     recommender = build_model(model, graph, config.options, seed=seed).to(device)
@@ -73,7 +73,7 @@ def values(measured: dict[str, float]) -> dict[str, float]:
 
 
 def measure(model: str, task: Task, dataset: str, device: str, seed: int) -> dict[str, Any]:
-    """One model: its hidden users trained, and folded in."""
+    """One model: the accuracy for hidden users, trained and folded in."""
     full, seconds = trained_on(model, task.everybody, dataset, device, seed)
     row: dict[str, Any] = {"model": model, "seed": seed, "training_seconds": seconds}
     row["trained"] = values(evaluate(full.scorer(), task.truth, seen=task.known, ks=[20]))
@@ -121,8 +121,8 @@ def measure_implicit(task: Task, seed: int) -> dict[str, Any]:
         row.setdefault("training_seconds", time.perf_counter() - started)
         users = als.user_factors.copy()
         if way == "folded":
-            asked = np.unique(task.known.users)
-            users[asked] = als.recalculate_user(asked, task.known.matrix()[asked])
+            hidden = np.unique(task.known.users)
+            users[hidden] = als.recalculate_user(hidden, task.known.matrix()[hidden])
         scorer = Factors(np.asarray(users), np.asarray(als.item_factors))
         row[way] = values(evaluate(scorer, task.truth, seen=task.known, ks=[20]))
     row["folded / trained"] = {name: row["folded"][name] / value for name, value in row["trained"].items()}

@@ -1,4 +1,4 @@
-"""A training step with malloc as it is, and told to keep freed memory as a training run tells it.
+"""A training step with malloc as it is by default, and with malloc set to keep freed memory, as training runs set it.
 
     python benchmarks/freed_memory.py --dataset gowalla --out results/speed/freed-memory-gowalla.json
 
@@ -34,11 +34,11 @@ WAYS = ("returned", "kept")
 CPU = torch.device("cpu")
 
 steps: Iterator[float]
-"""Of the process: each takes one step of training and is its seconds."""
+"""The training of this process: each `next` takes one step and returns its seconds."""
 
 
 def begin(way: str, dataset: str, model: str, threads: int) -> None:
-    """Make the steps of this process."""
+    """Start the training of this process."""
     global steps
     torch.set_num_threads(threads)
     if way == "kept":
@@ -66,7 +66,7 @@ def step() -> tuple[float, int]:
 
 
 def measure(dataset: str, model: str, repeats: int, threads: int) -> dict[str, Any]:
-    """Both ways, step by step."""
+    """Both ways in turns, step by step."""
     pools = [ProcessPoolExecutor(1, get_context("spawn"), begin, (way, dataset, model, threads)) for way in WAYS]
     found: dict[str, list[tuple[float, int]]] = {way: [] for way in WAYS}
     for _ in range(repeats):

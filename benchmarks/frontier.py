@@ -5,7 +5,7 @@
 
 Nothing here sees the test set. A variant is close to the preset `fast` with some settings changed, or `paper`.
 Seconds are those of training alone; the validation that draws the curve is not counted. Every variant is written when
-it is done, and a second start goes on from there.
+it is done, and a second start continues from there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ REFERENCE: dict[str, Any] = {
 }
 """Close to `fast`, with half its negatives, which halves the time of the loss."""
 ODE: dict[str, Any] = {"horizon": 3.0, "connection": "residual"}
-"""The preset was so when the variants were tried; that of "horizon 4, linear" came of it."""
+"""The preset's values when the variants were tried; it has those of "horizon 4, linear" as a result."""
 
 
 def changed(**settings: Any) -> dict[str, Any]:

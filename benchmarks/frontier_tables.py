@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from markdown_tables import table_lines
+
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 METRICS = ("recall@20", "ndcg@20")
 
@@ -37,7 +39,7 @@ def effects(dataset: str) -> str:
             cells += [f"{last[metric]:.4f}", "" if name == "reference" else f"{100 * change:+.1f} %"]
         rows.append([*cells, str(last["epoch"]), f"{last['seconds']:.0f} s"])
     heading = ["variant", "recall@20", "change", "NDCG@20", "change", "epochs", "training"]
-    return "\n".join([*map(line, [heading, ["---"] * len(heading), *rows]), "", note(result)])
+    return "\n".join([*table_lines([heading, *rows]), "", note(result)])
 
 
 def starts(dataset: str) -> str:
@@ -55,7 +57,7 @@ def starts(dataset: str) -> str:
         cells += [f"{point['recall@20']:.4f} / {point['ndcg@20']:.4f}" for point in (first, variant["curve"][1], last)]
         rows.append([*cells, f"{last['seconds']:.0f} s", str(best["epoch"])])
     heading = ["dim", "loss", "untrained", "after 1 epoch", "at the end", "training", "best epoch"]
-    return "\n".join([*map(line, [heading, ["---"] * len(heading), *rows]), "", note(result)])
+    return "\n".join([*table_lines([heading, *rows]), "", note(result)])
 
 
 def note(result: dict[str, Any]) -> str:
@@ -64,10 +66,6 @@ def note(result: dict[str, Any]) -> str:
         f"`{result['dataset']}`, validation set: the last tenth of each history, {result['n_users']:,} users, trained"
         f" without it. {where['processor']}, {where['threads']} threads. Seed 0."
     )
-
-
-def line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 FRONTIER_TABLES: dict[str, Callable[[], str]] = {

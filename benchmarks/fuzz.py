@@ -3,8 +3,8 @@
     python benchmarks/fuzz.py                        every target for two minutes of the processor each
     python benchmarks/fuzz.py csv model-mf --minutes 5
 
-A target is a reader of tests/bad_inputs.py. What it raises besides the package's own errors is a finding: its input is
-kept in FINDINGS/TARGET/, to become a file of tests/faults/corpus/TARGET/ when it is mended. Needs the extra `faults`
+A target is a reader of tests/bad_inputs.py. Any error but the package's own is a finding: its input is kept in
+FINDINGS/TARGET/, to become a file of tests/faults/corpus/TARGET/ when the error is mended. Needs the extra `faults`
 (atheris, which has wheels for Linux).
 """
 
@@ -30,13 +30,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 OUT = ROOT / "results" / "faults" / "fuzzing.json"
 CORPUS = ROOT / "tests" / "faults" / "corpus"
-MENDED = "mended"
-"""Counted in the committed corpus: each file was a finding once."""
-SECONDS_OF_ONE, MEGABYTES = 60, 4000
+SECONDS_PER_INPUT, MEGABYTES = 60, 4000
 
 
 def main() -> None:
-    arguments = parser().parse_args()
+    arguments = parse()
     if arguments.child:
         fuzz(arguments.targets[0], arguments.seconds, arguments.corpus, arguments.findings)
         return
@@ -48,59 +46,59 @@ def main() -> None:
     figures: dict[str, Any] = {}
     targets = arguments.targets or list(READERS)
     with ThreadPoolExecutor(arguments.processes) as pool:
-        for target, found in zip(targets, pool.map(partial(fuzzed, arguments=arguments), targets), strict=True):
-            figures[target] = found
-            print(target, found, flush=True)
+        for target, counts in zip(targets, pool.map(partial(fuzzed, arguments=arguments), targets), strict=True):
+            figures[target] = counts
+            print(target, counts, flush=True)
     if arguments.record:
         total = {name: sum(figures[target][name] for target in figures) for name in next(iter(figures.values()))}
-        found = {"figures": total, "targets": figures, "environment": environment(torch.device("cpu"))}
+        record = {"figures": total, "targets": figures, "environment": environment(torch.device("cpu"))}
         OUT.parent.mkdir(parents=True, exist_ok=True)
-        OUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        OUT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     sys.exit(any(figures[target]["findings"] for target in figures))
 
 
-def parser() -> argparse.ArgumentParser:
-    asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    asked.add_argument("targets", nargs="*", help="readers; all of them if none is given")
-    asked.add_argument("--minutes", type=float, default=2.0, help="minutes of the processor for each target")
-    asked.add_argument("--processes", type=int, default=1, help="targets at a time")
-    asked.add_argument("--corpus", type=Path, default=ROOT / ".fuzz" / "corpus", help="inputs that reached new lines")
-    asked.add_argument("--findings", type=Path, default=ROOT / ".fuzz" / "findings")
-    asked.add_argument("--record", action="store_true", help=f"write {OUT.relative_to(ROOT)}")
-    asked.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    asked.add_argument("--seconds", type=int, default=0, help=argparse.SUPPRESS)
-    return asked
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("targets", nargs="*", help="readers; all of them if none is given")
+    parser.add_argument("--minutes", type=float, default=2.0, help="minutes of the processor for each target")
+    parser.add_argument("--processes", type=int, default=1, help="targets at a time")
+    parser.add_argument("--corpus", type=Path, default=ROOT / ".fuzz" / "corpus", help="inputs that reached new lines")
+    parser.add_argument("--findings", type=Path, default=ROOT / ".fuzz" / "findings")
+    parser.add_argument("--record", action="store_true", help=f"write {OUT.relative_to(ROOT)}")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 def fuzzed(target: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """One target in processes of its own until its minutes are over; one that dies is followed by another."""
+    """Fuzz one target in processes of its own until its minutes are over; one that dies is followed by another."""
     executions, deaths, known = 0, 0, 0
     findings = arguments.findings / target
     spent, budget = 0.0, 60 * arguments.minutes
     while spent < budget:
         command = [sys.executable, __file__, target, "--child", "--seconds", str(max(1, int(budget - spent)))]
         command += ["--corpus", str(arguments.corpus), "--findings", str(arguments.findings)]
-        code, said, seconds = ended(command)
+        code, errors, seconds = run(command)
         spent += max(1.0, seconds)
-        executions += max([int(number) for number in re.findall(r"^#(\d+)", said, re.MULTILINE)], default=0)
+        executions += max([int(number) for number in re.findall(r"^#(\d+)", errors, re.MULTILINE)], default=0)
         if code:
-            own = "memory allocation of" in said  # polars, see docs/data.md
-            known, deaths = known + own, deaths + (not own)
-            if own:  # libFuzzer keeps its input beside the findings
+            by_polars = "memory allocation of" in errors  # see docs/data.md
+            known, deaths = known + by_polars, deaths + (not by_polars)
+            if by_polars:  # libFuzzer keeps its input beside the findings
                 for file in findings.glob("crash-*"):
                     file.unlink()
             elif not executions:
-                raise RuntimeError(f"{target} cannot be fuzzed:\n{said[-3000:]}")
+                raise RuntimeError(f"{target} cannot be fuzzed:\n{errors[-3000:]}")
             else:
-                (findings / f"death-{deaths}.txt").write_text(said[-20_000:], encoding="utf-8")
+                (findings / f"death-{deaths}.txt").write_text(errors[-20_000:], encoding="utf-8")
     found = len([file for file in findings.glob("*") if file.suffix != ".txt"]) if findings.is_dir() else 0
-    mended = len(list((CORPUS / target).glob("*")))
+    mended = len(list((CORPUS / target).glob("*")))  # each file of the committed corpus was a finding once
     counts = {"executions": executions, "minutes": round(spent / 60, 1), "findings": max(found, deaths)}
     return counts | {"ends_of_the_process_by_polars": known, "findings_mended": mended}
 
 
-def ended(command: list[str]) -> tuple[int, str, float]:
-    """Exit code of a process, what it said on standard error, and its seconds of the processor."""
+def run(command: list[str]) -> tuple[int, str, float]:
+    """Run a process: its exit code, its standard error, and its seconds of the processor."""
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
         _, status, used = os.wait4(child.pid, 0)
@@ -145,7 +143,7 @@ def fuzz(target: str, seconds: int, corpus: Path, findings: Path) -> None:
 
     options = [
         f"-max_total_time={seconds}",
-        f"-timeout={SECONDS_OF_ONE}",
+        f"-timeout={SECONDS_PER_INPUT}",
         f"-rss_limit_mb={MEGABYTES}",
         "-len_control=0",
     ]
@@ -155,7 +153,7 @@ def fuzz(target: str, seconds: int, corpus: Path, findings: Path) -> None:
 
 
 def where(error: BaseException) -> str:
-    """Kind and last line within the package, by which findings are told apart."""
+    """The type of an error and its last line within the package, which tell findings apart."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "ltocf" in frame.filename]
     last = frames[-1] if frames else None
     return f"{type(error).__name__} {last and Path(last.filename).name} {last and last.name} {last and last.line}"

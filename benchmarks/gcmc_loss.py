@@ -1,4 +1,4 @@
-"""GC-MC with the cross-entropy of its source beside BPR, on validation.
+"""GC-MC with the cross-entropy of its source, compared with BPR on the validation set.
 
     python benchmarks/gcmc_loss.py irb-amazon2014-health --data data
 
@@ -35,28 +35,28 @@ RATES, PENALTIES = (1e-3, 3e-3, 1e-2), (1e-3, 1e-2)
 
 
 def trained(loss: LossName, split: Split, rate: float, l2: float, seed: int) -> dict[str, Any]:
-    """The best validation of one training."""
+    """The best validation metrics of one training."""
     assert split.validation is not None
     started = time.perf_counter()
-    found = GCMC(BipartiteGraph.from_interactions(split.train), seed=seed, loss=loss)
+    model = GCMC(BipartiteGraph.from_interactions(split.train), seed=seed, loss=loss)
     settings = TrainingSettings(learning_rate=rate, l2=l2, batch_size=2048, epochs=400, validate_every=5, patience=6)
     validation = Validation(split.validation, seen=split.train)
-    kept: dict[str, float] = {}
+    best: dict[str, float] = {}
 
     def validate() -> dict[str, float]:
-        metrics = validation(found.scorer())
-        if metrics["recall@20"] > kept.get("recall@20", 0.0):
-            kept.update({name: metrics[name] for name in ("recall@20", "ndcg@20")})
+        metrics = validation(model.scorer())
+        if metrics["recall@20"] > best.get("recall@20", 0.0):
+            best.update({name: metrics[name] for name in ("recall@20", "ndcg@20")})
         return metrics
 
     result = fit(
-        found,
-        found.batches(split.train, settings.batch_size, seed),
+        model,
+        model.batches(split.train, settings.batch_size, seed),
         settings=settings,
         validate=validate,
         context=FitContext(show_progress=False),
     )
-    return {"learning_rate": rate, "l2": l2, "seed": seed, **kept, "best_epoch": result.best_epoch} | {
+    return {"learning_rate": rate, "l2": l2, "seed": seed, **best, "best_epoch": result.best_epoch} | {
         "epochs": result.epochs,
         "seconds": time.perf_counter() - started,
     }
@@ -71,14 +71,14 @@ def main() -> None:
     folder = options.data / options.dataset
     split = carve_validation(split_dataset(load_dataset(folder if folder.exists() else options.dataset)))
     rows: dict[LossName, list[dict[str, Any]]] = {"bpr": [], "cross-entropy": []}
-    for loss, of_loss in rows.items():
-        of_loss += [trained(loss, split, rate, l2, 0) for rate, l2 in product(RATES, PENALTIES)]
-        best = max(of_loss, key=lambda row: row["recall@20"])
-        of_loss += [trained(loss, split, best["learning_rate"], best["l2"], seed) for seed in range(1, options.seeds)]
+    for loss, trials in rows.items():
+        trials += [trained(loss, split, rate, l2, 0) for rate, l2 in product(RATES, PENALTIES)]
+        best = max(trials, key=lambda row: row["recall@20"])
+        trials += [trained(loss, split, best["learning_rate"], best["l2"], seed) for seed in range(1, options.seeds)]
         print(loss, best)
-    found = {"dataset": options.dataset, "losses": rows, "environment": environment(torch.device("cpu"))}
+    record = {"dataset": options.dataset, "losses": rows, "environment": environment(torch.device("cpu"))}
     out = RESULTS / "recipe" / f"gcmc-loss-{options.dataset}.json"
-    write_text(out, json.dumps(found, indent=1) + "\n")
+    write_text(out, json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python benchmarks/ingest.py --events 1 10 50 200 --folder FOLDER --memory 2GiB
 
 Events are drawn from a power law on both sides, with ids as text and seconds since 1970, and written as CSV in files of
-ten million rows. Each stage is a process of its own; its peak is the most resident memory that the system saw. Mapped
-files that the system could take back count as resident.
+ten million rows. Each stage is a process of its own; its peak is the maximum of its resident memory, which includes
+pages of mapped files that the system could take back.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ print(json.dumps({"open": opened - started, "graph": built - opened, "steps": se
 
 
 def write_log(folder: Path, n_events: int) -> None:
-    """Files of events with text ids; some repeat a pair, as in life."""
+    """Write files of events with text ids; some events repeat a pair, as in real logs."""
     folder.mkdir(parents=True, exist_ok=True)
     n_users, n_items = max(10, int(n_events * USERS_PER_EVENT)), max(10, int(n_events * ITEMS_PER_EVENT))
     for number, first in enumerate(range(0, n_events, PER_FILE)):
@@ -82,14 +82,14 @@ def write_log(folder: Path, n_events: int) -> None:
 
 
 def stage(command: list[str]) -> dict[str, Any]:
-    """Seconds and the peak of one process, and what it said last."""
+    """Run one process: its seconds, its peak memory, and the last line of its output."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    said = process.stdout.read()
+    output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
-    last = said.strip().splitlines()[-1] if said.strip() else ""
+    last = output.strip().splitlines()[-1] if output.strip() else ""
     peak = usage.ru_maxrss * 1024
     processor_seconds = usage.ru_utime + usage.ru_stime
     found = {"seconds": seconds, "processor_seconds": processor_seconds, "peak_bytes": peak, "said": last}
@@ -97,7 +97,7 @@ def stage(command: list[str]) -> dict[str, Any]:
 
 
 def measure(n_millions: int, folder: Path, memory: str, n_steps: int, dim: int) -> dict[str, Any]:
-    """One size."""
+    """All stages for a log of ``n_millions`` million events."""
     log, store = folder / f"log-{n_millions}", folder / f"store-{n_millions}"
     write_log(log, n_millions * MILLION)
     shutil.rmtree(store, ignore_errors=True)
@@ -110,7 +110,7 @@ def measure(n_millions: int, folder: Path, memory: str, n_steps: int, dim: int) 
     found["store_bytes"] = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
     if n_steps:
         trained = stage([sys.executable, "-c", STEPS, str(store), str(n_steps), str(dim)])
-        # A process that the system ended for its memory has a status, and said nothing.
+        # A process that the system killed for its memory has a status, and no output.
         found["train"] = trained | json.loads(trained.pop("said") or "{}")
     shutil.rmtree(log)
     shutil.rmtree(store)
@@ -120,7 +120,7 @@ def measure(n_millions: int, folder: Path, memory: str, n_steps: int, dim: int) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, nargs="+", default=[1, 10], help="millions")
-    parser.add_argument("--folder", type=Path, required=True, help="room for logs and stores: 60 bytes an event")
+    parser.add_argument("--folder", type=Path, required=True, help="for logs and stores, 60 bytes an event")
     parser.add_argument("--memory", default="2GiB")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--dim", type=int, default=64)

@@ -26,7 +26,7 @@ LEADERS = {
     "lightgcn": ("LightGCN", "a set"),
     "rp3beta": ("RP3beta", "a set"),
 }
-"""Configuration -> the name of its row, and what it takes a history for."""
+"""Configuration -> the name of its row, and how it treats a history."""
 PUBLISHED = {"ltocf": "LT-OCF, published", "lightgcn": "LightGCN, published"}
 REFERENCE = "spectral"
 """The row that the others of its kind are tested against."""
@@ -34,9 +34,9 @@ REFERENCE = "spectral"
 
 @dataclass(frozen=True)
 class Row:
-    """The seeds of one configuration on one set: mean accuracy, minutes of the fastest seed, and of what device.
+    """The seeds of one configuration on one set: mean accuracy, minutes of the fastest seed, and its device.
 
-    Some seeds ran beside other work, which tells on minutes and not on accuracy.
+    Some seeds ran beside other work, which affects the minutes but not the accuracy.
     """
 
     cells: list[Cell]
@@ -79,8 +79,8 @@ def leaders() -> str:
         "|---|---|" + "---|---:|" * len(SETS),
     ]
     if any(contests := [contest(dataset) for dataset in SETS]):
-        both = [f"{one[0]:.4f} / {one[1]:.4f} | {one[2]:.1f}" if one else "– | " for one in contests]
-        lines.append(f"| Several models blended, `auto` | in order | {' | '.join(both)} |")
+        cells = [f"{found[0]:.4f} / {found[1]:.4f} | {found[2]:.1f}" if found else "– | " for found in contests]
+        lines.append(f"| Several models blended, `auto` | in order | {' | '.join(cells)} |")
     for name, (label, history) in LEADERS.items():
         found = {dataset: row(dataset, name) for dataset in SETS}
         if any(found.values()):
@@ -117,7 +117,7 @@ def _mark(dataset: str, name: str, found: Row) -> str:
     rival = row(dataset, rival_name)
     if rival is None or name == rival_name:
         return ""
-    # By their values: both were measured on the same test users, but chosen on other validation sets.
+    # `compare` takes the values alone: the test users are the same, but the validation sets differ.
     tests = [compare(found.users(metric), rival.users(metric)) for metric in METRICS]
     if max(test.p_value for test in tests) >= 0.001 or tests[0].difference * tests[1].difference < 0:
         return ""

@@ -1,9 +1,9 @@
-"""The highest memory of whole trainings, each a process of its own, beside what `ltocf fit` states before it begins.
+"""The peak memory of whole trainings, each a process of its own, and what `ltocf fit` states before it begins.
 
     python benchmarks/memory.py --millions 1 10 --folder scratch
 
-Pairs of a power law as a Parquet file; `ltocf fit` of one epoch of a step or so, validation, and the same again on all
-pairs. The peak is the most resident memory that the system saw. Rows that are in the results are skipped.
+Pairs of a power law as a Parquet file; `ltocf fit` with one epoch of a step or so, validation, and the same again on
+all pairs. The peak is the maximum of the resident memory. Rows that are in the results are skipped.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ import ltocf
 from ltocf.training.runtime import keep_freed_memory
 
 keep_freed_memory()
-told = json.loads(sys.argv[1])
-ltocf.fit(told["source"], told["out"], show_progress=False, **told["settings"])
-print(json.dumps(json.load(open(told["out"] + "/metrics.json"))["memory"]))
+request = json.loads(sys.argv[1])
+ltocf.fit(request["source"], request["out"], show_progress=False, **request["settings"])
+print(json.dumps(json.load(open(request["out"] + "/metrics.json"))["memory"]))
 """
 SHORT = {"epochs": 1, "epoch_share": 0.01, "validation_users": 500, "threads": 1}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -52,14 +52,14 @@ def main() -> None:
     parser.add_argument("--dims", type=int, nargs="+", default=[64])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=RESULTS / "memory.json")
-    told = parser.parse_args()
-    told.folder.mkdir(parents=True, exist_ok=True)
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     os.environ["OMP_NUM_THREADS"] = "1"
-    for millions in told.millions:
-        source = told.folder / f"pairs-{millions}.parquet"
-        for name in told.variants:
-            for dim in told.dims:
-                rows = json.loads(told.out.read_text(encoding="utf-8"))["rows"] if told.out.exists() else []
+    for millions in arguments.millions:
+        source = arguments.folder / f"pairs-{millions}.parquet"
+        for name in arguments.variants:
+            for dim in arguments.dims:
+                rows = json.loads(arguments.out.read_text(encoding="utf-8"))["rows"] if arguments.out.exists() else []
                 key = {"variant": name, "pairs": millions * MILLION, "dim": dim}
                 if any(key.items() <= row.items() for row in rows):
                     continue
@@ -68,22 +68,22 @@ def main() -> None:
                     pl.DataFrame({"user": pairs.users, "item": pairs.items}).write_parquet(source)
                     key |= {"users": pairs.n_users, "items": pairs.n_items}
                     del pairs
-                rows.append(key | measured(source, told.folder / "run", VARIANTS[name] | SHORT | {"dim": dim}))
+                rows.append(key | measured(source, arguments.folder / "run", VARIANTS[name] | SHORT | {"dim": dim}))
                 print(rows[-1], flush=True)
                 record = {"environment": environment(torch.device("cpu")), "rows": rows}
-                write_text(told.out, json.dumps(record, indent=1) + "\n")
+                write_text(arguments.out, json.dumps(record, indent=1) + "\n")
         source.unlink(missing_ok=True)
 
 
 def measured(source: Path, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """One run in a process of its own."""
     shutil.rmtree(out, ignore_errors=True)
-    told = {"source": str(source), "out": str(out), "settings": settings}
+    request = {"source": str(source), "out": str(out), "settings": settings}
     started = time.perf_counter()
-    found = stage([sys.executable, "-c", FIT, json.dumps(told)])
+    found = stage([sys.executable, "-c", FIT, json.dumps(request)])
     shutil.rmtree(out, ignore_errors=True)
     if "status" in found:
-        raise RuntimeError(f"{told} ended with {found['status']}")
+        raise RuntimeError(f"{request} ended with {found['status']}")
     memory = json.loads(found["said"])
     peak, total = found["peak_bytes"], memory["stated"]["total"]
     seconds = time.perf_counter() - started

@@ -1,15 +1,15 @@
-"""Ways to choose the numbers of `spectral` where histories are in order, tried on a test set made of training pairs.
+"""Ways to choose the numbers of `spectral` if histories are in order, tried on a test set made of training pairs.
 
     python benchmarks/order_choice.py gowalla --rank 512
 
-The last fifth of every user's training pairs stands for the test set; what is left is trained on. Of that, the numbers
-are chosen in one of these ways, and read once on the stand-in:
+The last fifth of every user's training pairs stands in for the test set; the rest is trained on. With the rest the
+numbers are chosen in one of these ways, and measured once on the stand-in:
 
 - `fifth`: power of recency and all other numbers together on the last fifth;
 - `tenth`: the same on the last tenth;
 - `tenth, power on fifth`: those numbers, the power chosen again on the last fifth;
 - `set, power on fifth`: all other numbers on a random tenth without recency, the power on the last fifth;
-- `stand-in`: the search may read the stand-in itself: what no choice can beat by much.
+- `stand-in`: the search may read the stand-in itself, which no choice can beat by much.
 """
 
 from __future__ import annotations
@@ -35,74 +35,72 @@ METRICS = ("recall@20", "ndcg@20")
 
 
 def withheld(pairs: Interactions, fraction: float, how: str) -> tuple[Interactions, Interactions]:
-    """What is trained on, and what is asked for."""
+    """The pairs to train on, and the withheld pairs."""
     split = carve_validation(Split(pairs, pairs.where(np.zeros(len(pairs), bool))), fraction, how=how)
     assert split.validation is not None
     return split.train, split.validation
 
 
 class Choice:
-    """A model without some pairs, and the choice of its numbers on these.
+    """A model trained without some pairs, and the choice of its numbers on these pairs.
 
     Args:
-        train: what is trained on.
-        truth: what is asked for.
-        rank: of the model.
+        train: the pairs to train on.
+        truth: the withheld pairs.
+        rank: rank of the model.
         recency: ``off`` or ``auto``.
     """
 
     def __init__(self, train: Interactions, truth: Interactions, rank: int, recency: str = "auto") -> None:
-        self.train, self.asked = train, Validation(truth, seen=train, n_users=SEARCH_USERS)
+        self.train, self.validation = train, Validation(truth, seen=train, n_users=SEARCH_USERS)
         self.model = SpectralLTOCF(BipartiteGraph.from_interactions(train), rank=rank, recency=recency)
         self.model.prepare()
 
-    def together(self) -> dict[str, float]:
-        """All numbers by the package's own search."""
+    def choose_all(self) -> None:
+        """Choose all numbers by the package's own search."""
         settings, context = TrainingSettings(epochs=40), FitContext(show_progress=False)
-        self.model.train_on(self.train, settings=settings, validation=self.asked, context=context)
-        return self.model.learned()
+        self.model.train_on(self.train, settings=settings, validation=self.validation, context=context)
 
-    def power(self, numbers: torch.Tensor) -> dict[str, float]:
-        """The power alone; the other numbers are given."""
+    def choose_power(self, numbers: torch.Tensor) -> None:
+        """Choose the power alone; the other numbers are given."""
         values = {}
         for power in POWERS:
-            values[float(power)] = self.value(torch.cat([numbers, torch.tensor([power], dtype=numbers.dtype)]))
+            values[float(power)] = self.measure(torch.cat([numbers, torch.tensor([power], dtype=numbers.dtype)]))
         best = max(values, key=lambda power: values[power]["recall@20"])
-        self.value(torch.cat([numbers, torch.tensor([best], dtype=numbers.dtype)]))
-        return self.model.learned()
+        self.measure(torch.cat([numbers, torch.tensor([best], dtype=numbers.dtype)]))
 
-    def value(self, numbers: torch.Tensor) -> dict[str, float]:
-        """Metrics with these numbers."""
+    def measure(self, numbers: torch.Tensor) -> dict[str, float]:
+        """Give the model these numbers, and measure it."""
         self.model.numbers.copy_(numbers)
-        metrics = self.asked(self.model)
+        metrics = self.validation(self.model)
         return {name: metrics[name] for name in METRICS}
 
 
 def compare(dataset: str, rank: int) -> dict[str, Any]:
-    """Every way of choosing, read on the stand-in."""
+    """Every way of choosing, measured on the stand-in."""
     train = split_dataset(load_dataset(dataset)).train
     known, stand_in = withheld(train, 0.2, "last")
-    read = Choice(known, stand_in, rank)
+    on_stand_in = Choice(known, stand_in, rank)
     fifth, tenth = (Choice(*withheld(known, fraction, "last"), rank) for fraction in (0.2, 0.1))
     as_set = Choice(*withheld(known, 0.1, "random"), rank, "off")
     found: dict[str, Any] = {}
 
     def note(name: str, choice: Choice) -> None:
         numbers = choice.model.numbers.clone()
-        found[name] = read.value(numbers) | {"numbers": choice.model.learned()}
+        found[name] = on_stand_in.measure(numbers) | {"numbers": choice.model.learned()}
         print(dataset, name, found[name])
 
-    fifth.together()
+    fifth.choose_all()
     note("fifth", fifth)
-    tenth.together()
+    tenth.choose_all()
     note("tenth", tenth)
-    fifth.power(tenth.model.numbers[:-1])
+    fifth.choose_power(tenth.model.numbers[:-1])
     note("tenth, power on fifth", fifth)
-    as_set.together()
-    fifth.power(as_set.model.numbers)
+    as_set.choose_all()
+    fifth.choose_power(as_set.model.numbers)
     note("set, power on fifth", fifth)
-    read.together()
-    note("stand-in", read)
+    on_stand_in.choose_all()
+    note("stand-in", on_stand_in)
     return found
 
 

@@ -14,11 +14,11 @@ RESULTS = ROOT / "results" / "faults"
 PROMISES: dict[str, list[dict[str, Any]]] = tomllib.loads((ROOT / "benchmarks" / "promises.toml").read_text("utf-8"))
 """By the section of docs/promises.md."""
 HIGHEST = ("largest", "longest")
-"""What begins the name of a figure whose highest value counts; of others it is the sum."""
+"""How the name begins of a figure whose highest value counts; other figures are summed."""
 
 
 def figures(pattern: str) -> dict[str, Any]:
-    """Those of the last full run, put together, and the number `n` of files; empty if there was none."""
+    """The figures of the last full run over its files, and their number `n`; empty if there was no full run."""
     found: dict[str, Any] = {}
     files = sorted(RESULTS.glob(f"{pattern}.json"))
     for file in files:

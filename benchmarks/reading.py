@@ -1,4 +1,4 @@
-"""From a CSV file to a Dataset beside the time that polars itself takes to read the file.
+"""The time from a CSV file to a Dataset, compared with the time in which polars reads the file.
 
     python benchmarks/reading.py --out results/speed/reading-synthetic.json
 
@@ -34,7 +34,7 @@ FIRST, LAST = 1_500_000_000, 1_700_000_000
 
 
 def write_log(path: Path, n_rows: int) -> None:
-    """A log as people export it: words before numbers, times with a blank, nothing sorted."""
+    """Write a log as people export it: words before numbers, times with a blank, nothing sorted."""
     log = power_law(n_rows)
     random = np.random.default_rng(1)
     order = random.permutation(len(log))
@@ -61,15 +61,15 @@ def measure(path: Path, repeats: int) -> dict[str, Any]:
     for turn in range(repeats + 1):
         for name, call in calls.items():
             started, started_processor = perf_counter(), process_time()
-            found = call()
+            result = call()
             taken, taken_processor = perf_counter() - started, process_time() - started_processor
             if turn:
                 seconds[name].append(taken)
                 processor[name].append(taken_processor)
             if name == "load_dataset":
-                log = found.interactions
+                log = result.interactions
                 sizes = {"n_users": log.n_users, "n_items": log.n_items, "n_pairs": len(log)}
-            del found
+            del result
     medians = {name: median(values) for name, values in seconds.items()}
     return {
         **sizes,

@@ -1,4 +1,4 @@
-"""The table of docs/results.md that sets six models beside RecBole's, made from results/recbole/; see tables.py."""
+"""The table of docs/results.md that compares six models with RecBole's, made from results/recbole/; see tables.py."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from ltocf.report.names import method_name
+from markdown_tables import spread, table_lines
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "recbole"
 METRICS = ("recall@20", "ndcg@20")
 
 
-def beside(dataset: str) -> str:
+def comparison(dataset: str) -> str:
     """One row per model: both sides' metrics, and how far ours is from theirs."""
     file = RESULTS / f"{dataset}.json"
     if not file.exists():
@@ -26,7 +27,7 @@ def beside(dataset: str) -> str:
     heading += ["rate, L2, batch", "epochs", "RecBole's", "seeds"]
     names = list(dict.fromkeys(run["model"] for run in result["runs"]))
     rows = [row([run for run in result["runs"] if run["model"] == name]) for name in names]
-    lines = [f"| {' | '.join(cells)} |" for cells in (heading, ["---"] * len(heading), *rows)]
+    lines = table_lines([heading, *rows])
     where, split = result["environment"], result["split"]
     note = (
         f"`{dataset}`: {split['users']:,} users, {split['items']:,} items, {split['train']:,} training pairs. Mean"
@@ -50,9 +51,4 @@ def row(runs: list[dict[str, Any]]) -> list[str]:
     return [*cells, ", ".join(str(run["seed"]) for run in runs)]
 
 
-def spread(values: list[float]) -> str:
-    """Mean, and the deviation where there are several."""
-    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
-
-
-RECBOLE_TABLES: dict[str, Callable[[], str]] = {"recbole:movielens-small": partial(beside, "movielens-small")}
+RECBOLE_TABLES: dict[str, Callable[[], str]] = {"recbole:movielens-small": partial(comparison, "movielens-small")}

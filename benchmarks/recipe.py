@@ -59,7 +59,7 @@ BEFORE: dict[str, Any] = {
     "patience": 10,
     "retraining": "compressed",
 }
-"""What `fast` had until it was chosen anew; all else is as it was."""
+"""The former settings of `fast`; the others have not changed."""
 STEPS: dict[str, Any] = BEFORE | {
     "whole_catalogue": True,
     "choose_ranking": True,
@@ -111,7 +111,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def train_of(name: str, data: Path) -> Interactions:
-    """The training pairs of a set, or of the share of its users that its name stands for; test is left where it is."""
+    """The training pairs of a set, or of the share of its users that its name stands for; the test set is not used."""
     source, share = SHARES.get(name, (name, 1.0))
     dataset = load_dataset(place_of(source, data), data_dir=str(data))
     pairs = split_dataset(dataset, "auto", test_fraction=0.2, seed=0).train
@@ -132,16 +132,16 @@ def _of_users(pairs: Interactions, share: float) -> Interactions:
 
 
 def carved(name: str, train: Interactions) -> tuple[Interactions, Interactions]:
-    """What is left of ``train``, and the tenth that is withheld as the set's own test set is."""
-    nothing = train.where(np.zeros(len(train), dtype=bool))
-    split = carve_validation(Split(train, nothing), 0.1, 0, "last" if name in LAST else "random")
+    """The rest of ``train``, and a tenth of it, withheld in the same way as the set's own test set."""
+    no_pairs = train.where(np.zeros(len(train), dtype=bool))
+    split = carve_validation(Split(train, no_pairs), 0.1, 0, "last" if name in LAST else "random")
     assert split.validation is not None
     return split.train, split.validation
 
 
 @contextmanager
 def experiment(name: str, split: Split, settings: dict[str, Any]) -> Iterator[Experiment]:
-    """A run of ``split`` in a folder that does not stay."""
+    """A run on ``split`` in a temporary folder."""
     config = Config(DataSettings(name)).with_values({"threads": 1, **settings})
     names = Names.identity(split.n_users, split.n_items)
     with (
@@ -157,8 +157,8 @@ def experiment(name: str, split: Split, settings: dict[str, Any]) -> Iterator[Ex
 def chosen(name: str, variant: str, where: Place, seed: int, data: Path) -> dict[str, Any]:
     """How well the selection phase of a variant validates, and how long it trains."""
     train, validation = carved(name, train_of(name, data))
-    nothing = train.where(np.zeros(len(train), dtype=bool))
-    with experiment(name, Split(train, nothing, validation), VARIANTS[variant] | where | {"seed": seed}) as run:
+    no_pairs = train.where(np.zeros(len(train), dtype=bool))
+    with experiment(name, Split(train, no_pairs, validation), VARIANTS[variant] | where | {"seed": seed}) as run:
         trained, fitted = run.phase("selection", train, validation)
         return measured(trained, train, validation) | {
             "epoch": fitted.best_epoch,
@@ -169,7 +169,7 @@ def chosen(name: str, variant: str, where: Place, seed: int, data: Path) -> dict
 
 
 def retrained(name: str, variant: str, where: Place, seed: int, data: Path) -> dict[str, Any]:
-    """Each way to train again, measured on pairs that chose nothing, and the model that was selected beside it."""
+    """The selected model, and each way to train it again, measured on pairs that took no part in any choice."""
     train, outer = carved(name, train_of(name, data))
     kept, inner = carved(name, train)
     found: dict[str, Any] = {}
@@ -185,7 +185,7 @@ def retrained(name: str, variant: str, where: Place, seed: int, data: Path) -> d
 
 
 def tested(name: str, variant: str, where: Place, seed: int, data: Path) -> dict[str, Any]:
-    """A whole run of the command line, and its test metrics."""
+    """The test metrics of a whole run, as the command line makes it."""
     how = "last" if name in LAST else "random"
     with tempfile.TemporaryDirectory() as place:
         metrics = ltocf.train(
@@ -222,20 +222,20 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="a GPU replays recorded steps")
-    given = parser.parse_args()
-    place: Place = {"device": given.device, "cuda_graphs": given.device == "cuda"}
-    for name, variant, seed in product(given.sets, given.variants, given.seeds):
-        trials = json.loads(given.out.read_text(encoding="utf-8"))["trials"] if given.out.exists() else []
+    arguments = parser.parse_args()
+    place: Place = {"device": arguments.device, "cuda_graphs": arguments.device == "cuda"}
+    for name, variant, seed in product(arguments.sets, arguments.variants, arguments.seeds):
+        trials = json.loads(arguments.out.read_text(encoding="utf-8"))["trials"] if arguments.out.exists() else []
         key = {"set": name, "variant": variant, "seed": seed}
         if any(key.items() <= trial.items() for trial in trials):
             continue
         started = time.perf_counter()
-        found = MEASURES[given.what](name, variant, place, seed, given.data)
-        where, seconds = environment(torch.device(given.device)), time.perf_counter() - started
+        found = MEASURES[arguments.what](name, variant, place, seed, arguments.data)
+        where, seconds = environment(torch.device(arguments.device)), time.perf_counter() - started
         trials.append(key | found | {"seconds_in_all": seconds, "commit": where["commit"], "device": where["device"]})
-        record = {"what": given.what, "variants": VARIANTS, "environment": where, "trials": trials}
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(given.out, json.dumps(record, indent=1) + "\n")
+        record = {"what": arguments.what, "variants": VARIANTS, "environment": where, "trials": trials}
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(arguments.out, json.dumps(record, indent=1) + "\n")
         print(key, {name: value for name, value in found.items() if "@" in name or name in RETRAININGS}, flush=True)
 
 

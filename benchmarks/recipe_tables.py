@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
+
+from markdown_tables import spread, table_lines
 
 RECIPE = Path(__file__).resolve().parents[1] / "results" / "recipe"
 METRICS = ("recall@20", "ndcg@20")
@@ -14,20 +15,19 @@ RETRAININGS = ("selected", "compressed", "repeated", "continued")
 
 
 def choose() -> str:
-    """What each variant validates at on each set."""
+    """The validation metrics of each variant on each set."""
     return _table(_trials("choose"), "choose")
 
 
 def levers() -> str:
-    """What might improve the recipe on large sets, validated on the last tenth of each history."""
+    """Variants that might improve the recipe on large sets, validated on the last tenth of each history."""
     return _table(_trials("levers"), "levers")
 
 
 def retraining() -> str:
-    """Each way to train again on each set, measured on pairs that chose nothing."""
-    trials = _trials("retraining")
-    opened = [trial | {"variant": how, **trial[how]} for trial in trials for how in RETRAININGS]
-    return _table(opened, "retraining")
+    """Each way to train again on each set, measured on pairs that took no part in any choice."""
+    trials = [trial | {"variant": how, **trial[how]} for trial in _trials("retraining") for how in RETRAININGS]
+    return _table(trials, "retraining")
 
 
 def test() -> str:
@@ -43,27 +43,23 @@ def _trials(name: str) -> list[dict[str, Any]]:
     return sorted(record["trials"], key=lambda trial: [*record["variants"]].index(trial["variant"]))
 
 
-def _table(trials: list[dict[str, Any]], name: str) -> str:
+def _table(trials: list[dict[str, Any]], command: str) -> str:
     """A row for each variant, a column for each set: recall and NDCG, mean and spread where there are seeds."""
     if not trials:
-        return f"Not measured yet: `python benchmarks/recipe.py {name} --data data --out results/recipe/{name}.json`."
+        out = f"results/recipe/{command}.json"
+        return f"Not measured yet: `python benchmarks/recipe.py {command} --data data --out {out}`."
     sets, variants = (list(dict.fromkeys(trial[key] for trial in trials)) for key in ("set", "variant"))
-    lines = [["", *sets], ["---"] * (len(sets) + 1)]
+    rows = [["", *sets]]
     for variant in variants:
-        cells = [[t for t in trials if (t["set"], t["variant"]) == (one, variant)] for one in sets]
-        lines.append([variant, *map(_cell, cells)])
+        cells = [[t for t in trials if (t["set"], t["variant"]) == (name, variant)] for name in sets]
+        rows.append([variant, *map(_cell, cells)])
     seeds = sorted({trial["seed"] for trial in trials})
     caption = f"recall@20 / NDCG@20. Seeds: {', '.join(map(str, seeds))}; a set has those that are done."
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption}"
+    return "\n".join([*table_lines(rows), "", caption])
 
 
 def _cell(trials: list[dict[str, Any]]) -> str:
-    return " / ".join(_spread(trials, metric) for metric in METRICS) if trials else "not run"
-
-
-def _spread(trials: list[dict[str, Any]], metric: str) -> str:
-    values = [trial[metric] for trial in trials]
-    return f"{mean(values):.4f}" if len(values) == 1 else f"{mean(values):.4f} ± {stdev(values):.4f}"
+    return " / ".join(spread([trial[metric] for trial in trials]) for metric in METRICS) if trials else "not run"
 
 
 RECIPE_TABLES: dict[str, Callable[[], str]] = {

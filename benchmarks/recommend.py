@@ -1,4 +1,4 @@
-"""One answer of a trained model, by the number of pairs it was trained on: one catalogue, the same users.
+"""The time of one answer of a trained model, by the number of pairs it was trained on: one catalogue, the same users.
 
     python benchmarks/recommend.py --out results/speed/recommend-synthetic.json
 
@@ -38,7 +38,7 @@ Call = Callable[[int], Any]
 
 
 def parts_of(log: Interactions, sizes: tuple[int, ...]) -> dict[int, Interactions]:
-    """Random pairs of a log, so many of them, over the same users and items."""
+    """Random parts of a log, one of each size, over the same users and items."""
     order = np.random.default_rng(0).permutation(len(log))
     parts = {}
     for size in sizes:
@@ -49,17 +49,17 @@ def parts_of(log: Interactions, sizes: tuple[int, ...]) -> dict[int, Interaction
 
 
 def calls_of(log: Interactions, dim: int) -> tuple[dict[str, Call], float]:
-    """What is measured, given a user's number; and the seconds until the first answer is there."""
+    """The calls to measure, each given a user's index, and the seconds until the first answer."""
     model = MF(BipartiteGraph.from_interactions(log), dim)
     names = Names.identity(log.n_users, log.n_items)
     started = process_time()
     snapshot = Snapshot.of("mf", model, log, names)
     snapshot.recommend(0, K)
     seconds = process_time() - started
-    stranger = log.n_users
+    first_unknown = log.n_users
     calls: dict[str, Call] = {
         "recommend": lambda user: snapshot.recommend(user, K),
-        "recommend, unknown user": lambda user: snapshot.recommend(stranger + user, K, unknown="popular"),
+        "recommend, unknown user": lambda user: snapshot.recommend(first_unknown + user, K, unknown="popular"),
         "history": lambda user: snapshot.history(user),
         "scores alone": lambda user: snapshot.scorer.scores(torch.tensor([user])),
         "looking through all pairs": lambda user: rank(snapshot.scorer, torch.tensor([user]), K, seen=log),
@@ -68,7 +68,7 @@ def calls_of(log: Interactions, dim: int) -> tuple[dict[str, Call], float]:
 
 
 def measure(sizes: tuple[int, ...], dim: int, repeats: int) -> dict[str, Any]:
-    """Seconds of every call, by what it is and by the number of pairs."""
+    """Seconds of every call, by its name and by the number of pairs."""
     logs = parts_of(power_law(max(sizes)), sizes)
     made = {size: calls_of(log, dim) for size, log in logs.items()}
     users = np.random.default_rng(1).integers(logs[max(sizes)].n_users, size=repeats + 1)

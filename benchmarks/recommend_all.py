@@ -4,7 +4,7 @@
 
 Embeddings are random, histories of ten items too: what lists cost does not depend on what is in them. The command is a
 process of its own and starts its workers; the peak is that of the memory of all of them together, pages that they share
-counted once, looked at twice a second. It goes on where it was interrupted: then nothing is measured.
+counted once, sampled twice a second. An interrupted call is continued, but then not recorded.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PER_USER = 10
 
 
 def write_model(file: Path, n_users: int, n_items: int, dim: int) -> None:
-    """A model of random embeddings; each user has seen ten items, the popular ones more often."""
+    """Write a model of random embeddings; each user has seen ten items, the popular ones more often."""
     random = np.random.default_rng(0)
     users = np.repeat(np.arange(n_users), PER_USER)
     items = (n_items * random.random(len(users)) ** 3).astype(np.int64)
@@ -48,7 +48,7 @@ def write_model(file: Path, n_users: int, n_items: int, dim: int) -> None:
 
 
 def processes_of(pid: int) -> Iterator[int]:
-    """A process and all that it has started."""
+    """A process and all its descendants."""
     yield pid
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -59,7 +59,7 @@ def processes_of(pid: int) -> Iterator[int]:
 
 
 def memory_of(pid: int) -> int:
-    """Bytes of a process and all that it has started, shared pages once."""
+    """Bytes of a process and all its descendants, shared pages counted once."""
     total = 0
     for process in processes_of(pid):
         try:
@@ -71,16 +71,16 @@ def memory_of(pid: int) -> int:
 
 
 def measured(model: Path, out: Path, k: int, workers: int) -> dict[str, Any]:
-    """Seconds of the clock and of the processor, and the highest memory, of one call."""
+    """Seconds of the clock and of the processor, and the peak memory, of one call."""
     command = [sys.executable, "-m", "ltocf", "recommend-all", str(model), "--out", str(out), "--k", str(k)]
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    called = subprocess.Popen([*command, "--workers", str(workers)])
+    process = subprocess.Popen([*command, "--workers", str(workers)])
     peak = 0
-    while called.poll() is None:
-        peak = max(peak, memory_of(called.pid))
+    while process.poll() is None:
+        peak = max(peak, memory_of(process.pid))
         time.sleep(0.5)
-    if called.returncode:
-        sys.exit(called.returncode)
+    if process.returncode:
+        sys.exit(process.returncode)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"seconds": time.perf_counter() - started, "processor_seconds": processor, "peak_bytes": peak}

@@ -3,9 +3,9 @@
     python benchmarks/scale_step.py --pairs 1_000_000 --out results/scale/step-1m.json
 
 One process with one thread, one with two, two with one each that share the columns, and two that share the nodes: the
-last three have the same cores. Processes take
-their steps at the same time, as in training; nothing else should run. What a process sends is by theory, which a test
-compares with a count; its seconds in collectives hold the waiting for the slower one.
+last three have the same cores. Processes take their steps at the same time, as in training; nothing else should run.
+The bytes that a process sends are calculated, and a test compares them with a count; its seconds in collectives include
+the waiting for the slower process.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ LOSSES: tuple[LossName, ...] = ("bpr", "softmax")
 
 
 def work(rank: int, layout: tuple[int, int, int], port: int, folder: Path, arguments: argparse.Namespace) -> None:
-    """One process of a layout: process 0 leaves the rows of all losses."""
+    """One process of a layout; process 0 writes the rows of all losses."""
     world, threads, blocks = layout
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -64,12 +64,12 @@ def work(rank: int, layout: tuple[int, int, int], port: int, folder: Path, argum
 
 
 def rows_file(folder: Path, layout: tuple[int, int, int]) -> Path:
-    """Where process 0 leaves what a layout took."""
+    """The file in which process 0 writes the rows of a layout."""
     return folder / "rows-{}-{}-{}.json".format(*layout)
 
 
 def measured(loss: LossName, pairs: Interactions, ranks: Ranks, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Steps of one loss: the median of their seconds, what is sent, and the memory of process 0 at its highest."""
+    """Steps of one loss: the median of their seconds, the bytes sent, and the peak memory of process 0."""
     options: dict[str, Any] = {"loss": loss, "n_negatives": arguments.negatives}
     model = LTOCF(BipartiteGraph.from_interactions(pairs), dim=arguments.dim, **options)
     batches = model.batches(pairs, arguments.batch_size, seed=0)
@@ -79,7 +79,7 @@ def measured(loss: LossName, pairs: Interactions, ranks: Ranks, arguments: argpa
     with ranks.divided(model, pairs, torch.device("cpu")):
         (step,) = Stepper(model, TrainingSettings()).steps()
         for place, batch in zip(range(arguments.warm_ups + arguments.repeats), batches.epoch(0), strict=False):
-            ranks.everyone().total(torch.zeros(1))  # all begin together
+            ranks.everyone().total(torch.zeros(1))  # so that all begin together
             waiting[0], started = 0.0, time.perf_counter()
             step(batch)
             if place >= arguments.warm_ups:
@@ -95,7 +95,7 @@ def measured(loss: LossName, pairs: Interactions, ranks: Ranks, arguments: argpa
 
 
 def timed_collectives() -> list[float]:
-    """A cell that gathers the seconds spent in the collectives of a step."""
+    """Time the collectives from here on; the only number of the list adds up their seconds."""
     cell = [0.0]
 
     def timed(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,7 +117,7 @@ def timed_collectives() -> list[float]:
 
 
 def read_pairs(folder: Path) -> Interactions:
-    """What `main` wrote."""
+    """The pairs that `main` wrote."""
     keys, (n_users, n_items) = np.load(folder / "keys.npy"), np.load(folder / "sizes.npy").tolist()
     return Interactions(keys // n_items, keys % n_items, n_users, n_items)
 

@@ -42,7 +42,7 @@ def ingest() -> str:
 
 
 def _trained(stage: dict[str, Any]) -> list[str]:
-    """What training on the store took; dashes where it was not tried or was ended for its memory."""
+    """What training on the store took; dashes if it was not tried or was killed for its memory."""
     if "steps" not in stage:
         return ["–", "–", "–", f"more than {_gigabytes(stage)}" if stage else "–"]
     seconds = (stage["open"], stage["graph"], min(stage["steps"]))
@@ -54,7 +54,7 @@ def _gigabytes(stage: dict[str, Any]) -> str:
 
 
 def epoch_cost() -> str:
-    """One row per number of pairs: what a step of the automatic batch size spends on what."""
+    """One row per number of pairs: where the time of a step goes, with the automatic batch size."""
     result = _read("epoch-cost.json")
     if result is None:
         return "Not measured yet: `python benchmarks/epoch_cost.py --out results/scale/epoch-cost.json`."
@@ -77,7 +77,7 @@ def epoch_cost() -> str:
 
 
 def memory() -> str:
-    """One row per training: what was stated, by what holds it, and the peak."""
+    """One row per training: the memory that was stated, by its parts, and the peak."""
     result = _read("memory.json")
     if result is None:
         return "Not measured yet: `python benchmarks/memory.py --folder scratch`."
@@ -97,7 +97,7 @@ def memory() -> str:
 
 
 def batch_size() -> str:
-    """One row per batch size and rate: how the selection phase validates."""
+    """One row per batch size and rate: the validation metrics of the selection phase."""
     result = _read("batch-size.json")
     if result is None:
         return "Not measured yet: `python benchmarks/batch_size.py --data data --sets gowalla yelp2018`."
@@ -125,7 +125,7 @@ def batch_size() -> str:
 
 
 def plan() -> str:
-    """What `ltocf plan` says of a billion pairs, and where its constants are from."""
+    """The output of `ltocf plan` for a billion pairs, and the sources of its constants."""
     work, machine = Work(users=10**8, items=10**6, pairs=10**9), MACHINES["h200"]
     rows = planned(work, machine)
     heading = ["GPUs", "columns x blocks", "GB of each", "GB sent a step", "a step", "an epoch", "most time goes to"]
@@ -145,7 +145,7 @@ def plan() -> str:
 
 
 def recommend_all() -> str:
-    """Lists for a million users, and ten million by extrapolation, which the table says."""
+    """Lists for a million users, and for ten million by extrapolation, labelled as such."""
     result = _read("recommend-all.json")
     if result is None:
         return "Not measured yet: `python benchmarks/recommend_all.py --folder scratch`."

@@ -1,10 +1,10 @@
-"""How many requests a service answers, how fast, and in how much memory; beside ten lines of FastAPI and implicit.
+"""How many requests a service answers, how fast, and in how much memory, compared with FastAPI and implicit.
 
     python benchmarks/service.py runs/gowalla --name gowalla
 
-wrk asks on loopback, from the same machine, without a pause: lists of ten for users of training, and lists for
-histories of 20 items that nobody has. The last measurement exchanges the model every ten seconds. Writes NAME.json,
-which `docs/draw_service.py` draws.
+wrk sends requests from the same machine without a pause: for lists of ten for users of training, and for histories of
+20 items that nobody has. The last measurement exchanges the model every ten seconds. The peer is ten lines of FastAPI
+around implicit, see service_peer.py. Writes NAME.json, which `docs/draw_service.py` draws.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ PEER = Path(__file__).with_name("service_peer.py")
 SCRIPT = """
 local n = 0
 function request()
-  n = n %% #asked + 1
-  return asked[n]
+  n = n %% #prepared + 1
+  return prepared[n]
 end
 function done(summary, latency, requests)
   local e, found = summary.errors, {}
@@ -52,29 +52,29 @@ function done(summary, latency, requests)
     latency.max / 1000, table.concat(found, ", ")))
 end
 function init(arguments)
-  asked = {}
-  for _, one in ipairs(drawn) do
-    asked[#asked + 1] = wrk.format(%(method)s, one[1], {["Content-Type"] = "application/json"}, one[2])
+  prepared = {}
+  for _, row in ipairs(drawn) do
+    prepared[#prepared + 1] = wrk.format(%(method)s, row[1], {["Content-Type"] = "application/json"}, row[2])
   end
 end
 """
 
 
 def scripts(run: Path, folder: Path, seed: int) -> dict[str, Path]:
-    """What wrk asks: a script for users of training and one for histories."""
+    """The scripts of wrk: one requests lists for users of training, one for histories."""
     names, draws = Snapshot.open(run).names, np.random.default_rng(seed)
     users = names.user_ids.ids.sample(N_DRAWN, with_replacement=True, seed=seed).to_list()
     items = names.item_ids.ids.to_list()
     histories = [[items[i] for i in draws.choice(len(items), N_HISTORY, replace=False)] for _ in range(N_DRAWN)]
     known = [(f"/v1/recommend/{user}?k={K}", None) for user in users]
     fold_in = [("/v1/recommend", json.dumps({"history": history, "k": K})) for history in histories]
-    found = {}
-    for name, method, asked in (("known", '"GET"', known), ("fold-in", '"POST"', fold_in)):
-        rows = ",\n".join(f"{{'{path}', {'nil' if body is None else f'[==[{body}]==]'}}}" for path, body in asked)
+    files = {}
+    for name, method, requests in (("known", '"GET"', known), ("fold-in", '"POST"', fold_in)):
+        rows = ",\n".join(f"{{'{path}', {'nil' if body is None else f'[==[{body}]==]'}}}" for path, body in requests)
         fields = {"percentiles": ", ".join(map(str, PERCENTILES)), "method": method}
-        found[name] = folder / f"{name}.lua"
-        found[name].write_text(f"drawn = {{\n{rows}\n}}\n" + SCRIPT % fields)
-    return found
+        files[name] = folder / f"{name}.lua"
+        files[name].write_text(f"drawn = {{\n{rows}\n}}\n" + SCRIPT % fields)
+    return files
 
 
 def measured(script: Path, url: str, seconds: int, connections: int) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def measured(script: Path, url: str, seconds: int, connections: int) -> dict[str
 
 @contextmanager
 def served(command: list[str], ready: str) -> Iterator[tuple[str, int]]:
-    """A server's address and process, from when its log says where it listens."""
+    """Run a server: its address and process id, as soon as its log names the address."""
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
@@ -105,7 +105,7 @@ def served(command: list[str], ready: str) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def service(run: Path, workers: int) -> Iterator[tuple[str, int]]:
-    """The service, in so many workers."""
+    """Run the service with ``workers`` workers: its address and process id."""
     options = ["--port", "0", "--workers", str(workers), "--no-access-log", "--watch-seconds", "1"]
     with served([sys.executable, "-m", "ltocf", "serve", str(run), *options], r"at (http://\S+)") as (url, process):
         wait_for(url)
@@ -113,7 +113,7 @@ def service(run: Path, workers: int) -> Iterator[tuple[str, int]]:
 
 
 def wait_for(url: str) -> None:
-    """Until an address answers."""
+    """Wait until an address answers."""
     for _ in range(10 * WAIT_SECONDS):
         if subprocess.run(["curl", "-s", "-o", os.devnull, f"{url}/healthz"], check=False).returncode == 0:
             return
@@ -125,8 +125,8 @@ def memory(process: int) -> list[dict[str, int]]:
     """Resident and proportional size of a process and its children, in MB."""
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     found = []
-    for one in (str(process), *children):
-        text = Path(f"/proc/{one}/smaps_rollup").read_text()
+    for pid in (str(process), *children):
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         sizes = {name: int(re.search(rf"^{name}:\s+(\d+)", text, re.M).group(1)) // 1024 for name in ("Rss", "Pss")}  # type: ignore[union-attr]
         found.append({"resident_mb": sizes["Rss"], "proportional_mb": sizes["Pss"]})
     return found
@@ -138,21 +138,21 @@ def total(parts: list[dict[str, int]]) -> int:
 
 def measure(run: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """All measurements of the service."""
-    asked, found = scripts(run, folder, options.seed), {}
+    load_scripts, found = scripts(run, folder, options.seed), {}
     copy = Path(shutil.copytree(run, folder / "run"))
     sizes: dict[int, list[dict[str, int]]] = {}
     for workers in (1, options.workers):
         with service(copy, workers) as (url, process):
-            for name, script in asked.items():
+            for name, script in load_scripts.items():
                 measured(script, url, 1, options.connections)  # warm
                 found[f"{name}, {workers} workers"] = measured(script, url, options.seconds, options.connections)
             if workers == options.workers:
-                found["known, a reload every 10 s"] = reloaded(asked["known"], url, copy, options)
+                found["known, a reload every 10 s"] = reloaded(load_scripts["known"], url, copy, options)
                 sizes[0] = memory(process)
     for workers in (1, 2):
         with service(copy, workers) as (url, process):
-            measured(asked["known"], url, 2, 4 * workers)
-            measured(asked["fold-in"], url, 2, 4 * workers)
+            measured(load_scripts["known"], url, 2, 4 * workers)
+            measured(load_scripts["fold-in"], url, 2, 4 * workers)
             sizes[workers] = memory(process)
     first = max(part["resident_mb"] for part in sizes[1])
     added = total(sizes[2]) - total(sizes[1])
@@ -164,7 +164,7 @@ def measure(run: Path, folder: Path, options: argparse.Namespace) -> dict[str, A
         "share_of_resident_size": round(added / first, 3),
     }
     if options.peer:
-        found |= measure_peer(run, asked, options)
+        found |= measure_peer(run, load_scripts, options)
     return found
 
 
@@ -190,8 +190,8 @@ def reloaded(script: Path, url: str, run: Path, options: argparse.Namespace) -> 
     return found | {"exchanged": n_exchanged, "generation": json.loads(answer.stdout)[0]["generation"]}
 
 
-def measure_peer(run: Path, asked: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
-    """The same load for the peer, in as many workers."""
+def measure_peer(run: Path, load_scripts: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
+    """The same loads on the peer, with as many workers."""
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(PEER.parent), "service_peer:app", "--port", "8199"]
     os.environ["PEER_RUN"] = str(run.resolve())
     ready, url = r"(Application startup complete)", "http://127.0.0.1:8199"
@@ -199,7 +199,7 @@ def measure_peer(run: Path, asked: dict[str, Path], options: argparse.Namespace)
         wait_for(url)
         time.sleep(5)  # the other workers train too
         found = {}
-        for name, script in asked.items():
+        for name, script in load_scripts.items():
             measured(script, url, 1, options.connections)
             load = measured(script, url, options.seconds, options.connections)
             found[f"peer {name}, {options.workers} workers"] = load

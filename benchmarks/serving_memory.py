@@ -1,11 +1,11 @@
-"""What a served model takes: memory, the time of one answer, and requests per second, by users, items and dim.
+"""What serving a model costs: memory, the time of one answer, and requests per second, by users, items and dim.
 
     python benchmarks/serving_memory.py
     python benchmarks/serving_memory.py --users 10000 100000   # these sizes anew, the other rows are kept
 
 Each model has random weights and 25 items for every user, and is opened in a process of its own, which answers and then
-says what it holds. Seconds are of the processor, of one thread: they hardly depend on what else runs. Requests per
-second are of one worker over HTTP, asked by wrk on the same machine, see `benchmarks/service.py`.
+measures its memory. Seconds are of the processor, of one thread: they hardly depend on what else runs. Requests per
+second are those of one worker over HTTP, sent by wrk on the same machine, see `benchmarks/service.py`.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ ANSWERS = 200
 K, HISTORY = 10, 20
 CPU = torch.device("cpu")
 CONNECTIONS, SECONDS = 16, 5
-LARGEST_ASKED = 100_000
-"""Users of the largest model that is also asked over HTTP: a larger one takes minutes to start."""
+MOST_USERS_OVER_HTTP = 100_000
+"""Users of the largest model that is also measured over HTTP: a larger one takes minutes to start."""
 
 
 def make(path: Path, n_users: int, n_items: int, dim: int) -> None:
-    """A model file of LT-OCF as it is before training: what it takes does not depend on what it has learned."""
+    """Write a model file of untrained LT-OCF: what it costs does not depend on what it has learned."""
     random = np.random.default_rng(0)
     users = np.repeat(np.arange(n_users), PAIRS_PER_USER)
     pairs = Interactions.from_pairs(users, random.integers(0, n_items, len(users)), n_users, n_items)
@@ -56,7 +56,7 @@ def make(path: Path, n_users: int, n_items: int, dim: int) -> None:
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Opens a model file as the service does, answers, and measures its own process."""
+    """Open a model file as the service does, answer, and measure this process."""
     torch.set_num_threads(1)
     empty, started = resident_bytes(), process_time()
     loaded = Engine(path).loaded
@@ -100,19 +100,19 @@ def main() -> None:
     parser.add_argument("--measure", type=Path, help="measure this model file in this process, and print")
     parser.add_argument("--make", nargs=4, metavar=("FILE", "USERS", "ITEMS", "DIM"), help="write a model file")
     parser.add_argument(
-        "--users", type=int, nargs="+", help="measure only models of so many users; other rows are kept"
+        "--users", type=int, nargs="+", help="measure only models with so many users; other rows are kept"
     )
-    given = parser.parse_args()
-    if given.measure:
-        print(json.dumps(measure(given.measure)))
-    elif given.make:
-        make(Path(given.make[0]), *map(int, given.make[1:]))
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measure(arguments.measure)))
+    elif arguments.make:
+        make(Path(arguments.make[0]), *map(int, arguments.make[1:]))
     else:
-        write(given.out, given.users)
+        write(arguments.out, arguments.users)
 
 
 def write(out: Path, only: list[int] | None) -> None:
-    """Every size, each made and measured in a process of its own."""
+    """Write the rows of all sizes, each made and measured in a process of its own."""
     torch.set_num_threads(1)
     where = environment(CPU)
     before = json.loads(out.read_text())["rows"] if only and out.exists() else []
@@ -122,12 +122,12 @@ def write(out: Path, only: list[int] | None) -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             file = str(Path(folder) / "model.safetensors")
-            ourselves = [sys.executable, __file__]
-            subprocess.run([*ourselves, "--make", file, *map(str, (n_users, n_items, dim))], check=True)
-            told = subprocess.run([*ourselves, "--measure", file], check=True, capture_output=True, text=True).stdout
-            asked = over_http(Path(file)) if n_users <= LARGEST_ASKED else {}
+            command = [sys.executable, __file__]
+            subprocess.run([*command, "--make", file, *map(str, (n_users, n_items, dim))], check=True)
+            output = subprocess.run([*command, "--measure", file], check=True, capture_output=True, text=True).stdout
+            loads = over_http(Path(file)) if n_users <= MOST_USERS_OVER_HTTP else {}
         size = {"users": n_users, "items": n_items, "dim": dim}
-        rows[n_users, n_items, dim] = size | json.loads(told) | {"over_http": asked, "commit": where["commit"]}
+        rows[n_users, n_items, dim] = size | json.loads(output) | {"over_http": loads, "commit": where["commit"]}
         print(rows[n_users, n_items, dim], flush=True)
     content = {"pairs_per_user": PAIRS_PER_USER, "k": K, "history": HISTORY, "answers": ANSWERS}
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -24,8 +24,8 @@ def sizing() -> str:
         times = [f"{row['open_seconds']:.1f} s"]
         times += [f"{1000 * row[name]:.1f} ms" for name in ("recommend_seconds", "fold_in_seconds")]
         loads = [row.get("over_http", {}).get(name, {}).get("requests_per_second") for name in ("known", "fold-in")]
-        asked = ["–" if load is None else f"{load:,.0f}" for load in loads]
-        lines.append(f"| {' | '.join([*sizes, *bytes_, *times, *asked])} |")
+        rates = ["–" if load is None else f"{load:,.0f}" for load in loads]
+        lines.append(f"| {' | '.join([*sizes, *bytes_, *times, *rates])} |")
     where, empty = result["environment"], result["rows"][0]["empty_bytes"] / 1e6
     note = (
         f"LT-OCF with {result['pairs_per_user']} items for each user, without titles, each in a process of its own, "

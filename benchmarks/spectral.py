@@ -1,4 +1,4 @@
-"""Accuracy of SpectralLTOCF against its rank and the seconds it takes, with GF-CF's constants beside it.
+"""Accuracy of SpectralLTOCF against its rank and the seconds it takes, and that of GF-CF's constants.
 
     python benchmarks/spectral.py gowalla --out results/gowalla/spectral-ranks.json
     python benchmarks/spectral.py gowalla --ranks 512 --neighbours 0,50,200 --out results/gowalla/spectral-gram.json
@@ -97,7 +97,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
 def choose(
     task: dict[str, Any], train: Interactions, validation: Interactions
 ) -> tuple[SpectralLTOCF, list[EpochRecord], float]:
-    """The numbers that validate best, or those of the task measured once; and the seconds without decomposition."""
+    """The model with the numbers that validate best, or with those of the task; all evaluations, and their seconds."""
     model = SpectralLTOCF(BipartiteGraph.from_interactions(train), **task["options"])
     if task["numbers"] is not None:
         model.numbers.copy_(torch.tensor(task["numbers"]))
@@ -120,13 +120,13 @@ def numbers(text: str) -> list[int]:
 
 def tasks(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     shared = {name: getattr(arguments, name) for name in ("dataset", "data_dir", "threads", "sample")}
-    other = f", sample {arguments.sample}" if arguments.sample else ""
+    sample = f", sample {arguments.sample}" if arguments.sample else ""
     searched = {"numbers": None, "evaluations": arguments.evaluations}
     rows = [] if arguments.neighbours else [{"label": "GF-CF", **GFCF, "evaluations": 1}]
     for rank, n_neighbours in product(arguments.ranks, arguments.neighbours or [0]):
         kept = f", {n_neighbours} neighbours" if n_neighbours else ""
         options = {"rank": rank} | ({"n_neighbours": n_neighbours} if n_neighbours else {})
-        rows.append(searched | {"label": f"rank {rank}{kept}{other}", "options": options})
+        rows.append(searched | {"label": f"rank {rank}{kept}{sample}", "options": options})
     return [shared | row for row in rows]
 
 

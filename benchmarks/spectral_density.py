@@ -3,7 +3,8 @@
     python benchmarks/spectral_density.py gowalla --out results/gowalla/spectral-density.json
 
 The end of each history in the 10-core of the training set is withheld, a fifth, a tenth or a twentieth of it; the rest
-is decomposed, and a grid of t and w is measured with the exponents as the search starts. The test set is not read.
+is decomposed, and a grid of t and w is measured with the exponents that the search starts from. The test set is not
+read.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def measure(split: Split, fraction: float, rank: int) -> dict[str, Any]:
     model = SpectralLTOCF(BipartiteGraph.from_interactions(carved.train), rank=rank).decompose()
     truth = sample_users(carved.validation, 0, SEARCH_USERS)
     shortlist = Shortlist(model, truth, carved.train, k=20)
-    evaluate(shortlist, truth, seen=carved.train, ks=(20,))  # The lists are those of the numbers as they start.
+    evaluate(shortlist, truth, seen=carved.train, ks=(20,))  # The shortlists are made with the initial numbers.
     cells = []
     for t in TIMES:
         for w in WEIGHTS:

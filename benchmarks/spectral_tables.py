@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ltocf.training.simplex import SEARCH_USERS
+from markdown_tables import line, table_lines
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 METRICS = ("recall@20", "ndcg@20")
@@ -19,7 +20,7 @@ SECONDS = ("search", "svd", "ranking")
 
 
 def ranks(dataset: str) -> str:
-    """One row per rank, GF-CF's constants, and what papers say."""
+    """One row per rank, GF-CF's constants, and published results."""
     file = RESULTS / dataset / "spectral-ranks.json"
     if not file.exists():
         return f"Not measured yet: `python benchmarks/spectral.py {dataset} --out {file.relative_to(RESULTS.parent)}`."
@@ -64,13 +65,10 @@ def is_ours(row: dict[str, Any]) -> bool:
 
 
 def density(dataset: str) -> str:
-    """For each share of the training set in the graph: what the best weight of each time has on the validation set."""
+    """For each share of the training set in the graph: the validation metrics of the best weight at each time."""
     result = json.loads((RESULTS / dataset / "spectral-density.json").read_text())
     parts = result["parts"]
-    lines = [
-        line(["t", *(f"{part['fraction']:.0%} withheld, {part['share_of_train']:.0%} in the graph" for part in parts)]),
-        line(["---"] * (len(parts) + 1)),
-    ]
+    rows = [["t", *(f"{part['fraction']:.0%} withheld, {part['share_of_train']:.0%} in the graph" for part in parts)]]
     best = [max(part["cells"], key=lambda cell: cell["recall@20"]) for part in parts]
     for t in sorted({cell["t"] for cell in parts[0]["cells"]}):
         cells = []
@@ -78,14 +76,14 @@ def density(dataset: str) -> str:
             cell = max((c for c in part["cells"] if c["t"] == t), key=lambda c: c["recall@20"])
             text = f"{cell['recall@20']:.4f} / {cell['ndcg@20']:.4f} at w = {cell['w']:g}"
             cells.append(f"**{text}**" if cell is highest else text)
-        lines.append(line([f"{t:g}", *cells]))
+        rows.append([f"{t:g}", *cells])
     rare = ", ".join(f"{part['rare_items']:.2f}" for part in parts)
     note = (
         f"Withheld pairs of items with 5 to 7 pairs in the graph, relative to those of all items: {rare}.\n\n"
         f"`{dataset}`, rank {result['rank']:,}: validation recall@20 / NDCG@20 of the weight with the highest recall; "
         "the highest of each column in bold. Withheld: the end of each history in the 10-core of the training set."
     )
-    return "\n".join([*lines, "", note])
+    return "\n".join([*table_lines(rows), "", note])
 
 
 def gram(dataset: str) -> str:
@@ -125,10 +123,6 @@ def samples(dataset: str) -> str:
         name = row["label"].partition(", ")[2] or "sample 0"
         lines.append(line([name, f"{numbers[0]:.1f}", f"{numbers[1]:.2f}", exponents, *accuracy]))
     return "\n".join(lines)
-
-
-def line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 SPECTRAL_TABLES: dict[str, Callable[[], str]] = {

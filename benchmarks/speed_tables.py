@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from markdown_tables import table_lines
+
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "speed"
 MAIN, RANKING, FREED = "step-gowalla-d64-b2048", "ranking-gowalla", "freed-memory-gowalla"
 ANSWERS = "recommend-synthetic"
@@ -31,19 +33,19 @@ Result = dict[str, Any]
 
 
 def read(names: list[str]) -> dict[str, Result]:
-    """The files that are there."""
+    """The content of the files that exist."""
     paths = {name: FOLDER / f"{name}.json" for name in names}
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
 
 
 def absent(names: list[str]) -> str:
-    """What to run for the files that are not; empty if none is missing."""
+    """What to run for the missing files; empty if none is missing."""
     missing = [name for name in names if name not in read(names)]
     return f"Not measured yet: `python benchmarks/speed.py {' '.join(missing)}`." if missing else ""
 
 
 def summary() -> str:
-    """This package beside others: a step, its memory and an evaluation on Gowalla."""
+    """This package compared with others: a step, its memory and an evaluation on Gowalla."""
     found = read([MAIN, RANKING])
     rows: list[list[str]] = []
     if MAIN in found:
@@ -60,8 +62,8 @@ def _step_rows(step: Result) -> list[list[str]]:
     def row(what: str, ours: str, theirs: str, program: str) -> list[str]:
         if ours not in contenders or theirs not in contenders:
             return []
-        mine, other = contenders[ours]["median"], contenders[theirs]["median"]
-        return [what, f"{mine:.2f} s", f"{other:.2f} s", program, f"{other / mine:.1f}"]
+        here, elsewhere = contenders[ours]["median"], contenders[theirs]["median"]
+        return [what, f"{here:.2f} s", f"{elsewhere:.2f} s", program, f"{elsewhere / here:.1f}"]
 
     step_of = f"training step of {{}}, batch {step['batch_size']:,}"
     rows = [
@@ -72,9 +74,9 @@ def _step_rows(step: Result) -> list[list[str]]:
     ]
     for other, program in (("solver_coo", "LT-OCF as its authors compute it"), ("lightgcn", "LightGCN here")):
         if other in contenders and "filter" in contenders:
-            mine, theirs = (contenders[name]["step_bytes"] / 1e6 for name in ("filter", other))
+            ours, theirs = (contenders[name]["step_bytes"] / 1e6 for name in ("filter", other))
             rows.append(
-                ["memory of a step of LT-OCF", f"{mine:,.0f} MB", f"{theirs:,.0f} MB", program, f"{theirs / mine:.1f}"]
+                ["memory of a step of LT-OCF", f"{ours:,.0f} MB", f"{theirs:,.0f} MB", program, f"{theirs / ours:.1f}"]
             )
     return [row for row in rows if row]
 
@@ -126,7 +128,7 @@ def growth() -> str:
 
 
 def profile() -> str:
-    """Where the filter's step goes, and how far its product is from the memory of the machine."""
+    """Where the time of the filter's step goes, and how its product compares with the machine's memory bandwidth."""
     details = read([MAIN]).get(MAIN, {}).get("contenders", {}).get("filter", {})
     if "profile" not in details:
         return absent([MAIN]) or "Measured without `--details`: no profile."
@@ -167,7 +169,7 @@ def half_precision() -> str:
 
 
 def freed_memory() -> str:
-    """What it saves to keep freed memory, and what it costs."""
+    """The time that keeping freed memory saves, and the memory that it costs."""
     found = read([FREED])
     rows = []
     for model, record in found.get(FREED, {"models": {}})["models"].items():
@@ -192,7 +194,7 @@ def answers() -> str:
 
 
 def recorded_steps() -> str:
-    """An epoch of the preset `fast` on a GPU, with its steps as they are and replayed from one recording."""
+    """An epoch of the preset `fast` on a GPU, with its steps computed one by one or replayed from one recording."""
     path = FOLDER / "cuda-graphs-h200.json"
     if not path.exists():
         return "Not measured yet: `python benchmarks/cuda_graphs.py --out results/speed/cuda-graphs-h200.json`."
@@ -223,8 +225,7 @@ def _threads(count: int) -> str:
 
 
 def _with_notes(heading: list[str], rows: list[list[str]], names: list[str], notes: list[str]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows] if rows else []
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    table = "\n".join(table_lines([heading, *rows])) if rows else ""
     return "\n\n".join(part for part in (table, *notes, absent(names)) if part)
 
 

@@ -1,4 +1,4 @@
-"""What it costs before anything is done: processor time of ``--help`` and of the import, beside PyTorch's import.
+"""The cost of starting: processor time of ``--help`` and of the import, compared with PyTorch's import.
 
 python benchmarks/startup.py
 """
@@ -40,9 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("results/speed/startup.json"))
-    given = parser.parse_args()
+    options = parser.parse_args()
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(1 + given.repeats):  # in turns, so that a busy moment is shared; the first fills the caches
+    for _ in range(1 + options.repeats):  # in turns, so that a busy moment is shared; the first fills the caches
         for name, arguments in COMMANDS.items():
             seconds[name].append(processor_seconds(arguments))
     medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
@@ -50,7 +50,7 @@ def main() -> None:
         print(f"{name:<28} {median:6.2f} s  {median / medians['import torch']:5.2f} x import torch")
     record = {"median": medians, "seconds": {name: times[1:] for name, times in seconds.items()}}
     record["environment"] = environment(torch.device("cpu"))
-    given.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from auto_tables import AUTO_TABLES
@@ -23,6 +22,7 @@ from ltocf.report.content import Table
 from ltocf.reproduce.cells import Places
 from ltocf.reproduce.plan import CONTENT, plan
 from ltocf.runs.protocol import PROTOCOLS
+from markdown_tables import line, spread, table_lines
 from promise_tables import PROMISE_TABLES
 from recbole_tables import RECBOLE_TABLES
 from recipe_tables import RECIPE_TABLES
@@ -102,7 +102,7 @@ def table(name: str) -> str:
 
 
 def reproduced(what: str, dataset: str, *, folded: bool = False) -> str:
-    """A table of `ltocf reproduce`, of the cells that have a result; folded: a short one before it.
+    """A table of `ltocf reproduce`, of the cells that have a result; if ``folded``, behind a short one.
 
     The data is not read: results are found by their configuration, the table ``data`` included.
     """
@@ -115,7 +115,7 @@ def reproduced(what: str, dataset: str, *, folded: bool = False) -> str:
     where = "; ".join(sorted({hardware(cell.metrics()["environment"]) for cell in cells}))
     seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in cells}))
     notes = " ".join(part for part in (content.caption, f"Seeds {seeds}. Hardware: {where}.") if part)
-    whole = "\n".join([*_lines([content.columns, *content.rows]), "", notes])
+    whole = "\n".join([*table_lines([content.columns, *content.rows]), "", notes])
     if not folded:
         return whole
     opening = '<details markdown="1">\n<summary>Differences, p-values, settings and minutes</summary>'
@@ -123,24 +123,19 @@ def reproduced(what: str, dataset: str, *, folded: bool = False) -> str:
 
 
 def short(content: Table) -> str:
-    """Method, both metrics beside the published ones, and which of them tell the method from LT-OCF."""
+    """Method, both metrics beside the published ones, and in which of them the method differs from LT-OCF."""
     kept = [place for place, column in enumerate(content.columns) if column in SHORT]
     tests = [place for place, column in enumerate(content.columns) if column.startswith("p against")]
     rows = [["method", *(content.columns[place] for place in kept), "against LT-OCF"]]
     for row in content.rows:
         marks = " / ".join(_mark(row[place]) for place in tests)
         rows.append([row[0], *(row[place] for place in kept), "–" if marks == "– / –" else marks])
-    return "\n".join(_lines(rows))
+    return "\n".join(table_lines(rows))
 
 
 def _mark(p_value: str) -> str:
     """The mark of a p-value; one without a mark is no difference."""
     return "–" if p_value == "–" else next((mark for mark in "▲▼" if mark in p_value), "=")
-
-
-def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines of Markdown, the first as the heading."""
-    return [f"| {' | '.join(line)} |" for line in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
 
 
 def hardware(environment: dict[str, Any]) -> str:
@@ -167,15 +162,9 @@ def dataset_table(dataset: str) -> str:
         cells.append(f"{settings['learning_rate']:g}, {settings['l2']:g}, {batch_size}")
         cells.append(", ".join(str(run["selected"]["epoch"]) for run in runs))
         cells.append(f"{mean(run['seconds'] for run in runs) / 60:.1f} min")
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(line(cells))
     runs = [run for found in runs_of_name.values() for run in found]
     return "\n".join([*lines, "", note(runs), "", f"Published: {published['source']}."])
-
-
-def spread(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.4f}"
-    return f"{mean(values):.4f} ± {stdev(values):.4f}"
 
 
 def note(runs: list[dict[str, Any]]) -> str:

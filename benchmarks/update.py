@@ -1,10 +1,10 @@
-"""New events: a model brought up to date beside one trained again from the beginning.
+"""New events: a model brought up to date, compared with one trained again from the beginning.
 
     python benchmarks/update.py --dataset gowalla
 
-Yesterday's log lacks a twentieth of the users and of the items, and the last tenth of everybody's items. Today they are
-there. Both are measured on the test set of the source, over all its users; users whom yesterday's model does not know
-get the popular list.
+Yesterday's log lacks a twentieth of the users and of the items, and the last tenth of everybody's items; today's log
+has them. Both models are measured on the test set of the source, over all its users; users whom yesterday's model does
+not know get the popular list.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def compact(pairs: Interactions) -> Dataset:
 
 
 class InSourceOrder:
-    """The scores of a model by the indices of the source; what it does not know is ranked by popularity."""
+    """The scores of a model by the indices of the source; users whom it does not know get the popular items."""
 
     scores_are_new = True
 
@@ -66,9 +66,9 @@ class InSourceOrder:
     def scores(self, users: torch.Tensor) -> torch.Tensor:
         known, inner = self.items >= 0, self.users[users]
         scores = self.popularity.scores(users).clone()
-        found = self.scorer.scores(inner.clamp(min=0)).cpu()[:, self.items.clamp(min=0)]
-        found[:, ~known] = -1e9
-        scores[inner >= 0] = found[inner >= 0]
+        of_model = self.scorer.scores(inner.clamp(min=0)).cpu()[:, self.items.clamp(min=0)]
+        of_model[:, ~known] = -1e9
+        scores[inner >= 0] = of_model[inner >= 0]
         return scores
 
 

@@ -3,7 +3,7 @@
     python benchmarks/weights.py --models spectral lightgcn --seeds 3
 
 Two readings of ratings: films rated at least 3.5 are the interactions (``liked``), or all rated films are (``all``).
-Tested are withheld films rated at least 3.5; whatever is known from training is left out of the lists.
+The test pairs are withheld films rated at least 3.5; all films rated in training are left out of the lists.
 """
 
 from __future__ import annotations

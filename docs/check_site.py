@@ -1,4 +1,4 @@
-"""Look for what keeps people out of a built site, with axe-core in chromium: ``python docs/check_site.py site``.
+"""Check the accessibility of a built site with axe-core in chromium: ``python docs/check_site.py site``.
 
 Every page is opened in light and dark, on a phone and on a desk. Needs the extra `test`, chromium (LTOCF_CHROMIUM names
 it if it is not found) and `make .npm/.axe`.
@@ -26,12 +26,12 @@ SERIOUS = ("serious", "critical")
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """Say nothing of each request."""
+        """Log no requests."""
 
 
 @contextmanager
 def served(site: Path) -> Iterator[str]:
-    """The address of a server of this folder."""
+    """Serve this folder during the block, at the address that it is given."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -41,17 +41,17 @@ def served(site: Path) -> Iterator[str]:
         server.server_close()
 
 
-def check(browser: Any, site: Path, wanted: Iterable[tuple[str, str, int]]) -> list[str]:
-    """What is serious or critical, a line each.
+def check(browser: Any, site: Path, views: Iterable[tuple[str, str, int]]) -> list[str]:
+    """The serious and critical violations, a line each.
 
     Args:
-        browser: Playwright's.
+        browser: a browser of Playwright.
         site: the built site.
-        wanted: page, colour scheme and width.
+        views: page, colour scheme and width of each view.
     """
     found = []
     with served(site) as address:
-        for name, scheme, width in wanted:
+        for name, scheme, width in views:
             context = browser.new_context(
                 color_scheme=scheme,
                 viewport={"width": width, "height": 800},
@@ -62,10 +62,10 @@ def check(browser: Any, site: Path, wanted: Iterable[tuple[str, str, int]]) -> l
             page.goto(f"{address}/{name}")
             page.add_script_tag(path=str(AXE))
             found += [
-                f"{name}, {scheme}, {width} px: {one['id']}: {node['html']}"
-                for one in page.evaluate("axe.run().then(result => result.violations)")
-                if one["impact"] in SERIOUS
-                for node in one["nodes"]
+                f"{name}, {scheme}, {width} px: {violation['id']}: {node['html']}"
+                for violation in page.evaluate("axe.run().then(result => result.violations)")
+                if violation["impact"] in SERIOUS
+                for node in violation["nodes"]
             ]
             context.close()
     return found

@@ -19,7 +19,7 @@ def badges() -> dict[str, tuple[str, str]]:
     """Label and value by name.
 
     Raises:
-        ValueError: the project is not what a badge says.
+        ValueError: a badge would not be true of the project.
     """
     settings: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = settings["project"]

@@ -36,7 +36,7 @@ OPERATORS: dict[str, dict[str, Any]] = {
 
 
 def dashes(label: str) -> Any:
-    """The line of a case: exact nearly coincides with RK4, so its dots let the curve below be seen."""
+    """The line style of a case: exact nearly coincides with RK4, so it is dotted and leaves the curve below visible."""
     if label.startswith("exact"):
         return (0, (1, 3))
     return "--" if label.startswith("Euler") or label in ("adjacency, residual", "Laplacian, residual") else "-"
@@ -46,7 +46,7 @@ PICTURES = {
     "response": ("LT-OCF with three solvers and both connections", SOLVERS),
     "response-operators": ("LT-OCF with both operators and both connections", OPERATORS),
 }
-"""The title and the cases of each."""
+"""The title and the cases of each picture."""
 
 
 def draw(path: Path, title: str, cases: Mapping[str, Mapping[str, Any]]) -> None:

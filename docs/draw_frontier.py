@@ -21,7 +21,7 @@ NAMED = {
     "ranked by inner product": "ranked by inner product",
     "BPR, as in the paper": "BPR, as in the paper",
 }
-"""The curves with a name, and that name; the table beside the picture has all."""
+"""The curves that are labelled, and their labels; the table beside the picture names all."""
 
 LOWEST = 0.14
 """Where the axis of recall begins; below it lie first epochs, and most of BPR's curve."""
@@ -68,7 +68,7 @@ def curve(variant: dict[str, Any]) -> tuple[list[float], list[float]]:
 
 
 def draw(path: Path, results: dict[str, Any]) -> None:
-    """The picture for light pages and that for dark ones."""
+    """Draw the picture for light pages and the one for dark pages."""
     save_pair(
         lambda style: figure(results, style),
         path,

@@ -35,7 +35,7 @@ PICTURES: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def served(runs: list[Path]) -> Iterator[str]:
-    """The address of a server of these runs, which answers for as long as the block lasts."""
+    """Serve these runs during the block, at the address that it is given."""
     server = uvicorn.Server(uvicorn.Config(create_app(runs), port=8299, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -48,17 +48,17 @@ def served(runs: list[Path]) -> Iterator[str]:
         thread.join(timeout=10)
 
 
-def draw(browser: Browser, address: str, name: str, wanted: dict[str, Any]) -> Path:
-    """One picture as WebP."""
-    size = {"width": wanted["width"], "height": wanted["height"]}
-    scale = 2 if wanted["width"] < 600 else 1
-    context = browser.new_context(viewport=size, color_scheme=wanted["scheme"], device_scale_factor=scale)
+def draw(browser: Browser, address: str, name: str, view: dict[str, Any]) -> Path:
+    """Take one picture as WebP."""
+    size = {"width": view["width"], "height": view["height"]}
+    scale = 2 if view["width"] < 600 else 1
+    context = browser.new_context(viewport=size, color_scheme=view["scheme"], device_scale_factor=scale)
     page = context.new_page()
-    page.goto(address + wanted["address"])
-    if "point_at" in wanted:
-        page.hover(wanted["point_at"])
-    if "open" in wanted:
-        page.click(f"{wanted['open']} summary")
+    page.goto(address + view["address"])
+    if "point_at" in view:
+        page.hover(view["point_at"])
+    if "open" in view:
+        page.click(f"{view['open']} summary")
         page.evaluate("document.querySelector('.list-head').scrollIntoView(); scrollBy(0, -16)")
     page.wait_for_timeout(300)
     path = IMAGES / f"{name}.webp"
@@ -77,11 +77,11 @@ def main() -> None:
         if not runs:
             runs = [Path(folder) / "movies"]
             ltocf.train("movielens-small", runs[0], model="ltocf", preset="fast", dim=64)
-        found = os.environ.get("LTOCF_CHROMIUM") or shutil.which("chromium")
+        chromium = os.environ.get("LTOCF_CHROMIUM") or shutil.which("chromium")
         with served(runs) as address, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-            for name, wanted in PICTURES.items():
-                draw(browser, address, name, wanted)
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            for name, view in PICTURES.items():
+                draw(browser, address, name, view)
             browser.close()
 
 

@@ -70,7 +70,7 @@ def layers() -> list[list[str]]:
 
 
 def purpose(room: str) -> str:
-    """What a package says that it is for: the first clause of its docstring."""
+    """The purpose of a package: the first line of its docstring."""
     folder = ROOT / "src" / "ltocf" / room
     file = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""

@@ -36,14 +36,14 @@ def figure(style: Style) -> Figure:
         for name, stage, color, (line, _) in zip(
             ("ingest", "open and train"), ("ingest", "train"), style.shades, LINES, strict=False
         ):
-            kept = [result for result in results if "status" not in result.get(stage, {"status": None})]
-            values = [result[stage][key] / unit for result in kept]
-            axes.plot(events[: len(kept)], values, marker="o", color=color, linestyle=line)
-            if len(kept) == len(results):
+            finished = [result for result in results if "status" not in result.get(stage, {"status": None})]
+            values = [result[stage][key] / unit for result in finished]
+            axes.plot(events[: len(finished)], values, marker="o", color=color, linestyle=line)
+            if len(finished) == len(results):
                 ends.append((name, values[-1], color))
-            else:  # its curve ends inside the panel, and so does its name
+            else:  # the curve ends inside the panel, so its name stands there too
                 axes.annotate(
-                    name, (events[len(kept) - 1], values[-1]), xytext=(-7 if side == "right" else 7, 2),
+                    name, (events[len(finished) - 1], values[-1]), xytext=(-7 if side == "right" else 7, 2),
                     textcoords="offset points", ha=side, color=color, fontsize=9,
                 )  # fmt: skip
         first = results[0]["ingest"][key] / unit
@@ -61,7 +61,7 @@ def figure(style: Style) -> Figure:
 
 
 def draw(path: Path) -> None:
-    """The picture for light pages and that for dark ones."""
+    """Draw the picture for light pages and the one for dark pages."""
     save_pair(
         figure,
         path,

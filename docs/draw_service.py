@@ -38,7 +38,7 @@ def figure(loads: dict[str, Any], style: Style) -> Figure:
 
 
 def draw(path: Path, loads: dict[str, Any]) -> None:
-    """The picture for light pages and that for dark ones."""
+    """Draw the picture for light pages and the one for dark pages."""
     save_pair(
         lambda style: figure(loads, style),
         path,

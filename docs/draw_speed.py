@@ -1,7 +1,7 @@
 """Draw the figure of docs/speed.md: ``python docs/draw_speed.py``.
 
 It is drawn from counts, not from seconds: how often the solver evaluates its right-hand side, one sparse product each
-time, and the degree of the filter that does the same. Neither depends on the graph, so three nodes are enough.
+time, and the degree of the equivalent filter. Neither depends on the graph, so three nodes are enough.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def figure(style: Style) -> Figure:
 
 
 def draw(path: Path) -> None:
-    """The picture for light pages and that for dark ones."""
+    """Draw the picture for light pages and the one for dark pages."""
     save_pair(
         figure,
         path,

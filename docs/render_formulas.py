@@ -21,11 +21,11 @@ ALIGNED = {"right": "text-align: right; padding-right: 0", "left": "text-align: 
 
 
 def mathml(latex: str) -> str:
-    """A formula as MathML, one that is too wide for the screen with a bar to move it."""
-    made = convert(latex.strip(), display="block").replace("<math ", f'<math style="{WHOLE}" ', 1)
+    """A formula as MathML, with a scroll bar if it is too wide for the screen."""
+    markup = convert(latex.strip(), display="block").replace("<math ", f'<math style="{WHOLE}" ', 1)
     for side, style in ALIGNED.items():
-        made = made.replace(f'<mtd columnalign="{side}">', f'<mtd style="{style}" displaystyle="true">')
-    return f'<div style="{STYLE}" tabindex="0" role="group" aria-label="formula">{made}</div>'
+        markup = markup.replace(f'<mtd columnalign="{side}">', f'<mtd style="{style}" displaystyle="true">')
+    return f'<div style="{STYLE}" tabindex="0" role="group" aria-label="formula">{markup}</div>'
 
 
 def rendered(page: str) -> str:

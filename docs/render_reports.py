@@ -16,7 +16,7 @@ REPORTS = Path(__file__).resolve().parents[1] / "results" / "reports"
 
 
 def render(site: Path, reports: Path = REPORTS) -> list[Path]:
-    """Write the pages; their paths."""
+    """Write the pages, and return their paths."""
     folder = site / "reports"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:

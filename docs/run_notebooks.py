@@ -18,7 +18,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 LONGEST_CELL = 120
-"""Seconds until a cell is given up."""
+"""Seconds after which a cell is given up."""
 
 
 def run(notebook: Path, folder: Path) -> Any:
@@ -28,9 +28,9 @@ def run(notebook: Path, folder: Path) -> Any:
         nbclient.exceptions.CellExecutionError: a cell raised.
     """
     node: Any = nbformat.read(notebook, as_version=4)
-    # Neither the history nor the kernels of whoever runs it are touched.
-    own = {name: str(folder / ".jupyter") for name in ("IPYTHONDIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
-    with patch.dict(os.environ, own):
+    # So that neither the history nor the kernels of the caller are touched.
+    folders = {name: str(folder / ".jupyter") for name in ("IPYTHONDIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    with patch.dict(os.environ, folders):
         NotebookClient(node, timeout=LONGEST_CELL, resources={"metadata": {"path": str(folder)}}).execute()
     node.metadata = nbformat.from_dict(METADATA)
     for cell in node.cells:

@@ -21,7 +21,7 @@ WIDTH = 80
 
 
 def homes() -> dict[int, tuple[str, str]]:
-    """Page and name of each public object, by its identity; `ltocf` comes last, as it only hands on."""
+    """Page and name of each public object, by its identity; `ltocf` comes last, as it only re-exports."""
     found: dict[int, tuple[str, str]] = {}
     for module_name in [*MODULES[1:], MODULES[0]]:
         module = import_module(module_name)
@@ -63,7 +63,7 @@ def _class(name: str, value: type, where: dict[int, tuple[str, str]]) -> Iterato
     public = [where[id(base)] for base in value.__bases__ if id(base) in where]
     if public:
         links = ", ".join(f"[`{base}`]({_file(home)}#{base.lower()})" for home, base in public)
-        yield f"Has what {links} has, and:"
+        yield f"Has the members of {links}, and:"
     if not issubclass(value, BaseException):
         yield _signature(name, value)
     yield _text(value.__doc__ and inspect.cleandoc(value.__doc__))
@@ -93,7 +93,7 @@ def _members(value: type, where: dict[int, tuple[str, str]]) -> dict[str, Any]:
 
 
 def _signature(name: str, value: Any) -> str:
-    """The call with types and defaults, one argument a line where it is long."""
+    """The call with types and defaults, one argument a line if it is long."""
     try:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
@@ -143,7 +143,7 @@ def _section(title: str, body: str) -> str:
     if not body or title == "Example":
         return f"```pycon\n{body}\n```" if body else ""
     heading = f"**{TITLES.get(title, title)}**\n\n" if title else ""
-    # Formulas and addresses in code have none of these before them.
+    # Addresses in code and in brackets follow one of these characters, and stay as they are.
     body = re.sub(r"(?<![`<(\w])https?://[^\s,;`()]*[^\s,;:.`()]", r"<\g<0>>", body)
     if title in ("Args", "Raises"):
         body = re.sub(r"^(\*{0,2}\w[\w, .*]*?): ", r"- `\1`: ", body, flags=re.MULTILINE)
@@ -155,13 +155,13 @@ def _formula(match: re.Match[str]) -> str:
 
 
 def _constant_docstring(module: ModuleType, name: str) -> str:
-    """What stands under the assignment of a constant, in the file of the package that has it."""
+    """The docstring of a constant, which is below its assignment, in whichever file of the package has that."""
     for path in sorted(Path(str(module.__file__)).parent.rglob("*.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         for statement, following in pairwise(body):
             targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-            is_it = any(isinstance(target, ast.Name) and target.id == name for target in targets)
-            if is_it and isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            assigns = any(isinstance(target, ast.Name) and target.id == name for target in targets)
+            if assigns and isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
                 return inspect.cleandoc(str(following.value.value))
     return ""
 

@@ -2,9 +2,10 @@
 
     make lock
 
-Versions are those of constraints.txt. `serve.txt` is what `make demo` installs and `test.txt` what `make test` does,
-both with what builds the package and without torch, whose builds are other files of one version: `torch.txt` is the
-build of the package index with the CUDA packages that it takes along, `torch-cpu.txt` the CPU build that is tested.
+Versions are those of constraints.txt. `serve.txt` has what `make demo` installs and `test.txt` what `make test`
+installs, both with the packages that build this one and without torch, which has several builds of each version:
+`torch.txt` has that of the package index and the CUDA packages that it requires, `torch-cpu.txt` the CPU build that is
+tested.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 EXTRAS = ("serve", "test")
 PYTHON = "3.11.5"
-"""The first one that every pinned version takes."""
-OF_TORCH = re.compile(r"torch==|triton==|nvidia-|cuda-")
+"""The first version that all pinned packages support."""
+TORCH_PACKAGES = re.compile(r"torch==|triton==|nvidia-|cuda-")
 CPU_NOTE = """\
 # The CPU build of torch, one file: that for Python 3.11 on Linux x86_64, with which the package is tested. Its index,
-# which the README names, has files for other platforms; their hashes were not to be had where this was made.
+# which the README names, has files for other platforms; their hashes could not be fetched where this was made.
 """
 
 
@@ -39,11 +40,11 @@ def compiled(extra: str) -> list[str]:
     """All packages of an install with an extra, for every platform and Python."""
     builds = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["build-system"]["requires"]
     with tempfile.TemporaryDirectory() as folder:
-        also = Path(folder, "build.in")
-        also.write_text("\n".join([*builds, "editables"]) + "\n", encoding="utf-8")
+        build_requirements = Path(folder, "build.in")
+        build_requirements.write_text("\n".join([*builds, "editables"]) + "\n", encoding="utf-8")
         command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
         command += ["--python-version", PYTHON, "--no-annotate", "--no-header"]
-        command += ["-c", "constraints.txt", "--extra", extra, "pyproject.toml", str(also)]
+        command += ["-c", "constraints.txt", "--extra", extra, "pyproject.toml", str(build_requirements)]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return entries(done.stdout)
 
@@ -59,9 +60,9 @@ def main() -> None:
     options = parser.parse_args()
     for extra in EXTRAS:
         packages = compiled(extra)
-        torch = [each for each in packages if OF_TORCH.match(each)]
+        torch = [package for package in packages if TORCH_PACKAGES.match(package)]
         about = f"# All of `pip install -e '.[{extra}]'` but torch, which is in torch.txt and torch-cpu.txt.\n"
-        write(f"{extra}.txt", about, [each for each in packages if each not in torch])
+        write(f"{extra}.txt", about, [package for package in packages if package not in torch])
         write("torch.txt", "# torch of the package index and its CUDA packages.\n", torch)
     if options.cpu_wheel is not None:
         version = options.cpu_wheel.name.split("-")[1]

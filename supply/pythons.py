@@ -26,20 +26,20 @@ for folder in ("src", "tests", "benchmarks", "supply"):
 
 
 def interpreter(version: str) -> str | None:
-    """A program of that version, if there is one."""
-    named = [shutil.which(f"python{version}")]
+    """A Python of this version, if there is one."""
+    programs = [shutil.which(f"python{version}")]
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
-    named += [str(path / "bin" / "python") for path in sorted(pyenv.glob(f"{version}.*"))]
-    for program in filter(None, named):
-        asked = [program, "-c", "import sys; print('.'.join(map(str, sys.version_info[:2])))"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    programs += [str(path / "bin" / "python") for path in sorted(pyenv.glob(f"{version}.*"))]
+    for program in filter(None, programs):
+        command = [program, "-c", "import sys; print('.'.join(map(str, sys.version_info[:2])))"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.stdout.strip() == version:
             return program
     return None
 
 
 def torch_build(python: Path) -> str | None:
-    """The file of torch that pip would take, or None; its version says whether it is a CPU build."""
+    """The version of torch that pip would install, which names the build, such as ``+cpu``; or None."""
     options = ["--dry-run", "--quiet", "--no-deps", "--ignore-installed", "--report", "-", "-c", "constraints.txt"]
     command = [python, "-m", "pip", "install", *options, "torch"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -47,8 +47,8 @@ def torch_build(python: Path) -> str | None:
     return json.loads(found[0])["install"][0]["metadata"]["version"] if found else None
 
 
-def tried(version: str, arguments: list[str]) -> str:
-    """What came of one version."""
+def tested(version: str, arguments: list[str]) -> str:
+    """Run the tests with one version; how it went."""
     program = interpreter(version)
     if program is None:
         return "not found on this machine"
@@ -70,10 +70,10 @@ def tried(version: str, arguments: list[str]) -> str:
 
 
 def main() -> None:
-    found = {version: tried(version, sys.argv[1:]) for version in VERSIONS}
-    for version, result in found.items():
+    results = {version: tested(version, sys.argv[1:]) for version in VERSIONS}
+    for version, result in results.items():
         print(f"Python {version}: {result}")
-    sys.exit(any(result.startswith("failed") for result in found.values()) or "passed" not in found.values())
+    sys.exit(any(result.startswith("failed") for result in results.values()) or "passed" not in results.values())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write results/supply: what is known to be wrong with the locked packages, their licences, and a bill of materials.
+"""Write results/supply: known vulnerabilities of the locked packages, their licences, and a bill of materials.
 
 make audit licences sbom
 """
@@ -26,17 +26,26 @@ BIN = Path(sys.executable).parent
 
 
 def locked(*names: str) -> str:
-    """Locks as one requirements file."""
+    """The text of these locks as one requirements file."""
     return "".join((FOLDER / name).read_text("utf-8") for name in names)
 
 
 def audit() -> dict[str, Any]:
-    """Known vulnerabilities of every locked package; for whom no database could be asked is said."""
+    """Known vulnerabilities of every locked package, and the packages that the database does not know."""
     found: dict[str, Any] = {"tool": f"pip-audit {version('pip-audit')}", "date": f"{datetime.now(UTC):%Y-%m-%d}"}
     with tempfile.TemporaryDirectory() as folder:
-        asked = Path(folder, "all.txt")
-        asked.write_text(locked("test.txt", "torch.txt"), encoding="utf-8")
-        command = [BIN / "pip-audit", "-r", asked, "--disable-pip", "--format", "json", "--progress-spinner", "off"]
+        requirements = Path(folder, "all.txt")
+        requirements.write_text(locked("test.txt", "torch.txt"), encoding="utf-8")
+        command = [
+            BIN / "pip-audit",
+            "-r",
+            requirements,
+            "--disable-pip",
+            "--format",
+            "json",
+            "--progress-spinner",
+            "off",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         packages = json.loads(done.stdout)["dependencies"]
@@ -44,14 +53,14 @@ def audit() -> dict[str, Any]:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         reason = re.sub(r"https?://\S+", "(address)", lines[-1] if lines else "no output")
         return found | {"packages": 0, "known_to_the_database": 0, "finding": NO_DATABASE, "reason": reason}
-    known = [each for each in packages if "vulns" in each]
+    known = [package for package in packages if "vulns" in package]
     vulnerable = [
-        {"name": each["name"], "version": each["version"], "id": one["id"], "fixed_in": one["fix_versions"]}
-        for each in known
-        for one in each["vulns"]
+        {"name": package["name"], "version": package["version"], "id": flaw["id"], "fixed_in": flaw["fix_versions"]}
+        for package in known
+        for flaw in package["vulns"]
     ]
     finding = f"{len(vulnerable)} known vulnerabilities" if known else NONE_KNOWN
-    unknown = sorted(each["name"] for each in packages if "vulns" not in each) if known else "all"
+    unknown = sorted(package["name"] for package in packages if "vulns" not in package) if known else "all"
     return found | {
         "packages": len(packages),
         "known_to_the_database": len(known),
@@ -65,33 +74,33 @@ def licences() -> list[dict[str, Any]]:
     """The licence of every package of the environment of `make test`; `runs` says whether `make demo` has it too."""
     command = [BIN / "pip-licenses", f"--python={INSTALLED}", "--format=json", "--from=mixed", "--with-system"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    listed = {_plain(each["Name"]): each for each in json.loads(done.stdout)}
+    listed = {_plain(package["Name"]): package for package in json.loads(done.stdout)}
     runs, tests = (
         set(re.findall(r"^([a-z0-9-]+)==", locked(name, "torch-cpu.txt"), re.MULTILINE))
         for name in ("serve.txt", "test.txt")
     )
     return [
-        {"name": name, "version": each["Version"], "licence": each["License"], "runs": name in runs}
-        for name, each in sorted(listed.items())
+        {"name": name, "version": package["Version"], "licence": package["License"], "runs": name in runs}
+        for name, package in sorted(listed.items())
         if name in tests
     ]
 
 
 def sbom() -> dict[str, Any]:
-    """CycloneDX of what `make demo` installs, without the moment it was made."""
+    """The CycloneDX bill of what `make demo` installs, without the time when it was made."""
     command = [BIN / "cyclonedx-py", "requirements", "-", "--pyproject", ROOT / "pyproject.toml", "--short-PURLs"]
     command += ["--output-reproducible", "--of", "JSON"]
-    asked = locked("serve.txt", "torch.txt")
-    done = subprocess.run(command, input=asked, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    for component in found["components"]:
+    requirements = locked("serve.txt", "torch.txt")
+    done = subprocess.run(command, input=requirements, stdout=subprocess.PIPE, text=True, check=True)
+    bill: dict[str, Any] = json.loads(done.stdout)
+    for component in bill["components"]:
         component.pop("description", None)  # its line of the lock
         for reference in component.get("externalReferences", ()):
-            if reference["type"] == "distribution":  # its hashes say what it is, whichever index has it
+            if reference["type"] == "distribution":  # its hashes identify it, whichever index it is from
                 reference["url"] = component["purl"]
-    for tool in found["metadata"]["tools"]["components"]:
+    for tool in bill["metadata"]["tools"]["components"]:
         tool.pop("externalReferences", None)
-    return found
+    return bill
 
 
 def _plain(name: str) -> str:

@@ -1,10 +1,10 @@
-"""Run the tests with the lowest or the newest versions of all that the package asks for itself.
+"""Run the tests with the lowest or the newest versions of all packages that this one requires.
 
     make test-lowest test-newest
 
-Lowest: the minimum of pyproject.toml for every package that it names for running, in `dependencies` and in the extras
-of EXTRAS; what only tests use is the newest that goes with them. Newest: the newest of all. torch stays as it is in
-constraints.txt: its other versions come from the package index with gigabytes of CUDA. The environment is
+Lowest: the minimum in pyproject.toml of every package that is needed to run, in `dependencies` and in the extras of
+EXTRAS; packages that only tests need are the newest that fit them. Newest: the newest of all. torch keeps its version
+of constraints.txt: its other versions come from the package index with gigabytes of CUDA. The environment is
 `.venv-lowest` or `.venv-newest`; arguments after the name go to pytest. Writes results/supply/versions.json.
 """
 
@@ -29,7 +29,7 @@ PACKAGES = ("tests", "src", "--ignore=tests/docs", "--ignore=tests/real", "--ign
 """Pages, notebooks and faults are checked with the versions of constraints.txt: their outputs name those."""
 
 QUIETER = ("-W", "default", "-o", "addopts=--strict-markers --strict-config --doctest-modules --import-mode=importlib")
-"""What others deprecate is no fault of this version; the plugin that checks shapes needs versions of its own."""
+"""Deprecations in other packages are no fault of this one; the plugin that checks shapes needs versions of its own."""
 
 
 def project() -> dict[str, Any]:
@@ -38,8 +38,9 @@ def project() -> dict[str, Any]:
 
 
 def minimums() -> dict[str, str]:
-    """The lowest version of each package that the package asks for to run."""
-    matches = (re.match(r"([\w.-]+)>=([\w.]+)", one) for one in [*project()["dependencies"], *asked(*EXTRAS)])
+    """The lowest version of each package that this one needs to run."""
+    requirements = [*project()["dependencies"], *requirements_of(*EXTRAS)]
+    matches = (re.match(r"([\w.-]+)>=([\w.]+)", requirement) for requirement in requirements)
     return {match[1]: match[2] for match in matches if match}
 
 
@@ -48,45 +49,45 @@ def pinned() -> dict[str, str]:
     return dict(line.split("==") for line in lines if "==" in line)
 
 
-def asked(*extras: str) -> list[str]:
-    """What extras ask for, without the extras that they take along."""
+def requirements_of(*extras: str) -> list[str]:
+    """The requirements of extras, without the other extras that they include."""
     listed = project()["optional-dependencies"]
-    return [one for extra in extras for one in listed[extra] if not one.startswith("ltocf[")]
+    return [requirement for extra in extras for requirement in listed[extra] if not requirement.startswith("ltocf[")]
 
 
-def wanted(kind: str) -> list[str]:
-    """Requirements of the environment."""
+def to_install(kind: str) -> list[str]:
+    """The requirements of the environment."""
     torch = f"{KEPT}=={pinned()[KEPT]}"
-    tools = [one for one in asked("test") if not one.startswith(CHECKERS)]
+    tools = [requirement for requirement in requirements_of("test") if not requirement.startswith(CHECKERS)]
     if kind == "newest":
-        return [torch, *project()["dependencies"], *asked(*EXTRAS), *tools]
+        return [torch, *project()["dependencies"], *requirements_of(*EXTRAS), *tools]
     low = minimums()
     exact = [f"{name}=={version}" for name, version in low.items() if name != KEPT]
-    return [torch, *exact, *(one for one in tools if re.split(r"[^\w.-]", one)[0] not in low)]
+    return [torch, *exact, *(tool for tool in tools if re.split(r"[^\w.-]", tool)[0] not in low)]
 
 
 def installed(python: Path) -> dict[str, str]:
     done = subprocess.run([python, "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True)
-    return {one["name"].lower(): one["version"] for one in json.loads(done.stdout)}
+    return {package["name"].lower(): package["version"] for package in json.loads(done.stdout)}
 
 
-def made(kind: str) -> Path:
-    """The Python of the environment, with its packages."""
+def environment_of(kind: str) -> Path:
+    """The Python of the environment, which is made if it is missing, with its packages."""
     environment = ROOT / f".venv-{kind}"
     python = environment / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     pip = [python, "-m", "pip", "install", "--quiet"]
     upgrade = ["--upgrade", "--upgrade-strategy", "eager"] if kind == "newest" else []
-    subprocess.run([*pip, *upgrade, *wanted(kind)], check=True)
+    subprocess.run([*pip, *upgrade, *to_install(kind)], check=True)
     subprocess.run([*pip, "--no-deps", "-e", ROOT], check=True)
     return python
 
 
 def main() -> None:
     kind, *arguments = sys.argv[1:]
-    python = made(kind)
-    folders = [] if any(Path(one).exists() for one in arguments) else PACKAGES
+    python = environment_of(kind)
+    folders = [] if any(Path(argument).exists() for argument in arguments) else PACKAGES
     command = [python, "-m", "pytest", "-q", *QUIETER, *folders, *arguments]
     tests = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     print(tests.stdout[-20_000:], tests.stderr[-2_000:])

@@ -9,7 +9,6 @@ which takes them from `.venv`; the tests run in the unpacked sdist, whose `src` 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import tarfile
@@ -18,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALLED = ROOT / ".venv"
-WITHOUT = (
+LEFT_OUT = (
     "docs",
     "real",
     "deploy",
@@ -52,7 +51,7 @@ def environment(folder: Path, wheel: Path) -> Path:
     python = folder / "venv" / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
     where = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", stdout=subprocess.PIPE)
-    # The path is added as text, not as a site folder: its own .pth would bring the clone along.
+    # The path is added as text, not as a site folder, whose own .pth files would add the clone.
     others = run(
         INSTALLED / "bin" / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", stdout=-1
     )
@@ -67,11 +66,11 @@ def main() -> None:
         python = environment(folder, wheel)
         (unpacked / "src").rename(folder / "src-removed")
         variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        found = run(python, "-c", "import ltocf; print(ltocf.__file__)", cwd=unpacked, env=variables, stdout=-1).stdout
-        if not re.match(re.escape(str(folder / "venv")), found):
-            raise SystemExit(f"the package must come from the wheel, got {found}")
-        left_out = [f"--ignore=tests/{each}" for each in WITHOUT]
-        tests = ["-q", "-p", "no:cacheprovider", "tests", *left_out, *sys.argv[1:]]
+        origin = run(python, "-c", "import ltocf; print(ltocf.__file__)", cwd=unpacked, env=variables, stdout=-1).stdout
+        if not origin.startswith(str(folder / "venv")):
+            raise SystemExit(f"the package must come from the wheel, got {origin}")
+        ignored = [f"--ignore=tests/{name}" for name in LEFT_OUT]
+        tests = ["-q", "-p", "no:cacheprovider", "tests", *ignored, *sys.argv[1:]]
         done = subprocess.run([python, "-m", "pytest", *tests], cwd=unpacked, env=variables, check=False)
     raise SystemExit(done.returncode)
 

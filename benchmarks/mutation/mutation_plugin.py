@@ -19,7 +19,7 @@ if "ltocf" not in sys.modules:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The fastest first; before durations are known they stay in their order."""
+    """Sort the tests, the fastest first; before durations are known they keep their order."""
     stats = Path("mutmut-stats.json")
     seconds = json.loads(stats.read_text(encoding="utf-8"))["duration_by_test"] if stats.exists() else {}
     items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))

@@ -29,7 +29,7 @@ TESTS = {
     "serving": ["tests/serving"],
     "training": ["tests/training"],
 }
-"""The folders whose mutants are to die, and the tests that are to kill them."""
+"""The folders whose mutants must die, and the tests that must kill them."""
 
 SLOW: dict[str, list[str]] = {
     "runs": ["test_a_dead_process_holds_no_lock"],
@@ -42,17 +42,17 @@ SLOW: dict[str, list[str]] = {
     ],
     "training": ["test_freed_memory_is_kept_unless_the_environment_tunes_malloc"],
 }
-"""Names of tests, or of their files, that take long and fail no mutant.
+"""Names of tests, or of their files, that take long and kill no mutant.
 
-Processes of their own import the package as it is; `results` is not copied; a whole call of the command, with its
-training and its drawing, has what other tests have one by one.
+Processes that tests start import the package without mutants; `results` is not copied; a whole call of the command,
+with its training and its drawing, covers what other tests cover one by one.
 """
 
 DEAD = ("killed", "timeout", "segfault")
 
 NEEDS_GPU = ["src/ltocf/training/cuda_graphs.py"]
 
-# Messages and bars are for people: a test holds what they must name, not each word of them.
+# Messages and bars are for people: tests check what they must name, not each word of them.
 NOT_MUTATED = [r"logger\.\w+\(", r"raise \w+\(", r"\bbar\.\w+\("]
 
 
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _mutmut(copy: Path, *arguments: str, show: bool = True) -> str:
-    """Run a command of mutmut's; what it printed, if that is not shown as it comes."""
+    """Run a command of mutmut; its output, unless this is shown as it comes."""
     environment = os.environ | {"PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "mutmut", *arguments]
     done = subprocess.run(command, cwd=copy, env=environment, check=False, capture_output=not show, text=True)
@@ -91,7 +91,7 @@ def _report(copy: Path) -> None:
         if status not in DEAD:
             changed = _mutmut(copy, "show", name, show=False).splitlines()[3:]
             print("", f"{name}: {status}", *(line for line in changed if line[:1] in "+-"), sep="\n")
-    if counts["timeout"] > counts["killed"]:  # what mutmut calls a worker that could not even begin
+    if counts["timeout"] > counts["killed"]:  # mutmut reports a worker that could not even begin as a timeout
         sys.exit(f"more mutants ran out of time than failed a test, which is a fault of the set-up: {dict(counts)}")
     dead = sum(counts[status] for status in DEAD)
     print(f"\n{dead} of {len(found)} mutants die, {dead / max(len(found), 1):.1%}: {dict(counts)}")

@@ -1,4 +1,4 @@
-"""Our models with what RecBole does otherwise: how much of a difference its choices explain."""
+"""Our models with RecBole's choices where these differ from ours: how much of the difference they explain."""
 
 from __future__ import annotations
 

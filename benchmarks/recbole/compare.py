@@ -1,10 +1,10 @@
-"""Six models beside those of RecBole 1.2.1: one split, equal settings, one evaluator.
+"""Six models compared with those of RecBole 1.2.1: one split, equal settings, one evaluator.
 
     make recbole                                           # everything, results/recbole/movielens-small.json
     python benchmarks/recbole/compare.py --models mf,ngcf --seeds 0
 
 Both sides train on the training pairs alone, stop by recall@20 on the same validation pairs, and rank all items that a
-user has in neither; this package's evaluator measures the lists of both on the test set. What is measured stays.
+user has in neither; this package's evaluator measures the lists of both on the test set. Finished runs are kept.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ RESULT = ROOT / "results" / "recbole" / f"{SOURCE}.json"
 PYTHON = ROOT / ".venv-recbole" / "bin" / "python"
 METRICS = (f"recall@{DEPTH}", f"ndcg@{DEPTH}")
 TOLERANCE = 1e-4
-"""Lists differ where scores are equal."""
+"""Equal scores may be ranked in another order."""
 
 
 class Lists:
-    """Lists as a scorer: the first item of a user scores highest, what is in no list lowest."""
+    """Lists as a scorer: the first item of a user scores highest, an item that is not in the list lowest."""
 
     scores_are_new = True
     device = torch.device("cpu")
@@ -54,7 +54,7 @@ class Lists:
 
 
 def write_split(split: Split, folder: Path) -> None:
-    """The split as RecBole's benchmark files, users and items by their numbers."""
+    """Write the split as RecBole's benchmark files, with the indices of users and items."""
     for name, pairs in (("train", split.train), ("valid", split.validation), ("test", split.test)):
         assert pairs is not None
         rows = "".join(f"{user}\t{item}\n" for user, item in zip(pairs.users, pairs.items, strict=True))
@@ -72,7 +72,7 @@ def tested(scorer: Any, split: Split) -> dict[str, float]:
 
 
 def ours(name: str, split: Split, seed: int, *, aligned: bool = False) -> dict[str, Any]:
-    """One of our models, trained and measured; aligned: with RecBole's choices of `ALIGNED`."""
+    """One of our models, trained and measured; if ``aligned``, with RecBole's choices in `ALIGNED`."""
     assert split.validation is not None
     graph = BipartiteGraph.from_interactions(split.train)
     model = build_model(name, graph, OURS[name], seed=seed)
@@ -87,7 +87,7 @@ def ours(name: str, split: Split, seed: int, *, aligned: bool = False) -> dict[s
 
 
 def theirs(name: str, split: Split, seed: int, folder: Path) -> dict[str, Any]:
-    """The same model of RecBole, in a process of its own environment."""
+    """The same model of RecBole, in a process with an environment of its own."""
     assert split.validation is not None
     out = folder / f"{name}-{seed}.json"
     script = Path(__file__).with_name("theirs.py")
@@ -100,10 +100,10 @@ def theirs(name: str, split: Split, seed: int, folder: Path) -> dict[str, Any]:
     return result | found
 
 
-def check(ours: dict[str, float], own: dict[str, float]) -> None:
-    """Both evaluators give the same numbers for the same lists."""
-    for name, value in ours.items():
-        assert abs(value - own[name]) < TOLERANCE, f"`{name}` is {value} here and {own[name]} by RecBole's evaluator"
+def check(here: dict[str, float], there: dict[str, float]) -> None:
+    """Check that both evaluators give the same numbers for the same lists."""
+    for name, value in here.items():
+        assert abs(value - there[name]) < TOLERANCE, f"`{name}` is {value} here, {there[name]} by RecBole's evaluator"
 
 
 def main() -> None:
@@ -137,7 +137,7 @@ def main() -> None:
 
 
 def run_of(runs: list[dict[str, Any]], name: str, seed: int) -> dict[str, Any]:
-    """The run of a model and a seed, begun if there is none."""
+    """The run of a model and a seed, added if there is none."""
     for run in runs:
         if (run["model"], run["seed"]) == (name, seed):
             return run

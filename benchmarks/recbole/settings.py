@@ -1,4 +1,4 @@
-"""What both sides train with: imported by both, so plain Python and no package."""
+"""The settings that both sides train with: imported by both, so plain Python and no package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OURS: dict[str, dict[str, Any]] = {
     "lightgcn": {"n_layers": 3},
     "mult-vae": {"dim": 64, "hidden": 600, "dropout": 0.5, "largest_beta": 0.2, "annealing_steps": 200},
 }
-"""Options of this package's models; dim is 64 for all, Each starts as its own source says."""
+"""Options of this package's models; dim is 64 for all. Each starts as its own source says."""
 
 THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
     "mf": ("BPR", {"embedding_size": 64}),
@@ -58,4 +58,4 @@ THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """RecBole's name of each model, and the same options in its words."""
 NEGATIVES = {"neumf": 4}
-"""Sampled items for each pair, where it is not 1."""
+"""Sampled items for each pair, if not 1."""

@@ -22,7 +22,7 @@ USERS_AT_ONCE = 50
 
 
 def patch() -> None:
-    """RecBole 1.2.1 is of 2023: give it back what NumPy, SciPy and PyTorch have taken away since."""
+    """Restore what RecBole 1.2.1, of 2023, needs and NumPy, SciPy and PyTorch have removed since."""
     for name, kind in (("bool8", np.bool_), ("float_", np.float64), ("complex_", np.complex128)):
         setattr(np, name, kind)
     for name, kind in (("object0", np.object_), ("str0", np.str_), ("long", np.int64), ("unicode_", np.str_)):
@@ -36,7 +36,7 @@ def patch() -> None:
 
 
 def configuration(name: str, folder: Path, seed: int) -> dict[str, Any]:
-    """Their settings for one of our names."""
+    """RecBole's settings for a model by our name."""
     shared, (_, options) = SHARED[name], THEIRS[name]
     negatives = NEGATIVES.get(name, 1)
     # A step counts sampled items too where they are examples of their own.
@@ -56,7 +56,7 @@ def configuration(name: str, folder: Path, seed: int) -> dict[str, Any]:
         "stopping_step": PATIENCE - 1,
         "metrics": ["Recall", "NDCG"],
         "topk": [DEPTH],
-        # Two epochs that differ in the fifth place are no tie.
+        # So that two epochs that differ in the fifth decimal place do not tie.
         "metric_decimal_place": 12,
         "valid_metric": f"Recall@{DEPTH}",
         "eval_args": {"order": "RO", "group_by": "user", "mode": "full"},
@@ -69,7 +69,7 @@ def configuration(name: str, folder: Path, seed: int) -> dict[str, Any]:
 
 
 def top_lists(model: Any, dataset: Any, seen: list[Any]) -> dict[str, list[str]]:
-    """The best unseen items of every user, by the tokens of both."""
+    """The best unseen items of every user; users and items by their tokens."""
     from recbole.data.interaction import Interaction
 
     users, items = dataset.field2id_token["user_id"], dataset.field2id_token["item_id"]

@@ -25,7 +25,7 @@ def needs_extra(who_needs: str, extra: str) -> ImportError:
 
 
 def how_to_install(extra: str) -> str:
-    """The command that installs an extra: in the clone, from where the package came, or else from the index."""
+    """The command that installs an extra: from the clone, from the package's origin, or else from the index."""
     if (CLONE / "pyproject.toml").is_file() and (CLONE / "constraints.txt").is_file():
         return f"pip install -c constraints.txt -e '.[{extra}]' (in {CLONE})"
     origin = _origin()
@@ -35,12 +35,12 @@ def how_to_install(extra: str) -> str:
 def _origin() -> str | None:
     """The address the package was installed from; None for an index, which leaves no record."""
     try:
-        record = distribution("ltocf").read_text("direct_url.json")
+        text = distribution("ltocf").read_text("direct_url.json")
     except PackageNotFoundError:
         return None
-    if record is None:
+    if text is None:
         return None
-    found = json.loads(record)
-    if "vcs_info" in found:
-        return f"{found['vcs_info']['vcs']}+{found['url']}@{found['vcs_info']['commit_id']}"
-    return str(found["url"])
+    record = json.loads(text)
+    if "vcs_info" in record:
+        return f"{record['vcs_info']['vcs']}+{record['url']}@{record['vcs_info']['commit_id']}"
+    return str(record["url"])

@@ -34,7 +34,7 @@ class LossTerms(NamedTuple):
     l2: Scalar
 
     def total(self, l2_weight: float) -> Scalar:
-        # Without a weight its gradient, a matrix like the embeddings, is not even made.
+        # With weight 0 the gradient of the penalty, a matrix as large as the embeddings, is never computed.
         return self.ranking + l2_weight * self.l2 if l2_weight else self.ranking
 
 
@@ -78,7 +78,7 @@ def sampled_softmax(
         p(u, i) = 1 / (1 + Σ_j n_j e^((cos(u, j) - cos(u, i)) / τ)),   j over the negatives, n_j = 1
         loss(u, i) = -log p,   or with a robustness q > 0   (1 - p^q) / q
 
-    With q the gradient of a pair is p^q times what it was: pairs that the model has no hope of ranking high matter
+    The robustness multiplies the gradient of a pair by p^q: pairs that the model has no hope of ranking high matter
     less, those within reach more.
 
     The norms of the embeddings are free. The gradient is computed along with the value, a block of users at a time,
@@ -86,15 +86,14 @@ def sampled_softmax(
 
     Args:
         users: final embeddings of the users of the batch.
-        positives: final embedding of one item of each.
+        positives: final embedding of one item of each user.
         negatives: final embeddings of the items all users of the batch are compared with.
         temperature: τ >= 0.025, below which the exponentials overflow; the smaller, the more the hardest negatives
             weigh. One for all, or one for each user of the batch.
         robustness: q, in [0, 1).
         weights: how much each example counts in the mean; None: all alike.
-        counts: n_j > 0, how often each negative stands in the sum; None: once.
-        batch_size: number of examples of the whole batch, by which the sum is divided, if these are a part of it; None:
-            the number of these.
+        counts: n_j > 0, how often each negative counts in the sum; None: once.
+        batch_size: number of examples of the whole batch, by which the sum is divided; None: these are all of them.
 
     Returns:
         The mean of weight times loss, and the loss of each example without weight and gradient.
@@ -117,7 +116,7 @@ def sampled_softmax(
 
 
 class _SampledSoftmax(torch.autograd.Function):
-    """The loss of `sampled_softmax`, its mean with the gradient of that, in blocks that stay in the cache."""
+    """The loss of `sampled_softmax`: its mean and the gradient of the mean, in blocks that stay in the cache."""
 
     @staticmethod
     def forward(
@@ -164,21 +163,21 @@ class _SampledSoftmax(torch.autograd.Function):
 
 
 def _products(users: Tensor, negatives: Tensor, counts: Tensor | None) -> Tensor:
-    """Inner products; where negatives have counts, with log n_j added, so that exponentials are n_j times as large."""
+    """Inner products; if negatives have counts, plus log n_j, so that exponentials are n_j times as large."""
     if counts is None:
         return users @ negatives.T
     return torch.addmm(counts.log(), users, negatives.T)
 
 
 def user_temperatures(user_losses: PerUser, temperature: float | int, strength: float | int) -> PerUser:
-    """A temperature for each user: lower where their loss is below average, to press on; higher where it is above.
+    """A temperature for each user: lower where their loss is below average, higher where it is above.
 
         τ_u = τ e^(W(max(-1/e, (ℓ_u - mean ℓ) strength / 2))),   W the Lambert function
 
     Args:
         user_losses: ℓ, a running mean of each user's loss.
         temperature: τ, that of a user of average loss.
-        strength: >= 0; with 0 all are τ.
+        strength: >= 0; with 0 every temperature is τ.
 
     Returns:
         Temperatures of at least `LOWEST_TEMPERATURE`.

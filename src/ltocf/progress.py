@@ -22,7 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def harmless(text: str) -> str:
-    """Text that a terminal only shows: without the control characters that it would obey.
+    """Text with its control characters replaced, so that a terminal shows it and obeys nothing in it.
 
     Example:
         >>> harmless("a\x1b[31mb")
@@ -56,7 +56,7 @@ def progress_bar(*, enabled: bool = True) -> Iterator[Progress]:
 
 @contextmanager
 def logged_from(level: int, name: str = "ltocf") -> Iterator[None]:
-    """Inside the block a logger passes on nothing below a level.
+    """Within the block, a logger drops records below a level.
 
     Example:
         >>> import logging
@@ -74,7 +74,7 @@ def logged_from(level: int, name: str = "ltocf") -> Iterator[None]:
 
 
 def log_line(text: str, *, watched: bool = False) -> None:
-    """A line on standard error where no bar can be drawn: in a log, a pipe, a batch job; ``watched``: everywhere."""
+    """Write a line to standard error where no bar can be drawn (log, pipe, batch job), or always if ``watched``."""
     console = Console(stderr=True, highlight=False, markup=False)
     if watched or not _is_watched(console):
         console.print(harmless(text), soft_wrap=True)
@@ -95,5 +95,5 @@ def readable_seconds(seconds: float) -> str:
 
 
 def _is_watched(console: Console) -> bool:
-    """Whether a bar can be drawn: in Jupyter rich draws it by ipywidgets."""
+    """Whether a bar can be drawn; in Jupyter rich needs ipywidgets for it."""
     return console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 LIKENESS = 0.6
-"""Similarity of two names, in [0, 1], from which on one may be a misspelling of the other."""
+"""Two names at least this similar, in [0, 1], may be misspellings of each other."""
 
 
 def did_you_mean(given: str, known: Iterable[str], otherwise: str) -> str:
@@ -28,7 +28,7 @@ def did_you_mean(given: str, known: Iterable[str], otherwise: str) -> str:
 
 
 def not_one_of(what: str, given: str, known: Iterable[str], where: str) -> str:
-    """The message for a name that is not there: those most like it and ``where`` all are, or else all of them.
+    """The message for an unknown name: the most similar names and ``where`` to find all, or else all names.
 
     Example:
         >>> not_one_of("`model`", "mff", ["mf", "ease"], "`ltocf models` lists them")
@@ -43,5 +43,5 @@ def not_one_of(what: str, given: str, known: Iterable[str], where: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Without what people write in one way or another."""
+    """A name without differences of case, hyphens, spaces and underscores."""
     return name.strip().lower().replace("-", "_").replace(" ", "_")

@@ -21,7 +21,7 @@ import ltocf
 from bad_inputs import READERS, Reader, refused
 from damage import bounded
 from ltocf.data.readers import content
-from ltocf.data.readers.content import ALWAYS_UNPACKED, LARGEST_RATIO, file_content, most_of_zstandard
+from ltocf.data.readers.content import ALWAYS_UNPACKED, LARGEST_RATIO, file_content, largest_zstandard_size
 from ltocf.files import read_arrays
 from ltocf.models.limits import LARGEST
 from ltocf.serving import TrainedModel
@@ -81,10 +81,10 @@ def test_sizes_of_zstandard_are_never_too_small(level: int, n_rows: int) -> None
     plain, packed = io.BytesIO(), io.BytesIO()
     frame.write_csv(plain)
     frame.write_csv(packed, compression="zstd", compression_level=level)
-    most = most_of_zstandard(packed.getvalue())
+    most = largest_zstandard_size(packed.getvalue())
     assert len(plain.getvalue()) <= most <= len(plain.getvalue()) + 2 * 2**17
     skipped = struct.pack("<II", 0x184D2A51, 3) + b"abc"
-    assert most_of_zstandard(skipped + packed.getvalue() + packed.getvalue()) == 2 * most
+    assert largest_zstandard_size(skipped + packed.getvalue() + packed.getvalue()) == 2 * most
 
 
 def test_one_event_over_and_over_in_parquet_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,13 +148,13 @@ def test_user_batches_have_every_user_with_pairs_once() -> None:
 def test_rejects_with_the_rule_and_the_value() -> None:
     with pytest.raises(ValueError, match="`batch_size` must be >= 1, got 0"):
         PairwiseBatches(random_interactions(), 0, seed=0)
-    with pytest.raises(ValueError, match="somebody must have both an item and an item left for a negative"):
+    with pytest.raises(ValueError, match="at least one user must have both an item and an untouched item"):
         PairwiseBatches(Interactions.from_pairs([0], [0]), 1, seed=0)
     with pytest.raises(ValueError, match="`n_negatives` must be >= 1, got 0"):
         SharedNegativeBatches(random_interactions(), 8, seed=0, n_negatives=0)
     with pytest.raises(ValueError, match="`n_negatives` must be >= 1, got 0"):
         PointwiseBatches(random_interactions(), 8, seed=0, n_negatives=0)
-    with pytest.raises(ValueError, match="somebody must have both an item and an item left for a negative"):
+    with pytest.raises(ValueError, match="at least one user must have both an item and an untouched item"):
         PointwiseBatches(Interactions.from_pairs([0], [0]), 1, seed=0, n_negatives=1)
     with pytest.raises(ValueError, match="no training pairs"):
         UserBatches(Interactions.from_pairs([], [], 2, 2), 8, seed=0)

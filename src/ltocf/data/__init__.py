@@ -69,7 +69,7 @@ _IN_SAMPLING = ("Batch", "Batches", "PairwiseBatches", "SharedNegativeBatches")
 
 
 def __getattr__(name: str) -> Any:
-    """Samplers were here before they had a package of their own."""
+    """Serve the samplers, which were here before they had a package of their own."""
     if name not in _IN_SAMPLING:
         raise AttributeError(f"module 'ltocf.data' has no attribute {name!r}")
     return getattr(import_module("ltocf.sampling"), name)

@@ -24,12 +24,12 @@ class Dataset(Shown):
         also_seen: pairs that are no interactions but that users have seen, such as items they rated low: never
             trained on, and left out of lists; or None.
         report: how the source was read, or None.
-        lines_in_time: whether these places are the order in time of each user's items, if there is no clock.
+        lines_in_time: without a clock, whether these places are the order in time of each user's items.
         core: the lowest degree of users and items to which the source was filtered before its test set was taken out; 0
-            if that is not known.
+            if unknown.
 
     Raises:
-        ValueError: the numbers of ids, of training, test and other users and items disagree.
+        ValueError: ids and sets of pairs differ in their numbers of users or items.
     """
 
     name: str

@@ -11,7 +11,7 @@ _LINE.maxstring = _LINE.maxother = 40
 
 
 class Shown(ABC):
-    """Gives a class its ``repr``, one line of facts, and its table in Jupyter, both from `facts`.
+    """Gives a class its ``repr`` of one line and its table in Jupyter, both from `facts`.
 
     Example:
         >>> class Box(Shown):

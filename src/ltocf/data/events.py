@@ -1,4 +1,4 @@
-"""New events join pairs that are there: known ids keep their indices, new users and items come after them."""
+"""New events are added to existing pairs: known ids keep their indices, new users and items come after them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 
 NOTHING = ""
-"""A column that holds the place of items without attributes."""
+"""The name of a placeholder column, which gives items without attributes a row."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """Pairs before and new ones together.
+    """Old and new pairs together.
 
     Args:
-        names: those from before, and the new ones after them.
+        names: the old names, and the new ones after them.
         interactions: all pairs.
         also_seen: pairs that are no interactions but count as seen, or None.
-        n_new_pairs: how many pairs were not there before.
+        n_new_pairs: number of pairs that were not there before.
     """
 
     names: Names
@@ -34,9 +34,9 @@ class Joined:
 
 
 def join_events(names: Names, pairs: Interactions, also_seen: Interactions | None, events: Dataset) -> Joined:
-    """All pairs of both, over the users and items of both.
+    """All old and new pairs, over the old and new users and items.
 
-    A pair without a weight has the weight 1 beside pairs that have one. Timestamps stay only if both have them.
+    If only one side has weights, pairs of the other get the weight 1. Timestamps stay only if both have them.
 
     Raises:
         ValueError: ids are strings that come after integers, or integers like 7 that come after strings like ``007``.
@@ -55,7 +55,7 @@ def join_events(names: Names, pairs: Interactions, also_seen: Interactions | Non
     old, new = _resized(pairs, *sizes), _renamed(new, events.names, user_ids, item_ids)
     if (old.weights is None) != (new.weights is None):
         old, new = _with_weights(old), _with_weights(new)
-    together = old.union(_in_places_after(old, new))
+    together = old.union(_placed_after(old, new))
     seen = [_resized(also_seen, *sizes)] if also_seen is not None else []
     if events.also_seen is not None:
         seen.append(_renamed(events.also_seen, events.names, user_ids, item_ids))
@@ -69,32 +69,32 @@ def join_events(names: Names, pairs: Interactions, also_seen: Interactions | Non
 
 
 def _joined_ids(before: IdMap, new: IdMap, active: np.ndarray, kind: str) -> IdMap:
-    """Ids from before, then new ones with an interaction, sorted; after text, integers are their usual text."""
+    """The old ids, then new ones with an interaction, sorted; if the old ids are strings, integers become strings."""
     if before.ids.dtype == pl.Int64 and new.ids.dtype != pl.Int64:
         raise ValueError(
             f"{kind} ids of new events must be integers as they were before, got the text {new.ids[-1]!r}; "
             "correct the new events, or train again on all events"
         )
     if before.ids.dtype == pl.String and new.ids.dtype == pl.Int64:
-        _refuse_numbers_of_texts(before.ids, new.ids, kind)
+        _refuse_lost_zeros(before.ids, new.ids, kind)
     unknown = new.ids.filter(pl.Series((before.encode(new.ids) == UNKNOWN) & active)).cast(before.ids.dtype)
     return IdMap(pl.concat([before.ids, unknown.sort()]))
 
 
-def _refuse_numbers_of_texts(before: pl.Series, new: pl.Series, kind: str) -> None:
-    """Raise if an integer is the number of a text that is another id, as 7 is of ``007``: its zeros were lost."""
-    others = before.filter(~before.str.contains(USUAL_INTEGER))
-    numbers = others.cast(pl.Int64, strict=False)
+def _refuse_lost_zeros(before: pl.Series, new: pl.Series, kind: str) -> None:
+    """Raise if a new integer is the value of an old string such as ``007``: as an integer, it has lost its zeros."""
+    unusual = before.filter(~before.str.contains(USUAL_INTEGER))
+    numbers = unusual.cast(pl.Int64, strict=False)
     lost = numbers.is_in(new.implode()).fill_null(False)
     if lost.any():
         raise ValueError(
             f"{kind} ids of new events must be texts as they were before, got the integer {numbers.filter(lost)[0]} "
-            f"where {others.filter(lost)[0]!r} is known; read the events as the first log was read"
+            f"where {unusual.filter(lost)[0]!r} is known; read the events as the first log was read"
         )
 
 
 def _joined_names(before: Names, new: Names, user_ids: IdMap, item_ids: IdMap) -> Names:
-    """Titles and attributes from before, and those of new items."""
+    """The old titles and attributes, then those of new items."""
     added = new.item_ids.encode(item_ids.ids[len(before.item_ids) :])
     titles = None
     if before.titles is not None or new.titles is not None:
@@ -111,14 +111,14 @@ def _joined_names(before: Names, new: Names, user_ids: IdMap, item_ids: IdMap) -
 
 
 def _attributes(names: Names) -> pl.DataFrame:
-    """A row for each item, also where nothing is known of any."""
+    """A row for each item, even if no attributes are known."""
     if names.attributes is not None:
         return names.attributes
     return pl.DataFrame({NOTHING: [None] * len(names.item_ids)})
 
 
 def _renamed(pairs: Interactions, names: Names, user_ids: IdMap, item_ids: IdMap) -> Interactions:
-    """The same pairs by the indices of other ids; pairs of ids that are not among them are left out."""
+    """The same pairs by the indices of ``user_ids`` and ``item_ids``, without pairs whose ids are not among them."""
     users, items = user_ids.encode(names.user_ids.ids), item_ids.encode(names.item_ids.ids)
     pairs = pairs.where((users[pairs.users] != UNKNOWN) & (items[pairs.items] != UNKNOWN))
     users, items = users[pairs.users], items[pairs.items]
@@ -127,10 +127,10 @@ def _renamed(pairs: Interactions, names: Names, user_ids: IdMap, item_ids: IdMap
     )
 
 
-def _in_places_after(old: Interactions, new: Interactions) -> Interactions:
-    """Where histories have places and no times: new pairs come after all old ones, in their own order if they have one.
+def _placed_after(old: Interactions, new: Interactions) -> Interactions:
+    """If old pairs have places and no timestamps, give new ones places after them, in order of their timestamps.
 
-    Of new pairs without times none is later than another.
+    New pairs without timestamps all get the same place.
     """
     if old.places is None or old.timestamps is not None:
         return new

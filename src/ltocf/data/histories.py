@@ -17,9 +17,9 @@ from ltocf.shapes import UserIndices
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Histories(Shown):
-    """Rows of items, row r being ``items[offsets[r]:offsets[r + 1]]``: what a training user touched, or anybody else.
+    """Rows of items, row r being ``items[offsets[r]:offsets[r + 1]]``: the items of a training user or of anybody else.
 
-    Made once, it answers for any users in time that depends on their own histories only. Both arrays may be mapped
+    Built once; looking up users then takes time that depends on their own histories only. Both arrays may be mapped
     from a file.
 
     Args:
@@ -51,18 +51,18 @@ class Histories(Shown):
 
     @classmethod
     def of(cls, seen: Interactions, *, ages: bool = True) -> Histories:
-        """A row for each user of ``seen``, items ascending, with their ages if asked for and if there is an order.
+        """A row for each user of ``seen``, items ascending, with their ages if requested and if there is an order.
 
         Raises:
             ValueError: 2^31 items or more.
         """
         check_32_bits(items=seen.n_items)
         offsets = np.concatenate([[0], np.cumsum(seen.user_degrees)])
-        items, found = torch.from_numpy(seen.items.astype(np.int32)), ages_of(seen) if ages else None
-        if found is None:
+        items, known = torch.from_numpy(seen.items.astype(np.int32)), ages_of(seen) if ages else None
+        if known is None:
             return cls(torch.from_numpy(offsets), items, seen.n_items)
-        days = None if found.days is None else torch.from_numpy(found.days)
-        return cls(torch.from_numpy(offsets), items, seen.n_items, torch.from_numpy(found.later), days)
+        days = None if known.days is None else torch.from_numpy(known.days)
+        return cls(torch.from_numpy(offsets), items, seen.n_items, torch.from_numpy(known.later), days)
 
     def facts(self) -> dict[str, object]:
         return {"n_rows": len(self), "n_items": self.n_items, "n_entries": len(self.items)}
@@ -80,10 +80,10 @@ class Histories(Shown):
         """The rows of ``users``, in their order, repeats allowed.
 
         Raises:
-            ValueError: a row that is not there.
+            ValueError: a user without a row.
         """
         users = users.cpu()
-        if len(users) == 1 and 0 <= (row := int(users[0])) < len(self):  # a service asks for one after the other
+        if len(users) == 1 and 0 <= (row := int(users[0])) < len(self):  # a service asks for one user at a time
             start, end = self.offsets[row : row + 2].tolist()
             return self._entries(torch.tensor([0, end - start]), slice(start, end))
         outside = (users < 0) | (users >= len(self))
@@ -96,7 +96,7 @@ class Histories(Shown):
         return self._entries(offsets, places)
 
     def _entries(self, offsets: Tensor, places: Tensor | slice) -> Histories:
-        """Rows of some entries, with what is known of them."""
+        """Rows of the entries at ``places``, with their ages if these are known."""
         later = None if self.later is None else self.later[places]
         return Histories(
             offsets, self.items[places], self.n_items, later, None if self.days is None else self.days[places]

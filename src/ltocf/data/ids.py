@@ -22,9 +22,9 @@ USUAL_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
 """An integer as it is printed: no leading zero, no plus, no blanks."""
 
 EXACT_BELOW = 2**53
-"""Whole decimals of less than this size are one integer each; from here on neighbours are the same decimal."""
+"""Below this size every integer is a float of its own; from here on neighbouring integers are the same float."""
 
-# From this length on a column is joined: faster than one look-up after the other.
+# A column at least this long is encoded by a join, which is faster than a look-up for each id.
 _LONG_COLUMN = 10_000
 
 
@@ -43,7 +43,7 @@ class IdMap(Shown):
     """
 
     def __init__(self, ids: Iterable[str] | Iterable[int] | pl.Series) -> None:
-        series = ids if isinstance(ids, pl.Series) else _series(list(_many(ids)))
+        series = ids if isinstance(ids, pl.Series) else _series(list(_not_single(ids)))
         if series.dtype.is_integer() or not len(series):
             fitting = series.cast(pl.Int64, strict=False)
             if fitting.null_count() > series.null_count():
@@ -80,23 +80,23 @@ class IdMap(Shown):
         """Index of each id; ``UNKNOWN`` (-1) for an id that is not in the map.
 
         Ids are compared, not converted. An integer is the same id as its usual text, so that ``"42"`` typed in a shell
-        finds the integer 42, and 42 the string ``"42"``; a whole decimal is the integer it is. Everything else finds
-        nobody: ``"007"`` is not 7, 1.5 and True are not 1. A few ids cost no more than these few, except that the
+        finds the integer 42, and 42 the string ``"42"``; a whole decimal is the same id as its integer. Everything else
+        is unknown: ``"007"`` is not 7, 1.5 and True are not 1. A few ids take the time of these few, except that the
         first call builds the table.
 
         Raises:
-            TypeError: one id, where many are expected.
+            TypeError: a single id instead of several.
 
         Example:
             >>> IdMap([7, 42]).encode(["42", 7.0, "007", 7.5, True]).tolist()
             [1, 0, -1, -1, -1]
         """
         if isinstance(ids, pl.Series) and ids.dtype == self.ids.dtype and len(ids) >= _LONG_COLUMN:
-            asked = pl.DataFrame({"id": ids})
+            requested = pl.DataFrame({"id": ids})
             known = pl.DataFrame({"id": self.ids, "index": np.arange(len(self), dtype=np.int64)})
-            found = asked.join(known, on="id", how="left", maintain_order="left")
+            found = requested.join(known, on="id", how="left", maintain_order="left")
             return found["index"].fill_null(UNKNOWN).to_numpy().astype(np.int64)
-        return np.array([self.encode_one(one) for one in _many(ids)], np.int64)
+        return np.array([self.encode_one(id) for id in _not_single(ids)], np.int64)
 
     def encode_one(self, id: object) -> int:
         """Index of one id, or ``UNKNOWN``; compared as in `encode`.
@@ -105,7 +105,7 @@ class IdMap(Shown):
             >>> IdMap(["ann", "42"]).encode_one(42)
             1
         """
-        if type(id) is self._kind:  # nearly always, and then nothing is to be converted
+        if type(id) is self._kind:  # nearly always: nothing to convert
             return self._indices.get(id, UNKNOWN)
         key = self._key(id)
         return UNKNOWN if key is None else self._indices.get(key, UNKNOWN)
@@ -122,22 +122,22 @@ class IdMap(Shown):
     def _indices(self) -> dict[Id, int]:
         return {id: index for index, id in enumerate(self.ids.to_list())}
 
-    def _key(self, asked: object) -> Id | None:
-        """The asked id in the type of this map's; None for what no id can equal."""
-        if isinstance(asked, (float, np.floating)):
-            number = float(asked)
-            asked = int(number) if number.is_integer() and abs(number) < EXACT_BELOW else None
-        if isinstance(asked, (int, np.integer)) and not isinstance(asked, bool):
-            return int(asked) if self._of_integers else str(asked)
-        if isinstance(asked, str):
+    def _key(self, id: object) -> Id | None:
+        """The id in the type of this map's ids; None if no id can equal it."""
+        if isinstance(id, (float, np.floating)):
+            number = float(id)
+            id = int(number) if number.is_integer() and abs(number) < EXACT_BELOW else None
+        if isinstance(id, (int, np.integer)) and not isinstance(id, bool):
+            return int(id) if self._of_integers else str(id)
+        if isinstance(id, str):
             if not self._of_integers:
-                return str(asked)
-            return int(asked) if re.fullmatch(USUAL_INTEGER, asked) else None
+                return str(id)
+            return int(id) if re.fullmatch(USUAL_INTEGER, id) else None
         return None
 
 
-def _many(ids: object) -> Iterable[object]:
-    """Refuse a single id: a string would be taken apart into its letters."""
+def _not_single(ids: object) -> Iterable[object]:
+    """The ids, unless this is a single one: a string would be taken apart into its letters."""
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         raise TypeError(f"ids must be a list of ids, got {ids!r}; pass [{ids!r}] for one")
     return ids

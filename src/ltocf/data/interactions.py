@@ -17,7 +17,7 @@ from ltocf.shapes import PairIndices, PairTimestamps, PairWeights
 logger = logging.getLogger(__name__)
 
 Indices: TypeAlias = ArrayLike | Sequence[Any]
-"""Whole numbers in any form that numpy takes; sequences are named apart: at run time numpy's alias has no tuples."""
+"""Whole numbers in any form that NumPy takes; sequences are added because NumPy's alias has no tuples at run time."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,9 +30,9 @@ class Interactions(Shown):
         n_users: number of users, those without a pair included.
         n_items: number of items, those without a pair included.
         timestamps: when each pair happened, seconds since 1970 or any order-preserving integer; optional.
-        weights: how much each pair counts, > 0; optional, 1 for all without.
+        weights: how much each pair counts, > 0; optional, without them every pair counts 1.
         places: place of each pair in its user's history, ascending in time, if there are no timestamps; optional.
-            Places of different users mean nothing to each other.
+            Places of different users cannot be compared.
 
     Arrays that can be written to are copied, so that nobody changes the pairs afterwards; read-only ones are kept.
 
@@ -92,7 +92,8 @@ class Interactions(Shown):
         they are whole numbers; timestamps are rounded down.
 
         Raises:
-            ValueError: indices or timestamps that are not such numbers, indices out of range, or lengths that differ.
+            ValueError: indices or timestamps that are not numbers of these kinds, indices out of range, or lengths that
+                differ.
         """
         user_indices, item_indices = _whole("user indices", users), _whole("item indices", items)
         n_users = n_users if n_users is not None else int(user_indices.max(initial=-1)) + 1
@@ -172,8 +173,8 @@ class Interactions(Shown):
     def core(self, min_user_degree: int, min_item_degree: int | None = None) -> Interactions:
         """The largest set of pairs in which users have ``min_user_degree`` pairs or more, items ``min_item_degree``.
 
-        A single number holds for both. The set is what remains when users and items below it are removed until there
-        are none.
+        A single number holds for both. The set is what remains when users and items below their number are removed
+        until there are none.
 
         Example:
             >>> log = Interactions.from_pairs([0, 0, 1, 1, 2], [0, 1, 0, 1, 2])
@@ -210,13 +211,13 @@ class Interactions(Shown):
 def _sorted_by_pair(
     users: PairIndices, items: PairIndices, n_users: int, n_items: int, extra: dict[str, np.ndarray]
 ) -> tuple[PairIndices, PairIndices, dict[str, np.ndarray]]:
-    """New arrays, by user, then item; equal pairs stay in their order."""
+    """New arrays, sorted by user, then item; equal pairs keep their order."""
     n_pairs = len(users)
     if max(n_users, n_items) > 4 * n_pairs or n_pairs >= 2**31:
         order = np.argsort(users * np.int64(n_items) + items, kind="stable")
         return users[order], items[order], {name: values[order] for name, values in extra.items()}
-    # Two transpositions of a sparse matrix are two counting sorts: a fifth of the time that comparisons take. One
-    # column of values comes along; of several their order does.
+    # Two transpositions of a sparse matrix are two counting sorts: a fifth of the time that comparisons take. They
+    # carry a single column of values along, or the order of the rows if there are several.
     carried = next(iter(extra.values())) if len(extra) == 1 else np.arange(n_pairs, dtype=np.int32)
     row_starts = np.arange(n_pairs + 1, dtype=np.int32)
     by_item = sp.csr_array((carried, items.astype(np.int32), row_starts), shape=(n_pairs, n_items)).tocsc()
@@ -231,7 +232,7 @@ def _sorted_by_pair(
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The array itself, which nobody else may hold, made read-only: `Interactions` takes it without a copy."""
+    """Make an array that nobody else holds read-only and return it: `Interactions` takes it without a copy."""
     array.flags.writeable = False
     return array
 
@@ -254,7 +255,7 @@ def check_32_bits(**counts: int) -> None:
 def _whole(name: str, values: Indices) -> PairIndices:
     """Integers, or decimals that are whole numbers, as 64-bit integers; perhaps the caller's own array."""
     array = np.asarray(values).reshape(-1)
-    if array.dtype == object:  # pandas hands out columns that may have missing values so
+    if array.dtype == object:  # as pandas gives columns that may have missing values
         array = np.array(array.tolist())
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{name} must be integers, got values of type {array.dtype}; an IdMap makes them from ids")

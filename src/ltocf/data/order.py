@@ -43,7 +43,7 @@ def ages_of(pairs: Interactions) -> Ages | None:
     ends = np.cumsum(pairs.user_degrees)[pairs.users]
     order = np.lexsort((when, pairs.users))
     users, moments = pairs.users[order], when[order]
-    # The last of those that share a moment has as many after it as all of them.
+    # Items of the same moment all have as many after them as the last of them.
     is_last = np.ones(len(order), bool)
     is_last[:-1] = (users[1:] != users[:-1]) | (moments[1:] != moments[:-1])
     last = np.flatnonzero(is_last)[np.cumsum(is_last) - is_last]

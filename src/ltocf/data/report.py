@@ -13,7 +13,7 @@ from ltocf.progress import logged_from
 
 
 def reports_not_logged() -> AbstractContextManager[None]:
-    """In the block readers do not log their reports: the caller shows them, or puts them together."""
+    """Within the block, readers do not log their reports: the caller shows or combines them."""
     return logged_from(logging.ERROR, "ltocf.data.readers")
 
 
@@ -50,8 +50,8 @@ class DroppedRows:
         reason: what is wrong with them.
         n_rows: how many.
         first: where the first one is: ``line 7`` of a text file, else ``row 7``, from 1 without the header.
-        example: what stands there.
-        asked: an option asks for it.
+        example: the text of the first one.
+        asked: whether an option asked for it.
     """
 
     reason: str
@@ -140,7 +140,7 @@ class ReadingReport(Shown):
             yield f"  warning: {warning}"
 
     def record(self) -> dict[str, object]:
-        """The report as what JSON can hold."""
+        """The report as values that JSON can hold."""
         return asdict(self)
 
     @classmethod

@@ -18,7 +18,7 @@ class Split(Shown):
     """Sets over the same users and items, no pair in two of them.
 
     Pairs of a user or an item without training pairs (cold) stay in their set, and a model that cannot score them
-    misses them: leaving them out would flatter it. `split_dataset` logs their number as a warning.
+    misses them: leaving them out would flatter it. `split_dataset` logs their number.
 
     Args:
         train: what a model learns from.

@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 def random_split(interactions: Interactions, test_fraction: float = 0.2, seed: int = 0) -> Split:
     """Move round(test_fraction * n) random items of each user's n to test, never all of them.
 
-    If that is 0 for everybody because histories are short, one item of some users is moved: of so many that the share
-    holds for all pairs together.
+    If that is 0 for everybody because histories are short, one item each of some users is moved: of as many users as
+    make up that share of all pairs.
 
     Raises:
         ValueError: ``test_fraction`` outside (0, 1), or too small to give anybody a test item.
@@ -58,7 +58,7 @@ def leave_last_out(interactions: Interactions, n_last: int = 1) -> Split:
 
 
 def time_split(interactions: Interactions, test_fraction: float = 0.2) -> Split:
-    """Move all pairs at or after one moment to test; the moment leaves at least ``test_fraction`` of the pairs there.
+    """Move all pairs at or after one moment to test: the latest that moves round(test_fraction * n) of n pairs or more.
 
     Unlike `random_split` and `leave_last_out`, no training pair is later than a test pair of another user, so
     nothing leaks from the future; users and items that come late are cold.
@@ -120,7 +120,7 @@ def carve_validation(
         core: take pairs only from the `Interactions.core` of this degree; the others stay in train. In a data set that
             is a 10-core, an item with 5 training pairs has at least 5 test pairs, so the test set asks for rare items
             more often than a share of the training set would, unless that is taken from a 10-core too.
-        n_last: with ``last``, as many items of each user in place of the share, as `leave_last_out` does; 0: the share.
+        n_last: with ``last``, take this many items of each user, as `leave_last_out` does; 0: take the share.
 
     Raises:
         ValueError: ``fraction``, ``core`` or ``n_last`` out of range or leaving nothing to move, an unknown name, no
@@ -210,12 +210,12 @@ def _all_pairs(dataset: Dataset) -> Interactions:
 
 
 def _random_order(interactions: Interactions, seed: int) -> PairIndices:
-    """By user, random within each."""
+    """The order that sorts pairs by user, at random within each."""
     return np.lexsort((np.random.default_rng(seed).random(len(interactions)), interactions.users))
 
 
 def _share(interactions: Interactions, fraction: float, order: PairIndices, name: str) -> PairMask:
-    """The last round(fraction * n) of each user's n pairs in an order, at least one left over."""
+    """Which pairs are among the last round(fraction * n) of each user's n in an order; at least one is left."""
     _check_fraction(fraction, name)
     degrees = interactions.user_degrees
     counts = np.minimum(np.rint(fraction * degrees).astype(np.int64), degrees - 1)
@@ -231,12 +231,12 @@ def _share(interactions: Interactions, fraction: float, order: PairIndices, name
 
 
 def _one_from_some(degrees: np.ndarray, fraction: float) -> np.ndarray:
-    """1 for evenly spaced users among those with two items or more, that share of all pairs together; else 0."""
-    able = np.flatnonzero(degrees > 1)
-    n_taken = min(len(able), max(1, round(fraction * int(degrees.sum()))))
+    """1 for evenly spaced users with two items or more, as many as make up that share of all pairs; else 0."""
+    eligible = np.flatnonzero(degrees > 1)
+    n_taken = min(len(eligible), max(1, round(fraction * int(degrees.sum()))))
     counts = np.zeros(len(degrees), np.int64)
     if n_taken:
-        counts[able[np.linspace(0, len(able) - 1, n_taken).astype(np.int64)]] = 1
+        counts[eligible[np.linspace(0, len(eligible) - 1, n_taken).astype(np.int64)]] = 1
     return counts
 
 

@@ -10,7 +10,7 @@ from ltocf.data.dataset import Dataset
 from ltocf.shapes import Counts
 
 _EARLIEST_LAST, _LATEST = 100_000_000, 253_402_300_799
-"""Numbers that end before March 1973 are no seconds since 1970 but places; no date is beyond the year 9999."""
+"""Timestamps that end before March 1973 are places, not seconds since 1970; no date is beyond the year 9999."""
 
 
 def statistics(dataset: Dataset) -> dict[str, int | float]:
@@ -61,7 +61,7 @@ def statistics(dataset: Dataset) -> dict[str, int | float]:
 
 
 def gini(counts: Counts) -> float:
-    """How unevenly a total is spread: 0 if all have the same, near 1 if one has everything; 0 of nothing at all.
+    """How unevenly a total is spread: 0 if all have the same or the total is 0, near 1 if one has everything.
 
         G = Σ_{j=1..n} (2 j - n - 1) x_(j) / (n Σ_j x_j),   x_(1) <= ... <= x_(n)
 

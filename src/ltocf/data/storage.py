@@ -14,11 +14,11 @@ from ltocf.data.names import Names
 
 Arrays = dict[str, np.ndarray]
 OPTIONAL = ("timestamps", "weights", "places")
-"""What a pair may have besides."""
+"""What a pair may have besides its user and item."""
 
 
 def pack_interactions(name: str, interactions: Interactions) -> Arrays:
-    """``name.users``, ``name.items`` and ``name.size`` = (n_users, n_items), and what pairs have besides, if anything.
+    """``name.users``, ``name.items``, ``name.size`` = (n_users, n_items), and those of `OPTIONAL` that the pairs have.
 
     Raises:
         ValueError: 2^31 users or items, or more.

@@ -1,4 +1,4 @@
-"""A store: a log on disk as sorted pairs that are mapped, not read; `ltocf ingest` writes it."""
+"""A store: a log on disk as sorted pairs that are memory-mapped, not read; `ltocf ingest` writes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ltocf.data.report import ReadingReport
 INDEX = "store.json"
 VERSION = 1
 WORK = ".ingest"
-"""A folder within a store, as long as that is not finished."""
+"""A folder in a store that is not finished."""
 PARTS = ("interactions", "test", "also_seen")
 """Sets of pairs that a store may have; each is a folder with one file for each kind of value."""
 VALUES: dict[str, type[np.int64 | np.float32]] = {
@@ -33,7 +33,7 @@ def is_store(path: Path) -> bool:
     """Whether a folder is a store.
 
     Raises:
-        FileNotFoundError: it is one that is not finished.
+        FileNotFoundError: it is a store that is not finished.
     """
     if (path / WORK).is_dir() and not (path / INDEX).is_file():
         raise FileNotFoundError(f"{path} is a store that is not finished; call `ltocf ingest` again as before")
@@ -41,9 +41,9 @@ def is_store(path: Path) -> bool:
 
 
 def open_store(path: Path) -> Dataset:
-    """The data set of a store; its pairs stay on disk until they are asked for.
+    """The data set of a store; its pairs stay on disk until they are used.
 
-        path/store.json                        version, report, what was asked for
+        path/store.json                        version, report, the options of the ingest
         path/users.parquet, items.parquet      the id of each index
         path/{interactions, test, also_seen}/{users, items, timestamps, weights}.npy
 
@@ -106,11 +106,11 @@ def _mapped(path: Path, part: str, sizes: tuple[int, int], counts: dict[str, int
         if not file.exists():
             continue
         try:
-            # Mapped, a header that claims more than there is takes no memory; nothing cannot be mapped.
+            # A header that claims more numbers than there are takes no memory if mapped; 0 numbers cannot be mapped.
             array = np.lib.format.open_memmap(file, mode="r") if counts[part] else np.empty(0, kind)
         except OSError:
             raise
-        except Exception as error:  # a header is parsed as Python, and fails in as many ways
+        except Exception as error:  # a header is parsed as Python, and can fail in as many ways
             raise ValueError(f"{file} is damaged: {error}; ingest again") from error
         if array.dtype != kind or array.shape != (counts[part],):
             raise ValueError(f"{file} is damaged: it must hold {counts[part]:,} numbers; ingest again")

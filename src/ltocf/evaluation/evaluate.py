@@ -63,8 +63,8 @@ def evaluate(
     Args:
         scorer: the model, known only by its scores, or something that has lists of its own.
         truth: the relevant pairs. One that is also in ``seen`` cannot be ranked and counts as missed.
-        seen: pairs left out of the lists, usually training (and validation), or None. `Histories` made once save
-            looking through all pairs at each call.
+        seen: pairs left out of the lists, usually training (and validation), or None. `Histories`, built once, save
+            going through all pairs at each call.
         ks: lengths of the lists, each in [1, n_items]; one ranking serves all.
         block_size: users whose scores are held at once; bounds the memory, does not change the result.
         show_progress: draw a bar on a terminal.
@@ -118,10 +118,10 @@ def evaluate_per_user(
     n_relevant = torch.tensor(truth.user_degrees)
     users = n_relevant.nonzero().squeeze(1)
 
-    def lists_of(some: UserIndices) -> RankedItems:
+    def lists_of(part: UserIndices) -> RankedItems:
         if isinstance(scorer, Lister):
-            return scorer.lists(some, max(ks))
-        return rank(scorer, some, max(ks), seen=seen, block_size=block_size, show_progress=show_progress).items
+            return scorer.lists(part, max(ks))
+        return rank(scorer, part, max(ks), seen=seen, block_size=block_size, show_progress=show_progress).items
 
     ranked = ranks.shared(users, lists_of)
     hits = find_hits(users, ranked, truth)

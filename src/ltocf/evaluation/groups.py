@@ -14,16 +14,16 @@ from ltocf.shapes import ItemCounts
 
 ITEM_GROUPS = ("head", "mid", "tail")
 END_SHARE = 0.2
-"""About this share of the training pairs is on the head, and as much on the tail."""
+"""The head has about this share of the training pairs, and so has the tail."""
 
 
 @dataclass(frozen=True)
 class UserGroup:
-    """Users with histories of about the same length, and what they got.
+    """Users with histories of about the same length, and the accuracy of their lists.
 
     Args:
         shortest, longest: number of training items of its users, both included.
-        n_users: how many there are with a relevant item.
+        n_users: number of its users with a relevant item.
         values: "recall@20", "ndcg@20", ... averaged over them.
     """
 
@@ -45,7 +45,7 @@ class ItemGroup:
     Args:
         name: ``head``, ``mid`` or ``tail``.
         least, most: number of training users of its items, both included.
-        n_items: how many items it has.
+        n_items: number of its items.
         n_pairs: number of training pairs on them.
         values: "recall@20", ..., the recall of its items alone, NaN where no relevant pair has one; "share@20", ...,
             its share of all listed places.
@@ -130,9 +130,9 @@ def by_popularity(measured: PerUserMetrics, train: Interactions, truth: Interact
         n_relevant = torch.tensor(pairs.user_degrees)[measured.users]
         values = {}
         for k in measured.depths:
-            of_group = listed[:, :k] == place
-            values[f"recall@{k}"] = float(recall(hits[:, :k] & of_group, n_relevant).nanmean())
-            values[f"share@{k}"] = int(of_group.sum()) / max(1, int((listed[:, :k] >= 0).sum()))
+            in_group = listed[:, :k] == place
+            values[f"recall@{k}"] = float(recall(hits[:, :k] & in_group, n_relevant).nanmean())
+            values[f"share@{k}"] = int(in_group.sum()) / max(1, int((listed[:, :k] >= 0).sum()))
         counts = degrees[inside]
         groups.append(ItemGroup(name, int(counts.min()), int(counts.max()), len(counts), int(counts.sum()), values))
     return groups
@@ -144,10 +144,11 @@ def popularity_groups(n_touched: ItemCounts) -> ItemCounts:
         head: pairs on items more popular than i < 0.2 of all pairs
         tail: not head, and pairs on items not more popular than i <= 0.2 of all pairs;   mid: the others
 
-    So the head is the fewest of the most popular items that have a fifth of the training pairs, the tail has a fifth at
-    most, and items that are equally popular are in one group.
+    So the head is the smallest set of most popular items that has a fifth of the training pairs, the tail has a fifth
+    at most, and items that are equally popular are in one group.
 
-    Source: Abdollahpouri et al. 2021, who part items at 20 % and 80 % of the ratings, https://arxiv.org/abs/2103.06364
+    Source: Abdollahpouri et al. 2021, who divide items at 20 % and 80 % of the ratings,
+    https://arxiv.org/abs/2103.06364
 
     Example:
         >>> popularity_groups(torch.tensor([5, 5, 1, 9, 0])).tolist()

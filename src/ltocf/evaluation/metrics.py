@@ -156,7 +156,7 @@ METRICS: dict[str, MetricFunction] = {
 
 @dataclass(frozen=True, order=True)
 class Metric:
-    """A metric at a depth: what ``recall@20`` says, parsed once.
+    """A metric at a depth, parsed from a name such as ``recall@20``.
 
     Args:
         name: a key of `METRICS`.

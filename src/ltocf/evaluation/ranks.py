@@ -1,4 +1,4 @@
-"""The processes that share one training, as the code that computes sees them; here a single process."""
+"""The processes that share one training, as seen by the code that computes; and the case of a single process."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ RowsOf: TypeAlias = Callable[[Tensor], Tensor]
 class Ranks(Protocol):
     """Processes that share the columns of the embeddings, and perhaps their rows and the graph.
 
-    What is computed for each column alone needs no other process. A sum over columns does, and these are the ways in
-    which it gets what it needs; `ltocf.scale` has them for several processes. All processes call the same methods in
-    the same order.
+    What is computed for each column alone needs no other process. Sums over columns do, and use these methods, which
+    `ltocf.scale` implements for several processes. All processes call the same methods in the same order.
     """
 
     @property
@@ -31,16 +30,16 @@ class Ranks(Protocol):
 
     @property
     def world(self) -> int:
-        """How many there are."""
+        """The number of processes."""
 
     def everyone(self) -> Ranks:
         """The same processes side by side, for sums over all of them."""
 
     def layout(self) -> dict[str, int]:
-        """What a run records of them: nothing if there is only one."""
+        """How the processes are laid out, as a run records it; empty for a single process."""
 
     def total(self, part: Tensor) -> Tensor:
-        """The sum of what each process has; its gradient is the gradient of each part."""
+        """The sum of the parts of all processes; its gradient is the gradient of each part."""
 
     def whole(self, columns: Tensor) -> Tensor:
         """The columns of all processes side by side, padded with zeros if they do not divide evenly; differentiable."""
@@ -49,28 +48,28 @@ class Ranks(Protocol):
         """All columns of this process's share of the rows, from its columns of all rows; differentiable."""
 
     def own_rows(self, values: Tensor) -> Tensor:
-        """This process's share of rows that all have."""
+        """This process's share of rows that all processes have."""
 
     def all_rows(self, values: Tensor, n: int) -> Tensor:
         """All ``n`` rows, of which each process has its share."""
 
     def shared(self, users: Tensor, work: RowsOf) -> Tensor:
-        """``work`` of all ``users``, a row for each, of which each process does those that `to_score` gives it."""
+        """``work(users)``, a row for each user; each process computes those of the users that it scores."""
 
     def first(self, value: Value) -> Value:
-        """What process 0 has; a tensor is written to in place."""
+        """The value that process 0 has; a tensor is overwritten in place."""
 
     def own(self, embeddings: Tensor) -> Tensor:
         """This process's share of embeddings of all nodes; columns of zeros are added if they do not divide evenly."""
 
     def own_nodes(self, values: Tensor) -> Tensor:
-        """The rows of this process's nodes, of values that have one for each node."""
+        """The rows of this process's nodes, from values with a row for each node."""
 
     def all_nodes(self, embeddings: Tensor) -> Tensor:
-        """Embeddings of all nodes from each process's share, columns of zeros that `own` added among them."""
+        """Embeddings of all nodes from each process's share, including the columns of zeros that `own` added."""
 
     def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
-        """All columns of the users that this process scores, in the rows that `mine` says, and of all items."""
+        """All columns of the users that this process scores, in rows as given by `local_rows`, and of all items."""
 
     def take(self, embeddings: Tensor, nodes: Tensor) -> Tensor:
         """The rows of ``nodes``, in this process's columns, whichever process has them; differentiable."""
@@ -78,14 +77,14 @@ class Ranks(Protocol):
     def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
         """Add ``rows``, one for each of ``nodes``, to this process's share of ``embeddings``, in place."""
 
-    def mine(self, nodes: Tensor) -> Tensor:
-        """The rows of this process's share that are ``nodes``; nodes that another process has are left out."""
+    def local_rows(self, nodes: Tensor) -> Tensor:
+        """The rows that ``nodes`` have in this process's share; nodes that another process has are left out."""
 
     def home(self, device: torch.device) -> torch.device:
         """The device of a whole model whose steps are computed on ``device``."""
 
     def divided(self, model: nn.Module, pairs: Interactions, device: torch.device) -> AbstractContextManager[None]:
-        """In the block ``model``, made for ``pairs``, is this process's share, on ``device``; after it, whole."""
+        """Within the block ``model``, made for ``pairs``, is this process's share, on ``device``; then whole again."""
 
 
 class EveryNode:
@@ -100,7 +99,7 @@ class EveryNode:
     def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
         embeddings.index_add_(0, nodes, rows)
 
-    def mine(self, nodes: Tensor) -> Tensor:
+    def local_rows(self, nodes: Tensor) -> Tensor:
         return nodes
 
     def home(self, device: torch.device) -> torch.device:

@@ -19,7 +19,7 @@ class Comparison(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A mean difference per user, and the interval in which it is expected."""
+    """A mean difference per user, and its confidence interval."""
 
     low: float
     middle: float
@@ -110,12 +110,12 @@ def compare(first: UserValues, second: UserValues) -> Comparison:
 
         d_u = first_u - second_u,   t = mean(d) / (std(d) / √n)
 
-    With thousands of users the mean difference is close to normal whatever the metric's own distribution, which the
-    test needs and nothing more. Equal methods have p = 1.
+    With thousands of users the mean difference is close to normal whatever the metric's own distribution, and the test
+    needs nothing more. Equal methods have p = 1.
 
     Args:
         first: a metric of each user.
-        second: the same of the other method; users in the same order, see `compare_results` for other orders.
+        second: the same metric of the other method, users in the same order; for other orders see `compare_results`.
 
     Raises:
         ValueError: not the same number of users, or fewer than two.
@@ -139,7 +139,7 @@ def compare(first: UserValues, second: UserValues) -> Comparison:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for having made several tests: below α, all of them together are wrong with probability α.
+    """p-values adjusted for several tests: the probability that any of those below α is a false alarm is at most α.
 
         adjusted_(i) = max_{j <= i} min(1, (m - j + 1) p_(j)),   p_(1) <= ... <= p_(m)
 
@@ -158,7 +158,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _same_users(results: Sequence[UserResult]) -> list[UserValues]:
-    """The values of each result, all by ascending user."""
+    """The values of each result, all in ascending order of users."""
     first = results[0]
     for other in results[1:]:
         if other.split != first.split:

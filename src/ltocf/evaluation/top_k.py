@@ -1,4 +1,4 @@
-"""Scores become ranked lists: exact, with one answer to every tie, in bounded memory."""
+"""Scores become ranked lists: exact, with one rule for ties, in bounded memory."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ NO_ITEM = -1
 TILE = 64
 """Users per call of a scorer, the last call excepted: their scores fit in the cache, or nearly."""
 SCORES_ON_GPU = 2**27
-"""On a GPU as many users per call as have so many scores, half a gigabyte: each call waits for the GPU a few times."""
+"""Scores per call on a GPU, half a gigabyte, from as many users as that takes: each call waits for the GPU."""
 GROUP_BY_USER, GROUP_BY_ITEM, GROUP_OF_GROUPS = 32, 8, 16
-"""Neighbouring items whose best one `rank` looks at first, where a user's scores lie side by side in memory and where
-an item's do (a maximum along the memory needs a few registers' worth), and neighbouring groups after that."""
+"""Neighbouring items in a group, whose best one `rank` finds first: if a user's scores lie side by side in memory (a
+maximum along the memory needs a few registers' worth), and if an item's do; and neighbouring groups in a larger one."""
 
 
 @runtime_checkable
@@ -48,7 +48,7 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class Lister(Protocol):
-    """Anything that has lists of its own, which are judged as they are.
+    """Anything that has lists of its own, which are evaluated as they are.
 
     ``lists(users, k)`` are the k best items of each user, best first, and -1 where none is left.
     """
@@ -87,8 +87,8 @@ def top_k(scores: Scores, k: int) -> tuple[ListScores, RankedItems]:
     Raises:
         ValueError: k out of range, or a score is NaN.
 
-    `torch.topk` alone leaves open which of several equal scores it takes and in which order. Rows where a tie crosses
-    the k-th place show in the (k + 1)-th value, and only they are looked at twice.
+    `torch.topk` alone leaves open which of several equal scores it takes and in which order. The (k + 1)-th value shows
+    the rows where a tie crosses the k-th place, and only these are searched again.
 
     Example:
         >>> values, items = top_k(torch.tensor([[1.0, 3.0, 1.0, 3.0], [2.0, -torch.inf, -torch.inf, 5.0]]), 3)
@@ -153,10 +153,10 @@ def rank(
         scorer: asked for `TILE` users at a time (more on a GPU, see `SCORES_ON_GPU`), whatever the block size. A matrix
             product may round differently for another number of rows, which would let the block size decide between
             nearly equal scores.
-        users: who is asked for, (queries,); any order, repeats allowed.
+        users: whom to rank for, (queries,); any order, repeats allowed.
         k: length of a list, 1 <= k <= number of items.
-        seen: items to leave out for each user, or None to rank everything. With `Histories`, made once, a call costs
-            what its own users cost; `Interactions` are turned into them by each call, at the cost of all pairs.
+        seen: items to leave out for each user, or None to rank everything. With `Histories`, built once, the time of a
+            call depends on its own users; `Interactions` are converted by each call, in time that depends on all pairs.
         allowed: which items may be listed at all, (items,), or None for every item.
         block_size: users whose seen items and candidates are held at once, rounded up to whole calls of the scorer. It
             has no influence on the result. With the scores of a tile this bounds the memory: at most about
@@ -186,7 +186,7 @@ def rank(
     ranked = Ranked(torch.empty(len(users), k, dtype=torch.int64, device=users.device), torch.empty(0, k))
     tile = _users_per_call(scorer, histories)
     n_rows = -(-block_size // tile) * tile
-    # A bar that nobody sees would be a tenth of the time of one list.
+    # Even a hidden bar would take a tenth of the time of one list.
     with torch.inference_mode(), progress_bar() if show_progress else nullcontext() as bar:
         task = None if bar is None else bar.add_task("ranking", total=len(users), note="")
         for start in range(0, len(users), n_rows):
@@ -227,7 +227,7 @@ def _candidates(
         tile = users[start : start + size]
         scores = scorer.scores(tile)
         if n_items < 0:
-            # Chosen once: the strides of a tile of one user say nothing, and all tiles need candidates of one number.
+            # Chosen once: the strides of a tile of one user say nothing, and all tiles need equally many candidates.
             n_items, by_item = scores.shape[-1], scores.stride(0) < scores.stride(-1)
             _check_catalogue(n_items, hidden, forbidden)
         if scores.shape != (len(tile), n_items):
@@ -239,7 +239,7 @@ def _candidates(
             scores[rows, items] = -torch.inf
         if forbidden is not None:
             scores.masked_fill_(forbidden.to(scores.device), -torch.inf)
-        if len(users) == 1:  # looked through once: finding the best groups first would take longer
+        if len(users) == 1:  # all items are candidates: finding the best groups first would take longer
             yield scores, torch.arange(n_items, device=scores.device)[None]
             return
         yield _members_of_best_groups(scores, k, GROUP_BY_ITEM if by_item else GROUP_BY_USER, by_item)
@@ -254,7 +254,7 @@ def _check_catalogue(n_items: int, hidden: Histories | None, forbidden: AllowedI
 
 
 def _cells(histories: Histories, start: int, end: int) -> tuple[Int64[Tensor, " cells"], Int32[Tensor, " cells"]]:
-    """Row, counted from ``start``, and item of each entry of some rows."""
+    """The row, counted from ``start``, and the item of each entry in the rows from ``start`` to ``end``."""
     offsets = histories.offsets[start : end + 1]
     return torch.repeat_interleave(offsets.diff()), histories.items[int(offsets[0]) : int(offsets[-1])]
 

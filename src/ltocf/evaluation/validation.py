@@ -14,15 +14,15 @@ from ltocf.evaluation.top_k import Lister, Scorer
 
 @dataclass(frozen=True)
 class Validation:
-    """Ranks the withheld pairs with whatever scores it is given.
+    """Evaluates any scorer on the withheld pairs.
 
     Args:
         truth: the withheld pairs.
         seen: pairs left out of the lists: those trained on.
         depth: length of the lists.
-        n_users: users asked, drawn once; 0: all who have a withheld pair, or the model's own choice.
+        n_users: number of users to evaluate, drawn once; 0: all who have a withheld pair, or the model's own choice.
         seed: seed of the draw.
-        may_sample: False if all users must be asked, as for a test set.
+        may_sample: False if all users must be evaluated, as for a test set.
         ranks: processes, each of which ranks its share of the users.
 
     Example:
@@ -49,7 +49,7 @@ class Validation:
         return evaluate(scorer, self.truth, seen=self.seen, ks=[self.depth], ranks=self.ranks)
 
     def of_at_most(self, n_users: int) -> Validation:
-        """The same with a sample of the users, unless their number was set or all must be asked."""
+        """The same with a sample of the users, unless their number was set or all must be evaluated."""
         return self if self.n_users else replace(self, n_users=n_users)
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there at all, on the disk, and written by one process at a time."""
+"""Files and folders that are written whole or not at all, reach the disk, and are written by one process at a time."""
 
 from ltocf.files.arrays import checksum_of, read_arrays, save_arrays
 from ltocf.files.disk import make_folder, reach_disk, remove_inside, remove_leftovers, rename

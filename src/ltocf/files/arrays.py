@@ -1,4 +1,4 @@
-"""Arrays in a safetensors file: written, read back, and summed up in a checksum."""
+"""Arrays in a safetensors file: writing, reading, and a checksum of them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,23 @@ from safetensors import SafetensorError, safe_open
 def save_arrays(
     save: Callable[..., object], arrays: Mapping[str, Any], temporary: Path, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write what `replacing` gave by a function of safetensors, in a folder: killed, it leaves a file of any name."""
+    """Write arrays by a function of safetensors to the temporary path that `replacing` gave.
+
+    The function writes into a folder of its own: if killed, safetensors leaves a file of an unpredictable name, but
+    `remove_leftovers` knows the name of the folder.
+    """
     with TemporaryDirectory(dir=temporary.parent, prefix=f"{temporary.name}.") as folder:
-        inside = Path(folder) / temporary.name
-        save(arrays, inside, metadata)
-        inside.replace(temporary)
+        written = Path(folder) / temporary.name
+        save(arrays, written, metadata)
+        written.replace(temporary)
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Arrays and metadata of a safetensors file.
 
     Raises:
-        OSError: no such file, or one that cannot be read.
-        ValueError: the file is not a safetensors file, is damaged, or holds numbers of a kind that NumPy does not have.
+        OSError: there is no such file, or it cannot be read.
+        ValueError: the file is not a safetensors file, is damaged, or holds numbers of a type that NumPy lacks.
     """
     try:
         with safe_open(path, framework="np") as file:

@@ -1,4 +1,4 @@
-"""What has been written is on the disk, and not only in the memory of the system; and what is left is removed."""
+"""Make what was written reach the disk, and remove what killed processes left behind."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, if they are missing, and see that their names are on the disk."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    """Make a folder and those above it, if they are missing, and return when their names are on the disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for made in reversed(missing):
-        sync(made.parent)
+    for path in reversed(missing):
+        sync(path.parent)
 
 
 def reach_disk(path: Path) -> None:
-    """Return when a file, or a folder with all that is in it, is on the disk, and not only in the system's memory."""
+    """Return when a file, or a folder with its content, is on the disk and not only in the system's memory."""
     if path.is_dir():
-        for inside in path.iterdir():
-            reach_disk(inside)
+        for child in path.iterdir():
+            reach_disk(child)
     sync(path)
 
 
@@ -31,21 +31,21 @@ def rename(old: Path, new: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    # A folder is opened to be read; where systems do not open folders they keep names without being asked.
-    if path.is_dir() and os.name == "nt":
+    """Return when one file's content, or a folder's list of names, is on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open folders, and keeps their names without being asked
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if not (path.is_dir() and error.errno == errno.EINVAL):  # file systems that cannot be asked for names
+        if not (path.is_dir() and error.errno == errno.EINVAL):  # file systems that cannot sync folders
             raise
     finally:
         os.close(descriptor)
 
 
 def remove_leftovers(folder: Path, *names: str) -> None:
-    """Remove what a process that was killed in `replacing` has left of files with such names; in a locked folder only.
+    """Remove what a process killed in `replacing` left of files with these names; only in a locked folder.
 
     Example:
         >>> import tempfile
@@ -56,15 +56,15 @@ def remove_leftovers(folder: Path, *names: str) -> None:
         []
     """
     for name in names:
-        remove_inside(folder, f".{name}.????????.part*")  # the file, or a folder of what it is made of
+        remove_inside(folder, f".{name}.????????.part*")  # the file, or the folder in which `save_arrays` makes it
 
 
-def remove_inside(folder: Path, pattern: str, *, but: str = "") -> None:
-    """Remove the files and folders of such names from a folder, all but one."""
-    for left in folder.glob(pattern):
-        if left.name == but:
+def remove_inside(folder: Path, pattern: str, *, keep: str = "") -> None:
+    """Remove the files and folders that match a pattern from a folder, except the one named ``keep``."""
+    for path in folder.glob(pattern):
+        if path.name == keep:
             continue
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""Locks that let one process at a time work in a folder or on a name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def locked_folder(folder: Path, name: str = LOCK, *, of: Path | None = None) -> 
     Args:
         folder: an existing folder.
         name: the file in it that is locked.
-        of: what the message names; by default the folder.
+        of: the path that the message names; by default the folder.
 
     Raises:
         BlockingIOError: another process is in the block.
@@ -40,15 +40,15 @@ def locked_folder(folder: Path, name: str = LOCK, *, of: Path | None = None) -> 
 
 @contextmanager
 def locked_name(path: Path) -> Iterator[None]:
-    """As `locked_folder`, for a file or a folder that need not exist; the lock is beside it and goes at the end.
+    """Like `locked_folder`, for a path that need not exist; the lock lies beside it and is removed at the end.
 
     Raises:
-        BlockingIOError: another process is in such a block.
+        BlockingIOError: another process holds the lock.
     """
     make_folder(path.parent)
     lock = path.with_name(f".{path.name}{LOCK}")
     with locked_folder(lock.parent, lock.name, of=path):
-        if not lock.exists():  # removed by the process that held it, when this one had opened it already
+        if not lock.exists():  # the process that held it removed it after this one had opened it
             raise BlockingIOError(f"another process was at work in {path}; call again")
         try:
             yield

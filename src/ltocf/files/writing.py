@@ -1,7 +1,7 @@
 """Files that are written whole or not at all.
 
-A power cut leaves the old file or the new one: a file's content is on the disk before its name changes, and the name is
-there before anything else is done.
+A power cut leaves the old file or the new one: the content reaches the disk before the name changes, and the new name
+reaches it before anything else is done.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from ltocf.files.disk import make_folder, remove_leftovers, sync
 from ltocf.files.locks import locked_name
 
-OF_THE_DISK = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENOENT)
-"""Error numbers of a disk that is full, broken or gone, and of too many open files."""
+DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENOENT)
+"""Error numbers of a disk that is full, read-only, broken or gone, and of too many open files."""
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def replacing(path: Path, *, makes_folder: bool = True) -> Iterator[Path]:
 
     Args:
         path: the file.
-        makes_folder: make its folder if it is missing; without, one that was removed meanwhile is an error.
+        makes_folder: make its folder if it is missing; if False, a missing folder is an error.
 
     Raises:
         OSError: the file cannot be written, even if safetensors or Polars raise an exception of their own.
@@ -54,7 +54,7 @@ def replacing(path: Path, *, makes_folder: bool = True) -> Iterator[Path]:
             mode = os.fstat(descriptor).st_mode & 0o777
             os.close(descriptor)
             yield temporary
-            temporary.chmod(mode)  # a writer may have put a file of its own in this place
+            temporary.chmod(mode)  # a writer may have put a file of its own here
             sync(temporary)
             temporary.replace(path)
             sync(path.parent)
@@ -65,7 +65,7 @@ def replacing(path: Path, *, makes_folder: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def making_file(path: Path) -> Iterator[Path]:
-    """As `replacing`, for one process at a time, which removes what a process that was killed has left of the file.
+    """Like `replacing`, for one process at a time; what a killed process left of the file is removed first.
 
     Raises:
         BlockingIOError: another process is writing it.
@@ -84,11 +84,11 @@ def write_text(path: Path, text: str, *, makes_folder: bool = True) -> None:
 
 @contextmanager
 def errors_of(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """What cannot be written is an OSError that names the file, whatever a library raises.
+    """Turn every error of writing in the block, whatever a library raises, into an OSError that names the file.
 
     Args:
-        path: the name to tell.
-        temporary: what is written in the block, if that is another file.
+        path: the path that the message names.
+        temporary: the file that the block writes, if it is another.
     """
     try:
         yield
@@ -100,16 +100,16 @@ def errors_of(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def _why_not_written(error: BaseException, file: Path) -> str | None:
-    """The reason, if the error is of this file and not of something else that the block does."""
+    """The reason, if the error is about this file and not about something else that the block does."""
     if isinstance(error, SafetensorError):
         return str(error)
-    # Libraries tell of a full disk by errors of their own, or by one without a number.
-    for number in OF_THE_DISK:
-        of_this = number != errno.ENOENT or str(file) in str(error)
-        by_its_words = of_this and os.strerror(number) in str(error) and not isinstance(error, OSError)
-        if by_its_words or f"(os error {number})" in str(error):
+    # Libraries report a full disk by exceptions of their own, some of them without an error number.
+    for number in DISK_ERRORS:
+        about_this_file = number != errno.ENOENT or str(file) in str(error)
+        in_words = about_this_file and os.strerror(number) in str(error) and not isinstance(error, OSError)
+        if in_words or f"(os error {number})" in str(error):
             return os.strerror(number)
     if not isinstance(error, OSError):
         return None
-    of_it = error.filename is None and error.errno in OF_THE_DISK
-    return error.strerror if of_it or str(error.filename).startswith(str(file)) else None
+    about_the_disk = error.filename is None and error.errno in DISK_ERRORS
+    return error.strerror if about_the_disk or str(error.filename).startswith(str(file)) else None

@@ -1,4 +1,4 @@
-"""PyTorch's CSR tensors, without the warning that comes with a process's first one, and rows of a CSR matrix."""
+"""PyTorch's CSR tensors without the warning that a process's first one gives, and rows of a CSR matrix."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def csr_tensor(offsets: Tensor, indices: Tensor, values: Tensor, shape: tuple[in
         >>> csr_tensor(torch.tensor([0, 1, 1]), torch.tensor([2]), one, (2, 3)).to_dense().tolist()
         [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
     """
-    _hear_the_warning()
+    _consume_beta_warning()
     return torch.sparse_csr_tensor(offsets, indices, values, shape, check_invariants=False)
 
 
 def products_at(places: RankedItems, left: Tensor, right: Tensor, plus: ListScores | None = None) -> ListScores:
-    """Inner products of each row of ``left`` with a few rows of ``right``, of which no copy is made.
+    """Inner products of each row of ``left`` with a few rows of ``right``, which are not copied.
 
         result[q, r] = plus[q, r] + <left[q], right[places[q, r]]>
 
@@ -40,7 +40,7 @@ def products_at(places: RankedItems, left: Tensor, right: Tensor, plus: ListScor
 
 
 def row_entries(offsets: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
-    """Some rows of a CSR matrix, one after the other: the place in ``nodes`` and that in the matrix of each entry.
+    """The entries of some rows of a CSR matrix, row by row: for each, the place of its row in ``nodes``, and its own.
 
     Example:
         >>> row_entries(torch.tensor([0, 2, 2, 3]), torch.tensor([2, 0]))
@@ -54,13 +54,12 @@ def row_entries(offsets: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @cache
-def _hear_the_warning() -> None:
-    """Let PyTorch warn once, unheard, that CSR tensors are in beta state: it does so once per process.
+def _consume_beta_warning() -> None:
+    """Provoke and ignore PyTorch's warning that CSR tensors are in beta state, which it gives once per process.
 
-    So the caller's filters stay, and a product does not have to change and restore them, which no other thread
-    must see.
+    Changing the caller's warning filters for every product instead would be visible to other threads.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        nothing = torch.zeros(1, dtype=torch.int32)
-        torch.sparse_csr_tensor(nothing, nothing[:0], torch.zeros(0), (0, 0), check_invariants=False)
+        offsets = torch.zeros(1, dtype=torch.int32)
+        torch.sparse_csr_tensor(offsets, offsets[:0], torch.zeros(0), (0, 0), check_invariants=False)

@@ -79,9 +79,9 @@ class BipartiteGraph(nn.Module):
 
     @classmethod
     def from_interactions(cls, train: Interactions) -> BipartiteGraph:
-        """Normalise the interaction matrix. Pairs outside ``train`` must not be in it: they would leak.
+        """Normalise the interaction matrix of the training pairs; pairs of other sets would leak into the model.
 
-        Weights of pairs do not change R̃; `weighted` is for models that take them. Nor does the order of histories,
+        Weights of pairs do not change R̃; `weighted` is for models that use them. Nor does the order of histories,
         which is kept as the age of each pair.
         """
         scale_users, scale_items = (
@@ -90,8 +90,8 @@ class BipartiteGraph(nn.Module):
         )
         matrix = train.matrix()
         for start in range(0, len(train), PAIRS_AT_A_TIME):
-            some = slice(start, start + PAIRS_AT_A_TIME)
-            matrix.data[some] = scale_users[train.users[some]] * scale_items[train.items[some]]
+            block = slice(start, start + PAIRS_AT_A_TIME)
+            matrix.data[block] = scale_users[train.users[block]] * scale_items[train.items[block]]
         return cls(matrix, train.weights, ages_of(train))
 
     def weighted(self) -> BipartiteGraph:
@@ -120,7 +120,7 @@ class BipartiteGraph(nn.Module):
         return torch.cat(self.multiply_sides((embeddings[: self.n_users], embeddings[self.n_users :])))
 
     def multiply_sides(self, sides: Sides) -> Sides:
-        """Â E of E given as its users and its items, which saves copying the product together."""
+        """Â E for an E in two parts, users and items, which saves copying the two products into one."""
         users, items = sides
         return self.users_from_items(items), self.items_from_users(users)
 
@@ -133,7 +133,7 @@ class BipartiteGraph(nn.Module):
         return _weighted_sums(self.item_offsets, self.item_indices, self.item_values, users)
 
     def histories(self, users: UserIndices) -> Scores:
-        """A row of ones and zeros over the items for each user asked for."""
+        """A row of ones and zeros over the items for each of ``users``."""
         rows, items = self.items_of(users)
         history = self.user_values.new_zeros(len(users), self.n_items)
         history[rows, items] = 1.0
@@ -145,12 +145,12 @@ class BipartiteGraph(nn.Module):
         return Histories(self.user_offsets.long().cpu(), self.user_indices.cpu(), self.n_items, later, days)
 
     def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """The items of each user in a row: the place in ``users`` and the item, for all of them."""
+        """The items of all ``users``, one user after the other: the place of the user in ``users``, and the item."""
         rows, places = row_entries(self.user_offsets, users)
         return rows, self.user_indices[places].long()
 
     def weights_of(self, users: Tensor) -> Tensor:
-        """The relative weight of each pair that `items_of` gives; 1 for pairs without weights."""
+        """The relative weight of each pair that `items_of` returns; 1 for pairs without weights."""
         _, places = row_entries(self.user_offsets, users)
         if self.relative_weights is None:
             return self.user_values.new_ones(len(places))
@@ -164,12 +164,12 @@ class BipartiteGraph(nn.Module):
         return sp.csr_matrix(parts, shape=(self.n_users, self.n_items))
 
     def ages_of(self, users: Tensor, unit: str) -> Tensor | None:
-        """The age of each pair that `items_of` gives, in ``items`` or, with times, ``days``; None without order."""
+        """The age of each pair that `items_of` returns, in ``items`` or, if known, ``days``; None without order."""
         ages = self.later if unit == "items" or self.days is None else self.days
         return None if ages is None else ages[row_entries(self.user_offsets, users)[1]]
 
     def users_of(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """The users of each item in a row: the place in ``items`` and the user, for all of them."""
+        """The users of all ``items``, one item after the other: the place of the item in ``items``, and the user."""
         rows, places = row_entries(self.item_offsets, items)
         return rows, self.item_indices[places].long()
 
@@ -194,7 +194,7 @@ class BipartiteGraph(nn.Module):
 def _weighted_sums(offsets: Tensor, indices: Tensor, values: Tensor, source: Tensor) -> Tensor:
     """The product of a CSR matrix and a dense one.
 
-    On a CPU PyTorch's bag of embeddings is the faster kernel: it prefetches rows and is compiled for the width.
+    On a CPU PyTorch's `embedding_bag` is the faster kernel: it prefetches rows and is compiled for the width.
     """
     if source.is_cuda:
         # cuSPARSE multiplies numbers of one type only; it adds them up in single precision.

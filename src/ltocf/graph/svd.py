@@ -67,7 +67,7 @@ def item_singular_vectors(
 
 
 def _orthonormal(basis: Tensor) -> Tensor:
-    """Q with the span of ``basis`` and QᵀQ = I, as far as the condition of ``basis`` lets it."""
+    """Q with the span of ``basis`` and QᵀQ = I, as far as the condition number of ``basis`` permits."""
     factor, failed = torch.linalg.cholesky_ex((basis.T @ basis).double())
     if failed:  # the span is smaller than the basis: a graph of low rank
         orthonormal: Tensor = torch.linalg.qr(basis)[0]

@@ -186,7 +186,7 @@ class EmbeddingRecommender(GradientRecommender):
             nodes = nodes_of(batch, self.n_users)
             rows = self.ranks.take(self.propagate(initial), nodes)
             ranking = self.loss_of_rows(batch, rows)
-            penalised = rows if self.l2_of_final else initial.index_select(0, self.ranks.mine(nodes))
+            penalised = rows if self.l2_of_final else initial.index_select(0, self.ranks.local_rows(nodes))
             terms = LossTerms(ranking, l2_penalty(penalised, len(batch.users)))
         if self._own_losses:  # after the last piece: all of a batch have the temperatures that it began with
             remember_losses(self.user_losses, *map(torch.cat, zip(*self._own_losses, strict=True)))
@@ -250,7 +250,7 @@ class EmbeddingRecommender(GradientRecommender):
         with evaluating(self):
             users, items = self.embeddings()
         # Where `propagate` is the identity, these are views of the parameter and would still ask for gradients.
-        return EmbeddingScorer(users.detach(), items.detach(), self.ranks.mine)
+        return EmbeddingScorer(users.detach(), items.detach(), self.ranks.local_rows)
 
     @torch.no_grad()
     def final_items(self) -> ItemEmbeddings:

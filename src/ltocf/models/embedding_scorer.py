@@ -25,7 +25,7 @@ class EmbeddingScorer:
 
     user_embeddings: UserEmbeddings
     item_embeddings: ItemEmbeddings
-    rows: Callable[[Tensor], Tensor] = ALONE.mine
+    rows: Callable[[Tensor], Tensor] = ALONE.local_rows
     scores_are_new: ClassVar[bool] = True
 
     @property

@@ -117,7 +117,7 @@ class LTOCF(EmbeddingRecommender):
 
     def freeze(self) -> bool:
         # torchdiffeq checks the order of its times.
-        if not super().freeze() or self.propagation == "solver" or not self.mean_response.solver.looks_nothing_up:
+        if not super().freeze() or self.propagation == "solver" or not self.mean_response.solver.is_recordable:
             return False
         self.degree = None
         self.degree = len(self.coefficients()) - 1

@@ -88,7 +88,7 @@ def l2_penalty_in_pieces(
     """`ltocf.losses.l2_penalty` of the rows that all pieces use, which are counted instead of gathered."""
     counts = embeddings.new_zeros(len(embeddings))
     for piece in pieces:
-        nodes = ranks.mine(nodes_of(piece, n_users))
+        nodes = ranks.local_rows(nodes_of(piece, n_users))
         counts.index_add_(0, nodes, counts.new_ones(()).expand(len(nodes)))
     return counts @ embeddings.square().sum(1) / (2 * sum(len(piece.users) for piece in pieces))
 

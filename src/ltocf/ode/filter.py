@@ -12,7 +12,7 @@ from ltocf.graph import BipartiteGraph
 from ltocf.shapes import Coefficients, Embeddings, Sides
 
 COLUMNS_AT_A_TIME = 32
-"""On a CPU. At dimension 256 this takes half the time of all columns at once; 16 or 64 at a time take longer."""
+"""On a CPU. At dimension 256 it takes half the time of all columns at once; 16 or 64 at a time take longer."""
 
 
 def chebyshev_filter(
@@ -33,8 +33,8 @@ def chebyshev_filter(
         graph: the graph whose operator is Â.
         embeddings: E(0).
         coefficients: c, on any device.
-        storage: what T_k(Â) E and the entries of Â are rounded to between products, such as ``torch.bfloat16``, which
-            halves what a product reads. The sums inside a product and over k keep the precision of ``embeddings``.
+        storage: type to which T_k(Â) E and the entries of Â are rounded between products, such as ``torch.bfloat16``,
+            which halves the bytes that a product reads. Sums in a product and over k keep the type of ``embeddings``.
 
     Source: Hammond, Vandergheynst, Gribonval, ACHA 30(2), 2011, section 6, https://doi.org/10.1016/j.acha.2010.04.005
 
@@ -49,7 +49,7 @@ def chebyshev_filter(
 
 
 def chebyshev_states(graph: BipartiteGraph, embeddings: Embeddings, degree: int) -> Iterator[Sides]:
-    """T_0(Â) E, ..., T_degree(Â) E, each as its users and its items and valid only until the next one is asked for."""
+    """T_0(Â) E, ..., T_degree(Â) E, each as its users and its items and valid only until the next one is computed."""
     previous = embeddings[: graph.n_users], embeddings[graph.n_users :]
     yield previous
     if degree == 0:
@@ -59,7 +59,7 @@ def chebyshev_states(graph: BipartiteGraph, embeddings: Embeddings, degree: int)
     for _ in range(degree - 1):
         following = graph.multiply_sides(current)
         for new, old in zip(following, previous, strict=True):
-            # 2 Â T_k - T_k-1 lies on the line from T_k-1 through Â T_k, at twice the way: one pass over both.
+            # 2 Â T_k - T_k-1 lies on the line from T_k-1 through Â T_k, at twice the distance: one pass over both.
             torch.lerp(old, new, 2.0, out=new)
         previous, current = current, following
         yield current
@@ -80,7 +80,7 @@ class _ChebyshevFilter(torch.autograd.Function):
         gradient = gradients[0].contiguous()
         if not ctx.needs_input_grad[1]:
             return _weighted_sum(ctx.graph, gradient, coefficients, ctx.storage), None, None, None
-        # Where the embeddings are: coefficients that were computed on the CPU are waited for once, not in every order.
+        # On the device of the embeddings: coefficients on the CPU then wait for a GPU once, not in every order.
         inner_products = torch.zeros_like(coefficients, device=embeddings.device)
         total = _weighted_sum(ctx.graph, gradient, coefficients, ctx.storage, embeddings, inner_products)
         return total, inner_products.to(coefficients.device), None, None
@@ -96,9 +96,9 @@ def _weighted_sum(
 ) -> Tensor:
     """Σ_k c_k T_k(Â) E; <T_k(Â) E, against> is added to ``inner_products`` if that is given.
 
-    Columns do not touch each other, so on a CPU a few at a time go through the whole series: states of these few stay
-    in the cache from one product to the next, and memory beside the result does not grow with the dimension. Two times
-    that few would not make up for copying them.
+    Columns are independent, so on a CPU a few at a time go through the whole series: their states stay in the cache
+    from one product to the next, and memory beside the result does not grow with the dimension. For up to twice that
+    many columns this would not make up for copying them.
     """
     if embeddings.is_cuda or embeddings.shape[1] <= 2 * COLUMNS_AT_A_TIME:
         return _weighted_sum_of_columns(graph, embeddings, coefficients, storage, against, inner_products)
@@ -128,15 +128,15 @@ def _weighted_sum_of_columns(
     first, *weights = coefficients.to(embeddings).unbind()
     total = embeddings * first
     sides = (total[: graph.n_users], total[graph.n_users :])
-    others = None if against is None else (against[: graph.n_users], against[graph.n_users :])
+    against_sides = None if against is None else (against[: graph.n_users], against[graph.n_users :])
     for order, state in enumerate(
         chebyshev_states(graph, embeddings if storage is None else embeddings.to(storage), len(weights))
     ):
         if order > 0:
             for side, part in zip(sides, state, strict=True):
                 side.addcmul_(part, weights[order - 1])
-        if others is not None and inner_products is not None:
-            inner_products[order] += _inner_product(state, others)
+        if against_sides is not None and inner_products is not None:
+            inner_products[order] += _inner_product(state, against_sides)
     return total
 
 

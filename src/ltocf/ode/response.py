@@ -32,7 +32,7 @@ def chebyshev_coefficients(
     Args:
         response: h at float64 eigenvalues, shape (n,) to (n,); may be differentiable in other tensors.
         tolerance: share of the coefficients' sum that may be cut, > 0.
-        degree: d, if it is known from before: then no value is read back, so nothing waits for a GPU.
+        degree: d, if it is known already: then no value is read back, so nothing waits for a GPU.
         device: device of the nodes. From the second call on nothing is copied to it, so a call can be recorded there as
             a CUDA graph.
 

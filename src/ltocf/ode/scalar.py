@@ -27,7 +27,7 @@ class MeanResponse:
     Every solver is linear in its start, so it does to each eigenvector of the graph what it does to one number.
 
     Args:
-        solver: steps, and what a stretch hands to the next one.
+        solver: the steps of a stretch, and the state that the next one starts from.
         times: the boundaries of the stretches.
         operator: ``adjacency`` or ``laplacian``.
 
@@ -54,9 +54,9 @@ class MeanResponse:
         return torch.stack(self._states(eigenvalues)).mean(0)
 
     def by_state(self, eigenvalues: Eigenvalues) -> StateResponses:
-        """What each of the T + 2 states adds to h(λ); the rows sum to h(λ)."""
-        found = self._states(eigenvalues)
-        return torch.stack(found) / len(found)
+        """The contribution of each of the T + 2 states to h(λ); the rows sum to h(λ)."""
+        responses = self._states(eigenvalues)
+        return torch.stack(responses) / len(responses)
 
     def field(self, product: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """The right-hand side of the ODE, from a product with Â or with an eigenvalue of it."""

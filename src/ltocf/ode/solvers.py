@@ -82,15 +82,15 @@ class Solver:
             raise ValueError("`adjoint` applies to step-by-step solvers, not to `exact`")
 
     @property
-    def looks_nothing_up(self) -> bool:
-        """Whether a stretch on eigenvalues depends on no value of its times, so that it can be recorded on a GPU."""
+    def is_recordable(self) -> bool:
+        """Whether solving a stretch on eigenvalues reads no value of its times: it can be recorded as a CUDA graph."""
         return self.name == "exact" or self.name in ONE_STEP_ORDERS
 
     def integrate(self, field: Field, start: Tensor, begin: Scalar, end: Scalar) -> Tensor:
         """x(end) of dx/dt = field(x), x(begin) = start, for a linear field of norm at most 2.
 
         On a one-dimensional state, where every number is a problem of its own, the field is a factor for each number,
-        and what the steps of ``exact``, ``euler`` and ``rk4`` make of it is known. All else is left to torchdiffeq.
+        and the steps of ``exact``, ``euler`` and ``rk4`` have a closed form. All else is left to torchdiffeq.
         """
         if self.name == "exact":
             return exponential_action(field, start, end - begin)
@@ -141,11 +141,11 @@ def states(field: Field, start: Tensor, boundaries: Times, solver: Solver) -> li
         >>> [s.item() for s in states(lambda x: 3 * x, one, unit_times, Solver("euler", "residual"))]
         [1.0, 4.0, 16.0]
     """
-    found = [start]
+    trajectory = [start]
     for begin, end in pairwise(boundaries.unbind()):
-        solution = solver.integrate(field, found[-1], begin, end)
-        found.append(solution if solver.connection == "residual" else solution - found[-1])
-    return found
+        solution = solver.integrate(field, trajectory[-1], begin, end)
+        trajectory.append(solution if solver.connection == "residual" else solution - trajectory[-1])
+    return trajectory
 
 
 def exponential_action(field: Field, start: Tensor, length: Scalar) -> Tensor:

@@ -63,7 +63,7 @@ class LearnableTimes(nn.Module):
 
     @torch.no_grad()
     def project_(self) -> None:
-        """Replace the times by the nearest ones (least squares) that keep their order and a gap to each other.
+        """Replace the times by the nearest ones (least squares) that ascend with a gap between neighbours.
 
         With s_i = t_i - i gap this is isotonic regression within bounds, whose solution is the unbounded one, clipped:
 
@@ -87,7 +87,7 @@ class LearnableTimes(nn.Module):
 
 
 def _isotonic(values: Times) -> Times:
-    """The nearest non-decreasing sequence; cubic in its length, which is a handful."""
+    """The nearest non-decreasing sequence, in time quadratic in its length, which is small."""
     places = torch.arange(len(values), device=values.device)
     sums = torch.cat([values.new_zeros(1), values.cumsum(0)])
     lengths = places - places[:, None] + 1

@@ -53,13 +53,13 @@ def remove_diverged(path: Path) -> None:
     """Remove a run that diverged; its mark goes last, so a process that is killed meanwhile leaves it marked."""
     logger.info("%s holds a run that diverged; a new one takes its place", path)
     for pattern in (*OWN, "tensorboard"):
-        remove_inside(path, pattern, but=DIVERGED)
+        remove_inside(path, pattern, keep=DIVERGED)
     (path / DIVERGED).unlink()
 
 
 def remove_run(path: Path) -> None:
     """Remove a run; config.toml goes last, so that a process that is killed meanwhile leaves a run to go on."""
-    remove_inside(path, "*", but="config.toml")
+    remove_inside(path, "*", keep="config.toml")
     shutil.rmtree(path)
 
 

@@ -1,4 +1,4 @@
-"""Interactions become training batches: users, their items, and negatives to tell these from."""
+"""Interactions become training batches: users, their items, and negatives to tell them from."""
 
 from ltocf.sampling.batches import Batch, Batches
 from ltocf.sampling.pairs import PairwiseBatches

@@ -14,7 +14,7 @@ from ltocf.shapes import BatchIndices, BatchScores, NegativeIndices
 
 
 class Batch(NamedTuple):
-    """Indices of users, of one positive item of each, and of negatives: one of each, or a set shared by all.
+    """Indices of users, of one positive item for each, and of negatives: some for each, or a set shared by all.
 
     ``weights`` say how much each positive counts, 1 on average over all pairs; None: all alike.
     """

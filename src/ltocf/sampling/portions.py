@@ -1,4 +1,4 @@
-"""Passes over the training pairs, cut into steps and into epochs: what follows an epoch then comes more often."""
+"""Passes over the training pairs, cut into steps and epochs: what follows every epoch then happens more often."""
 
 from __future__ import annotations
 

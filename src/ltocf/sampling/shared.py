@@ -18,8 +18,8 @@ class SharedNegativeBatches(Batches):
     """Batches for the sampled softmax: every training pair once per epoch, negatives shared by the batch.
 
     The negatives of a batch are the items of training pairs drawn at random, that is items in proportion to their
-    number of users. An epoch is a fresh permutation of the training pairs; weights of pairs weigh their loss.
-    With the whole catalogue they are all items that have a pair, once each, in every batch.
+    number of users. With the whole catalogue they are all items that have a pair, once each, in every batch. An epoch
+    is a fresh permutation of the training pairs; the weight of a pair multiplies its loss.
 
     Args:
         train: the training pairs.
@@ -55,7 +55,7 @@ class SharedNegativeBatches(Batches):
         if not len(train):
             raise ValueError("there are no training pairs")
         self.n_negatives = n_negatives
-        # Pairs are sorted by user: where each user's end says whose a pair is.
+        # Pairs are sorted by user: a search among the ends of the users' pairs finds the user of a pair.
         self._ends = torch.from_numpy(train.user_degrees).cumsum(0).to(self.device)
         self._items = torch.from_numpy(train.items.astype(np.int32)).to(self.device)
         self._catalogue: Tensor | None = torch.unique(self._items).long() if whole_catalogue else None
@@ -63,7 +63,7 @@ class SharedNegativeBatches(Batches):
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         generator = self.generator(epoch)
-        # On a CPU the permutation is the same in either type; on a GPU nobody promises that.
+        # On a CPU the permutation is the same in either type; on a GPU this is not guaranteed.
         small = self.device.type == "cpu" and self.n_examples < 2**31
         order = torch.randperm(
             self.n_examples, generator=generator, device=self.device, dtype=torch.int32 if small else torch.int64

@@ -9,7 +9,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.shapes import BatchIndices
 
 NO_NEGATIVES = (
-    "somebody must have both an item and an item left for a negative, got nobody in {} training pairs; "
+    "at least one user must have both an item and an untouched item, for a negative, got none in {} training pairs; "
     'train with `loss = "softmax"`, or `spectral`, which need no negatives'
 )
 

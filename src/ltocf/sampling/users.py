@@ -1,4 +1,4 @@
-"""Batches for models of whole histories: users alone."""
+"""Batches for models of whole histories: users only."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ class UserBatches(Batches):
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         order = torch.randperm(self.n_examples, generator=self.generator(epoch), device=self.device)
-        nothing = order.new_empty(0)
+        no_items = order.new_empty(0)
         for places in torch.split(order, self.batch_size):
-            yield Batch(self._users.index_select(0, places), nothing, nothing)
+            yield Batch(self._users.index_select(0, places), no_items, no_items)

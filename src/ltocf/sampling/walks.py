@@ -87,7 +87,7 @@ class _Neighbours:
         self._neighbours = torch.from_numpy(neighbours.copy()).to(device)
 
     def draw(self, nodes: BatchIndices, generator: torch.Generator) -> BatchIndices:
-        """One neighbour of each node, all of which have some: by a draw among whole degrees, without a rejection."""
+        """One neighbour of each node, all of which have some: a draw below the sum of degrees, without rejection."""
         lows, highs = (bound.index_select(0, nodes) for bound in (self._lows, self._highs))
         places = torch.searchsorted(self._totals, lows + draw_below(highs - lows, generator), right=True)
         return self._neighbours.index_select(0, places)

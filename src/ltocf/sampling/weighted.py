@@ -1,4 +1,4 @@
-"""What weights of pairs do: they weigh a loss, or how often a pair is drawn."""
+"""Weights of pairs: factors of their loss, or of how often they are drawn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def relative_weights(weights: PairWeights, device: torch.device | str) -> Tensor
 
 
 class CumulativeWeights:
-    """Weights of pairs, added up, so that a draw is one search.
+    """Cumulative weights of pairs, so that a draw is one search.
 
     Args:
         weights: > 0, one for each pair.
@@ -41,5 +41,5 @@ class CumulativeWeights:
         below, above = self._sums[starts], self._sums[starts + lengths]
         uniform = torch.rand(len(starts), dtype=torch.float64, device=below.device, generator=generator)
         places = torch.searchsorted(self._sums, below + uniform * (above - below), right=True) - 1
-        # Rounding can reach the border.
+        # Rounding can reach the first pair after the run.
         return torch.minimum(places, starts + lengths - 1)

@@ -132,12 +132,12 @@ class Blocks:
         return taken
 
     def add(self, embeddings: Tensor, nodes: Tensor, rows: Tensor) -> None:
-        embeddings.index_add_(0, self.mine(nodes), rows[self.are_mine(nodes)])
+        embeddings.index_add_(0, self.local_rows(nodes), rows[self.are_local(nodes)])
 
-    def mine(self, nodes: Tensor) -> Tensor:
-        return nodes[self.are_mine(nodes)] // self.nodes.world
+    def local_rows(self, nodes: Tensor) -> Tensor:
+        return nodes[self.are_local(nodes)] // self.nodes.world
 
-    def are_mine(self, nodes: Tensor) -> Tensor:
+    def are_local(self, nodes: Tensor) -> Tensor:
         """Which of ``nodes`` this process has."""
         return nodes % self.nodes.world == self.nodes.rank
 
@@ -228,7 +228,7 @@ class _Taken(torch.autograd.Function):
         ctx.save_for_backward(nodes)
         ctx.ranks, ctx.n_rows = ranks, len(embeddings)
         rows = embeddings.new_zeros(len(nodes), embeddings.shape[1])
-        rows[ranks.are_mine(nodes)] = embeddings.index_select(0, ranks.mine(nodes))
+        rows[ranks.are_local(nodes)] = embeddings.index_select(0, ranks.local_rows(nodes))
         dist.all_reduce(rows, group=ranks.nodes.group)
         return rows
 

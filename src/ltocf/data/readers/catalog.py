@@ -42,7 +42,7 @@ class CatalogEntry:
         n_test: number of test pairs.
         url: the folder the files are downloaded from; None if they come with the package.
         files: checksum of each file as ``algorithm:digest``.
-        read: makes a `Dataset` of the folder.
+        read: makes a `Dataset` from the folder.
         lines_in_time: whether the items of a line are in order of time, and those of the test set after them.
         core: the lowest degree of users and items in training and test set together, see `Dataset`.
     """
@@ -91,7 +91,7 @@ CATALOG = {
         n_train=2_380_730,
         n_test=603_378,
         url=f"{_LIGHTGCN_DATA}/amazon-book",
-        # As RecZoo's and DHG's lists of data sets both have them; RecZoo's of Gowalla are those of the files above.
+        # RecZoo's and DHG's lists of data sets both have these; RecZoo's checksums of Gowalla match the files above.
         files={
             "train.txt": "md5:c916ecac04ca72300a016228258b41ed",
             "test.txt": "md5:30f8ccfea18d25007ba9fb9aba4e174d",
@@ -111,10 +111,10 @@ CATALOG = {
 
 
 def find(name: str, data_dir: str | Path | None = None) -> Path:
-    """The folder of a named dataset, its files downloaded if they are missing and checked by checksum.
+    """The folder of a named dataset; missing files are downloaded, and all are verified by checksum.
 
-    Sets are subfolders of ``data_dir``, else of ``$LTOCF_DATA``, else of ``~/.cache/ltocf``; what comes with the
-    package is found there and needs neither.
+    Sets are subfolders of ``data_dir``, else of ``$LTOCF_DATA``, else of ``~/.cache/ltocf``; those that come with the
+    package are found in it.
 
     Raises:
         ValueError: a name that is not in `CATALOG`, or a file that is not the one expected.
@@ -142,8 +142,8 @@ def find(name: str, data_dir: str | Path | None = None) -> Path:
     return folder
 
 
-def as_known(dataset: Dataset, folder: Path) -> Dataset:
-    """With what is known of the set if the folder's train.txt is that of one in order of time."""
+def with_known_order(dataset: Dataset, folder: Path) -> Dataset:
+    """The dataset with ``lines_in_time`` and ``core`` if the folder's train.txt is that of a named set in order."""
     for entry in CATALOG.values():
         checksum = entry.files.get("train.txt") if entry.lines_in_time else None
         if checksum is not None:

@@ -8,7 +8,7 @@ from ltocf.data.readers.options import ReadOptions
 from ltocf.data.report import ChosenColumn
 from ltocf.spelling import did_you_mean
 
-# Compared without case, `_`, `-`, `.` and blanks; the first that is there is taken.
+# Compared without case, `_`, `-`, `.` and blanks; the first that is present is taken.
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "user": (
         *("userid", "user", "uid", "customerid", "reviewerid", "visitorid", "accountid", "memberid", "clientid"),
@@ -40,7 +40,7 @@ _IGNORED = str.maketrans("", "", "_-. \xa0\ufeff")
 
 
 def plain(column: str) -> str:
-    """A column's name as it is compared with usual ones.
+    """A column's name in the form in which it is compared with usual names.
 
     Example:
         >>> plain(" User-ID"), plain("event_time")
@@ -50,10 +50,11 @@ def plain(column: str) -> str:
 
 
 def choose_columns(available: Iterable[str], name: str, options: ReadOptions) -> dict[str, ChosenColumn]:
-    """The column of each role: the one asked for, else the usual name that is there; see `ReadOptions`.
+    """The column of each role: the requested one, else one with a usual name; see `ReadOptions`.
 
     Raises:
-        ValueError: a column that is not there, or none for users, items, or the ratings that ``min_rating`` needs.
+        ValueError: a requested column is missing, or there is none for users, items, or the ratings that ``min_rating``
+            needs.
     """
     available = list(available)
     roles = [role for role in _ROLES if role != "title" or options.items is None]
@@ -75,7 +76,7 @@ def choose_columns(available: Iterable[str], name: str, options: ReadOptions) ->
 
 
 def usual_column(available: Sequence[str], usual: Sequence[str]) -> tuple[str, str] | None:
-    """The first of the usual names that is there, and why it is taken.
+    """The column with the first usual name that is present, and why it is taken.
 
     Example:
         >>> usual_column(["ISBN", "Book"], USUAL_NAMES["item"])
@@ -91,7 +92,7 @@ def usual_column(available: Sequence[str], usual: Sequence[str]) -> tuple[str, s
 
 
 def find_column(column: str, available: Sequence[str], option: str) -> str:
-    """A column that was asked for by name; blanks around a header are forgiven.
+    """The column requested by name; blanks around a header are ignored.
 
     Raises:
         ValueError: no column has that name.

@@ -1,4 +1,4 @@
-"""What is in a file: its bytes, unpacked, wherever it lies; the first bytes say what it is packed with."""
+"""The content of a file: its bytes, unpacked; its first bytes tell how it is packed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ from typing import TypeAlias
 
 import polars as pl
 
-from ltocf.data.report import DroppedRows
-
 Buffer: TypeAlias = bytes | mmap.mmap
 
 SAMPLE_BYTES = 1 << 18
-"""How much of a file is looked at to recognise what it is."""
+"""How much of a file is examined to recognise its format."""
 LARGEST_RATIO = 200
-"""How many times its own size a file may unpack to; logs reach 10 or 20, and files that are made to do harm 1,000."""
+"""How many times its own size a file may unpack to; logs reach 10 or 20, and files made to do harm 1,000."""
 ALWAYS_UNPACKED = 1 << 28
-"""So many bytes may come out of any file: small ones of one line over and over are honest."""
+"""Any file may unpack to this many bytes: a small log that repeats one line is harmless."""
 _BLOCK_BYTES = 1 << 24
 
 
@@ -35,9 +33,9 @@ class Content:
     Args:
         name: the file, for messages.
         suffix: suffix of its name, in lower case and without that of the compression: ``.csv``.
-        data: all bytes; a map of the file if it is not packed.
-        path: a file with these very bytes, which polars can read without a copy; or None.
-        packed: what it was packed with: ``gzip``; or "".
+        data: all bytes; a memory map of the file if it is not packed.
+        path: a file with exactly these bytes, which polars can read without a copy; or None.
+        packed: how it was packed: ``gzip``; or "".
     """
 
     name: str
@@ -56,16 +54,12 @@ class Content:
         first = next((line for line in str(reason).splitlines() if line.strip()), type(reason).__name__)
         return ValueError(f"{self.name} is not a readable {kind} file: {first}")
 
-    def dropped(self, reason: str, n_rows: int, line: int, example: str = "") -> DroppedRows:
-        """Rows that were left out, with the line of the first."""
-        return DroppedRows(reason, n_rows, f"line {line}", example)
-
 
 def file_content(path: Path) -> Content:
     """The content of a local file.
 
     Raises:
-        ValueError: a packed file that is damaged, or packed in a way that is not known.
+        ValueError: a packed file that is damaged, or packed in an unknown way.
 
     Example:
         >>> import gzip, tempfile
@@ -82,7 +76,7 @@ def file_content(path: Path) -> Content:
 
 
 def unpacked(data: Buffer, name: str, path: Path | None = None, file_name: str | None = None) -> Content:
-    """The content of bytes that came from there; ``file_name`` is that of the file if the name for people is not."""
+    """The content of a file's bytes; ``file_name`` gives the suffixes if ``name``, which is for messages, does not."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(file_name or name).suffixes]
     start = bytes(data[:6])
     for magic, kind, packed_suffix, unpack in _PACKERS:
@@ -115,11 +109,11 @@ def _unpack(data: Buffer, name: str, kind: str, unpack: Callable[[bytes, int], b
 
 
 class _TooMuchError(Exception):
-    """More comes out than may."""
+    """A file unpacks to more bytes than it may."""
 
 
 def _by_blocks(open_file: Callable[[io.BytesIO], io.BufferedIOBase]) -> Callable[[bytes, int], bytes]:
-    """What a file of Python's unpacks to, as long as that is not too much."""
+    """A function that unpacks bytes by one of Python's file classes, up to a limit."""
 
     def unpack(data: bytes, limit: int) -> bytes:
         blocks, n_bytes = [], 0
@@ -135,8 +129,8 @@ def _by_blocks(open_file: Callable[[io.BytesIO], io.BufferedIOBase]) -> Callable
 
 
 def _unpack_zstandard(data: bytes, limit: int) -> bytes:
-    """Python has no unpacker of its own before 3.14, polars has one for lines of text."""
-    if most_of_zstandard(data) > limit:
+    """Unpack by polars, which does it for lines of text; Python has no unpacker before 3.14."""
+    if largest_zstandard_size(data) > limit:
         raise _TooMuchError(limit)
     try:
         lines = pl.read_lines(io.BytesIO(data)).to_series()
@@ -147,10 +141,10 @@ def _unpack_zstandard(data: bytes, limit: int) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-def most_of_zstandard(data: bytes) -> int:
-    """How many bytes a file can unpack to, by the sizes of its blocks; each compressed one makes 128 KiB at most.
+def largest_zstandard_size(data: bytes) -> int:
+    """The most bytes that a file can unpack to, by the sizes of its blocks; a compressed one makes at most 128 KiB.
 
-    Damage ends the count: the unpacker will say what is wrong.
+    Damage ends the count: the unpacker will report it.
 
     Source: RFC 8878, section 3.1.1, https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1
 
@@ -158,33 +152,33 @@ def most_of_zstandard(data: bytes) -> int:
         >>> import polars as pl, io
         >>> buffer = io.BytesIO()
         >>> pl.DataFrame({"a": ["x" * 999]}).write_csv(buffer, include_header=False, compression="zstd")
-        >>> 1000 <= most_of_zstandard(buffer.getvalue()) <= 2**17
+        >>> 1000 <= largest_zstandard_size(buffer.getvalue()) <= 2**17
         True
     """
     place, total = 0, 0
     while place + 5 <= len(data):
         magic = int.from_bytes(data[place : place + 4], "little")
-        if magic & 0xFFFFFFF0 == _SKIPPED_FRAME:
+        if magic & 0xFFFFFFF0 == _SKIPPABLE_FRAME:
             place += 8 + int.from_bytes(data[place + 4 : place + 8], "little")
             continue
         if magic != _ZSTANDARD_FRAME:
             break
-        about = data[place + 4]
-        one_segment = about >> 5 & 1
-        place += 5 + (1 - one_segment) + (0, 1, 2, 4)[about & 3] + (one_segment, 2, 4, 8)[about >> 6]
+        descriptor = data[place + 4]
+        single_segment = descriptor >> 5 & 1
+        place += 5 + (1 - single_segment) + (0, 1, 2, 4)[descriptor & 3] + (single_segment, 2, 4, 8)[descriptor >> 6]
         last = 0
         while not last and place + 3 <= len(data):
             block = int.from_bytes(data[place : place + 3], "little")
             last, kind, size = block & 1, block >> 1 & 3, block >> 3
             total += size if kind < _COMPRESSED else 1 << 17
             place += 3 + (1 if kind == _REPEATED else size)
-        place += 4 * (about >> 2 & 1)
+        place += 4 * (descriptor >> 2 & 1)
     return total
 
 
-_ZSTANDARD_FRAME, _SKIPPED_FRAME = 0xFD2FB528, 0x184D2A50
+_ZSTANDARD_FRAME, _SKIPPABLE_FRAME = 0xFD2FB528, 0x184D2A50
 _REPEATED, _COMPRESSED = 1, 2
-"""Kinds of blocks."""
+"""Types of blocks."""
 
 _PACKERS: tuple[tuple[bytes, str, str, Callable[[bytes, int], bytes]], ...] = (
     (b"\x1f\x8b", "gzip", ".gz", _by_blocks(lambda file: gzip.GzipFile(fileobj=file))),

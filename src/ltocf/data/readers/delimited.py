@@ -1,4 +1,4 @@
-"""Text tables with one row per line: parsed by polars, and only what polars cannot read line by line."""
+"""Text tables with one row per line: parsed by polars, or read line by line if polars cannot parse them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ltocf.data.readers.ragged import Lines, careful_lines
 from ltocf.data.readers.raw import RawTable
 from ltocf.data.report import DroppedRows
 
-# A character that stands for separators of several, which polars does not know: text has no use for it.
+# Replaces a separator of several characters, which polars does not take; text has no use for this character.
 UNIT = "\x1f"
 
 _BLOCK_BYTES = 1 << 24
@@ -66,8 +66,7 @@ def _read(text: Text, options: ReadOptions) -> RawTable:
         layout = recognise(text.sample, content.suffix, options, around)
     except ValueError as error:
         raise ValueError(f"{content.name} {error}") from error
-    single, narrow = _one_character(text, layout)
-    parsed = _parse(single, narrow, first_quote >= 0)
+    parsed = _parse(*_with_single_character(text, layout), first_quote >= 0)
     names = layout.names
     if content.suffix == ".inter" or (names and all(name.rpartition(":")[2] in _RECBOLE_TYPES for name in names)):
         names = _recbole_names(content, names)
@@ -79,7 +78,7 @@ def _read(text: Text, options: ReadOptions) -> RawTable:
         from_text=True,
         format=replace(layout, quoted=layout.quoted or parsed.quoted).describe(text.encoding) + packed,
         first_line=parsed.lines.first if kept is None and parsed.lines.rows is None else None,
-        n_rows=len(frame) + sum(one.n_rows for one in dropped),
+        n_rows=len(frame) + sum(rows.n_rows for rows in dropped),
         dropped=dropped,
         notes=(*((layout.note,) if layout.note else ()), *parsed.lines.notes),
         place_of=parsed.lines.places(kept),
@@ -92,8 +91,8 @@ def _lines_around(text: Text, position: int) -> str:
     return block[: block.rfind(b"\n") + 1].decode(errors="replace")
 
 
-def _one_character(text: Text, layout: Layout) -> tuple[Text, Layout]:
-    """Text with separators of one character, and the layout that says so."""
+def _with_single_character(text: Text, layout: Layout) -> tuple[Text, Layout]:
+    """The text with a single character as separator, and its layout."""
     if layout.separator == " ":
         data = re.sub(rb"[ \t]+", b" ", bytes(text.data))
         data = re.sub(rb"^ | (?=\r?$)", b"", data, flags=re.MULTILINE)
@@ -105,31 +104,31 @@ def _one_character(text: Text, layout: Layout) -> tuple[Text, Layout]:
 
 
 def _parse(text: Text, layout: Layout, has_quotes: bool) -> _Parsed:
-    """All rows; those that polars refuses or pads are looked at one by one."""
+    """All rows; if polars refuses or pads some of them, they are read line by line."""
     if layout.separator in "\t\x01":
         return _parse_tabs(text, layout, has_quotes)
     frame = _polars_frame(text, layout)
     if frame is None or _has_short_lines(frame, text, layout):
         return _parse_carefully(text, layout)
-    return _whole(frame, text, layout, has_quotes and layout.quoted)
+    return _without_blank_rows(frame, text, layout, has_quotes and layout.quoted)
 
 
 def _parse_tabs(text: Text, layout: Layout, has_quotes: bool) -> _Parsed:
-    """A quote may stand for itself here, so lines come first, and quotes bind only what is a whole field."""
+    """Between tabs a quote may stand for itself: lines are divided first, and quotes only bind a whole field."""
     plain = replace(layout, quoted=False)
     frame = _polars_frame(text, plain)
     if frame is not None and not _has_short_lines(frame, text, plain):
-        return _whole(_unquoted(frame) if layout.quoted else frame, text, layout, False)
+        return _without_blank_rows(_unquoted(frame) if layout.quoted else frame, text, layout, False)
     if has_quotes:
         frame = _polars_frame(text, replace(layout, quoted=True))
         if frame is not None and not _has_short_lines(frame, text, replace(layout, quoted=True)):
-            return replace(_whole(frame, text, layout, True), quoted=True)
+            return replace(_without_blank_rows(frame, text, layout, True), quoted=True)
     parsed = _parse_carefully(text, plain)
     return replace(parsed, frame=_unquoted(parsed.frame)) if layout.quoted else parsed
 
 
 def _polars_frame(text: Text, layout: Layout) -> pl.DataFrame | None:
-    """All rows as text, or None where polars refuses some of them."""
+    """All rows as text, or None if polars refuses some of them."""
     try:
         return pl.read_csv(
             text.path or io.BytesIO(text.data),
@@ -161,8 +160,8 @@ def _parse_carefully(text: Text, layout: Layout) -> _Parsed:
     return _Parsed(frame, lines)
 
 
-def _whole(frame: pl.DataFrame, text: Text, layout: Layout, may_span: bool) -> _Parsed:
-    """Rows of which each is one line, unless there are quotes and more lines than rows; blank ones left out."""
+def _without_blank_rows(frame: pl.DataFrame, text: Text, layout: Layout, may_span: bool) -> _Parsed:
+    """The rows that are not blank, and their lines: one for each row, unless quoted fields may span several lines."""
     first: int | None = layout.n_before + 1
     if may_span and _n_lines(text, layout) > len(frame) + layout.n_before:
         first = None
@@ -181,7 +180,7 @@ def _whole(frame: pl.DataFrame, text: Text, layout: Layout, may_span: bool) -> _
 
 
 def _has_short_lines(frame: pl.DataFrame, text: Text, layout: Layout) -> bool:
-    """Whether lines have fewer fields than there are columns: polars reads what is not there as empty."""
+    """Whether lines have fewer fields than there are columns: polars reads the missing ones as empty."""
     if layout.separator == " " or not frame[:, -1].null_count():
         return False
     filled = frame.filter(~pl.all_horizontal(pl.all().is_null()))
@@ -202,7 +201,7 @@ def _n_lines(text: Text, layout: Layout) -> int:
 
 
 def _count(text: Text, character: str, start: int = 0, quoted: bool = False) -> int:
-    """How often a character occurs, those between quotes left out if asked for."""
+    """How often a character occurs; if ``quoted``, only outside quotes."""
     n_found, inside = 0, 0
     for begin in range(start, len(text.data), _BLOCK_BYTES):
         block = np.frombuffer(text.data[begin : begin + _BLOCK_BYTES], np.uint8)
@@ -216,7 +215,7 @@ def _count(text: Text, character: str, start: int = 0, quoted: bool = False) -> 
 
 
 def _unquoted(frame: pl.DataFrame) -> pl.DataFrame:
-    """Fields that are in quotes, without them."""
+    """The frame without the quotes around its fields."""
     column = pl.all()
     inner = column.str.slice(1, column.str.len_chars() - 2).str.replace_all('""', '"', literal=True)
     return frame.with_columns(pl.when(column.str.contains(r'(?s)^"(?:[^"]|"")*"$')).then(inner).otherwise(column))
@@ -225,14 +224,14 @@ def _unquoted(frame: pl.DataFrame) -> pl.DataFrame:
 def _without_repeats(
     parsed: _Parsed, layout: Layout, content: Content
 ) -> tuple[pl.DataFrame, np.ndarray | None, tuple[DroppedRows, ...]]:
-    """Rows without those that repeat the header, and which rows these are; two exports put together have one."""
+    """The rows that do not repeat the header, as joined exports do; which these are (None: all); what was dropped."""
     frame, dropped = parsed.frame, parsed.lines.dropped
     if layout.header is None:
         return frame, None, dropped
     names = [name.strip().strip('"') for name in layout.header]
     marked = [f"\ufeff{names[0]}", f'\ufeff"{names[0]}"']
     known = sorted({name for name in (*names, *layout.header, *marked) if name})
-    # Ten million rows cost a hundredth of a second per name this way, `is_in` ten of them.
+    # On ten million rows this takes a hundredth of a second per name, `is_in` ten hundredths.
     is_name = pl.any_horizontal([pl.first() == name for name in known]).fill_null(False)
     suspects = frame.select(is_name.arg_true()).to_series()
     repeats = []

@@ -1,4 +1,4 @@
-"""Files from the network, checked by their checksum before they get their name."""
+"""Files from the network, verified by checksum before they get their name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def verify_checksum(path: Path, checksum: str) -> None:
 
 
 def download(url: str, target: Path, checksum: str) -> None:
-    """Fetch a URL into a file; nothing is left behind unless all of it arrived and its checksum is right.
+    """Fetch a URL into a file; nothing is left behind unless it arrived as a whole and its checksum is right.
 
     Raises:
         ConnectionError: the file could not be fetched or is not the one expected; the message says where to put it by

@@ -1,4 +1,4 @@
-"""Text files become UTF-8: by their byte order mark, by what decodes, or by the encoding given."""
+"""Text files become UTF-8: from the given encoding, or from the one that their bytes show."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Text:
 
 
 def read_text(content: Content, encoding: str | None = None) -> Text:
-    """The text of a file; only its beginning is looked at if that is UTF-8, so `other_text` may have to correct it.
+    """The text of a file; if its beginning is UTF-8 the rest is not checked, and `other_text` may have to correct it.
 
     Raises:
-        ValueError: an encoding that does not exist, or bytes that it does not have.
+        ValueError: an unknown encoding, or bytes that are invalid in it.
 
     Example:
         >>> text = read_text(Content("a.csv", ".csv", "zoë,1".encode("utf-16")))
@@ -69,8 +69,7 @@ def read_text(content: Content, encoding: str | None = None) -> Text:
 
 
 def other_text(content: Content, encoding: str | None = None) -> Text:
-    """The text of a file that is not UTF-8: cp1252, or latin-1 if that reads the same or a byte has no letter in
-    cp1252.
+    """The text of a file that is not UTF-8: cp1252, or latin-1 if that reads the same or cp1252 lacks one of the bytes.
 
     Raises:
         ValueError: UTF-8 was asked for, or most of the file is UTF-8, so that another encoding would spoil the rest.
@@ -80,7 +79,7 @@ def other_text(content: Content, encoding: str | None = None) -> Text:
         data.decode()
     except UnicodeDecodeError as error:
         n_bad = data.decode(errors="replace").count("\ufffd")
-        n_good = (len(data) - len(data.translate(None, _NOT_ASCII)) - n_bad) // 2  # two bytes for a letter, or more
+        n_good = (len(data) - len(data.translate(None, _NOT_ASCII)) - n_bad) // 2  # letters have two bytes or more
         if encoding is not None or n_good > 10 * n_bad:
             raise _wrong_byte(content, "UTF-8", data, error) from error
     if data.translate(None, _ONLY_CP1252) == data:

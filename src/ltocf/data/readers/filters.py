@@ -17,12 +17,12 @@ MAX_SHOWN = 10
 def keep_rows(
     rows: Rows, only: Mapping[str, Any] | None, drop: Mapping[str, Any] | None, *, partial: bool = False
 ) -> None:
-    """Leave out the rows without a value of ``only``, and those with a value of ``drop``.
+    """Leave out the rows that have no value of ``only``, and those that have a value of ``drop``.
 
     Values are compared as text and as numbers: 1 is ``"1"``, ``"1.0"`` and 1.0; ``""`` is a missing value.
 
     Raises:
-        ValueError: a value that occurs nowhere, unless the rows are ``partial``, or no row that is left.
+        ValueError: a value occurs nowhere, unless the rows are ``partial``, or no row is left.
     """
     matches = [
         (option, column, values, Values(rows, column).rows_with(values, f"`{option}`", partial))
@@ -43,11 +43,10 @@ def keep_rows(
 def weigh_events(rows: Rows, weights: Mapping[str, Mapping[str, float | int]] | None, *, partial: bool = False) -> None:
     """Add to the frame how much each row counts by the value of each column; null for a value without a weight.
 
-    This is asked before any row is left out, so that a value of rows that are left out may have a weight.
+    Called before any row is left out, so that values which only occur in such rows may have a weight.
 
     Raises:
-        ValueError: a weight for a value that occurs nowhere, unless the rows are ``partial``, or one that is not
-            positive.
+        ValueError: a weight is for a value that occurs nowhere, unless the rows are ``partial``, or is not positive.
     """
     for column, by_value in (weights or {}).items():
         option = f"`event_weights` of {column!r}"
@@ -62,10 +61,10 @@ def weigh_events(rows: Rows, weights: Mapping[str, Mapping[str, float | int]] | 
 
 
 def refuse_unweighted_events(rows: Rows, weights: Mapping[str, Any] | None) -> None:
-    """Raise if a row that is left has a value without a weight.
+    """Raise if a remaining row has a value without a weight.
 
     Raises:
-        ValueError: such a value.
+        ValueError: a value has no weight.
     """
     for column in weights or {}:
         without = rows.frame.filter(pl.col(event_weight(column)).is_null())[source(column)]
@@ -75,17 +74,17 @@ def refuse_unweighted_events(rows: Rows, weights: Mapping[str, Any] | None) -> N
 
 
 def event_weight(column: str) -> str:
-    """The name in a frame of rows for how much they count by the value of a column."""
+    """The column, in the frame of rows, of the weights that rows have by the value of a column of the source."""
     return f"weight by {column}"
 
 
 def source(column: str) -> str:
-    """The name in a frame of rows for a column of the source that is no role."""
+    """The column, in the frame of rows, of a column of the source that has no role."""
     return f"source column {column}"
 
 
 class Values:
-    """The values of a column, to be found as text or as numbers."""
+    """The values of a column, which are looked up as text and as numbers."""
 
     def __init__(self, rows: Rows, column: str) -> None:
         self.name, self.label = rows.name, column
@@ -98,7 +97,7 @@ class Values:
         self.missing = is_missing(self.distinct, rows.table.from_text)
 
     def rows_with(self, values: Iterable[Any], option: str, partial: bool = False) -> pl.Series:
-        """The rows that have one of the values.
+        """A mask of the rows that have one of the values.
 
         Raises:
             ValueError: a value that occurs nowhere, unless the rows are ``partial``.
@@ -134,7 +133,7 @@ def _most_common(column: pl.Series) -> str:
 
 
 def values_by_column(wanted: Mapping[str, Any] | None) -> list[tuple[str, list[Any]]]:
-    """Column and list of values: one value is a list of one."""
-    several = (list, tuple, set, frozenset)
-    found = (wanted or {}).items()
-    return [(column, sorted(values, key=str) if isinstance(values, several) else [values]) for column, values in found]
+    """Each column with the list of its values; a single value becomes a list of one."""
+    lists = (list, tuple, set, frozenset)
+    columns = (wanted or {}).items()
+    return [(column, sorted(values, key=str) if isinstance(values, lists) else [values]) for column, values in columns]

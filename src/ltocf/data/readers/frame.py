@@ -53,7 +53,7 @@ def dataset_from_frame(
 
 
 def dataset_from_table(table: RawTable, options: ReadOptions) -> Dataset:
-    """What the rows of a table mean, by the options; `Dataset.report` says how they were read.
+    """The dataset that the rows of a table mean, given the options; `Dataset.report` says how they were read.
 
     Ids keep their type, strings or integers, and are sorted, so the indices do not depend on the order of rows.
     Rows without an id are left out. Timestamps become whole seconds since 1970, UTC where no zone is given. Repeated
@@ -61,7 +61,7 @@ def dataset_from_table(table: RawTable, options: ReadOptions) -> Dataset:
     index.
 
     Raises:
-        ValueError: a column that is missing or not recognised, a value that is not of its kind, or no interaction is
+        ValueError: a column is missing or not recognised, a value is not of its column's kind, or no interaction is
             left.
 
     Example:
@@ -89,7 +89,7 @@ def dataset_from_table(table: RawTable, options: ReadOptions) -> Dataset:
 
 
 def describe(dataset: Dataset, rows: Rows, options: ReadOptions) -> Dataset:
-    """The dataset with what the item table says, if there is one."""
+    """The dataset with the titles and attributes of the item table, if there is one."""
     if options.items is None:
         return dataset
     described = describe_items(dataset.names, _item_table(options.items), options)
@@ -126,7 +126,7 @@ def describe_again(names: Names, options: ReadOptions) -> Names:
 
 
 def _item_table(items: Any) -> RawTable:
-    # Both of these need this module.
+    # Both import this module.
     from ltocf.data.readers.objects import raw_table
     from ltocf.data.readers.source import read_raw
 
@@ -139,7 +139,7 @@ def _item_table(items: Any) -> RawTable:
 
 
 def with_report(dataset: Dataset, rows: Rows, chosen: dict[str, ChosenColumn]) -> Dataset:
-    """The dataset with the report of its rows, which is logged."""
+    """Log the report of the rows, and return the dataset with it."""
     table, pairs = rows.table, dataset.interactions
     available = table.frame.collect_schema().names()
     used = {column.name for column in chosen.values()}
@@ -191,7 +191,7 @@ def _parse(
         label = f"{rows.name}: {role} ids (column {chosen[role].name!r})"
         return identify(raw[role], label, rows.table.from_text, rows.place)
 
-    with ThreadPoolExecutor(3) as pool:  # polars leaves Python free while it works
+    with ThreadPoolExecutor(3) as pool:  # polars releases the GIL while it works
         timing = pool.submit(moments_of, rows, chosen, options)
         found = dict(zip(REQUIRED, pool.map(identified, REQUIRED), strict=True))
         moments = timing.result()

@@ -1,4 +1,4 @@
-"""Ids as people have them: text with blanks, integers written as decimals, numbers, categories."""
+"""Ids as sources have them: text with blanks, integers written as decimals, numbers, categories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ MISSING = -1
 
 _WHOLE_DECIMAL = r"^(0|-?[1-9][0-9]{0,15})(\.0+)?$"
 _DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?$"
-_TRUTH = ("true", "false", "True", "False", "TRUE", "FALSE")
+
+TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
+"""Truth values as programs write them into text."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Identified:
 
     Args:
         ids: the distinct ids, sorted, strings or 64-bit integers.
-        codes: the place in ``ids`` of each row; -1 where there is no id.
+        codes: the place of each row's id in ``ids``; -1 where there is no id.
         notes: how they were read.
         warnings: what deserves a look.
     """
@@ -40,8 +42,8 @@ def identify(column: pl.Series, label: str, from_text: bool, place: Place) -> Id
     """The distinct ids of a column, and which of them each row has.
 
     Blanks around ids are removed. In a text file ids are integers if all of them are written the way integers are
-    printed, or if some have a ``.0`` behind, as programs write integers once a value is missing: ``"007"`` makes a
-    column of strings.
+    printed, perhaps with ``.0`` behind, as programs write integers once a value is missing: ``"007"`` makes a column
+    of strings.
 
     Raises:
         ValueError: values that are no ids: dates, truth values, lists, decimals, integers of more than 64 bits.
@@ -57,7 +59,7 @@ def identify(column: pl.Series, label: str, from_text: bool, place: Place) -> Id
 
 
 def clean_ids(texts: pl.Series, label: str, from_text: bool) -> tuple[pl.Series, tuple[str, ...]]:
-    """Distinct ids without blanks around them, missing ones null, as integers if they are; and notes on that."""
+    """Distinct ids without blanks around them, missing ones null, as integers if all are; and notes on that."""
     stripped = texts.str.strip_chars(BLANKS)
     missing = is_missing(stripped, from_text)
     if missing.any():
@@ -70,7 +72,7 @@ def _as_integers(ids: pl.Series, label: str) -> tuple[pl.Series, tuple[str, ...]
     known = ids.drop_nulls()
     if not len(known):
         return ids, ()
-    if known.str.contains(_DATE).all() or known.is_in(_TRUTH).all():
+    if known.str.contains(_DATE).all() or known.is_in(TRUTHS).all():
         kind = "dates" if known.str.contains(_DATE).all() else "truth values"
         raise ValueError(f"{label} must be ids, got {kind} like {known[0]!r}; is it the right column?")
     if known.str.contains(USUAL_INTEGER).all():
@@ -90,7 +92,7 @@ def _as_integers(ids: pl.Series, label: str) -> tuple[pl.Series, tuple[str, ...]
 
 
 def _of_text(column: pl.Series, label: str, from_text: bool, place: Place) -> Identified:
-    # Categories of its own: codes of the process-wide pool would depend on what was read before.
+    # A set of categories of its own: codes of the process-wide one would depend on what was read before.
     coded = column.cast(pl.Categorical(pl.Categories.random())).to_physical()
     n_codes = int(coded.fill_null(0).to_numpy().max(initial=0)) + 1
     codes = coded.fill_null(n_codes).to_numpy()
@@ -100,12 +102,10 @@ def _of_text(column: pl.Series, label: str, from_text: bool, place: Place) -> Id
     texts = column.gather(row_of_code[positions])
     cleaned, notes = clean_ids(texts, label, from_text)
     ids = cleaned.drop_nulls().unique().sort().rename("id")
-    table = pl.DataFrame({"id": ids, "index": np.arange(len(ids))})
-    index = cleaned.rename("id").to_frame().join(table, on="id", how="left", maintain_order="left")["index"]
 
-    # One place more than there are codes: that of null.
+    # One entry more than there are codes, for null.
     index_of_code = np.full(n_codes + 1, MISSING, np.int64)
-    index_of_code[positions] = index.fill_null(MISSING).to_numpy()
+    index_of_code[positions] = _joined_places(cleaned, ids)
     found = index_of_code[codes]
     with_blanks = (texts != texts.str.strip_chars(BLANKS)).to_numpy() & (index_of_code[positions] != MISSING)
     if with_blanks.any():
@@ -137,12 +137,12 @@ def _of_numbers(column: pl.Series, label: str, place: Place) -> Identified:
     missing = is_missing(column, False)
     if not column.dtype.is_integer():  # pandas makes decimals of integers once a value is missing
         decimals = column.cast(pl.Float64)
-        broken = decimals.is_finite() & (decimals != decimals.floor()) & ~missing
-        refuse(broken, column, f"{label} must be strings or integers", "store them as such", place)
+        fractional = decimals.is_finite() & (decimals != decimals.floor()) & ~missing
+        refuse(fractional, column, f"{label} must be strings or integers", "store them as such", place)
     if column.dtype.is_float():
-        blurred = column.is_finite() & (column.abs() >= EXACT_BELOW)
+        inexact = column.is_finite() & (column.abs() >= EXACT_BELOW)
         rule = f"{label} must be below 2^53 where they are decimals"
-        refuse(blurred, column, rule, "store them as integers", place)
+        refuse(inexact, column, rule, "store them as integers", place)
     integers = column.cast(pl.Int64, strict=False)
     too_large = integers.is_null() & ~missing
     refuse(too_large, column, f"{label} must fit 64-bit integers", "store them as strings", place)
@@ -156,11 +156,16 @@ def _places(integers: pl.Series, ids: pl.Series) -> np.ndarray:
         return np.full(len(integers), MISSING, np.int64)
     low, high = int(ids[0]), int(ids[-1])
     if high - low >= 4 * len(integers) + 1024:
-        table = pl.DataFrame({"id": ids, "index": np.arange(len(ids))})
-        found = integers.rename("id").to_frame().join(table, on="id", how="left", maintain_order="left")["index"]
-        return found.fill_null(MISSING).to_numpy()
+        return _joined_places(integers, ids)
     index_of_value = np.full(high - low + 2, MISSING, np.int64)
     index_of_value[ids.to_numpy() - low] = np.arange(len(ids))
-    # -1 looks up the last place, which belongs to no id.
+    # -1 looks up the last entry, which belongs to no id.
     places: np.ndarray = index_of_value[(integers - low).fill_null(-1).to_numpy()]
     return places
+
+
+def _joined_places(column: pl.Series, ids: pl.Series) -> np.ndarray:
+    """The place in ``ids`` of each value of a column; -1 for null."""
+    table = pl.DataFrame({"id": ids, "index": np.arange(len(ids))})
+    found = column.rename("id").to_frame().join(table, on="id", how="left", maintain_order="left")["index"]
+    return found.fill_null(MISSING).to_numpy()

@@ -11,15 +11,12 @@ from ltocf.data.dataset import Dataset
 from ltocf.data.ids import USUAL_INTEGER, IdMap
 from ltocf.data.names import Names
 from ltocf.data.readers.columns import USUAL_NAMES, USUAL_TITLES, find_column, usual_column
-from ltocf.data.readers.identifiers import identify
+from ltocf.data.readers.identifiers import TRUTHS, identify
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
 from ltocf.data.readers.rows import BLANKS, is_missing
 from ltocf.data.report import counted
 from ltocf.shapes import PairIndices
-
-TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
-"""Truth values as programs write them into text."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ def describe_items(names: Names, table: RawTable, options: ReadOptions) -> Descr
     """Titles and attributes of items from their table: the first row of each id counts.
 
     Raises:
-        ValueError: no column is like item ids, or the title column is not there.
+        ValueError: no column is named like item ids, or the title column is missing.
     """
     frame = table.rows()
     id_column, title_column, why = _columns(frame, table.name, options)
@@ -58,22 +55,22 @@ def describe_items(names: Names, table: RawTable, options: ReadOptions) -> Descr
     attributes = pl.DataFrame(others) if others else None
     titles = names.titles if title_column is None else _titles(names.item_ids, frame[title_column].gather(rows), table)
 
-    n_known, n_first = int((indices >= 0).sum()), len(indices)
+    n_known, n_ids = int((indices >= 0).sum()), len(indices)
     n_without = len(names.item_ids) - n_known
     n_missing = int((found.codes < 0).sum())
-    n_repeated = len(frame) - n_missing - n_first
+    n_repeated = len(frame) - n_missing - n_ids
     columns = f"ids: {id_column!r} ({why}){_title_note(title_column)}"
     notes = [f"item table {table.name}: attributes of {counted(n_known, 'item')}; {columns}"]
     notes += [f"item table {table.name}: {note}" for note in (*map(str, table.dropped), *table.notes, *found.notes)]
     for n_rows, reason in (
-        (n_first - n_known, "of items without interactions"),
+        (n_ids - n_known, "of items without interactions"),
         (n_repeated, "that repeat an id: the first of each counts"),
         (n_missing, "without an id"),
     ):
         notes += [f"item table {table.name}: {counted(n_rows, 'row')} {reason}"] if n_rows else []
     notes += [f"item table {table.name}: {counted(n_without, 'item')} not in it"] if n_without and n_known else []
-    strange = () if n_known else ("none of its ids is the id of an item of the log",)
-    warnings = tuple(f"item table {table.name}: {warning}" for warning in (*strange, *found.warnings))
+    unrelated = () if n_known else ("none of its ids is the id of an item of the log",)
+    warnings = tuple(f"item table {table.name}: {warning}" for warning in (*unrelated, *found.warnings))
     return Described(replace(names, titles=titles, attributes=attributes), row_of_item >= 0, tuple(notes), warnings)
 
 
@@ -83,24 +80,19 @@ def with_titles(dataset: Dataset, ids: pl.Series, titles: pl.Series) -> Dataset:
     known = table.filter((pl.col("item") >= 0) & ~is_missing(table["title"], False)).unique(
         "item", keep="first", maintain_order=True
     )
-    every = pl.DataFrame({"item": np.arange(len(dataset.item_ids))})
-    found = every.join(known, on="item", how="left", maintain_order="left")["title"]
+    all_items = pl.DataFrame({"item": np.arange(len(dataset.item_ids))})
+    found = all_items.join(known, on="item", how="left", maintain_order="left")["title"]
     return replace(dataset, names=replace(dataset.names, titles=_titles(dataset.item_ids, found)))
 
 
 def indices_of(known: IdMap, ids: pl.Series) -> PairIndices:
-    """The index of each id of a column; -1 for ids that are not there. Integers and their usual text are the same."""
+    """`IdMap.encode` of a column, which is converted as a whole: integers and their usual text are the same ids."""
     if known.ids.dtype == pl.String and ids.dtype == pl.Int64:
         ids = ids.cast(pl.String)
     elif known.ids.dtype == pl.Int64 and ids.dtype == pl.String:
         usual = ids.str.contains(USUAL_INTEGER)
         ids = ids.cast(pl.Int64, strict=False).zip_with(usual.fill_null(False), pl.Series([None], dtype=pl.Int64))
-    if known.ids.dtype != ids.dtype:
-        return known.encode(ids)
-    table = pl.DataFrame({"id": known.ids, "index": np.arange(len(known))})
-    found = ids.rename("id").to_frame().join(table, on="id", how="left", maintain_order="left")["index"]
-    indices: PairIndices = found.fill_null(-1).to_numpy()
-    return indices
+    return known.encode(ids)
 
 
 def _columns(frame: pl.DataFrame, name: str, options: ReadOptions) -> tuple[str, str | None, str]:
@@ -143,7 +135,7 @@ def _typed(column: pl.Series, from_text: bool) -> pl.Series:
 
 
 def _titles(item_ids: IdMap, titles: pl.Series, table: RawTable | None = None) -> tuple[str, ...]:
-    """One title for each item; its id as text where there is none."""
+    """One title for each item: its id as text if it has none."""
     texts = titles.cast(pl.String)
     has_title = ~is_missing(texts, from_text=table is not None and table.from_text)
     return tuple(texts.zip_with(has_title, item_ids.ids.cast(pl.String)).to_list())

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from ltocf.data.readers.frame import USUAL_NAMES
 from ltocf.data.readers.options import ReadOptions
 
-# Where lines can be divided in several ways, the earlier one is taken; blanks only where nothing else divides.
+# If several divide lines equally well, the first is taken; blanks only if nothing else divides them.
 _SEPARATORS = ("::", "\t", "\x01", ";", "|", ",")
 _BLANK = " "
 _BY_SUFFIX = {".csv": ",", ".tsv": "\t", ".inter": "\t"}
 
-_SPOKEN = {r"\t": "\t", "tab": "\t", "^A": "\x01", r"\x01": "\x01", r"\001": "\x01"}
+_TYPED = {r"\t": "\t", "tab": "\t", "^A": "\x01", r"\x01": "\x01", r"\001": "\x01"}
 
 MOVIELENS = ("userId", "movieId", "rating", "timestamp")
 """The columns of MovieLens's files without a header, https://files.grouplens.org/datasets/movielens/ml-100k-README.txt."""
@@ -55,29 +55,29 @@ class Layout:
         return ", ".join(shown)
 
 
-def spoken_separator(separator: str) -> str:
-    r"""A separator as it can be typed in a shell: ``\t``, ``tab`` or ``^A`` are one character.
+def typed_separator(separator: str) -> str:
+    r"""The separator that was typed in a shell: ``\t``, ``tab`` or ``^A`` are one character.
 
     Raises:
         ValueError: no separator at all, or one with a quote or a line end.
 
     Example:
-        >>> spoken_separator(r"\t"), spoken_separator("::")
+        >>> typed_separator(r"\t"), typed_separator("::")
         ('\t', '::')
     """
-    separator = _SPOKEN.get(separator, separator)
+    separator = _TYPED.get(separator, separator)
     if not separator or set(separator) & set('"\r\n'):
         raise ValueError(f"`separator` must be one or more characters without quotes and line ends, got {separator!r}")
     return separator
 
 
 def recognise(sample: str, suffix: str, options: ReadOptions, around_quote: str = "") -> Layout:
-    """The layout of a text table by its first lines.
+    """The layout of a text table, recognised from its first lines.
 
     Args:
         sample: the first whole lines.
         suffix: suffix of the file's name; decides between separators that all fit.
-        options: what is given: ``separator``, ``header``, ``columns``.
+        options: may give ``separator``, ``header`` and ``columns``.
         around_quote: lines around the first quote of the file, wherever it is.
 
     Raises:
@@ -90,25 +90,25 @@ def recognise(sample: str, suffix: str, options: ReadOptions, around_quote: str 
     """
     line_end = "\r" if "\r" in sample and "\n" not in sample else "\n"
     lines = sample.split(line_end)
-    n_before, told = _before_the_table(lines)
+    n_before, declared = _before_table(lines)
     rest = [line.rstrip("\r") for line in lines[n_before:] if line.strip()][:1000]
     if not rest:
         raise ValueError("must hold a table, got an empty file")
     if "\x00" in sample:
         raise ValueError("must be a text table, Parquet, Arrow or JSON, got bytes that are not text")
     if options.separator is not None:
-        separator = spoken_separator(options.separator)
+        separator = typed_separator(options.separator)
     else:
-        separator = told or _recognised_separator(rest, suffix)
-    quoted = _quotes(rest, separator) or _quotes(around_quote.splitlines(), separator)
+        separator = declared or _recognised_separator(rest, suffix)
+    quoted = _has_quotes(rest, separator) or _has_quotes(around_quote.splitlines(), separator)
     rows = fields(rest, separator, quoted or '"' in rest[0])
     note = f"lines ignored before the table: {n_before}" if n_before else ""
-    remark = lines[n_before - 1].lstrip("#% ") if n_before else ""
-    if (above := _header_in_remark(remark, rows, separator, options)) is not None:
-        return Layout(separator, quoted, _distinct(above), tuple(above), n_before, line_end)
-    names, header, guessed = _names(rows, separator, options)
+    comment = lines[n_before - 1].lstrip("#% ") if n_before else ""
+    if (commented := _header_in_comment(comment, rows, separator, options)) is not None:
+        return Layout(separator, quoted, _distinct(commented), tuple(commented), n_before, line_end)
+    names, header, assumption = _names(rows, separator, options)
     n_before += int(header is not None)
-    return Layout(separator, quoted, names, header, n_before, line_end, guessed or note)
+    return Layout(separator, quoted, names, header, n_before, line_end, assumption or note)
 
 
 def fields(lines: Sequence[str], separator: str, quoted: bool) -> list[list[str]]:
@@ -123,11 +123,11 @@ def fields(lines: Sequence[str], separator: str, quoted: bool) -> list[list[str]
         return [line.split(separator) for line in lines]
 
 
-def _before_the_table(lines: list[str]) -> tuple[int, str | None]:
-    """Number of lines that are no table: blank ones, remarks, and Excel's ``sep=;`` with what it says."""
+def _before_table(lines: list[str]) -> tuple[int, str | None]:
+    """Number of lines before the table: blank, comments, Excel's ``sep=;``; and the separator that this declares."""
     for number, line in enumerate(lines):
-        if told := re.fullmatch(r'"?sep=(.)"?\r?', line):
-            return number + 1, told[1]
+        if declared := re.fullmatch(r'"?sep=(.)"?\r?', line):
+            return number + 1, declared[1]
         if line.strip() and not line.startswith(("#", "%")):
             return number, None
     return 0, None
@@ -153,7 +153,7 @@ def _recognised_separator(lines: list[str], suffix: str) -> str:
 
 
 def _fit(rows: list[list[str]], is_usual: bool) -> tuple[float, int, bool]:
-    """How well rows agree with the first one in their number of fields; nothing for one field."""
+    """How well rows agree with the first one in their number of fields; zero if that has one field."""
     n_fields = len(rows[0])
     if n_fields < 2:
         return 0.0, 0, False
@@ -161,8 +161,8 @@ def _fit(rows: list[list[str]], is_usual: bool) -> tuple[float, int, bool]:
     return round(share, 1), n_fields, is_usual
 
 
-def _quotes(lines: Sequence[str], separator: str) -> bool:
-    """Whether some field begins with a quote; blanks and separators of several characters have none.
+def _has_quotes(lines: Sequence[str], separator: str) -> bool:
+    """Whether some field begins with a quote; between blanks and separators of several characters quotes are text.
 
     If tabs separate fields, quotes must be closed in each line: a stray one is more usual there than a line end in a
     field.
@@ -185,7 +185,7 @@ def _names(
         names = tuple(options.columns.split(",") if isinstance(options.columns, str) else options.columns)
         if len(names) != len(first):
             raise ValueError(f"`columns` must name its {len(first)} columns, got {list(names)} for {first}")
-        # Names that are given stand for a header that is not there, unless the first line is one, or is declared to be.
+        # Given names mean that there is no header, unless the first line is one, or is declared to be one.
         is_header = has_header if options.header is not None else has_header and _is_named(first, options)
         return names, tuple(first) if is_header else None, ""
     if has_header:
@@ -198,15 +198,15 @@ def _names(
     )
 
 
-def _header_in_remark(remark: str, rows: list[list[str]], separator: str, options: ReadOptions) -> list[str] | None:
-    """The names in a last line of remarks like ``#user,item``, if the table itself begins without any."""
-    above = fields([remark], separator, False)[0] if remark.strip() else []
-    fitting = len(above) == len(rows[0]) and options.columns is None and options.header is None
-    return above if fitting and _is_named(above, options) and not _is_named(rows[0], options) else None
+def _header_in_comment(comment: str, rows: list[list[str]], separator: str, options: ReadOptions) -> list[str] | None:
+    """The names in a last line of comments like ``#user,item``, if the table itself begins without names."""
+    names = fields([comment], separator, False)[0] if comment.strip() else []
+    fitting = len(names) == len(rows[0]) and options.columns is None and options.header is None
+    return names if fitting and _is_named(names, options) and not _is_named(rows[0], options) else None
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """Names without blanks around them, and with a number where they repeat."""
+    """Names without blanks around them, and with a number if they repeat."""
     counts: Counter[str] = Counter()
     distinct = []
     for name in (name.strip() for name in names):
@@ -216,14 +216,14 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_named(first: Sequence[str], options: ReadOptions) -> bool:
-    """Whether a usual name or one that was asked for is there."""
-    asked = {value for role, value in options.given().items() if role.endswith("_column")}
+    """Whether any field is a usual or a requested name of a column."""
+    requested = {value for role, value in options.given().items() if role.endswith("_column")}
     plain = {field.strip().rpartition(":")[0] or field.strip() for field in first} | set(first)
-    return any(name in asked or re.sub("[_ -]", "", name).lower() in _USUAL for name in plain)
+    return any(name in requested or re.sub("[_ -]", "", name).lower() in _USUAL for name in plain)
 
 
 def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]], options: ReadOptions) -> bool:
-    """Whether the first row holds names: usual ones, or texts of another kind than what is below them."""
+    """Whether the first row holds names: usual ones, or texts of another kind than the fields below them."""
     if _is_named(first, options):
         return True
     if any(_is_number(field) for field in first):
@@ -234,15 +234,15 @@ def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]], options: Re
     columns = list(zip(*below, strict=True))
     if any(_is_number(field) for column in columns for field in column[:20]):
         return not any(name in column for name, column in zip(first, columns, strict=True) if name)
-    # All is text: a name does not come back below itself, and is not written like an id.
+    # All fields are text: a name does not recur below itself, and is not written like an id.
     alike = [_shape(name) in {_shape(field) for field in column} for name, column in zip(first, columns, strict=True)]
     with_digits = any(any(map(str.isdigit, name)) for name in first)
-    returns = any(name in column for name, column in zip(first, columns, strict=True) if name)
-    return not (returns or (with_digits and all(alike)))
+    recurs = any(name in column for name, column in zip(first, columns, strict=True) if name)
+    return not (recurs or (with_digits and all(alike)))
 
 
 def _shape(field: str) -> str:
-    """Letters and digits of a field without how many: ``u12-ab`` is like ``u7-c``."""
+    """The pattern of letters and digits of a field, whatever their number: ``u12-ab`` has that of ``u7-c``."""
     return re.sub(r"\d+", "0", re.sub(r"[^\W\d_]+", "a", field.strip()))
 
 
@@ -251,7 +251,7 @@ def _is_number(field: str) -> bool:
 
 
 def _is_movielens(rows: list[list[str]], separator: str) -> bool:
-    """Four columns of which the last two are ratings and times in seconds."""
+    """Whether there are four columns, the last two of them ratings and times in seconds."""
     if separator not in ("::", "\t") or any(len(row) != 4 for row in rows):
         return False
     whole = separator == "::" or all(row[0].isdigit() and row[1].isdigit() for row in rows)

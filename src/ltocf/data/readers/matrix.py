@@ -16,15 +16,22 @@ from ltocf.data.readers.raw import RawTable
 from ltocf.data.readers.rows import Rows
 from ltocf.data.report import counted
 
-TAKEN = ("min_rating", "min_user_interactions", "min_item_interactions", "items", "item_id_column", "title_column")
+ACCEPTED_OPTIONS = (
+    "min_rating",
+    "min_user_interactions",
+    "min_item_interactions",
+    "items",
+    "item_id_column",
+    "title_column",
+)
 
 
 def dataset_from_matrix(matrix: sp.spmatrix | sp.sparray, name: str, options: ReadOptions) -> Dataset:
     """A Dataset from the values of a sparse matrix, users x items.
 
-    Repeated entries add up first, as everywhere in scipy; what is 0 then is no interaction. With ``min_rating`` the
-    values are ratings: those below count as seen. Without it they are how much each pair counts, as in `implicit`:
-    `Interactions.weights`, unless all are the same; then none may be negative.
+    Repeated entries add up first, as everywhere in scipy; an entry that is then 0 is no interaction. With
+    ``min_rating`` the values are ratings: those below count as seen. Without it they say how much each pair counts, as
+    in `implicit`, and none may be negative: they become `Interactions.weights`, unless all are the same.
 
     Raises:
         ValueError: NaN or infinite values, negative ones without ``min_rating``, no interaction, or an option that
@@ -36,10 +43,10 @@ def dataset_from_matrix(matrix: sp.spmatrix | sp.sparray, name: str, options: Re
         >>> log.items.tolist(), log.weights.tolist()
         ([0, 2], [3.0, 5.0])
     """
-    if named := sorted(option for option in options.given() if option not in TAKEN):
-        raise ValueError(f"{name}: {', '.join(named)} need a table with named columns, got {type(matrix).__name__}")
+    if refused := sorted(option for option in options.given() if option not in ACCEPTED_OPTIONS):
+        raise ValueError(f"{name}: {', '.join(refused)} need a table with named columns, got {type(matrix).__name__}")
     entries = sp.coo_array(cast(Any, matrix))  # the type stubs give the two base classes no methods
-    # Small integers would overflow; truth values are those of any entry.
+    # Sums of small integer types would overflow; a sum of truth values is true if any of them is.
     stored = entries.data if entries.dtype == bool else entries.data.astype(np.float64)
     summed = sp.coo_array((stored, entries.coords), shape=entries.shape, copy=True)
     summed.sum_duplicates()
@@ -85,7 +92,7 @@ def _check_values(
 
 
 def _note_values(rows: Rows, min_rating: float | int | None) -> None:
-    """What the values of the matrix were taken for: ratings, weights, or nothing if all are the same."""
+    """Note what the values of the matrix mean: ratings, weights, or nothing if all are the same."""
     values = rows.frame["value"].to_numpy()
     low, high = values.min(), values.max()
     if min_rating is not None:

@@ -1,4 +1,4 @@
-"""Timestamps as people write them, row by row, as whole seconds since 1970."""
+"""Timestamps in the ways that people write them become whole seconds since 1970, row by row."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ YEAR_2100 = 4_102_444_800
 """In seconds since 1970."""
 
 _PLAUSIBLE_FROM = 100_000_000
-"""Seconds since 1970 below this, March 1973, are taken for other numbers: places, hours of play."""
+"""Numbers below this, which is March 1973 in seconds, are taken for something else: places, hours of play."""
 
 _UNITS = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
 _DIGITS = {"%Y%m%d": (19_700_101, 21_001_231), "%Y%m%d%H%M%S": (19_700_101_000_000, 21_001_231_235_959)}
 
-# The first value says which one is tried for the whole column at once; what it does not fit goes the long way.
+# The first value decides which one is tried on the whole column; the values it does not fit are parsed more slowly.
 _FAST = (
     (r"\d{4}-\d\d-\d\d", "%Y-%m-%d"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "%Y-%m-%d %H:%M:%S"),
@@ -42,7 +42,7 @@ class Moments:
     """A column of timestamps.
 
     Args:
-        seconds: whole seconds since 1970, or other whole numbers as they are; null where there is none.
+        seconds: whole seconds since 1970, or other whole numbers unchanged; null where there is none.
         missing: where there is no value.
         notes: how they were read.
         doubt: why these may not be moments at all, or "".
@@ -66,7 +66,7 @@ def read_moments(column: pl.Series, timestamp_format: str | None) -> Moments:
 
     Text may mix ISO 8601 (``T`` or a blank, any offset, ``Z``, the words UTC and GMT), dates and numbers, unless
     ``timestamp_format`` says how it is written. Numbers are seconds, milliseconds, microseconds or nanoseconds, or
-    dates written 20240501, as the size of all of them says; those of no such size stay as they are.
+    dates written 20240501, whichever fits the size of all of them; if none does, they are kept unchanged.
 
     Example:
         >>> texts = pl.Series(["2019-10-01 00:00:00 UTC", "2019-10-01T02:00:01+02:00", "2019-10-01", "NA"])
@@ -97,7 +97,7 @@ def join_time_of_day(dates: pl.Series, times: pl.Series) -> pl.Series | None:
 
 
 def _of_text(column: pl.Series) -> Moments:
-    """The whole column by the format of its first value; what is left by the long way."""
+    """The whole column by the format of its first value, the rest as numbers or by the pattern of ISO 8601."""
     seconds = _by_first_value(column)
     missing = _missing_among(column, seconds.is_null())
     places = (seconds.is_null() & ~missing).arg_true()
@@ -120,15 +120,15 @@ def _of_text(column: pl.Series) -> Moments:
 
 
 def _missing_among(column: pl.Series, unread: pl.Series) -> pl.Series:
-    """Where there is no value, among rows that could not be read: looking at all of them takes long."""
+    """Which of the unread rows have no value; to check every row would take long."""
     missing = pl.repeat(False, len(column), dtype=pl.Boolean, eager=True)
     places = unread.arg_true()
     return missing.scatter(places, is_missing(column.gather(places), from_text=True)) if len(places) else missing
 
 
 def _by_first_value(column: pl.Series) -> pl.Series:
-    some = column.drop_nulls().head(100)
-    first = next((value for value in some.filter(~is_missing(some, from_text=True))), "")
+    sample = column.drop_nulls().head(100)
+    first = next((value for value in sample.filter(~is_missing(sample, from_text=True))), "")
     for pattern, timestamp_format in _FAST:
         if re.fullmatch(pattern, first):
             return _by_format(column, timestamp_format)
@@ -136,13 +136,13 @@ def _by_first_value(column: pl.Series) -> pl.Series:
 
 
 def _by_format(text: pl.Series, timestamp_format: str) -> pl.Series:
-    # Without the cache: it costs more than it saves where most values differ.
+    # Without the cache, which costs more than it saves if most values differ.
     moments = text.str.to_datetime(timestamp_format, time_unit="us", strict=False, cache=False)
     return moments.dt.epoch("s").cast(pl.Int64)
 
 
 def _iso(text: pl.Series) -> pl.Series:
-    """Text by the pattern of ISO 8601 and its kin; null where it is another."""
+    """Text by the pattern of ISO 8601 and its variants; null where it does not match."""
     fields = text.str.extract_groups(_ISO).struct.unnest()
     number = {name: pl.col(name).cast(pl.Int32).fill_null(0) for name in fields.columns if name != "sign"}
     date = {name: pl.col(name).cast(pl.Int32) for name in ("year", "month", "day")}
@@ -168,7 +168,7 @@ def _whole(numbers: pl.Series) -> pl.Series:
 
 
 def _of_numbers(column: pl.Series, missing: pl.Series) -> Moments:
-    """Numbers by the size of all of them; those of no such size as they are."""
+    """Numbers in the unit that fits the size of all of them; unchanged if none fits."""
     whole = column.cast(pl.Int64, strict=False) if column.dtype.is_integer() else _whole(column.cast(pl.Float64))
     known = whole.filter(~missing).drop_nulls()
     if not len(known):

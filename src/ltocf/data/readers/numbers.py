@@ -32,5 +32,5 @@ def read_numbers(column: pl.Series, label: str, place: Place) -> tuple[pl.Series
         raise ValueError(f"{label} must be numbers, got {column.dtype}")
     wrong = ~missing & ~numbers.is_finite().fill_null(False)
     refuse(wrong, column, f"{label} must be numbers", "correct or remove the rows", place)
-    nothing = pl.Series([None], dtype=pl.Float64)
-    return (numbers.zip_with(~missing, nothing) if missing.any() else numbers), notes
+    null = pl.Series([None], dtype=pl.Float64)
+    return (numbers.zip_with(~missing, null) if missing.any() else numbers), notes

@@ -19,7 +19,7 @@ from ltocf.data.report import counted
 
 MAX_FIELDS = 3
 
-WAYS = (
+ACCEPTED = (
     "a pandas, polars or pyarrow table, a scipy sparse matrix, records (dicts or named tuples), tuples (user, item) or "
     "(user, item, timestamp), or {user: [item, ...]}"
 )
@@ -35,14 +35,14 @@ class ArrowTable(Protocol):
 
 @runtime_checkable
 class IndexedTable(Protocol):
-    """A table, or a column, that names its rows, which Arrow knows nothing of: those of pandas."""
+    """A table or a column with labels of its rows, which Arrow does not have: those of pandas."""
 
     @property
     def index(self) -> Any:
-        """The names of the rows."""
+        """The labels of the rows."""
 
     def reset_index(self) -> object:
-        """The same with the names of the rows as columns."""
+        """The same with the labels of the rows as columns."""
 
 
 @runtime_checkable
@@ -65,7 +65,7 @@ Source: TypeAlias = (
 
 
 def to_dataset(source: Source, *, name: str = "memory", **options: Any) -> Dataset:
-    """A Dataset from what is in memory; ``options`` are those of `ReadOptions`.
+    """A Dataset from interactions in memory; ``options`` are those of `ReadOptions`.
 
     Tables follow `dataset_from_table`. So do records (dicts or named tuples), structured arrays and a dict of columns.
     Tuples or lists are (user, item) or (user, item, timestamp), all of the same length. A dict of other keys has the
@@ -93,7 +93,7 @@ def to_dataset(source: Source, *, name: str = "memory", **options: Any) -> Datas
 
 
 def raw_table(source: Source, name: str) -> RawTable:
-    """What is in memory as a table, all but sparse matrices.
+    """Interactions in memory as a table, whatever holds them except a sparse matrix.
 
     Raises:
         TypeError: a source of another type.
@@ -107,7 +107,7 @@ def raw_table(source: Source, name: str) -> RawTable:
 
 
 def _raw_table(source: Source, name: str) -> tuple[RawTable, bool]:
-    """The table, and whether its columns have names of the caller's."""
+    """The table, and whether the caller named its columns."""
     if isinstance(source, (pl.DataFrame, pl.LazyFrame)):
         return RawTable(name, source, format="polars"), True
     if isinstance(source, ArrowTable):
@@ -124,12 +124,12 @@ def _raw_table(source: Source, name: str) -> tuple[RawTable, bool]:
     if isinstance(source, Mapping):
         return _mapping(source, name)
     if isinstance(source, (str, bytes)) or not isinstance(source, Iterable):
-        raise TypeError(f"{name}: interactions must be {WAYS}; got {type(source).__name__}")
+        raise TypeError(f"{name}: interactions must be {ACCEPTED}; got {type(source).__name__}")
     return _rows(list(source), name)
 
 
 def _arrow(source: ArrowTable, name: str) -> RawTable:
-    """A table by its Arrow columns; the index of pandas, which is none of them, becomes columns if it has names."""
+    """A table by its Arrow columns; the index of pandas is not one of them, and becomes columns if it has names."""
     notes: tuple[str, ...] = ()
     table: Any = source
     if isinstance(source, IndexedTable):
@@ -138,11 +138,11 @@ def _arrow(source: ArrowTable, name: str) -> RawTable:
         if named and not set(map(str, named)) & set(map(str, getattr(source, "columns", ()))):
             table = source.reset_index()
             notes = (f"the index of the table was read as {', '.join(map(repr, named))}",)
-        elif not str(index.dtype).startswith("int"):  # whole numbers are what pandas counts rows by
+        elif not str(index.dtype).startswith("int"):  # with integers pandas only numbers the rows
             notes = ("the index of the table was not read; `reset_index()` makes a column of it",)
     try:
         frame = pl.DataFrame(table)
-    except (TypeError, ValueError) as error:  # a pandas column of strings and numbers, for one
+    except (TypeError, ValueError) as error:  # e.g. a pandas column of strings and numbers
         raise ValueError(f"{name}: each column must hold values of one type, got a table where {error}") from error
     return RawTable(name, frame, format=type(source).__module__.partition(".")[0], notes=notes)
 
@@ -151,7 +151,7 @@ def _mapping(source: Mapping[Any, Any], name: str) -> tuple[RawTable, bool]:
     """Columns by name, or the items of each user."""
     lists = (list, tuple, set, frozenset, np.ndarray, pl.Series)
     if not all(isinstance(values, lists) for values in source.values()):
-        raise TypeError(f"{name}: interactions must be {WAYS}; got a dict whose values are not lists")
+        raise TypeError(f"{name}: interactions must be {ACCEPTED}; got a dict whose values are not lists")
     names = {plain(key) for key in source if isinstance(key, str)}
     if names & set(USUAL_NAMES["user"]) and names & set(USUAL_NAMES["item"]):
         return RawTable(name, _frame(dict(source), name), format="columns"), True
@@ -167,9 +167,9 @@ def _rows(rows: list[Any], name: str) -> tuple[RawTable, bool]:
     if rows and all(isinstance(row, NamedRow) for row in rows):
         records = [dict(zip(row._fields, row, strict=True)) for row in rows]
         return RawTable(name, _frame_of_records(records, name), format="named tuples"), True
-    strange = {type(row).__name__ for row in rows if not isinstance(row, (tuple, list, np.ndarray))}
-    if strange:
-        raise TypeError(f"{name}: interactions must be {WAYS}; got a list with {', '.join(sorted(strange))}")
+    other_types = {type(row).__name__ for row in rows if not isinstance(row, (tuple, list, np.ndarray))}
+    if other_types:
+        raise TypeError(f"{name}: interactions must be {ACCEPTED}; got a list with {', '.join(sorted(other_types))}")
     lengths = {len(row) for row in rows}
     if lengths not in ({2}, {MAX_FIELDS}):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How a source is read: every option of every reader, by one name each."""
+"""How a source is read: every option of every reader, each under one name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How rows become interactions; what is not given is recognised, and the report says what was.
+    """How rows become interactions; options that are not given are recognised, and the report says how.
 
     Columns are recognised by the usual names; ``""`` ignores an optional one.
 
@@ -30,8 +30,8 @@ class ReadOptions:
         timestamp_format: how timestamps are written, like ``%d.%m.%Y %H:%M``.
         since: the rows from this moment on are read, ISO 8601.
         until: the rows before this moment are read, ISO 8601.
-        min_user_interactions: users with fewer interactions with the items that are left are left out.
-        min_item_interactions: items with fewer interactions with the users that are left are left out.
+        min_user_interactions: users with fewer interactions with the remaining items are left out.
+        min_item_interactions: items with fewer interactions with the remaining users are left out.
         separator: what separates the fields of a text file.
         encoding: the encoding of a text file.
         header: whether a text file begins with the names of its columns.
@@ -39,8 +39,8 @@ class ReadOptions:
         query: the SQL query that makes the table, if the source is a database.
         items: table with a row for each item, its titles and attributes: a path, or a frame in memory.
         item_id_column: the column of items' ids in that table.
-        lines_in_time: whether the items of each line of train.txt are in order of time, oldest first. It is known of
-            the data sets that have a name, and their files are recognised; of other files it is not assumed.
+        lines_in_time: whether the items of each line of train.txt are in order of time, oldest first. This is known
+            for the named data sets, whose files are recognised, and not assumed for other files.
 
     Raises:
         ValueError: a minimum number of interactions below 1, or filters that are not by column.
@@ -77,9 +77,9 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         for option in ("min_user_interactions", "min_item_interactions"):
-            least = getattr(self, option)
-            if least is not None and least < 1:
-                raise ValueError(f"`{option}` must be at least 1, got {least}")
+            minimum = getattr(self, option)
+            if minimum is not None and minimum < 1:
+                raise ValueError(f"`{option}` must be at least 1, got {minimum}")
         for option in ("only", "drop", "event_weights"):
             by_column = getattr(self, option)
             if by_column is not None and not isinstance(by_column, Mapping):
@@ -87,6 +87,6 @@ class ReadOptions:
                 raise ValueError(f"`{option}` must be by column, like {example}, got {by_column!r}")
 
     def given(self) -> dict[str, Any]:
-        """The options that are not left out, by name: what a reader takes as keywords."""
+        """The options that were given, by name: as keywords of a reader."""
         values = {field.name: getattr(self, field.name) for field in fields(ReadOptions)}
         return {name: value for name, value in values.items() if value is not None}

@@ -58,16 +58,16 @@ def _pairs(frame: pl.DataFrame, sizes: tuple[int, int]) -> Interactions:
 
 
 def _core(rows: Rows, pairs: Interactions, options: ReadOptions) -> Interactions:
-    """The pairs of users and items that have interactions enough."""
+    """The pairs of users and items that have enough interactions."""
     least_user, least_item = options.min_user_interactions or 1, options.min_item_interactions or 1
     if least_user == least_item == 1:
         return pairs
     left = pairs.core(least_user, least_item)
-    asked = (
+    minimums = (
         ("`min_user_interactions`", options.min_user_interactions),
         ("`min_item_interactions`", options.min_item_interactions),
     )
-    rule = " and ".join(f"{option} = {least}" for option, least in asked if least is not None)
+    rule = " and ".join(f"{option} = {minimum}" for option, minimum in minimums if minimum is not None)
     if not len(left):
         raise ValueError(f"{rows.name}: {rule} must leave an interaction, got none of {counted(len(pairs), 'pair')}")
     n_users, n_items = (int((degrees > 0).sum()) for degrees in (pairs.user_degrees, pairs.item_degrees))
@@ -79,7 +79,7 @@ def _core(rows: Rows, pairs: Interactions, options: ReadOptions) -> Interactions
 
 
 def _renumbered(rows: Rows, seen: Interactions, users: np.ndarray, items: np.ndarray) -> Interactions | None:
-    """The seen pairs of users and items that are left."""
+    """The seen pairs of these users and items, by their new indices."""
     known = np.isin(seen.users, users) & np.isin(seen.items, items)
     if n_unknown := len(seen) - int(known.sum()):
         rows.notes.append(f"{counted(n_unknown, 'seen pair')} of users or items without an interaction left out")
@@ -87,7 +87,7 @@ def _renumbered(rows: Rows, seen: Interactions, users: np.ndarray, items: np.nda
 
 
 def _among(pairs: Interactions, users: np.ndarray, items: np.ndarray) -> Interactions:
-    """Pairs over these users and items only, which include all of theirs, numbered in this order."""
+    """The pairs over only these users and items, which must include all of theirs, numbered in this order."""
     if len(users) == pairs.n_users and len(items) == pairs.n_items:
         return pairs
     places = []

@@ -1,4 +1,4 @@
-"""Lines of a text table read one by one, where some have more or fewer fields than there are columns."""
+"""Text tables read line by line, if some lines have more or fewer fields than there are columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ltocf.data.readers.layout import Layout, fields
 from ltocf.data.report import DroppedRows
 
 MAX_SHARE_DROPPED = 0.01
-"""Share of a file's lines; if more cannot be read, it is the reader who has not understood the file."""
+"""Share of a file's lines; if more have too many fields, the layout of the file was not recognised."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Lines:
 
     Args:
         first: the line of row 0; None if rows are not lines because fields hold line ends.
-        rows: number in the file of each row that is kept, from 0; None if all are kept.
+        rows: for each row that is kept, its number in the file from 0; None if all are kept.
         dropped: rows that are not kept.
         notes: sentences for the report.
 
@@ -39,12 +39,12 @@ class Lines:
     notes: tuple[str, ...] = ()
 
     def place(self, row: int) -> str:
-        """Where a row is, for people."""
+        """Where a row is, for messages."""
         row = row if self.rows is None else int(self.rows[row])
         return f"row {row + 1}" if self.first is None else f"line {row + self.first}"
 
     def places(self, kept: np.ndarray | None) -> Callable[[int], str]:
-        """`place` for a table of which only some rows are left."""
+        """`place` for a table that has only these rows left."""
         return self.place if kept is None else partial(_place_of_kept, self, kept)
 
 
@@ -54,9 +54,9 @@ def _place_of_kept(lines: Lines, kept: np.ndarray, row: int) -> str:
 
 @dataclass
 class _Found:
-    """What is found on the way through the lines."""
+    """The lines of each kind: kept ones, with too many or too few fields, blank, and a last one that is cut off."""
 
-    numbers: list[int] = field(default_factory=list)
+    kept: list[int] = field(default_factory=list)
     long: list[tuple[int, int]] = field(default_factory=list)
     short: list[int] = field(default_factory=list)
     blank: list[int] = field(default_factory=list)
@@ -66,7 +66,7 @@ class _Found:
         if self.long:
             line, n_fields = self.long[0]
             yield DroppedRows("more fields than columns", len(self.long), f"line {line}", f"{n_fields} fields")
-        inside = [line for line in self.blank if self.numbers and line < self.numbers[-1]]
+        inside = [line for line in self.blank if self.kept and line < self.kept[-1]]
         if inside:
             yield DroppedRows("empty line", len(inside), f"line {inside[0]}")
         if self.unfinished is not None:
@@ -95,16 +95,16 @@ def careful_lines(text: Text, layout: Layout) -> tuple[bytes, Lines]:
             if len(row) < n_columns:
                 _refuse_swallowed(name, line, row)
                 found.short.append(line)
-            found.numbers.append(line)
+            found.kept.append(line)
             writer.writerow(row[:n_columns] + [""] * (n_columns - len(row)))
-    n_lines = len(found.numbers) + len(found.long)
+    n_lines = len(found.kept) + len(found.long)
     if len(found.long) > MAX_SHARE_DROPPED * n_lines:
         line, n_fields = found.long[0]
         raise ValueError(
             f"{name}: line {line} has {n_fields} fields and the header {n_columns}, one of {len(found.long)} such "
             f"lines of {n_lines}; pass the right `separator`, or put fields that hold it in quotes"
         )
-    if found.short and text.data[-1:] != layout.line_end.encode() and found.short[-1] == found.numbers[-1]:
+    if found.short and text.data[-1:] != layout.line_end.encode() and found.short[-1] == found.kept[-1]:
         _drop_unfinished(text, found, content)
     notes = []
     if found.short:
@@ -112,13 +112,13 @@ def careful_lines(text: Text, layout: Layout) -> tuple[bytes, Lines]:
             f"lines with fewer fields than columns: {len(found.short):,} (first: line {found.short[0]}); what is not "
             "there counts as missing"
         )
-    rows = np.array(found.numbers, np.int64)
+    rows = np.array(found.kept, np.int64)
     return content.getvalue().encode(), Lines(0, rows, tuple(found.dropped()), tuple(notes))
 
 
 def _refuse_swallowed(name: str, line: int, row: list[str]) -> None:
-    """Refuse a record that ends too early in a field of several lines: its quote was none, and they were rows."""
-    if n_swallowed := sum(one.count("\n") for one in row):
+    """Refuse a record that has too few fields and spans several lines: a stray quote has swallowed the next rows."""
+    if n_swallowed := sum(value.count("\n") for value in row):
         raise ValueError(
             f"{name}, line {line}: a quote that opens a field must close it, got one that ends {n_swallowed} lines "
             "below; double quotes inside a field, or remove them"
@@ -126,10 +126,10 @@ def _refuse_swallowed(name: str, line: int, row: list[str]) -> None:
 
 
 def _drop_unfinished(text: Text, found: _Found, content: io.StringIO) -> None:
-    """Take the last line back out: its last field may be half of one."""
+    """Take the last line back out: its last field may be cut off."""
     written = content.getvalue()
     start = written.rfind("\n", 0, len(written) - 1) + 1
-    found.unfinished = (found.numbers.pop(), written[start:].strip(",\n"))
+    found.unfinished = (found.kept.pop(), written[start:].strip(",\n"))
     found.short.pop()
     content.seek(start)
     content.truncate()

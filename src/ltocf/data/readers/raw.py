@@ -1,4 +1,4 @@
-"""The seam between where rows come from and what they mean: a table as its source has it."""
+"""The interface between where rows come from and what they mean: a table as its source has it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RawTable:
         """The rows, or the first of them, with these columns; all columns if none are given.
 
         Raises:
-            ValueError: the file is damaged, which one that is read column by column shows only now.
+            ValueError: the file is damaged; one that is read column by column shows it only now.
 
         Example:
             >>> table = RawTable("frame", pl.DataFrame({"user": [3, 4]}))
@@ -57,7 +57,7 @@ class RawTable:
             raise ValueError(f"{self.name} is not a readable {self.format} file: {reason}") from error
 
     def place(self, row: int) -> str:
-        """Where a row of ``frame`` is, for people.
+        """Where a row of ``frame`` is, for messages.
 
         Example:
             >>> RawTable("a.csv", pl.DataFrame(), first_line=2).place(5), RawTable("frame", pl.DataFrame()).place(5)

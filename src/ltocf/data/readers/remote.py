@@ -15,7 +15,7 @@ import polars as pl
 from ltocf.data.readers.content import unpacked
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.raw import RawTable
-from ltocf.data.readers.several import together
+from ltocf.data.readers.several import concatenate
 from ltocf.data.readers.sql import masked
 from ltocf.data.readers.tables import TEXT_OPTIONS, read_content
 
@@ -36,9 +36,8 @@ def is_remote(source: str) -> bool:
 def read_remote(uri: str, options: ReadOptions) -> RawTable:
     """Rows of a file in an object store (``s3://``, ``gs://``, ``az://``) or on the web (``http://``, ``https://``).
 
-    Of Parquet in a store only the columns that are asked for are fetched, and the name may be a pattern. Credentials
-    are taken from the environment, as the tools of the stores do: ``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL`` and so
-    on.
+    From Parquet in a store only the columns in use are fetched, and the name may be a pattern. Credentials are taken
+    from the environment, as the tools of the stores do: ``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL`` and so on.
 
     Raises:
         FileNotFoundError: the file is not there.
@@ -67,9 +66,9 @@ def _read_store(uri: str, options: ReadOptions) -> RawTable:
         if PurePosixPath(uri).suffix.lower() not in (".parquet", ".pq"):
             lines = pl.scan_lines(uri, include_file_paths="path", storage_options=_store_options(uri)).collect()
             parts = lines.partition_by("path", maintain_order=True)
-            return together([_table(part, options) for part in parts], uri)
-        if named := [name for name in (*TEXT_OPTIONS, "encoding") if name in options.given()]:
-            raise ValueError(f"{uri}: {', '.join(named)}: only text tables have these, and this is not one")
+            return concatenate([_table(part, options) for part in parts], uri)
+        if refused := [name for name in (*TEXT_OPTIONS, "encoding") if name in options.given()]:
+            raise ValueError(f"{uri}: {', '.join(refused)}: only text tables have these, and this is not one")
         frame = pl.scan_parquet(uri, storage_options=_store_options(uri))
         frame.collect_schema()
     except FileNotFoundError as error:
@@ -85,7 +84,7 @@ def _read_store(uri: str, options: ReadOptions) -> RawTable:
 
 
 def _table(lines: pl.DataFrame, options: ReadOptions) -> RawTable:
-    """One file of which the lines are there, unpacked."""
+    """The table of one file, from its lines, which polars has unpacked."""
     name = str(lines["path"][0])
     suffix = PurePosixPath(name).suffix.lower()
     plain = name.removesuffix(suffix) if suffix in (".gz", ".zst") else name
@@ -93,7 +92,7 @@ def _table(lines: pl.DataFrame, options: ReadOptions) -> RawTable:
 
 
 def _store_options(uri: str) -> Any:
-    """Without encryption if the address of a private store says so."""
+    """The address of a private store, with permission to use it without encryption if it begins with ``http://``."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if not uri.lower().startswith("s3") or not endpoint:
         return None

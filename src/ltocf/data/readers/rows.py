@@ -1,4 +1,4 @@
-"""The rows of a table while they are read: those that are left, and what happened to the others."""
+"""The rows of a table while they are read: the remaining ones, and why the others were left out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NothingLeftError(ValueError):
     """No row is left of a table.
 
     Args:
-        message: for people.
+        message: what the user reads.
         n_rows: rows in the source.
         dropped: rows left out, by reason.
         notes: sentences for the report.
@@ -51,12 +51,12 @@ class NothingLeftError(ValueError):
 
 @dataclass
 class Rows:
-    """Rows that are left of a table, and the beginning of its report.
+    """The remaining rows of a table, and the beginning of its report.
 
     Args:
         table: where they come from.
-        frame: the columns in use, one row for each that is left.
-        index: the row of ``table`` of each; None where all are left.
+        frame: the columns in use of the remaining rows.
+        index: for each of these, its row in ``table``; None if all remain.
         dropped: rows left out, by reason.
         notes: sentences for the report.
         warnings: sentences for the report that deserve a look.
@@ -79,19 +79,19 @@ class Rows:
         return self.table.name
 
     def note(self, notes: Iterable[str]) -> None:
-        """Put notes into the report, which has the name of the source already."""
+        """Add notes to the report, without the name of the source, which it has already."""
         self.notes += [note.removeprefix(f"{self.name}: ") for note in notes]
 
     def warn(self, warnings: Iterable[str]) -> None:
-        """Put warnings into the report, which has the name of the source already."""
+        """Add warnings to the report, without the name of the source, which it has already."""
         self.warnings += [warning.removeprefix(f"{self.name}: ") for warning in warnings]
 
     def place(self, row: int) -> str:
-        """Where a row of ``frame`` is in the source, for people."""
+        """Where a row of ``frame`` is in the source, for messages."""
         return self.table.place(row if self.index is None else int(self.index[row]))
 
     def drop(self, bad: pl.Series, reason: str, column: pl.Series | None = None, *, asked: bool = False) -> None:
-        """Leave rows out, with their number, the first of them, and what stands there in ``column``."""
+        """Leave out the bad rows, and record how many they are, the place of the first, and its value in ``column``."""
         bad = bad.fill_null(False)
         if not (n_bad := int(bad.sum())):
             return
@@ -116,13 +116,13 @@ class Rows:
         raise self.nothing_left(f"at least one row must be left, got none: {reasons}")
 
     def nothing_left(self, rule: str, seen: pl.DataFrame | None = None) -> NothingLeftError:
-        """The error for a table of which no row is left, or only those of pairs that are ``seen``."""
+        """The error for a table that has no row left, or only those of pairs that are ``seen``."""
         colon = "" if rule.startswith("must") else ":"
         return NothingLeftError(f"{self.name}{colon} {rule}", self.n_rows, self.dropped, self.notes, seen)
 
 
 def refuse(bad: pl.Series, column: pl.Series, rule: str, remedy: str, place: Place) -> None:
-    """Raise if any value is bad, with their number and the first of them.
+    """Raise if any value is bad, naming the first one and how many there are.
 
     Raises:
         ValueError: a value is bad.
@@ -135,7 +135,7 @@ def refuse(bad: pl.Series, column: pl.Series, rule: str, remedy: str, place: Pla
 
 
 def is_missing(column: pl.Series, from_text: bool) -> pl.Series:
-    """Where a column has no value: null, NaN, blank text, and in text files what programs write for it."""
+    """Where a column has no value: null, NaN, blank text, and in text files what programs write for "no value"."""
     if column.dtype.is_float():
         return column.is_null() | column.is_nan().fill_null(False)
     if column.dtype != pl.String:

@@ -1,4 +1,4 @@
-"""Several files that are one table: what a pattern such as ``logs/*.csv.gz`` finds."""
+"""Several files as one table: those that match a pattern such as ``logs/*.csv.gz``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_pattern(pattern: str, options: ReadOptions) -> RawTable:
     paths = matching_files(pattern)
     if not paths:
         raise FileNotFoundError(f"no file matches {pattern!r}")
-    return together([read_file(path, options) for path in paths], pattern)
+    return concatenate([read_file(path, options) for path in paths], pattern)
 
 
 def matching_files(pattern: str) -> list[Path]:
@@ -42,8 +42,8 @@ def matching_files(pattern: str) -> list[Path]:
     return [path for path in map(Path, sorted(found)) if path.is_file()]
 
 
-def together(tables: Sequence[RawTable], name: str) -> RawTable:
-    """Tables with the same columns as one, in any order of columns.
+def concatenate(tables: Sequence[RawTable], name: str) -> RawTable:
+    """One table of the rows of several, which must have the same columns, in any order.
 
     Raises:
         ValueError: the columns, or their types, are not those of the first table.
@@ -57,17 +57,17 @@ def together(tables: Sequence[RawTable], name: str) -> RawTable:
     frames = [table.frame.lazy().select(columns) for table in tables]
     eager = [table.frame for table in tables if isinstance(table.frame, pl.DataFrame)]
     whole: pl.DataFrame | pl.LazyFrame = pl.concat(frames)
-    find = None
+    place_of = None
     if len(eager) == len(tables):
         whole = pl.concat([frame.select(columns) for frame in eager])
-        find = _finder(tables, [0, *accumulate(len(frame) for frame in eager)])
+        place_of = _place_finder(tables, [0, *accumulate(len(frame) for frame in eager)])
     formats = list(dict.fromkeys(table.format for table in tables))
     counts = [table.n_rows for table in tables]
-    dropped = tuple(replace(one, first=f"{table.name}, {one.first}") for table in tables for one in table.dropped)
+    dropped = tuple(replace(rows, first=f"{table.name}, {rows.first}") for table in tables for rows in table.dropped)
     notes = tuple(dict.fromkeys(f"{table.name}: {note}" for table in tables for note in table.notes))
     n_rows = sum(count for count in counts if count is not None) if None not in counts else None
     form = f"{len(tables)} files, {'; '.join(formats)}"
-    return RawTable(name, whole, first.from_text, form, None, n_rows, dropped, notes, find)
+    return RawTable(name, whole, first.from_text, form, None, n_rows, dropped, notes, place_of)
 
 
 def _check_columns(first: RawTable, other: RawTable) -> None:
@@ -84,9 +84,9 @@ def _check_columns(first: RawTable, other: RawTable) -> None:
         )
 
 
-def _finder(tables: Sequence[RawTable], starts: Sequence[int]) -> Callable[[int], str]:
-    def find(row: int) -> str:
+def _place_finder(tables: Sequence[RawTable], starts: Sequence[int]) -> Callable[[int], str]:
+    def place_of(row: int) -> str:
         number = bisect.bisect_right(starts, row) - 1
         return f"{tables[number].name}, {tables[number].place(row - starts[number])}"
 
-    return find
+    return place_of

@@ -11,7 +11,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from ltocf.data.dataset import Dataset
-from ltocf.data.readers.catalog import CATALOG, as_known, load_named
+from ltocf.data.readers.catalog import CATALOG, load_named, with_known_order
 from ltocf.data.readers.frame import dataset_from_table, describe_again
 from ltocf.data.readers.objects import Source, raw_table, to_dataset
 from ltocf.data.readers.options import ReadOptions
@@ -41,7 +41,7 @@ def load_dataset(source: str | Path | Source, *, data_dir: str | Path | None = N
 
     Raises:
         TypeError: an option that does not exist, or a source of another type.
-        ValueError: options that the source does not have, or what the reader raises.
+        ValueError: options that do not apply to the source, or what the reader raises.
         FileNotFoundError: neither a name nor something that exists.
         ConnectionError: a named dataset could not be downloaded, or a store or a database cannot be reached.
         ImportError: a database without the extra `sql`.
@@ -69,9 +69,9 @@ def load_dataset(source: str | Path | Source, *, data_dir: str | Path | None = N
 
 
 def read_raw(source: str | Path | Source, options: ReadOptions, *, data_dir: str | Path | None = None) -> RawTable:
-    """The rows of any source, before anything is made of them; see `load_dataset` for the sources.
+    """The rows of any source, as they are before they become a dataset; see `load_dataset` for the sources.
 
-    Of named sets, folders, matrices and tuples these are the pairs, those of a given test set left out.
+    For named sets, folders, matrices and tuples these are the pairs, without those of a given test set.
 
     Raises:
         TypeError, ValueError, FileNotFoundError, ConnectionError, ImportError: as `load_dataset`.
@@ -89,23 +89,23 @@ def read_raw(source: str | Path | Source, options: ReadOptions, *, data_dir: str
 
 
 def _whole_set(source: str | Path, options: ReadOptions, data_dir: str | Path | None) -> Dataset | None:
-    """What is read as a whole, with its test set; None for tables."""
+    """The dataset of a named set, a folder or a store, which is read as a whole; None for tables."""
     is_name = isinstance(source, str) and source in CATALOG
     if not is_name and (not str(source) or not Path(source).is_dir()):
         return None
     if not is_name and is_store(Path(source)):
         return _stored(Path(source), options)
     given = options.given()
-    said = given.pop("lines_in_time", None)
+    lines_in_time = given.pop("lines_in_time", None)
     if given:
         raise ValueError(f"{', '.join(sorted(given))}: only table files have columns, and {source} is not one")
     dataset = load_named(str(source), data_dir) if is_name else read_text_folder(Path(source))
-    known = dataset if is_name else as_known(dataset, Path(source))
-    return known if said is None else replace(known, lines_in_time=said)
+    known = dataset if is_name else with_known_order(dataset, Path(source))
+    return known if lines_in_time is None else replace(known, lines_in_time=lines_in_time)
 
 
 def _stored(path: Path, options: ReadOptions) -> Dataset:
-    """A store, with what the item table says of its items now."""
+    """A store, with the titles and attributes that the item table has now."""
     about_items = ("items", "item_id_column", "title_column")
     others = tuple(name for name in options.given() if name not in about_items)
     _refuse(options, others, str(path), "a store was read when it was made; give these options to `ltocf ingest`")
@@ -126,7 +126,7 @@ def _pairs(dataset: Dataset) -> RawTable:
 
 
 def _read(source: str | Path, options: ReadOptions) -> RawTable:
-    """The rows of a table that has an address: a database, a file elsewhere, a file or a pattern here."""
+    """The rows of a table that has an address: a database, a remote file, a local file, or a pattern of files."""
     text = str(source)
     _refuse(options, ("lines_in_time",), masked(text), "only a folder with train.txt has lines of items")
     if is_database(text):
@@ -157,8 +157,8 @@ def _read(source: str | Path, options: ReadOptions) -> RawTable:
 
 
 def _refuse(options: ReadOptions, names: tuple[str, ...], source: str, why: str) -> None:
-    if named := [name for name in names if name in options.given()]:
-        raise ValueError(f"{source}: {', '.join(named)}: {why}")
+    if refused := [name for name in names if name in options.given()]:
+        raise ValueError(f"{source}: {', '.join(refused)}: {why}")
 
 
 def source_text(source: str | Path) -> str:

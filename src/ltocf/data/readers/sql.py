@@ -1,4 +1,4 @@
-"""Rows that a database answers with: PostgreSQL and SQLite, through ADBC."""
+"""Rows from a database: PostgreSQL or SQLite, through ADBC."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DRIVERS = {
     "postgres": "adbc_driver_postgresql",
 }
 
-# What other libraries write between the database and `://`: a driver of theirs.
+# Other libraries write the name of a driver between the database and `://`.
 _SCHEME = re.compile(r"^(?P<kind>[a-z]+)(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 
 
@@ -34,7 +34,7 @@ def is_database(source: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """Text without the passwords and signatures of the addresses in it: what may be printed and kept.
+    """Text without the passwords and signatures of the addresses in it, so that it may be printed and kept.
 
     Example:
         >>> masked("postgresql://ann:secret@db/shop?sslpassword=more"), masked("logs/may.csv")
@@ -48,7 +48,7 @@ def masked(text: str) -> str:
 
 
 def read_query(uri: str, query: str) -> RawTable:
-    """The rows that a query gives, with the types of the database.
+    """The rows of a query, with the types of the database.
 
     Args:
         uri: ``postgresql://user:password@host:5432/database``, or ``sqlite:///`` and the path of the file.
@@ -56,7 +56,7 @@ def read_query(uri: str, query: str) -> RawTable:
 
     Raises:
         ImportError: the extra `sql` is not installed.
-        FileNotFoundError: no such SQLite file; to connect would make an empty one.
+        FileNotFoundError: no such SQLite file; connecting would make an empty one.
         ConnectionError: the server does not answer or refuses.
         ValueError: the query is not understood, or gives no columns.
 
@@ -99,7 +99,7 @@ def _check_file(rest: str, uri: str) -> None:
 
 
 def _one_line(error: Exception, name: str, uri: str, query: str) -> Exception:
-    """What the driver says, in one line and without the password."""
+    """The driver's error in one line and without the password."""
     text = " ".join(str(error).split())
     if password := re.search(r"://[^/@:\s]*:(.*)@", uri):
         for secret in {password[1], unquote(password[1])}:

@@ -1,4 +1,4 @@
-"""Table files with one row per interaction: their content decides how they are read, and the suffix if it cannot."""
+"""Table files with one row per interaction: their first bytes decide how they are read, or else their suffix."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def read_file(path: Path, options: ReadOptions) -> RawTable:
 
 
 def read_content(content: Content, options: ReadOptions) -> RawTable:
-    """Rows of what is in a file, wherever it came from; see `read_file`."""
+    """Rows of the content of a file, wherever it came from; see `read_file`."""
     read = _recognised(content) or TABLE_READERS.get(content.suffix, read_delimited)
     refused = () if read is read_delimited else TEXT_OPTIONS if read is read_json else (*TEXT_OPTIONS, "encoding")
-    if named := [name for name in refused if name in options.given()]:
-        raise ValueError(f"{content.name}: {', '.join(named)}: only text tables have these, and this is not one")
+    if given := [name for name in refused if name in options.given()]:
+        raise ValueError(f"{content.name}: {', '.join(given)}: only text tables have these, and this is not one")
     return read(content, options)
 
 
@@ -91,7 +91,7 @@ def _recognised(content: Content) -> Callable[[Content, ReadOptions], RawTable] 
 
 
 def _read_columns(content: Content, options: ReadOptions) -> RawTable:
-    """Parquet and Arrow, with the types they have; only the columns that are asked for are read from the disk."""
+    """Parquet and Arrow, with their own types; of Parquet only the columns in use are read from the disk."""
     start = bytes(content.data[:8])
     source: Any = content.path if content.path is not None else io.BytesIO(content.data)
     kind = "Parquet"
@@ -119,11 +119,11 @@ TABLE_READERS: dict[str, Callable[[Content, ReadOptions], RawTable]] = {
     **dict.fromkeys((".parquet", ".arrow", ".feather"), _read_columns),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), read_json),
 }
-"""By suffix, how a file is read whose first bytes do not say it; any other suffix is taken for a text table."""
+"""The reader of each suffix, for files whose first bytes do not decide; any other suffix means a text table."""
 
 
 def with_movie_titles(dataset: Dataset, path: Path) -> Dataset:
-    """Titles from the file that MovieLens puts beside its ratings, if this is one of those."""
+    """The dataset with titles from the file beside it, if ``path`` is a file of ratings of MovieLens."""
     movies_path = path.with_name(f"movies{path.suffix}")
     if path.name not in ("ratings.csv", "ratings.dat") or not movies_path.is_file():
         return dataset

@@ -19,16 +19,16 @@ from ltocf.shapes import PairIndices
 
 logger = logging.getLogger(__name__)
 
-# Ids are row numbers of an embedding table: a longer one is a mistake that would only show as lack of memory.
+# Ids are row numbers of an embedding table: a longer one is a mistake that would only show as a lack of memory.
 _MAX_ID_DIGITS = 8
 
-# One id this many times beyond their number is a typing mistake; small sets of any numbers are left alone.
+# A largest id above both of these is a typing mistake: so many times the number of ids, and so large a number.
 _MAX_STRETCH = 1_000
 _NEVER_STRAY = 1_000_000
 
 # Numbers on a line that is a row of a table: user item rating, user item rating timestamp.
 _ROW_WIDTHS = (3, 4)
-_LOOKED_AT = 1 << 16
+_SAMPLE_BYTES = 1 << 16
 
 _DIGIT, _BLANK, _NEWLINE, _OTHER = range(4)
 _BYTE_KINDS = np.full(256, _OTHER, np.uint8)
@@ -41,9 +41,9 @@ def read_text_folder(folder: str | Path) -> Dataset:
     """Read ``train.txt`` and, if there is one, ``test.txt``; each line is ``user item item ...``.
 
     Ids are whole numbers from 0: those that occur in either file are the users and the items, in their order. Numbers
-    between them that occur nowhere are nobody (counted in a warning).
-    The place of an item among its user's items stands for the time of a pair, those of the test set after the others.
-    The caller decides whether it is the order in time (`Dataset.lines_in_time`); places of different users cannot be
+    between them that occur nowhere are unknown ids (counted in a warning).
+    The place of a pair among its user's items stands for its time, that of test pairs coming after all others. The
+    caller decides whether this is the order in time (`Dataset.lines_in_time`); places of different users cannot be
     compared.
 
     A user may have several lines (united), or one without items (counted in the log). A pair that is in both
@@ -89,7 +89,7 @@ def read_text_folder(folder: str | Path) -> Dataset:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """What one file says: user and item of each pair, and the user of each line, those without items included."""
+    """The pairs of one file, and the user of each line, including lines without items."""
 
     path: Path
     content: bytes
@@ -120,7 +120,7 @@ def _read_pairs(path: Path) -> _Pairs:
         raise ValueError(f"{path} must hold at least one `user item` pair, got {len(content)} bytes without one")
     n_numbers = np.diff(np.flatnonzero(is_user), append=len(numbers))
     if _are_rows(numbers, n_numbers):
-        raise _rows_for_lists(path, content)
+        raise _rows_error(path, content)
     if n_empty := int((n_numbers == 1).sum()):
         logger.debug("%s: %d lines have a user and no items", path, n_empty)
     return _Pairs(path, content, users, numbers[~is_user], users_of_lines)
@@ -153,7 +153,7 @@ def _ids_of(columns: Sequence[np.ndarray], parts: Sequence[_Pairs], kind: str) -
 
 
 def _are_rows(numbers: np.ndarray, n_numbers: np.ndarray) -> bool:
-    """Whether lines are `user item rating`, perhaps with a time: as many numbers in each, and users on many lines."""
+    """Whether lines are `user item rating`, perhaps with a time: equally many numbers, and users on several lines."""
     width = int(n_numbers[0])
     if width not in _ROW_WIDTHS or (n_numbers != width).any():
         return False
@@ -162,8 +162,8 @@ def _are_rows(numbers: np.ndarray, n_numbers: np.ndarray) -> bool:
     return n_lines > users and (2 * n_lines >= 3 * users or 3 * values < items)
 
 
-def _rows_for_lists(path: Path, content: bytes) -> ValueError:
-    """The error for lines that are rows of a table."""
+def _rows_error(path: Path, content: bytes) -> ValueError:
+    """The error for a file whose lines are rows of a table instead of lists of items."""
     line = content.split(b"\n", 1)[0].decode()
     names = ["user", "item", "rating", "timestamp"][: len(line.split())]
     return ValueError(
@@ -173,9 +173,9 @@ def _rows_for_lists(path: Path, content: bytes) -> ValueError:
 
 
 def _bad_token(path: Path, content: bytes, position: int) -> ValueError:
-    """The error for the token around a byte, with the line it is on; decimals and times show what the lines are."""
+    """The error for the token around a byte, with its line; or for rows of a table, if decimals or times show them."""
     if _are_numbers_in_rows(content):
-        return _rows_for_lists(path, content)
+        return _rows_error(path, content)
     line_start = content.rfind(b"\n", 0, position) + 1
     line_end = content.find(b"\n", position)
     line = content[line_start : line_end if line_end >= 0 else len(content)]
@@ -190,7 +190,7 @@ def _bad_token(path: Path, content: bytes, position: int) -> ValueError:
 
 def _are_numbers_in_rows(content: bytes) -> bool:
     """Whether the first lines are all `user item number`, with a decimal or a long number at the end."""
-    lines = [line.split() for line in content[:_LOOKED_AT].split(b"\n")[:-1] if line.strip()]
+    lines = [line.split() for line in content[:_SAMPLE_BYTES].split(b"\n")[:-1] if line.strip()]
     rest = rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
     return bool(lines) and all(
         len(line) == len(lines[0])

@@ -15,17 +15,17 @@ NO_TIMESTAMP = "no timestamp"
 UNTIMED = "no value in the column of timestamps"
 
 NAMES_OF_PLACES = ("timestamp", "ts")
-"""Columns named so may hold 1, 2, 3 for an order; in one named `time` or `date` these are minutes, or years."""
+"""Columns with these names may hold 1, 2, 3 as an order; in one named `time` or `date` these are minutes, or years."""
 
 MISSING_SHARE = 0.01
-"""Rows without a time are left out up to this share of all; with more of them the column is not used."""
+"""Up to this share of all rows, those without a time are left out; if there are more, the column is not used."""
 
 _RULE = "must be times: ISO 8601, dates or numbers"
 _REMEDY = "say how they are written with `timestamp_format`, like '%d.%m.%Y %H:%M', or read none of them"
 
 
 def time_of_day_beside(chosen: dict[str, ChosenColumn], available: list[str]) -> str | None:
-    """The column with the time of day beside one of dates that was recognised by its name, if there is one."""
+    """The column with the time of day for a column of dates that was recognised by its name, if there is one."""
     when = chosen.get("timestamp")
     if when is None or when.why == "given" or not plain(when.name).endswith("date"):
         return None
@@ -35,7 +35,7 @@ def time_of_day_beside(chosen: dict[str, ChosenColumn], available: list[str]) ->
 
 
 def moments_of(rows: Rows, chosen: dict[str, ChosenColumn], options: ReadOptions) -> Moments | None:
-    """The moments of the column of timestamps, with the time of day beside it if that makes them exact."""
+    """The moments of the column of timestamps, joined with the column of the time of day if it has one per date."""
     if "timestamp" not in chosen:
         return None
     column = rows.frame["timestamp"]
@@ -50,15 +50,15 @@ def moments_of(rows: Rows, chosen: dict[str, ChosenColumn], options: ReadOptions
 
 
 def use_timestamps(rows: Rows, chosen: dict[str, ChosenColumn], moments: Moments | None, options: ReadOptions) -> None:
-    """Leave ``seconds`` in the frame of the rows if they can be used, and keep to the limits of time.
+    """Keep ``seconds`` in the frame of the rows if they are usable, and leave out rows beyond ``since`` and ``until``.
 
-    Interactions have a timestamp each or none has one. So rows without one are left out while they are few (1 % of
-    the rows, and always one row). If there are more, or a value cannot be read, a column that was asked for is an
-    error; one that was only recognised by its name is not used, with a warning. Rows that are no interactions, such
+    Either all interactions have a timestamp or none has. So rows without one are left out if they are few (up to 1 %
+    of the rows, and always one row). If there are more, or a value cannot be read, this is an error for a requested
+    column; one that was only recognised by its name is not used, with a warning. Rows that are no interactions, such
     as those rated low, need no timestamp.
 
     Raises:
-        ValueError: a column that was asked for cannot be read, or a limit of time without timestamps.
+        ValueError: a requested column cannot be read, or ``since`` or ``until`` is given without timestamps.
     """
     when = chosen.get("timestamp")
     if when is not None and moments is not None:
@@ -82,7 +82,7 @@ def use_timestamps(rows: Rows, chosen: dict[str, ChosenColumn], moments: Moments
 
 
 def _usable(rows: Rows, moments: Moments, when: ChosenColumn, label: str) -> bool:
-    """Whether timestamps can be used; an error if the column was asked for, else a warning."""
+    """Whether timestamps can be used; if not, an error if the column was requested, else a warning."""
     column, needed, untimed = rows.frame["timestamp"], rows.frame["positive"], rows.frame[UNTIMED]
     try:
         unreadable, missing = rows.frame["seconds"].is_null() & ~untimed & needed, untimed & needed
