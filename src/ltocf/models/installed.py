@@ -15,8 +15,8 @@ ENTRY_POINTS = "ltocf.models"
 def register_installed(models: MutableMapping[str, type[Recommender]]) -> None:
     """Add the models that installed packages declare in the entry point group ``ltocf.models``.
 
-    One that cannot be imported, or has the name of a model that is there, is left out with a warning that names its
-    package: a broken package must not keep the others from being used.
+    A model that cannot be imported, or whose name is taken, is left out with a warning that names its package: a broken
+    package must not keep the others from being used.
 
     Source: https://packaging.python.org/en/latest/specifications/entry-points/
     """
@@ -33,7 +33,7 @@ def register_installed(models: MutableMapping[str, type[Recommender]]) -> None:
 
 @cache
 def _loaded(entry: EntryPoint) -> type[Recommender] | BaseException:
-    """The model, or what its package raised: that package's business, even if it is an attempt to exit."""
+    """The model, or whatever its package raised on import, even an attempt to exit."""
     try:
         model: type[Recommender] = entry.load()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Models of a few similar items: ItemKNN and RP3beta."""
+"""Neighbour models, which keep a few similar items of each item: ItemKNN and RP3beta."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ltocf.shapes import Scores
 from ltocf.training.grid import Grid
 
 MOST_NEIGHBOURS = 200
-"""Neighbours that are kept of every item, unless more are asked for: the search tries fewer."""
+"""Neighbours kept of every item, unless more are requested; the search tries smaller numbers."""
 PRODUCTS_AT_A_TIME = 2**23
-"""Multiplications in a block of rows of the product of two sparse matrices: a few hundred megabytes."""
+"""Multiplications in a block of rows of a sparse matrix product, for which a few hundred megabytes are enough."""
 Weigh: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Values of entries from their rows, columns and products."""
 
 
 class NeighbourModel(SimilarityModel):
-    """A matrix of similarities of which each row, or each column, keeps its ``k`` largest.
+    """A matrix of similarities that keeps the ``k`` largest of each row, or of each column.
 
         score(u, i) = Σ_{j in history(u)} r_uj s_ji
 
-    They are kept the largest first, so that a smaller k is fewer of them. A model of this family is `grid` and
+    They are sorted, the largest first, so that a smaller k is the first of them. A subclass has to define `grid` and
     `similarity_rows`.
     """
 
@@ -52,16 +52,16 @@ class NeighbourModel(SimilarityModel):
 
     @abstractmethod
     def similarity_rows(self) -> Iterator[sp.csr_matrix]:
-        """s_ji in blocks of rows, which are the items that keep their neighbours, see `kept_by`."""
+        """s_ji in blocks of rows; a row is an item that keeps its neighbours, see `kept_by`."""
 
     @property
     def k(self) -> int:
-        """Neighbours that count."""
+        """The number of neighbours that count."""
         return round(self.numbers[0].item())
 
     @property
     def k_values(self) -> list[float]:
-        """Numbers of neighbours that are tried."""
+        """The numbers of neighbours that a search tries."""
         width = self.similarities.shape[1]
         return [float(k) for k in (5, 10, 20, 30, 50, 70, 100, 140, 200) if k < width] + [float(width)]
 
@@ -72,7 +72,7 @@ class NeighbourModel(SimilarityModel):
 
     def fit_similarity(self, before: Sequence[float] | None) -> None:
         if before is not None and list(before)[1:] == self.own_numbers.tolist()[1:]:
-            return  # another k is other columns of the same
+            return  # only k differs, which selects among the columns that are there
         width, start = self.similarities.shape[1], 0
         self.neighbours.zero_()
         self.similarities.zero_()
@@ -96,7 +96,7 @@ class NeighbourModel(SimilarityModel):
         return scores.view(-1).index_add_(0, at, added).view_as(scores)
 
     def scorer(self) -> NeighbourModel:
-        """The model itself, with its similarities transposed for histories now rather than for the first user."""
+        """The model itself, with its similarities transposed now rather than for the first user."""
         if self.is_ready:
             self._votes()
         return self
@@ -109,7 +109,7 @@ class NeighbourModel(SimilarityModel):
         return ((near == kept[:, None]) * similar).sum(1)[None]
 
     def _votes(self) -> _Votes:
-        """The similarities by the item of the history, made again if those that are kept have changed."""
+        """The similarities by the item of the history, made again if those that are kept, or `k`, have changed."""
         similar, near = self.similarities, self.neighbours
         state = (similar.data_ptr(), similar._version, near.data_ptr(), near._version, self.k)
         if state != self._votes_state:
@@ -124,7 +124,7 @@ class NeighbourModel(SimilarityModel):
 
 
 class _Votes(NamedTuple):
-    """A sparse matrix by rows: for each item of a history which items it votes for, and how much."""
+    """A sparse matrix by rows: the items that each item of a history votes for, and how much."""
 
     offsets: Tensor
     items: Tensor
@@ -132,7 +132,7 @@ class _Votes(NamedTuple):
 
 
 class ItemKNN(NeighbourModel):
-    """Neighbours by the cosine of the users who touched two items, which counts less if these users are few.
+    """Neighbours by the cosine of two items over their users, shrunk if these are few.
 
         s_ji = <r_·j, r_·i> / (||r_·j|| ||r_·i|| + h),   i ≠ j,   r_·i a column of R
 
@@ -184,7 +184,7 @@ class ItemKNN(NeighbourModel):
 
 
 class RP3beta(NeighbourModel):
-    """Neighbours by random walks from an item to a user to an item, popular items held back.
+    """Neighbours by random walks from an item to a user to an item, with a discount on popular items.
 
         s_ji = Σ_u (r_uj / d_j)^α (r_ui / d_u)^α / d_i^β,   i ≠ j,   d_u, d_i sums of rows and columns of R
 
@@ -237,15 +237,15 @@ class RP3beta(NeighbourModel):
 
     def similarity_rows(self) -> Iterator[sp.csr_matrix]:
         ratings, (alpha, beta) = self.graph.ratings(), self.own_numbers[1:].tolist()
-        of_items = np.asarray(ratings.sum(0)).ravel()
-        of_items[of_items == 0] = 1.0  # nobody walks there
+        item_sums = np.asarray(ratings.sum(0)).ravel()
+        item_sums[item_sums == 0] = 1.0  # no walk leads there
         to_users, to_items = _steps(ratings.T.tocsr(), alpha), _steps(ratings, alpha)
-        scale = of_items**-beta
+        scale = item_sums**-beta
         return product_rows(to_users, to_items, lambda rows, columns, products: products * scale[columns])
 
 
 def _steps(matrix: sp.csr_matrix, power: float) -> sp.csr_matrix:
-    """Each entry as a share of its row, to a power."""
+    """Each entry as a share of its row's sum, raised to a power."""
     sums = np.asarray(matrix.sum(1)).ravel()
     shares = matrix.data / np.repeat(sums, np.diff(matrix.indptr))
     return sp.csr_matrix((shares**power, matrix.indices, matrix.indptr), shape=matrix.shape)
@@ -280,7 +280,7 @@ def largest_of_rows(matrix: sp.csr_matrix, k: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _without_smallest(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:
-    """Without entries below the k-th of their row: to sort the others takes a fraction of the time."""
+    """Drop entries below the k-th largest of their row: sorting only the others takes a fraction of the time."""
     lengths = np.diff(matrix.indptr)
     kept = np.ones(matrix.nnz, bool)
     for row in np.flatnonzero(lengths > k):
