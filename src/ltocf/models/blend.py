@@ -173,7 +173,7 @@ class Blend(Recommender):
         for name, model, weight in self._weighted():
             score_map = score_map_of(model)
             if score_map is None:
-                raise ValueError(f"the scores of this blend are not sums over a history: those of its {name} are not")
+                raise ValueError(f"the scores of this blend are not sums over a history: those of {name} are not")
             names.append(name)
             maps.append(score_map)
             weights.append(weight)

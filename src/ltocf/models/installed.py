@@ -26,7 +26,7 @@ def register_installed(models: MutableMapping[str, type[Recommender]]) -> None:
         if isinstance(model, BaseException):
             warnings.warn(f"model {entry.name!r} of {package} is left out: {model!r}", stacklevel=3)
         elif models.get(entry.name, model) is not model:
-            warnings.warn(f"model {entry.name!r} of {package} is left out: there is one of that name", stacklevel=3)
+            warnings.warn(f"model {entry.name!r} of {package} is left out: its name is taken", stacklevel=3)
         else:
             models[entry.name] = model
 

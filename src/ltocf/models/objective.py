@@ -118,7 +118,7 @@ class Objective:
             raise ValueError(f"`n_negatives` must be >= 1, got {self.n_negatives}")
         if self.temperature and not LOWEST_TEMPERATURE <= self.temperature < math.inf:
             raise ValueError(
-                f"`temperature` must be 0, for what suits the number of pairs, or finite and >= {LOWEST_TEMPERATURE}, "
+                f"`temperature` must be 0 (set by the number of pairs) or finite and >= {LOWEST_TEMPERATURE}, "
                 f"got {self.temperature}: exponentials would overflow"
             )
         if not 0 <= self.adaptive_temperature < math.inf:

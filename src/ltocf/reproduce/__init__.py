@@ -1,1 +1,1 @@
-"""The paper's tables and figures, made of cells that are each run once: configuration -> run -> results -> report."""
+"""The paper's tables and figures, made of cells, each run once: configuration -> run -> results -> report."""

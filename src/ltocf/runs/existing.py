@@ -54,7 +54,7 @@ def same_run(path: str | Path, config: Config, dataset: Dataset | None) -> dict[
     run = RunFolder(path)
     metrics, other = run.metrics(), changes(run.config(), config)
     if not other and prepare_data(config, dataset).split.digest != run.read_data().split.digest:
-        other = ["its data is not this data"]
+        other = ["it has other data"]
     if other:
         raise FileExistsError(
             f'{path} holds another run: {", ".join(other)}; choose another `out`, or `exists = "replace"`'
@@ -95,4 +95,6 @@ def _holds_a_run(path: str | Path) -> bool:
 def _refuse_foreign_files(path: Path) -> None:
     names = sorted(file.name for file in path.iterdir())
     if foreign := [name for name in names if not any(fnmatch(name, pattern) for pattern in FILES)]:
-        raise FileExistsError(f"{path} is not replaced: {foreign[0]} in it is not of a run; move it away first")
+        raise FileExistsError(
+            f"{path} is not replaced: {foreign[0]} in it does not belong to a run; move it away first"
+        )

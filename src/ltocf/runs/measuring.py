@@ -98,7 +98,7 @@ class Withheld:
         split = run.read_data().split
         if on == "test":
             if not len(split.test):
-                raise ValueError(f"{run.path} holds nothing back for a test; `on` can be validation")
+                raise ValueError(f'{run.path} holds nothing back for a test; use `on = "validation"`')
             return cls(TrainedModel.load(run.finished_model_file), _sample(split.test, users), split.digest)
         if on != "validation":
             raise ValueError(f"`on` must be test or validation, got {on!r}")
