@@ -9,7 +9,7 @@ from ltocf.runs.estimate import training_minutes
 MINUTES, LARGE, MINUTES_PER_MILLION = 1.0, 1_000_000, 20.0
 RANKS = (64, 256, 1024)
 LARGEST_EASE = 8_000
-"""Items; with more, a factorisation takes minutes, and each L2 weight that is tried takes one."""
+"""Items; with more, a factorisation takes minutes, and every L2 weight that is tried needs one."""
 DIMS = (128, 64)
 """The larger first: twice the length costs a seventh more time (results/gowalla), and gives the better model."""
 SHARE_OF_TRAINING = 0.75

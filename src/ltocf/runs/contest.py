@@ -27,7 +27,7 @@ from ltocf.training.ensemble import Weighing, choose_weights
 logger = logging.getLogger(__name__)
 
 LARGEST_SHARE = 1 / 3
-"""Of the time limit, for the selection of a candidate that is not the last, so that training it again fits too."""
+"""Of the time limit: the budget of a candidate that is not the last, as if it had to be trained again too."""
 
 
 class Entrant(NamedTuple):
