@@ -108,7 +108,7 @@ def test_a_run_that_is_replaced_through_a_link_leaves_what_is_there(tmp_path: Pa
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("mine")
     (tmp_path / "run").symlink_to(tmp_path / "mine")
-    with pytest.raises(FileExistsError, match=r"letter\.txt in it is not of a run"):
+    with pytest.raises(FileExistsError, match=r"letter\.txt in it does not belong to a run"):
         ltocf.train([(0, 0), (1, 1)], tmp_path / "run", exists="replace", model="mf", dim=2)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "mine"
 

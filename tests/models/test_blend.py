@@ -93,7 +93,7 @@ def test_one_kind_twice_has_two_names() -> None:
 
 def test_a_member_that_is_no_sum_makes_the_blend_none() -> None:
     model = Blend(BipartiteGraph.from_interactions(pairs()), ["ease", "mult-vae"])
-    with pytest.raises(ValueError, match="its mult-vae are not"):
+    with pytest.raises(ValueError, match="those of mult-vae are not"):
         model.score_map()
 
 

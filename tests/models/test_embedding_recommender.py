@@ -66,7 +66,7 @@ def test_the_embeddings_that_go_out_have_the_score_as_their_inner_product() -> N
     ("options", "message"),
     [
         ({"popularity": float("nan")}, "`popularity` must be finite in single precision, got nan"),
-        ({"temperature": 0.01}, "`temperature` must be 0, for what suits the number of pairs, or finite and >= 0.025"),
+        ({"temperature": 0.01}, r"`temperature` must be 0 \(set by the number of pairs\) or finite and >= 0.025"),
         ({"n_negatives": 0}, "`n_negatives` must be >= 1, got 0"),
     ],
 )

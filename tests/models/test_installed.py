@@ -45,7 +45,7 @@ def test_others_are_added_and_what_cannot_be_is_said() -> None:
     assert list(models) == ["mf", "mine"]
     said = [str(warning.message) for warning in warned]
     assert any("'broken' of their-models is left out: ModuleNotFoundError" in message for message in said)
-    assert any("'mf' of their-models is left out: there is one of that name" in message for message in said)
+    assert any("'mf' of their-models is left out: its name is taken" in message for message in said)
 
 
 def test_an_installed_model_trains_by_its_name(package: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_search_computes_the_sum_once_for_each_nearness(monkeypatch: pytest.Mo
     truth = Interactions.from_pairs(range(N_USERS), np.arange(N_USERS) % N_ITEMS, N_USERS, N_ITEMS)
     model = SequenceKNN(BipartiteGraph.from_interactions(pairs))
     asked, matrices = [], []
-    once, set_numbers = SequenceKNN._together, SequenceKNN.set_numbers
+    once, set_numbers = SequenceKNN._user_sums, SequenceKNN.set_numbers
 
     def together(self: SequenceKNN, nearness: float) -> Any:
         asked.append(nearness)
@@ -104,7 +104,7 @@ def test_a_search_computes_the_sum_once_for_each_nearness(monkeypatch: pytest.Mo
         set_numbers(self, numbers)
         matrices.append(([*numbers], self.similarities.clone()))
 
-    monkeypatch.setattr(SequenceKNN, "_together", together)
+    monkeypatch.setattr(SequenceKNN, "_user_sums", together)
     monkeypatch.setattr(SequenceKNN, "set_numbers", remembered)
     model.train_on(
         pairs,

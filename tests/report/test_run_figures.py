@@ -73,7 +73,7 @@ def test_the_panels_say_what_they_show(model: str, options: dict[str, Any], labe
 
 
 def test_only_a_filter_has_a_response(graph: BipartiteGraph) -> None:
-    with pytest.raises(ValueError, match="neighbours: only a filter of the graph has a response, NGCF is not one"):
+    with pytest.raises(ValueError, match="neighbours: only a graph filter has a response, and NGCF is not one"):
         response_figure({"neighbours": NGCF(graph, dim=2)})
     figure = response_figure({"layers": LightGCN(graph, dim=2, n_layers=2)})
     curve = figure.axes[0].lines[0].get_xydata()

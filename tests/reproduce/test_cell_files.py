@@ -63,7 +63,7 @@ def test_why_a_result_is_not_taken(places: Places) -> None:
     assert longer.why_not(file) == "it has epochs 3 (now 4)"
     assert made(places, digest="two").why_not(file) == "it is of other data"
     assert made(places, digest="two", epochs=4).why_not(file) == "it is of other data and has epochs 3 (now 4)"
-    assert longer.other_result() == f"{file} is not taken, it has epochs 3 (now 4)"
+    assert longer.other_result() == f"{file} is not used: it has epochs 3 (now 4)"
     # With both splits known, how they were made says no more; without, it is all that is known.
     assert made(places, split_seed=5).why_not(file) is None
     assert replace(made(places, split_seed=5), split=None).why_not(file) == "it has split_seed 0 (now 5)"
@@ -76,7 +76,7 @@ def test_a_result_says_both_its_configuration_and_its_split(missing: str, places
     metrics = json.loads(file.read_text())
     del metrics[missing]
     file.write_text(json.dumps(metrics))
-    assert cell.why_not(file) == "it does not say its configuration and split"
+    assert cell.why_not(file) == "it does not state its configuration and split"
 
 
 def test_what_a_result_holds_is_read_as_it_was_written(places: Places) -> None:

@@ -140,7 +140,7 @@ def test_a_setting_that_changes_a_result_makes_another_cell(values: dict[str, An
     other = changed(done, **values)
     assert not other.is_done
     assert other.file(".json") == done.places.results / "log" / f"mf-seed0-{other.key[:8]}.json"
-    assert "mf-seed0.json is not taken, it" in (other.other_result() or "")
+    assert "mf-seed0.json is not used: it" in (other.other_result() or "")
     assert done.is_done
     assert done.file(".json").name == "mf-seed0.json"
 
@@ -163,7 +163,7 @@ def test_two_files_of_one_name_are_two_results(done: Cell, source: str, places: 
     (other,) = with_splits(make_cells(str(tmp_path / "b" / "log.csv"), ["mf"], [0], places))
     assert other.label == done.label
     assert not other.is_done
-    assert "mf-seed0.json is not taken, it is of other data" in (other.other_result() or "")
+    assert "mf-seed0.json is not used: it is of other data" in (other.other_result() or "")
     first = done.file(".json").read_bytes()
     run_cell(other)
     assert other.is_done
@@ -204,7 +204,7 @@ def rewritten(cell: Cell, change: Callable[[dict[str, Any]], None]) -> None:
 
 def test_results_that_do_not_say_what_they_are_of_are_not_taken(done: Cell) -> None:
     rewritten(done, lambda metrics: metrics.update(configuration_certain=False))
-    assert done.other_result() == f"{done.places.results / 'log/mf-seed0.json'} is not taken, " + (
+    assert done.other_result() == f"{done.places.results / 'log/mf-seed0.json'} is not used: " + (
         "its configuration is not certain"
     )
     assert not done.is_done
@@ -213,7 +213,7 @@ def test_results_that_do_not_say_what_they_are_of_are_not_taken(done: Cell) -> N
 def test_a_result_of_an_earlier_version_is_not_taken(done: Cell) -> None:
     rewritten(done, lambda metrics: [metrics.pop(name) for name in ("configuration", "split")] and None)
     assert not done.is_done
-    assert "it does not say its configuration and split" in (done.other_result() or "")
+    assert "it does not state its configuration and split" in (done.other_result() or "")
 
 
 def test_a_setting_that_came_later_has_its_default(done: Cell) -> None:

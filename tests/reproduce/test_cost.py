@@ -146,6 +146,6 @@ def test_a_plan_tells_of_a_result_that_is_in_the_way(source: str, places: Places
     made = Plan.of([waiting])
     assert list(made.lines()) == [
         "log: 0 done, 1 to run: mf; about 2 min",
-        f"{places.results / 'log/mf-seed0.json'} is not taken, it does not say its configuration and split; "
+        f"{places.results / 'log/mf-seed0.json'} is not used: it does not state its configuration and split; "
         f"the new result will be mf-seed0-{waiting.key[:8]}.json",
     ]

@@ -45,7 +45,7 @@ def test_fit_trains_on_every_pair_and_recommends_none_of_them(tmp_path: Path) ->
     answers = trained.recommend(list(range(40)), k=2)
     assert len(answers) == 80
     assert not pairs & set(answers.select("user", "item").iter_rows())
-    with pytest.raises(ValueError, match="holds nothing back for a test; `on` can be validation"):
+    with pytest.raises(ValueError, match='holds nothing back for a test; use `on = "validation"`'):
         ltocf.evaluate_run(tmp_path / "run")
     assert 0 < ltocf.evaluate_run(tmp_path / "run", on="validation")["recall@5"] <= 1
 

@@ -42,7 +42,7 @@ def test_load_starts_a_run_where_there_is_none(tmp_path: Path) -> None:
 def test_load_refuses_another_run(run: Path) -> None:
     with pytest.raises(FileExistsError, match=r"holds another run: dim 2 -> 3; choose another `out`"):
         ltocf.train(VISITS, run, exists="load", **SETTINGS | {"dim": 3})
-    with pytest.raises(FileExistsError, match="its data is not this data"):
+    with pytest.raises(FileExistsError, match="it has other data"):
         ltocf.train(VISITS[1:], run, exists="load", **SETTINGS)
     (run / "metrics.json").unlink()
     with pytest.raises(FileNotFoundError, match="is not finished; continue it with"):
@@ -85,7 +85,7 @@ def test_replace_that_fails_leaves_the_old_run(run: Path, monkeypatch: pytest.Mo
 
 def test_replace_keeps_its_hands_off_what_is_not_of_a_run(run: Path) -> None:
     (run / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"notes.txt in it is not of a run; move it away first"):
+    with pytest.raises(FileExistsError, match=r"notes.txt in it does not belong to a run; move it away first"):
         ltocf.train(VISITS, run, exists="replace", **SETTINGS)
     assert (run / "notes.txt").read_text() == "mine"
 

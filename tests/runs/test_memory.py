@@ -96,7 +96,7 @@ def test_a_large_one_is_said_and_every_one_is_kept(
 ) -> None:
     ltocf.fit(VISITS, tmp_path / "small", model="mf", dim=4, epochs=1)
     assert "GB of memory" not in capsys.readouterr().err
-    monkeypatch.setattr("ltocf.runs.protocol.SAID_FROM", 1)
+    monkeypatch.setattr("ltocf.runs.protocol.REPORTED_FROM", 1)
     ltocf.fit(VISITS, tmp_path / "large", model="mf", dim=4, epochs=1)
     assert "mf: up to about " in capsys.readouterr().err
     for name in ("small", "large"):

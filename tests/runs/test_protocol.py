@@ -188,7 +188,7 @@ def test_a_sample_of_all_test_users_is_no_estimate(table: Path, tmp_path: Path) 
         ({"horizon": 1e9, "model": "ltocf"}, "shorten the `horizon`"),
         ({"device": "cuda:99"}, "`device` is 'cuda:99'"),
         ({"device": "cpu:3"}, "`device` must be one of auto, cpu, cuda"),
-        ({"temperature": 0.001}, "`temperature` must be 0, for what suits the number of pairs, or finite and >= 0.025"),
+        ({"temperature": 0.001}, r"`temperature` must be 0 \(set by the number of pairs\) or finite and >= 0.025"),
         ({"split": "time"}, "timestamps"),
     ],
     ids=str,

@@ -20,7 +20,7 @@ from ltocf.cli import main
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.settings import DataSettings
-from ltocf.runs.together import refuse_if_alone_only
+from ltocf.runs.together import refuse_if_not_shareable
 from ltocf.scale.torchrun import node_blocks
 from rank_workers import in_blocks, resume_run, start, train_and_die, train_run
 from samples import random_interactions
@@ -139,11 +139,11 @@ def test_what_processes_cannot_share_is_refused(
     model: str, values: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = Config(DataSettings("x"), model).with_values(values)
-    refuse_if_alone_only(config)  # alone everything may be
+    refuse_if_not_shareable(config)  # alone everything may be
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "0", "WORLD_SIZE": "8", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
-        refuse_if_alone_only(config)
+        refuse_if_not_shareable(config)
 
 
 @pytest.mark.parametrize("given", ["3", "0", "two"])

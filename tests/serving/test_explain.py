@@ -81,5 +81,7 @@ def test_the_chart_names_every_bar(tmp_path: Path) -> None:
     text = (tmp_path / "why.svg").read_text(encoding="utf-8")
     for word in ("Heat $1$", "Ran", "Up [4]", "the user's own", "popularity", "user ann"):
         assert f"<!-- {word}" in text or word in text
+    title = text.partition("<title>")[2].partition("</title>")[0]
+    assert title.startswith("Heat $1$, score"), "the title of the figure, not that of a panel"
     with pytest.raises(ValueError, match=r"must end in \.svg"):
         explained().draw(tmp_path / "why.txt")

@@ -33,7 +33,7 @@ def test_an_error_here_is_an_outcome_and_the_next_task_is_done() -> None:
     assert (first.value, second.value, third.value) == (0, None, 2)
     assert "ValueError: one is wrong" in str(second.error)
     assert second.error is not None
-    assert (second.error.told(), second.error.failure.is_of_system) == ("one is wrong", False)
+    assert (second.error.explanation(), second.error.failure.is_of_system) == ("one is wrong", False)
     assert not isinstance(second.error, DiedError)
 
 

@@ -141,7 +141,7 @@ def test_a_full_disk_ends_a_search_and_says_nothing_of_a_trial(
     file = tmp_path / "trials.json"
     with monkeypatch.context() as patched:
         patched.setattr("ltocf.runs.experiment.select", full)
-        with pytest.raises(OSError, match=r"No space left on device; the same call goes on"):
+        with pytest.raises(OSError, match=r"No space left on device; the same call continues the search"):
             search_settings(config, {"learning_rate": [0.01]}, tmp_path / "trials", file)
     assert not file.exists()
     (trial,) = search_settings(config, {"learning_rate": [0.01]}, tmp_path / "trials", file)["trials"]

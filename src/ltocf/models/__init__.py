@@ -60,15 +60,15 @@ MODELS: dict[str, type[Recommender]] = {
     "neumf": NeuMF,
     "mf": MF,
 }
-"""Every trainable model of this package by the name it has in the CLI, in configs and in results; those of other
-installed packages are added when one is first asked for that is not among them, see `find_model`."""
+"""Trainable models by the names they have in the CLI, in configs and in results. `find_model` adds the models of other
+installed packages when it is first given a name that is not here."""
 
 
 def find_model(name: str) -> type[Recommender]:
-    """The class of a model by its name, that of another installed package included.
+    """The class of a model by its name; other installed packages may provide it.
 
     Raises:
-        ValueError: no such model; the error lists all there are.
+        ValueError: an unknown model; the error lists the known ones.
 
     Example:
         >>> find_model("hop-rec").options()
@@ -85,7 +85,7 @@ def build_model(name: str, graph: BipartiteGraph, options: Mapping[str, Any], *,
     """A model by its name, with its options.
 
     Raises:
-        ValueError: no such model, or an option that it does not have or refuses, or a count beyond reason.
+        ValueError: an unknown model or option, a value that the model refuses, or a count beyond reason.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -93,11 +93,12 @@ def build_model(name: str, graph: BipartiteGraph, options: Mapping[str, Any], *,
         >>> build_model("mf", graph, {"dim": 3}).dim
         3
     """
-    known = find_model(name).options()
+    model = find_model(name)
+    known = model.options()
     if unknown := [option for option in options if option not in known]:
         raise ValueError(no_option(name, unknown[0], known))
     check_largest(options)
-    construct: Callable[..., Recommender] = find_model(name)
+    construct: Callable[..., Recommender] = model
     return construct(graph, **options, seed=seed)
 
 
@@ -108,8 +109,9 @@ def no_option(model: str, name: str, options: Iterable[str]) -> str:
         >>> no_option("mf", "dimm", ["dim", "loss"]), no_option("mf", "horizon", ["dim", "loss"])
         ('mf has no option `dimm`; did you mean `dim`?', 'mf has no option `horizon`; it has dim, loss')
     """
-    listed = ", ".join(options)
-    return f"{model} has no option `{name}`; {did_you_mean(name, listed.split(', '), f'it has {listed}')}"
+    known = list(options)
+    listed = f"it has {', '.join(known)}"
+    return f"{model} has no option `{name}`; {did_you_mean(name, known, listed)}"
 
 
 __all__ = [

@@ -24,7 +24,7 @@ from ltocf.training.grid import Grid, climb
 
 
 class ALS(Recommender):
-    """Matrix factorisation with a confidence for what was touched, by alternating least squares.
+    """Matrix factorisation with a confidence for observed pairs, by alternating least squares.
 
         min_{x, y}  Σ_{u, i} c_ui (r_ui - <x_u, y_i>)² + λ (Σ_u |x_u|² + Σ_i |y_i|²)
         c_ui = α w_ui where r_ui = 1, and 1 where r_ui = 0
@@ -37,7 +37,7 @@ class ALS(Recommender):
         dim: length of x and y, >= 1.
         penalty: λ at which the search starts, >= 0; kept without a validation set.
         confidence: α at which the search starts, > 0; kept without a validation set.
-        iterations: number of iterations of both sides, >= 1.
+        iterations: number of iterations, each of which solves for both sides, >= 1.
         seed: seed of the first factors.
 
     Raises:
@@ -100,23 +100,23 @@ class ALS(Recommender):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
-        """Choose the numbers by climbing; without a validation they stay as they are."""
+        """Choose λ and α by climbing their grid; without a validation set they keep their values."""
         context = context or FitContext()
         if validation is None:
             self.set_numbers(self.numbers.tolist())
             return FitResult(1, None, None, 0.0, "epochs")
-        asked = validation.of_at_most(SEARCH_USERS)
+        sampled = validation.of_at_most(SEARCH_USERS)
         evaluations = min(settings.epochs, MOST_EVALUATIONS)
-        start, validate = self.numbers.tolist(), lambda: asked(self.scorer())
+        start, validate = self.numbers.tolist(), lambda: sampled(self.scorer())
         return climb(self, start, self.grid, validate=validate, evaluations=evaluations, context=context)
 
     def set_numbers(self, numbers: Sequence[float]) -> None:
         """Use these numbers, and compute what depends on them."""
         self.numbers.copy_(torch.tensor(list(numbers)))
         penalty, confidence = self.numbers.tolist()
-        factorisation, only_its_own_threads = _implicit()
-        with only_its_own_threads:
-            fitted = factorisation(
+        als_class, one_blas_thread = _implicit()
+        with one_blas_thread:
+            fitted = als_class(
                 factors=self.dim,
                 regularization=penalty,
                 alpha=confidence,
@@ -141,7 +141,7 @@ class ALS(Recommender):
         self.prepare()
 
     def scorer(self) -> EmbeddingScorer:
-        """The factors, which are ready."""
+        """The factors as a scorer."""
         return EmbeddingScorer(self.user_factors, self.item_factors)
 
     def final_users(self) -> UserEmbeddings:
@@ -153,7 +153,7 @@ class ALS(Recommender):
         return self.item_factors
 
     def least_squares(self) -> LeastSquares:
-        """Vectors for any histories beside the items as they stand: a user's half of a step."""
+        """Vectors for any histories against the fixed items: the users' half of an iteration."""
         penalty, confidence = self.numbers.tolist()
         size = self.item_factors.square().sum(1).mean().clamp(min=1e-12).item()
         length = self.user_factors.norm(dim=1).mean().item()
@@ -161,12 +161,12 @@ class ALS(Recommender):
         return LeastSquares(self.item_factors, length, None, weight=min(1.0, 1 / confidence), ridge=ridge)
 
     def user_steps(self) -> UserSteps:
-        """Raises ValueError: a step of ALS is `least_squares`."""
+        """Always raises ValueError: ALS gives new users a vector by `least_squares`."""
         raise ValueError('`steps` need `ranking = "cosine"`, and ALS ranks by the inner product; leave them out')
 
 
 def _implicit() -> tuple[Callable[..., Any], AbstractContextManager[Any]]:
-    """The class of `implicit`, and a context in which BLAS starts no threads inside those of `implicit`."""
+    """The ALS class of `implicit`, and a context in which BLAS starts no threads inside those of `implicit`."""
     try:
         from implicit.cpu.als import AlternatingLeastSquares
         from threadpoolctl import threadpool_limits

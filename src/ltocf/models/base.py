@@ -1,4 +1,4 @@
-"""What every model is: batches to loss terms, users to scores, and how it is trained and started."""
+"""The interface of every model: loss terms of batches, scores of users, training and initial embeddings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ListScorer = Scorer
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """In the block the model is in evaluation mode: nothing is dropped, and it gives the same numbers every time."""
+    """Keep the model in evaluation mode within the block: no dropout, and the same output every time."""
     training = model.training
     model.eval()
     try:
@@ -48,16 +48,16 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 class Recommender(Shown, nn.Module, ABC):
     """A model over ``n_users`` x ``n_items``; the number of users and items never changes.
 
-    Whoever trains, starts, saves or shows a model asks it by these methods; nothing outside its own file needs to know
-    which model it is.
+    Code that trains, initialises, saves or shows a model uses these methods only; nothing outside a model's own file
+    needs to know which model it is.
     """
 
     starts: ClassVar[tuple[str, ...]] = ("random",)
-    """What its initial embeddings can come from, see `ltocf.models.starts.STARTS`."""
+    """Where its initial embeddings can come from, see `ltocf.models.starts.STARTS`."""
     uses_weights: ClassVar[bool] = False
-    """Whether weights of pairs change what it learns."""
+    """Whether the weights of pairs affect what it learns."""
     later_weights: ClassVar[tuple[str, ...]] = ()
-    """Weights that came with a later version: a model file without them leaves them as they start."""
+    """Parameters that a later version added: with a model file that lacks them they keep their initial values."""
     dim: int = 0
     """Length of an initial embedding, for models that have them."""
 
@@ -78,12 +78,12 @@ class Recommender(Shown, nn.Module, ABC):
 
     @property
     def reads_order(self) -> bool:
-        """Whether its scores depend on the order of a history, and not only on what is in it."""
+        """Whether its scores depend on the order of a history, not only on its items."""
         return False
 
     @property
     def device(self) -> torch.device:
-        """Where its numbers are."""
+        """The device of its parameters and buffers."""
         return next(chain(self.parameters(), self.buffers())).device
 
     @abstractmethod
@@ -96,42 +96,48 @@ class Recommender(Shown, nn.Module, ABC):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
-        """Train on ``pairs``; with a validation end as the model that ranked it best.
+        """Train on ``pairs``; with a validation set, end in the state that ranks it best.
 
         Args:
-            pairs: the training pairs, those of its graph.
-            settings: how it is trained.
-            validation: chooses among what training tries. None: train to the end of ``settings``.
+            pairs: the training pairs, the same as in its graph.
+            settings: the training settings.
+            validation: chooses among the states or numbers that training tries. None: train to the end of ``settings``.
             seed: seed of the sampling.
-            context: checkpoint, time limit, and who hears of an epoch.
+            context: the checkpoint, the time limit and the callback of each epoch.
         """
 
     def start_from(self, users: UserEmbeddings, items: ItemEmbeddings) -> None:
         """Replace the initial embeddings by given ones, (n_users, dim) and (n_items, dim).
 
         Raises:
-            ValueError: the model has no embedding of every node.
+            ValueError: the model does not have an embedding of every node.
         """
         raise ValueError(f'{type(self).__name__} has no embedding of every node to start from: use `init = "random"`')
 
     def prepare(self) -> None:
-        """Compute what needs no training, so that the model can score. Usually nothing."""
+        """Compute whatever scoring needs that is not trained. By default there is nothing to compute."""
 
     def check_weights(self) -> None:
-        """Check weights from a file: what they point at must exist. Usually nothing to check.
+        """Check weights read from a file: indices must be in range. By default there is nothing to check.
 
         Raises:
-            ValueError: they are not.
+            ValueError: an index is out of range.
         """
 
     def take_over(self, chosen: Recommender) -> None:
-        """Before training again on more pairs: what selection chose besides the number of epochs. Usually nothing."""
+        """Before training again on more pairs: copy what selection chose besides the number of epochs.
+
+        By default there is nothing to copy.
+        """
 
     def go_on_from(self, chosen: Recommender) -> None:
-        """Before training again on more pairs: the weights that selection ended with. None if there are no weights."""
+        """Before training again on more pairs: copy the weights that selection ended with.
+
+        By default there is nothing to copy.
+        """
 
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
-        """Take over what ``smaller`` learned of the first of its users and items; new ones start from their neighbours.
+        """Copy what ``smaller`` learned: its users and items come first here. New ones start from their neighbours.
 
         Args:
             smaller: a model of fewer users and items, with the same options.
@@ -140,19 +146,19 @@ class Recommender(Shown, nn.Module, ABC):
         grow(self, smaller, Sizes(smaller.n_users, smaller.n_items), Sizes(self.n_users, self.n_items), graph)
 
     def learned(self) -> dict[str, float]:
-        """The few learned numbers that are worth showing, by their names in the paper: times, exponents, weights."""
+        """The few learned numbers worth showing, by their names in the paper: times, exponents, weights."""
         return {}
 
     def response_parts(self, eigenvalues: Eigenvalues) -> dict[str, Response]:
-        """For a model that is a filter of the graph: what each of its parts adds to h(λ); else nothing."""
+        """For a model that is a graph filter: what each of its parts adds to h(λ). Empty for other models."""
         return {}
 
     @abstractmethod
     def scorer(self) -> Scorer:
-        """The model as it stands, ready to rank."""
+        """A scorer for ranking with the model's present state."""
 
     def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for; higher is better."""
+        """Score of every item for each requested user; higher is better."""
         return self.scorer().scores(users)
 
 
@@ -168,11 +174,11 @@ class GradientRecommender(Recommender, Trainable):
 
     @abstractmethod
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
-        """The sampler its loss asks for."""
+        """The sampler that its loss needs."""
 
     @property
     def piece_size(self) -> int | None:
-        """The largest batch that `forward` is given at once: larger ones come in pieces. None: each comes whole."""
+        """The largest batch that `forward` gets at once; larger ones are split into pieces. None: never split."""
         return None
 
     def train_on(

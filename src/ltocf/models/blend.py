@@ -25,14 +25,14 @@ Member: TypeAlias = "str | Mapping[str, Any]"
 
 @dataclass(frozen=True)
 class BlendScorer:
-    """The equation of `Blend`, for scorers that are ready."""
+    """The equation of `Blend` over the scorers of its members."""
 
     scorers: Sequence[Scorer]
     weights: Sequence[float]
     scores_are_new: ClassVar[bool] = True
 
     def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for."""
+        """Score of every item for each requested user."""
         return blended([scorer.scores(users) for scorer in self.scorers], self.weights)
 
 
@@ -42,16 +42,16 @@ class Blend(Recommender):
         score(u, i) = Σ_m w_m s_m(u, i) / sd_m(u),   sd_m(u) the standard deviation of s_m(u, ·) over the catalogue
 
     The weights are chosen on the validation set by `ltocf.training.ensemble.choose_weights`; without one they are
-    equal. Scores need not be centred, which would add the same number to all items of a user. A sum of sums over a
-    history is one too, so it can be explained and takes new users if all its members do.
+    equal. Scores need not be centred, which would add the same number to all items of a user. If the scores of all
+    members are sums over a history, so are those of the blend, which can then be explained and takes new users.
 
     Args:
         graph: the training graph.
-        members: the models, by name or as a table of name and options: ``{"model": "spectral", "rank": 256}``.
+        members: the models, each a name or a table of name and options: ``{"model": "spectral", "rank": 256}``.
         seed: seed of each member.
 
     Raises:
-        ValueError: no member, a member without ``model``, or what a member refuses.
+        ValueError: no member, a member without ``model``, or an option that a member refuses.
 
     Source: weights by Caruana et al., ICML 2004, https://doi.org/10.1145/1015330.1015432
 
@@ -109,30 +109,29 @@ class Blend(Recommender):
     ) -> FitResult:
         """Train each member by itself, all with ``settings``; then choose the weights."""
         context = context or FitContext()
-        selected = self.fits
+        file = context.checkpoint
         fits = []
         for place, (name, model) in enumerate(zip(self.names, self.models, strict=True)):
-            file = context.checkpoint
-            own = replace(
+            of_member = replace(
                 context,
                 checkpoint=None if file is None else file.with_stem(f"{file.stem}-{name}"),
-                last_epoch=(selected[place].best_epoch or 0) if selected else 0,
+                last_epoch=(self.fits[place].best_epoch or 0) if self.fits else 0,
                 description=f"{context.description}: {name}",
             )
-            fits.append(model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=own))
+            fits.append(model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=of_member))
         self.fits = tuple(fits)
         value = None if validation is None else self.weigh(validation)[context.select_by]
         longest = max(fits, key=lambda fit: fit.best_epoch or fit.epochs)
         return longest._replace(best_value=value, seconds=sum(fit.seconds for fit in fits))
 
     def weigh(self, validation: Validation) -> dict[str, float]:
-        """Choose the weights; the metrics that they get."""
+        """Choose the weights on a validation set; returns the metrics that they reach there."""
         found = choose_weights([model.scorer() for model in self.models], validation)
         self.weights.copy_(torch.tensor(found.weights))
         return validation(self.scorer())
 
     def hold(self, models: Sequence[Recommender], weights: Sequence[float]) -> None:
-        """Take over the state of models that were trained elsewhere, those of the members, and weights."""
+        """Copy the state of each member from a model that was trained elsewhere, and set the weights."""
         for member, model in zip(self.models, models, strict=True):
             member.load_state_dict(model.state_dict())
         self.weights.copy_(torch.tensor(weights))
@@ -165,18 +164,18 @@ class Blend(Recommender):
         return BlendScorer([model.scorer() for _, model, _ in used], [weight for *_, weight in used])
 
     def score_map(self) -> BlendMap:
-        """Scores of any histories and what each of their items adds.
+        """Scores of any histories, and what each of their items adds.
 
         Raises:
             ValueError: the scores of a member are not sums over a history.
         """
         names, maps, weights = [], [], []
         for name, model, weight in self._weighted():
-            found = score_map_of(model)
-            if found is None:
-                raise ValueError(f"the scores of this blend are not sums over a history: those of its {name} are not")
+            score_map = score_map_of(model)
+            if score_map is None:
+                raise ValueError(f"the scores of this blend are not sums over a history: those of {name} are not")
             names.append(name)
-            maps.append(found)
+            maps.append(score_map)
             weights.append(weight)
         return BlendMap(names, maps, weights)
 
@@ -185,7 +184,7 @@ class Blend(Recommender):
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, the second of one kind with "#2" behind it.
+    """The names, each made distinct: "#2" is appended to the second of a kind.
 
     Example:
         >>> _distinct(["ltocf", "spectral", "ltocf"])

@@ -1,4 +1,4 @@
-"""A weighted sum of scores, taken apart: what `Blend` adds up, over any histories."""
+"""The weighted sum of `Blend` for any histories, with the contribution of each item."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class BlendMap(Shown):
 
     @property
     def depends_on_history(self) -> bool:
-        """Whether all members do: else new users would be scored by some of them only."""
+        """Whether all members do: otherwise only some of them could score new users."""
         return all(each.depends_on_history for each in self.maps)
 
     @property
@@ -63,9 +63,9 @@ class BlendMap(Shown):
     def contributions(self, history: Histories, item: int, user: int | None = None) -> Contributions:
         """What each item of one history adds to the score of ``item``; see `ScoreMap`."""
         users = None if user is None else torch.tensor([user])
-        found = []
+        scaled = []
         for each, weight in zip(self.maps, self.weights, strict=True):
-            unit = weight / spreads(each.scores(history, users))[0, 0]
-            found.append([unit * part for part in each.contributions(history, item, user)])
-        history_parts, own, popularity = zip(*found, strict=True)
+            scale = weight / spreads(each.scores(history, users))[0, 0]
+            scaled.append([scale * part for part in each.contributions(history, item, user)])
+        history_parts, own, popularity = zip(*scaled, strict=True)
         return Contributions(torch.cat(history_parts), torch.stack(own).sum(), torch.stack(popularity).sum())

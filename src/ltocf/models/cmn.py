@@ -31,10 +31,10 @@ NeighbourMask: TypeAlias = Bool[Tensor, " neighbours"]
 
 INITIAL_DEVIATION = 0.01
 PAIRS_AT_A_TIME = 2**25
-"""On a GPU: enough to keep it busy, and some gigabytes."""
+"""On a GPU: enough to keep it busy, in some gigabytes."""
 
 ITEMS_AT_A_TIME = 8192
-"""Few enough for a CPU to keep what lies between two products in its cache."""
+"""Few enough for a CPU to keep the intermediate results in its cache."""
 
 
 class CMN(GradientRecommender):
@@ -55,15 +55,15 @@ class CMN(GradientRecommender):
         ValueError: a number out of range.
 
     Source: Ebesu, Shen, Fang, SIGIR 2018, section 3, https://doi.org/10.1145/3209978.3209991. With ``init = "mf"`` a
-    run starts m and e from a factorisation that it trains first, as the paper does with GMF. The L2 weight is that of
-    W_h, U, W and v, as in the authors' program, https://github.com/tebesu/CollaborativeMemoryNetwork: it is what
-    bounds the scores, for beside free weights a penalty on the embeddings only moves their size there. The start is
-    that program's too: memories and embeddings N(0, 0.01²) without what is beyond two deviations, W_h, U and W after He
-    et al., v after Glorot & Bengio, the biases of the hops 1. NGCF's comparison, whose row is the published one, names
-    nothing that differs but Xavier for all. Differs: a user is not among the neighbours of their own training items, or
-    training would see an answer that ranking does not.
+    run starts m and e from a factorisation that it trains first, as the paper does with GMF. The L2 penalty is that of
+    W_h, U, W and v, as in the authors' program, https://github.com/tebesu/CollaborativeMemoryNetwork: it bounds the
+    scores, whereas a penalty on the embeddings would only move their size into the weights. The initial values are
+    that program's too: memories and embeddings N(0, 0.01²) cut at two deviations, W_h, U and W after He et al., v after
+    Glorot & Bengio, the biases of the hops 1. NGCF's comparison, the source of the published row, states one
+    difference: Xavier for all. Differs: a user is not among the neighbours of their own training items, or training
+    would see an answer that ranking does not.
 
-    Scoring all items of a user visits every training pair: fine for some ten thousand, slow for a million.
+    Scoring all items of a user visits every training pair: fine for tens of thousands of pairs, slow for a million.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -91,7 +91,7 @@ class CMN(GradientRecommender):
         self.hops = nn.ParameterList(he(dim, dim, generator) for _ in range(n_hops - 1))
         # Ones, so that the ReLU is open at the start.
         self.hop_biases = nn.ParameterList(torch.ones(dim) for _ in range(n_hops - 1))
-        # Both halves of one layer of 2 dim inputs.
+        # The two halves of one layer with 2 dim inputs.
         halves = he(2 * dim, dim, generator).detach().chunk(2)
         self.of_product, self.of_memory = (nn.Parameter(half.clone()) for half in halves)
         self.bias = nn.Parameter(torch.zeros(dim))
@@ -111,12 +111,12 @@ class CMN(GradientRecommender):
     def pair_scores(self, users: BatchIndices, items: BatchIndices) -> BatchScores:
         """The equation of the class for pairs of a user and an item."""
         pairs, neighbours = self.graph.users_of(items)
-        return self._scores_of(users, items, pairs, neighbours)
+        return self._pair_scores(users, items, pairs, neighbours)
 
-    def _scores_of(
+    def _pair_scores(
         self, users: BatchIndices, items: BatchIndices, pairs: NeighbourIndices, neighbours: NeighbourIndices
     ) -> BatchScores:
-        """`pair_scores`, given the users of each pair's item: the index of the pair and the user, in a row."""
+        """`pair_scores`, given the users of each pair's item: entries of pair index and user, ordered by pair."""
         is_self = neighbours == users.index_select(0, pairs)
         user, item = self.user_memory.index_select(0, users), self.item_embeddings.index_select(0, items)
         query = user + item
@@ -137,35 +137,35 @@ class CMN(GradientRecommender):
 
     @torch.no_grad()
     def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for."""
+        """Score of every item for each requested user."""
         users = users.to(self.bias.device)
         blocks = torch.split(torch.arange(self.n_items, device=users.device), ITEMS_AT_A_TIME)
         return torch.cat([self._block_scores(users, items) for items in blocks], dim=1)
 
     def _block_scores(self, users: UserIndices, items: BatchIndices) -> Scores:
-        """`scores`, of some of the items."""
+        """`scores` for some of the items."""
         pairs, neighbours = self.graph.users_of(items)
-        # On a GPU one user at a time would launch kernels longer than it runs them.
-        at_a_time = max(1, PAIRS_AT_A_TIME // max(1, len(pairs))) if users.is_cuda else 1
-        for_each_user, rows = items, []
-        for block in torch.split(users, at_a_time):
-            if len(for_each_user) != len(block) * len(items):  # the first block, or a last one that is smaller
-                for_each_user = items.repeat(len(block))
-                pairs, neighbours = self.graph.users_of(for_each_user)
-            scores = self._scores_of(block.repeat_interleave(len(items)), for_each_user, pairs, neighbours)
+        # On a GPU, launching the kernels for one user at a time would take longer than running them.
+        users_at_a_time = max(1, PAIRS_AT_A_TIME // max(1, len(pairs))) if users.is_cuda else 1
+        repeated_items, rows = items, []
+        for block in torch.split(users, users_at_a_time):
+            if len(repeated_items) != len(block) * len(items):  # the first block, or a last one that is smaller
+                repeated_items = items.repeat(len(block))
+                pairs, neighbours = self.graph.users_of(repeated_items)
+            scores = self._pair_scores(block.repeat_interleave(len(items)), repeated_items, pairs, neighbours)
             rows.append(scores.view(len(block), len(items)))
         return torch.cat(rows)
 
     def _attend(
         self, query: BatchEmbeddings, pairs: NeighbourIndices, neighbours: NeighbourIndices, is_self: NeighbourMask
     ) -> BatchEmbeddings:
-        """Σ_v softmax_v(<query, m_v>) c_v for each pair; zero where there is no neighbour."""
+        """Σ_v softmax_v(<query, m_v>) c_v for each pair; zero for a pair without neighbours."""
         lengths = torch.bincount(pairs, minlength=len(query))
         ends = lengths.cumsum(0)
         weights = self._inner_products(query, pairs, neighbours, ends).masked_fill(is_self, -torch.inf)
-        # The least number instead of -inf where nobody is left, so that the difference is a number.
-        least = torch.finfo(weights.dtype).min
-        highest = torch.segment_reduce(weights.detach(), "max", lengths=lengths, initial=least)
+        # The lowest finite number instead of -inf where no neighbour is left, so that the difference is not NaN.
+        lowest = torch.finfo(weights.dtype).min
+        highest = torch.segment_reduce(weights.detach(), "max", lengths=lengths, initial=lowest)
         weights = torch.exp(weights - highest.index_select(0, pairs))
         totals = torch.segment_reduce(weights, "sum", lengths=lengths, initial=0)
         sums = embedding_bag(neighbours, self.external_memory, ends - lengths, mode="sum", per_sample_weights=weights)
@@ -180,7 +180,7 @@ class CMN(GradientRecommender):
             keys = self.user_memory.index_select(0, neighbours)
             trained: NeighbourScores = torch.linalg.vecdot(query.index_select(0, pairs), keys)
             return trained
-        # The same without a copy of either: ten times faster, but without a gradient.
+        # The same without copying rows of either: ten times faster, but without a gradient.
         offsets = pad(ends, (1, 0))
         pattern = csr_tensor(offsets, neighbours, query.new_zeros(len(neighbours)), (len(query), self.n_users))
         products: NeighbourScores = torch.sparse.sampled_addmm(pattern, query, self.user_memory.T, beta=0.0).values()

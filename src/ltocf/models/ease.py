@@ -26,7 +26,7 @@ class EASE(SimilarityModel):
         B = argmin ||R - R B||² + λ ||B||²,  diag(B) = 0;   P = (RᵀR + λ I)^-1,   B_ji = -P_ji / P_ii for j ≠ i
         score(u, ·) = r_u B
 
-    λ is chosen on validation among powers of two; each is one more Cholesky factorisation.
+    λ is chosen on validation among powers of two; each one tried costs a Cholesky factorisation.
 
     Args:
         graph: the training graph.
@@ -80,7 +80,7 @@ class EASE(SimilarityModel):
         self.similarities.fill_diagonal_(0.0)
 
     def _inverse(self, penalty: float) -> Tensor:
-        """P, by the smaller side: P = (I - Rᵀ (R Rᵀ + λ I)^-1 R) / λ if there are fewer users than items."""
+        """P, from the smaller Gram matrix: P = (I - Rᵀ (R Rᵀ + λ I)^-1 R) / λ if there are fewer users than items."""
         ratings = self.graph.ratings()
         few_users = self.n_users < self.n_items
         product = ratings @ ratings.T if few_users else ratings.T @ ratings

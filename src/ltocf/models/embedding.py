@@ -47,13 +47,13 @@ class EmbeddingRecommender(GradientRecommender):
         score(u, i) = <E_final[u], E_final[i]>,   or by another ranking of its `Objective`
         E_final = propagate(E(0)),   E(0) ~ N(0, 0.1²) unless the model's source has another start
 
-    A model of this family is one method: `propagate`.
+    A subclass has to define one method: `propagate`.
 
     Args:
-        graph: the training graph; what a model needs of it beyond its size is up to the model.
+        graph: the training graph; this class uses its sizes and the degrees of its items.
         dim: length of an embedding.
         seed: seed of the initial embeddings.
-        initial: what draws them; None: N(0, 0.1²).
+        initial: draws the initial embeddings; None: N(0, 0.1²).
         objective: the fields of `Objective` as keywords: loss, sampler and ranking.
 
     Raises:
@@ -63,9 +63,9 @@ class EmbeddingRecommender(GradientRecommender):
     starts: ClassVar[tuple[str, ...]] = ("random", "spectral", "mf")
     uses_weights: ClassVar[bool] = True
     columns_apart: bool = False
-    """Whether `propagate` acts on each column alone, see `Trainable.columns`."""
+    """Whether `propagate` acts on each column independently, see `Trainable.columns`."""
     l2_of_final: bool = False
-    """Whether the L2 penalty is that of the final embeddings of a batch instead of the initial ones."""
+    """Whether the L2 penalty is on the final embeddings of a batch instead of the initial ones."""
     log_degrees: Tensor
     user_losses: Tensor
 
@@ -83,7 +83,7 @@ class EmbeddingRecommender(GradientRecommender):
         self.dim, self.objective = dim, Objective(**objective).for_pairs(len(graph.user_indices))
         numbers = self.objective.chosen_numbers()
         self.ranking_numbers = RankingNumbers(numbers) if numbers else None
-        self._own_losses: list[tuple[Tensor, Tensor]] = []
+        self._batch_losses: list[tuple[Tensor, Tensor]] = []
         if self.objective.adaptive_temperature:
             self.register_buffer("user_losses", torch.zeros(graph.n_users))
         # A new user or item has no degree; its popularity is that of one pair.
@@ -93,7 +93,7 @@ class EmbeddingRecommender(GradientRecommender):
 
     @classmethod
     def options(cls) -> dict[str, Any]:
-        """Its own options, and those of the objective if its constructor passes keywords on to this class."""
+        """Its own options, and those of `Objective` if its constructor passes keywords on to this class."""
         keywords = [p.kind for p in signature(cls).parameters.values()]
         objective = {f.name: f.default for f in fields(Objective)} if Parameter.VAR_KEYWORD in keywords else {}
         return super().options() | objective
@@ -103,7 +103,7 @@ class EmbeddingRecommender(GradientRecommender):
 
     @property
     def history_graph(self) -> BipartiteGraph | None:
-        """The graph that has the histories, for a model whose `user_map` depends on them."""
+        """The graph with the histories, for a model whose `user_map` depends on them."""
         return None
 
     @abstractmethod
@@ -140,7 +140,7 @@ class EmbeddingRecommender(GradientRecommender):
     def _rescoring(self) -> Rescoring:
         items, ranking = self.final_items(), self.ranking
         steps = STEPS if self.objective.choose_ranking else {}
-        if (graph := self._ordered()) is not None:
+        if (graph := self._ordered_graph()) is not None:
             return HistoryRescoring(self._user_map(), graph.all_histories(), items, self.log_degrees, ranking, steps)
         users = ranking.users(self.final_users(), self._temperatures())
         return Rescoring(users, items, self.log_degrees, ranking, steps)
@@ -155,41 +155,41 @@ class EmbeddingRecommender(GradientRecommender):
 
     @property
     def reads_order(self) -> bool:
-        return self._ordered() is not None
+        return self._ordered_graph() is not None
 
-    def _ordered(self) -> BipartiteGraph | None:
-        """The graph that has histories in order, if recency is chosen."""
+    def _ordered_graph(self) -> BipartiteGraph | None:
+        """The graph, if it has histories in order and recency is chosen."""
         graph = self.history_graph if self.objective.recency == "auto" else None
         return None if graph is None or graph.later is None else graph
 
     @property
     def ranking(self) -> Ranking:
-        """How scores are formed of final embeddings, as chosen."""
+        """How scores are formed from final embeddings, with the chosen numbers."""
         start = self.objective.as_ranking()
         return start if self.ranking_numbers is None else self.ranking_numbers.ranking(start)
 
     @property
     def recency(self) -> tuple[Recency | None, float]:
-        """How the items of a history are weighed by their age, and the weight of a user's own part, as chosen."""
+        """How the items of a history are weighed by their age, and the weight of a user's own embedding, as chosen."""
         if self.ranking_numbers is None or not self.reads_order:
             return None, 1.0
         return self.ranking_numbers.recency, float(self.ranking_numbers.own_weight)
 
     def forward(self, batch: Batch, *more: Batch) -> LossTerms:
-        """The loss of a batch; with ``more`` that of a larger one that comes in pieces, see `terms_in_pieces`."""
+        """The loss of a batch; with ``more``, of a larger batch split into pieces, see `terms_in_pieces`."""
         initial = self.initial_embeddings
-        self._own_losses.clear()
+        self._batch_losses.clear()
         if more:
             terms = terms_in_pieces(self, (batch, *more))
         else:
-            # One gather of all three roles: its backward is then one scatter, not three.
+            # One gather for all three roles: its backward is then one scatter, not three.
             nodes = nodes_of(batch, self.n_users)
             rows = self.ranks.take(self.propagate(initial), nodes)
             ranking = self.loss_of_rows(batch, rows)
             penalised = rows if self.l2_of_final else initial.index_select(0, self.ranks.local_rows(nodes))
             terms = LossTerms(ranking, l2_penalty(penalised, len(batch.users)))
-        if self._own_losses:  # after the last piece: all of a batch have the temperatures that it began with
-            remember_losses(self.user_losses, *map(torch.cat, zip(*self._own_losses, strict=True)))
+        if self._batch_losses:  # after the last piece, so that all pieces have the same temperatures
+            remember_losses(self.user_losses, *map(torch.cat, zip(*self._batch_losses, strict=True)))
         return terms
 
     def loss_of_rows(self, batch: Batch, rows: Tensor) -> Scalar:
@@ -200,12 +200,14 @@ class EmbeddingRecommender(GradientRecommender):
         self, batch: Batch, users: BatchEmbeddings, positives: BatchEmbeddings, negatives: NegativeEmbeddings
     ) -> Scalar:
         """The loss of a batch, given the final embeddings of its users, positives and negatives."""
-        of_users, told = self._temperatures(), self.objective
-        chosen = None if of_users is None else of_users.index_select(0, batch.users)
-        counts = told.counts(self.log_degrees, batch.negatives)
-        mean, each = told.ranking_loss(users, positives, negatives, chosen, batch.weights, counts, self.ranks)
-        if of_users is not None and self.training:
-            self._own_losses.append((batch.users, each))
+        all_temperatures, objective = self._temperatures(), self.objective
+        temperatures = None if all_temperatures is None else all_temperatures.index_select(0, batch.users)
+        counts = objective.counts(self.log_degrees, batch.negatives)
+        mean, losses = objective.ranking_loss(
+            users, positives, negatives, temperatures, batch.weights, counts, self.ranks
+        )
+        if temperatures is not None and self.training:
+            self._batch_losses.append((batch.users, losses))
         return mean
 
     def _temperatures(self) -> PerUser | None:
@@ -223,19 +225,20 @@ class EmbeddingRecommender(GradientRecommender):
         return self.objective.batches(train, batch_size, seed, device)
 
     def embeddings(self) -> tuple[ScoredUsers, ScoredItems]:
-        """What the score is the inner product of: the vectors of `Ranking`, longer by one where popularity counts."""
-        (users, items), ranking, told = self._final(), self.ranking, self._temperatures()
-        users, items = ranking.users(users, None if told is None else self.ranks.own_nodes(told)), ranking.items(items)
+        """Vectors whose inner product is the score: those of `Ranking`, one longer where popularity counts."""
+        (users, items), ranking, temperatures = self._final_embeddings(), self.ranking, self._temperatures()
+        users = ranking.users(users, None if temperatures is None else self.ranks.own_nodes(temperatures))
+        items = ranking.items(items)
         bias = ranking.bias(self.log_degrees.to(items))
         if bias is None:
             return users, items
         return torch.cat([users, torch.ones_like(users[:, :1])], dim=1), torch.cat([items, bias[:, None]], dim=1)
 
-    def _final(self) -> tuple[UserEmbeddings, ItemEmbeddings]:
-        """Final embeddings of the users, weighed by age if that was chosen, and of the items."""
+    def _final_embeddings(self) -> tuple[UserEmbeddings, ItemEmbeddings]:
+        """Final embeddings of the users, with histories weighed by age if that was chosen, and of the items."""
         users, items = self.ranks.to_score(self.propagate(self.initial_embeddings), self.n_users)
         recency, own_weight = self.recency
-        if (graph := self._ordered()) is None or (recency is not None and (recency.power, own_weight) == (0, 1)):
+        if (graph := self._ordered_graph()) is None or (recency is not None and (recency.power, own_weight) == (0, 1)):
             return users, items
         linear = replace(self._user_map(), temperature=None)
         return linear.vectors(graph.all_histories(), torch.arange(self.n_users)), items
@@ -254,28 +257,28 @@ class EmbeddingRecommender(GradientRecommender):
 
     @torch.no_grad()
     def final_items(self) -> ItemEmbeddings:
-        """Final embeddings of the items, without their popularity: what similar items are near in."""
+        """Final embeddings of the items, without their popularity: similar items are near each other."""
         with evaluating(self):
             return self.propagate(self.initial_embeddings)[self.n_users :].detach()
 
     @torch.no_grad()
     def final_users(self) -> UserEmbeddings:
-        """Final embeddings of the users: what similar users are near in."""
+        """Final embeddings of the users: similar users are near each other."""
         with evaluating(self):
-            return self._final()[0].detach()
+            return self._final_embeddings()[0].detach()
 
     def least_squares(self) -> LeastSquares:
-        """Vectors for any histories beside the items as they stand."""
+        """Vectors for any histories against the fixed items."""
         items, ranking = self.final_items(), self.ranking
         length = ranking.users(self.final_users()).norm(dim=1).mean().item()
         return LeastSquares(ranking.items(items), length, ranking.bias(self.log_degrees.to(items)))
 
     def user_steps(self) -> UserSteps:
-        """Gradient steps for any histories beside the items as they stand, see `UserSteps.beside`."""
+        """Gradient steps for any histories against the fixed items, see `UserSteps.beside`."""
         return UserSteps.beside(self.final_items(), self.log_degrees, self.ranking, self.objective)
 
     @torch.no_grad()
-    def _map(
+    def _build_user_map(
         self,
         own: UserEmbeddings,
         touch: Touch | None = None,
@@ -284,7 +287,7 @@ class EmbeddingRecommender(GradientRecommender):
         self_loops: bool = False,
         part_names: tuple[str, ...] = (),
     ) -> UserMap:
-        """The `UserMap` of user vectors that are ``own`` and, over ``graph``, what ``touch`` adds."""
+        """The `UserMap` of user vectors that are ``own`` plus what ``touch`` adds over ``graph``."""
         items, ranking, temperatures = self.final_items(), self.ranking, self._temperatures()
         return UserMap(
             items.new_zeros(0, *items.shape) if touch is None else touch,

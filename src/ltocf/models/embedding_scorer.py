@@ -1,4 +1,4 @@
-"""What ranks of a trained model of embeddings."""
+"""The part of a trained embedding model that ranking needs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
 
 @dataclass(frozen=True)
 class EmbeddingScorer:
-    """Fixed embeddings whose score is the inner product: what ranking needs of a trained model.
+    """Fixed embeddings whose score is the inner product.
 
     Args:
         user_embeddings: embeddings of all users, or of some.
         item_embeddings: embeddings of all items.
-        rows: maps users to their rows; by default a user is a row.
+        rows: maps users to their rows; by default the index of a user is its row.
     """
 
     user_embeddings: UserEmbeddings

@@ -24,19 +24,19 @@ class GCMC(EmbeddingRecommender):
 
         H = ReLU(Â E(0)),   Z = H W,   score(u, i) = Z[u] Q Z[i]ᵀ
 
-    E(0) is the weight of the convolution, for the features of a node are its own index.
+    E(0) is the weight of the convolution, since the features of a node are the one-hot vector of its index.
 
     The variant of the published row is the one in the program of NGCF's comparison, with an inner product:
 
         H = LeakyReLU(D^-1 A E(0) V + a),   Z = H W + b,   score(u, i) = <Z[u], Z[i]>
 
-    Its dropout is that of the numbers of Z, and the L2 penalty that of Z of the batch. The published row has
+    Its dropout is of the entries of Z, and its L2 penalty is on the batch's rows of Z. The published row has
     ``init = "mf"``, ``distinct_users``, and a batch of 1,024.
 
     Args:
         graph: the training graph.
         dim: length of the embeddings and of the hidden layer.
-        dropout: share of the nodes whose messages a training step drops, or of the numbers of Z.
+        dropout: share of the nodes whose messages a training step drops; in the published variant, of the entries of Z.
         variant: ``source``, or ``published``, the variant of the published row.
         seed: seed of the initial embeddings and weights.
         objective: loss and ranking, see `EmbeddingRecommender`.
@@ -47,8 +47,8 @@ class GCMC(EmbeddingRecommender):
     Source: van den Berg, Kipf, Welling, 2017, Eqs. 2-5 and section 2.6, https://arxiv.org/abs/1706.02263; the start,
     Xavier over all nodes and an orthogonal Q times 1.1, from the authors' program, https://github.com/riannevdberg/gc-mc.
     Differs: the loss is BPR, as in NGCF's and LT-OCF's comparisons; no dropout of the hidden layer. That of the source
-    is the cross-entropy of a softmax over ratings: of two, touched or not, it is ``loss = "cross-entropy"``, and Q is
-    the difference of their decoders. The dense layer has no activation, as in that program; Eq. 3 writes one.
+    is the cross-entropy of a softmax over ratings: with two of them, touched or not, it is ``loss = "cross-entropy"``,
+    and Q is the difference of their decoders. The dense layer has no activation, as in that program; Eq. 3 has one.
     Source of the published variant: Wang et al., SIGIR 2019, section 4.2.2,
     https://github.com/xiangwang1223/neural_graph_collaborative_filtering.
 

@@ -22,8 +22,8 @@ class GRMF(EmbeddingRecommender):
         score(u, i) = <e_u, e_i>,   loss = BPR + smoothness · mean over the batch's pairs (u, i) of ||e_u - e_i||²
 
     The sum over all pairs is the Dirichlet energy tr(Eᵀ L E) of the graph Laplacian L = D - A. A batch of the softmax,
-    whose pairs are drawn alike, estimates its mean. A batch of BPR draws users alike and then one of their items: it
-    estimates the mean over users of the mean over their items, in which a pair weighs 1 / deg(u).
+    whose pairs are drawn uniformly, estimates its mean. A batch of BPR draws users uniformly and then one of their
+    items: it estimates the mean over users of the mean over their items, in which a pair weighs 1 / deg(u).
 
     Args:
         graph: the training graph; only its numbers of users and items and its degrees are used.
@@ -90,7 +90,7 @@ class GRMF(EmbeddingRecommender):
 
     def user_map(self) -> UserMap:
         """Users' own embeddings alone: nothing depends on the history, so a new user cannot be given a vector."""
-        return self._map(self.initial_embeddings[: self.n_users])
+        return self._build_user_map(self.initial_embeddings[: self.n_users])
 
 
 class GRMFNorm(GRMF):

@@ -26,8 +26,8 @@ def grow(larger: nn.Module, smaller: nn.Module, before: Sizes, after: Sizes, gra
     """Copy every parameter of ``smaller`` into ``larger``, which has more users and items.
 
     The first users and items of ``larger`` are those of ``smaller``. A dimension that counts users, items or nodes is
-    longer now; of all others both have the same length. New rows of a table of all nodes are the mean of the rows of
-    their neighbours, scaled to the mean length of the known rows of their kind; other new entries stay as they are.
+    longer now; all others have the same length in both. New rows of a table of all nodes are the mean of the rows of
+    their neighbours, scaled to the mean length of the known rows of their kind; other new entries keep their values.
 
         E[v] = s Σ_{j in N(v)} E[j],   ||E[v]|| = mean of ||E[w]|| over the known w of v's kind
 
@@ -48,14 +48,14 @@ def grow(larger: nn.Module, smaller: nn.Module, before: Sizes, after: Sizes, gra
 
 
 def _places(old: int, new: int, before: Sizes, after: Sizes) -> Tensor:
-    """Where the entries of a dimension are in the longer one."""
+    """The places of a dimension's entries in the longer one."""
     if old == before.n_nodes and new == after.n_nodes:
         return torch.cat([torch.arange(before.n_users), after.n_users + torch.arange(before.n_items)])
     return torch.arange(old)
 
 
 def _start_from_neighbours(rows: Tensor, known_rows: Tensor, sizes: Sizes, graph: BipartiteGraph) -> None:
-    """Fill the rows of new nodes; those whose neighbours are new too come second, those without any stay."""
+    """Fill the rows of new nodes: first those with known neighbours, then their neighbours. Others keep their rows."""
     known = torch.zeros(sizes.n_nodes, dtype=torch.bool)
     known[known_rows] = True
     users = torch.arange(sizes.n_nodes) < sizes.n_users

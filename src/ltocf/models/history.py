@@ -41,8 +41,8 @@ class HistoryRecommender(Recommender):
         score(u, i) = Σ_p Σ_{j in history(u)} r̃_uj r_uj K_p[j, i]
 
     r_uj is the weight of the pair, relative to the mean, and r̃_uj that of its age, see `Recency`: 1 if ``recency`` is
-    ``off``, and if there is no order. Nothing in it belongs to a user, so any history can be scored, and what an item
-    of it adds to a score is one entry of K_p. A model of this family is `entry_scores`, and `kernel` for single entries
+    ``off`` or there is no order. No parameter belongs to a user, so any history can be scored, and what one of its
+    items adds to a score is one entry of K_p. A subclass has to define `entry_scores`, and `kernel` for single entries
     of K_p.
 
     Args:
@@ -56,9 +56,9 @@ class HistoryRecommender(Recommender):
 
     uses_weights: ClassVar[bool] = True
     part_names: ClassVar[tuple[str, ...]] = ("similarity",)
-    """What each K_p is, for people."""
+    """A name of each K_p to show to people."""
     numbers: Tensor
-    """What a validation chooses; the last one is the power of recency, where it is chosen."""
+    """The numbers chosen on validation; the last one is the power of recency, where that is chosen."""
     in_days: Tensor
 
     def __init__(self, graph: BipartiteGraph, recency: str = "off") -> None:
@@ -69,12 +69,12 @@ class HistoryRecommender(Recommender):
             self.register_buffer("in_days", torch.zeros((), dtype=torch.int64))
 
     def start_with(self, numbers: Sequence[float]) -> None:
-        """Register `numbers`: those given, and the power of recency if it is chosen, 0 at first."""
+        """Register `numbers`: the given ones and, if it is chosen, the power of recency, which starts at 0."""
         self.register_buffer("numbers", torch.tensor([*numbers, *[0.0] * self.chooses_recency]))
 
     @property
     def own_numbers(self) -> Numbers:
-        """`numbers` but the power of recency."""
+        """`numbers` without the power of recency."""
         return self.numbers[: len(self.numbers) - self.chooses_recency]
 
     @property
@@ -89,18 +89,18 @@ class HistoryRecommender(Recommender):
         return Recency(max(0.0, self.numbers[-1].item()), "days" if self.in_days else "items")
 
     def recency_numbers(self) -> dict[str, float]:
-        """What `learned` says of recency: its power, by its unit."""
+        """The share of recency in `learned`: its power, named after its unit."""
         return {} if self.recency is None else {f"recency_in_{self.recency.unit}": self.recency.power}
 
     def search_after_recency(
         self, validate: Validate, search: Callable[[FitContext], FitResult], context: FitContext
     ) -> FitResult:
-        """Try a few powers of recency, all other numbers as they are, if it is chosen; then search from the best.
+        """If recency is chosen, try a few powers with all other numbers fixed; then search from the best.
 
         Args:
-            validate: metrics of the model as it stands.
-            search: what goes on from there.
-            context: its deadline, see `best_recency`. Each evaluation is an epoch.
+            validate: metrics of the model with its present numbers.
+            search: the search that continues from there.
+            context: has the deadline, see `best_recency`. Each evaluation is reported as an epoch.
         """
         if not self.chooses_recency:
             return search(context)
@@ -112,7 +112,7 @@ class HistoryRecommender(Recommender):
         return found.after(tried, seconds)
 
     def _try_powers(self, validate: Validate, context: FitContext) -> int:
-        """The number of powers that were tried in all known units; the best one is set."""
+        """Set the best of a few powers, tried in all known units; returns how many were tried."""
         n_tried = 0
 
         def value_of(recency: Recency) -> float:
@@ -157,7 +157,7 @@ class HistoryRecommender(Recommender):
         return self
 
     def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for, from their training history."""
+        """Score of every item for each requested user, from their training history."""
         return self.entry_scores(self.training_entries(users))
 
     def history_scores(self, histories: Scores) -> Scores:
@@ -168,38 +168,37 @@ class HistoryRecommender(Recommender):
         return self.entry_scores(Entries(len(histories), rows, items, histories[rows, items].float()))
 
     def score_map(self) -> HistoryMap:
-        """Scores of any histories and what each of their items adds, as the model stands."""
+        """Scores of any histories and what each of their items adds, by the model's present state."""
         return HistoryMap(self)
 
     def training_entries(self, users: UserIndices) -> Entries:
         """The training histories of users, with the weights of their pairs."""
-        plain = self._weighted_entries(users)
+        entries = self._weighted_entries(users)
         if self.recency is None:
-            return plain
+            return entries
         ages = self.graph.ages_of(users.to(self.device), self.recency.unit)
-        return plain if ages is None else self._aged(plain, ages)
+        return entries if ages is None else self._weighed_by_age(entries, ages)
 
     def _weighted_entries(self, users: UserIndices) -> Entries:
         users = users.to(self.device)
         rows, items = self.graph.items_of(users)
         return Entries(len(users), rows, items, self.graph.weights_of(users))
 
-    def _aged(self, entries: Entries, ages: Tensor) -> Entries:
-        """Entries with the weights of their ages."""
+    def _weighed_by_age(self, entries: Entries, ages: Tensor) -> Entries:
         assert self.recency is not None
-        aged = self.recency.weights(ages.to(self.device), entries.rows, entries.n_rows)
-        return entries._replace(values=entries.values * aged)
+        weights = self.recency.weights(ages.to(self.device), entries.rows, entries.n_rows)
+        return entries._replace(values=entries.values * weights)
 
     def entries(self, histories: Histories, users: UserIndices | None = None) -> Entries:
-        """Any histories; of users of training a pair has the weight it had there, every other one 1.
+        """The entries of any histories. Training pairs of ``users`` have their training weights, all others 1.
 
-        They are weighed by age if they have an order, see `Recency`.
+        They are weighed by age if the histories have an order, see `Recency`.
         """
-        given = self._known_weights(histories, users)
+        entries = self._known_weights(histories, users)
         if self.recency is None:
-            return given
+            return entries
         ages = self.recency.ages(histories)
-        return given if ages is None else self._aged(given, ages)
+        return entries if ages is None else self._weighed_by_age(entries, ages)
 
     def _known_weights(self, histories: Histories, users: UserIndices | None) -> Entries:
         items = histories.items.long().to(self.device)
@@ -220,7 +219,7 @@ class HistoryMap(Shown):
     """A `ScoreMap` of a model that multiplies histories by a matrix.
 
     Args:
-        model: ready to score.
+        model: a model that is ready to score.
 
     Example:
         >>> from ltocf.data import Interactions

@@ -1,4 +1,4 @@
-"""Recency of a trained model: how much late items of a history count is chosen by scoring again."""
+"""Recency of a trained embedding model: how much recent items of a history count is chosen by rescoring."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ltocf.shapes import ItemEmbeddings, ScoredUsers, UserIndices
 from ltocf.training import FitContext
 
 RECENCY_STEPS = {"power": 0.15, "own_weight": -0.25}
-"""A step of each number of recency that is worth trying first."""
+"""The first step to try of each number of recency."""
 
 
 class HistoryRescoring(Rescoring):
-    """A `Rescoring` whose users are made of their histories anew: the numbers of recency are searched too.
+    """A `Rescoring` that recomputes users from their histories, to search the numbers of recency too.
 
         F_u = ω own[u] + Σ_j (1 + age_uj)^-p w_uj touch[j],   relative to the mean over the history; see `UserMap`
 
-    Only the users asked for are computed.
+    Only the requested users are computed.
 
     Args:
         linear: the map of the trained model.
@@ -44,7 +44,7 @@ class HistoryRescoring(Rescoring):
         steps: Mapping[str, float],
     ) -> None:
         super().__init__(linear.vectors(histories, torch.arange(len(histories))), items, log_degrees, ranking, steps)
-        # The weights are the same for all parts but those that pass self-loops.
+        # Without self-loops the weights are the same for all parts, which can then be summed beforehand.
         touch = linear.touch if linear.self_loops else linear.touch.sum(0, keepdim=True)
         self.linear, self.histories = replace(linear, touch=touch), histories
         recency = linear.recency or Recency(RECENCY_START["power"])
@@ -52,7 +52,7 @@ class HistoryRescoring(Rescoring):
         self.numbers = torch.cat([self.numbers, self.numbers.new_tensor([recency.power, linear.own_weight])])
 
     def begin(self, value: Callable[[], float], context: FitContext) -> None:
-        """Try a few powers in each unit first: the search after it stays near where it starts."""
+        """Try a few powers in each unit first, because the search that follows stays near its start."""
         place = [*self.steps].index("power")
 
         def value_of(recency: Recency) -> float:

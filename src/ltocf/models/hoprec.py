@@ -1,4 +1,4 @@
-"""HOP-Rec: matrix factorisation whose positives are found by random walks, the farther the less they count."""
+"""HOP-Rec: matrix factorisation whose positives are found by random walks and count less the farther they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class HOPRec(EmbeddingRecommender):
         loss = Σ_k (1 / k) E[ 1{lead_k <= margin / k} · -log σ(lead_k) ],   lead_k = <e_u, e_i_k> - <e_u, e_i'>
 
     i_k is the k-th item on a random walk u, i_1, u_1, i_2, ... from the user, i' any item. 1{} leaves out
-    what is ranked right by the margin already.
+    pairs that are already ranked right by the margin.
 
     Args:
         graph: the training graph; only its numbers of users and items are used.
@@ -39,9 +39,9 @@ class HOPRec(EmbeddingRecommender):
     log σ of the negative difference, whose gradient grows as the ranking gets better; this is its usual form. The paper
     prints the indicator for a negative item that leads by more than the margin, which would learn from nothing else;
     here a pair counts until its positive leads by the margin, as its text and the program say,
-    https://github.com/cnclabs/smore, from which the start is too: uniform in ±0.5 / dim. That program takes the mean of
-    five negatives for each positive, and decays users ten times as much as items. NGCF's comparison, whose row is the
-    published one, says nothing that differs but the start.
+    https://github.com/cnclabs/smore, from which the initial values are too: uniform in ±0.5 / dim. That program takes
+    the mean of five negatives for each positive, and decays users ten times as much as items. NGCF's comparison, the
+    source of the published row, states one difference: the initial values.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -81,7 +81,7 @@ class HOPRec(EmbeddingRecommender):
 
     def user_map(self) -> UserMap:
         """Users' own embeddings alone: nothing depends on the history, so a new user cannot be given a vector."""
-        return self._map(self.initial_embeddings[: self.n_users])
+        return self._build_user_map(self.initial_embeddings[: self.n_users])
 
 
 def _small_uniform(graph: BipartiteGraph, dim: int, generator: torch.Generator) -> Embeddings:

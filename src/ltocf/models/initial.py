@@ -1,4 +1,4 @@
-"""What parameters are before training: as each model's source draws them."""
+"""Initial values of parameters, drawn as in each model's source."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def he(n_inputs: int, n_outputs: int, generator: torch.Generator) -> nn.Paramete
 
 
 def truncated_normal(rows: int, columns: int, deviation: float, generator: torch.Generator) -> nn.Parameter:
-    """N(0, deviation²) without what is further than two deviations from 0, which is drawn again."""
+    """N(0, deviation²), cut at two deviations: what lies beyond is drawn again."""
     bounds = -2 * deviation, 2 * deviation
     drawn = torch.empty(rows, columns)
     return nn.Parameter(nn.init.trunc_normal_(drawn, 0.0, deviation, *bounds, generator=generator))

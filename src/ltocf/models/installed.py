@@ -15,8 +15,8 @@ ENTRY_POINTS = "ltocf.models"
 def register_installed(models: MutableMapping[str, type[Recommender]]) -> None:
     """Add the models that installed packages declare in the entry point group ``ltocf.models``.
 
-    One that cannot be imported, or has the name of a model that is there, is left out with a warning that names its
-    package: a broken package must not keep the others from being used.
+    A model that cannot be imported, or whose name is taken, is left out with a warning that names its package: a broken
+    package must not keep the others from being used.
 
     Source: https://packaging.python.org/en/latest/specifications/entry-points/
     """
@@ -26,14 +26,14 @@ def register_installed(models: MutableMapping[str, type[Recommender]]) -> None:
         if isinstance(model, BaseException):
             warnings.warn(f"model {entry.name!r} of {package} is left out: {model!r}", stacklevel=3)
         elif models.get(entry.name, model) is not model:
-            warnings.warn(f"model {entry.name!r} of {package} is left out: there is one of that name", stacklevel=3)
+            warnings.warn(f"model {entry.name!r} of {package} is left out: its name is taken", stacklevel=3)
         else:
             models[entry.name] = model
 
 
 @cache
 def _loaded(entry: EntryPoint) -> type[Recommender] | BaseException:
-    """The model, or what its package raised: that package's business, even if it is an attempt to exit."""
+    """The model, or whatever its package raised on import, even an attempt to exit."""
     try:
         model: type[Recommender] = entry.load()
     except KeyboardInterrupt:

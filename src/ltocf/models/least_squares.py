@@ -1,4 +1,4 @@
-"""A vector for any history by least squares against fixed items: a new user for models that only have vectors."""
+"""A vector for any history by least squares against fixed items: new users for models that only have vectors."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class LeastSquares(Shown):
              = (w FᵀF + (1 - w) F_HᵀF_H + λ m I)^-1  F_Hᵀ 1
         score(H, i) = length <x(H) / |x(H)|, f_i> + bias_i
 
-    m is the mean of |f_j|², so λ does not depend on the scale of the items. x is brought to the length that users of
-    training have, so that its scores are of their size and a popularity has its due weight. Nobody else moves.
+    m is the mean of |f_j|², so λ does not depend on the scale of the items. x is scaled to the length of the vectors of
+    training users, so that its scores are of their size and popularity has its due weight. No other vector changes.
 
     Args:
         items: f, (items, dim), of length 1 for the cosine.
-        length: what a user's vector has.
+        length: length of a user's vector.
         bias: what popularity adds to the score of an item, or None.
-        weight: w, what an item outside the history counts, in [0, 1].
+        weight: w, the weight of an item outside the history, in [0, 1].
         ridge: λ, > 0. Both defaults were the best for MF on MovieLens, trained by either loss.
 
     Source: the user's half of a step of alternating least squares, Hu, Koren, Volinsky, ICDM 2008, Eq. 4,
@@ -58,11 +58,11 @@ class LeastSquares(Shown):
 
     @torch.no_grad()
     def vectors(self, histories: Histories) -> QueryVectors:
-        """x of each history, of the length of a user's vector; an empty history has 0."""
+        """x of each history, scaled to ``length``; 0 for an empty history."""
         touched = self.items.index_select(0, histories.items.long().to(self.items.device))
         rows = torch.split(touched, histories.lengths.tolist())
         sums = torch.stack([row.sum(0) for row in rows]) if rows else self.items[:0]
-        systems = [torch.addmm(self._others, row.T, row, alpha=1 - self.weight) for row in rows]
+        systems = [torch.addmm(self._shared_system, row.T, row, alpha=1 - self.weight) for row in rows]
         found = torch.linalg.solve(torch.stack(systems), sums) if systems else sums
         return normalize(found) * self.length
 
@@ -72,7 +72,7 @@ class LeastSquares(Shown):
         return scores if self.bias is None else scores + self.bias
 
     @cached_property
-    def _others(self) -> Gram:
+    def _shared_system(self) -> Gram:
         """w FᵀF + λ m I."""
         scale = self.ridge * self.items.square().sum(1).mean()
         identity = torch.eye(self.items.shape[1], dtype=self.items.dtype, device=self.items.device)

@@ -79,4 +79,4 @@ class LightGCN(EmbeddingRecommender):
             total += layer
             layer = self.graph(layer)
         touch = total[None, self.n_users :] / (self.n_layers + 1)
-        return self._map(own, touch[: self.n_layers], self.graph)
+        return self._build_user_map(own, touch[: self.n_layers], self.graph)

@@ -1,4 +1,4 @@
-"""How large a count may be: a typing mistake is an error before anything hangs or memory runs out."""
+"""Upper bounds of counts: a typing mistake is an error before anything hangs or memory runs out."""
 
 from __future__ import annotations
 

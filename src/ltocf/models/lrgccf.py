@@ -27,24 +27,24 @@ class LRGCCF(EmbeddingRecommender):
     Args:
         graph: the training graph.
         dim: length of an embedding of one layer; the final ones have (n_layers + 1) dim numbers.
-        n_layers: k, >= 0; with 0 it is MF.
+        n_layers: number of convolutions, >= 0; with 0 it is MF.
         seed: seed of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.
 
     Raises:
         ValueError: an unknown loss or a number out of range.
 
-    Source: Chen et al., AAAI 2020, Eqs. 5-10, https://doi.org/10.1609/aaai.v34i01.5330; the start, N(0, 0.01²), from
-    its program, https://github.com/newlei/LR-GCCF. Differs: the matrices W^k of the paper are left out as in that
-    program, for they are linear and the embeddings can take their place; the L2 penalty is that of E(0), where the
-    program's is that of all layers of the batch.
+    Source: Chen et al., AAAI 2020, Eqs. 5-10, https://doi.org/10.1609/aaai.v34i01.5330; the initial values, N(0,
+    0.01²), from its program, https://github.com/newlei/LR-GCCF. Differs: the matrices W^k of the paper are left out as
+    in that program, for they are linear and the embeddings can take their place; the L2 penalty is on E(0), where the
+    program's is on all layers of the batch.
 
     Example:
         >>> from ltocf.data import Interactions
         >>> graph = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
         >>> model = LRGCCF(graph, dim=1, n_layers=1)
         >>> users, _ = model.embeddings()
-        >>> users[0, 1].allclose(model.initial_embeddings.mean())  # of itself and its only neighbour
+        >>> users[0, 1].allclose(model.initial_embeddings.mean())  # the mean of itself and its only neighbour
         True
     """
 
@@ -98,4 +98,6 @@ class LRGCCF(EmbeddingRecommender):
         touch = layers.new_zeros(self.n_layers, self.n_items, layers.shape[1])
         for late in range(self.n_layers):
             touch[late, :, (late + 1) * dim :] = layers[self.n_users :, : (self.n_layers - late) * dim]
-        return self._map(start * self.self_loop[: self.n_users] ** powers, touch, self.graph, self_loops=True)
+        return self._build_user_map(
+            start * self.self_loop[: self.n_users] ** powers, touch, self.graph, self_loops=True
+        )

@@ -1,4 +1,4 @@
-"""LT-OCF: layers become continuous time, and the times at which it is read are learned."""
+"""LT-OCF: layers become continuous time, and the times at which its states are read are learned."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Propagation = Literal["filter", "solver"]
 PROPAGATIONS: tuple[str, ...] = ("filter", "solver")
 Precision = Literal["float32", "bfloat16"]
 UNCUT = 1e-10
-"""Tolerance of a series that stands for the solver itself."""
+"""Tolerance of a series that stands for the step-by-step solver."""
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 
 
@@ -50,8 +50,8 @@ class LTOCF(EmbeddingRecommender):
         propagation: ``filter``: by the Chebyshev series; ``solver``: step by step.
         adjoint: with ``propagation="solver"``: gradients by the adjoint method.
         tolerance: share of the filter's coefficients that may be cut; sets its degree.
-        precision: numbers that the filter keeps between products, ``float32`` or ``bfloat16``; sums are always float32.
-        rtol, atol: error per step of ``dopri5``.
+        precision: type of what the filter keeps between products, ``float32`` or ``bfloat16``; sums are always float32.
+        rtol, atol: tolerated error per step of ``dopri5``.
         seed: seed of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.
 
@@ -60,7 +60,7 @@ class LTOCF(EmbeddingRecommender):
 
     Source: Choi, Jeon, Park, CIKM 2021, sections 3.2-3.5, https://doi.org/10.1145/3459637.3482449
     Differs: the mean weighs all T + 2 states alike, as the paper's experiments do; gradients of the times are exact for
-    what was computed, not adjoint estimates, unless asked for; Adams with one step per stretch is RK4 there too.
+    what was computed, not adjoint estimates, unless ``adjoint``; Adams with one step per stretch is RK4, as there.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -104,7 +104,7 @@ class LTOCF(EmbeddingRecommender):
         if not 0 < tolerance < 1:
             raise ValueError(f"`tolerance` must be between 0 and 1, both excluded, got {tolerance}")
         self.graph, self.propagation, self.tolerance, self.precision = graph, propagation, tolerance, precision
-        # Step by step, an adaptive solver would look at the columns that it has.
+        # Step by step, an adaptive solver chooses its steps by all the columns that it has.
         self.columns_apart = propagation == "filter"
         self.times = LearnableTimes(n_times, horizon, learnable=learnable_times)
         integrated = Solver(solver, connection, steps_per_interval, rtol, atol, adjoint)
@@ -139,7 +139,7 @@ class LTOCF(EmbeddingRecommender):
         return chebyshev_coefficients(self.mean_response, self.tolerance, self.degree, device)
 
     def response(self, eigenvalues: Eigenvalues) -> Response:
-        """h(λ): by how much the model passes the component of E(0) at graph eigenvalue λ in [-1, 1]."""
+        """h(λ): the gain of the component of E(0) at graph eigenvalue λ in [-1, 1]."""
         return self.state_responses(eigenvalues).sum(0)
 
     def state_responses(self, eigenvalues: Eigenvalues) -> StateResponses:
@@ -174,15 +174,15 @@ class LTOCF(EmbeddingRecommender):
     def user_map(self) -> UserMap:
         """A part for each of the T + 2 states, from the series that `propagate` applies, divided by λ.
 
-        With ``precision="bfloat16"`` it is the map of the model without that rounding.
+        With ``precision="bfloat16"`` it is the map of the same model in float32.
         """
         constants, quotients = zip(*map(without_constant, self._state_series()), strict=True)
         touch = [chebyshev_filter(self.graph, self.initial_embeddings, q)[self.n_users :] for q in quotients]
         own = sum(constants) * self.initial_embeddings[: self.n_users]
-        return self._map(own, torch.stack(touch), self.graph, part_names=self._state_names())
+        return self._build_user_map(own, torch.stack(touch), self.graph, part_names=self._state_names())
 
     def _state_series(self) -> list[Coefficients]:
-        """A series for each state that add up to the series of `propagate`; step by step nothing is cut there."""
+        """A series for each state; they add up to that of `propagate`, or of the solver without a cut."""
         n_states = len(self.times.values) + 2
         whole = self.coefficients() if self.propagation == "filter" else chebyshev_coefficients(self.response, UNCUT)
         series = [
@@ -190,5 +190,5 @@ class LTOCF(EmbeddingRecommender):
             for state in range(n_states)
         ]
         # The whole may have been sampled at more nodes, which moves its last coefficients by less than the tolerance.
-        left = (whole.cpu() - torch.stack(series).sum(0)) / n_states
-        return [part + left for part in series]
+        correction = (whole.cpu() - torch.stack(series).sum(0)) / n_states
+        return [part + correction for part in series]

@@ -47,4 +47,4 @@ class MF(EmbeddingRecommender):
 
     def user_map(self) -> UserMap:
         """Users' own embeddings alone: nothing depends on the history, so a new user cannot be given a vector."""
-        return self._map(self.initial_embeddings[: self.n_users])
+        return self._build_user_map(self.initial_embeddings[: self.n_users])

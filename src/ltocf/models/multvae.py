@@ -24,8 +24,8 @@ class MultVAE(GradientRecommender):
         z ~ N(μ(x), σ²(x)),   x the history of a user, normalised, some of it dropped
         loss(u) = -Σ_i r_ui log softmax(f(z))_i + β KL(N(μ, σ²) || N(0, I))
 
-    with one hidden tanh layer in the encoder and in the decoder f. The score is f(μ), for any history: nothing in the
-    model belongs to a user.
+    with one hidden tanh layer in the encoder and in the decoder f. The score is f(μ), for any history: no parameter
+    belongs to a user.
 
     Args:
         graph: the training graph, for the histories.
@@ -33,7 +33,7 @@ class MultVAE(GradientRecommender):
         hidden: width of both hidden layers.
         dropout: share of the history that a training step drops.
         largest_beta: β rises linearly from 0 to this.
-        annealing_steps: training steps until β is there, >= 1.
+        annealing_steps: training steps until β is ``largest_beta``, >= 1.
         seed: seed of the initial weights.
 
     Raises:
@@ -93,7 +93,7 @@ class MultVAE(GradientRecommender):
         return LossTerms(ranking, l2)
 
     def beta(self) -> Scalar:
-        """The weight of the divergence in the step to come."""
+        """The weight of the divergence in the next step."""
         return self.largest_beta * (self.n_steps / self.annealing_steps).clamp(max=1)
 
     def encode(self, histories: Scores) -> tuple[UserEmbeddings, UserEmbeddings]:
@@ -112,7 +112,7 @@ class MultVAE(GradientRecommender):
         return UserBatches(train, batch_size, seed, device)
 
     def scorer(self) -> MultVAE:
-        """The model itself, in evaluation: without dropout."""
+        """The model itself; `scores` runs it without dropout."""
         return self
 
     @torch.no_grad()

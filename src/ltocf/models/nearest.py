@@ -14,7 +14,7 @@ from ltocf.models.history import Entries, EntryIndices, EntryValues
 from ltocf.shapes import Scores
 
 PRODUCTS_AT_A_TIME = 2**23
-"""Multiplications in a block of rows of the product of two sparse matrices: a few hundred megabytes."""
+"""Multiplications in a block of rows of a sparse matrix product, for which a few hundred megabytes are enough."""
 ADDED_AT_A_TIME = 2**22
 """Entries of rows that are added to scores at once."""
 Weigh: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -119,7 +119,7 @@ def largest_of_rows(matrix: sp.csr_matrix, k: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _without_smallest(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:
-    """Without entries below the k-th of their row: to sort the others takes a fraction of the time."""
+    """Drop entries below the k-th largest of their row: sorting only the others takes a fraction of the time."""
     lengths = np.diff(matrix.indptr)
     kept = np.ones(matrix.nnz, bool)
     for row in np.flatnonzero(lengths > k):

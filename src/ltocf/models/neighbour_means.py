@@ -1,4 +1,4 @@
-"""Means over neighbours: the adjacency normalised from one side."""
+"""Means over neighbours: the adjacency matrix, normalised by rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ltocf.shapes import Embeddings
 
 
 class NeighbourMeans(nn.Module):
-    """Each node's row becomes the mean of its neighbours', with a self-loop of its neighbours' and its own.
+    """Each node's row becomes the mean of its neighbours' rows; with self-loops its own is among them.
 
         D^-1 A E = D^-1/2 Â D^1/2 E,   with self-loops   (D + I)^-1 (A + I) E
 

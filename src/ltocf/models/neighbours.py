@@ -1,4 +1,4 @@
-"""Models of a few similar items: ItemKNN and RP3beta."""
+"""Neighbour models, which keep a few similar items of each item: ItemKNN and RP3beta."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ltocf.shapes import Scores
 from ltocf.training.grid import Grid
 
 MOST_NEIGHBOURS = 200
-"""Neighbours that are kept of every item, unless more are asked for: the search tries fewer."""
+"""Neighbours kept of every item, unless more are requested; the search tries smaller numbers."""
 
 
 class NeighbourModel(SimilarityModel):
-    """A matrix of similarities of which each row, or each column, keeps its ``k`` largest.
+    """A matrix of similarities that keeps the ``k`` largest of each row, or of each column.
 
         score(u, i) = Σ_{j in history(u)} r_uj s_ji
 
-    They are kept the largest first, so that a smaller k is fewer of them. A model of this family is `grid` and
+    They are sorted, the largest first, so that a smaller k is the first of them. A subclass has to define `grid` and
     `similarity_rows`.
     """
 
@@ -49,16 +49,16 @@ class NeighbourModel(SimilarityModel):
 
     @abstractmethod
     def similarity_rows(self) -> Iterator[sp.csr_matrix]:
-        """s_ji in blocks of rows, which are the items that keep their neighbours, see `kept_by`."""
+        """s_ji in blocks of rows; a row is an item that keeps its neighbours, see `kept_by`."""
 
     @property
     def k(self) -> int:
-        """Neighbours that count."""
+        """The number of neighbours that count."""
         return round(self.numbers[0].item())
 
     @property
     def k_values(self) -> list[float]:
-        """Numbers of neighbours that are tried."""
+        """The numbers of neighbours that a search tries."""
         width = self.similarities.shape[1]
         return [float(k) for k in (5, 10, 20, 30, 50, 70, 100, 140, 200) if k < width] + [float(width)]
 
@@ -69,7 +69,7 @@ class NeighbourModel(SimilarityModel):
 
     def fit_similarity(self, before: Sequence[float] | None) -> None:
         if before is not None and list(before)[1:] == self.own_numbers.tolist()[1:]:
-            return  # another k is other columns of the same
+            return  # only k differs, which selects among the columns that are there
         keep_largest(self.similarity_rows(), self.neighbours, self.similarities)
 
     @torch.no_grad()
@@ -85,7 +85,7 @@ class NeighbourModel(SimilarityModel):
         return scores.view(-1).index_add_(0, at, added).view_as(scores)
 
     def scorer(self) -> NeighbourModel:
-        """The model itself, with its similarities transposed for histories now rather than for the first user."""
+        """The model itself, with its similarities transposed now rather than for the first user."""
         if self.is_ready:
             self._votes()
         return self
@@ -98,7 +98,7 @@ class NeighbourModel(SimilarityModel):
         return ((near == kept[:, None]) * similar).sum(1)[None]
 
     def _votes(self) -> _Votes:
-        """The similarities by the item of the history, made again if those that are kept have changed."""
+        """The similarities by the item of the history, made again if those that are kept, or `k`, have changed."""
         similar, near = self.similarities, self.neighbours
         state = (similar.data_ptr(), similar._version, near.data_ptr(), near._version, self.k)
         if state != self._votes_state:
@@ -113,7 +113,7 @@ class NeighbourModel(SimilarityModel):
 
 
 class _Votes(NamedTuple):
-    """A sparse matrix by rows: for each item of a history which items it votes for, and how much."""
+    """A sparse matrix by rows: the items that each item of a history votes for, and how much."""
 
     offsets: Tensor
     items: Tensor
@@ -121,7 +121,7 @@ class _Votes(NamedTuple):
 
 
 class ItemKNN(NeighbourModel):
-    """Neighbours by the cosine of the users who touched two items, which counts less if these users are few.
+    """Neighbours by the cosine of two items over their users, shrunk if these are few.
 
         s_ji = <r_·j, r_·i> / (||r_·j|| ||r_·i|| + h),   i ≠ j,   r_·i a column of R
 
@@ -173,7 +173,7 @@ class ItemKNN(NeighbourModel):
 
 
 class RP3beta(NeighbourModel):
-    """Neighbours by random walks from an item to a user to an item, popular items held back.
+    """Neighbours by random walks from an item to a user to an item, with a discount on popular items.
 
         s_ji = Σ_u (r_uj / d_j)^α (r_ui / d_u)^α / d_i^β,   i ≠ j,   d_u, d_i sums of rows and columns of R
 
@@ -226,15 +226,15 @@ class RP3beta(NeighbourModel):
 
     def similarity_rows(self) -> Iterator[sp.csr_matrix]:
         ratings, (alpha, beta) = self.graph.ratings(), self.own_numbers[1:].tolist()
-        of_items = np.asarray(ratings.sum(0)).ravel()
-        of_items[of_items == 0] = 1.0  # nobody walks there
+        item_sums = np.asarray(ratings.sum(0)).ravel()
+        item_sums[item_sums == 0] = 1.0  # no walk leads there
         to_users, to_items = _steps(ratings.T.tocsr(), alpha), _steps(ratings, alpha)
-        scale = of_items**-beta
+        scale = item_sums**-beta
         return product_rows(to_users, to_items, lambda rows, columns, products: products * scale[columns])
 
 
 def _steps(matrix: sp.csr_matrix, power: float) -> sp.csr_matrix:
-    """Each entry as a share of its row, to a power."""
+    """Each entry as a share of its row's sum, raised to a power."""
     sums = np.asarray(matrix.sum(1)).ravel()
     shares = matrix.data / np.repeat(sums, np.diff(matrix.indptr))
     return sp.csr_matrix((shares**power, matrix.indices, matrix.indptr), shape=matrix.shape)

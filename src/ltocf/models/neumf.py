@@ -26,11 +26,11 @@ class NeuMF(GradientRecommender):
 
         score(u, i) = <h_1, p_u ⊙ q_i> + <h_2, φ_n(...φ_1([p'_u, q'_i]))> + b,   φ_k(x) = ReLU(W_k x + b_k)
 
-    the first term being the GMF tower, the second the MLP tower with embeddings of its own. Layer k halves the width:
+    The first term is the GMF tower, the second the MLP tower with embeddings of its own. Each layer halves the width:
     2 dim, dim, dim / 2, ... It is trained with binary cross-entropy against ``n_negatives`` items for each pair.
 
     The variant of the published row is that of NGCF's comparison: one tower and one pair of embeddings, layers of equal
-    width, trained by BPR on batches of distinct users, with the L2 penalty of the embeddings of the batch and of h:
+    width, trained by BPR on batches of distinct users, with an L2 penalty on the embeddings of the batch and on h:
 
         score(u, i) = <h, φ_n(...φ_1([p_u, q_i, p_u ⊙ q_i]))>,   widths 3 dim, dim, dim, ...
 
@@ -41,17 +41,17 @@ class NeuMF(GradientRecommender):
         dim: length of an embedding in each tower; a multiple of 2^(n_layers - 1), except in the published variant.
         n_layers: layers of the MLP, >= 1.
         n_negatives: sampled items for each pair, if the loss is the cross-entropy.
-        dropout: share of the numbers of each layer's output that a training step drops.
+        dropout: share of each layer's outputs that a training step drops.
         variant: ``source``, or ``published``, the variant of the published row.
         seed: seed of the initial embeddings and weights.
 
     Raises:
         ValueError: an unknown variant, or a number out of range.
 
-    Source: He et al., WWW 2017, sections 3.2-3.4, https://doi.org/10.1145/3038912.3052569; the start from its program,
-    https://github.com/hexiangnan/neural_collaborative_filtering: embeddings N(0, 0.01²), the layers after Glorot &
-    Bengio, h after LeCun et al. Differs: the towers are trained together, without the paper's pre-training of each;
-    with ``init = "mf"`` the GMF tower starts from a factorisation, which is GMF with equal weights. Source of the
+    Source: He et al., WWW 2017, sections 3.2-3.4, https://doi.org/10.1145/3038912.3052569; the initial values from its
+    program, https://github.com/hexiangnan/neural_collaborative_filtering: embeddings N(0, 0.01²), the layers after
+    Glorot & Bengio, h after LeCun et al. Differs: the towers are trained together, without the paper's pre-training of
+    each; with ``init = "mf"`` the GMF tower starts from a factorisation, which is GMF with equal weights. Source of the
     published variant: Wang et al., SIGIR 2019, section 4.2.2, and NGCF/NMF.py of its program,
     https://github.com/xiangwang1223/neural_graph_collaborative_filtering. Differs: Adam, as in that paper.
 
@@ -99,7 +99,7 @@ class NeuMF(GradientRecommender):
         widths = [2 * self.dim // 2**layer for layer in range(n_layers + 1)]
         self.layers = nn.ParameterList(xavier(before, after, generator) for before, after in pairwise(widths))
         self.biases = nn.ParameterList(torch.zeros(width) for width in widths[1:])
-        # One layer with the outputs of both towers as its inputs.
+        # The two parts of one layer whose inputs are the outputs of both towers.
         output = lecun(self.dim + widths[-1], 1, generator).detach()
         self.gmf_weights, self.mlp_weights = (
             nn.Parameter(part.clone()) for part in torch.split(output, [self.dim, widths[-1]])
@@ -142,9 +142,10 @@ class NeuMF(GradientRecommender):
         return LossTerms(bpr(*scores.chunk(2)), l2)
 
     def _one_tower(self, users: Tensor, items: BatchEmbeddings) -> BatchScores:
-        """The score of each user's row and item's row; one user may stand for all items."""
-        of_users, of_items, of_products = self.layers[0].chunk(3)
-        return self._later_layers(users @ of_users + torch.addmm(items @ of_items, users * items, of_products))
+        """The score of each user's row with each item's row; a single user is paired with all items."""
+        user_weights, item_weights, product_weights = self.layers[0].chunk(3)
+        hidden = users @ user_weights + torch.addmm(items @ item_weights, users * items, product_weights)
+        return self._later_layers(hidden)
 
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
         if self.as_published:
@@ -157,7 +158,7 @@ class NeuMF(GradientRecommender):
 
     @torch.no_grad()
     def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for."""
+        """Score of every item for each requested user."""
         with evaluating(self):
             return self._scores_by_one_tower(users) if self.as_published else self._scores_by_two_towers(users)
 
@@ -170,23 +171,23 @@ class NeuMF(GradientRecommender):
         gmf, mlp = self._tables()
         users = users.to(gmf.device)
         scores = (gmf[users] * self.gmf_weights[:, 0]) @ gmf[self.n_users :].T + self.output_bias
-        of_users = self._first_layer(mlp[users], "users")
-        of_items = self._first_layer(mlp[self.n_users :], "items")
-        for row, of_user in zip(scores, of_users, strict=True):
-            row += self._later_layers(of_items + of_user)
+        user_parts = self._first_layer(mlp[users], "users")
+        item_parts = self._first_layer(mlp[self.n_users :], "items")
+        for row, user_part in zip(scores, user_parts, strict=True):
+            row += self._later_layers(item_parts + user_part)
         return scores
 
     def _tables(self) -> tuple[Tensor, Tensor]:
         return self.gmf_embeddings, self.mlp_embeddings
 
     def _first_layer(self, rows: Tensor, side: str) -> Tensor:
-        """The share of users or of items in the first layer, which is linear before its activation."""
+        """What users or items add to the first layer before its activation, where it is linear."""
         weights, half = self.layers[0], len(self.layers[0]) // 2
         product: Tensor = rows @ (weights[:half] if side == "users" else weights[half:])
         return product
 
     def _later_layers(self, hidden: Tensor) -> BatchScores:
-        """From the first layer before its activation to the MLP's share of the score."""
+        """The MLP's share of the score, given the first layer before its activation."""
         hidden = dropout(torch.relu(hidden + self.biases[0]), self.dropout, self.training)
         for index in range(1, len(self.layers)):
             hidden = torch.relu(torch.addmm(self.biases[index], hidden, self.layers[index]))

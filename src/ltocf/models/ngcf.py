@@ -23,20 +23,20 @@ class NGCF(EmbeddingRecommender):
     """Neural graph collaborative filtering.
 
         E(k+1) = LeakyReLU((Â + I) E(k) W_1 + (Â E(k) ⊙ E(k)) W_2 + b)
-        E_final = [E(0), E(1) / ||E(1)||, ..., E(n_layers) / ||E(n_layers)||],   norms by rows
+        E_final = [E(0), E(1) / ||E(1)||, ..., E(n_layers) / ||E(n_layers)||],   norms of rows
 
     The variant of the published row is that of the authors' program, whose self-loops are in both terms:
 
         E(k+1) = LeakyReLU(S E(k) W_1 + b_1 + (S E(k) ⊙ E(k)) W_2 + b_2),   S = (D + I)^-1 (A + I)
 
-    Its biases start as Xavier too, and the L2 penalty is that of E_final of the batch. The published row has
+    Its biases start by Xavier too, and its L2 penalty is on E_final of the batch. The published row has
     ``init = "mf"``, ``distinct_users``, a batch of 1,024, rate 0.0001, L2 0.00001 and up to 400 epochs.
 
     Args:
         graph: the training graph.
         dim: length of an embedding of one layer; the final ones have (n_layers + 1) dim numbers.
         n_layers: rounds of propagation, >= 0; with 0 it is MF.
-        message_dropout: share of the numbers of each layer's output that a training step drops.
+        message_dropout: share of each layer's outputs that a training step drops.
         node_dropout: share of the nodes whose messages a training step drops.
         variant: ``source``, or ``published``, the variant of the published row.
         seed: seed of the initial embeddings and weights.
@@ -46,10 +46,10 @@ class NGCF(EmbeddingRecommender):
         ValueError: an unknown loss or variant, or a number out of range.
 
     Source: Wang et al., SIGIR 2019, Eqs. 3-9 and section 3.3, https://doi.org/10.1145/3331184.3331267; the
-    normalisation, the slope 0.2, the start, Xavier of either side, and the published variant from its program,
+    normalisation, the slope 0.2, the initial values, Xavier by side, and the published variant from its program,
     https://github.com/xiangwang1223/neural_graph_collaborative_filtering. Differs: nodes are dropped as the paper says,
     where its program drops edges; no penalty on the weights, as in its program; one activation of the sum, as in Eq. 7,
-    where states of the program have one of each term.
+    where some revisions of the program activate each term.
 
     Example:
         >>> from ltocf.data import Interactions

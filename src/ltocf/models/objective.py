@@ -1,4 +1,4 @@
-"""What a model of embeddings is trained to do and how its scores are formed: an object that the model has."""
+"""The objective of a model of embeddings: what it is trained to do, and how its scores are formed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RANKINGS: tuple[str, ...] = ("inner_product", "cosine")
 PIECE_SIZE, SOFTMAX_PIECE_SIZE = 32_768, 8_192
 """Examples of a batch whose loss is computed at once."""
 LOSS_MEMORY = 0.1
-"""Weight of the newest loss in the running mean of a user's."""
+"""Weight of the newest loss in a user's running mean."""
 
 
 class ObjectiveOptions(TypedDict, total=False):
@@ -65,12 +65,12 @@ class Objective:
         score(u, i) = <F_u, F_i> + β log deg(i)          or          cos(F_u, F_i) / τ + β log deg(i)
 
     Why β: against negatives drawn in proportion to their degree the softmax learns log(p(i | u) / deg(i)) + const.
-    Ranking by p(i | u) adds log deg(i) back. The norms of the final embeddings hold some of it too, with noise.
+    Ranking by p(i | u) adds log deg(i) back. The norms of the final embeddings contain a noisy part of it too.
 
     Args:
         loss: ``bpr``: each positive is compared with a negative; ``cross-entropy``: positives and as many negatives are
             judged one by one; ``softmax``: on cosines, with negatives that a batch shares.
-        temperature: τ, the temperature of the softmax; 0: by the number of training pairs, see `temperature_for`.
+        temperature: τ, the temperature of the softmax; 0: set by the number of training pairs, see `temperature_for`.
         adaptive_temperature: how far τ differs between users by their loss, see `user_temperatures`; 0: not at all.
         robustness: how much less the softmax counts pairs that are far from ranking high, in [0, 1); 0: not at all.
         n_negatives: number of items that a batch shares as negatives of the softmax.
@@ -89,8 +89,8 @@ class Objective:
         ValueError: an unknown loss or ranking, or a number out of range.
 
     Source of β: the correction of sampled softmax, Yi et al., RecSys 2019, section 4,
-    https://doi.org/10.1145/3298689.3346996. Differs: added when ranking instead of subtracted in training, where it
-    would ask cosines for differences in popularity that they are too small to hold.
+    https://doi.org/10.1145/3298689.3346996. Differs: added when ranking instead of subtracted in training, where
+    cosines would have to express differences in popularity for which their range is too small.
 
     Example:
         >>> Objective(popularity=2.0).as_ranking().bias(torch.tensor([3.0])).item()
@@ -118,7 +118,7 @@ class Objective:
             raise ValueError(f"`n_negatives` must be >= 1, got {self.n_negatives}")
         if self.temperature and not LOWEST_TEMPERATURE <= self.temperature < math.inf:
             raise ValueError(
-                f"`temperature` must be 0, for what suits the number of pairs, or finite and >= {LOWEST_TEMPERATURE}, "
+                f"`temperature` must be 0 (set by the number of pairs) or finite and >= {LOWEST_TEMPERATURE}, "
                 f"got {self.temperature}: exponentials would overflow"
             )
         if not 0 <= self.adaptive_temperature < math.inf:
@@ -129,11 +129,11 @@ class Objective:
             raise ValueError(f"`popularity` must be finite in single precision, got {self.popularity}")
 
     def for_pairs(self, n_pairs: int) -> Objective:
-        """The same with a temperature that suits the number of training pairs, unless one was given."""
+        """This objective with a temperature that suits the number of training pairs, unless one was given."""
         return self if self.temperature else replace(self, temperature=temperature_for(n_pairs))
 
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str) -> Batches:
-        """The sampler that the loss asks for."""
+        """The sampler that the loss needs."""
         if self.loss == "softmax":
             whole = self.compares_with_all(train.n_items)
             return SharedNegativeBatches(train, batch_size, seed, self.n_negatives, device, whole_catalogue=whole)
@@ -141,10 +141,10 @@ class Objective:
 
     @property
     def piece_size(self) -> int:
-        """Examples whose loss is computed at once; those of a larger batch come in pieces.
+        """Examples whose loss is computed at once; a larger batch is split into pieces.
 
-        Each piece of the softmax has negatives of its own, drawn for it: as many scores as with one set for all, and
-        many more items that a step learns from.
+        Each piece of the softmax has negatives drawn for it alone: as many scores as with one set for all, and many
+        more items that a step learns from.
         """
         return SOFTMAX_PIECE_SIZE if self.loss == "softmax" else PIECE_SIZE
 
@@ -153,7 +153,7 @@ class Objective:
         return self.whole_catalogue and self.loss == "softmax" and n_items <= self.n_negatives
 
     def counts(self, log_degrees: Tensor, negatives: NegativeIndices) -> NegativeCounts | None:
-        """How often each item of the whole catalogue would be drawn, n d_j / Σ d; None if they are drawn."""
+        """How often each item would be drawn, n d_j / Σ d, if all are compared; None if negatives are drawn."""
         if not self.compares_with_all(len(log_degrees)):
             return None
         return self.n_negatives * torch.softmax(log_degrees.index_select(0, negatives), 0)
@@ -168,22 +168,23 @@ class Objective:
         counts: NegativeCounts | None = None,
         ranks: Ranks = ALONE,
     ) -> tuple[Scalar, BatchScores]:
-        """The mean loss of a batch, and the loss of each example without a gradient: of this process's examples, unless
-        those of all are needed.
+        """The mean loss of a batch, and the loss of each example without a gradient.
+
+        The softmax returns the losses of this process's examples only, unless ``temperatures`` are given.
 
         Args:
             users: final embeddings of the users, (batch, final_dim).
             positives: final embedding of an item of each, (batch, final_dim).
-            negatives: one for each, or the set shared by all, (negatives, final_dim).
+            negatives: one for each user, or the set shared by all, (negatives, final_dim).
             temperatures: τ of each user of the batch, (batch,); by default that of the objective.
-            weights: how much each example of the softmax counts, (batch,); for BPR the sampler sees to it.
+            weights: how much each example of the softmax counts, (batch,); for BPR the sampler applies them.
             counts: how often each negative of the softmax counts, see `counts`.
-            ranks: the processes that share the columns of the embeddings. BPR sums two scores of each triple over
-                them; for the softmax each takes whole rows of its share of the batch, against all negatives.
+            ranks: the processes that share the columns of the embeddings. BPR sums both scores of each triple over
+                them; for the softmax each process takes whole rows of its share of the batch, against all negatives.
         """
         if self.loss == "softmax":
             temperature = self.temperature if temperatures is None else ranks.own_rows(temperatures)
-            mean, each = sampled_softmax(
+            mean, losses = sampled_softmax(
                 ranks.rows(users),
                 ranks.rows(positives),
                 ranks.whole(negatives),
@@ -193,7 +194,7 @@ class Objective:
                 counts,
                 len(users),
             )
-            return ranks.total(mean), each if temperatures is None else ranks.all_rows(each, len(users))
+            return ranks.total(mean), losses if temperatures is None else ranks.all_rows(losses, len(users))
         scores = torch.stack([(users * positives).sum(1), (users * negatives).sum(1)])
         positive_scores, negative_scores = ranks.total(scores)
         pairwise = binary_cross_entropy if self.loss == "cross-entropy" else bpr
@@ -204,13 +205,13 @@ class Objective:
         return user_temperatures(user_losses, self.temperature, self.adaptive_temperature)
 
     def as_ranking(self) -> Ranking:
-        """How scores are formed, before training chooses anything about it."""
+        """How scores are formed before any number is chosen on validation."""
         if self.ranking == "cosine":
             return Ranking(self.popularity, 0.0, float(self.temperature))
         return Ranking(self.popularity, 1.0, float(self.temperature) if self.choose_ranking else None)
 
     def chosen_numbers(self) -> dict[str, float]:
-        """What is chosen after training, with the values that it starts from."""
+        """The numbers that are chosen after training, with their start values."""
         start = self.as_ranking()
         numbers = {name: getattr(start, name) for name in STEPS} if self.choose_ranking else {}
         return numbers | RECENCY_START if self.recency == "auto" else numbers
@@ -221,7 +222,7 @@ def temperature_for(n_pairs: int) -> float:
 
         τ = 0.12 (810,000 / n)^0.22,   in [0.1, 0.25]
 
-    Few pairs leave much noise in which negative is nearest, and a high temperature does not listen to a single one.
+    With few pairs it is noisy which negative is nearest, and a high temperature does not rely on a single one.
     Fitted by hand to what validated best: 0.2 to 0.25 at 30,000 to 60,000 pairs (Amazon Health, MovieLens, Amazon
     Beauty), 0.16 at 160,000 (a fifth of Gowalla's users), 0.12 at Gowalla's 810,000 (docs/presets.md).
 

@@ -1,4 +1,4 @@
-"""The loss of a batch that comes in pieces: one propagation for all of them, and the memory of one."""
+"""The loss of a batch that is split into pieces: one propagation for all of them, and the memory of one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def nodes_of(batch: Batch, n_users: int) -> BatchIndices:
 
 @runtime_checkable
 class Propagating(Protocol):
-    """A model whose loss is one of final embeddings."""
+    """A model whose loss is a function of final embeddings."""
 
     n_users: int
     initial_embeddings: nn.Parameter
@@ -44,9 +44,9 @@ class Propagating(Protocol):
 
 
 def terms_in_pieces(model: Propagating, pieces: Sequence[Batch]) -> LossTerms:
-    """The two terms of a batch that comes in pieces."""
+    """Both loss terms of a batch that is split into pieces."""
     initial, n_users, ranks = model.initial_embeddings, model.n_users, model.ranks
-    # Made before the propagation, its gradient comes after that of the propagation, whose states are gone by then.
+    # Made before the propagation, so that its backward runs after the propagation's, whose states are freed by then.
     l2 = None if model.l2_of_final else l2_penalty_in_pieces(initial, pieces, n_users, ranks)
     final = model.propagate(initial)
     ranking = loss_in_pieces(model.loss_of_rows, pieces, n_users, final, [*model.parameters()], ranks)
@@ -114,9 +114,9 @@ class _LossInPieces(torch.autograd.Function):
             rows = ranks.take(final.detach(), nodes).requires_grad_()
             with torch.enable_grad():
                 loss = share * loss_of(piece, rows)
-            of_rows, *others = torch.autograd.grad(loss, [rows, *parameters], allow_unused=True)
+            row_gradients, *others = torch.autograd.grad(loss, [rows, *parameters], allow_unused=True)
             value += loss.detach()
-            ranks.add(ctx.gradients[0], nodes, of_rows)
+            ranks.add(ctx.gradients[0], nodes, row_gradients)
             for place, other in enumerate(others, start=1):
                 if other is not None:
                     ctx.gradients[place] = other if ctx.gradients[place] is None else ctx.gradients[place].add_(other)
@@ -124,7 +124,7 @@ class _LossInPieces(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        # In place: these matrices are as large as all embeddings, and nobody asks for them twice.
-        found = [None if kept is None else kept.mul_(gradients[0]) for kept in ctx.gradients]
+        # In place: these matrices are as large as all embeddings, and are used only once.
+        scaled = [None if kept is None else kept.mul_(gradients[0]) for kept in ctx.gradients]
         del ctx.gradients
-        return (None, None, None, None, *found)
+        return (None, None, None, None, *scaled)

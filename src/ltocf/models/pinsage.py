@@ -34,7 +34,7 @@ class PinSage(EmbeddingRecommender):
     their visits.
 
     The variant of the published row is that of NGCF's comparison: GraphSAGE on the graph of users and items, without
-    walks, trained by BPR, with the L2 penalty of E_final of the batch:
+    walks, trained by BPR, with an L2 penalty on E_final of the batch:
 
         E(k+1) = LeakyReLU([E(k), D^-1 A E(k)] W_k + b_k),   E_final = E(2)
 
@@ -56,8 +56,8 @@ class PinSage(EmbeddingRecommender):
 
     Source: Ying et al., KDD 2018, section 3 and algorithm 1, https://doi.org/10.1145/3219819.3219890. Differs: the
     input of a node is a learned embedding, as in NGCF's and LT-OCF's comparisons, not its picture and text; walks have
-    a length instead of a probability to start again; negatives are uniform, with no hard ones. The paper says nothing
-    of the start; it is Xavier, as in NGCF's comparison. Source of the published variant: Wang et al., SIGIR 2019,
+    a length instead of a restart probability; negatives are uniform, with no hard ones. The paper does not state the
+    initial values; they are Xavier, as in NGCF's comparison. Source of the published variant: Wang et al., SIGIR 2019,
     section 4.2.2, https://doi.org/10.1145/3331184.3331267, which has no program of it; the activation is that of the
     program's other models, and the mean that of Hamilton et al., NeurIPS 2017, https://arxiv.org/abs/1706.02216.
 
@@ -148,7 +148,7 @@ def important_neighbours(
 ) -> tuple[Tensor, Tensor]:
     """The nodes that walks from each node visit most, and their shares of the visits, (nodes, n_neighbours).
 
-    A node with fewer neighbours has its own index with a share of 0 in the places left over.
+    A node with fewer neighbours fills its remaining places with its own index and a share of 0.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -156,10 +156,10 @@ def important_neighbours(
         >>> [found.tolist() for found in important_neighbours(graph, 2, 10, 1, seed=0)]
         [[[1, 0], [0, 1]], [[1.0, 0.0], [1.0, 0.0]]]
     """
-    offsets, targets = _square(graph)
+    offsets, targets = _adjacency(graph)
     degrees, n_nodes = np.diff(offsets), graph.n_nodes
     generator = np.random.default_rng(seed)
-    # Made by PyTorch: whoever reads a file from a stranger counts what is made there.
+    # Allocated by PyTorch, where the reader of an untrusted model file counts the bytes.
     neighbours = torch.arange(n_nodes)[:, None] + torch.zeros(n_nodes, n_neighbours, dtype=torch.int64)
     importance = torch.zeros(n_nodes, n_neighbours)
     starts = np.flatnonzero(degrees)
@@ -187,13 +187,13 @@ def important_neighbours(
 
 
 class _Visits:
-    """How often walks came by, added up from time to time: memory for the nodes they saw, however many walks."""
+    """Counts of visits, merged from time to time: memory grows with the nodes visited, not with the walks."""
 
     def __init__(self) -> None:
         self.keys, self.counts = np.empty(0, np.int64), np.empty(0, np.int64)
 
     def add(self, keys: list[np.ndarray]) -> None:
-        """Count these, and forget them."""
+        """Count the visits in ``keys``, and empty the list."""
         new, counts = np.unique(np.concatenate([*keys, self.keys]), return_counts=True)
         before = np.searchsorted(new, self.keys)
         counts[before] += self.counts - 1
@@ -201,8 +201,8 @@ class _Visits:
         keys.clear()
 
 
-def _square(graph: BipartiteGraph) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets and neighbours of all nodes, users followed by items."""
+def _adjacency(graph: BipartiteGraph) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and neighbours of all nodes in compressed rows, users followed by items."""
     n_pairs = len(graph.user_indices)
     offsets = np.concatenate([graph.user_offsets[:-1].cpu().numpy(), graph.item_offsets.cpu().numpy() + n_pairs])
     targets = np.concatenate([graph.user_indices.cpu().numpy() + graph.n_users, graph.item_indices.cpu().numpy()])

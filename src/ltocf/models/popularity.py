@@ -25,7 +25,7 @@ class Popularity:
         self.counts = torch.from_numpy(train.item_degrees).float()
 
     def scores(self, users: UserIndices) -> Scores:
-        """The same scores for each user asked for."""
+        """The same scores for each requested user."""
         return self.counts.expand(len(users), -1).clone()
 
 
@@ -57,7 +57,7 @@ class MostPopular(Recommender):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
-        """Nothing is trained; a validation only measures."""
+        """Nothing is trained; a validation set is only evaluated."""
         context = context or FitContext()
         metrics = {} if validation is None else validation(self)
         if context.on_epoch is not None:
@@ -69,7 +69,7 @@ class MostPopular(Recommender):
         return self
 
     def scores(self, users: UserIndices) -> Scores:
-        """The same scores for each user asked for."""
+        """The same scores for each requested user."""
         return self.counts.expand(len(users), -1).clone()
 
     def history_scores(self, histories: Scores) -> Scores:

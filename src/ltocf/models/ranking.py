@@ -1,6 +1,6 @@
-"""The few numbers of a ranking, and how they are chosen: by scoring again what training ended with.
+"""The few numbers of a ranking, and how they are chosen: by rescoring the trained embeddings.
 
-Those of recency are among them: how much more late items of a history count, and how much a user's own embedding.
+Those of recency are among them: how much more recent items of a history count, and how much a user's own embedding.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ltocf.training import SEARCH_USERS, FitContext, FitResult, Shortlist, searc
 ItemValues: TypeAlias = Float[Tensor, " items"]
 
 STEPS = {"popularity": 0.5, "norm": 0.25}
-"""The numbers of a ranking by their names, and a step of each that is worth trying first."""
+"""The numbers of a ranking by their names, and the first step to try of each."""
 RECENCY_START = {"power": 0.0, "own_weight": 1.0}
 """The numbers of recency by their names: a history is a set, and users are as trained."""
 EVALUATIONS = 30
@@ -43,7 +43,7 @@ SHORTEST = 1e-12
 
 
 class Ranking(NamedTuple):
-    """How scores are formed of final embeddings.
+    """How scores are formed from final embeddings.
 
         score(u, i) = <F_u, F_i> + β log deg(i)   or, with a temperature,
         score(u, i) = cos(F_u, F_i) / τ · (|F_i| / mean |F|)^c + β log deg(i)
@@ -65,19 +65,19 @@ class Ranking(NamedTuple):
     temperature: float | None = None
 
     def items(self, items: ItemEmbeddings) -> ItemEmbeddings:
-        """The vectors of items that those of users are multiplied with."""
+        """The item vectors of the inner product."""
         if self.temperature is None:
             return items
         return normalize(items) * self.lengths(items)[:, None] if self.norm else normalize(items)
 
     def users(self, users: UserEmbeddings, temperatures: PerUser | None = None) -> UserEmbeddings:
-        """The vectors of users; with ``temperatures`` each has a τ of their own."""
+        """The user vectors of the inner product; with ``temperatures`` each user has a τ of their own."""
         if self.temperature is None:
             return users
         return normalize(users) / (self.temperature if temperatures is None else temperatures[:, None])
 
     def lengths(self, items: ItemEmbeddings) -> ItemValues:
-        """What the norm multiplies the score of each item by."""
+        """The factor by which the norm of each item multiplies its score."""
         lengths = items.norm(dim=1).clamp(min=SHORTEST)
         share: ItemValues = (lengths / lengths.mean()).pow(self.norm)
         return share
@@ -88,10 +88,10 @@ class Ranking(NamedTuple):
 
 
 class RankingNumbers(nn.Module):
-    """Numbers of `STEPS` and `RECENCY_START` as part of a model: each is a number of its own in the model file.
+    """Numbers of `STEPS` and `RECENCY_START` as part of a model, each saved under its name.
 
     Args:
-        start: those that the model chooses, by name.
+        start: the start values of those that the model chooses, by name.
 
     Example:
         >>> numbers = RankingNumbers({"popularity": 1.0, "norm": 0.0})
@@ -112,7 +112,7 @@ class RankingNumbers(nn.Module):
             self.register_buffer("in_days", torch.zeros((), dtype=torch.int64))
 
     def set(self, numbers: Mapping[str, float], unit: Unit = "items") -> None:
-        """Replace those given; ``unit`` is that of the power of recency."""
+        """Replace the given numbers; ``unit`` is the unit of the power of recency."""
         for name, value in numbers.items():
             getattr(self, name).fill_(value)
         if "power" in self.names:
@@ -120,11 +120,11 @@ class RankingNumbers(nn.Module):
 
     @property
     def recency(self) -> Recency:
-        """The recency, of a model that chooses it."""
+        """The chosen recency, if the model chooses it."""
         return Recency(float(self.power), UNITS[int(self.in_days)])
 
     def ranking(self, start: Ranking) -> Ranking:
-        """``start`` with the numbers of it that are chosen."""
+        """``start`` with the chosen numbers in place of its own."""
         return start._replace(**{name: float(getattr(self, name)) for name in self.names if name in STEPS})
 
     def learned(self, in_order: bool) -> dict[str, float]:
@@ -136,7 +136,7 @@ class RankingNumbers(nn.Module):
 
 
 class Rescoring:
-    """Embeddings that stay and ranking numbers that are searched, see `ltocf.training.simplex`.
+    """Fixed embeddings and the ranking numbers that are searched, see `ltocf.training.simplex`.
 
     Args:
         users: final embeddings of the users, as `Ranking.users` gives them.
@@ -167,11 +167,11 @@ class Rescoring:
         self.directions = items if ranking.temperature is None else normalize(items)
         self.start, self.steps, self.n_items = ranking, dict(steps), len(items)
         self.numbers = torch.tensor([getattr(ranking, name) for name in steps], dtype=torch.float64)
-        self._kept: tuple[Ranking, ItemValues, ItemValues] | None = None
+        self._cached: tuple[Ranking, ItemValues, ItemValues] | None = None
 
     @property
     def search_steps(self) -> Numbers:
-        """A step of each number that is worth trying first."""
+        """The first step to try of each number."""
         return torch.tensor([*self.steps.values()], dtype=torch.float64)
 
     @property
@@ -180,10 +180,10 @@ class Rescoring:
         return self.users.device
 
     def prepare(self) -> None:
-        """Nothing: the embeddings are there."""
+        """Does nothing: the embeddings are ready."""
 
     def begin(self, value: Callable[[], float], context: FitContext) -> None:
-        """Before the search: nothing. ``value`` is that of the numbers as they stand, among all items."""
+        """Called before the search; does nothing here. ``value`` evaluates the present numbers among all items."""
 
     def learned(self) -> dict[str, float]:
         """The numbers by their names."""
@@ -194,23 +194,23 @@ class Rescoring:
         return self.users.index_select(0, users.to(self.users.device))
 
     def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for."""
+        """Score of every item for each requested user."""
         lengths, bias = self._lengths_and_bias()
         return (self.vectors(users) @ self.directions.T).mul_(lengths).add_(bias)
 
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
+        """The scores of the listed items; a missing item, -1, gets the score of item 0."""
         lengths, bias = self._lengths_and_bias()
         items = items.to(self.users.device).clamp(min=0)
         return products_at(items, self.vectors(users), self.directions) * lengths[items] + bias[items]
 
     def _lengths_and_bias(self) -> tuple[ItemValues, ItemValues]:
-        """By item, the factor of the norms and the share of popularity; kept until the numbers change."""
+        """By item, the factor of the norm and the share of popularity; cached until the numbers change."""
         ranking = self.start._replace(**{name: value for name, value in self.learned().items() if name in STEPS})
-        if self._kept is None or self._kept[0] != ranking:
+        if self._cached is None or self._cached[0] != ranking:
             lengths = torch.ones_like(self.items[:, 0]) if ranking.temperature is None else ranking.lengths(self.items)
-            self._kept = ranking, lengths, ranking.popularity * self.log_degrees
-        return self._kept[1:]
+            self._cached = ranking, lengths, ranking.popularity * self.log_degrees
+        return self._cached[1:]
 
 
 def choose_ranking(
@@ -226,27 +226,27 @@ def choose_ranking(
     Args:
         rescoring: the trained embeddings.
         numbers: the numbers of the model; they stay unless the search finds better ones.
-        scorer: makes the scorer of the model as it stands.
+        scorer: makes a scorer of the model with its present numbers.
         validation: the validation set on which the epoch was chosen.
         trained: how training ended.
-        context: its deadline and its metric; past the deadline the numbers stay as they are.
+        context: has the deadline and the metric; past the deadline the numbers stay.
 
     Returns:
         ``trained`` with the value of the numbers that were chosen, and with the seconds that choosing took.
     """
-    context, asked = context or FitContext(), validation.of_at_most(SEARCH_USERS)
+    context, sampled = context or FitContext(), validation.of_at_most(SEARCH_USERS)
     if context.is_late():
         return trained
     started = time.perf_counter()
-    rescoring.begin(lambda: asked(rescoring)[context.select_by], context)
-    shortlist = Shortlist(rescoring, asked.truth, asked.seen, asked.depth)
+    rescoring.begin(lambda: sampled(rescoring)[context.select_by], context)
+    shortlist = Shortlist(rescoring, sampled.truth, sampled.seen, sampled.depth)
     quiet = replace(context, on_epoch=None, description=f"{context.description}: ranking")
-    search(rescoring, validate=lambda: asked(shortlist), evaluations=EVALUATIONS, context=quiet)
+    search(rescoring, validate=lambda: sampled(shortlist), evaluations=EVALUATIONS, context=quiet)
     before = {name: number.clone() for name, number in numbers.state_dict().items()}
     numbers.set(rescoring.learned(), rescoring.unit)
     value = validation(scorer())[context.select_by]
     if trained.best_value is not None and value <= trained.best_value:
-        # Among all items, what the shortlists left out can take back what was gained among these.
+        # Among all items, those outside the shortlists can undo what was gained within them.
         numbers.load_state_dict(before)
         value = trained.best_value
     return trained._replace(best_value=value, seconds=trained.seconds + time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""Recency: what a user did lately counts more."""
+"""Recency: the items that a user touched last count more."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Recency(NamedTuple):
 
         r̃_uj ∝ (1 + age_uj)^-p,   mean of r̃_u over the history = 1
 
-    The age is the number of the user's items that came later, or the days before the last one; the former too in a
-    history without times, if a model counts in days. With p = 0 a history is a set. A power law does not forget for
-    good: the long past of somebody with a long history still counts.
+    The age is the number of the user's items that came later, or the days before the last one; a model that counts in
+    days counts items in a history without times. With p = 0 a history is a set. A power law never quite forgets: the
+    distant past of a long history still counts.
 
     Args:
         power: p.
@@ -46,7 +46,7 @@ class Recency(NamedTuple):
     unit: Unit = "items"
 
     def ages(self, histories: Histories) -> Tensor | None:
-        """The ages of histories in this unit, or else in items; None if histories have no order."""
+        """The ages of histories in this unit, or in items without times; None if histories have no order."""
         return histories.later if self.unit == "items" or histories.days is None else histories.days
 
     def weights(self, ages: Tensor, rows: EntryRows, n_rows: int) -> EntryWeights:
@@ -58,15 +58,15 @@ class Recency(NamedTuple):
 
 
 def best_recency(value: Callable[[Recency], float], has_days: bool, context: FitContext) -> Recency:
-    """The best of a few powers in each unit that there is.
+    """The best of a few powers in each known unit.
 
     Args:
-        value: value of the model with a recency and all other numbers as they are; higher is better.
+        value: value of the model with a recency and all other numbers fixed; higher is better.
         has_days: whether ages are known in days.
-        context: its deadline; a quarter of what is left is enough for this.
+        context: has the deadline; the trials take at most a quarter of the time left.
     """
     context = context.within(context.seconds_left() / 4)
-    # With a power of 0 no unit matters.
+    # With a power of 0 the unit does not matter.
     choices = [Recency(power) for power in POWERS]
     choices += [Recency(power, "days") for power in POWERS[1:] if has_days]
     tried: dict[Recency, float] = {}

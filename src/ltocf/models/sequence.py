@@ -1,4 +1,4 @@
-"""SequenceKNN: neighbours are items that people touch near each other, not only people alike."""
+"""SequenceKNN: neighbours are items that people touch close to each other, not only items of the same people."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Places: TypeAlias = np.ndarray
 
 
 class SequenceKNN(NeighbourModel):
-    """Neighbours by how near to each other two items are in the histories of those who touched both.
+    """Neighbours by how close two items are in the histories of those who touched both.
 
         s_ji = Σ_u d_u^-0.8 (1 + |place_uj - place_ui|)^-q / (d_j^a d_i^b),   j ≠ i
 
-    Places are those in the order of a history, those of one moment alike; d_u and d_i are lengths of histories and
-    degrees of items. If there is no order, all items of a history are one place apart. Each item of a history
-    keeps its k neighbours. k, q, a and b are chosen on validation.
+    Places are those in the order of a history; items of the same moment share one. d_u and d_i are lengths of histories
+    and degrees of items. If there is no order, all items of a history are one place apart. Each item of a history keeps
+    its k neighbours. k, q, a and b are chosen on validation.
 
     Args:
         graph: the training graph; its pairs have an order if the data have one.
@@ -38,7 +38,7 @@ class SequenceKNN(NeighbourModel):
         nearness: q at which the search starts, >= 0; 0: all in the window count alike.
         history_exponent: a at which the search starts.
         item_exponent: b at which the search starts; a smaller one gives popular items more influence.
-        window: how many items before and after one count, >= 1.
+        window: how many items before and after an item count, >= 1.
         recency: ``off`` or ``auto``, see `HistoryRecommender`.
         seed: not used.
 
@@ -96,13 +96,15 @@ class SequenceKNN(NeighbourModel):
         return self.graph.later is not None
 
     def similarity_rows(self) -> Iterator[sp.csr_matrix]:
-        nearness, of_history, of_item = self.own_numbers[1:].tolist()
+        nearness, history_exponent, item_exponent = self.own_numbers[1:].tolist()
         degrees = self.graph.item_degrees.cpu().numpy().clip(min=1).astype(np.float64)
-        together, scale = self._together_or_kept(nearness), degrees**-of_item
+        sums = self._kept_sums(nearness)
+        row_scale, column_scale = degrees**-history_exponent, degrees**-item_exponent
         for start in range(0, self.n_items, ROWS_AT_A_TIME):
-            rows = together[start : start + ROWS_AT_A_TIME]
-            own = np.repeat(degrees[start : start + ROWS_AT_A_TIME] ** -of_history, np.diff(rows.indptr))
-            yield sp.csr_matrix((rows.data * own * scale[rows.indices], rows.indices, rows.indptr), rows.shape)
+            rows = sums[start : start + ROWS_AT_A_TIME]
+            scale = np.repeat(row_scale[start : start + ROWS_AT_A_TIME], np.diff(rows.indptr))
+            values = rows.data * scale * column_scale[rows.indices]
+            yield sp.csr_matrix((values, rows.indices, rows.indptr), rows.shape)
 
     def train_on(
         self,
@@ -113,31 +115,31 @@ class SequenceKNN(NeighbourModel):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
-        """Choose the numbers by a search; the sum of the equation is kept meanwhile, for exponents do not change it."""
+        """Choose the numbers by a search; it keeps the sums over users, which do not depend on the exponents."""
         self._kept = {}
         try:
             return super().train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         finally:
             self._kept = None
 
-    def _together_or_kept(self, nearness: float) -> sp.csr_matrix:
-        """`_together`, that of the last nearness without computing it anew if it was kept."""
+    def _kept_sums(self, nearness: float) -> sp.csr_matrix:
+        """`_user_sums`; during a search those of the last nearness are kept."""
         if self._kept is None:
-            return self._together(nearness)
+            return self._user_sums(nearness)
         if nearness not in self._kept:
             self._kept.clear()
-            self._kept[nearness] = self._together(nearness)
+            self._kept[nearness] = self._user_sums(nearness)
         return self._kept[nearness]
 
-    def _together(self, nearness: float) -> sp.csr_matrix:
-        """The sum of the equation of the class without degrees of items."""
+    def _user_sums(self, nearness: float) -> sp.csr_matrix:
+        """The sum over users in the equation of the class, before it is divided by the degrees of items."""
         weights = self.graph.user_degrees.cpu().numpy().clip(min=1.0) ** -USER_EXPONENT
         if self.graph.later is None:
             pairs = self.graph.ratings()
             pairs.data[:] = 1.0
-            everything = sp.csr_matrix(pairs.T @ sp.diags_array(weights * 2.0**-nearness) @ pairs)
-            everything.setdiag(0.0)
-            return everything
+            sums = sp.csr_matrix(pairs.T @ sp.diags_array(weights * 2.0**-nearness) @ pairs)
+            sums.setdiag(0.0)
+            return sums
         users, items, later = self._in_order(self.graph.later.cpu().numpy())
         shape = (self.n_items, self.n_items)
         total, waiting = sp.csr_matrix(shape), [sp.coo_matrix(shape)]

@@ -1,4 +1,4 @@
-"""Models of the similarity of items: a matrix in closed form, and a few numbers that a validation chooses."""
+"""Models of the similarity of items: a matrix in closed form, and a few numbers that are chosen on validation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ltocf.training.grid import Grid, climb
 
 
 class SimilarityModel(HistoryRecommender):
-    """What the models of similarity share: their numbers, and how a validation chooses them.
+    """What the similarity models share: their numbers, and how these are chosen on validation.
 
-    A model of this family is `grid` and `fit_similarity`.
+    A subclass has to define `grid` and `fit_similarity`.
     """
 
     similarities: Tensor
@@ -33,11 +33,14 @@ class SimilarityModel(HistoryRecommender):
 
     @abstractmethod
     def fit_similarity(self, before: Sequence[float] | None) -> None:
-        """Compute the similarities for the numbers as they are; ``before``: those of the present ones, if any."""
+        """Compute the similarities for the present numbers.
+
+        ``before`` are the numbers of the similarities that are there, None if there are none.
+        """
 
     @property
     def is_ready(self) -> bool:
-        """Whether similarities are there: computed, or read from a file."""
+        """Whether the similarities have been computed or read from a file."""
         return not bool(self.similarities.flatten()[:1].isnan().any())
 
     def learned(self) -> dict[str, float]:
@@ -69,36 +72,34 @@ class SimilarityModel(HistoryRecommender):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
-        """Choose the numbers by a search, and compute the similarities; without a validation for the numbers given."""
-        evaluations = min(settings.epochs, MOST_EVALUATIONS)
+        """Choose the numbers by a search, or keep them without a validation set, and compute the similarities."""
         if validation is None:
             self.prepare()
             return FitResult(0, None, None, 0.0, "epochs")
-        asked, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
+        evaluations = min(settings.epochs, MOST_EVALUATIONS)
+        sampled, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
         grid = dict(self.grid) | ({"recency": POWERS} if self.chooses_recency else {})
 
-        def climbing(context: FitContext) -> FitResult:
+        def search_grid(context: FitContext) -> FitResult:
             start = self.numbers.tolist()
-            return climb(self, start, grid, validate=lambda: asked(self), evaluations=evaluations, context=context)
+            return climb(self, start, grid, validate=lambda: sampled(self), evaluations=evaluations, context=context)
 
-        return self.search_after_recency(lambda: asked(self), climbing, context)
+        return self.search_after_recency(lambda: sampled(self), search_grid, context)
 
     def check_ready(self) -> None:
-        """Raises ValueError before the similarities are there."""
+        """Raises ValueError if the similarities have not been computed."""
         if not self.is_ready:
             raise ValueError("the model has no similarities yet; call `prepare`, or load a saved one")
 
 
 def check_numbers(low: float = 0.0, **numbers: float | int) -> None:
-    """Raises ValueError for a number that is not finite or not above ``low``."""
+    """Raises ValueError for a number that is not finite, or not above ``low``."""
     for name, value in numbers.items():
         if not (value > low and value < float("inf")):
             raise ValueError(f"`{name}` must be finite and > {low:g}, got {value}")
 
 
 def check_indices(name: str, indices: Tensor, n: int) -> None:
-    """Raises ValueError for a weight that points at something beyond the ``n`` that there are."""
+    """Raises ValueError for an index outside 0..n - 1."""
     if indices.numel() and not (int(indices.min()) >= 0 and int(indices.max()) < n):
-        raise ValueError(
-            f"`{name}` must point at the {n} that there are, got {int(indices.min())}..{int(indices.max())}"
-        )
+        raise ValueError(f"`{name}` must be indices below {n}, got {int(indices.min())}..{int(indices.max())}")

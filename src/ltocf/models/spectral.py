@@ -1,4 +1,4 @@
-"""SpectralLTOCF: a response applied to a user's history. Nothing but a few numbers is learned."""
+"""SpectralLTOCF: a response applied to a user's history. Only a few numbers are learned."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class SpectralLTOCF(HistoryRecommender):
 
     g is LT-OCF's linear connection, start minus solution, for the heat equation dE/dt = -BᵀB E among the items. V are
     the leading ``rank`` vectors; what they leave out is in the sparse product. Its ``numbers``, log t_s, log w and a to
-    d, are chosen by `ltocf.training.simplex`. Any history can be scored, that of a user who was not in training too.
+    d, are chosen by `ltocf.training.simplex`. Any history can be scored, also that of a user who was not in training.
     Weights of pairs, relative to their mean, are the values of R.
 
     The sparse product goes through all pairs for each user. On a large graph BᵀB is computed instead, once, and each of
@@ -122,7 +122,7 @@ class SpectralLTOCF(HistoryRecommender):
         self.seed, self.n_times = seed, n_times
         self.user_exponent, self.item_exponent = user_exponent, item_exponent
         self.rank = min(rank, graph.n_users, graph.n_items)
-        # log t_1.., log w, a, b, c, d: a good place to start from on every data set tried.
+        # log t_1.., log w, a, b, c, d: a good start on every data set tried.
         start = [*torch.linspace(2.5, 4.0, n_times + 1).tolist()[:n_times], 1.2, 0.55, 0.5, 0.1, 0.25]
         self.start_with(start)
         self.register_buffer("singular_values", torch.zeros(self.rank))
@@ -138,7 +138,7 @@ class SpectralLTOCF(HistoryRecommender):
 
     @property
     def search_steps(self) -> Numbers:
-        """A step of each number that is worth trying first."""
+        """The first step to try of each number."""
         return torch.tensor([*[1.0] * self.n_times, -0.7, -0.1, -0.1, 0.1, 0.1, *[0.15] * self.chooses_recency])
 
     def decompose(self) -> SpectralLTOCF:
@@ -176,18 +176,18 @@ class SpectralLTOCF(HistoryRecommender):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
-        """Decompose, and choose the numbers by a search; without a validation they stay as they are."""
-        # One number more takes a larger simplex, and more steps of it.
+        """Decompose, and choose the numbers by a search; without a validation set they keep their values."""
+        # One more number takes a larger simplex, which needs more steps.
         evaluations = min(settings.epochs, MOST_EVALUATIONS + MORE_FOR_RECENCY * self.chooses_recency)
         if validation is None:
             return search(self, validate=None, evaluations=evaluations, context=context)
-        asked, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
+        sampled, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
 
         def joint_search(context: FitContext) -> FitResult:
-            shortlist = Shortlist(self, asked.truth, asked.seen, asked.depth)
-            return search(self, validate=lambda: asked(shortlist), evaluations=evaluations, context=context)
+            shortlist = Shortlist(self, sampled.truth, sampled.seen, sampled.depth)
+            return search(self, validate=lambda: sampled(shortlist), evaluations=evaluations, context=context)
 
-        return self.search_after_recency(lambda: asked(self), joint_search, context)
+        return self.search_after_recency(lambda: sampled(self), joint_search, context)
 
     def prepare(self) -> None:
         if not self.singular_values[0] > 0:
@@ -214,21 +214,21 @@ class SpectralLTOCF(HistoryRecommender):
         """Some entries of a column of BᵀB, without σ_1."""
         if self.gram is not None:
             return self.gram.column(items, target)
-        one = self.item_vectors.new_zeros(self.n_items, 1)
-        one[target] = 1.0
-        # BᵀB is symmetric: a column is what its product with one item is.
-        return self._gram_product(one)[items, 0]
+        one_hot = self.item_vectors.new_zeros(self.n_items, 1)
+        one_hot[target] = 1.0
+        # BᵀB is symmetric: its product with a one-hot vector is a column and a row.
+        return self._gram_product(one_hot)[items, 0]
 
     @torch.no_grad()
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed; the place of a missing item, -1, has that of item 0."""
+        """The scores of the listed items; a missing item, -1, gets the score of item 0."""
         scores = []
         scale = self._final_scale()[:, 0]
         listed = items.to(scale.device).clamp(min=0)
-        for some, rows in zip(torch.split(users, USERS_AT_A_TIME), torch.split(listed, USERS_AT_A_TIME), strict=True):
-            sparse, factors = self._parts(self.training_entries(some))
-            both = products_at(rows, factors, self.item_vectors, sparse.T.gather(1, rows))
-            scores.append(both * scale[rows])
+        for block, rows in zip(torch.split(users, USERS_AT_A_TIME), torch.split(listed, USERS_AT_A_TIME), strict=True):
+            sparse, factors = self._parts(self.training_entries(block))
+            sums = products_at(rows, factors, self.item_vectors, sparse.T.gather(1, rows))
+            scores.append(sums * scale[rows])
         return torch.cat(scores)
 
     def _balance(self) -> Numbers:
@@ -241,15 +241,15 @@ class SpectralLTOCF(HistoryRecommender):
 
     @torch.no_grad()
     def _parts(self, entries: Entries) -> tuple[SparseScores, Factors]:
-        """Both parts of the equation of the class but D_i^b.
+        """Both parts of the equation of the class, without D_i^b.
 
-        The sparse one as a column of scores for each history, the low-rank one as a row of factors for V.
+        The sparse part is a column of scores for each history, the low-rank part a row of factors of V.
         """
         self._check_ready()
         n_rows, rows, items, values = entries
         values = values.to(self.item_vectors)
         log_w, a, b, c, d = self._balance()
-        # The low-rank part gets D_i^b at the very end, so the sparse one is divided by it: V is never copied.
+        # D_i^b is applied to the sum of both parts, so the sparse one is divided by it here: V is never copied.
         weight = log_w.exp() / self.singular_values[0].square()
         sparse = self._gram_scores(entries, self._item_scale(-d), self._item_scale(c - b) * weight)
         lengths = torch.bincount(rows, minlength=n_rows)
@@ -264,7 +264,7 @@ class SpectralLTOCF(HistoryRecommender):
         return torch.addmm(sparse.T, factors, self.item_vectors.T).mul_(self._final_scale().T)
 
     def _final_scale(self) -> ItemEmbeddings:
-        """D_i^b, by which both parts are multiplied in the end."""
+        """D_i^b, by which the sum of both parts is multiplied."""
         b = self._balance()[2]
         return self._item_scale(b)
 
@@ -289,7 +289,7 @@ class SpectralLTOCF(HistoryRecommender):
         return self.graph.items_from_users(users.mul_(self._degrees("user") ** (1 - 2 * self.user_exponent)))
 
     def _item_scale(self, exponent: Tensor) -> ItemEmbeddings:
-        """(degree / mean degree)^exponent of every item as a column: the mean keeps the two parts in proportion."""
+        """(degree / mean degree)^exponent of every item as a column; the mean keeps both parts in proportion."""
         degrees = self._degrees("item")
         return (degrees / degrees.mean()) ** exponent
 

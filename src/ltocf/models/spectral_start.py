@@ -19,8 +19,8 @@ def start_from_spectrum(model: EmbeddingRecommender, graph: BipartiteGraph, seed
         R̃ ≈ U Σ Vᵀ,   Â [U; V] = [U; V] Σ,   E(0) = D^1/2 [U; V] Σ^1/2 h(Σ)^-1,   scaled to deviation 0.1
 
     Without D^1/2 the final embeddings are [U; V] Σ^1/2 whatever the response h, and the scores those of the truncated
-    SVD. D^1/2 gives nodes a length by their degree, which ranking by inner product wants: popular items first. h is
-    measured, by one propagation. Columns beyond the rank of the graph keep their random start.
+    SVD. D^1/2 gives nodes a length that grows with their degree, which suits ranking by inner product: popular items
+    first. h is measured by one propagation. Columns beyond the rank of the graph keep their random values.
 
     Args:
         model: any model of embeddings; only its initial embeddings change.

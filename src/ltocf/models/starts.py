@@ -30,7 +30,7 @@ def start_from_factorisation(
         train: the training pairs.
         settings: settings of MF's training, with its number of epochs.
         seed: seed of MF.
-        context: its deadline is MF's too.
+        context: its deadline holds for MF too.
 
     Raises:
         ValueError: a model without embeddings to start from.
@@ -38,12 +38,12 @@ def start_from_factorisation(
     Source: Ebesu, Shen, Fang, SIGIR 2018, section 4.1, https://doi.org/10.1145/3209978.3209991, for CMN. Differs: MF is
     GMF with equal weights, which the embeddings can take over.
     """
-    _refuse_unless_able(model, "mf")
+    _check_start(model, "mf")
     factors = MF(graph, model.dim, seed=seed).to(model.device)
     batches = factors.batches(train, settings.batch_size_for(len(train)), seed, model.device)
-    around = context or FitContext()
-    limits = FitContext(deadline=around.deadline, show_progress=around.show_progress, description="initial mf")
-    fit(factors, batches, settings=settings, context=limits)
+    context = context or FitContext()
+    own_context = FitContext(deadline=context.deadline, show_progress=context.show_progress, description="initial mf")
+    fit(factors, batches, settings=settings, context=own_context)
     model.start_from(*(side.detach() for side in factors.embeddings()))
 
 
@@ -55,11 +55,11 @@ def _spectral(
     seed: int,
     _context: FitContext | None = None,
 ) -> None:
-    _refuse_unless_able(model, "spectral")
+    _check_start(model, "spectral")
     start_from_spectrum(cast(EmbeddingRecommender, model), graph.to(model.device), seed)
 
 
-def _refuse_unless_able(model: Recommender, start: str) -> None:
+def _check_start(model: Recommender, start: str) -> None:
     if start not in model.starts:
         raise ValueError(
             f'`init = "{start}"` needs a model with an embedding of every node'

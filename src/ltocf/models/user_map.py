@@ -30,7 +30,7 @@ class LinearModel(Protocol):
     """A model whose user vectors are linear in the histories: it can be explained, and most take new users."""
 
     def user_map(self) -> UserMap:
-        """The map, as the model stands."""
+        """The map of the model's present state."""
 
 
 @runtime_checkable
@@ -38,12 +38,12 @@ class SummedModel(Protocol):
     """A model whose scores are sums over a history, without a vector of the user in between."""
 
     def score_map(self) -> ScoreMap:
-        """The sums, as the model stands."""
+        """The sums of the model's present state."""
 
 
 @runtime_checkable
 class ScoreMap(Protocol):
-    """Scores as sums over a history: exactly those of the model for the users of training, and for anybody else."""
+    """Scores as sums over a history: exactly those of the model for training users, and scores for anybody else."""
 
     @property
     def depends_on_history(self) -> bool:
@@ -51,14 +51,14 @@ class ScoreMap(Protocol):
 
     @property
     def part_names(self) -> tuple[str, ...]:
-        """What each part of a score is, for people; or none."""
+        """A name of each part of a score to show to people; or none."""
 
     def scores(self, histories: Histories, users: UserIndices | None = None) -> Scores:
         """Score of every item for each history.
 
         Args:
-            histories: a row for each vector; an item is in it once.
-            users: the users of training whose histories they are, (queries,), or None for users who were not there.
+            histories: a row for each query; an item is in it at most once.
+            users: the training users whose histories they are, (queries,), or None for users who were not in training.
         """
 
     def contributions(self, history: Histories, item: int, user: int | None = None) -> Contributions:
@@ -67,7 +67,7 @@ class ScoreMap(Protocol):
         Args:
             history: one row.
             item: the item that is scored.
-            user: the user of training whose history it is, or None for a user who was not there.
+            user: the training user whose history it is, or None for a user who was not in training.
 
         Raises:
             ValueError: not exactly one row.
@@ -89,7 +89,7 @@ class Contributions(NamedTuple):
 
     @property
     def score(self) -> Scalar:
-        """The sum of all."""
+        """The sum of all parts."""
         total: Scalar = self.history.sum() + self.own + self.popularity
         return total
 
@@ -100,7 +100,7 @@ class Contributions(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class UserMap(Shown):
-    """Vectors and scores of any histories, exactly those of the model for the users of training.
+    """Vectors and scores of any histories, exactly those of the model for training users.
 
         vector(u) = ω own[u] + Σ_p Σ_{j in history} r̃_uj w_p(u, j) touch[p, j]
         w_p(u, j) = s^p / sqrt(d_u d_j),   d_u = |history|, d_j = degree of j, s = 1
@@ -108,20 +108,20 @@ class UserMap(Shown):
 
     r̃ weighs the items by their age, see `Recency`: 1 without it, and if a history has no order. Its mean over a
     history is 1, so that history and own part keep their proportion; ω = 1 unless it is chosen too.
-    With self-loops both degrees are one larger and s = 1 / d_u: what comes p steps late passed p loops of the user.
+    With self-loops both degrees are one larger and s = 1 / d_u: part p has passed p loops of the user.
     With the cosine the vector is divided by its norm and by the temperature, so the score stays a sum.
 
     Args:
         touch: what touching item j adds to a vector, in each part: one part for each state of an ODE, one for a mean
             over layers, none if a vector does not depend on the history.
-        own: the share of a user of training that comes from their own embedding, or None.
+        own: the share of a training user's vector that comes from their own embedding, or None.
         items: item vectors, normalised for the cosine.
         degrees: number of training users of each item.
         bias: what popularity adds to the score of an item, or None.
         temperature: None for the inner product, else τ of the cosine.
         temperatures: τ of each training user, if they differ.
         self_loops: whether nodes are neighbours of themselves.
-        part_names: what each part is, for people: the time of a state of an ODE; or none.
+        part_names: a name of each part to show to people, such as the time of a state of an ODE; or none.
         recency: how the items of a history are weighed by their age, or None: a history is a set.
         own_weight: ω.
 
@@ -166,8 +166,8 @@ class UserMap(Shown):
         """The vector of each history.
 
         Args:
-            histories: a row for each vector; an item is in it once.
-            users: the users of training whose histories they are, (queries,), or None for users who were not there.
+            histories: a row for each query; an item is in it at most once.
+            users: the training users whose histories they are, (queries,), or None for users who were not in training.
         """
         raw = self._raw(histories, users)
         return raw if self.temperature is None else normalize(raw) / self._temperatures(users)
@@ -213,7 +213,7 @@ class UserMap(Shown):
         # A row without entries has no weight to compute.
         lengths = (histories.lengths + loops).to(device, self.items.dtype)
         lengths = lengths.repeat_interleave(histories.lengths.to(device))
-        # An item that nobody had touched has this user's pair.
+        # An item without training users has this user's pair.
         degrees = (self.degrees.index_select(0, items) + loops).clamp(min=1)
         weights = (lengths * degrees).rsqrt() * self._aged(histories)
         for _ in self.touch:
@@ -242,7 +242,7 @@ def score_map_of(model: object) -> ScoreMap | None:
 
 
 def only_row(history: Histories) -> Histories:
-    """Raises ValueError for more or fewer rows than one."""
+    """The same histories; raises ValueError unless there is exactly one row."""
     if len(history) != 1:
         raise ValueError(f"`history` must be one row, got {len(history)}; take `histories.rows(users[:1])`")
     return history
@@ -251,12 +251,12 @@ def only_row(history: Histories) -> Histories:
 def without_constant(coefficients: Coefficients) -> tuple[float, Float[Tensor, " quotient"]]:
     """h(0), and the Chebyshev coefficients of q(λ) = (h(λ) - h(0)) / λ for h = Σ_k c_k T_k.
 
-    The division leaves no rest, so Â q(Â) + h(0) is the polynomial that was given and not one near it.
+    The division is exact, so h(0) + Â q(Â) is the given polynomial itself, not an approximation.
 
     Example:
         >>> h0, q = without_constant(torch.tensor([1.5, 3.0, 0.5], dtype=torch.float64))  # 1 + 3 λ + λ²
         >>> h0, q.tolist()
         (1.0, [3.0, 1.0])
     """
-    quotient, rest = chebyshev.chebdiv(coefficients.detach().cpu().double().numpy(), np.array([0.0, 1.0]))
-    return float(rest[0]), torch.from_numpy(quotient)
+    quotient, remainder = chebyshev.chebdiv(coefficients.detach().cpu().double().numpy(), np.array([0.0, 1.0]))
+    return float(remainder[0]), torch.from_numpy(quotient)

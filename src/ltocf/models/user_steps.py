@@ -1,4 +1,4 @@
-"""A few gradient steps on the vector of a user alone: what training would have added to a user it had known."""
+"""A few gradient steps on one user's vector alone: those that training would have taken, had it known the user."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class UserSteps(Shown):
         v <- v - η g⊥ / |g⊥|, brought back to length 1,   g⊥ = g - <g, v> v
 
     g is the gradient of the mean loss of `ltocf.losses.sampled_softmax` over the history H, but for a factor 1 / τ,
-    with the sum over n drawn negatives replaced by its expectation. A user of training had many such steps, which a
-    `UserMap` leaves out for one who was not there.
+    with the sum over n drawn negatives replaced by its expectation. A training user had many such steps; the vector
+    that a `UserMap` gives to a new user had none.
 
     Args:
         items: f, of length 1.
@@ -37,7 +37,7 @@ class UserSteps(Shown):
         n_negatives: n.
         robustness: q.
         bias: what popularity adds to the score of an item, or None.
-        lengths: what the score of an item is multiplied by before, or None.
+        lengths: the factor of an item's score before the bias is added, or None.
 
     Example:
         >>> steps = UserSteps(torch.eye(2), torch.ones(2), 0.1, n_negatives=8, robustness=0.0)
@@ -56,21 +56,23 @@ class UserSteps(Shown):
     lengths: ItemNumbers | None = None
 
     @classmethod
-    def beside(cls, items: ItemEmbeddings, log_degrees: ItemNumbers, ranking: Ranking, told: Objective) -> UserSteps:
-        """Those of a model with such final embeddings of its items.
+    def beside(
+        cls, items: ItemEmbeddings, log_degrees: ItemNumbers, ranking: Ranking, objective: Objective
+    ) -> UserSteps:
+        """The steps against these fixed final embeddings of the items.
 
         Raises:
-            ValueError: scores are not cosines: then the length of a vector matters, which the steps leave alone.
+            ValueError: scores are not cosines: then the length of a vector matters, which the steps do not change.
         """
         if ranking.temperature is None:
-            raise ValueError(f'`steps` need `ranking = "cosine"`, got {told.ranking!r}; leave them out')
+            raise ValueError(f'`steps` need `ranking = "cosine"`, got {objective.ranking!r}; leave them out')
         log_degrees = log_degrees.to(items)
         return cls(
             normalize(items),
             log_degrees.exp(),
             ranking.temperature,
-            told.n_negatives,
-            told.robustness,
+            objective.n_negatives,
+            objective.robustness,
             ranking.bias(log_degrees),
             ranking.lengths(items) if ranking.norm else None,
         )
@@ -81,7 +83,7 @@ class UserSteps(Shown):
 
     @torch.no_grad()
     def vectors(self, start: QueryVectors, histories: Histories, n_steps: int) -> QueryVectors:
-        """v of each history after so many steps, from any vectors; a history without items stays where it is."""
+        """v of each history after ``n_steps`` from ``start``; a history without items keeps its vector."""
         v = normalize(start)
         for step in range(n_steps):
             gradient = self.gradient(v, histories)
@@ -107,7 +109,7 @@ class UserSteps(Shown):
         return sums[:, None] * negatives - to_items
 
     def scores(self, start: QueryVectors, histories: Histories, n_steps: int) -> Scores:
-        """Score of every item for each history, after so many steps from any vectors."""
+        """Score of every item for each history, after ``n_steps`` from ``start``."""
         scores = self.vectors(start, histories, n_steps) @ self.items.T / self.temperature
         scores = scores if self.lengths is None else scores * self.lengths
         return scores if self.bias is None else scores + self.bias

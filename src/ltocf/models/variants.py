@@ -1,4 +1,4 @@
-"""Which form of a model: its source's, or the one that made the row of published tables."""
+"""Variants of a model: that of its source, or the one behind the row of published tables."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ FEW_TICKS = 6
 PAGE_WIDTH = 1070
 LETTER_WIDTH = 6
 LABEL_LIMIT = 220
-"""Pixels of a label beside an axis; a longer one is cut."""
+"""Pixels of a label beside an axis; longer ones are cut."""
 
 
 def chart(figure: Figure) -> dict[str, Any]:
@@ -65,10 +65,10 @@ def _interactive(figure: Figure, index: int, highlight: altair.Parameter) -> alt
     layers = _dot_layers(base, panel, labels_of(figure)) if is_dots else _line_layers(base, figure, panel)
     if any(map(spread_of, panel.curves)):
         layers.append(_interval(layers[0], panel))
-    # Only one layer has a name: altair gives a selection to all that have, and Vega refuses the second.
+    # Only one layer gets a name: altair adds a selection to every named layer, and Vega refuses a second one.
     layers[0] = layers[0].properties(name=f"panel_{index}")
     if not is_dots:
-        # Only with Ctrl held, or two fingers: a wheel over the chart goes on scrolling the page.
+        # Only with Ctrl held, or two fingers: otherwise a wheel over the chart still scrolls the page.
         zoom = altair.selection_interval(name=f"zoom_{index}", bind="scales", zoom="wheel![event.ctrlKey]")
         layers[0] = layers[0].add_params(zoom)
     if index == 0:
@@ -82,10 +82,10 @@ def _interval(points: altair.Chart, panel: Panel) -> altair.Chart:
 
     rule: altair.Chart = points.mark_rule(strokeWidth=1.2)
     if panel.kind == "dot":
-        rule = rule.encode(x=_values(panel, "low", altair.X), x2="high")
-        rule.encoding.shape = altair.Undefined  # with a shape Vega would draw its points again
+        rule = rule.encode(x=_value_axis(panel, "low", altair.X), x2="high")
+        rule.encoding.shape = altair.Undefined  # with a shape, Vega would draw the points again
     else:
-        rule = rule.encode(y=_values(panel, "low", altair.Y), y2="high")
+        rule = rule.encode(y=_value_axis(panel, "low", altair.Y), y2="high")
     return rule
 
 
@@ -97,7 +97,7 @@ def _line_layers(base: altair.Chart, figure: Figure, panel: Panel) -> list[altai
     ticks: dict[str, Any] = {"values": whole, "format": "d"} if 0 < len(whole) <= FEW_TICKS else {}
     axis = altair.Axis(grid=False, **ticks)
     x = altair.X(field="x", type="quantitative", title=panel.x_label, scale=scale, axis=axis)
-    points = base.encode(x=x, y=_values(panel, "y", altair.Y))
+    points = base.encode(x=x, y=_value_axis(panel, "y", altair.Y))
     labels = labels_of(figure)
     if panel.kind == "point":
         return [points.mark_point(filled=True, size=110).encode(shape=_shapes(labels))]
@@ -106,7 +106,7 @@ def _line_layers(base: altair.Chart, figure: Figure, panel: Panel) -> list[altai
         dashes = altair.Scale(domain=labels, range=[LINES[line_of(index)][1] for index in range(len(labels))])
         lines = lines.encode(strokeDash=altair.StrokeDash(field="label", type="nominal", title=None, scale=dashes))
     marks = points.mark_point(filled=True, size=28)
-    # Without markers the points are there all the same: hovering finds their numbers.
+    # Without markers the points are transparent, so that hovering still finds their numbers.
     return [lines, marks if all(map(has_markers, panel.curves)) else marks.encode(opacity=altair.value(0))]
 
 
@@ -116,9 +116,11 @@ def _dot_layers(base: altair.Chart, panel: Panel, labels: list[str]) -> list[alt
     words = words_of(panel)
     axis = altair.Axis(labelLimit=LABEL_LIMIT, labelOverlap=False, grid=True, domain=False, ticks=False)
     y = altair.Y(field="x", type="nominal", title=panel.x_label, sort=words, axis=axis)
-    beside = altair.YOffset(field="label", type="nominal", sort=[curve.label for curve in panel.curves])
-    points = base.mark_point(filled=True, size=70).encode(x=_values(panel, "y", altair.X), y=y, shape=_shapes(labels))
-    return [points.encode(yOffset=beside) if len(panel.curves) > 1 else points]
+    offset = altair.YOffset(field="label", type="nominal", sort=[curve.label for curve in panel.curves])
+    points = base.mark_point(filled=True, size=70).encode(
+        x=_value_axis(panel, "y", altair.X), y=y, shape=_shapes(labels)
+    )
+    return [points.encode(yOffset=offset) if len(panel.curves) > 1 else points]
 
 
 def _shapes(labels: list[str]) -> altair.Shape:
@@ -133,16 +135,16 @@ def _color_channel(figure: Figure) -> altair.Color:
 
     labels = labels_of(figure)
     scale = altair.Scale(domain=labels, range=[SHADES[index % len(SHADES)] for index in range(len(labels))])
-    # Without lines it shows the shapes of the points.
-    symbol = altair.Legend(symbolType="stroke") if _only_lines(figure) else altair.Legend()
-    return altair.Color(field="label", type="nominal", title=None, scale=scale, legend=symbol)
+    # If there are points, the legend shows their shapes.
+    legend = altair.Legend(symbolType="stroke") if _only_lines(figure) else altair.Legend()
+    return altair.Color(field="label", type="nominal", title=None, scale=scale, legend=legend)
 
 
-def _values(panel: Panel, field: str, axis: type[Channel]) -> Channel:
+def _value_axis(panel: Panel, field: str, axis: type[Channel]) -> Channel:
     """The axis along which the values lie."""
     import altair
 
-    # With room for the points at its ends; else they are drawn over the words beside the axis.
+    # Padded for the points at its ends, which would otherwise be drawn over the words beside the axis.
     logarithmic = altair.Scale(type="log", nice=False, padding=8)
     scale = logarithmic if panel.log else altair.Scale(zero=False, nice=False, padding=8)
     return axis(field=field, type="quantitative", title=panel.y_label, scale=scale)
@@ -152,18 +154,18 @@ def _tooltip(panel: Panel) -> list[altair.Tooltip]:
     import altair
 
     x_type: Literal["quantitative", "nominal"] = "nominal" if panel.kind == "dot" else "quantitative"
-    shown = [
+    fields = [
         altair.Tooltip(field="label", type="nominal"),
         altair.Tooltip(field="x", type=x_type, title=panel.x_label or "x"),
         altair.Tooltip(field="y", type="quantitative", title=panel.y_label or "y", format=".6~g"),
     ]
     if any(map(spread_of, panel.curves)):
-        shown.append(altair.Tooltip(field="spread", type="quantitative", title="±", format=".6~g"))
-    return shown
+        fields.append(altair.Tooltip(field="spread", type="quantitative", title="±", format=".6~g"))
+    return fields
 
 
 def _rows(panel: Panel) -> list[dict[str, Any]]:
-    """One row of each point, with None where a number is not finite: JSON has no word for it, and a line breaks."""
+    """One row for each point, with None for a number that is not finite: JSON has no such number, and lines break."""
     rows = []
     for curve in panel.curves:
         places = [str(word) for word in curve.x] if panel.kind == "dot" else numbers_of(curve)
@@ -179,10 +181,10 @@ def _only_lines(figure: Figure) -> bool:
 
 
 def _pixels(figure: Figure) -> int:
-    """A width with which a row of panels, each with its labels, fills the page, and a panel alone not all of it."""
+    """The width of a panel: a row of panels with their labels fills the page, a single panel only a part of it."""
     longest = max((len(word) for panel in figure.panels if panel.kind == "dot" for word in words_of(panel)), default=0)
-    beside = max(72, min(longest * LETTER_WIDTH, LABEL_LIMIT) + 30)
-    return PAGE_WIDTH // max(columns_of(figure), 2) - beside + 160 * (len(figure.panels) == 1)
+    label_width = max(72, min(longest * LETTER_WIDTH, LABEL_LIMIT) + 30)
+    return PAGE_WIDTH // max(columns_of(figure), 2) - label_width + 160 * (len(figure.panels) == 1)
 
 
 def _height(panel: Panel) -> int:

@@ -1,4 +1,4 @@
-"""Runs side by side: a table, and a page with figures of what a mean over users hides."""
+"""Runs side by side: a table, and a page with figures that show what a mean over users hides."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABELS = {
     "share": "share of the lists",
 }
 DECIMALS = {"novelty": 2, "mean_popularity": 1, "popularity_lift": 2}
-"""Decimal places of a metric that does not have four."""
+"""Decimal places of metrics that are not shown with four."""
 
 
 def compare(
@@ -37,13 +37,13 @@ def compare(
     against: str | Path | None = None,
     show_progress: bool = False,
 ) -> RunComparison:
-    """Finished runs on one split side by side: accuracy, what lies beyond it, seconds, and what may be chance.
+    """Finished runs on one split side by side: accuracy, measures beyond it, seconds, and significance.
 
     The last line is the list of the most popular items, which needs no model.
 
     Args:
         runs: their folders.
-        out: an .html file for a page with figures, which needs the ``plots`` extra; None for none. Its numbers as JSON
+        out: an .html file for a page with figures, which needs the ``plots`` extra; None: no page. Its numbers as JSON
             and its figures are written beside it.
         on: ``test`` or ``validation``.
         ks: depths; by default those of `DEPTHS` that the catalogue has items for.
@@ -52,12 +52,12 @@ def compare(
         show_progress: show progress bars.
 
     Returns:
-        Its `table` is a frame with a row for each run, `as_dict` has everything.
+        The comparison; its `table` is a frame with a row for each run, `as_dict` has everything.
 
     Raises:
-        ValueError: no run, one given twice, an unknown ``against``, an ending other than .html, or runs on different
+        ValueError: no run, a run given twice, an unknown ``against``, an ending other than .html, or runs on different
             splits; the error names them and their digests.
-        FileNotFoundError: a run that is not there or not finished.
+        FileNotFoundError: a run that does not exist or is not finished.
         ImportError: the ``plots`` extra is not installed.
 
     Example:
@@ -73,57 +73,57 @@ def compare(
     page = None if out is None else Path(out)
     if page is not None and page.suffix != ".html":
         raise ValueError(f"`out` must end in .html, got {str(out)!r}")
-    found = compare_runs(runs, on=on, ks=ks, against=against, show_progress=show_progress)
+    comparison = compare_runs(runs, on=on, ks=ks, against=against, show_progress=show_progress)
     if page is not None:
         page.parent.mkdir(parents=True, exist_ok=True)
-        options = ["--k", ",".join(map(str, found.depths)), "--on", on, "--against", found.against]
+        options = ["--k", ",".join(map(str, comparison.depths)), "--on", on, "--against", comparison.against]
         command = shlex.join(["ltocf", "compare", *map(str, runs), *options, "--out", str(page)])
-        write_report(comparison_report(found, page.stem, command), page.parent)
-    return found
+        write_report(comparison_report(comparison, page.stem, command), page.parent)
+    return comparison
 
 
-def comparison_report(found: RunComparison, name: str, command: str) -> Report:
+def comparison_report(comparison: RunComparison, name: str, command: str) -> Report:
     """The page of a comparison.
 
     Args:
-        found: what `compare` measured.
+        comparison: the result of `compare`.
         name: the stem of its files.
-        command: what makes it again.
+        command: the command that makes it again.
     """
-    runs = [line for line in found.lines if line.settings]
-    n_users = len(found.lines[0].measured.per_user.users)
-    groupings = _groupings(found)
+    runs = [line for line in comparison.lines if line.settings]
+    n_users = len(comparison.lines[0].measured.per_user.users)
+    groupings = _groupings(comparison)
     return Report(
         what="compare",
-        title=f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} on {found.dataset}",
+        title=f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} on {comparison.dataset}",
         summary=[
-            f"Lists for the {n_users:,} users with a pair in the {found.on} set; the split has the digest "
-            f"{found.split[:12]}."
+            f"Lists for the {n_users:,} users with a pair in the {comparison.on} set; the split has the digest "
+            f"{comparison.split[:12]}."
         ],
-        tables=[comparison_table(found), *(_group_table(grouping) for grouping in groupings)],
-        figures=[*(_group_figure(grouping, name) for grouping in groupings), _beyond_figure(found, name)],
+        tables=[comparison_table(comparison), *(_group_table(grouping) for grouping in groupings)],
+        figures=[*(_group_figure(grouping, name) for grouping in groupings), _beyond_figure(comparison, name)],
         settings={line.name: line.settings for line in runs},
-        numbers=found.as_dict(),
+        numbers=comparison.as_dict(),
         command=command,
         environment={line.name: line.environment for line in runs},
-        cells={line.name: found.split for line in runs},
+        cells={line.name: comparison.split for line in runs},
         name=name,
     )
 
 
-def comparison_table(found: RunComparison) -> Table:
-    """A row of each line, the best values marked."""
-    columns = [label(name) for name in found.columns()] + [f"p of {label(name)}" for name in found.tested()]
+def comparison_table(comparison: RunComparison) -> Table:
+    """A row for each line, with the best values marked."""
+    columns = [label(name) for name in comparison.columns()] + [f"p of {label(name)}" for name in comparison.tested()]
     rows = []
-    for line in found.lines:
-        cells = [_marked(found, line, name) for name in found.columns()]
-        cells += [_significance(line, name) for name in found.tested()]
+    for line in comparison.lines:
+        cells = [_marked(comparison, line, name) for name in comparison.columns()]
+        cells += [_significance(line, name) for name in comparison.tested()]
         rows.append([line.name, line.model, *cells, "–" if line.seconds is None else f"{line.seconds:.1f}"])
-    return Table("Side by side", ["run", "model", *columns, "seconds"], rows, _caption(found.against))
+    return Table("Side by side", ["run", "model", *columns, "seconds"], rows, _caption(comparison.against))
 
 
 def label(name: str) -> str:
-    """A metric's name as it is shown.
+    """The displayed name of a metric.
 
     Example:
         >>> label("ndcg@20"), label("popularity_lift@5"), label("seconds")
@@ -148,13 +148,13 @@ class _Grouping:
     """Users or items in groups.
 
     Args:
-        name: ends the names of files.
-        title: what the groups are made by.
-        metrics: what is shown of each group.
+        name: the end of the names of its files.
+        title: the property by which the groups are made.
+        metrics: the metrics that are shown for each group.
         groups: the groups of each line.
-        columns: what says which group it is.
-        about: the same of each group, as text.
-        caption: what the groups are.
+        columns: the names of the columns that describe a group.
+        about: the texts of these columns for each group.
+        caption: how the groups are made.
     """
 
     name: str
@@ -166,13 +166,13 @@ class _Grouping:
     caption: str
 
 
-def _groupings(found: RunComparison) -> list[_Grouping]:
-    first, last = found.lines[0].measured.beyond, found.depths[-1]
+def _groupings(comparison: RunComparison) -> list[_Grouping]:
+    first, last = comparison.lines[0].measured.beyond, comparison.depths[-1]
     users = _Grouping(
         "activity",
         "user activity",
-        found.tested(),
-        {line.name: line.measured.beyond.by_activity for line in found.lines},
+        comparison.tested(),
+        {line.name: line.measured.beyond.by_activity for line in comparison.lines},
         ["items in training", "users"],
         [[group.span, f"{group.n_users:,}"] for group in first.by_activity],
         "Users by the number of their training items, in quarters; users with equally many are in one group.",
@@ -181,7 +181,7 @@ def _groupings(found: RunComparison) -> list[_Grouping]:
         "popularity",
         "item popularity",
         [f"recall@{last}", f"share@{last}"],
-        {line.name: line.measured.beyond.by_popularity for line in found.lines},
+        {line.name: line.measured.beyond.by_popularity for line in comparison.lines},
         ["items", "users in training", "number of items", "training pairs"],
         [[group.name, group.span, f"{group.n_items:,}", f"{group.n_pairs:,}"] for group in first.by_popularity],
         "Items by the number of their training users: the head is the smallest number of items that have a fifth of "
@@ -212,19 +212,19 @@ def _group_figure(grouping: _Grouping, name: str) -> Figure:
     return Figure(f"{name}-{grouping.name}", f"Accuracy by {grouping.title}", grouping.caption, panels)
 
 
-def _beyond_figure(found: RunComparison, name: str) -> Figure:
-    last, panels = found.depths[-1], []
+def _beyond_figure(comparison: RunComparison, name: str) -> Figure:
+    last, panels = comparison.depths[-1], []
     for across in (f"novelty@{last}", f"coverage@{last}"):
-        points = [(line.name, line.measured.values) for line in found.lines]
+        points = [(line.name, line.measured.values) for line in comparison.lines]
         curves = [Curve(run, [values[across]], [values[f"recall@{last}"]]) for run, values in points]
         panels.append(Panel("", label(across), label(f"recall@{last}"), curves, "point"))
     caption = "Higher is more accurate; further right is less well known, and more of the catalogue."
     return Figure(f"{name}-beyond", "Accuracy against novelty and coverage", caption, panels)
 
 
-def _marked(found: RunComparison, line: ComparedRun, name: str) -> str:
+def _marked(comparison: RunComparison, line: ComparedRun, name: str) -> str:
     value = shown(name, line.measured.values[name])
-    return f"{value} {MARK}" if line.name in found.best(name) else value
+    return f"{value} {MARK}" if line.name in comparison.best(name) else value
 
 
 def _significance(line: ComparedRun, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a report holds, as plain values: tables, figures made of panels, and where they came from."""
+"""The content of a report, as plain values: tables, figures made of panels, and their origin."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Panel:
     """One pair of axes. ``line`` and ``point`` panels have numbers along x; ``dot`` panels have words down the side.
 
     Args:
-        title: stands above; may be empty.
-        x_label: names ``x``, for dots the words.
-        y_label: names ``y``, for dots the axis along which they lie.
-        curves: what is drawn.
+        title: the heading; may be empty.
+        x_label: the name of ``x``; for dots, of the words.
+        y_label: the name of ``y``; for dots, of the axis along which they lie.
+        curves: the curves to draw.
         kind: lines, points, or dots with intervals.
         log: the axis of ``y`` is logarithmic.
     """
@@ -66,17 +66,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one ``ltocf reproduce WHAT`` found.
+    """The result of one ``ltocf reproduce WHAT`` or ``ltocf compare``.
 
     Args:
-        what: table3, figure6 ...
-        title: a sentence.
-        summary: paragraphs of plain text, what there is to see; may be empty.
-        tables: in order.
-        figures: in order.
+        what: table3, figure6, compare ...
+        title: the heading of the page.
+        summary: paragraphs of plain text about the content; may be empty.
+        tables: the tables, in order.
+        figures: the figures, in order.
         settings: cell -> its settings, as `Config.to_toml` writes them.
-        numbers: what the tables and figures were made from, ready for JSON.
-        command: what made it.
+        numbers: the numbers that the tables and figures were made from, ready for JSON.
+        command: the command that made it.
         environment: processor, threads, versions, commit.
         cells: cell -> the digest of its split.
         name: the stem of its files; empty for ``what``.
@@ -101,7 +101,7 @@ class Report:
 
 
 def p_text(p_value: float) -> str:
-    """A p-value as it is shown.
+    """The displayed text of a p-value.
 
     Example:
         >>> p_text(0.0004), p_text(0.0312), p_text(math.nan)
@@ -113,7 +113,7 @@ def p_text(p_value: float) -> str:
 
 
 def finite(value: Any) -> Any:
-    """The same values with None for numbers that are not finite, for which JSON has no word.
+    """The same values with None for numbers that are not finite, which JSON does not have.
 
     Example:
         >>> finite({"recall@20": [0.5, math.nan]})

@@ -42,7 +42,7 @@ LINE: dict[str, Any] = {"linewidth": 1.6, "markersize": 4, "capsize": 2, "elinew
 POINT: dict[str, Any] = {"linestyle": "", "markersize": 7, "capsize": 2.5, "elinewidth": 1.2}
 MAXIMUM_LABELS_AT_ENDS = 14
 LETTERS = 11
-"""Letters to an inch, about."""
+"""Letters per inch, about."""
 PANEL_WIDTH, PANEL_HEIGHT = 3.6, 3.4
 
 
@@ -73,8 +73,8 @@ def _picture(figure: Figure, style: Style = LIGHT) -> Canvas:
     width = n_columns * PANEL_WIDTH + 0.08 * max(
         min(40, len(word)) for row in panels for word in (*words_of(row[0]), "")
     )
-    in_key = {curve.label for panel in figure.panels if not _has_ends(panel) for curve in panel.curves}
-    keyed = [label for label in labels if label in in_key] if len(labels) > 1 else []
+    without_ends = {curve.label for panel in figure.panels if not _names_ends(panel) for curve in panel.curves}
+    in_legend = [label for label in labels if label in without_ends] if len(labels) > 1 else []
     canvas = Canvas(figsize=(width, sum(heights) + 0.3), layout="constrained")
     canvas.suptitle(textwrap.fill(figure.title, int(LETTERS * width)), fontsize=11)
     places = canvas.subplots(n_rows, n_columns, squeeze=False, height_ratios=heights)
@@ -84,20 +84,21 @@ def _picture(figure: Figure, style: Style = LIGHT) -> Canvas:
             if place >= len(row):
                 axes.set_axis_off()
                 continue
-            panel, before = row[place], row[place - 1] if place else None
+            panel, neighbour = row[place], row[place - 1] if place else None
             (_draw_dots if panel.kind == "dot" else _draw_lines)(axes, panel, labels, style, handles)
-            _name(axes, panel, before)
-            if _has_ends(panel):
+            _name_axes(axes, panel, neighbour)
+            if _names_ends(panel):
                 named = [(label, end, _shade(style, labels, label)) for label, end in ends_of(panel).items()]
                 label_ends(axes, named, height - 0.9)
-    if keyed:
-        columns = max(1, min(len(keyed), int(LETTERS * width / (max(map(len, keyed)) + 6))))
-        canvas.legend([handles[label] for label in keyed], keyed, loc="outside lower center", ncols=columns, fontsize=9)
+    if in_legend:
+        columns = max(1, min(len(in_legend), int(LETTERS * width / (max(map(len, in_legend)) + 6))))
+        drawn = [handles[label] for label in in_legend]
+        canvas.legend(drawn, in_legend, loc="outside lower center", ncols=columns, fontsize=9)
     return canvas
 
 
-def _has_ends(panel: Panel) -> bool:
-    """Whether its curves are named at their ends."""
+def _names_ends(panel: Panel) -> bool:
+    """Whether curves are named at their ends instead of in the legend."""
     return panel.kind == "line" and len(panel.curves) <= MAXIMUM_LABELS_AT_ENDS
 
 
@@ -105,14 +106,14 @@ def _height(panel: Panel) -> float:
     return max(PANEL_HEIGHT, 1.0 + 0.26 * len(words_of(panel))) if panel.kind == "dot" else PANEL_HEIGHT
 
 
-def _name(axes: Axes, panel: Panel, before: Panel | None) -> None:
-    """Title and names of the axes; dots beside others of the same words have their words once."""
+def _name_axes(axes: Axes, panel: Panel, neighbour: Panel | None) -> None:
+    """Write the title and the names of the axes; words that the left neighbour shows are not repeated."""
     axes.set_title(textwrap.fill(panel.title, int(LETTERS * PANEL_WIDTH)), fontsize=10)
     if panel.kind != "dot":
         axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
         return
     axes.set_xlabel(panel.y_label)
-    if before is not None and before.kind == "dot" and words_of(before) == words_of(panel):
+    if neighbour is not None and neighbour.kind == "dot" and words_of(neighbour) == words_of(panel):
         axes.tick_params(axis="y", labelleft=False)
     else:
         axes.set_ylabel(panel.x_label)
@@ -125,7 +126,7 @@ def _draw_lines(axes: Axes, panel: Panel, labels: Sequence[str], style: Style, h
             curve.y,
             yerr=spread_of(curve),
             color=_shade(style, labels, curve.label),
-            **_form(panel, curve, labels.index(curve.label)),
+            **_line_style(panel, curve, labels.index(curve.label)),
         )
         handles.setdefault(curve.label, handle)
     if whole_numbers(panel):
@@ -135,7 +136,7 @@ def _draw_lines(axes: Axes, panel: Panel, labels: Sequence[str], style: Style, h
         log_ticks(axes.yaxis)
 
 
-def _form(panel: Panel, curve: Curve, index: int) -> dict[str, Any]:
+def _line_style(panel: Panel, curve: Curve, index: int) -> dict[str, Any]:
     if panel.kind == "point":
         return POINT | {"marker": shape_of(index)[0]}
     marker = "." if has_markers(curve) else ""

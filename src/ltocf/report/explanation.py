@@ -1,4 +1,4 @@
-"""Why an item has its score, as a bar for each thing that adds to it."""
+"""Why an item has its score, with a bar for each contribution to it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def panels_of(why: Explanation, n: int = 10) -> dict[str, dict[str, float]]:
-    """What is drawn: a bar for each item, and if the model has several parts a second panel with a bar for each.
+    """The bars of each panel: one for each item and, if the model has several parts, a second panel with one for each.
 
     Args:
-        why: what is drawn.
-        n: items shown by themselves; the others are one bar.
+        why: the explanation.
+        n: number of items with a bar of their own; the others share one bar.
     """
     parts = why.parts()
     panels = {"by item": why.bars(n)}
@@ -39,13 +39,13 @@ def draw_explanation(why: Explanation, out: Path, n: int = 10) -> None:
         title = f"{item}, score {why.score:.3g} for user {why.user}"
         figure.suptitle(title)
         places = figure.subplots(1, len(panels), squeeze=False, width_ratios=[3, 2][: len(panels)])[0]
-        for axes, (title, bars) in zip(places, panels.items(), strict=True):
-            _draw_bars(axes, title, bars)
+        for axes, (heading, bars) in zip(places, panels.items(), strict=True):
+            _draw_bars(axes, heading, bars)
         save_figure(figure, out, title=title, description="What adds to the score of the item, largest first.")
 
 
-def _draw_bars(axes: Axes, title: str, bars: Mapping[str, float]) -> None:
-    """Bars from the top down, each with its number."""
+def _draw_bars(axes: Axes, heading: str, bars: Mapping[str, float]) -> None:
+    """Draw bars from the top down, each with its number."""
     names = [shortened(name) for name in bars]
     drawn = axes.barh(range(len(bars)), list(bars.values()), color=[SHADES[value < 0] for value in bars.values()])
     axes.set_yticks(range(len(bars)), names)
@@ -53,5 +53,5 @@ def _draw_bars(axes: Axes, title: str, bars: Mapping[str, float]) -> None:
     axes.bar_label(drawn, fmt="%.2f", padding=3, fontsize=8)
     axes.margins(x=0.15)
     axes.axvline(0, color=LIGHT.ink, linewidth=0.8)
-    axes.set(title=title, xlabel="added to the score")
+    axes.set(title=heading, xlabel="added to the score")
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""A report's files: its numbers as JSON, its figures, and one HTML page that needs nothing else."""
+"""A report's files: its numbers as JSON, its figures, and one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ BLANK = {"", "-", "–", "—", "nan", "n/a"}
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Write ``<stem>.json``, the files of every figure, and ``<stem>.html``; the same report, the same bytes.
+    """Write ``<stem>.json``, the files of every figure, and ``<stem>.html``; the same report gives the same bytes.
 
-    The page loads nothing: scripts, pictures and data are inside. Its static pictures show where scripts are off.
+    The page loads nothing: it contains scripts, pictures and data. Without scripts it shows static pictures.
 
     Returns:
-        The HTML file.
+        The path of the HTML file.
 
     Raises:
         ImportError: the ``plots`` extra is not installed.
-        ValueError: two figures have one name.
+        ValueError: two figures have the same name.
     """
     names = [figure.name for figure in report.figures]
     if len(set(names)) != len(names):
@@ -41,7 +41,7 @@ def write_report(report: Report, folder: Path) -> Path:
 
 
 def read_report(path: Path) -> Report:
-    """The report that `write_report` wrote into a JSON file; its pages can be made again from it."""
+    """Read a report from the JSON file that `write_report` wrote; the page can be made again from it."""
     content = json.loads(path.read_text(encoding="utf-8"))
     tables = [Table(**table) for table in content.pop("tables")]
     figures = [_figure(figure) for figure in content.pop("figures")]
@@ -57,7 +57,7 @@ def _figure(content: dict[str, Any]) -> Figure:
 
 
 def _with_gaps(curve: dict[str, Any]) -> dict[str, Any]:
-    """JSON has null in place of a number that is not finite."""
+    """The curve with NaN where JSON has null, for numbers that were not finite."""
     return curve | {"y": [math.nan if value is None else value for value in curve["y"]]}
 
 
@@ -91,7 +91,7 @@ def _page(report: Report, pictures: list[list[Path]]) -> str:
         keep_trailing_newline=True,
     )
     figures = [
-        {"content": figure, "chart": chart(figure), "pictures": [_data_address(picture) for picture in pair]}
+        {"content": figure, "chart": chart(figure), "pictures": [_data_uri(picture) for picture in pair]}
         for figure, pair in zip(report.figures, pictures, strict=True)
     ]
     return templates.get_template("report.html.jinja").render(
@@ -99,30 +99,30 @@ def _page(report: Report, pictures: list[list[Path]]) -> str:
         tables=[{"content": table, "numeric": _numeric_columns(table)} for table in report.tables],
         figures=figures,
         environment=_flat(report.environment),
-        # Without a chart nothing needs its megabyte.
+        # A megabyte, which only charts need.
         scripts=_scripts() if figures else "",
     )
 
 
 def _scripts() -> str:
-    """Vega, Vega-Lite and vega-embed in one piece, of the version that altair writes for."""
+    """Vega, Vega-Lite and vega-embed in one script, in the version that altair writes for."""
     with plots_extra():
         import altair
         import vl_convert
 
     version = altair.SCHEMA_VERSION.rpartition(".")[0]
     bundle = vl_convert.javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;", vl_version=version)
-    # Inside a string of the scripts these mean the same, and can't end or comment out the element that holds them.
+    # In a string of the script these escapes mean the same, but cannot end or comment out the script element.
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def _data_address(picture: Path) -> str:
+def _data_uri(picture: Path) -> str:
     # As an image, not as elements: matplotlib's identifiers would clash between the figures of one page.
     return "data:image/svg+xml;base64," + base64.b64encode(picture.read_bytes()).decode()
 
 
 def _numeric_columns(table: Table) -> set[int]:
-    """Columns after the first with numbers in them and nothing else but blanks."""
+    """Columns after the first that hold only numbers and blanks, and at least one number."""
     numeric = set()
     for column in range(1, max(map(len, [table.columns, *table.rows]))):
         cells = [row[column].strip() for row in table.rows if column < len(row)]
@@ -133,7 +133,7 @@ def _numeric_columns(table: Table) -> set[int]:
 
 
 def _is_number(cell: str) -> bool:
-    """Whether it starts with a number, as ``0.18 ± 0.01``, ``−1.5%``, ``< 0.001``, ``3.2×`` and ``12 s`` do."""
+    """Whether a cell starts with a number, as ``0.18 ± 0.01``, ``−1.5%``, ``< 0.001``, ``3.2×`` and ``12 s`` do."""
     word = cell.lstrip("<>≈ ").replace("−", "-").replace(",", "").partition(" ")[0].rstrip("%×*†")
     try:
         float(word)

@@ -1,4 +1,4 @@
-"""What a picture and a chart of one figure share: labels, words, numbers, colours, and how curves are told apart."""
+"""What the static and the interactive version of a figure share: labels, words, numbers, and styles of curves."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ltocf.report.style import LINES, SHADES
 
 PANELS_PER_ROW = 4
 MAXIMUM_POINTS_WITH_MARKERS = 60
-"""Points of a curve; with more of them the markers would hide its line."""
-# What tells points apart without colours: matplotlib's markers and the same shapes for Vega.
+"""Points of a curve; with more, the markers would hide its line."""
+# Shapes tell points apart without colours: matplotlib's markers, and the same shapes for Vega.
 SHAPES = (
     ("o", "circle"),
     ("s", "square"),
@@ -22,13 +22,12 @@ SHAPES = (
 
 
 def spread_of(curve: Curve) -> list[float] | None:
-    """Half-lengths of the error bars that are worth drawing."""
-    # Of one measurement the spread is 0, and there is nothing to draw.
+    """Half-lengths of the error bars; None if all are 0, as for single measurements."""
     return curve.spread if curve.spread and any(curve.spread) else None
 
 
 def columns_of(figure: Figure) -> int:
-    """How many panels stand side by side: four are two rows."""
+    """The number of panels in a row: four panels make two rows."""
     return 2 if len(figure.panels) == PANELS_PER_ROW else min(PANELS_PER_ROW, len(figure.panels))
 
 
@@ -38,7 +37,7 @@ def labels_of(figure: Figure) -> list[str]:
 
 
 def words_of(panel: Panel) -> list[str]:
-    """What stands beside the dots, each once."""
+    """The words beside the dots, each once."""
     return list(dict.fromkeys(str(word) for curve in panel.curves for word in curve.x))
 
 
@@ -53,23 +52,23 @@ def numbers_of(curve: Curve) -> list[float]:
 
 
 def whole_numbers(panel: Panel) -> list[float]:
-    """The values along x if all are whole: no tick belongs between two neighbours, such as 2 and 3 times."""
+    """The values along x if all are whole, else none: no tick belongs between neighbours such as 2 and 3 times."""
     values = {value for curve in panel.curves for value in numbers_of(curve) if math.isfinite(value)}
     return sorted(values) if all(value == round(value) for value in values) else []
 
 
 def turn_of(index: int) -> int:
-    """How often the colours were used up before this label."""
+    """How often all colours have been used before this label."""
     return index // len(SHADES)
 
 
 def line_of(index: int) -> int:
-    """Which of the line styles a label has: another one than its neighbours, and than those of the same colour."""
+    """The index of a label's line style, which differs from those of its neighbours and of labels of its colour."""
     return (index + turn_of(index)) % len(LINES)
 
 
 def shape_of(index: int) -> tuple[str, str]:
-    """The shape of a label's points, another one than those of the same colour."""
+    """The shape of a label's points, which differs from those of labels of its colour."""
     return SHAPES[(index + turn_of(index)) % len(SHAPES)]
 
 

@@ -12,7 +12,7 @@ REFERENCES = {
     "als": "ALS",
     "spectral": "Spectral",
 }
-"""Simple methods and closed forms that every comparison should have beside it, above the paper's rows."""
+"""Simple methods and closed forms that every comparison should include; their rows stand above the paper's."""
 METHODS = REFERENCES | {
     "mf": "MF",
     "neumf": "NeuMF",
@@ -47,7 +47,7 @@ SOLVERS = {
 
 
 def method_name(method: str) -> str:
-    """A method as its paper writes it; another goes by its own name.
+    """A method as its paper writes it; an unknown method keeps its name.
 
     Example:
         >>> method_name("ltocf"), method_name("mine")
@@ -57,7 +57,7 @@ def method_name(method: str) -> str:
 
 
 def data_name(source: str) -> str:
-    """A data set as people write it; another is the stem of its file or the name of its folder.
+    """A data set as people write it; an unknown one has the stem of its file or the name of its folder.
 
     Example:
         >>> data_name("irb-amazon2014-health"), data_name("logs/events.csv")

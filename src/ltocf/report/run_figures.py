@@ -1,4 +1,4 @@
-"""Figures of what was learned, drawn from run folders and models (the ``plots`` extra)."""
+"""Figures of training and of learned responses, drawn from run folders and models (the ``plots`` extra)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 FIGURES = "figures"
 DESCRIPTION = "Loss, validated metric, learned times and response of the run, by epoch."
 OWN_LOSSES = {"cmn": "BPR loss", "mult-vae": "negative ELBO", "pinsage": "max-margin loss", "hop-rec": "log loss"}
-"""Losses of the models that have one alone."""
+"""The losses of models that have only one."""
 
 
 def loss_label(model: str, options: Mapping[str, Any]) -> str:
@@ -49,13 +49,13 @@ def response_figure(
     """The frequency response h(λ) of each model over the graph's eigenvalues, each curve named beside it.
 
     Args:
-        models: label of each curve and its model, a filter of the graph such as LT-OCF.
-        normalise: divide each by h(1), to compare shapes.
-        title: what stands above: model and data, or what the curves have in common.
+        models: label of each curve -> its model, a graph filter such as LT-OCF.
+        normalise: divide each curve by h(1), to compare shapes.
+        title: the heading: model and data, or what the curves have in common.
         style: colours for light pages or for dark ones.
 
     Raises:
-        ValueError: a model that is not a filter of the graph.
+        ValueError: a model that is not a graph filter.
         ImportError: the ``plots`` extra is not installed.
     """
     figure = _figure(6.8, 4.0)
@@ -66,7 +66,7 @@ def response_figure(
     for place, (label, model) in enumerate(models.items()):
         parts = _parts(model, eigenvalues)
         if not parts:
-            raise ValueError(f"{label}: only a filter of the graph has a response, {type(model).__name__} is not one")
+            raise ValueError(f"{label}: only a graph filter has a response, and {type(model).__name__} is not one")
         response = torch.stack(list(parts.values())).sum(0)
         color, line = style.shades[place % len(style.shades)], LINES[place % len(LINES)][0]
         curve = response / response[-1] if normalise else response
@@ -81,7 +81,7 @@ def response_figure(
 
 
 def run_figure(folder: RunFolder, style: Style = LIGHT) -> Figure:
-    """Training of one run: loss, validated metric, learned times if there are any, and for a filter its response."""
+    """The training of one run: loss, validated metric, learned times if any, and the response of a graph filter."""
     config, history = folder.config(), folder.history()
     phases = dict.fromkeys(row["phase"] for row in history)
     by_phase = {phase: [row for row in history if row["phase"] == phase] for phase in phases}
@@ -103,7 +103,7 @@ def run_figure(folder: RunFolder, style: Style = LIGHT) -> Figure:
 
 
 def run_title(folder: RunFolder) -> str:
-    """Run, model and data of a figure."""
+    """The title of a run's figure: run, model and data."""
     config = folder.config()
     return f"{folder.path.name}: {method_name(config.model)} on {data_name(config.data.source)}"
 
@@ -121,8 +121,8 @@ def _parts(model: Recommender, eigenvalues: Eigenvalues) -> dict[str, Response]:
 
 def _draw_loss(axes: Axes, by_phase: History, loss: str, style: Style) -> None:
     ends: list[tuple[str, float | int, str]] = []
-    for (color, line), (phase, rows) in zip(_forms(style), by_phase.items(), strict=False):
-        # A search has no loss.
+    for (color, line), (phase, rows) in zip(_line_styles(style), by_phase.items(), strict=False):
+        # A search over numbers has no loss.
         values = [row.get("loss", math.nan) for row in rows]
         axes.plot([row["epoch"] for row in rows], values, color=color, linestyle=line)
         ends += [(phase, value, color) for value in values[-1:] if math.isfinite(value)]
@@ -131,7 +131,7 @@ def _draw_loss(axes: Axes, by_phase: History, loss: str, style: Style) -> None:
 
 
 def _draw_metric(axes: Axes, by_phase: History, metric: str, truth: str, style: Style) -> None:
-    for (color, line), rows in zip(_forms(style), by_phase.values(), strict=False):
+    for (color, line), rows in zip(_line_styles(style), by_phase.values(), strict=False):
         measured = [(row["epoch"], row[metric]) for row in rows if metric in row]
         if measured:
             axes.plot(*zip(*measured, strict=True), color=color, linestyle=line, marker=".")
@@ -140,7 +140,7 @@ def _draw_metric(axes: Axes, by_phase: History, metric: str, truth: str, style: 
 
 def _draw_times(axes: Axes, by_phase: History, style: Style) -> None:
     ends: list[tuple[str, float | int, str]] = []
-    for (color, line), rows in zip(_forms(style), by_phase.values(), strict=False):
+    for (color, line), rows in zip(_line_styles(style), by_phase.values(), strict=False):
         curves = list(zip(*(row["times"] for row in rows), strict=True))
         for curve in curves:
             axes.plot([row["epoch"] for row in rows], curve, color=color, linestyle=line)
@@ -161,7 +161,7 @@ def _draw_states(axes: Axes, eigenvalues: Eigenvalues, parts: Mapping[str, Respo
 
 
 def time_name(number: int) -> str:
-    """The name of a time.
+    """The name of the learned time with a number, from 1.
 
     Example:
         >>> time_name(1), time_name(12)
@@ -178,8 +178,8 @@ def _label(axes: Axes, x: str, y: str) -> None:
         axes.locator_params(axis="x", integer=True)
 
 
-def _forms(style: Style) -> list[tuple[str, Any]]:
-    """Colour and line of the first phase, the second, ..."""
+def _line_styles(style: Style) -> list[tuple[str, Any]]:
+    """Colour and line style of each phase, in order."""
     return [(shade, LINES[place % len(LINES)][0]) for place, shade in enumerate(style.shades)]
 
 

@@ -1,4 +1,4 @@
-"""How every figure looks: colours, line styles and fonts, for light pages and for dark ones."""
+"""The style of all figures: colours, line styles and fonts, for light pages and for dark ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".svg", ".png", ".pdf")
-# Beside the colours, what tells curves apart: matplotlib's style and the same dashes for Vega.
+# Besides colours, line styles tell curves apart: matplotlib's style, and the same dashes for Vega.
 LINES = (("-", [1, 0]), ("--", [6, 3]), (":", [2, 2]), ("-.", [7, 2, 2, 2]))
 FONTS = ("DejaVu Sans", "Verdana", "system-ui", "sans-serif")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -36,11 +36,11 @@ class Style:
     protanopia and deuteranopia.
 
     Args:
-        ending: ends the stem of the file.
-        page: the background that the colours are chosen for; it is not drawn.
-        ink: text and axes.
-        quiet: what stands back: reference lines, curves without a name.
-        shades: colours of curves, the first used first.
+        ending: the end of the file's stem.
+        page: the background for which the colours are chosen; it is not drawn.
+        ink: the colour of text and axes.
+        quiet: the colour of what is less important: reference lines, curves without a name.
+        shades: the colours of curves, in the order of their use.
     """
 
     ending: str
@@ -60,7 +60,7 @@ SHADES = LIGHT.shades
 
 @contextmanager
 def plots_extra(what: str = "reports") -> Iterator[None]:
-    """Name the extra to install if an import inside the block fails; ``what`` needs it."""
+    """If an import inside the block fails, raise an error that names the extra to install, which ``what`` needs."""
     try:
         yield
     except ImportError as error:
@@ -69,13 +69,13 @@ def plots_extra(what: str = "reports") -> Iterator[None]:
 
 @contextmanager
 def drawn_in(style: Style) -> Iterator[None]:
-    """Inside the block matplotlib draws and saves in this style: text stays text, and a label is no mathematics."""
+    """Inside the block matplotlib draws and saves in this style, with text as text and labels not parsed as math."""
     from matplotlib import rc_context
 
     inked = ("text.color", "axes.labelcolor", "axes.titlecolor", "axes.edgecolor", "xtick.color", "ytick.color")
     values: Any = {
         "svg.fonttype": "none",
-        "svg.hashsalt": "ltocf",  # the same figure is the same bytes
+        "svg.hashsalt": "ltocf",  # the same figure gives the same bytes
         "text.parse_math": False,
         "font.family": "sans-serif",
         "font.sans-serif": list(FONTS),
@@ -92,8 +92,8 @@ def save_pair(draw: Callable[[Style], Figure], path: Path, *, title: str, descri
 
     Args:
         draw: makes the figure in a style.
-        path: where NAME.svg goes.
-        title: what the figure is, for a screen reader.
+        path: the path of NAME.svg.
+        title: what the figure is, for screen readers.
         description: what it shows.
     """
     paths = [path.with_stem(path.stem + style.ending) for style in STYLES]
@@ -104,7 +104,7 @@ def save_pair(draw: Callable[[Style], Figure], path: Path, *, title: str, descri
 
 
 def save_figure(figure: Figure, out: str | Path, *, title: str = "", description: str = "") -> None:
-    """Write a figure whole or not at all; an SVG has no background, a title and a description.
+    """Write a figure completely or not at all; an SVG has a title and a description, and no background.
 
     Raises:
         ValueError: the file's ending is not one of .svg, .png, .pdf.
@@ -134,7 +134,7 @@ def _described(svg: str, title: str, description: str) -> str:
 
 
 def log_ticks(axis: Axis) -> None:
-    """Name powers of ten in plain letters: 0.01, 100, 10⁻⁶."""
+    """Label powers of ten in plain text: 0.01, 100, 10⁻⁶."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(numticks=7))
@@ -174,13 +174,13 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float | int, str]], height:
 
 
 def label_crossings(axes: Axes, curves: Sequence[tuple[str, Sequence[float], Sequence[float], str]]) -> None:
-    """Write the names of curves that end in one place at the right, each with a line to where its curve is alone.
+    """Write the names of curves that all end near one point, at the right, each with a line to its curve.
 
     The curve that is lowest in the middle is the last to rise, so its name stands highest: these lines do not cross.
 
     Args:
         axes: with its final limits, both scales linear.
-        curves: label, places along x from left to right, values and colour of each; all values end near 1.
+        curves: label, ascending x, values and colour of each curve; all values end near 1.
     """
     lowest_first = sorted(curves, key=lambda curve: sorted(curve[2])[len(curve[2]) // 2])
     for rank, (label, places, values, color) in enumerate(lowest_first):
@@ -196,7 +196,7 @@ def label_crossings(axes: Axes, curves: Sequence[tuple[str, Sequence[float], Seq
 
 
 def shortened(text: str, n_letters: int = 40) -> str:
-    """The text, cut with an ellipsis if it is longer.
+    """The text, cut with an ellipsis if it is longer than ``n_letters``.
 
     Example:
         >>> shortened("Dancer in the Dark", 8)
@@ -206,14 +206,14 @@ def shortened(text: str, n_letters: int = 40) -> str:
 
 
 def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
-    """Places in the same order as near as possible to those wanted, neighbours ``gap`` apart or more.
+    """Places in the same order, as near as possible to the wanted ones, with neighbours at least ``gap`` apart.
 
     Example:
         >>> spread_out([0.5, 0.5, 0.0], 0.25)
         [0.375, 0.625, 0.0]
     """
     groups: list[list[int]] = [[index] for index in sorted(range(len(wanted)), key=lambda index: wanted[index])]
-    # Neighbours too near each other become one group around the mean of what they wanted.
+    # Neighbours that are too close become one group around the mean of their wanted places.
     middle = [wanted[group[0]] for group in groups]
     place = 0
     while place + 1 < len(groups):
@@ -225,8 +225,8 @@ def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
         groups[place] = low + high
         del groups[place + 1], middle[place + 1]
         place = max(0, place - 1)
-    found = [0.0] * len(wanted)
+    places = [0.0] * len(wanted)
     for center, group in zip(middle, groups, strict=True):
         for rank, index in enumerate(group):
-            found[index] = center + gap * (rank - (len(group) - 1) / 2)
-    return found
+            places[index] = center + gap * (rank - (len(group) - 1) / 2)
+    return places

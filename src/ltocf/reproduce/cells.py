@@ -20,7 +20,7 @@ from ltocf.evaluation.significance import UserResult
 from ltocf.files import write_text
 from ltocf.models import MODELS
 from ltocf.runs.config import Config
-from ltocf.tuning.identity import Splits, differences, recorded, run_key, said
+from ltocf.tuning.identity import Splits, described, differences, recorded, run_key
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "figure9": {
         "solver/euler": {"solver": "euler"},
         "solver/rk4": {"solver": "rk4"},
-        # Fewer than three steps in a stretch are RK4 whatever the name says.
+        # With fewer than three steps in a stretch every Adams method is RK4.
         "solver/adams_moulton": {"solver": "adams_moulton", "steps_per_interval": 3},
         "solver/dopri5": {"solver": "dopri5"},
         "solver/exact": {"solver": "exact"},
@@ -46,12 +46,12 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "figure11": {f"horizon/{horizon}": {"horizon": float(horizon)} for horizon in (2, 3, 4)},
 }
-"""Cells of the ablations: what each changes of the data set's ``ltocf.toml``."""
+"""Cells of the ablations: the options that each changes in the data set's ``ltocf.toml``."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """The folders of configurations, of results, of unfinished runs, and of the data sets that have a name."""
+    """The folders of configurations, of results, of unfinished runs, and of named data sets."""
 
     configs: Path = Path("configs")
     results: Path = Path("results")
@@ -61,12 +61,12 @@ class Places:
 
 @dataclass(frozen=True)
 class Cell:
-    """``configs/<dataset>/<name>.toml`` with a seed, and the split of the data as it is now.
+    """``configs/<dataset>/<name>.toml`` with a seed, and the split of the present data.
 
     Its result is ``results/<dataset>/<name>-seed<k>.*``: ``.json`` has the metrics, the whole configuration and the
     digest of the split, ``.jsonl`` the history by epochs, ``.safetensors`` recall and NDCG of every test user, which a
-    significance test needs. A result is the cell's own if it has the cell's configuration and digest. If the result in
-    that place is not, the cell keeps its own beside it, with the first eight digits of `key` after the seed.
+    significance test needs. A result is the cell's own if it has the cell's configuration and digest. If another result
+    is in that place, the cell writes its own beside it, with the first eight digits of `key` after the seed.
 
     Args:
         dataset: the name of its folders.
@@ -74,8 +74,8 @@ class Cell:
         config: the configuration with the seed.
         places: the folders.
         text: the content of the configuration file.
-        split: digest and sizes of the split; None until the data is read, when cells are told apart by the table
-            ``data`` alone.
+        split: digest and sizes of the split; None until the data are read: until then only the table ``data`` tells
+            cells apart.
     """
 
     dataset: str
@@ -92,7 +92,7 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """A name for people: data set, name and seed."""
+        """Its name in tables and messages: data set, name and seed."""
         return f"{self.dataset}/{self.name}-seed{self.seed}"
 
     @cached_property
@@ -102,7 +102,7 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """A name for its settings and data, in hexadecimal."""
+        """A digest of its settings and data, in hexadecimal."""
         return run_key(self.config, "" if self.split is None else self.split["digest"])
 
     @property
@@ -118,7 +118,7 @@ class Cell:
     def file(self, suffix: str) -> Path:
         """The path of a file of its result, whether the file exists or not."""
         plain = self.places.results / self.label
-        # A name may have a dot, so `with_suffix` is not for it.
+        # A name may have a dot, so `with_suffix` would cut it.
         beside = sorted(path.name.removesuffix(".json") for path in plain.parent.glob(f"{plain.name}-{'?' * 8}.json"))
         for stem in (plain.name, *beside):
             if self.why_not(plain.with_name(f"{stem}.json")) is None:
@@ -132,13 +132,13 @@ class Cell:
             return "there is none"
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if not {"configuration", "split"} <= found.keys():
-            return "it does not say its configuration and split"
+            return "it does not state its configuration and split"
         if not found.get("configuration_certain", True):
             return "its configuration is not certain"
         other = differences(found["configuration"], self.recorded, with_data=self.split is None)
         if self.split is not None and found["split"]["digest"] != self.split["digest"]:
-            return f"it is of other data{' and has ' + said(other) if other else ''}"
-        return f"it has {said(other)}" if other else None
+            return f"it is of other data{' and has ' + described(other) if other else ''}"
+        return f"it has {described(other)}" if other else None
 
     @property
     def is_done(self) -> bool:
@@ -147,10 +147,10 @@ class Cell:
         return self.why_not(file) is None and all(self.file(suffix).exists() for suffix in (".jsonl", ".safetensors"))
 
     def other_result(self) -> str | None:
-        """A result in its place that is not its own, and why it is not; None if there is none."""
+        """A message about a result in its place that is not its own; None if there is none."""
         plain = self.places.results / f"{self.label}.json"
-        why = self.why_not(plain) if plain.exists() else None
-        return None if why is None else f"{plain} is not taken, {why}"
+        reason = self.why_not(plain) if plain.exists() else None
+        return None if reason is None else f"{plain} is not used: {reason}"
 
     def write_configuration(self) -> None:
         """Write the configuration file if it is missing."""
@@ -159,12 +159,12 @@ class Cell:
             logger.info("wrote %s", self.configuration_file)
 
     def metrics(self) -> dict[str, Any]:
-        """What was measured."""
+        """The content of the result's metrics file."""
         metrics: dict[str, Any] = json.loads(self.file(".json").read_text(encoding="utf-8"))
         return metrics
 
     def hardware(self) -> str:
-        """The processor or GPU that it was measured on."""
+        """The processor or GPU on which it was measured."""
         environment = self.metrics()["environment"]
         return str(environment["processor" if environment["device"] == "cpu" else "device"])
 
@@ -187,7 +187,7 @@ class Cell:
 
 
 def with_splits(cells: Sequence[Cell], splits: Splits | None = None) -> list[Cell]:
-    """The cells with the splits of their data as it is now; a data set is read once for each way of splitting it."""
+    """The cells with the splits of the present data; a data set is read once for each way of splitting it."""
     splits = Splits() if splits is None else splits
     return [replace(cell, split=splits.summary(cell.config)) if cell.split is None else cell for cell in cells]
 
@@ -206,9 +206,10 @@ def dataset_name(source: str) -> str:
 
 
 def find_source(dataset: str, data_dir: str = "") -> str | None:
-    """What `load_dataset` takes for the name of a data set: the name if it is a path or can be loaded, else None.
+    """The source for `load_dataset` of a data set's name; None if there are no data.
 
-    The name of a folder in ``data_dir`` (else in $LTOCF_DATA) works too, even if it is not in the catalog.
+    It is the name itself if that is a path or can be loaded from the catalog, or else a folder of that name in
+    ``data_dir`` or $LTOCF_DATA.
 
     Example:
         >>> find_source("movielens-small"), find_source("no-such-set")
@@ -225,7 +226,7 @@ def find_source(dataset: str, data_dir: str = "") -> str | None:
 def make_cells(
     source: str, names: Sequence[str], seeds: Sequence[int], places: Places, values: Mapping[str, Any] | None = None
 ) -> list[Cell]:
-    """The cells of one data set, whose data is not read yet; `with_splits` reads it.
+    """The cells of one data set, whose data are not read yet; `with_splits` reads them.
 
     Without a configuration file a method has the paper's settings, and a variant has those of the data set's
     ``ltocf.toml`` with its own changes. Nothing is written.
@@ -253,8 +254,8 @@ def make_cells(
             settings = _variant(base, changes[name]) if name in changes else _method(name)
             text = f"# {source if source in CATALOG else dataset}: {name}, see `ltocf reproduce`.\n\n{settings}"
         for seed in seeds:
-            more = {"seed": seed, **({"data_dir": places.data_dir} if places.data_dir else {}), **(values or {})}
-            cells.append(Cell(dataset, name, Config.from_toml(text, source, more), places, text))
+            overrides = {"seed": seed, **({"data_dir": places.data_dir} if places.data_dir else {}), **(values or {})}
+            cells.append(Cell(dataset, name, Config.from_toml(text, source, overrides), places, text))
     return cells
 
 

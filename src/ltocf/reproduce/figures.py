@@ -21,7 +21,7 @@ from ltocf.reproduce.table3 import METRICS, by_name, row_label
 HISTORY = {"figure6": ("loss", "loss"), "figure7": ("recall@20", "recall@20"), "figure8": ("ndcg@20", "NDCG@20")}
 """Figure -> the value of the history that it draws, and the name of its axis."""
 EXACT = "exact"
-"""The solver that the others are compared with."""
+"""The solver with which the others are compared."""
 MEAN = "mean over seeds"
 ROUNDING = 1e-12
 """Differences of this size are rounding errors."""
@@ -56,19 +56,19 @@ def curves_of_training(what: str, cells: Sequence[Cell]) -> Figure:
     panels = [Panel("", "epoch", named, drawn)]
     panels += [Panel("", "epoch", "learned times", times)] if times else []
     caption = f"{data_name(cells[0].dataset)}, seed {cells[0].seed}. The phase that selects the epoch on {on}."
-    return Figure(f"{what}-{cells[0].dataset}", _titled(what, cells), caption, panels)
+    return Figure(f"{what}-{cells[0].dataset}", _title(what, cells), caption, panels)
 
 
 def ablation(what: str, names: Mapping[str, str], cells: Sequence[Cell]) -> tuple[Figure, Table, dict[str, Any]]:
     """Test metrics of variants of LT-OCF. ``names`` maps each variant to the name of its cell."""
     groups = by_name(cells)
-    found = {variant: groups[name] for variant, name in names.items() if name in groups}
+    finished = {variant: groups[name] for variant, name in names.items() if name in groups}
     values = {
-        metric: {variant: [cell.metrics()[metric] for cell in group] for variant, group in found.items()}
+        metric: {variant: [cell.metrics()[metric] for cell in group] for variant, group in finished.items()}
         for metric in METRICS
     }
     if what == "figure9":  # the best first
-        order = sorted(found, key=lambda variant: -mean(values["recall@20"][variant]))
+        order = sorted(finished, key=lambda variant: -mean(values["recall@20"][variant]))
         drawn = {metric: {variant: by[variant] for variant in order} for metric, by in values.items()}
     else:
         drawn = values
@@ -83,14 +83,14 @@ def ablation(what: str, names: Mapping[str, str], cells: Sequence[Cell]) -> tupl
             _times(group),
             ", ".join(str(cell.metrics()["selected"]["epoch"]) for cell in group),
         ]
-        for variant, group in found.items()
+        for variant, group in finished.items()
     ]
     table = Table(
         f"On the test set: {data_name(cells[0].dataset)}", ["variant", *METRICS.values(), "times", "epochs"], rows
     )
-    seeds = sorted({str(cell.seed) for group in found.values() for cell in group})
+    seeds = sorted({str(cell.seed) for group in finished.values() for cell in group})
     caption = f"{data_name(cells[0].dataset)}, test set. Seeds: {', '.join(seeds)}; mean ± standard deviation."
-    return Figure(f"{what}-{cells[0].dataset}", _titled(what, cells), caption, panels), table, values
+    return Figure(f"{what}-{cells[0].dataset}", _title(what, cells), caption, panels), table, values
 
 
 def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
@@ -106,7 +106,7 @@ def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
         }
     order = sorted(rows, key=lambda label: rows[label]["seconds of training"])
     labels: list[float | str] = list(order)
-    # A closed form has no epochs, and a logarithmic axis has no zero.
+    # Closed forms have 0 seconds per epoch, which a logarithmic axis cannot show.
     panels = [
         Panel("", "", quantity, [Curve(MEAN, labels, [rows[name][quantity] or nan for name in order])], "dot", True)
         for quantity in ("seconds per epoch", "seconds of training", "seconds of ranking")
@@ -115,30 +115,30 @@ def seconds(cells: Sequence[Cell]) -> tuple[Figure, dict[str, Any]]:
         f"{data_name(cells[0].dataset)}, logarithmic axes. Training: selection and retraining, validations included. "
         "Ranking: all test users."
     )
-    return Figure(f"figure12-{cells[0].dataset}", _titled("figure12", cells), caption, panels), rows
+    return Figure(f"figure12-{cells[0].dataset}", _title("figure12", cells), caption, panels), rows
 
 
-def _titled(what: str, cells: Sequence[Cell]) -> str:
-    """The title with the name of the data set, since data sets share a page."""
+def _title(what: str, cells: Sequence[Cell]) -> str:
+    """The title with the name of the data set."""
     return f"{TITLES[what]}: {data_name(cells[0].dataset)}"
 
 
 def connections(horizon: float = 4.0, n_times: int = 3) -> tuple[Figure, Table, dict[str, Any]]:
-    """Table 1: the response h(λ) of every solver with either connection, and one step of each as a polynomial in λ.
+    """Table 1: the response h(λ) of every solver with either connection, and one stretch of each as a polynomial in λ.
 
-    What the paper describes as linear, residual and dense connections is what one step does to the state: 1 + λ adds a
-    layer's input to its output, and 1 + λ + λ²/2 + ... adds those of all layers before.
+    The paper's linear, residual and dense connections describe what one step does to the state: 1 + λ adds a layer's
+    input to its output, and 1 + λ + λ²/2 + ... adds those of all layers before.
     """
     eigenvalues = torch.linspace(-1, 1, 101, dtype=torch.float64)
     x: list[float | str] = [round(float(value), 2) for value in eigenvalues]
     panels: list[Panel] = []
     values: dict[str, list[float]] = {}
     for connection in CONNECTIONS:
-        found = {
+        responses = {
             solver: _response(solver, connection, horizon, n_times)(eigenvalues).detach().tolist() for solver in SOLVERS
         }
-        values |= {f"{solver}, {connection}": response for solver, response in found.items()}
-        panels += _connection_panels(connection, x, found)
+        values |= {f"{solver}, {connection}": response for solver, response in responses.items()}
+        panels += _connection_panels(connection, x, responses)
     rows = [[solver, str(_steps(solver)), _polynomial(solver, horizon / (n_times + 1))] for solver in SOLVERS]
     caption = (
         f"K = {horizon:g}, T = {n_times} times at their start, so each stretch is {horizon / (n_times + 1):g} long."
@@ -147,12 +147,12 @@ def connections(horizon: float = 4.0, n_times: int = 3) -> tuple[Figure, Table, 
     return Figure("table1", TITLES["table1"], caption, panels), table, values
 
 
-def _connection_panels(connection: str, x: list[float | str], found: Mapping[str, list[float]]) -> list[Panel]:
+def _connection_panels(connection: str, x: list[float | str], responses: Mapping[str, list[float]]) -> list[Panel]:
     """The response of the exact solution, and the distances of the other responses from it."""
-    true = found[EXACT]
+    true = responses[EXACT]
     distances = {
         solver: [abs(value - exact) for value, exact in zip(response, true, strict=True)]
-        for solver, response in found.items()
+        for solver, response in responses.items()
         if solver != EXACT
     }
     curves = [
@@ -167,7 +167,7 @@ def _connection_panels(connection: str, x: list[float | str], found: Mapping[str
 
 
 def _steps(solver: str) -> int:
-    # Fewer than three are RK4.
+    # With fewer than three steps Adams methods are RK4.
     return 3 if solver.startswith("adams") else 1
 
 
@@ -177,10 +177,10 @@ def _response(solver: str, connection: str, horizon: float, n_times: int) -> Mea
 
 
 def _polynomial(solver: str, length: float) -> str:
-    """The solution after one stretch as Σ c_k λ^k, interpolated at Chebyshev points; terms under 0.0005 left out."""
+    """The solution after one stretch as Σ c_k λ^k, fitted at Chebyshev points, without terms under 0.0005."""
     response = _response(solver, "residual", length, 0)
     nodes = torch.from_numpy(np.polynomial.chebyshev.chebpts1(25))
-    # The mean of two states: the start, which is 1, and the end.
+    # The response is the mean of two states: the start, which is 1, and the end.
     end = 2 * response(nodes).detach().numpy() - 1
     coefficients = np.polynomial.Chebyshev.fit(nodes.numpy(), end, 12, domain=[-1, 1]).convert(
         kind=np.polynomial.Polynomial
@@ -194,7 +194,7 @@ def _polynomial(solver: str, length: float) -> str:
 
 
 def _variant_curves(values: Mapping[str, Sequence[float]]) -> list[Curve]:
-    """One curve for each kind of variant, ``times/learned-2`` being kind learned at 2."""
+    """One curve for each kind of variant; ``times/learned-2`` is of kind learned, at x = 2."""
     kinds: dict[str, list[tuple[float | str, Sequence[float]]]] = {}
     for variant, measured in values.items():
         kind, _, number = variant.partition("/")[2].rpartition("-")

@@ -1,4 +1,4 @@
-"""From the name of a table or figure to its cells, and from finished cells to its report."""
+"""The cells of a table or figure by its name, and the report on finished cells."""
 
 from __future__ import annotations
 
@@ -42,19 +42,21 @@ WHAT = ("table1", "table3", *(f"figure{number}" for number in range(6, 13)))
 """The tables and figures that are made of cells; ``search`` makes configurations instead."""
 
 
-def datasets(asked: Sequence[str], places: Places) -> list[str]:
-    """Sources of the data sets asked for, else of every folder of configurations whose data is found.
+def datasets(requested: Sequence[str], places: Places) -> list[str]:
+    """Sources of the requested data sets, else of every folder of configurations whose data are found.
 
-    A set of the catalogue that is asked for by its name is downloaded when it is read; without names nothing is.
+    A catalogue name that is requested is downloaded when it is read; without a request nothing is downloaded.
 
     Raises:
-        FileNotFoundError: a data set that was asked for, or all of them, cannot be found.
+        FileNotFoundError: a requested data set cannot be found, or none at all.
     """
-    names = list(asked) or sorted(path.name for path in places.configs.glob("*") if path.is_dir())
-    found = {name: name if name in asked and name in CATALOG else find_source(name, places.data_dir) for name in names}
-    missing = [name for name, source in found.items() if source is None]
-    sources = [source for source in found.values() if source is not None]
-    if (missing and asked) or not sources:
+    names = list(requested) or sorted(path.name for path in places.configs.glob("*") if path.is_dir())
+    by_name = {
+        name: name if name in requested and name in CATALOG else find_source(name, places.data_dir) for name in names
+    }
+    missing = [name for name, source in by_name.items() if source is None]
+    sources = [source for source in by_name.values() if source is not None]
+    if (missing and requested) or not sources:
         raise FileNotFoundError(
             f"no data found for {', '.join(missing) or places.configs}; give a folder with train.txt and test.txt or a "
             "table file, or name where the folders of data sets are with `data_dir` or LTOCF_DATA"
@@ -67,7 +69,7 @@ def datasets(asked: Sequence[str], places: Places) -> list[str]:
 def plan(
     what: str, source: str, models: Sequence[str], seeds: Sequence[int], places: Places, values: dict[str, Any]
 ) -> list[Cell]:
-    """The cells of a table or figure for one data set, whose data is not read yet.
+    """The cells of a table or figure for one data set, whose data are not read yet.
 
     Raises:
         ValueError: an unknown table, figure or model.
@@ -96,16 +98,16 @@ def report(
         missing: labels of the cells that have none.
         places: the folders.
         command: the command that makes the report again.
-        environment: that of this process; the hardware of the cells is added to it.
+        environment: the environment of this process; the hardware of the cells is added to it.
     """
     title = TITLES.get(what, "Every method")
     if what == "table1":
-        drawn, listed, values = connections()
-        return Report(what, title, [TABLE1], [listed], [drawn], {}, values, command, environment)
-    made = CONTENT[what](what, list(cells), places)
-    figures = [item for item in made if isinstance(item, Figure)]
-    tables = [item for item in made if isinstance(item, Table)]
-    values = next(item for item in made if isinstance(item, dict))
+        table1_figure, table1, values = connections()
+        return Report(what, title, [TABLE1], [table1], [table1_figure], {}, values, command, environment)
+    content = CONTENT[what](what, list(cells), places)
+    figures = [item for item in content if isinstance(item, Figure)]
+    tables = [item for item in content if isinstance(item, Table)]
+    values = next(item for item in content if isinstance(item, dict))
     hardware = {cell.hardware() for cell in cells}
     return Report(
         what=what,
@@ -123,25 +125,25 @@ def report(
 
 
 def keep_report(made: Report, folder: Path) -> Path:
-    """Write a report, but never over one that has more; the path of its page.
+    """Write a report, but never over one that has more cells; returns the path of its page.
 
-    A report replaces an older one if it has all of its cells, on the same splits. Else the older one stays, and the new
-    one gets eight digits of its own after its name.
+    A report replaces an older one if it has all cells of that, on the same splits. Otherwise the older one stays, and
+    the new one gets eight digits of its own after its name.
     """
-    name, found = made.stem, folder / f"{made.stem}.json"
-    if found.exists():
-        before: dict[str, str] = json.loads(found.read_text(encoding="utf-8")).get("cells", {})
+    name, existing = made.stem, folder / f"{made.stem}.json"
+    if existing.exists():
+        before: dict[str, str] = json.loads(existing.read_text(encoding="utf-8")).get("cells", {})
         if not before.items() <= made.cells.items():
             digits = hashlib.sha256(json.dumps(made.cells, sort_keys=True).encode()).hexdigest()[:8]
-            logger.info("%s has other cells and stays", found)
+            logger.info("%s has other cells and stays", existing)
             name = f"{name}-{digits}"
     figures = [replace(figure, name=name) for figure in made.figures]
     return write_report(replace(made, name=name, figures=figures), folder)
 
 
 def _table3(_: str, cells: list[Cell], __: Places) -> list[Any]:
-    found = numbers(cells)
-    return [table(cells, found), figure(cells, found), found]
+    values = numbers(cells)
+    return [table(cells, values), figure(cells, values), values]
 
 
 def _curves(what: str, cells: list[Cell], _: Places) -> list[Any]:
@@ -161,6 +163,6 @@ CONTENT: dict[str, Callable[[str, list[Cell], Places], list[Any]]] = {
 
 
 def _more_methods(source: str, places: Places) -> list[str]:
-    """Configurations of the data set that are not rows of the paper: methods and recipes that somebody added."""
+    """Configurations of the data set that are not rows of the paper's table: methods and recipes added later."""
     stems = sorted(path.stem for path in (places.configs / dataset_name(source)).glob("*.toml"))
     return [stem for stem in stems if stem not in METHODS]

@@ -18,7 +18,7 @@ from ltocf.runs import experiment
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.leftovers import remove_run
 from ltocf.training.processes import run_all
-from ltocf.tuning.identity import differences, recorded, said
+from ltocf.tuning.identity import described, differences, recorded
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ METRICS = ("recall@20", "ndcg@20")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a plan has come: cells that have a result, that failed, and that are left for the next call."""
+    """The progress of a plan: cells with a result, errors by label of cells that failed, and cells left to run."""
 
     done: list[Cell]
     failed: dict[str, str]
@@ -48,7 +48,7 @@ def run_cells(
         show_progress: show a bar over the whole plan.
 
     Returns:
-        The cells by what became of them. An error of one cell does not stop the others.
+        The cells by their outcome. An error of one cell does not stop the others.
     """
     # Two sources may have the same name, and then their cells have the same labels.
     plan = list({(cell.label, cell.key): cell for cell in with_splits(cells)}.values())
@@ -56,7 +56,7 @@ def run_cells(
     for cell in plan:
         if cell in waiting:
             cell.write_configuration()
-        elif cell.run_folder.exists():  # a process was killed when it had written the result
+        elif cell.run_folder.exists():  # a process was killed after it had written the result
             with suppress(BlockingIOError), locked_name(cell.run_folder):
                 shutil.rmtree(cell.run_folder)
     failed: dict[str, str] = {}
@@ -68,9 +68,9 @@ def run_cells(
             if outcome.error is None:
                 logger.info("%s: %s", outcome.task.label, outcome.value)
             else:
-                failed[outcome.task.label] = outcome.error.told()
+                failed[outcome.task.label] = outcome.error.explanation()
                 ended.add(outcome.task.key)
-                logger.error("%s failed: %s", outcome.task.label, outcome.error.told().strip().splitlines()[-1])
+                logger.error("%s failed: %s", outcome.task.label, outcome.error.explanation().strip().splitlines()[-1])
             bar.update(task, advance=1, note=outcome.task.label)
     return Progress(
         [cell for cell in plan if cell.is_done],
@@ -80,15 +80,15 @@ def run_cells(
 
 
 def run_cell(cell: Cell) -> str:
-    """Train, measure and write the result of one cell; a summary of it.
+    """Train, measure and write the result of one cell; returns a summary.
 
     Raises:
-        ValueError: its run folder was started with other settings, or the data is not what it was when it was read.
+        ValueError: its run folder was started with other settings, or the data have changed since they were first read.
         BlockingIOError: another process runs it.
     """
     (cell,) = with_splits([cell])
     with locked_name(cell.run_folder):
-        if not cell.is_done:  # as another process may have done meanwhile
+        if not cell.is_done:  # another process may have finished it meanwhile
             remove_leftovers(cell.file(".json").parent, f"{cell.name}-seed{cell.seed}*")
             _run(cell)
         metrics = cell.metrics()
@@ -100,7 +100,7 @@ def _run(cell: Cell) -> None:
     folder = cell.run_folder
     if (folder / "config.toml").exists():
         if other := differences(recorded(RunFolder(folder).config()), cell.recorded):
-            raise ValueError(f"{folder} was started with {said(other)}; remove it")
+            raise ValueError(f"{folder} was started with {described(other)}; remove it")
         metrics = experiment.resume(folder, show_progress=False)
     else:
         metrics = experiment.train_config(cell.config, folder, show_progress=False)
@@ -109,10 +109,10 @@ def _run(cell: Cell) -> None:
             f"the data of {cell.label} has changed since it was first read; remove {folder} and run it again"
         )
     run = RunFolder(folder)
-    of_users, _ = read_arrays(run.test_users_file)
-    place = {suffix: cell.file(suffix) for suffix in (".safetensors", ".jsonl", ".json")}
-    with replacing(place[".safetensors"]) as temporary:
-        save_arrays(save_file, {name: of_users[name] for name in ("users", *METRICS)}, temporary)
-    write_text(place[".jsonl"], run.history_file.read_text(encoding="utf-8"))
-    write_text(place[".json"], json.dumps(metrics | {"configuration": cell.recorded}, indent=2) + "\n")
+    user_arrays, _ = read_arrays(run.test_users_file)
+    files = {suffix: cell.file(suffix) for suffix in (".safetensors", ".jsonl", ".json")}
+    with replacing(files[".safetensors"]) as temporary:
+        save_arrays(save_file, {name: user_arrays[name] for name in ("users", *METRICS)}, temporary)
+    write_text(files[".jsonl"], run.history_file.read_text(encoding="utf-8"))
+    write_text(files[".json"], json.dumps(metrics | {"configuration": cell.recorded}, indent=2) + "\n")
     remove_run(folder)

@@ -1,4 +1,4 @@
-"""Table 3: every method on every data set, measured and published, and how sure the differences are."""
+"""Table 3: every method on every data set, measured and published, with the significance of differences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENDINGS = {
     "-converged": ", to convergence",
     "-set": ", `fast`, as a set",
 }
-"""What the label of a row says about its configuration. Without "in order" histories are sets."""
+"""The end of a row's label by the end of its configuration's name. Without "in order" histories are sets."""
 
 
 def method_of(name: str) -> str:
@@ -59,17 +59,17 @@ def _ending_of(name: str) -> str:
 def published(dataset: str) -> dict[str, Any]:
     """``source`` and, by method, the numbers that papers give for exactly this split; empty if there are none."""
     text = files("ltocf.reproduce").joinpath("published.json").read_text(encoding="utf-8")
-    known: dict[str, Any] = json.loads(text).get(dataset, {})
-    return known
+    published_numbers: dict[str, Any] = json.loads(text).get(dataset, {})
+    return published_numbers
 
 
 def by_name(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """Finished cells of one data set, by configuration: references, the paper's methods in its order, all others."""
-    found: dict[str, list[Cell]] = {}
+    groups: dict[str, list[Cell]] = {}
     for cell in cells:
         if cell.is_done:
-            found.setdefault(cell.name, []).append(cell)
-    return {name: found[name] for name in sorted(found, key=_place)}
+            groups.setdefault(cell.name, []).append(cell)
+    return {name: groups[name] for name in sorted(groups, key=_place)}
 
 
 def numbers(cells: Sequence[Cell]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def numbers(cells: Sequence[Cell]) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for name, group in groups.items():
         metrics = [cell.metrics() for cell in group]
-        # A published number stands beside the variant that it was measured with.
+        # A published number stands in the row of the variant that it was measured with, if there is one.
         published_number = {} if f"{name}{AS_PUBLISHED}" in groups else known.get(method_of(name), {})
         row: dict[str, Any] = {"model": metrics[0]["model"], "seeds": [cell.seed for cell in group]}
         for metric in METRICS:
@@ -100,10 +100,10 @@ def numbers(cells: Sequence[Cell]) -> dict[str, Any]:
     return rows
 
 
-def table(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Table:
-    """The numbers of one data set as a table; ``found`` are its `numbers`, if they are known already."""
+def table(cells: Sequence[Cell], values: Mapping[str, Any] | None = None) -> Table:
+    """The numbers of one data set as a table; ``values`` are its `numbers`, if they are known already."""
     rows = []
-    for name, row in (found or numbers(cells)).items():
+    for name, row in (values or numbers(cells)).items():
         line = [row_label(name)]
         for metric in METRICS:
             line += _metric_cells(row[metric])
@@ -142,9 +142,9 @@ CAPTION = (
 )
 
 
-def figure(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Figure:
-    """Measured and published numbers of one data set, best recall first; ``found`` are its `numbers`, if known."""
-    dataset, rows = cells[0].dataset, found or numbers(cells)
+def figure(cells: Sequence[Cell], values: Mapping[str, Any] | None = None) -> Figure:
+    """Measured and published numbers of one data set, best recall first; ``values`` are its `numbers`, if known."""
+    dataset, rows = cells[0].dataset, values or numbers(cells)
     names = sorted(rows, key=lambda name: -float(rows[name]["recall@20"]["mean"]))
     labels: list[float | str] = [row_label(name).replace("`", "") for name in names]
     panels = []
@@ -161,9 +161,9 @@ def figure(cells: Sequence[Cell], found: Mapping[str, Any] | None = None) -> Fig
 
 
 def _compared(groups: Mapping[str, list[Cell]], metric: str) -> dict[str, dict[str, float]]:
-    """For each method but LT-OCF: LT-OCF's mean difference to it, and the adjusted p-value.
+    """For each method except LT-OCF: LT-OCF's mean difference to it, and the adjusted p-value.
 
-    A row whose epoch was selected on the test set is compared with LT-OCF's row of the same kind. A row of another
+    A row whose epoch was selected on the test set is compared with LT-OCF's row of the same kind. A row on another
     split is not compared: its epoch was chosen on other pairs.
     """
     users = {name: mean_result([cell.user_result(metric) for cell in group]) for name, group in groups.items()}
@@ -173,11 +173,11 @@ def _compared(groups: Mapping[str, list[Cell]], metric: str) -> dict[str, dict[s
         for name in users
         if name != ours[name] and ours[name] in users and users[name].split == users[ours[name]].split
     ]
-    found = [compare_results(users[ours[name]], users[name]) for name in others]
-    adjusted = holm([comparison.p_value for comparison in found])
+    comparisons = [compare_results(users[ours[name]], users[name]) for name in others]
+    adjusted = holm([comparison.p_value for comparison in comparisons])
     return {
         name: {"ltocf_is_better_by": comparison.difference, "p_holm": p_value}
-        for name, comparison, p_value in zip(others, found, adjusted, strict=True)
+        for name, comparison, p_value in zip(others, comparisons, adjusted, strict=True)
     }
 
 
@@ -197,7 +197,7 @@ def _has_other_splits(cells: Sequence[Cell]) -> bool:
     digests: dict[bool, set[str]] = {}
     for cell in cells:
         digests.setdefault(cell.name.endswith(ON_TEST), set()).add(cell.metrics()["split"]["digest"])
-    return any(len(found) > 1 for found in digests.values())
+    return any(len(group) > 1 for group in digests.values())
 
 
 def _place(name: str) -> tuple[int, str]:

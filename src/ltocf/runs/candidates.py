@@ -1,4 +1,4 @@
-"""Who competes in a contest: models and settings that suit the size of the data and the time there is."""
+"""The candidates of a contest: models and settings that suit the size of the data and the time limit."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from ltocf.runs.estimate import training_minutes
 MINUTES, LARGE, MINUTES_PER_MILLION = 1.0, 1_000_000, 20.0
 RANKS = (64, 256, 1024)
 LARGEST_EASE = 8_000
-"""Items; beyond them a factorisation takes minutes, and each weight of its L2 is one."""
+"""Items; with more, a factorisation takes minutes, and every L2 weight that is tried needs one."""
 DIMS = (128, 64)
-"""The larger first: twice the length costs a seventh more time (results/gowalla), and is the better model."""
+"""The larger first: twice the length costs a seventh more time (results/gowalla), and gives the better model."""
 SHARE_OF_TRAINING = 0.75
-"""What training by gradient may take of the time; the rest is for models in closed form and for ranking."""
+"""The share of the time for training by gradient; the rest is for models in closed form and for ranking."""
 
 
 class Candidate(NamedTuple):
     """A model with its settings, or why it does not compete.
 
     Args:
-        name: what it is called in tables and files.
+        name: its name in tables and files.
         model: a key of `MODELS`.
         values: settings by name that differ from the preset's.
-        skipped: the reason, empty for one that competes.
+        skipped: the reason why it does not compete; empty if it does.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
 
 
 def default_minutes(n_pairs: int) -> float:
-    """Time limit of a contest that was given none: 1 minute below a million pairs, then 20 for each million.
+    """The default time limit of a contest: 1 minute below a million pairs, then 20 minutes for each million.
 
     Example:
         >>> [round(default_minutes(n)) for n in (60_000, 999_999, 1_027_370)]
@@ -43,13 +43,13 @@ def default_minutes(n_pairs: int) -> float:
 
 
 def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_order: bool = False) -> list[Candidate]:
-    """Everyone, in the order in which they compete: closed forms first, which give the most in the least time.
+    """All candidates, in the order in which they compete: closed forms first, which give the most in the least time.
 
     Args:
         n_users: number of users.
         n_items: number of items.
         n_pairs: number of training pairs.
-        minutes: for the whole contest.
+        minutes: time limit of the whole contest.
         in_order: whether histories have an order.
 
     Example:
@@ -59,18 +59,18 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
         [('ease', '41,000 items, at most 8,000'), ('ltocf-128', 'about 15.9 minutes more')]
     """
     too_many = f"{n_items:,} items, at most {LARGEST_EASE:,}" if n_items > LARGEST_EASE else ""
-    found = [Candidate("ease", "ease", {}, too_many)]
+    candidates = [Candidate("ease", "ease", {}, too_many)]
     ranks = [rank for rank in RANKS if rank < min(n_users, n_items)] or [1]
     if n_items > LARGEST_EASE:
         ranks = ranks[-2:]  # a low rank is for few items
-    found += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in ranks]
-    found.append(Candidate("item-knn", "item-knn", {}))
+    candidates += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in ranks]
+    candidates.append(Candidate("item-knn", "item-knn", {}))
     if in_order:
-        found.append(Candidate("sequence-knn", "sequence-knn", {}))
+        candidates.append(Candidate("sequence-knn", "sequence-knn", {}))
     left = SHARE_OF_TRAINING * minutes
     for dim in DIMS:
         needed = training_minutes(n_items, n_pairs, dim)
         skipped = "" if needed <= left else f"about {needed:.1f} minutes more"
         left -= 0 if skipped else needed
-        found.append(Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim}, skipped))
-    return found
+        candidates.append(Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim}, skipped))
+    return candidates

@@ -1,4 +1,4 @@
-"""Settings of a run that differ from those it was started with."""
+"""Settings of a run that differ from those that it was started with."""
 
 from __future__ import annotations
 

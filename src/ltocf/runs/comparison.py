@@ -1,4 +1,4 @@
-"""Several runs on one split, measured alike, beside the most popular items."""
+"""Several runs on one split, measured in the same way, together with the most popular items."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ltocf.runs.protocol import depths_for
 COMPARED = ("recall", "ndcg")
 """The metrics that are tested."""
 BEST: dict[str, Callable[[Iterable[float]], float]] = {"recall": max, "ndcg": max, "coverage": max, "gini": min}
-"""Which value is the best; of novelty and popularity neither much nor little is better by itself."""
+"""Which value of a metric is the best; for novelty and popularity neither high nor low is better by itself."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class ComparedRun:
 
     Args:
         name: the name of its folder, its path if several have that name, or `POPULARITY`.
-        model: what was trained.
-        seconds: how long that took, None for popularity.
-        measured: lists and values.
+        model: the name of the model.
+        seconds: how long its training took, None for popularity.
+        measured: its lists and values.
         significance: by metric and depth, "recall@20", the ``difference`` to the run it is tested against, ``p_value``
             and ``p_holm``; empty for that run itself.
         settings: the configuration as TOML.
-        environment: where it was trained.
+        environment: where it was trained, see `ltocf.training.environment`.
     """
 
     name: str
@@ -50,9 +50,9 @@ class RunComparison(Shown):
     """Runs on one split side by side, and the most popular items as the last line.
 
     Args:
-        dataset: its name.
+        dataset: the name of the data set.
         split: the digest of the split.
-        on: the set that was ranked.
+        on: the set that was ranked, test or validation.
         depths: lengths of the lists, ascending.
         against: the line that the others are tested against.
         lines: the runs in the order given, then popularity.
@@ -69,7 +69,7 @@ class RunComparison(Shown):
         return {"dataset": self.dataset, "on": self.on, "runs": ", ".join(line.name for line in self.lines)}
 
     def best(self, metric: str) -> set[str]:
-        """The names of the lines with the best value of a metric such as "recall@20"; none if no value is the best."""
+        """The names of the lines with the best value of a metric such as "recall@20"; none if it is not in `BEST`."""
         choose = BEST.get(metric.partition("@")[0])
         if choose is None:
             return set()
@@ -78,17 +78,17 @@ class RunComparison(Shown):
         return {name for name, value in values.items() if value == best}
 
     def columns(self) -> list[str]:
-        """The names of what is shown of each line: accuracy at every depth, the rest at the largest."""
+        """The metrics that are shown for each line: accuracy at every depth, the rest at the largest."""
         last = self.depths[-1]
         beyond = ("coverage", "gini", "novelty", "mean_popularity", "popularity_lift")
         return [f"{name}@{k}" for name in COMPARED for k in self.depths] + [f"{name}@{last}" for name in beyond]
 
     def tested(self) -> list[str]:
-        """The names of what is tested, at the largest depth."""
+        """The metrics that are tested, at the largest depth."""
         return [f"{name}@{self.depths[-1]}" for name in COMPARED]
 
     def table(self) -> pl.DataFrame:
-        """One row of each line: run, model, `columns`, "p recall@20" and so on for what is `tested`, seconds."""
+        """One row for each line: run, model, `columns`, the p-values of `tested` as "p recall@20" ..., and seconds."""
         rows = [
             {"run": line.name, "model": line.model}
             | {name: line.measured.values[name] for name in self.columns()}
@@ -100,7 +100,7 @@ class RunComparison(Shown):
         return pl.DataFrame(rows, schema_overrides=decimals)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON but for numbers that are not finite."""
+        """Everything, ready for JSON except for numbers that are not finite."""
         lines = [
             {"run": line.name, "model": line.model, "seconds": line.seconds}
             | line.measured.as_dict()
@@ -134,8 +134,8 @@ def compare_runs(
         withheld = Withheld.of(folder, on)
         measured.append(withheld.measured(name, ks, show_progress=show_progress))
     measured.append(withheld.popular(ks))
-    significance = _tested(measured, next(one for one in measured if one.name == reference))
-    lines = [_line(folder, one, significance[one.name]) for folder, one in zip(folders, measured[:-1], strict=True)]
+    significance = _significance(measured, next(each for each in measured if each.name == reference))
+    lines = [_line(folder, each, significance[each.name]) for folder, each in zip(folders, measured[:-1], strict=True)]
     lines.append(ComparedRun(POPULARITY, POPULARITY, None, measured[-1], significance[POPULARITY], "", {}))
     return RunComparison(first.name, digests[str(folders[0].path)], on, list(ks), reference, lines)
 
@@ -148,15 +148,15 @@ def _line(folder: RunFolder, measured: Measured, significance: dict[str, dict[st
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """A name of each run, as short as they stay apart."""
-    whole = [path.resolve() for path in paths]
-    if len(set(whole)) < len(whole):
-        twice = next(path for path, full in zip(paths, whole, strict=True) if whole.count(full) > 1)
+    """The shortest names that tell the runs apart: of their folders, the given paths, or whole paths."""
+    resolved = [path.resolve() for path in paths]
+    if len(set(resolved)) < len(resolved):
+        twice = next(path for path, full in zip(paths, resolved, strict=True) if resolved.count(full) > 1)
         raise ValueError(f"each run must be given once, got {twice} twice")
-    for names in ([path.name for path in whole], [path.as_posix() for path in paths]):
+    for names in ([path.name for path in resolved], [path.as_posix() for path in paths]):
         if len(set(names)) == len(names) and POPULARITY not in names:
             return names
-    return [path.as_posix() for path in whole]
+    return [path.as_posix() for path in resolved]
 
 
 def _reference(folders: Sequence[RunFolder], names: Sequence[str], against: str | Path | None) -> str:
@@ -173,13 +173,13 @@ def _reference(folders: Sequence[RunFolder], names: Sequence[str], against: str 
     )
 
 
-def _tested(measured: Sequence[Measured], reference: Measured) -> dict[str, dict[str, dict[str, float]]]:
-    """By line and metric the paired t-test against the reference, adjusted for the number of lines."""
-    others = [one for one in measured if one is not reference]
-    found: dict[str, dict[str, dict[str, float]]] = {one.name: {} for one in measured}
+def _significance(measured: Sequence[Measured], reference: Measured) -> dict[str, dict[str, dict[str, float]]]:
+    """By line and metric, the paired t-test against the reference, adjusted for the number of lines."""
+    others = [each for each in measured if each is not reference]
+    significance: dict[str, dict[str, dict[str, float]]] = {each.name: {} for each in measured}
     for metric in (f"{name}@{k}" for k in reference.per_user.depths for name in COMPARED):
-        tests = [paired_test(one, reference, metric) for one in others]
+        tests = [paired_test(other, reference, metric) for other in others]
         adjusted = holm([test.p_value for test in tests])
-        for one, test, p_value in zip(others, tests, adjusted, strict=True):
-            found[one.name][metric] = test._asdict() | {"p_holm": p_value}
-    return found
+        for other, test, p_value in zip(others, tests, adjusted, strict=True):
+            significance[other.name][metric] = test._asdict() | {"p_holm": p_value}
+    return significance

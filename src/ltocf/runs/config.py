@@ -1,4 +1,4 @@
-"""Everything that defines a run, as frozen dataclasses that are one TOML file."""
+"""Everything that defines a run, as frozen dataclasses that make up one TOML file."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ WHERE_AND_HOW_LONG = {
     "training": {"max_minutes"},
     "run": {"device", "threads", "tensorboard"},
 }
+"""Settings by table that may differ between two calls of one run."""
 AUTO = "auto"
-"""In place of a model: a contest of several, see `ltocf.runs.contest`."""
+"""In place of the name of a model: a contest of several, see `ltocf.runs.contest`."""
 SETTINGS_OF_AUTO = ("max_minutes", "validation_users")
-"""Settings of the table ``training`` that a contest has too; the others belong to one model."""
+"""Settings of the table ``training`` that a contest has too; all others belong to one model."""
 
 
 class _FromPreset(TrainingSettings):
-    """Stands for the training settings of the preset until the model and the preset are known."""
+    """A placeholder for the training settings of the preset, until the model and the preset are known."""
 
 
 @dataclass(frozen=True)
 class Config:
     """A run: data, model with its options, training, and the run's own settings.
 
-    What is left out of ``options``, and ``training`` if it is, comes from ``run.preset``, then from the defaults.
+    Options that are left out, and ``training`` if it is left out, come from ``run.preset``, then from the defaults.
 
     Example:
         >>> config = Config(DataSettings("gowalla"), model="lightgcn")
@@ -118,7 +119,7 @@ class Config:
         return {"data": data, "model": {"name": self.model, **self.options}, "training": training, "run": run}
 
     def that_matters(self) -> dict[str, dict[str, Any]]:
-        """`tables` without what may differ between two calls of one run: where it computes, and for how long."""
+        """`tables` without the settings that may differ between two calls of one run: where it computes, how long."""
         tables = self.tables()
         for table, names in WHERE_AND_HOW_LONG.items():
             tables[table] = {name: value for name, value in tables[table].items() if name not in names}
@@ -132,17 +133,17 @@ class Config:
     def from_toml(
         cls, text: str, source: str | None = None, values: Mapping[str, Any] | None = None, *, complete: bool = False
     ) -> Config:
-        """Read a configuration; settings left out are those of its preset.
+        """Read a configuration; settings that are left out come from its preset.
 
         Args:
             text: TOML with the tables ``data``, ``model``, ``training`` and ``run``, all optional.
-            source: takes the place of ``data.source``.
-            values: settings by name that come before those of the text, as in `with_values`. With another ``model``
-                the table ``model`` of the text does not count.
-            complete: the text is that of a run: a setting that is not in it came later, and has its default.
+            source: replaces ``data.source``.
+            values: settings by name that override those of the text, as in `with_values`. With another ``model`` the
+                table ``model`` of the text is ignored.
+            complete: the text was written by a run: a setting that it lacks was added later, and has its default.
 
         Raises:
-            ValueError: not TOML, an unknown table or setting, a wrong type, or no source at all.
+            ValueError: not TOML, an unknown table or setting, a wrong type, or no source.
         """
         try:
             tables = tomllib.loads(text)
@@ -193,20 +194,20 @@ class Config:
 def model_options(model: str) -> dict[str, Any]:
     """Options of a model with their defaults: its constructor's arguments except graph and seed; auto has none."""
     options = {} if model == AUTO else find_model(model).options()
-    # As TOML has them.
+    # TOML has lists only.
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
 def model_starts(model: str) -> tuple[str, ...]:
-    """What the initial embeddings of a model can come from; auto leaves that to each candidate."""
+    """Where the initial embeddings of a model can come from; auto leaves that to each candidate."""
     return ("random",) if model == AUTO else find_model(model).starts
 
 
-def speaks_of_a_model(values: Mapping[str, Any]) -> str | None:
-    """The first of these settings, by name, that auto does not have: options, and how one model is trained.
+def first_model_setting(values: Mapping[str, Any]) -> str | None:
+    """The name of the first setting that auto does not have: an option of a model, or how one model is trained.
 
     Example:
-        >>> speaks_of_a_model({"seed": 1, "max_minutes": 2.0}), speaks_of_a_model({"seed": 1, "dim": 8})
+        >>> first_model_setting({"seed": 1, "max_minutes": 2.0}), first_model_setting({"seed": 1, "dim": 8})
         (None, 'dim')
     """
     shared = {*_fields(DataSettings), *_fields(RunSettings), *SETTINGS_OF_AUTO} - {"init", "init_epochs", "init_l2"}
@@ -214,8 +215,7 @@ def speaks_of_a_model(values: Mapping[str, Any]) -> str | None:
 
 
 def _no_setting(name: str, model: str, known: Sequence[str]) -> str:
-    """The message for an unknown setting: which model has it, what it may have been meant to be, or where all are
-    listed."""
+    """The message for an unknown setting: the models that have it, a similar name, or where all are listed."""
     if others := [other for other, kind in MODELS.items() if name in kind.options()]:
         return f"no setting `{name}` of {model}; it is one of {', '.join(others)}"
     return f"no setting `{name}`; {did_you_mean(name, known, f'`ltocf settings {model}` lists all there are')}"

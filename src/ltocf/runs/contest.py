@@ -27,11 +27,11 @@ from ltocf.training.ensemble import Weighing, choose_weights
 logger = logging.getLogger(__name__)
 
 LARGEST_SHARE = 1 / 3
-"""Of the time, for a candidate that is not the last, as if it had to be trained again too."""
+"""Of the time limit: the budget of a candidate that is not the last, as if it had to be trained again too."""
 
 
 class Entrant(NamedTuple):
-    """A candidate that was selected: its model without the validation set, and how it validated."""
+    """A candidate after its selection: its model, trained without the validation set, and how it validated."""
 
     candidate: Candidate
     trained: TrainedModel
@@ -43,47 +43,48 @@ class Contest:
     """Selects each candidate by itself, weighs their sum, trains those with a weight again and measures once.
 
     Args:
-        experiment: the run as it was asked for; its folder keeps how far each candidate has come.
-        minutes: the whole time limit, also of a run that goes on: it says who competes.
+        experiment: the requested run; its folder keeps the progress of each candidate.
+        minutes: the whole time limit, also of a run that is resumed: it decides which candidates compete.
     """
 
     experiment: Experiment
     minutes: float
 
     def run(self) -> dict[str, Any]:
-        """Selection of each, the weights, retraining, the test, and the files; the metrics."""
+        """Select each candidate, choose the weights, retrain, test, and write the files; returns the metrics."""
         started, outer, split = time.perf_counter(), self.experiment, self.experiment.data.split
         if split.validation is None:
             only = self._select(self.candidates[0], split.train, last=True)
             return outer.finish(only.trained, {"selection": only.fit}, started)
-        entrants, aside = self._select_all(split.train)
+        entrants, set_aside = self._select_all(split.train)
         weighing = self._weigh(entrants, split.validation)
-        outer.folder.still_there()
+        outer.folder.ensure_present()
         chosen = [(e, w) for e, w in zip(entrants, weighing.weights, strict=True) if w]
         _blend([(entrant.trained, weight) for entrant, weight in chosen]).save(outer.folder.selection_model_file)
         everything = split.train.union(split.validation)
-        again, ranking = [], 0.0
+        retrained, reserved_seconds = [], 0.0
         for entrant, weight in chosen:
-            again.append((self._retrain(entrant, everything, ranking), weight))
-            ranking += self._ranking_seconds(again[-1][0])
-        winner = _blend([(entrant.trained, weight) for entrant, weight in again])
+            retrained.append((self._retrain(entrant, everything, reserved_seconds), weight))
+            reserved_seconds += self._ranking_seconds(retrained[-1][0])
+        winner = _blend([(entrant.trained, weight) for entrant, weight in retrained])
         fits = {
             "selection": _summed([entrant.fit for entrant in entrants]),
-            "retraining": _summed([entrant.fit for entrant, _ in again]),
+            "retraining": _summed([entrant.fit for entrant, _ in retrained]),
         }
-        found = {"contest": self._table(entrants, weighing, aside), "selected": {weighing.metric: weighing.value}}
-        return outer.finish(winner, fits, started, found)
+        table = self._table(entrants, weighing, set_aside)
+        result = {"contest": table, "selected": {weighing.metric: weighing.value}}
+        return outer.finish(winner, fits, started, result)
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """Who competes, and who does not and why."""
+        """The candidates, also those that do not compete, with the reason."""
         pairs = self.experiment.data.split.train
         return candidates_for(pairs.n_users, pairs.n_items, len(pairs), self.minutes, ages_of(pairs) is not None)
 
     def _select_all(self, pairs: Interactions) -> tuple[list[Entrant], dict[str, str]]:
-        """Those who are selected, and those who are set aside, since their training diverged, with the reason."""
+        """The entrants; and by name the reasons of those that are set aside since their training diverged."""
         competing = [candidate for candidate in self.candidates if not candidate.skipped]
-        entrants, aside = list[Entrant](), dict[str, str]()
+        entrants, set_aside = list[Entrant](), dict[str, str]()
         for each in competing:
             mark = self._file_of(each, "aside.json")
             if not mark.exists():
@@ -91,28 +92,28 @@ class Contest:
                     entrants.append(self._select(each, pairs, last=each is competing[-1]))
                     continue
                 except FloatingPointError as error:
-                    self.experiment.folder.still_there()
+                    self.experiment.folder.ensure_present()
                     write_text(mark, json.dumps(str(error)) + "\n")
-            aside[each.name] = json.loads(mark.read_text(encoding="utf-8"))
-            logger.warning("auto: %s is set aside: %s", each.name, aside[each.name])
+            set_aside[each.name] = json.loads(mark.read_text(encoding="utf-8"))
+            logger.warning("auto: %s is set aside: %s", each.name, set_aside[each.name])
         if not entrants:
-            raise FloatingPointError(f"no candidate is left: {'; '.join(aside.values())}")
-        return entrants, aside
+            raise FloatingPointError(f"no candidate is left: {'; '.join(set_aside.values())}")
+        return entrants, set_aside
 
     def _file_of(self, candidate: Candidate, ending: str) -> Path:
         return self.experiment.folder.path / f"candidate-{candidate.name}.{ending}"
 
     def _select(self, candidate: Candidate, pairs: Interactions, last: bool) -> Entrant:
-        """A candidate of the selection phase; one that an interrupted run had finished is read."""
+        """Run a candidate's selection phase, or read its result if an interrupted run had finished it."""
         outer, budget = self.experiment, self.experiment.budget
         files = [self._file_of(candidate, ending) for ending in ("safetensors", "json")]
         if files[1].exists():
             fit = FitResult(**json.loads(files[1].read_text(encoding="utf-8")))
             return Entrant(candidate, TrainedModel.load(files[0]), fit)
         seconds = budget.seconds_left() if last else min(budget.seconds_left(), LARGEST_SHARE * 60 * self.minutes)
-        own = replace(self._own(candidate), budget=TimeBudget(seconds))
-        trained, fit = own.phase("selection", pairs, outer.data.split.validation)
-        outer.folder.still_there()
+        experiment = replace(self._experiment_of(candidate), budget=TimeBudget(seconds))
+        trained, fit = experiment.phase("selection", pairs, outer.data.split.validation)
+        outer.folder.ensure_present()
         trained.save(files[0])
         write_text(files[1], json.dumps(fit._asdict()) + "\n")
         value = "" if fit.best_value is None else f"{outer.select_by} {fit.best_value:.4f} on validation, "
@@ -121,42 +122,42 @@ class Contest:
 
     def _weigh(self, entrants: list[Entrant], truth: Interactions) -> Weighing:
         outer = self.experiment
-        asked = outer.validation(truth, outer.data.split.train).of_at_most(SEARCH_USERS)
-        found = choose_weights([entrant.trained.model.scorer() for entrant in entrants], asked)
-        named = [f"{w:g} {e.candidate.name}" for e, w in zip(entrants, found.weights, strict=True) if w]
-        logger.info("auto: %s: %s %.4f on validation", " + ".join(named), found.metric, found.value)
-        return found
+        sampled = outer.validation(truth, outer.data.split.train).of_at_most(SEARCH_USERS)
+        weighing = choose_weights([entrant.trained.model.scorer() for entrant in entrants], sampled)
+        named = [f"{w:g} {e.candidate.name}" for e, w in zip(entrants, weighing.weights, strict=True) if w]
+        logger.info("auto: %s: %s %.4f on validation", " + ".join(named), weighing.metric, weighing.value)
+        return weighing
 
-    def _retrain(self, entrant: Entrant, everything: Interactions, ranking: float) -> Entrant:
-        """``ranking``: seconds that the members before it will need in the test, which this one leaves to them."""
-        own = self._own(entrant.candidate)
-        own = replace(own, budget=TimeBudget(own.budget.seconds_left() - ranking))
-        trained, fit = own.phase("retraining", everything, None, Selected(entrant.trained.model, entrant.fit))
+    def _retrain(self, entrant: Entrant, everything: Interactions, reserved_seconds: float) -> Entrant:
+        """Train on all pairs; ``reserved_seconds`` are kept for ranking the test set with the members before this."""
+        experiment = self._experiment_of(entrant.candidate)
+        experiment = replace(experiment, budget=TimeBudget(experiment.budget.seconds_left() - reserved_seconds))
+        trained, fit = experiment.phase("retraining", everything, None, Selected(entrant.trained.model, entrant.fit))
         return Entrant(entrant.candidate, trained, fit)
 
     def _ranking_seconds(self, entrant: Entrant) -> float:
         test = self.experiment.data.split.test
         return ranking_seconds(entrant.trained.model, entrant.trained.seen, test) if len(test) else 0.0
 
-    def _own(self, candidate: Candidate) -> Experiment:
-        """The experiment of one candidate: the preset of its model, with the data and the run that were asked for."""
+    def _experiment_of(self, candidate: Candidate) -> Experiment:
+        """The experiment of one candidate: the preset of its model, with the requested data and run settings."""
         outer = self.experiment
         config = outer.config.with_values({"model": candidate.model, **candidate.values})
         return replace(outer, config=config, label=candidate.name)
 
-    def _table(self, entrants: list[Entrant], weighing: Weighing, aside: dict[str, str]) -> list[dict[str, Any]]:
-        """A row for each candidate: its value alone, its weight, its seconds, or why it is left out."""
+    def _table(self, entrants: list[Entrant], weighing: Weighing, set_aside: dict[str, str]) -> list[dict[str, Any]]:
+        """A row for each candidate: its value alone, its weight and its seconds, or why it is left out."""
         rows: list[dict[str, Any]] = []
         for entrant, weight, value in zip(entrants, weighing.weights, weighing.alone, strict=True):
             row = {"name": entrant.candidate.name, self.experiment.select_by: entrant.fit.best_value}
             row |= {weighing.metric: value, "weight": weight}
             rows.append(row | {"seconds": entrant.fit.seconds, "learned": entrant.trained.model.learned()})
-        rows += [{"name": name, "set_aside": reason} for name, reason in aside.items()]
+        rows += [{"name": name, "set_aside": reason} for name, reason in set_aside.items()]
         return rows + [{"name": c.name, "skipped": c.skipped} for c in self.candidates if c.skipped]
 
 
 def _blend(weighted: list[tuple[TrainedModel, float]]) -> TrainedModel:
-    """One model of several, or the only one there is."""
+    """The blend of several models, or the only model itself."""
     first, _ = weighted[0]
     if len(weighted) == 1:
         return first

@@ -21,12 +21,12 @@ from ltocf.serving.model_arrays import check_arrays
 SETS, OPTIONAL = ("train", "test"), ("validation", "also_seen")
 """Sets of pairs that every run has, and those that it may have."""
 METADATA = "ltocf"
-"""The one key of the metadata: safetensors writes several in random order."""
+"""The only key of the metadata: safetensors would write several in random order."""
 
 
 @dataclass(frozen=True)
 class RunData:
-    """The split a run trains and evaluates on, with the caller's ids, and what users have seen besides.
+    """The split that a run trains and evaluates on, with the caller's ids, and other pairs that users have seen.
 
     ``report`` says how the source was read at that time.
     """
@@ -42,8 +42,8 @@ def write_data(file: Path, data: RunData, configuration: str) -> None:
     """Write everything but the report.
 
     Args:
-        file: data.safetensors.
-        data: what is written.
+        file: the path of data.safetensors.
+        data: the data to write.
         configuration: the TOML text that the run began with.
     """
     split, arrays = data.split, pack_names(data.names)
@@ -59,11 +59,11 @@ def write_data(file: Path, data: RunData, configuration: str) -> None:
 
 
 def read_data(file: Path) -> RunData:
-    """What `write_data` wrote, in this version or an earlier one.
+    """Read a file that `write_data` wrote, in this version or an earlier one.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a damaged one.
+        ValueError: a damaged file.
     """
     arrays, metadata = read_arrays(file)
     content = _content(file, metadata)
@@ -85,7 +85,7 @@ def read_data(file: Path) -> RunData:
 
 
 def configuration_of(file: Path) -> str:
-    """The TOML text that the run began with; the pairs are not read.
+    """The TOML text that the run began with, without reading the pairs.
 
     Raises:
         ValueError: a damaged file.
@@ -98,7 +98,7 @@ def configuration_of(file: Path) -> str:
 
 
 def _content(file: Path, metadata: dict[str, str]) -> dict[str, str]:
-    """Name, configuration and checksum; in earlier versions the first two are keys of their own, without a checksum."""
+    """Name, configuration and checksum; earlier versions wrote the first two as keys of their own, and no checksum."""
     content: Any = metadata
     if METADATA in metadata:
         try:

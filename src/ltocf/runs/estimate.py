@@ -9,24 +9,24 @@ from ltocf.runs.presets import SOFTMAX_RECIPE
 from ltocf.training.settings import TrainingSettings
 
 SECONDS_PER_DOUBLING = 1.13
-"""Growth with each doubling of the length of an embedding, from results/gowalla/ltocf-fast-dim128.json and
+"""Growth of the time with each doubling of the length of an embedding, from results/gowalla/ltocf-fast-dim128.json and
 ltocf-fast.json."""
 
 # Fitted by hand to the seconds of results/gowalla/ltocf-fast.json and results/yelp2018/ltocf-fast.json, on two cores.
 SECONDS_PER_SAMPLE = 45e-6
-"""Scores of one pair of a batch against the shared negatives, forward and backward."""
+"""For the scores of one pair of a batch against the shared negatives, forward and backward."""
 SECONDS_PER_EDGE = 0.2e-6
-"""All sparse products of one step, by the pair of the graph."""
+"""For all sparse products of one step, per pair of the graph."""
 FITS = 2
-"""One chooses the epoch, the other trains on everything."""
+"""One training chooses the epoch, the other uses all pairs."""
 
 
 def training_minutes(n_items: int, n_pairs: int, dim: int = 64) -> float:
-    """About how long training LT-OCF with the preset ``fast`` takes.
+    """About how many minutes training LT-OCF with the preset ``fast`` takes.
 
     With B pairs a batch and 8,192 negatives, or all items if they are fewer, a step at dimension 64 takes ``45e-6 B
     + 0.2e-6 n_pairs`` seconds: scores of the batch against the negatives, and the sparse products. Measured values were
-    within a factor of two. `ltocf.runs.memory` states the memory it takes.
+    within a factor of two. `ltocf.runs.memory` states the memory that it takes.
 
     Args:
         n_items: number of items.

@@ -1,4 +1,4 @@
-"""A folder that holds a run already: an error, that run itself, or a new one in its place."""
+"""A folder that already holds a run: refuse it, load that run, or replace it by a new one."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ltocf.files import exchange, locked_folder, locked_name, names_beside, put_
 from ltocf.runs.changes import changes
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
-from ltocf.runs.leftovers import OWN, has_diverged
+from ltocf.runs.leftovers import RUN_FILES, has_diverged
 from ltocf.runs.preparation import prepare_data
 
 Exists: TypeAlias = Literal["error", "load", "replace"]
-FILES = (*OWN, "tensorboard", ".lock", ".*.part")
-"""What a run leaves in its folder."""
+FILES = (*RUN_FILES, "tensorboard", ".lock", ".*.part")
+"""Patterns of all files that a run leaves in its folder."""
 
 
-def refuse_unless_wanted(path: str | Path, exists: Exists) -> None:
-    """Refuse a folder that does not suit ``exists``, before the data are read.
+def refuse_existing(path: str | Path, exists: Exists) -> None:
+    """Refuse a folder that ``exists`` does not allow, before the data are read.
 
     Raises:
         ValueError: an unknown ``exists``.
-        FileExistsError: there is a run, or what is left of one, and neither is wanted.
+        FileExistsError: there is a run, or what is left of one, and ``exists`` does not allow it.
         FileNotFoundError: the run that is to be loaded is not finished.
         NotADirectoryError: there is a file.
-        BlockingIOError: another process puts a run in its place in this moment.
+        BlockingIOError: another process is replacing the run at this moment.
     """
     if exists not in get_args(Exists):
         raise ValueError(f"`exists` must be one of {', '.join(get_args(Exists))}, got {exists!r}")
@@ -47,14 +47,14 @@ def same_run(path: str | Path, config: Config, dataset: Dataset | None) -> dict[
     """The metrics of the finished run in a folder, None if there is none.
 
     Raises:
-        FileExistsError: its settings or its data are others than these.
+        FileExistsError: the run has other settings or other data.
     """
     if not _holds_a_run(path):
         return None
     run = RunFolder(path)
     metrics, other = run.metrics(), changes(run.config(), config)
     if not other and prepare_data(config, dataset).split.digest != run.read_data().split.digest:
-        other = ["its data is not this data"]
+        other = ["it has other data"]
     if other:
         raise FileExistsError(
             f'{path} holds another run: {", ".join(other)}; choose another `out`, or `exists = "replace"`'
@@ -64,27 +64,27 @@ def same_run(path: str | Path, config: Config, dataset: Dataset | None) -> dict[
 
 @contextmanager
 def in_place_of(path: str | Path) -> Iterator[Path]:
-    """A new folder beside ``path`` for a run that takes its place, whole, when the block ends well.
+    """A new folder beside ``path`` for a run that replaces it as a whole when the block ends without an error.
 
-    Until then ``path`` is not touched but for its lock. When the block does not end well the new folder is removed,
-    unless its training diverged.
+    Until then nothing in ``path`` changes except its lock. After an error the new folder is removed, unless its
+    training diverged.
 
     Raises:
-        FileExistsError: the folder has a file that is not of a run.
+        FileExistsError: the folder has a file that does not belong to a run.
         BlockingIOError: another process is at work in it.
     """
     path = Path(path).resolve()
     new, old = names_beside(path)
-    # The lock in the folder goes away with it for a moment; the one beside it stays.
+    # The lock in the folder is moved away with it for a moment; the one beside it stays.
     with locked_name(path), locked_folder(path):
-        for left in (new, old):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (new, old):  # of a process that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
         try:
             yield new
             _refuse_foreign_files(path)
             exchange(path)
         finally:
-            if not has_diverged(new):  # else its batch is there to be looked at
+            if not has_diverged(new):  # else its batch is kept for the user
                 shutil.rmtree(new, ignore_errors=True)
 
 
@@ -95,4 +95,6 @@ def _holds_a_run(path: str | Path) -> bool:
 def _refuse_foreign_files(path: Path) -> None:
     names = sorted(file.name for file in path.iterdir())
     if foreign := [name for name in names if not any(fnmatch(name, pattern) for pattern in FILES)]:
-        raise FileExistsError(f"{path} is not replaced: {foreign[0]} in it is not of a run; move it away first")
+        raise FileExistsError(
+            f"{path} is not replaced: {foreign[0]} in it does not belong to a run; move it away first"
+        )

@@ -1,4 +1,4 @@
-"""The folder of one run: what was asked, what happened, what came out."""
+"""The folder of one run: its configuration, its history, and its results."""
 
 from __future__ import annotations
 
@@ -27,20 +27,27 @@ from ltocf.files import (
 from ltocf.runs.changes import refuse_changes
 from ltocf.runs.config import Config
 from ltocf.runs.data_file import RunData, configuration_of, read_data, write_data
-from ltocf.runs.leftovers import DIVERGED, OWN, free_if_not_begun, gone_if_empty, has_diverged, remove_diverged
+from ltocf.runs.leftovers import (
+    DIVERGED,
+    RUN_FILES,
+    has_diverged,
+    remove_diverged,
+    removing_if_empty,
+    removing_if_not_begun,
+)
 
-_OF_AN_EPOCH: dict[str, tuple[type, ...]] = {"phase": (str,), "epoch": (int,), "seconds": (int, float)}
-"""Fields of every record of the history and their types."""
+_EPOCH_FIELDS: dict[str, tuple[type, ...]] = {"phase": (str,), "epoch": (int,), "seconds": (int, float)}
+"""Fields of every record of the history, with their types."""
 
 
 class RunFolder:
-    """Paths and files of a run; every file is replaced whole, the history grows by lines.
+    """Paths and files of a run; every file is replaced as a whole, except that the history grows by lines.
 
     Files: ``config.toml``, ``data.safetensors`` (split and ids), ``reading.txt`` (how the source was read),
     ``history.jsonl``, ``metrics.json``, ``test-users.safetensors`` (the metrics of every test user),
     ``model.safetensors`` (trained on the whole training set), ``model-selection.safetensors`` (trained without the
-    validation set), until the run is finished ``checkpoint-*.safetensors``, and in a run that diverged the batch that
-    did it, ``diverged.safetensors``.
+    validation set), until the run is finished ``checkpoint-*.safetensors``, and in a run that diverged the batch at
+    which it did, ``diverged.safetensors``.
 
     Raises:
         FileNotFoundError: the folder holds no run.
@@ -65,7 +72,7 @@ class RunFolder:
 
         Raises:
             FileExistsError: the folder holds a run, which is never overwritten, or what is left of one.
-            NotADirectoryError: there is a file.
+            NotADirectoryError: the path is a file.
         """
         path = Path(path)
         if path.exists() and not path.is_dir():
@@ -84,33 +91,33 @@ class RunFolder:
     @classmethod
     @contextmanager
     def started(cls, path: str | Path, config: Config) -> Iterator[RunFolder]:
-        """A new run in an empty or new folder, locked for as long as the block lasts.
+        """A new run in an empty or new folder, which is locked within the block.
 
-        If the block ends in an error of settings or memory before a first epoch, nothing of the run is left.
+        If the block ends in an error of settings or memory before the first epoch, all files of the run are removed.
 
         Raises:
             FileExistsError, NotADirectoryError: see `refuse_used`.
             BlockingIOError: another process is at work in the folder.
         """
         make_folder(Path(path))
-        with gone_if_empty(Path(path)), locked_folder(Path(path)):
+        with removing_if_empty(Path(path)), locked_folder(Path(path)):
             cls.refuse_used(path)
-            remove_leftovers(Path(path), *OWN)
+            remove_leftovers(Path(path), *RUN_FILES)
             if has_diverged(Path(path)):
                 remove_diverged(Path(path))
             write_text(Path(path) / "config.toml", config.to_toml())
-            with free_if_not_begun(Path(path)):
+            with removing_if_not_begun(Path(path)):
                 yield cls(path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process at a time works in the folder; one that died holds nothing.
+        """Lock the folder within the block; the lock of a process that died is free.
 
         Raises:
             BlockingIOError: another process is at work in the folder.
         """
         with locked_folder(self.path):
-            remove_leftovers(self.path, *OWN)
+            remove_leftovers(self.path, *RUN_FILES)
             yield
 
     @property
@@ -125,7 +132,7 @@ class RunFolder:
         return self.model_file
 
     def config(self) -> Config:
-        """What was asked.
+        """The configuration of the run.
 
         Raises:
             ValueError: ``config.toml`` was edited after the run was started, in a setting that changes its result.
@@ -136,7 +143,7 @@ class RunFolder:
         return config
 
     def fingerprint(self, split: Split) -> str:
-        """A digest of the settings and the split that the result depends on; binds checkpoints to them."""
+        """A digest of the settings and the split that determine the result; binds checkpoints to them."""
         content = [self.config().that_matters(), split.digest]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -144,7 +151,7 @@ class RunFolder:
         return self.path / f"checkpoint-{phase.replace(' ', '-')}.safetensors"
 
     def write_data(self, data: RunData) -> None:
-        self.still_there()
+        self.ensure_present()
         if data.report is not None:
             write_text(self.path / "reading.txt", data.report.text() + "\n")
         write_data(self.data_file, data, self.config_file.read_text(encoding="utf-8"))
@@ -153,7 +160,7 @@ class RunFolder:
         return read_data(self.data_file)
 
     def history(self) -> list[dict[str, Any]]:
-        """One record per epoch; a last line that a crash cut short is ignored.
+        """One record per epoch; a last line that a crash left incomplete is ignored.
 
         Raises:
             ValueError: a line is no record of an epoch.
@@ -167,13 +174,13 @@ class RunFolder:
             raise ValueError(f"{self.history_file} is damaged: {error}") from error
         for number, row in enumerate(rows, start=1):
             if not isinstance(row, dict) or not all(
-                isinstance(row.get(name, 0), kinds) for name, kinds in _OF_AN_EPOCH.items()
+                isinstance(row.get(name, 0), kinds) for name, kinds in _EPOCH_FIELDS.items()
             ):
                 raise ValueError(f"{self.history_file} is damaged: line {number} is no record of an epoch")
         return rows
 
-    def still_there(self) -> RunFolder:
-        """Itself, asked before something is written: that would make a removed folder again, with a part of a run.
+    def ensure_present(self) -> RunFolder:
+        """The folder itself, checked before a write that would make a removed folder again with a part of a run.
 
         Raises:
             FileNotFoundError: the folder was removed while the run was at work.
@@ -187,21 +194,21 @@ class RunFolder:
             file.write(json.dumps(record) + "\n")
 
     def cut_history(self, phase: str, epoch: int) -> None:
-        """Drop ``epoch`` of ``phase`` and all after it: a resumed run does them again."""
-        self.still_there()
+        """Drop ``epoch`` of ``phase`` and all records after it: a resumed run writes them again."""
+        self.ensure_present()
         rows = self.history()
-        again = [place for place, row in enumerate(rows) if row["phase"] == phase and row["epoch"] >= epoch]
-        kept = rows[: again[0]] if again else rows
+        dropped = [place for place, row in enumerate(rows) if row["phase"] == phase and row["epoch"] >= epoch]
+        kept = rows[: dropped[0]] if dropped else rows
         write_text(self.history_file, "".join(json.dumps(row) + "\n" for row in kept))
 
-    def keep_history(self) -> None:
-        """Return when the history is on the disk."""
-        self.still_there()
+    def flush_history(self) -> None:
+        """Put the history onto the disk, before a file that must not be ahead of it."""
+        self.ensure_present()
         if self.history_file.exists():
             reach_disk(self.history_file)
 
     def write_test_users(self, measured: PerUserMetrics) -> None:
-        """What a significance test between two runs needs: user indices and, by metric, their values."""
+        """Write what a significance test between two runs needs: user indices and, by metric, their values."""
         arrays = {name: values.numpy().astype(np.float32) for name, values in measured.values.items()}
         with replacing(self.test_users_file, makes_folder=False) as temporary:
             save_arrays(save_file, {"users": measured.users.numpy(), **arrays}, temporary)
@@ -219,5 +226,5 @@ class RunFolder:
         return metrics
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
-        self.keep_history()
+        self.flush_history()
         write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")

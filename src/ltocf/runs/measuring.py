@@ -1,4 +1,4 @@
-"""What a run holds back, measured beyond accuracy, beside popularity, and against another run."""
+"""A run measured on its held-back pairs: beyond accuracy, beside popularity, and against another run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ltocf.runs.folder import RunFolder
 from ltocf.serving import TrainedModel
 
 POPULARITY = "popularity"
-"""Stands for the most popular items in place of the name of a run: a list that needs no model."""
+"""In place of the name of a run: the list of the most popular items, which needs no model."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Measured(Shown):
-    """The lists of one model for the users of a set, and what they are worth.
+    """The lists of one model for the users of a set, with their metrics.
 
     Args:
-        name: the run, or `POPULARITY`.
+        name: the name of the run, or `POPULARITY`.
         split: the digest of the run's split.
         per_user: lists and metric values.
-        train: what it was trained on.
-        truth: what was held back.
+        train: the pairs that the model was trained on.
+        truth: the pairs that were held back.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Measured(Shown):
 
     @cached_property
     def beyond(self) -> BeyondAccuracy:
-        """What lies beyond accuracy."""
+        """The measures beyond accuracy."""
         return beyond_accuracy(self.per_user, self.train, self.truth)
 
     @cached_property
@@ -84,21 +84,21 @@ class Withheld:
 
     @classmethod
     def of(cls, run: RunFolder, on: str, users: int = 0) -> Withheld:
-        """``test`` with the model of the whole training set, or ``validation`` with that of the selection phase.
+        """The test set with the model of the whole training set, or the validation set with the selection's model.
 
         Args:
-            run: the run.
-            on: the set.
-            users: so many random users of it, the same for every run of the split; 0: all.
+            run: the folder of the run.
+            on: ``test`` or ``validation``.
+            users: number of random users of the set, the same ones for every run of the split; 0: all.
 
         Raises:
-            ValueError: an unknown set, or one that the run does not have.
+            ValueError: an unknown set, or a set that the run does not have.
             FileNotFoundError: the run is not finished.
         """
         split = run.read_data().split
         if on == "test":
             if not len(split.test):
-                raise ValueError(f"{run.path} holds nothing back for a test; `on` can be validation")
+                raise ValueError(f'{run.path} holds nothing back for a test; use `on = "validation"`')
             return cls(TrainedModel.load(run.finished_model_file), _sample(split.test, users), split.digest)
         if on != "validation":
             raise ValueError(f"`on` must be test or validation, got {on!r}")
@@ -110,11 +110,11 @@ class Withheld:
         return cls(TrainedModel.load(run.selection_model_file), _sample(split.validation, users), split.digest)
 
     def measured(self, name: str, ks: Sequence[int], *, show_progress: bool = False) -> Measured:
-        """The lists of the run's model."""
+        """The lists of the run's model, with their metrics."""
         return self._measured(name, self.trained.model.scorer(), ks, show_progress)
 
     def popular(self, ks: Sequence[int]) -> Measured:
-        """The same of the most popular items."""
+        """The lists of the most popular items, with their metrics."""
         return self._measured(POPULARITY, Popularity(self.trained.seen), ks, False)
 
     def _measured(self, name: str, scorer: Scorer, ks: Sequence[int], show_progress: bool) -> Measured:
@@ -123,7 +123,7 @@ class Withheld:
         return Measured(name, self.split, per_user, seen, self.truth)
 
 
-def evaluate_beside(
+def evaluate_with_comparison(
     run: RunFolder,
     withheld: Withheld,
     ks: Sequence[int],
@@ -133,11 +133,11 @@ def evaluate_beside(
     users: int,
     show_progress: bool,
 ) -> dict[str, Any]:
-    """What `evaluate_run` returns if more than the metrics is asked for, with the same arguments and errors.
+    """What `evaluate_run` returns if more than the metrics is requested, with the same arguments and errors.
 
     Returns:
-        The metrics; with ``beyond`` what `Measured.as_dict` has, and the same of popularity under ``popularity``; and
-        under ``against``, by the name of the other, the `differences` to it.
+        The metrics; with ``beyond``, `Measured.as_dict`, and that of popularity under ``popularity``; and under
+        ``against``, by the name of the other run, the `differences` to it.
     """
     other = None if against is None else _other(run, withheld, against, on, users)
     measured = withheld.measured(str(run.path), ks, show_progress=show_progress)
@@ -148,11 +148,11 @@ def evaluate_beside(
     compared = [] if popular is None else [popular]
     if other is not None:
         compared.append(other.measured(str(against), ks, show_progress=show_progress))
-    return result | {"against": {one.name: differences(measured, one) for one in compared}}
+    return result | {"against": {each.name: differences(measured, each) for each in compared}}
 
 
 def differences(first: Measured, second: Measured) -> dict[str, dict[str, float]]:
-    """Of each metric the mean of ``second``, how much higher that of ``first`` is, and whether this can be chance.
+    """For each metric the mean of ``second``, how much higher that of ``first`` is, and whether this can be chance.
 
     Returns:
         ``other``, ``difference``, ``p_value`` of the paired t-test over users, and ``p_holm``, adjusted for the number
@@ -161,26 +161,26 @@ def differences(first: Measured, second: Measured) -> dict[str, dict[str, float]
     Raises:
         ValueError: different splits.
     """
-    found = {name: paired_test(first, second, name) for name in first.per_user.values}
-    adjusted = holm([comparison.p_value for comparison in found.values()])
+    tests = {name: paired_test(first, second, name) for name in first.per_user.values}
+    adjusted = holm([test.p_value for test in tests.values()])
     return {
-        name: {"other": second.means[name]} | comparison._asdict() | {"p_holm": p_value}
-        for (name, comparison), p_value in zip(found.items(), adjusted, strict=True)
+        name: {"other": second.means[name]} | test._asdict() | {"p_holm": p_value}
+        for (name, test), p_value in zip(tests.items(), adjusted, strict=True)
     }
 
 
 def paired_test(first: Measured, second: Measured, metric: str) -> Comparison:
-    """`compare_results` of one metric; of a single user there is a difference, but NaN for its p-value."""
+    """`compare_results` of one metric; for a single user the p-value is NaN."""
     if len(first.per_user.users) > 1:
         return compare_results(first.result(metric), second.result(metric))
     return Comparison(first.means[metric] - second.means[metric], math.nan)
 
 
 def refuse_other_splits(digests: Mapping[str, str]) -> None:
-    """Refuse runs that are not on one split.
+    """Refuse runs on different splits.
 
     Args:
-        digests: name of each run and the digest of its split.
+        digests: the digest of the split of each run, by the name of the run.
 
     Raises:
         ValueError: there are several splits.
@@ -197,7 +197,7 @@ def refuse_other_splits(digests: Mapping[str, str]) -> None:
 
 
 def _other(run: RunFolder, withheld: Withheld, against: str | Path, on: str, users: int) -> Withheld | None:
-    """What the other run holds back; None for popularity."""
+    """The same set of the other run; None for popularity."""
     if str(against) == POPULARITY:
         return None
     other = Withheld.of(RunFolder(against), on, users)

@@ -1,4 +1,4 @@
-"""The memory of a training, stated before it is taken: what is held already, and what comes by sizes alone."""
+"""The memory of a training, stated before it is taken: what the process holds, and what follows from sizes alone."""
 
 from __future__ import annotations
 
@@ -17,41 +17,43 @@ from ltocf.training.memory import available_bytes, resident_bytes
 
 NUMBER_BYTES, INDEX_BYTES = 4, 8
 LIBRARY_BYTES = 50_000_000
-"""What libraries take when they are used for the first time."""
+"""Memory that libraries take when they are first used."""
 GRAPH_BYTES = 16
-"""Bytes for a pair: an index and a value, in rows of users and in rows of items."""
+"""Per pair: an index and a value, in rows of users and in rows of items."""
 HISTORY_BYTES = 4
-"""Bytes for a pair: an item that a list leaves out."""
+"""Per pair: an item that a list leaves out."""
 SORTING_BYTES, BUILDING_BYTES = 72, 8
-"""Bytes for a pair while two sets of pairs become one, and while the graph is made of them."""
+"""Per pair, while two sets of pairs are joined, and while the graph is made of them."""
 ORDER_BYTES = 56
-"""Bytes for a pair while its age is found."""
+"""Per pair, while its age is computed."""
 ADAM = 3
 """Matrices of nodes x columns: parameters and two moments."""
 ROW_COPIES = 8
 """Matrices of the rows of a batch: rows, directions, gradients of both."""
 CPU = torch.device("cpu")
 STATES = {"ltocf": (2, 3), "lightgcn": (5, 0), "mf": (1, 0), "grmf": (1, 0), "grmf-norm": (1, 0), "hop-rec": (1, 0)}
-"""Models whose memory is known, and matrices beside Adam's at the height of a step: the gradient of the final
-embeddings and what it becomes, and the states of a filter between the two, a few columns at a time."""
+"""Models whose memory is known, with two numbers of matrices beside Adam's at the peak of a step: those held whole,
+such as the gradient of the final embeddings and what it becomes, and the states of a filter, held a few columns at a
+time."""
 SCORED = 4
 """Matrices of nodes x dim when lists are made: final embeddings, directions, and both with a column for popularity."""
 TILE_BYTES = 3 * 64 * NUMBER_BYTES
-"""Bytes for an item: its scores for the users that are ranked at once."""
-SAID_FROM = 2**30
+"""Per item: its scores for the users that are ranked at once."""
+REPORTED_FROM = 2**30
+"""Bytes from which a run shows how much memory it needs."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a training holds at its highest, by what holds them.
+    """Bytes that a training holds at its peak, by what they are for.
 
     Args:
-        held: by the process when this is stated: libraries and the pairs of the split.
-        pairs: all of them together, if they are trained on again.
+        held: what the process already holds: libraries and the pairs of the split.
+        pairs: the union of all pairs, in the phase that trains on it.
         graph: both sides of R̃.
         sampler: pairs and their order.
         parameters: embeddings, Adam's moments, and the best weights of a validation.
-        step: gradient and states of a propagation and the rows of a piece; or what lists are made of, if that is more.
+        step: gradient and states of a propagation and the rows of a piece; or what ranking or building takes, if more.
 
     Example:
         >>> str(Memory(held=10**9, pairs=0, graph=5 * 10**8, sampler=0, parameters=10**9, step=10**9))
@@ -79,8 +81,8 @@ class Memory:
         Raises:
             ValueError: it is not available, or not for all processes of this machine.
         """
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        available, needed = available_bytes(CPU), here * (self.total - self.held)
+        n_local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        available, needed = available_bytes(CPU), n_local * (self.total - self.held)
         if needed > available:
             raise ValueError(
                 f"this training needs {self}; {needed / 1e9:.1f} GB of it are still to be taken, and "
@@ -90,7 +92,7 @@ class Memory:
 
 
 class TrainingSizes(NamedTuple):
-    """What the memory of a training depends on, but for its settings.
+    """The sizes of the data that determine the memory of a training, together with its settings.
 
     Args:
         n_users: number of users.
@@ -120,7 +122,7 @@ class TrainingSizes(NamedTuple):
 
 
 def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memory | None:
-    """The memory of one process on a CPU, that of the phase which needs more; None for models whose memory is unknown.
+    """The memory of one process on a CPU, in the phase that needs more; None for models whose memory is unknown.
 
     With n nodes, c = ceil(dim / world) columns and m pairs in a phase it is what the process holds now, and in bytes
 
@@ -129,7 +131,7 @@ def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memor
         sampler     8 m of the softmax, 12 m of others
         parameters  12 n c, and 4 n c of the best weights
         step        4 n c (states) + 256 c (rows of a piece) + the scores of a block;
-                    or what lists take, 16 n dim or 8 n dim + 4 m; or what made pairs and graph, if that was more
+                    or what lists take, 16 n dim or 8 n dim + 4 m; or what making pairs and graph took, if more
 
     Args:
         config: model and settings.
@@ -147,10 +149,10 @@ def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memor
 
 
 def refuse_without_memory(config: Config, split: Split) -> None:
-    """Refuse a training on the CPU that does not have the memory it is known to need.
+    """Refuse a training on the CPU that is known to need more memory than is available.
 
     Raises:
-        ValueError: there is too little.
+        ValueError: too little memory is available.
     """
     if (
         config.runtime().torch_device().type == "cpu"
@@ -163,33 +165,33 @@ def _of_phase(
     config: Config, sizes: TrainingSizes, m: int, world: int, held: int, *, best: bool = False, again: bool = False
 ) -> Memory:
     dim, ordered, weighted = int(config.options["dim"]), sizes.ordered, sizes.weighted
-    of_pair = 2 * INDEX_BYTES + INDEX_BYTES * ordered + NUMBER_BYTES * weighted
+    pair_bytes = 2 * INDEX_BYTES + INDEX_BYTES * ordered + NUMBER_BYTES * weighted
     nodes, columns = sizes.n_users + sizes.n_items, -(-dim // world)
     matrix = NUMBER_BYTES * nodes * columns
     softmax = config.options.get("loss") == "softmax"
-    pairs = of_pair * m * again
+    pairs = pair_bytes * m * again
     graph = (GRAPH_BYTES + 8 * ordered + 4 * weighted) * m + 2 * NUMBER_BYTES * nodes
     sampler, parameters = (8 if softmax else 12) * m, (ADAM + best) * matrix
     step = LIBRARY_BYTES + _states(config, matrix, columns) + _batch_bytes(config, m, sizes.n_items, dim)
     scored = NUMBER_BYTES * nodes * dim
     lists = max(SCORED * scored, 2 * scored + HISTORY_BYTES * m + TILE_BYTES * sizes.n_items)
-    # Before there is a sampler or an optimiser; the graph and the weights that were selected are there a little longer.
+    # Before there is a sampler or an optimiser, while the graph and the weights of the selection are still held.
     selected = graph + matrix if again else 0
     making = max(
         selected + SORTING_BYTES * m * again, pairs + selected + graph + (BUILDING_BYTES + ORDER_BYTES * ordered) * m
     )
-    left = making - pairs - graph - sampler - parameters
+    excess = making - pairs - graph - sampler - parameters
     kept = selected if config.training.max_minutes else 0
-    return Memory(held, pairs, graph, sampler, parameters, max(step + kept, lists + kept, left))
+    return Memory(held, pairs, graph, sampler, parameters, max(step + kept, lists + kept, excess))
 
 
 def _states(config: Config, matrix: int, columns: int) -> int:
-    """What a step holds in matrices of nodes x columns; columns of the filter go through a few at a time."""
+    """Bytes of a step's matrices of nodes x columns; the filter has a few columns at a time."""
     whole, states = STATES[config.model]
     at_once = COLUMNS_AT_A_TIME if columns > 2 * COLUMNS_AT_A_TIME else columns
     copies = 2 if states and at_once < columns else 0
-    half = 0.5 if config.options.get("precision") == "bfloat16" else 1.0
-    return int(matrix * (whole + (half * states + copies) * at_once / columns))
+    scale = 0.5 if config.options.get("precision") == "bfloat16" else 1.0
+    return int(matrix * (whole + (scale * states + copies) * at_once / columns))
 
 
 def _batch_bytes(config: Config, m: int, n_items: int, dim: int) -> int:

@@ -1,4 +1,4 @@
-"""From a configuration to the data of a run: read, split, and made to fit whatever size they have."""
+"""From a configuration to the data of a run: read and split, whatever their size."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ logger = logging.getLogger(__name__)
 AT_THE_END = ("leave-last-out", "time")
 """Splits whose test set is the end of histories."""
 IN_MEMORY = "<memory>"
-"""The source in a configuration if the data were handed over in Python."""
+"""The source in the configuration of data that were passed in Python."""
 
 
 def configure(
     source: Any, config: str | Path | Config | None, settings: dict[str, Any]
 ) -> tuple[Config, Dataset | None]:
-    """The configuration of a run, and the data if only this process can read them.
+    """The configuration of a run, and its data if only this process can read them.
 
     Args:
-        source: anything that `load_dataset` takes; None for that of the configuration.
+        source: anything that `load_dataset` takes; None for the source of the configuration.
         config: a TOML file, or a configuration, to start from.
         settings: any setting by its name; ``items`` may be a table in memory.
 
@@ -38,24 +38,24 @@ def configure(
         ValueError, FileNotFoundError: wrong settings, or data that cannot be read.
     """
     named = source_text(source) if isinstance(source, (str, Path)) else IN_MEMORY if source is not None else None
-    chosen, handed_over = settled(named, config, settings)
+    chosen, handed_over = resolve_settings(named, config, settings)
     if named != IN_MEMORY and not handed_over and masked(chosen.data.source) == chosen.data.source:
         return chosen, None
-    # What is in memory, or behind a password, is read now: nothing but the data themselves is kept of it.
+    # Sources in memory or behind a password are read now, since only the data themselves are kept of them.
     place = source if named == IN_MEMORY else chosen.data.source
     dataset = load_dataset(place, data_dir=chosen.data.data_dir or None, **(chosen.data.given() | handed_over))
     return replace(chosen, data=replace(chosen.data, source=masked(chosen.data.source))), dataset
 
 
-def settled(
+def resolve_settings(
     named: str | None, config: str | Path | Config | None, settings: dict[str, Any]
 ) -> tuple[Config, dict[str, Any]]:
-    """The configuration that settings make, and those of them that no file can hold: a table of items in memory.
+    """The configuration of some settings, and the setting that no file can hold: a table of items in memory.
 
-    Nothing is read but a TOML file.
+    It reads nothing except a TOML file.
 
     Example:
-        >>> chosen, handed_over = settled("gowalla", None, {"dim": 8, "items": Path("items.csv")})
+        >>> chosen, handed_over = resolve_settings("gowalla", None, {"dim": 8, "items": Path("items.csv")})
         >>> chosen.options["dim"], chosen.data.items, handed_over
         (8, 'items.csv', {})
     """
@@ -72,9 +72,9 @@ def settled(
 
 
 def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:
-    """The split of a configuration's data, read now unless they are given.
+    """Read the data of a configuration, unless ``dataset`` is given, and split them.
 
-    Data of any size can be trained on: if nobody has two items nothing is held back, and a note says so.
+    Data of any size can be trained on: if no user has two items, nothing is held back, and a warning says so.
     """
     settings = config.data
     if dataset is None:
@@ -86,11 +86,11 @@ def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:
     )
     if config.run.select_on == "test" and not len(split.test):
         raise ValueError('`select_on = "test"` needs a test set, got a split without one; leave it at "validation"')
-    if config.run.select_on == "validation" and not _can_spare(split.train):
+    if config.run.select_on == "validation" and not _somebody_has_two(split.train):
         logger.warning("nobody has two items to train on: training runs for `epochs`, without a validation set")
     elif config.run.select_on == "validation":
         split = carve_validation(split, **_validation_split(settings, dataset, split), seed=settings.split_seed)
-        if settings.validation_split == "random" and _ends_are_asked(settings, dataset) and _chooses_recency(config):
+        if settings.validation_split == "random" and _tests_ends(settings, dataset) and _chooses_recency(config):
             logger.warning(
                 "the power of recency is chosen on pairs that are not the latest: set validation_split = 'auto'"
             )
@@ -115,59 +115,59 @@ def selection_metric(select_by: str, n_items: int) -> str:
 
 
 def _possible_split(config: Config, dataset: Dataset) -> str:
-    """``auto`` holds back what there is to hold back."""
+    """The split of the configuration, except that ``auto`` is ``none`` if no user has two items."""
     how = config.data.split
-    if how == "auto" and dataset.test is None and not _can_spare(dataset.interactions):
+    if how == "auto" and dataset.test is None and not _somebody_has_two(dataset.interactions):
         logger.warning("%s: nobody has two items, so nothing is held back for a test", dataset.name)
         return "none"
     return how
 
 
-def _can_spare(pairs: Interactions) -> bool:
-    """Whether somebody keeps an item when one is taken."""
+def _somebody_has_two(pairs: Interactions) -> bool:
+    """Whether some user has two items, so that one can be held back."""
     return int(pairs.user_degrees.max(initial=0)) > 1
 
 
 def _validation_split(settings: DataSettings, dataset: Dataset, split: Split) -> dict[str, Any]:
-    """What `carve_validation` is asked for; ``auto`` makes the validation set as the test set was made.
+    """The arguments of `carve_validation`; ``auto`` makes the validation set as the test set was made.
 
-    If that is the end of histories, so is the validation set, and the same share of them: a shorter one would
-    favour what only serves the items that follow at once. With no test set it is the items that come next.
+    If that is the end of histories, so is the validation set, and the same share of them: a shorter one would favour
+    models that only predict the very next items. Without a test set it is the end of histories if that is known.
     """
     plain: dict[str, Any] = {"fraction": settings.validation_fraction, "core": settings.validation_core}
     if settings.validation_split != "auto":
         return plain | {"how": settings.validation_split}
-    if not _ends_are_asked(settings, dataset):
+    if not _tests_ends(settings, dataset):
         return plain | {"how": "random"}
     if settings.split == "leave-last-out":
         return plain | {"how": "last", "n_last": 1}
     if not len(split.test):
         return plain | {"how": "last"}
     share = len(split.test) / (len(split.test) + len(split.train))
-    core = settings.validation_core or (dataset.core if _is_given(settings, dataset) else 0)
+    core = settings.validation_core or (dataset.core if _is_test_given(settings, dataset) else 0)
     return {"how": "last", "fraction": share, "core": core}
 
 
-def _ends_are_asked(settings: DataSettings, dataset: Dataset) -> bool:
-    """Whether the test set is known to be the end of histories, or there is none and the end is known."""
+def _tests_ends(settings: DataSettings, dataset: Dataset) -> bool:
+    """Whether the test set is known to be the end of histories, or there is none and the end of histories is known."""
     if settings.split in AT_THE_END:
         return True
-    return dataset.is_in_order and (settings.split == "none" or _is_given(settings, dataset))
+    return dataset.is_in_order and (settings.split == "none" or _is_test_given(settings, dataset))
 
 
-def _is_given(settings: DataSettings, dataset: Dataset) -> bool:
-    """Whether the test set is that of the source."""
+def _is_test_given(settings: DataSettings, dataset: Dataset) -> bool:
+    """Whether the test set came with the source."""
     return dataset.test is not None and settings.split in ("auto", "given")
 
 
 def _chooses_recency(config: Config) -> bool:
-    """Whether the model, or one of those that it blends, does."""
+    """Whether the model, or a member of the blend, chooses recency."""
     members = [member for member in config.options.get("members", ()) if isinstance(member, Mapping)]
     return any(options.get("recency") == "auto" for options in (config.options, *members))
 
 
 def _without_timestamps(split: Split, lines_in_time: bool) -> Split:
-    """Places in a file are no times: once they have served to split, nobody should compare those of two users.
+    """The split without timestamps that are only places in a file, which must not be compared between users.
 
     The order of one user's items is kept if it is the order in time.
     """

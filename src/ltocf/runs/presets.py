@@ -16,7 +16,7 @@ SOFTMAX_TRAINING: dict[str, Any] = {
     "validate_every": 2,
     "retraining": "repeated",
 }
-"""Large batches and a rate that comes down to zero: chosen in docs/presets.md."""
+"""Large batches and a rate that falls to zero; docs/presets.md has how they were chosen."""
 
 SOFTMAX_RECIPE: dict[str, Any] = SOFTMAX_TRAINING | {
     "loss": "softmax",
@@ -28,17 +28,17 @@ SOFTMAX_RECIPE: dict[str, Any] = SOFTMAX_TRAINING | {
     "popularity": 1.1,
     "choose_ranking": True,
 }
-"""Sampled softmax on cosines besides."""
+"""The same with the sampled softmax on cosines."""
 
 IN_ORDER: dict[str, Any] = {"recency": "auto"}
-"""If histories have an order, what a user did lately may count more: chosen on validation."""
+"""If histories have an order, recent items may count more; how much is chosen on validation."""
 
 OWN_RECIPES: dict[str, dict[str, Any]] = {
     "neumf": {"batch_size": 256, "l2": 0.0, "epochs": 100},
-    # Its program anneals over 200,000 steps up to 1 and stops at 0.2; by then a small data set would not be there.
+    # Its program anneals to 1 over 200,000 steps and stops at 0.2, which small data sets would never reach.
     "mult-vae": {"batch_size": 500, "l2": 0.0, "epochs": 200, "annealing_steps": 400},
 }
-"""Models that are not trained like the others, as their papers train them."""
+"""Models that are trained as their papers do, unlike the others."""
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {
@@ -52,11 +52,11 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "paper": OWN_RECIPES,
 }
-"""What each preset changes of the defaults, which are the LT-OCF paper's; a model that is left out keeps them."""
+"""The settings of each preset that differ from the defaults, which are the LT-OCF paper's."""
 
 
 def preset_values(preset: str, model: str) -> dict[str, Any]:
-    """The settings, by name, that a preset has for a model.
+    """The settings, by name, that a preset changes for a model.
 
     Example:
         >>> preset_values("paper", "ltocf"), preset_values("fast", "ltocf")["loss"]

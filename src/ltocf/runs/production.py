@@ -1,4 +1,4 @@
-"""The model that is used, not measured: chosen on a validation set, then trained on everything."""
+"""The model for production, which is not measured: selected on a validation set, then trained on everything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 from ltocf.data import Dataset
 from ltocf.runs.config import Config
-from ltocf.runs.existing import Exists, refuse_unless_wanted
+from ltocf.runs.existing import Exists, refuse_existing
 from ltocf.runs.experiment import load, train_config, with_default_model
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import configure
@@ -19,7 +19,7 @@ from ltocf.runs.together import together
 from ltocf.runs.typed import Settings
 from ltocf.scale.torchrun import place
 from ltocf.serving import TrainedModel
-from ltocf.training.divergence import KEPT
+from ltocf.training.divergence import BATCH_NOTE
 
 
 def fit(
@@ -33,23 +33,23 @@ def fit(
     show_progress: bool = True,
     **settings: Unpack[Settings],
 ) -> TrainedModel:
-    """Train the model that answers: a validation set chooses the epoch, then all pairs are trained on.
+    """Train the model for production: a validation set chooses the epoch, then it is trained on all pairs.
 
-    Unlike `train` nothing is held back for a test, so nothing that a user has is recommended to them, and there is no
-    measured accuracy but that of the validation.
+    Unlike with `train`, nothing is held back for a test, so nothing that a user has is recommended to them, and the
+    only measured accuracy is that of the validation.
 
     Args:
         source: anything that `load_dataset` takes; may be left out with ``like``.
-        out: a new folder for the run; None keeps nothing but what is returned.
+        out: a new folder for the run; None: keep no folder, only the returned model.
         model: a key of `MODELS`, or auto, as for `train`.
         config: a TOML file to start from.
-        like: the folder of a run whose settings, and without ``source`` whose data, are taken.
+        like: the folder of a run whose settings are used, and without ``source`` also its data.
         exists: what to do if ``out`` holds a run, as for `train`.
         show_progress: as for `train`.
         **settings: any setting by its name, as for `train`.
 
     Raises:
-        ValueError: neither ``source`` nor ``like``, both ``config`` and ``like``, or as `train`.
+        ValueError: neither ``source`` nor ``like``, both ``config`` and ``like``, or as for `train`.
         FileExistsError: ``out`` holds a run.
 
     Example:
@@ -65,10 +65,10 @@ def fit(
     if out is None and place().world > 1:
         raise ValueError("give `out`: the processes of torchrun meet in that folder")
     if out is None:
-        with tempfile.TemporaryDirectory() as beside, _without_its_batch():
+        with tempfile.TemporaryDirectory() as temporary, _without_batch_note():
             return fit(
                 source,
-                Path(beside) / "run",
+                Path(temporary) / "run",
                 model=model,
                 config=config,
                 like=like,
@@ -78,31 +78,31 @@ def fit(
     folder = Path(out)
 
     def work() -> dict[str, Any]:
-        refuse_unless_wanted(folder, exists)
+        refuse_existing(folder, exists)
         values = with_default_model(dict(settings), model, config or like) | {"split": "none"}
         if "split" in settings:
             raise ValueError(f"`split` must be left out: fit holds nothing back, got {settings['split']!r}; use train")
         if source is None and like is not None:
             chosen, dataset = _like(RunFolder(like), values)
             return train_config(chosen, folder, show_progress=show_progress, dataset=dataset, exists=exists)
-        chosen, read = configure(source, config if like is None else RunFolder(like).config(), values)
-        return train_config(chosen, folder, show_progress=show_progress, dataset=read, exists=exists)
+        chosen, loaded = configure(source, config if like is None else RunFolder(like).config(), values)
+        return train_config(chosen, folder, show_progress=show_progress, dataset=loaded, exists=exists)
 
     together(work)
     return load(folder)
 
 
 @contextmanager
-def _without_its_batch() -> Iterator[None]:
-    """The error of a training that diverged, without the place of its batch, which goes with the folder."""
+def _without_batch_note() -> Iterator[None]:
+    """Raise the error of a diverged training without the path of its batch, which is removed with the folder."""
     try:
         yield
     except FloatingPointError as error:
-        raise FloatingPointError(str(error).partition(KEPT)[0]) from error
+        raise FloatingPointError(str(error).partition(BATCH_NOTE)[0]) from error
 
 
 def _like(run: RunFolder, values: dict[str, Any]) -> tuple[Config, Dataset]:
-    """The settings of a run, and all its pairs as it read them."""
+    """The settings of a run, and all its pairs together."""
     config, data = run.config().with_values({"select_on": "validation", **values}), run.read_data()
     pairs = data.split.train.union(data.split.test)
     if data.split.validation is not None:

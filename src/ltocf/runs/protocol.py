@@ -25,14 +25,14 @@ from ltocf.runs.config import Config
 from ltocf.runs.data_file import RunData
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.leftovers import remove_checkpoints
-from ltocf.runs.memory import SAID_FROM, Memory, TrainingSizes, stated_memory
+from ltocf.runs.memory import REPORTED_FROM, Memory, TrainingSizes, stated_memory
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
-from ltocf.runs.retraining import Selected, as_selected, keep_selected_if_cut
+from ltocf.runs.retraining import Selected, prepare_retraining, restore_selected_if_cut
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
 from ltocf.training import EpochRecord, FitContext, FitResult, environment
-from ltocf.training.memory import give_back, peak_bytes
+from ltocf.training.memory import peak_bytes, return_unused_memory
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +59,14 @@ class Experiment:
     """One run: every step continues from what the folder already holds.
 
     Args:
-        folder: where everything is kept; locked by the caller.
-        config: what to run.
+        folder: the folder that keeps everything; locked by the caller.
+        config: the configuration to run.
         data: the split, with the caller's ids.
         device: where to compute.
-        show_progress: bars on a terminal, else a line for each validation.
+        show_progress: show bars on a terminal, else a line for each validation.
         budget: what is left of ``max_minutes``.
-        label: tells the phases of several models in one folder apart; empty for the only one.
-        ranks: the processes that train together; the first of them writes, the others compute.
+        label: tells the phases of several models in one folder apart; empty if there is only one.
+        ranks: the processes that train together; only the first one writes files.
     """
 
     folder: RunFolder
@@ -79,7 +79,7 @@ class Experiment:
     ranks: Ranks = ALONE
 
     def run(self) -> dict[str, Any]:
-        """Both phases, the test, and the files; the metrics."""
+        """Run both phases and the test, and write the files; returns the metrics."""
         started, split = time.perf_counter(), self.data.split
         self._state_memory()
         if split.validation is None:
@@ -89,7 +89,7 @@ class Experiment:
         else:
             chosen, selection = self.phase("selection", split.train, split.validation)
             if not self.ranks.rank:
-                chosen.save(self.folder.still_there().selection_model_file)
+                chosen.save(self.folder.ensure_present().selection_model_file)
             everything = split.train.union(split.validation)
             selected = Selected(chosen.model, selection)
             del chosen
@@ -98,27 +98,27 @@ class Experiment:
         return self.finish(trained, fits, started)
 
     def _state_memory(self) -> None:
-        """Say what memory the run needs before it takes any, and end it if there is less."""
+        """Report the memory that the run needs before it takes any, and end the run if less is available."""
         memory = self.memory
         if memory is None or self.device.type != "cpu":
             return
-        if self.show_progress and memory.total > SAID_FROM:
+        if self.show_progress and memory.total > REPORTED_FROM:
             log_line(f"{self.config.model}: up to about {memory}", watched=True)
         memory.refuse_if_too_much(self.config.options["dim"])
 
     @cached_property
     def memory(self) -> Memory | None:
-        """What the run is expected to hold at its highest on a CPU; None if that is not known."""
+        """The expected peak memory of the run on a CPU; None if that is not known."""
         shares = self.ranks.world // self.ranks.layout().get("node_blocks", 1)
         return stated_memory(self.config, TrainingSizes.of_split(self.data.split), shares)
 
     def finish(
         self, trained: TrainedModel, fits: dict[str, FitResult], started: float, more: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Write the model, measure it on the test set, write the metrics, and drop what was kept to go on from."""
-        give_back()
+        """Write the model, measure it on the test set, write the metrics, and remove the checkpoints."""
+        return_unused_memory()
         if not self.ranks.rank:
-            trained.save(self.folder.still_there().model_file)
+            trained.save(self.folder.ensure_present().model_file)
         metrics = self.measured(trained) | self.provenance(trained, fits) | (more or {})
         metrics["seconds_of_this_process"] = time.perf_counter() - started
         if self.ranks.rank:
@@ -130,7 +130,7 @@ class Experiment:
     def phase(
         self, phase: str, pairs: Interactions, truth: Interactions | None, selected: Selected | None = None
     ) -> tuple[TrainedModel, FitResult]:
-        """Train on ``pairs``; with ``truth`` keep the epoch that ranks it best, with ``selected`` what that learned."""
+        """Train on ``pairs``; with ``truth`` select the best epoch, with ``selected`` train as that was selected."""
         config, seed, place = self.config, self.config.run.seed, f"{self.label} {phase}".strip()
         graph = BipartiteGraph.from_interactions(pairs)
         model = build_model(config.model, graph, config.options, seed=seed).to(self.ranks.home(self.device))
@@ -145,29 +145,29 @@ class Experiment:
                 deadline=self.deadline(phase, model, pairs),
                 validation_seconds=self._validation_seconds(model, validation),
                 on_epoch=self._recorder(place, stack),
-                before_checkpoint=self.folder.keep_history,
+                before_checkpoint=self.folder.flush_history,
                 diverged=None if self.competes(phase) else self.folder.diverged_file,
                 show_progress=self.show_progress,
                 description=f"{self.label or config.model} {phase}",
                 ranks=self.ranks,
                 device=self.device,
             )
-            if not self.folder.checkpoint_file(place).exists():  # which has its own embeddings
+            if not self.folder.checkpoint_file(place).exists():  # a checkpoint has embeddings of its own
                 self.start(model, graph, pairs, context)
-            del graph  # or the whole of it would stay where processes have a block each
+            del graph  # or all of it would stay in memory where processes have a block each
             settings = config.training
             if selected is not None:
-                settings, context = as_selected(model, selected, settings, context)
-            give_back()  # what sorting pairs, making the graph and an earlier phase took
+                settings, context = prepare_retraining(model, selected, settings, context)
+            return_unused_memory()  # of sorting pairs, making the graph and an earlier phase
             result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         if selected is not None:
-            keep_selected_if_cut(model, selected, result, settings, context)
+            restore_selected_if_cut(model, selected, result, settings, context)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
 
     def competes(self, phase: str) -> bool:
-        """Whether this is one of several models that are selected: one that diverges does not end the run."""
+        """Whether this is the selection of one of several models: one that diverges does not end the run."""
         return bool(self.label) and phase == "selection"
 
     def _recorder(self, place: str, stack: ExitStack) -> Callable[[EpochRecord], None] | None:
@@ -176,18 +176,18 @@ class Experiment:
         return recorder(self.folder, place, stack, tensorboard=self.config.run.tensorboard)
 
     def validation(self, truth: Interactions, seen: Interactions) -> Validation:
-        """What chooses the epoch: a validation set may ask a sample of the users, a test set asks all."""
+        """What chooses the epoch: a validation set may use a sample of the users, a test set uses all."""
         run = self.config.run
         n_users, may_sample = self.config.training.validation_users, run.select_on == "validation"
         return Validation(truth, seen, Metric.parse(self.select_by).depth, n_users, run.seed, may_sample, self.ranks)
 
     @cached_property
     def select_by(self) -> str:
-        """The metric that chooses the epoch, at a depth that the catalogue has."""
+        """The metric that chooses the epoch, at a depth that suits the catalogue."""
         return selection_metric(self.config.run.select_by, self.data.split.n_items)
 
     def start(self, model: Recommender, graph: BipartiteGraph, pairs: Interactions, context: FitContext) -> None:
-        """Initial embeddings other than random ones, of the first process; half of the phase's time at most."""
+        """Set initial embeddings other than random ones, those of the first process; takes half of the time at most."""
         run, training = self.config.run, self.config.training
         l2 = training.l2 if run.init_l2 is None else run.init_l2
         settings = replace(training, epochs=run.init_epochs, epoch_share=1.0, l2=l2)
@@ -202,14 +202,14 @@ class Experiment:
         """When a phase must be over, so that what follows it still fits into the budget."""
         if self.budget.seconds == math.inf:
             return math.inf
-        test = ranking_seconds(model, pairs, self.test_set) if len(self.test_set) else 0.0
-        left = self.budget.seconds_left() - test
+        test_seconds = ranking_seconds(model, pairs, self.test_set) if len(self.test_set) else 0.0
+        left = self.budget.seconds_left() - test_seconds
         share = 0.5 if phase == "selection" and self.data.split.validation is not None else 1.0
         return time.monotonic() + share * left
 
     @cached_property
     def test_set(self) -> Interactions:
-        """The test set, or the pairs of the users of it that are ranked."""
+        """The test set, or the pairs of those of its users that are ranked."""
         n_users, test = self.config.run.test_users, self.data.split.test
         return sample_users(test, self.config.data.split_seed, n_users) if n_users else test
 
@@ -218,8 +218,8 @@ class Experiment:
         test = self.data.split.test
         if not len(test):
             return PROTOCOLS["none"]
-        asked, of = (np.count_nonzero(pairs.user_degrees) for pairs in (self.test_set, test))
-        estimate = f"; an estimate from {asked:,} of the {of:,} test users" if asked < of else ""
+        ranked, total = (np.count_nonzero(pairs.user_degrees) for pairs in (self.test_set, test))
+        estimate = f"; an estimate from {ranked:,} of the {total:,} test users" if ranked < total else ""
         return PROTOCOLS[self.config.run.select_on] + estimate
 
     def _validation_seconds(self, model: Recommender, validation: Validation | None) -> float:
@@ -228,7 +228,7 @@ class Experiment:
         return ranking_seconds(model, validation.seen, validation.truth)
 
     def measured(self, trained: TrainedModel) -> dict[str, Any]:
-        """The metrics of the test set, which is read here and nowhere else; each user's values are kept."""
+        """The metrics of the test set, which is read only here; each user's values are written to a file."""
         split, started = self.data.split, time.perf_counter()
         if not len(split.test):
             return {}
@@ -241,7 +241,7 @@ class Experiment:
         return per_user.means(split.n_items) | {"ranking_seconds": time.perf_counter() - started}
 
     def provenance(self, trained: TrainedModel, fits: dict[str, FitResult]) -> dict[str, Any]:
-        """What a number needs beside it to be believed and made again."""
+        """What makes a result credible and reproducible: data, settings, seed and environment."""
         config, split = self.config, self.data.split
         learned = trained.model.learned()
         return {
@@ -263,12 +263,12 @@ class Experiment:
             "cold_users": split.cold_users,
             "cold_items": split.cold_items,
             "seconds": sum(result.seconds for result in fits.values()),
-            "memory": self._memory_facts(),
+            "memory": self._memory_record(),
             "environment": environment(self.device) | self.ranks.layout(),
         }
 
-    def _memory_facts(self) -> dict[str, Any]:
-        """What the run was expected to hold, and the highest that its process has held."""
+    def _memory_record(self) -> dict[str, Any]:
+        """The memory that the run was expected to need, and the peak of its process."""
         stated = (
             {} if self.memory is None else {"stated": dataclasses.asdict(self.memory) | {"total": self.memory.total}}
         )

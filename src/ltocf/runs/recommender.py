@@ -1,4 +1,4 @@
-"""A recommender with scikit-learn's habits, for notebooks: a thin face over `fit` and what it returns."""
+"""A recommender with scikit-learn's interface, for notebooks: a thin layer over `fit` and the model it returns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ltocf.data.events import join_events
 from ltocf.evaluation import METRICS, Metric, rank
 from ltocf.evaluation.evaluate import find_hits
 from ltocf.runs.experiment import load
-from ltocf.runs.preparation import IN_MEMORY, selection_metric, settled
+from ltocf.runs.preparation import IN_MEMORY, resolve_settings, selection_metric
 from ltocf.runs.production import fit
 from ltocf.runs.typed import Settings
 from ltocf.runs.update import read_events
@@ -29,27 +29,27 @@ Answer = TypeVar("Answer")
 
 SCORED_BY = "recall@20"
 PARAMETERS = "parameters"
-"""The note of a model file that has the parameters of its recommender."""
+"""The note in a model file that has the parameters of its recommender."""
 
 
 class NotFittedError(ValueError, AttributeError):
-    """Something was asked of a recommender before `fit`; of both types, as scikit-learn's own."""
+    """A recommender was used before `fit`; it has both base classes, like scikit-learn's own."""
 
 
-def _answered(
-    ask: Callable[Concatenate[Snapshot, Arguments], Answer],
+def _delegated(
+    method: Callable[Concatenate[Snapshot, Arguments], Answer],
 ) -> Callable[Concatenate[LTOCFRecommender, Arguments], Answer]:
     """A method of `Snapshot` as one of the recommender, with its arguments and its documentation."""
 
-    @wraps(ask)
-    def answer(self: LTOCFRecommender, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-        return ask(self.trained_.snapshot, *args, **kwargs)
+    @wraps(method)
+    def delegate(self: LTOCFRecommender, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        return method(self.trained_.snapshot, *args, **kwargs)
 
-    return answer
+    return delegate
 
 
 class LTOCFRecommender:
-    """A recommender that is fitted, asked, scored, cloned and saved as scikit-learn's estimators are.
+    """A recommender that is fitted, used, scored, cloned and saved like scikit-learn's estimators.
 
     Args:
         model: a key of `MODELS`.
@@ -58,12 +58,12 @@ class LTOCFRecommender:
             ``dim=64, epochs=8, user_column="customer", min_rating=4`` ... Those left out come from the preset.
 
     Attributes:
-        trained_: what `fit` made, a `TrainedModel`; there after `fit` only, as are the others.
+        trained_: the `TrainedModel` that `fit` made; like the other attributes, it exists only after `fit`.
         n_users_: number of users.
         n_items_: number of items.
 
     Raises:
-        ValueError: a setting that does not exist or has a value that it cannot have.
+        ValueError: a setting that does not exist, or a value that it cannot have.
 
     Example:
         >>> visits = [(user, item) for user in range(6) for item in range(4) if user % 3 != item]
@@ -83,43 +83,43 @@ class LTOCFRecommender:
         self.set_params(**settings)
 
     def fit(self, X: Any, y: None = None, *, out: str | Path | None = None) -> LTOCFRecommender:  # noqa: N803
-        """Train the model on all of X, after a validation set taken from it has chosen the epoch.
+        """Train the model on all of X, after a validation set taken from X has chosen the epoch.
 
         Args:
             X: anything that `load_dataset` takes: a path, a frame, a sparse matrix, tuples ...
-            y: there for scikit-learn, and not looked at.
+            y: ignored; it exists for scikit-learn.
             out: a new folder for the run, to plot or update it later; None keeps none.
 
         Raises:
-            ValueError, FileNotFoundError, FileExistsError: as `ltocf.fit`.
+            ValueError, FileNotFoundError, FileExistsError: as for `ltocf.fit`.
         """
-        return self._hold(fit(X, out, **self.get_params()))
+        return self._with_trained(fit(X, out, **self.get_params()))
 
-    recommend = _answered(Snapshot.recommend)
-    recommend_all = _answered(Snapshot.recommend_all)
-    fold_in = _answered(Snapshot.fold_in)
-    similar_items = _answered(Snapshot.similar_items)
-    similar_users = _answered(Snapshot.similar_users)
-    popular = _answered(Snapshot.popular)
-    history = _answered(Snapshot.history)
-    explain = _answered(Snapshot.explain)
+    recommend = _delegated(Snapshot.recommend)
+    recommend_all = _delegated(Snapshot.recommend_all)
+    fold_in = _delegated(Snapshot.fold_in)
+    similar_items = _delegated(Snapshot.similar_items)
+    similar_users = _delegated(Snapshot.similar_users)
+    popular = _delegated(Snapshot.popular)
+    history = _delegated(Snapshot.history)
+    explain = _delegated(Snapshot.explain)
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: N803
-        """Recall@20 of held-out pairs: of each user's items in X the share that is among the 20 listed, averaged.
+        """Recall@20 of held-out pairs: the share of each user's items in X that is among the 20 listed, averaged.
 
-        Pairs of training do not count, nor do users who have no history in training. Items that were not in training
+        Training pairs do not count, nor do users who have no history in training. Items that were not in training
         count as missed. A catalogue of 20 items or fewer is measured at half its size.
 
         Args:
-            X: held-out pairs, anything that `fit` takes; read by the same options, those of the whole log left out.
-            y: there for scikit-learn, and not looked at.
+            X: held-out pairs, anything that `fit` takes; read by the same options, without those of a whole log.
+            y: ignored; it exists for scikit-learn.
 
         Raises:
             NotFittedError: before `fit`.
-            ValueError: no held-out pair of a user of training.
+            ValueError: no held-out pair of a training user.
         """
         seen = self.trained_.seen
-        truth = _held_out(self.trained_, read_events(*settled(IN_MEMORY, None, self._settings()), X))
+        truth = _held_out(self.trained_, read_events(*resolve_settings(IN_MEMORY, None, self._settings()), X))
         if not len(truth):
             raise ValueError(
                 "`X` must have a pair of a user of training that was not trained on, got none; hold back a part of "
@@ -131,79 +131,83 @@ class LTOCFRecommender:
         return float(METRICS[metric.name](find_hits(users, lists, truth), n_relevant[users]).mean())
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters that were given, by name. ``deep`` is there for scikit-learn."""
+        """The given parameters, by name. ``deep`` is ignored; it exists for scikit-learn."""
         return {name: value for name, value in vars(self).items() if name.strip("_") == name}
 
     def set_params(self, **params: Any) -> LTOCFRecommender:
         """Change parameters; what is fitted stays until the next `fit`.
 
         Raises:
-            ValueError: a parameter that does not exist or has a value that it cannot have; nothing is changed then.
+            ValueError: a parameter that does not exist, or a value that it cannot have; nothing is changed then.
         """
-        for name, instead in (("source", "the data are given to `fit`"), ("split", "`fit` holds nothing back")):
+        for name, reason in (("source", "the data are given to `fit`"), ("split", "`fit` holds nothing back")):
             if name in params:
-                raise ValueError(f"`{name}` is not a parameter: {instead}")
-        settled(IN_MEMORY, None, self._settings(params))
+                raise ValueError(f"`{name}` is not a parameter: {reason}")
+        resolve_settings(IN_MEMORY, None, self._settings(params))
         vars(self).update(params)
         return self
 
     def save(self, path: str | Path) -> None:
         """Write the model with its parameters as one file, which `load` and `ltocf.load` read.
 
-        An item table in memory is no parameter of the file: titles and attributes are in the model.
+        An item table in memory is not saved as a parameter: the model has its titles and attributes.
 
         Raises:
             NotFittedError: before `fit`.
             OSError: the file cannot be written.
         """
-        given = {name: value for name, value in self.get_params().items() if name != "items" or _is_path(value)}
-        notes = {**self.trained_.notes, PARAMETERS: json.dumps(given, default=str)}
+        params = {name: value for name, value in self.get_params().items() if name != "items" or _is_path(value)}
+        notes = {**self.trained_.notes, PARAMETERS: json.dumps(params, default=str)}
         replace(self.trained_, notes=notes).save(path)
 
     @classmethod
     def load(cls, path: str | Path) -> LTOCFRecommender:
         """A fitted recommender from a file of `save`, or from any run folder or model file.
 
-        One that `save` did not write has no parameters but its model and the options of that.
+        If `save` did not write it, the only parameters are its model and the model's options.
 
         Raises:
-            FileNotFoundError, ValueError: as `ltocf.load`.
+            FileNotFoundError, ValueError: as for `ltocf.load`.
         """
         trained = load(path)
-        given = {"model": trained.name, **trained.options}
-        return cls(**(json.loads(trained.notes[PARAMETERS]) if PARAMETERS in trained.notes else given))._hold(trained)
+        if PARAMETERS in trained.notes:
+            params = json.loads(trained.notes[PARAMETERS])
+        else:
+            params = {"model": trained.name, **trained.options}
+        return cls(**params)._with_trained(trained)
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
-        return f"{type(self).__name__}({given})"
+        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({params})"
 
     def __getattr__(self, name: str) -> Any:
-        """Called for what is not there."""
+        """Called only for attributes that do not exist."""
         if name in LTOCFRecommender.__annotations__:
             raise NotFittedError(f"this {type(self).__name__} has no `{name}` yet: call `fit` first")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks of an estimator that it searches settings for; nobody else does."""
+        """What scikit-learn needs to know to search the settings of an estimator; nothing else uses it."""
         sklearn = import_module("sklearn.utils")
         return sklearn.Tags(None, sklearn.TargetTags(required=False), input_tags=sklearn.InputTags())
 
-    def _hold(self, trained: TrainedModel) -> LTOCFRecommender:
+    def _with_trained(self, trained: TrainedModel) -> LTOCFRecommender:
         self.trained_ = trained
         self.n_users_, self.n_items_ = trained.names.sizes
         return self
 
     def _settings(self, changes: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What a configuration has of the parameters."""
-        given = self.get_params() | (changes or {})
-        return {name: value for name, value in given.items() if name != "show_progress"}
+        """The parameters that are settings of a configuration."""
+        params = self.get_params() | (changes or {})
+        return {name: value for name, value in params.items() if name != "show_progress"}
 
 
 def _held_out(trained: TrainedModel, events: Dataset) -> Interactions:
-    """Pairs that were not trained on of users with a history; new items come after those of training."""
+    """Pairs of users with a history that were not trained on; new items come after those of training."""
     pairs = join_events(trained.names, trained.seen, None, events).interactions
-    before = trained.seen.users * np.int64(pairs.n_items) + trained.seen.items
-    return pairs.where(np.isin(pairs.users, trained.seen.users) & ~np.isin(pairs.keys, before, assume_unique=True))
+    trained_keys = trained.seen.users * np.int64(pairs.n_items) + trained.seen.items
+    is_new = ~np.isin(pairs.keys, trained_keys, assume_unique=True)
+    return pairs.where(np.isin(pairs.users, trained.seen.users) & is_new)
 
 
 def _is_path(value: Any) -> bool:

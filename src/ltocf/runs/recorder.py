@@ -1,4 +1,4 @@
-"""What happens in each epoch, as lines of the history and, if asked for, as TensorBoard files."""
+"""The record of each epoch, as a line of the history and, on request, in TensorBoard files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ltocf.training import EpochRecord
 def recorder(
     folder: RunFolder, phase: str, stack: ExitStack, *, tensorboard: bool = False
 ) -> Callable[[EpochRecord], None]:
-    """A function that writes each epoch to the history; a resumed run writes over what it does again.
+    """A function that writes each epoch to the history; a resumed run replaces the epochs that it repeats.
 
     Args:
-        folder: the run.
-        phase: ``selection`` or ``retraining``.
-        stack: closes what was opened.
+        folder: the folder of the run.
+        phase: ``selection`` or ``retraining``, after the label of a candidate if there are several.
+        stack: closes the TensorBoard files.
         tensorboard: write TensorBoard files as well.
 
     Raises:
-        ImportError: TensorBoard is asked for and the ``tracking`` extra is not installed.
+        ImportError: TensorBoard is requested and the ``tracking`` extra is not installed.
     """
     first = True
 
@@ -35,13 +35,13 @@ def recorder(
 
     if not tensorboard:
         return record_epoch
-    write = _tensorboard(folder, phase, stack)
+    write_tensorboard = _tensorboard(folder, phase, stack)
 
-    def record_twice(record: EpochRecord) -> None:
+    def record_in_both(record: EpochRecord) -> None:
         record_epoch(record)
-        write(record)
+        write_tensorboard(record)
 
-    return record_twice
+    return record_in_both
 
 
 def _tensorboard(folder: RunFolder, phase: str, stack: ExitStack) -> Callable[[EpochRecord], None]:
@@ -49,14 +49,14 @@ def _tensorboard(folder: RunFolder, phase: str, stack: ExitStack) -> Callable[[E
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise needs_extra("`tensorboard` needs", "tracking") from error
-    # Steps from here on are purged: those of a run that was cut off are written again.
-    done = sum(row["phase"] == phase for row in folder.history())
-    board = stack.enter_context(SummaryWriter(folder.path / "tensorboard" / phase, purge_step=done + 1))
+    # Later steps of an interrupted run are purged, since they are written again.
+    n_done = sum(row["phase"] == phase for row in folder.history())
+    writer = stack.enter_context(SummaryWriter(folder.path / "tensorboard" / phase, purge_step=n_done + 1))
 
     def write(record: EpochRecord) -> None:
-        numbers = {f"t_{place}": time for place, time in enumerate(record.get("times", []), start=1)}
-        numbers |= {name: value for name, value in record.items() if isinstance(value, float)}
-        for name, value in numbers.items():
-            board.add_scalar(name, value, record["epoch"])
+        scalars = {f"t_{place}": time for place, time in enumerate(record.get("times", []), start=1)}
+        scalars |= {name: value for name, value in record.items() if isinstance(value, float)}
+        for name, value in scalars.items():
+            writer.add_scalar(name, value, record["epoch"])
 
     return write

@@ -1,4 +1,4 @@
-"""What can be asked for: models and settings as rows, read from the registry, the dataclasses and their docstrings."""
+"""All models and settings as rows, read from the registry, the dataclasses and their docstrings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS, Objective, Recommender, build_model, find_model
 from ltocf.models.installed import register_installed
 from ltocf.runs.candidates import candidates_for
-from ltocf.runs.config import AUTO, Config, speaks_of_a_model
+from ltocf.runs.config import AUTO, Config, first_model_setting
 from ltocf.runs.presets import PRESETS
 from ltocf.runs.settings import DataSettings, RunSettings
 from ltocf.serving.abilities import is_linear, takes_histories
@@ -31,19 +31,19 @@ SECTIONS: dict[str, tuple[type, ...]] = {
     "run": (RunSettings,),
     "data": (DataSettings, ReadOptions),
 }
-"""The tables of a configuration beside that of the model, and where their settings are described."""
+"""The tables of a configuration besides that of the model, and the classes that describe their settings."""
 PROBES: dict[type, tuple[Any, ...]] = {
     str: ("?",), int: (-1,), float: (math.nan, -1.0), bool: (), list: (), type(None): ("?", -1),
 }  # fmt: skip
-"""Values by type that a rule about a setting refuses, if there is one."""
+"""Values by type that the rule for a setting refuses, if there is one."""
 KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text", Sequence: "list"}
 ANY_SIZE = (100_000, 8_000, 1_000_000, 1e9)
-"""Users, items, pairs and minutes for which auto tries everything it has."""
+"""Users, items, pairs and minutes for which auto tries all its candidates."""
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model as `models` lists it; ``largest_data`` is empty if no result is at hand."""
+    """A model as `models` lists it; ``largest_data`` is empty if there is no result."""
 
     name: str
     summary: str
@@ -57,7 +57,7 @@ class ModelFacts:
 class SettingFacts:
     """A setting as `settings` lists it: its value in each preset, the rule for its values, and its meaning.
 
-    ``auto`` has what auto tries in place of the value of ``fast``, if that differs.
+    ``auto`` has the values that auto tries, if they differ from that of ``fast``.
     """
 
     section: str
@@ -70,10 +70,10 @@ class SettingFacts:
 
 
 def models(results: Path | None = None) -> list[ModelFacts]:
-    """Every model there is, those of other installed packages included.
+    """All models, including those of other installed packages.
 
     Args:
-        results: a folder with the results of runs, for the largest data that each was tried on.
+        results: a folder with the results of runs, to find the largest data that each model was tried on.
 
     Example:
         >>> next(facts for facts in models() if facts.name == "ease").source
@@ -93,7 +93,7 @@ def settings(model: str = "ltocf") -> list[SettingFacts]:
     """Every setting of a run of a model: those of the model, then those of training, of the run and of the data.
 
     Raises:
-        ValueError: no such model.
+        ValueError: an unknown model.
 
     Example:
         >>> facts = {row.name: row for row in settings("ltocf")}
@@ -115,7 +115,7 @@ def settings(model: str = "ltocf") -> list[SettingFacts]:
             meaning,
         )
         for section, name, value, hint, try_other, meaning in _described(model)
-        if model != AUTO or speaks_of_a_model({name: value}) is None
+        if model != AUTO or first_model_setting({name: value}) is None
     ]
 
 
@@ -126,7 +126,7 @@ def _values(model: str, preset: str) -> dict[tuple[str, str], Any]:
 
 
 def _described(model: str) -> Iterator[tuple[str, str, Any, Any, Callable[[Any], None], str]]:
-    """Section, name, value in `paper`, its type hint, what tries another value, and meaning of each setting."""
+    """Section, name, value in `paper`, type hint, a function that tries another value, and meaning of each setting."""
     config = Config(DataSettings(""), model, run=RunSettings(preset="paper"))
     kinds = () if model == AUTO else [kind for kind in find_model(model).__mro__ if issubclass(kind, Recommender)]
     described = _arguments(Objective, *reversed(kinds))
@@ -150,17 +150,17 @@ def _change(config: Config, section: str, name: str, value: Any) -> None:
 
 
 def _tried_by_auto(model: str) -> dict[str, list[Any]]:
-    """The settings that auto gives to this model, each with its values."""
-    found: dict[str, list[Any]] = {}
+    """The settings of a model that auto varies, each with its values."""
+    tried: dict[str, list[Any]] = {}
     for candidate in candidates_for(*ANY_SIZE, in_order=True):
         if candidate.model == model:
             for name, value in candidate.values.items():
-                found.setdefault(name, []).append(value)
-    return found
+                tried.setdefault(name, []).append(value)
+    return tried
 
 
 def _allowed(value: Any, try_other: Callable[[Any], None]) -> str:
-    """The rule for a value, as the error of one against it says it; empty if there is no rule."""
+    """The rule for a value, taken from the error of a value that breaks it; empty if there is no rule."""
     for probe in PROBES[type(value)]:
         try:
             try_other(probe)
@@ -168,7 +168,7 @@ def _allowed(value: Any, try_other: Callable[[Any], None]) -> str:
             rule = re.match(r"`\w+` must be (.+?), got ", str(error), re.DOTALL)
             if rule is not None:
                 return rule[1]
-        except TypeError:  # a setting that may be left out, and its kind is not known from that
+        except TypeError:  # the default is None, which does not show the type
             continue
     return ""
 
@@ -178,7 +178,7 @@ def _choices(hint: Any) -> str:
 
 
 def _kind(hint: Any) -> str:
-    """The kind of value that a type hint asks for.
+    """The kind of value that a type hint means, in words.
 
     Example:
         >>> _kind(int | None), _kind(Sequence[str] | None), _kind(float | int)
@@ -193,7 +193,7 @@ def _summary(described: type) -> str:
 
 
 def _source(model: type) -> str:
-    """What the paragraph "Source" of a docstring names first, up to its address."""
+    """The first source in the paragraph "Source" of a docstring, up to its address."""
     text = re.sub(r"\s+", " ", model.__doc__ or "")
     found = re.search(r"Source: (.*?https?://[^\s,;]+)", text)
     if found is None:
@@ -203,25 +203,25 @@ def _source(model: type) -> str:
 
 
 def _arguments(*classes: type) -> dict[str, str]:
-    """What docstrings say of arguments, by name.
+    """The descriptions of arguments in docstrings, by name.
 
     Example:
         >>> _arguments(RunSettings)["threads"]
         "number of CPU threads; 0: PyTorch's choice."
     """
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for described in classes:
         listed = re.search(r"^Args:\n((?:    .*\n|\n)*)", (inspect.getdoc(described) or "") + "\n", re.MULTILINE)
         for names, meaning in re.findall(
             r"^    (\w+(?:, \w+)*): (.*(?:\n {5,}.*)*)", "" if listed is None else listed[1], re.MULTILINE
         ):
             text = re.sub(r",? see `[\w.]+`", "", re.sub(r"\s+", " ", meaning).replace("``", "`"))
-            found |= dict.fromkeys(names.split(", "), text)
-    return found
+            meanings |= dict.fromkeys(names.split(", "), text)
+    return meanings
 
 
 def _largest_data(results: Path) -> dict[str, str]:
-    """By model the data set with most pairs that it has a result of."""
+    """By model, the data set with the most pairs among its results."""
     largest: dict[str, tuple[int, str]] = {}
     for file in sorted(results.glob("*/*.json")):
         record = json.loads(file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What is wrong with settings shows in the smallest run, before anything is read or written."""
+"""Find wrong settings by building the smallest model, before anything is read or written."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ltocf.installation import needs_extra
 from ltocf.models import build_model
 from ltocf.models.base import GradientRecommender
 from ltocf.runs.config import AUTO, Config
-from ltocf.runs.together import refuse_if_alone_only
+from ltocf.runs.together import refuse_if_not_shareable
 
 
 def rehearse(config: Config) -> None:
-    """Find what is wrong with the settings before anything is read or written: build and ask the smallest model.
+    """Find wrong settings before anything is read or written, by building the model of one user and one item.
 
     Raises:
-        ValueError: an option that the model refuses, a device that is not there, steps that cannot be recorded.
-        MemoryError: weights that no machine holds.
-        ImportError: an extra that is asked for is not installed.
+        ValueError: an option that the model refuses, a device that does not exist, steps that cannot be recorded.
+        MemoryError: weights that do not fit into memory even for one user and one item.
+        ImportError: a requested extra is not installed.
     """
-    refuse_if_alone_only(config)
+    refuse_if_not_shareable(config)
     device = config.runtime().torch_device()
     if config.model != AUTO:
         smallest = BipartiteGraph.from_interactions(Interactions.from_pairs([0], [0]))
@@ -32,7 +32,7 @@ def rehearse(config: Config) -> None:
         except RuntimeError as error:
             if "allocate" not in str(error):
                 raise
-            raise MemoryError(f"{config.model} of these options does not fit into memory: {error}") from error
+            raise MemoryError(f"{config.model} with these options does not fit into memory: {error}") from error
     if config.training.cuda_graphs and device.type != "cuda":
         raise ValueError(f"`cuda_graphs` needs a CUDA GPU, and the run is on {device}; leave it false")
     if config.run.tensorboard and importlib.util.find_spec("tensorboard") is None:
@@ -40,10 +40,10 @@ def rehearse(config: Config) -> None:
 
 
 def refuse_without_negatives(config: Config, split: Split) -> None:
-    """Find in time that nobody has an item left for a negative when the validation set is trained on too.
+    """Find early that no user has an item left as a negative when the validation set is trained on too.
 
     Raises:
-        ValueError: a model that needs negatives, and everybody who has an item has all of them.
+        ValueError: the model needs negatives, and every user with an item has all items.
     """
     if config.model == AUTO or split.validation is None:
         return
@@ -52,6 +52,6 @@ def refuse_without_negatives(config: Config, split: Split) -> None:
         return
     everything = split.train.union(split.validation)
     model = build_model(config.model, BipartiteGraph.from_interactions(everything), config.options)
-    for one in model.modules():  # itself and its members
-        if isinstance(one, GradientRecommender):
-            one.batches(everything, len(everything), config.run.seed)
+    for module in model.modules():  # the model itself, and the members of a blend
+        if isinstance(module, GradientRecommender):
+            module.batches(everything, len(everything), config.run.seed)

@@ -1,5 +1,4 @@
-"""Training on all pairs after a selection: what it takes over from the selected model, and what happens if time is
-short."""
+"""Training on all pairs after a selection: what it takes from the selected model, and what happens if time is short."""
 
 from __future__ import annotations
 
@@ -16,10 +15,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Selected:
-    """What the selection phase ended with.
+    """The result of the selection phase.
 
     Args:
-        model: until the model that is trained again has taken over what it needs; its graph takes memory.
+        model: the selected model; None as soon as it is not needed any more, since its graph takes memory.
         fit: how its training ended.
     """
 
@@ -27,21 +26,21 @@ class Selected:
     fit: FitResult
 
 
-def as_selected(
+def prepare_retraining(
     model: Recommender, selected: Selected, settings: TrainingSettings, context: FitContext
 ) -> tuple[TrainingSettings, FitContext]:
-    """``model`` takes over what is no weight of the chosen one; how it is trained, see ``settings.retraining``.
+    """Copy what the selection chose to ``model``; returns how to train it, see ``settings.retraining``.
 
     Args:
-        model: on the graph of all pairs.
-        selected: its model is let go if it will not be needed again.
-        settings: those of the run.
-        context: those of the run too; its deadline may ask for one more pass of the selected weights.
+        model: the model on the graph of all pairs.
+        selected: the selected model, which is released if it will not be needed again.
+        settings: the settings of the run.
+        context: the context of the run; its deadline may leave time only for one more pass of the selected weights.
     """
-    settings, context = _in_time(selected.fit, settings, context)
+    settings, context = _shortened_if_late(selected.fit, settings, context)
     chosen, epochs = selected.model, selected.fit.best_epoch or 0
     assert chosen is not None
-    if context.deadline == math.inf:  # else it may be asked for once more
+    if context.deadline == math.inf:  # else `restore_selected_if_cut` may need it
         selected.model = None
     model.take_over(chosen)
     if settings.retraining == "repeated":
@@ -53,19 +52,19 @@ def as_selected(
     return settings.for_another_pass(), context
 
 
-def _in_time(
+def _shortened_if_late(
     selection: FitResult, settings: TrainingSettings, context: FitContext
 ) -> tuple[TrainingSettings, FitContext]:
-    """As the run has it; or one more pass of the selected weights, if the time limit would cut off anything longer.
+    """The given settings; or one more pass of the selected weights, if the time limit would cut off the retraining.
 
-    Weights that are cut off were never measured, and a pass takes a few epochs of many. A checkpoint of its own says
-    that a run which goes on had decided so.
+    Weights of a training that was cut off were never measured, and a pass takes far less time. It has a checkpoint of
+    its own, by which a resumed run knows of this decision.
     """
     checkpoint = context.checkpoint
     if settings.retraining == "continued" or selection.best_epoch is None or checkpoint is None:
         return settings, context
-    other = checkpoint.with_stem(f"{checkpoint.stem}-continued")
-    if not other.exists():
+    pass_checkpoint = checkpoint.with_stem(f"{checkpoint.stem}-continued")
+    if not pass_checkpoint.exists():
         needed = selection.best_epoch * selection.seconds / selection.epochs
         if checkpoint.exists() or not context.is_late(needed):
             return settings, context
@@ -76,17 +75,17 @@ def _in_time(
             selection.best_epoch,
             readable_seconds(needed),
         )
-    return replace(settings, retraining="continued"), replace(context, checkpoint=other)
+    return replace(settings, retraining="continued"), replace(context, checkpoint=pass_checkpoint)
 
 
-def keep_selected_if_cut(
+def restore_selected_if_cut(
     model: Recommender, selected: Selected, result: FitResult, settings: TrainingSettings, context: FitContext
 ) -> None:
-    """Weights that the time limit left unfinished were never measured; those that were selected were."""
+    """Restore the selected weights if the time limit cut off the retraining: only they were validated."""
     needed = selected.fit.best_epoch or 0
     if selected.model is None or result.stopped_by != "max_minutes" or result.epochs >= needed:
         return
-    if settings.retraining == "continued":  # it began with them
+    if settings.retraining == "continued":  # it started from the selected weights
         return
     logger.warning(
         "%s: the time limit left %d of the %d epochs, so the weights selected without the validation set are kept; "

@@ -1,4 +1,4 @@
-"""What a run is told beside its model and its training: where the data come from, and what belongs to the whole."""
+"""The settings of a run besides those of its model and its training: of the data, and of the run as a whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SELECT_ON = ("validation", "test")
 
 @dataclass(frozen=True)
 class DataSettings(ReadOptions):
-    """Where the interactions come from and how they are split; how a table is read are the `ReadOptions`.
+    """Where the interactions come from and how they are split; the `ReadOptions` say how a table is read.
 
     Args:
         source: what `load_dataset` takes as text: a name in the catalog, a folder with train.txt and test.txt, a table
@@ -59,7 +59,7 @@ class DataSettings(ReadOptions):
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What belongs to the run as a whole.
+    """The settings of the run as a whole.
 
     Args:
         seed: seed of initialisation and sampling.

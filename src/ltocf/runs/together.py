@@ -1,4 +1,4 @@
-"""Several processes at one run: the first one does what it is asked, the others take part in its training."""
+"""Several processes in one run: the first one does the work, the others take part in its training."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ltocf.scale.torchrun import NODE_BLOCKS, node_blocks, place
 
 
 def together(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What ``work`` returns: the first process does it, the others train with it when it announces a run.
+    """Return what ``work`` returns: the first process does it, the others train with it when it announces a run.
 
-    The run folder must be one that all of them see: the others read data and checkpoint there.
+    All of them must see the run folder: the others read data and checkpoint there.
 
     Raises:
         LostProcessError: another process ended in the middle of a training.
-        SystemExit: in the others, when the first one ended before it had announced a run; it has said why.
+        SystemExit: in the others, when the first one ended before it announced a run; the first one reports why.
     """
-    if connected():  # the first process, in the middle of such a call
+    if connected():  # a nested call in the first process
         return work()
     with processes() as ranks:
         if ranks.rank:
@@ -37,14 +37,14 @@ def together(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def announced(run: RunFolder) -> Ranks:
-    """The processes at work, now that the others know of a run whose folder has configuration and data."""
+def announce(run: RunFolder) -> Ranks:
+    """Announce a run, whose folder has configuration and data, to the other processes; returns all processes."""
     with processes() as ranks:
         ranks.first((str(run.path.resolve()), None))
         return ranks
 
 
-def refuse_if_alone_only(config: Config) -> None:
+def refuse_if_not_shareable(config: Config) -> None:
     """Refuse a training that the processes cannot share.
 
     Raises:
@@ -84,12 +84,12 @@ def _widths(name: str, options: Any) -> dict[str, int]:
 
 
 def _follow(ranks: Ranks) -> dict[str, Any]:
-    """Take part in every run that is announced, in silence; the result of the first process."""
-    nothing: dict[str, Any] | None = None
-    heard = ("", nothing)
+    """Take part in every announced run without output; returns the result of the first process."""
+    no_result: dict[str, Any] | None = None
+    placeholder = ("", no_result)
     while True:
         try:
-            folder, result = ranks.first(heard)
+            folder, result = ranks.first(placeholder)
         except (RuntimeError, LostProcessError):
             sys.exit(2)
         if result is not None:

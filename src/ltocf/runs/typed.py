@@ -1,4 +1,4 @@
-"""The settings that `train`, `fit` and others take as keywords, with their types: what an editor completes."""
+"""The settings that `train`, `fit` and others take as keywords, with their types, so that editors complete them."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class ReadingSettings(TypedDict, total=False):
 
 
 class Settings(ReadingSettings, total=False):
-    """Every setting of a run by its name, all may be left out; ``ltocf settings MODEL`` says what each means.
+    """Every setting of a run by its name; all may be left out. ``ltocf settings MODEL`` says what each means.
 
-    Those of models come first; each belongs to some of them, and another model refuses it.
+    Those of models come first; each belongs to some models, and the others refuse it.
     """
 
     # models

@@ -1,4 +1,4 @@
-"""New events: the next generation of a run, its parameters kept, its graph made again."""
+"""New events: the next generation of a run, with its parameters kept and its graph made again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ltocf.serving import TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings, environment
 
 WHOLE_LOG_OPTIONS = ("min_user_interactions", "min_item_interactions", "since", "until", "lines_in_time")
-"""Options that mean the whole log: of new events alone they would leave out what belongs to it, or say nothing."""
+"""Options that mean the whole log: applied to new events alone they would drop events that belong, or do nothing."""
 FILTERS = ("only", "drop", "event_weights")
 """Options whose values need not occur in every day's events."""
 PROTOCOL = "updated by new events: parameters kept, graph built again, then {epochs} epochs of training"
@@ -43,16 +43,16 @@ def update(
 ) -> TrainedModel:
     """A new generation of a finished run: with new events, new users and new items.
 
-    Parameters are kept, the graph and all histories are those of old and new pairs together, and new users and items
-    start from their neighbours. Items have the titles and attributes of the item table as it is now; those that are not
-    in it keep theirs. The old run is not touched. What it held back for a test stays unknown.
+    Parameters are kept, the graph and all histories are made of old and new pairs together, and new users and items
+    start from their neighbours. Items get the titles and attributes of the present item table; items that are not in it
+    keep theirs. The old run is not changed. The pairs that it held back for a test stay unknown to the model.
 
     Args:
         run: the folder of the run.
         events: new events, anything that `load_dataset` takes; read by the options of the run.
         out: a new folder; by default ``RUN-2`` beside the run, or the next number that is free.
-        epochs: epochs of training on all pairs, from the parameters as they are; 0 for none.
-        learning_rate: for these epochs; by default the run's.
+        epochs: epochs of training on all pairs, from the kept parameters; 0 for none.
+        learning_rate: the learning rate of these epochs; by default the run's.
         show_progress: show the training.
         **options: `ReadOptions` that differ from those of the run.
 
@@ -83,8 +83,8 @@ def update(
     joined = join_events(before.names, before.seen, before.also_seen, dataset)
     joined = replace(joined, names=describe_again(joined.names, ReadOptions(**event_options(config, changes))))
     config = config.with_values({"split": "none", "select_on": "validation"})
-    warm = _warm(config.training, epochs, learning_rate) if epochs else None
-    _refuse_full(target)
+    warm = _warm_settings(config.training, epochs, learning_rate) if epochs else None
+    _refuse_non_empty(target)
     with (
         making_folder(target) as beside,  # continued as a run, half an update would be trained from the beginning
         RunFolder.started(beside, config) as generation,
@@ -93,7 +93,7 @@ def update(
         split = no_split(joined.interactions)
         name = before.notes.get("dataset", "")
         generation.write_data(RunData(name, split, joined.names, joined.also_seen, dataset.report))
-        trained, fits = _grown(before, joined, config, device, warm, show_progress)
+        trained, fits = _grow(before, joined, config, device, warm, show_progress)
         trained.save(generation.model_file)
         record = _record(trained, config, folder.path, dataset, joined, before)
         record |= {"protocol": PROTOCOL.format(epochs=epochs), "fits": {name: f._asdict() for name, f in fits.items()}}
@@ -102,11 +102,11 @@ def update(
     return load(target)
 
 
-def _refuse_full(target: Path) -> None:
-    """Refuse a name that no new folder can take; an empty folder makes room for it.
+def _refuse_non_empty(target: Path) -> None:
+    """Refuse a folder that has files; an empty one is removed, to be made anew.
 
     Raises:
-        FileExistsError: it has files.
+        FileExistsError: the folder has files.
     """
     if target.is_dir():
         remove_inside(target, LOCK)
@@ -115,7 +115,7 @@ def _refuse_full(target: Path) -> None:
         target.rmdir()
 
 
-def _grown(
+def _grow(
     before: TrainedModel,
     joined: Joined,
     config: Config,
@@ -123,7 +123,7 @@ def _grown(
     warm: TrainingSettings | None,
     show_progress: bool,
 ) -> tuple[TrainedModel, dict[str, FitResult]]:
-    """The model of all pairs, from what it was before, and how it was trained on if it was."""
+    """The earlier model grown to all pairs, and how it was trained further if it was."""
     graph = BipartiteGraph.from_interactions(joined.interactions)
     model = build_model(before.name, graph, before.options, seed=config.run.seed)
     model.grow_from(before.model, graph)
@@ -149,19 +149,19 @@ def next_generation(run: Path) -> Path:
 
 
 def read_events(config: Config, options: dict[str, Any], events: Any) -> Dataset:
-    """Events that are not the whole log, read as a configuration reads the log but for ``options``."""
+    """Events that are not the whole log, read as a configuration reads the log, except for ``options``."""
     return load_dataset(events, data_dir=config.data.data_dir or None, **event_options(config, options))
 
 
 def event_options(config: Config, options: dict[str, Any]) -> dict[str, Any]:
-    """How events that are not the whole log are read: ``options``, and those of a configuration that mean a row."""
+    """How events that are not the whole log are read: ``options``, and those of a configuration that concern a row."""
     given = {name: value for name, value in config.data.given().items() if name not in WHOLE_LOG_OPTIONS}
     if not any(name in options for name in FILTERS) and any(name in given for name in (*FILTERS, "min_rating")):
         given["partial"] = True
     return given | options
 
 
-def _warm(settings: TrainingSettings, epochs: int, learning_rate: float | int | None) -> TrainingSettings:
+def _warm_settings(settings: TrainingSettings, epochs: int, learning_rate: float | int | None) -> TrainingSettings:
     rate = settings.learning_rate if learning_rate is None else float(learning_rate)
     scaled = settings.scale_rate and learning_rate is None
     return replace(settings, epochs=epochs, epoch_share=1.0, learning_rate=rate, scale_rate=scaled)
@@ -177,7 +177,7 @@ def _train(
 def _record(
     trained: TrainedModel, config: Config, parent: Path, events: Dataset, joined: Joined, before: TrainedModel
 ) -> dict[str, Any]:
-    """What metrics.json says of where a generation comes from."""
+    """The entries of metrics.json about the origin of a generation."""
     counts = {"events": len(events.interactions), "new_pairs": joined.n_new_pairs}
     counts |= {
         "new_users": trained.seen.n_users - before.seen.n_users,

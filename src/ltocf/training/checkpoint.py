@@ -66,7 +66,7 @@ def load_checkpoint(
 
     Raises:
         ValueError: a damaged file, one of another model (names or shapes of its tensors differ), or one with another
-            fingerprint. A file without one, of an earlier version, is taken.
+            fingerprint. A file of an earlier version, which has no fingerprint, is accepted.
     """
     try:
         return _load(path, model, optimizer, fingerprint, ranks)
@@ -110,10 +110,10 @@ def _load(
 def _widths(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:
     """The tensors of the file that hold columns of a parameter, and how many columns each has."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    found: dict[str, int] = {}
+    widths: dict[str, int] = {}
     for name, width in (model.columns() if isinstance(model, Trainable) else {}).items():
-        found |= {f"{part}.{name}": width for part in ("model", "best")}
+        widths |= {f"{part}.{name}": width for part in ("model", "best")}
         for index, parameter in enumerate(parameters):
             if parameter is model.get_parameter(name):
-                found |= {f"optimizer.{index}.{moment}": width for moment in ("exp_avg", "exp_avg_sq")}
-    return found
+                widths |= {f"optimizer.{index}.{moment}": width for moment in ("exp_avg", "exp_avg_sq")}
+    return widths

@@ -1,4 +1,4 @@
-"""What surrounds a training: its time limit, its checkpoint, and what is called after an epoch."""
+"""The context of a training: its time limit, its checkpoint, and what is called after an epoch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FitResult(NamedTuple):
     stopped_by: str
 
     def after(self, epochs: int, seconds: float) -> FitResult:
-        """The same result, counted on from earlier epochs, none of them the best, and seconds."""
+        """The same result after ``epochs`` earlier epochs, none of them the best, which took ``seconds``."""
         best = None if self.best_epoch is None else self.best_epoch + epochs
         return self._replace(epochs=self.epochs + epochs, best_epoch=best, seconds=self.seconds + seconds)
 
@@ -47,12 +47,12 @@ class FitContext:
         deadline: when everything must be over, on the clock of `time.monotonic`.
         validation_seconds: how long a validation is expected to take until one is measured.
         on_epoch: receives one flat record per epoch.
-        before_checkpoint: called before a checkpoint is written: what ``on_epoch`` wrote must be on the disk by then.
+        before_checkpoint: called before a checkpoint is written, to put what ``on_epoch`` wrote onto the disk.
         diverged: file for the batch whose loss is no longer finite, see `ltocf.training.divergence`; None: no file.
-        seconds_between_checkpoints: at most this much work, and one epoch, is lost in a crash.
-        show_progress: a bar on a terminal and in Jupyter, else one line for each validation.
+        seconds_between_checkpoints: a crash loses at most this much work, and one epoch.
+        show_progress: show a bar on a terminal and in Jupyter, else one line for each validation.
         description: the label of the bar and of the lines.
-        ranks: the processes that train together; the first one decides whether it is late.
+        ranks: the processes that train together; the first one decides whether the deadline has passed.
         device: where steps are computed; None: where the model is.
     """
 
@@ -77,16 +77,16 @@ class FitContext:
 
     def is_late(self, seconds: float = 0.0) -> bool:
         """Whether something that takes ``seconds`` would end after the deadline."""
-        # Clocks differ: processes that decided by their own clocks would wait for each other for ever.
+        # Clocks differ: processes that each decided by their own clock would wait for each other for ever.
         late = self.seconds_left() < seconds
         return late if self.deadline == math.inf else self.ranks.first(late)
 
     def epochs_of(self, epochs: int) -> int:
-        """How many of these epochs are trained."""
+        """How many of ``epochs`` are trained."""
         return min(self.last_epoch, epochs) if self.last_epoch else epochs
 
     def after(self, epochs: int) -> FitContext:
-        """The same context, with epochs counted on from this number."""
+        """The same context; its records count epochs from ``epochs`` + 1."""
         on_epoch = self.on_epoch
         if on_epoch is None:
             return self

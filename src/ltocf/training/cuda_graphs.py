@@ -14,17 +14,16 @@ WARM_UPS = 3
 
 
 class RecordedStep:
-    """Run the first steps as they are, record the next one, and replay the recording from then on.
+    """Run the first steps without a recording, record the next one, and replay the recording from then on.
 
     Every call is a real step, also those before the recording. A batch of another size than the first, such as the last
-    one of an epoch, is run as it is.
+    one of an epoch, runs without the recording.
 
     Args:
         step: an update by a batch that never waits for the GPU and whose kernels depend on no value; it returns
             tensors, which the next call overwrites.
 
     Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
-
     """
 
     def __init__(self, step: Callable[[Batch], tuple[Tensor, Tensor]]) -> None:
@@ -51,7 +50,7 @@ class RecordedStep:
         return self.outputs
 
     def _on_side_stream(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Run it on a side stream: what runs before a recording must not use the default stream."""
+        """Run the step on a side stream: what runs before a recording must not use the default stream."""
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):

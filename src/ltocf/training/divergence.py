@@ -1,4 +1,4 @@
-"""A training whose loss is no longer finite: which batch it was, and what to change."""
+"""A training that diverged: the batch whose loss is no longer finite, and what to change."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ltocf.training.context import FitContext
 from ltocf.training.settings import TrainingSettings
 
 LARGEST = 1e19
-"""Of a weight: the product of two larger ones is infinite in single precision, and scores are sums of such."""
-KEPT = "; the batch of step"
-"""What begins the end of a message that says where the batch is."""
+"""Largest weight: the product of two larger ones is infinite in single precision, and scores sum such products."""
+BATCH_NOTE = "; the batch of step"
+"""Begins the part of a message that says where the batch is."""
 
 
 def diverged(
@@ -33,43 +33,43 @@ def diverged(
         reason: what was found, and what to change.
         step: the step of the epoch, counted from 0.
         epoch: the epoch, counted from 0.
-        portions: make the batch again.
-        settings: kept beside the batch.
-        context: the file, and the processes that train together.
+        portions: the source of the batch, which makes it again.
+        settings: saved beside the batch.
+        context: has the path of the file, and the processes that train together.
     """
     if context.diverged is None:
         return FloatingPointError(reason)
     if not context.ranks.rank:
         batch = next(islice(portions.steps(epoch), step, None))
-        facts = {"seed": portions.seed, "epoch": epoch + 1, "step": step + 1, "reason": reason}
-        write_batch(context.diverged, batch, {**facts, "training": asdict(settings)})
-    return FloatingPointError(f"{reason}{KEPT} {step + 1} is in {context.diverged}")
+        place = {"seed": portions.seed, "epoch": epoch + 1, "step": step + 1}
+        write_batch(context.diverged, batch, {**place, "reason": reason, "training": asdict(settings)})
+    return FloatingPointError(f"{reason}{BATCH_NOTE} {step + 1} is in {context.diverged}")
 
 
 def first_not_finite(losses: Sequence[Tensor]) -> int:
     """The first step whose loss is not finite, counted from 0; the last one if all are."""
-    wrong = (~torch.stack(list(losses)).isfinite()).nonzero()
-    return int(wrong[0]) if len(wrong) else len(losses) - 1
+    not_finite = (~torch.stack(list(losses)).isfinite()).nonzero()
+    return int(not_finite[0]) if len(not_finite) else len(losses) - 1
 
 
 def largest_weight(model: torch.nn.Module, like: Tensor) -> Tensor:
-    """The largest absolute value of all parameters, NaN if there is one; as ``like``, which is 0-dimensional."""
-    ends = [end for one in model.parameters() if one.numel() for end in torch.aminmax(one.detach())]
-    return torch.stack([end.to(like).abs() for end in ends]).max() if ends else torch.zeros_like(like)
+    """The largest absolute value of all parameters, or NaN if one is; of the type and device of the scalar ``like``."""
+    extremes = [extreme for weights in model.parameters() if weights.numel() for extreme in weights.detach().aminmax()]
+    return torch.stack([extreme.to(like).abs() for extreme in extremes]).max() if extremes else torch.zeros_like(like)
 
 
 def why_not_finite(
     loss: float, l2: float, times: list[float], largest: float, settings: TrainingSettings, epoch: int
 ) -> str | None:
-    """What is no longer finite at the end of an epoch, and what to change; None if everything is.
+    """A message about what is no longer finite at the end of an epoch, and what to change; None if all is finite.
 
     Args:
-        loss: mean of the epoch, without the penalty.
-        l2: mean of the penalty, before it is multiplied by ``settings.l2``.
-        times: those that are learned.
+        loss: mean loss of the epoch, without the penalty.
+        l2: mean penalty, before it is multiplied by ``settings.l2``.
+        times: the learned times.
         largest: the largest weight; the last step may have changed it after its loss.
-        settings: hold the penalty's factor.
-        epoch: counted from 0.
+        settings: has the factor of the penalty.
+        epoch: the epoch, counted from 0.
     """
     remedy = "lower `learning_rate` or `time_learning_rate`"
     if np.isfinite([loss + settings.l2 * l2, *times]).all():
@@ -86,10 +86,10 @@ def why_not_finite(
     )
 
 
-def write_batch(path: Path, batch: Sequence[Batch], facts: dict[str, object]) -> None:
-    """The pieces of a step one after the other, as arrays of a safetensors file, and what is known of it as metadata.
+def write_batch(path: Path, batch: Sequence[Batch], details: dict[str, object]) -> None:
+    """Write a step's pieces, one after the other, as arrays of a safetensors file, with ``details`` as metadata.
 
-    Epoch and step depend on the seed alone, and the parameters on what was done before, so the same run does it again.
+    Batches depend on the seed alone, and parameters on the steps before, so the same run diverges again at this step.
     """
     parts: dict[str, list[Tensor]] = {}
     for piece in batch:
@@ -98,4 +98,4 @@ def write_batch(path: Path, batch: Sequence[Batch], facts: dict[str, object]) ->
                 parts.setdefault(name, []).append(values.detach().cpu())
     arrays = {name: torch.cat(values).contiguous() for name, values in parts.items()}
     with replacing(path) as temporary:
-        save_arrays(save_file, arrays, temporary, {"diverged": json.dumps(facts, sort_keys=True)})
+        save_arrays(save_file, arrays, temporary, {"diverged": json.dumps(details, sort_keys=True)})

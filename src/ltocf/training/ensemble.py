@@ -1,4 +1,4 @@
-"""How much each of several scorers counts in their sum, chosen on the validation set."""
+"""The weights of several scorers in their sum, chosen on the validation set."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Spreads: TypeAlias = Float[Tensor, "queries 1"]
 BEST = 3
 """The number of scorers that the sum begins with."""
 ROUNDS = 20
-"""A scorer that helps with a twentieth of the weight gains nothing in the first rounds, so no round is skipped."""
+"""All are done: a scorer that helps with a twentieth of the weight gains nothing in the first rounds."""
 CHOSEN_BY = "ndcg"
-"""It has less noise than recall: on test sets made of training pairs, weights chosen by it were 0.5 to 5 % better."""
+"""NDCG is less noisy than recall: on test sets made of training pairs, weights chosen by it were 0.5 to 5 % better."""
 POOL = 5
-"""The number of candidates from each scorer, its best items, in lengths of the lists that are judged."""
+"""The number of candidates from each scorer, its best items, in multiples of the length of the evaluated lists."""
 USERS_AT_A_TIME = 256
 
 
 class Weighing(NamedTuple):
-    """What `choose_weights` found.
+    """The result of `choose_weights`.
 
     Args:
         weights: the weight of each scorer; they sum to 1, and a scorer that does not help has 0.
@@ -55,7 +55,7 @@ class _Pool(NamedTuple):
     n_relevant: RelevantCounts
 
     def value(self, summed: CandidateScores, metric: Metric) -> float:
-        """The metric of lists by these scores of the candidates."""
+        """The metric of the lists that these scores of the candidates give."""
         summed = summed.masked_fill(self.items == NO_ITEM, -torch.inf)
         places = summed.topk(min(metric.depth, summed.shape[1]), dim=1).indices
         return METRICS[metric.name](self.relevant.gather(1, places), self.n_relevant).mean().item()
@@ -130,7 +130,7 @@ def _pool(scorers: Sequence[Scorer], validation: Validation) -> _Pool:
     truth, n_relevant = validation.truth, torch.tensor(validation.truth.user_degrees)
     users, seen = n_relevant.nonzero().squeeze(1), Histories.of(validation.seen)
     depth = min(POOL * validation.depth, truth.n_items)
-    blocks = [_candidates(scorers, some, seen, depth) for some in torch.split(users, USERS_AT_A_TIME)]
+    blocks = [_candidates(scorers, block, seen, depth) for block in torch.split(users, USERS_AT_A_TIME)]
     items, scores = torch.cat([items for items, _ in blocks]), torch.cat([scores for _, scores in blocks], dim=1)
     return _Pool(items, scores, find_hits(users, items, truth), n_relevant[users])
 
@@ -149,6 +149,7 @@ def _candidates(
         scores[rows, histories.items.long()] = -torch.inf
         standardised.append(scores)
     items = torch.cat([scores.topk(depth, dim=1).indices for scores in standardised], dim=1).sort(dim=1).values
-    taken = torch.stack([scores.gather(1, items) for scores in standardised])
-    again = torch.nn.functional.pad(items[:, 1:] == items[:, :-1], (1, 0)) | taken.isinf().any(0)
-    return items.masked_fill(again, NO_ITEM), taken.masked_fill(again, 0)
+    gathered = torch.stack([scores.gather(1, items) for scores in standardised])
+    repeated = torch.nn.functional.pad(items[:, 1:] == items[:, :-1], (1, 0))
+    excluded = repeated | gathered.isinf().any(0)
+    return items.masked_fill(excluded, NO_ITEM), gathered.masked_fill(excluded, 0)

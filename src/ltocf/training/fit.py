@@ -1,4 +1,4 @@
-"""Training: the loop, on one screen."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def fit(
     ends with the same bits on a CPU as one that was never stopped. The caller's random numbers are left alone.
 
     Args:
-        model: the model, on its device already.
+        model: the model, already on its device.
         batches: the batches, on the same device; an epoch is the share `TrainingSettings.epoch_share` of them.
         settings: see `TrainingSettings`.
         validate: returns the metrics of the model in its present state, without changing it.
         context: see `FitContext`.
-        pieces: batches that make a step; more than one for a model that takes them, see `EmbeddingRecommender`.
+        pieces: number of batches in a step; more than one for models that take them, see `EmbeddingRecommender`.
 
     Raises:
         FloatingPointError: the loss or a time is no longer finite.
@@ -68,7 +68,7 @@ def fit(
     portions = Portions(batches, settings.epoch_share, pieces)
     if context.checkpoint is not None and context.checkpoint.exists():
         state = load_checkpoint(context.checkpoint, model, stepper.optimizer, context.fingerprint, context.ranks)
-    with progress_bar(enabled=context.show_progress) as bar, _own_random_numbers(batches.device):
+    with progress_bar(enabled=context.show_progress) as bar, _preserved_random_state(batches.device):
         total, done = context.epochs_of(settings.epochs) * len(portions), state.epoch * len(portions)
         task = bar.add_task(context.description, total=total, completed=done, note="")
         last_saved = float("-inf")
@@ -125,7 +125,7 @@ def _train_epoch(
         if context.is_late(context.validation_seconds):
             break
     if not settings.cuda_graphs:
-        stepper.optimizer.zero_grad()  # as large as the embeddings, and of no use to a validation
+        stepper.optimizer.zero_grad()  # frees gradients as large as the embeddings before the validation
     loss, l2 = (float(total) / n_examples for total in (loss_sum, context.ranks.everyone().total(l2_sum)))
     times = [time for times in learnable_times(model) for time in times.values.tolist()]
     largest = float(context.ranks.everyone().total(largest_weight(model, l2_sum)))
@@ -142,26 +142,26 @@ def _validate_and_decide(
     state: TrainingState,
     epoch_seconds: float,
 ) -> dict[str, float]:
-    """Validate if it is due or the last chance, keep the best weights, and note in ``state`` why to stop."""
+    """Validate if it is due or this is the last epoch, keep the best weights, and note in ``state`` why to stop."""
     due = validate is not None and state.epoch % settings.validate_every == 0
     validation_seconds = 0.0 if validate is None else state.validation_seconds or context.validation_seconds
-    # Another epoch is begun only if there is time for it and its validation, after the validation that is due now.
-    still_to_do = epoch_seconds + validation_seconds * (2 if due else 1)
+    # Another epoch starts only if there is time for it and its validation, after the validation that is due now.
+    seconds_needed = epoch_seconds + validation_seconds * (2 if due else 1)
     finished = state.epoch >= context.epochs_of(settings.epochs)
-    last = finished or context.is_late(still_to_do)
+    last = finished or context.is_late(seconds_needed)
     metrics: dict[str, float] = {}
     if validate is not None and (due or last):
         started = time.perf_counter()
         model.eval()
         metrics = validate()
         state.validation_seconds = time.perf_counter() - started
-        _keep_the_best(model, metrics[context.select_by], settings, state)
+        _keep_best(model, metrics[context.select_by], settings, state)
     if last and not state.stopped_by:
         state.stopped_by = "epochs" if finished else "max_minutes"
     return metrics
 
 
-def _keep_the_best(model: Trainable, value: float, settings: TrainingSettings, state: TrainingState) -> None:
+def _keep_best(model: Trainable, value: float, settings: TrainingSettings, state: TrainingState) -> None:
     if value > state.best_value:
         state.best_value, state.best_epoch, state.validations_without_gain = value, state.epoch, 0
         for name, tensor in model.state_dict().items():
@@ -175,8 +175,8 @@ def _keep_the_best(model: Trainable, value: float, settings: TrainingSettings, s
 
 
 @contextmanager
-def _own_random_numbers(device: torch.device) -> Iterator[None]:
-    """What is drawn from PyTorch's global generators inside does not change what the caller draws after."""
+def _preserved_random_state(device: torch.device) -> Iterator[None]:
+    """Restore PyTorch's global generators after the block, so that the caller's random numbers do not change."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 

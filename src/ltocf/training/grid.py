@@ -19,7 +19,7 @@ class Chosen(Protocol):
     """A model that depends on a few numbers."""
 
     def set_numbers(self, numbers: Sequence[float]) -> None:
-        """Take these numbers, ready to score."""
+        """Use these numbers, and be ready to score."""
 
     def learned(self) -> dict[str, float]:
         """The numbers by their names."""
@@ -41,11 +41,11 @@ def climb(
     """Find the numbers that validate best by changing one after the other, and leave ``model`` with them.
 
     From ``start``, the first number goes up its listed values as long as the metric improves, or else down; then the
-    next number does, and so on, until no number moves. A metric with one peak along every number is climbed to its top.
+    next number does, and so on, until no number moves. If the metric has one peak along every number, its top is found.
 
     Args:
         model: the model, used only through `Chosen`.
-        start: the numbers to begin with; a value that is not listed counts as listed.
+        start: the numbers to begin with; values that are not listed are added to the lists.
         grid: the values of each number by its name.
         validate: returns the metrics of the model in its present state.
         evaluations: maximum number of evaluations.
@@ -73,7 +73,7 @@ def climb(
         ({'x': 3.0, 'y': -2.0}, 1.0, 'converged')
     """
     if evaluations < 1:
-        raise ValueError(f"`evaluations` must be >= 1, got {evaluations}; one measures the numbers as they are")
+        raise ValueError(f"`evaluations` must be >= 1, got {evaluations}; one measures the start")
     context = context or FitContext(description="search")
     started, first = time.perf_counter(), tuple(map(float, start))
     lists = [sorted({*map(float, values), at}) for values, at in zip(grid.values(), first, strict=True)]
@@ -81,7 +81,7 @@ def climb(
         task = bar.add_task(context.description, total=evaluations, note="")
         trials = _Trials(model, validate, evaluations, context)
         trials.on_trial = lambda note: bar.update(task, advance=1, note=note)
-        stopped_by = _climbed(trials, first, lists)
+        stopped_by = _climb(trials, first, lists)
     best = trials.best()
     model.set_numbers(best)
     place = list(trials.values).index(best) + 1
@@ -90,7 +90,7 @@ def climb(
 
 @dataclass
 class _Trials:
-    """The metric of each point that was tried, in order; a point is tried once."""
+    """The metric of each point that was tried, in order; no point is tried twice."""
 
     model: Chosen
     validate: Callable[[], dict[str, float]]
@@ -101,11 +101,11 @@ class _Trials:
     slowest: float = 0.0
 
     def best(self) -> Point:
-        """The best point; of equally good ones the first that was tried."""
+        """The best point; among equally good ones the first that was tried."""
         return max(self.values, key=lambda point: self.values[point])
 
     def value(self, point: Point) -> float:
-        """The metric of a point; raises _EnoughError if it was not tried before and no further one may be."""
+        """The metric of a point; raises _EnoughError if it was not tried before and no further trial may start."""
         if point not in self.values:
             self._try(point)
         return self.values[point]
@@ -131,29 +131,29 @@ class _Trials:
             log_line(f"{context.description}: evaluation {len(self.values)} of {self.evaluations}, best {best:.4f}")
 
 
-def _climbed(trials: _Trials, start: Point, lists: Sequence[Sequence[float]]) -> str:
+def _climb(trials: _Trials, start: Point, lists: Sequence[Sequence[float]]) -> str:
     """Climb; returns the reason why it stopped."""
-    at, moved = start, True
+    point, moved = start, True
     try:
-        trials.value(at)
+        trials.value(point)
         while moved:
             moved = False
             for number, values in enumerate(lists):
                 for step in (1, -1):
-                    higher = _along(trials, at, number, values, step)
-                    if higher != at:
-                        at, moved = higher, True
+                    higher = _climb_along(trials, point, number, values, step)
+                    if higher != point:
+                        point, moved = higher, True
                         break
     except _EnoughError as reason:
         return str(reason)
     return "converged"
 
 
-def _along(trials: _Trials, at: Point, number: int, values: Sequence[float], step: int) -> Point:
-    """Go in one direction as long as each step validates better than the last."""
-    while 0 <= (place := values.index(at[number]) + step) < len(values):
-        next_point = (*at[:number], values[place], *at[number + 1 :])
-        if trials.value(next_point) <= trials.value(at):
+def _climb_along(trials: _Trials, point: Point, number: int, values: Sequence[float], step: int) -> Point:
+    """Move one number in one direction as long as each step validates better than the last."""
+    while 0 <= (place := values.index(point[number]) + step) < len(values):
+        next_point = (*point[:number], values[place], *point[number + 1 :])
+        if trials.value(next_point) <= trials.value(point):
             break
-        at = next_point
-    return at
+        point = next_point
+    return point

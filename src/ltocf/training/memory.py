@@ -1,4 +1,4 @@
-"""What a process holds and has held, asked of the system: PyTorch does not count its memory on a CPU."""
+"""The present and the peak memory of a process, as the system counts it: PyTorch does not count memory on a CPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 STATUS = Path("/proc/self/status")
 RESET = Path("/proc/self/clear_refs")
-"""Linux: a 5 written here sets the process's peak of resident memory back to what it holds now."""
+"""On Linux, a 5 written here resets the process's peak of resident memory to what it holds now."""
 INFORMATION = Path("/proc/meminfo")
 WITHOUT_LIMIT = 1 << 62
 OWN_GROUPS = Path("/proc/self/cgroup")
@@ -18,33 +18,39 @@ GROUPS = (
     (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
-"""Where a control group, of version 2 and of version 1, says its limit, what it holds, and which pages of files."""
+"""Where a control group, of version 2 and of version 1, states its limit, its use, and how much of that is cached."""
 
 
 def resident_bytes() -> int:
-    """Resident memory now, after giving back to the system what the allocator holds unused."""
-    give_back()
+    """Resident memory now, after the allocator has returned what it holds unused to the system."""
+    return_unused_memory()
     return held_bytes()
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Allocated memory on a GPU. On Linux the process's own high-water mark: ``ru_maxrss`` starts at the parent's."""
+    """The peak of the GPU's allocated memory, or of the process's resident memory.
+
+    On Linux it is read from the process's status, because ``ru_maxrss`` starts at the parent's peak.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return _from_status("VmHWM") or _highest_ever()
 
 
 def forget_peak(device: torch.device) -> None:
-    """From here on the peak is that of what follows alone."""
+    """Reset the peak, so that it counts only what follows."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif RESET.exists():
-        give_back()
+        return_unused_memory()
         RESET.write_text("5")
 
 
 def available_bytes(device: torch.device) -> int:
-    """Free memory of the GPU; or of the machine or the control group of this process, whichever is less, on Linux."""
+    """Free memory of the GPU; or, on Linux, the lesser of what the machine and this process's control group have free.
+
+    Without a known limit it is `WITHOUT_LIMIT`.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return min(_machine_bytes(), _group_bytes())
@@ -58,9 +64,9 @@ def _machine_bytes() -> int:
 
 
 def _group_bytes() -> int:
-    """What the control group may still take; pages of files that it can give back count as free.
+    """The memory that the control group may still take; cached pages of files, which it can drop, count as free.
 
-    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html and the v1 page beside it.
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html and the page for version 1.
     """
     groups = [line.split(":", 2) for line in OWN_GROUPS.read_text().splitlines()] if OWN_GROUPS.exists() else []
     own = {path.strip("/") for _, controllers, path in groups if controllers in ("", "memory")} | {""}
@@ -101,8 +107,8 @@ def _from_status(field: str) -> int:
     return 0
 
 
-def give_back() -> None:
-    """To the system, what the allocator holds and nobody uses."""
+def return_unused_memory() -> None:
+    """Return what the allocator holds unused to the system."""
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     except (OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""Several tasks at once, each in a process that can be ended without loss; or one after the other in this process."""
+"""Run several tasks at once, each in a process that can be ended at any point; or one after the other in this one."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from ltocf.training.runtime import keep_freed_memory
 TaskType = TypeVar("TaskType")
 SECONDS_TO_STOP = 10.0
 
-
 PLAIN = (ValueError, OSError, ArithmeticError, ImportError, MemoryError)
-"""What the package raises where a user can do something."""
+"""What the package raises with a message that tells the user what to do."""
 BEGUN = "begun"
-"""The first thing that a process says."""
+"""The first message that a process sends."""
 UNGUARDED = (
     "a process ended before its task. Each process runs the script that started it again, except for what is under "
     '`if __name__ == "__main__":`, so calls that start processes must be there; put them under that line'
@@ -33,13 +32,13 @@ UNGUARDED = (
 
 
 class Failure(NamedTuple):
-    """What a task raised.
+    """An error that a task raised, in a form that can be sent to another process.
 
     Args:
-        traceback: where it was raised, and what.
+        traceback: its traceback, as text.
         reason: its message.
-        is_plain: whether the message says all, as those of the package do.
-        is_of_system: whether it is of the disk and the like, and says nothing about the task.
+        is_plain: whether the message suffices without the traceback, see `PLAIN`.
+        is_of_system: whether the cause is the system, a full disk for example, and not the task.
     """
 
     traceback: str
@@ -49,7 +48,7 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
-        """What is told of an error, for another process too."""
+        """The failure of an error that was caught."""
         text = "".join(traceback.format_exception(error))
         return cls(text, str(error), isinstance(error, PLAIN), isinstance(error, OSError))
 
@@ -61,8 +60,8 @@ class FailedError(RuntimeError):
         self.failure = Failure(failure, failure) if isinstance(failure, str) else failure
         super().__init__(self.failure.traceback)
 
-    def told(self) -> str:
-        """What the user is told: the message if it says all, else the traceback."""
+    def explanation(self) -> str:
+        """The text to show to the user: the message if that suffices, else the traceback."""
         return self.failure.reason if self.failure.is_plain else self.failure.traceback
 
 
@@ -93,7 +92,7 @@ def run_all(
     killed; their tasks have no outcome. A process is also killed when its parent ends.
 
     With one process and no limit, tasks run in this process, which saves the imports of another one. With a limit they
-    do not: it must be possible to end a task at any point, and only another process can be killed.
+    do not: it must be possible to end a task at any point, which takes a process that can be killed.
 
     Args:
         tasks: the tasks; must be picklable if processes are started.
@@ -106,33 +105,33 @@ def run_all(
         RuntimeError: the script that called has no ``if __name__ == "__main__":``.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        sys.exit(1)  # This process runs that script before its task, as Python has it: the first one says what to do.
+        sys.exit(1)  # A started process runs the script again before its task; its parent tells the user what to do.
     if processes < 1:
         raise ValueError(f"`processes` must be >= 1, got {processes}")
     if processes == 1 and max_seconds == float("inf"):
-        yield from (_do_here(work, each) for each in tasks)
+        yield from (_run_here(work, task) for task in tasks)
         return
-    ends = time.monotonic() + max_seconds
+    deadline = time.monotonic() + max_seconds
     context = multiprocessing.get_context("spawn")
     running: dict[Connection, tuple[TaskType, BaseProcess]] = {}
     silent: set[Connection] = set()
     try:
         while True:
-            while len(running) < processes and time.monotonic() < ends:
+            while len(running) < processes and time.monotonic() < deadline:
                 task = next(tasks, None)
                 if task is None:
                     break
-                ours, theirs = context.Pipe(duplex=False)
-                started = context.Process(target=_do, args=(work, task, theirs))
+                receiver, sender = context.Pipe(duplex=False)
+                started = context.Process(target=_run_in_process, args=(work, task, sender))
                 started.start()
-                theirs.close()
-                running[ours] = (task, started)
-                silent.add(ours)
-            left = ends - time.monotonic()
+                sender.close()
+                running[receiver] = (task, started)
+                silent.add(receiver)
+            left = deadline - time.monotonic()
             if not running or left <= 0:
                 return
             for ready in cast(list[Connection], wait(list(running), None if left == float("inf") else left)):
-                if ready in silent and _begins(ready, running[ready][1]):
+                if ready in silent and _has_begun(ready, running[ready][1]):
                     silent.remove(ready)
                     continue
                 task, process = running.pop(ready)
@@ -141,14 +140,14 @@ def run_all(
         _stop([process for _, process in running.values()])
 
 
-def _do_here(work: Callable[[TaskType], Any], task: TaskType) -> Outcome[TaskType]:
+def _run_here(work: Callable[[TaskType], Any], task: TaskType) -> Outcome[TaskType]:
     try:
         return Outcome(task, work(task))
     except Exception as error:
         return Outcome(task, error=FailedError(Failure.of(error)))
 
 
-def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
+def _run_in_process(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # A shell starts background jobs with Ctrl-C ignored, and child processes inherit this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -165,19 +164,19 @@ def _do(work: Callable[[Any], Any], task: Any, connection: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """End with the parent: one that is killed cannot stop its processes, and the next call writes the same files."""
+    """End with the parent: a killed parent cannot stop its processes, and the next call writes the same files."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    # Nothing more is written: the files that a run has written are whole, and the next call continues from them.
+    # At once, without cleaning up: a run's files are whole at any moment, and the next call continues from them.
     os._exit(1)
 
 
-def _begins(connection: Connection, process: BaseProcess) -> bool:
-    """Whether a process has come as far as to its task.
+def _has_begun(connection: Connection, process: BaseProcess) -> bool:
+    """Whether a process has reached its task, rather than ended before it.
 
     Raises:
-        RuntimeError: it has ended on the way, as one does that runs a script anew.
+        RuntimeError: it ended because it ran an unguarded script again, see `UNGUARDED`.
     """
     try:
         connection.recv()
@@ -195,8 +194,8 @@ def _outcome(task: TaskType, process: BaseProcess, connection: Connection) -> Ou
         error = None if failure is None else FailedError(failure)
     except EOFError:
         process.join()
-        said = f"the process ended with exit code {process.exitcode} and without an error message"
-        value, error = None, DiedError(said)
+        reason = f"the process ended with exit code {process.exitcode} and without an error message"
+        value, error = None, DiedError(reason)
     process.join()
     connection.close()
     return Outcome(task, value, error)
@@ -205,7 +204,7 @@ def _outcome(task: TaskType, process: BaseProcess, connection: Connection) -> Ou
 def _stop(processes: list[BaseProcess]) -> None:
     for process in processes:
         if process.pid is not None:
-            # As by Ctrl-C: a run closes its files.
+            # Like Ctrl-C, so that a run closes its files.
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGINT)
     for process in processes:

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 DEVICES = ("auto", "cpu", "cuda")
 
 MALLOPT_TRIM_THRESHOLD, MALLOPT_MMAP_MAX = -1, -4
-"""Numbers of two parameters in glibc's malloc.h."""
+"""The numbers of two parameters in glibc's malloc.h."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Runtime:
 
     @contextmanager
     def active(self) -> Iterator[torch.device]:
-        """The device; inside the block PyTorch has the number of threads, after it the caller's own again."""
+        """The device; within the block PyTorch uses ``threads``, afterwards the caller's number again."""
         before, available = torch.get_num_threads(), os.cpu_count() or 1
         if self.threads > available:
             logger.warning(
@@ -84,9 +84,9 @@ def keep_freed_memory() -> None:
     """Tell malloc to keep freed memory for the next tensor, if it is glibc's.
 
     A training step allocates what the step before it freed. glibc returns blocks of more than 32 MB to the system at
-    once, and gets each back as empty pages that the system must clear: docs/speed.md has the cost. The process stays as
-    large as at its peak. If the environment tunes malloc already, for example with ``MALLOC_MMAP_MAX_=65536``, glibc's
-    own value, nothing is changed.
+    once, and each one allocated again comes as empty pages that the system must clear: docs/speed.md has the cost. The
+    process stays as large as at its peak. Nothing is changed if the environment tunes malloc already, for example with
+    ``MALLOC_MMAP_MAX_=65536``, glibc's own value.
 
     Source: https://sourceware.org/glibc/manual/latest/html_node/Malloc-Tunable-Parameters.html.
     """
@@ -101,7 +101,7 @@ def keep_freed_memory() -> None:
 
 
 def environment(device: torch.device) -> dict[str, str | int]:
-    """What belongs beside a measured number: versions, commit and hardware."""
+    """What to record with a measured number: versions, commit and hardware."""
     return {
         "ltocf": version("ltocf"),
         "commit": _commit(),
@@ -118,8 +118,8 @@ def environment(device: torch.device) -> dict[str, str | int]:
 def _commit() -> str:
     """The commit of the package's own source tree, with ``-dirty`` for uncommitted changes; empty when installed.
 
-    An installed package may lie inside somebody's repository, in a virtual environment there: only a repository that
-    keeps this very file is the package's own.
+    An installed package may lie in a virtual environment inside some other repository: only a repository that tracks
+    this very file is the package's own.
     """
     here = Path(__file__)
     if not _git(here.parent, "ls-files", "--error-unmatch", here.name):
@@ -129,12 +129,12 @@ def _commit() -> str:
 
 def _git(folder: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip()
+    return completed.stdout.strip()
 
 
 def _processor() -> str:

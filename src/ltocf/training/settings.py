@@ -1,4 +1,4 @@
-"""How a model is trained: the settings of the loop."""
+"""The settings of the training loop."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SCHEDULES = ("constant", "cosine")
 RETRAININGS = ("compressed", "repeated", "continued")
 STEPS_PER_EPOCH = 100
 ANOTHER_PASS = 0.1
-"""Share of the learning rates."""
+"""Share of the learning rates with which one more pass over all pairs starts."""
 SMALLEST_BATCH, LARGEST_BATCH = 256, 8192
 LARGEST = 3.4e38
-"""What weights are computed in has no larger numbers."""
+"""The largest number in the single precision that weights are computed in."""
 GROWS_BEYOND = 1_250_000
-"""Pairs; a larger log has larger batches, if they come in pieces."""
+"""The number of pairs beyond which batches grow, if they can be split into pieces."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class TrainingSettings:
         patience: number of validations without a better value after which training stops.
         retraining: how the whole training set is trained on once the epoch is chosen. ``compressed``: from the start,
             with a schedule as long as the chosen epochs. ``repeated``: from the start, each step at the rate that it
-            had in selection. ``continued``: from the selected weights, one pass over all pairs at rates that go down
-            to zero.
+            had in selection. ``continued``: from the selected weights, one pass over all pairs at rates that fall to
+            zero.
         time_updates: ``joint``: one backward pass, both updates. ``alternating``: the paper's Algorithm 1: update the
             embeddings, compute the loss again, update the times; twice the cost. The authors' program is joint.
         schedule: the course of both learning rates: ``constant``, or ``cosine`` from them to zero over ``epochs``.
         warm_up: share of all steps during which both rates rise from zero, in proportion to the step. With ``cosine``
             and a warm-up of 0.3 this is the one-cycle policy.
-        max_minutes: time limit of the whole run, reading, initial embeddings, validations and ranking included; 0: no
+        max_minutes: time limit of the whole run, including reading, initial embeddings, validations and ranking; 0: no
             limit. Training stops when the rest would not fit; at least one step is taken, and the best epoch is kept.
         cuda_graphs: on a GPU, record a step once per epoch and replay it, see `RecordedStep`.
 
@@ -101,27 +101,27 @@ class TrainingSettings:
         return self.batch_size or min(max(n_pairs // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
 
     def steps_for(self, n_pairs: int, piece_size: int | None) -> tuple[int, int]:
-        """The batch size for so many pairs, and the number of pieces that such a batch comes in.
+        """The batch size for a number of pairs, and the number of pieces that a batch is split into.
 
             batch_size = 0:   a hundredth of the pairs, in 256..8,192,   and of those beyond 1.25 M a hundredth more
 
-        A step propagates over the whole graph, whatever its batch: with a limit to the batch, an epoch would cost the
-        square of the pairs. Forward and backward, the two costs of a step are in seconds about
+        A step propagates over the whole graph, whatever its batch: with a limit to the batch size, an epoch would cost
+        the square of the pairs. Forward and backward, the two costs of a step are in seconds about
 
             propagation   c · 2 degree · pairs · dim,   c = 2.5e-10 at 1 M pairs, 6.9e-10 at 10 M
             loss          1.2e-10 · batch · negatives · dim
 
         on one core; c grows until the rows that a product reads are no longer in a cache. With the degree 6 and the
         8,192 negatives of LT-OCF `fast` they are equal with a batch of 1 / 330 of 1 M pairs, and of 1 / 120 of 10 M.
-        So about a hundred steps a pass leave propagation at most half of it, at any size. Batches of 8,192 are
-        kept as far as 1.25 M pairs, where they still pay for it.
+        So with about a hundred steps a pass, propagation takes at most half of the time, at any size. Batches stay at
+        8,192 up to 1.25 M pairs, where they are still large enough for that.
 
         Args:
             n_pairs: number of pairs of the training set.
             piece_size: see `ltocf.models.base.GradientRecommender.piece_size`; None: batches grow to 8,192 at most, as
-                they do with ``cuda_graphs``, which records a batch as one.
+                they do with ``cuda_graphs``, which records whole batches.
 
-        Source of the constants: benchmarks/epoch_cost.py, a table of which is in docs/scale.md.
+        Source of the constants: benchmarks/epoch_cost.py, whose table is in docs/scale.md.
 
         Example:
             >>> [TrainingSettings(batch_size=0).steps_for(n, 8192) for n in (60_000, 1_250_000, 10_000_000)]
@@ -149,7 +149,7 @@ class TrainingSettings:
         return replace(self, learning_rate=share * self.learning_rate, scale_rate=False)
 
     def for_another_pass(self) -> TrainingSettings:
-        """Settings for one more pass over all pairs by a trained model, at a share of its rates that goes down to zero.
+        """Settings for one more pass of a trained model over all pairs, at a share of its rates that falls to zero.
 
         Example:
             >>> more = TrainingSettings(learning_rate=0.5, epochs=32, epoch_share=0.25).for_another_pass()

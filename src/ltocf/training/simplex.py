@@ -22,7 +22,7 @@ MOST_EVALUATIONS = 30
 SMALLEST_STEP = 0.02
 SMALLEST_GAIN = 1e-4
 SHORTLIST = 10
-"""Length of a shortlist, in lengths of the lists that are judged."""
+"""Length of a shortlist, in multiples of the length of the evaluated lists."""
 USERS_AT_A_TIME = 256
 """Number of users whose shortlists are scored at once."""
 
@@ -39,29 +39,29 @@ class Searchable(Protocol):
         """The first step to try for each number."""
 
     def prepare(self) -> None:
-        """Compute once what the numbers do not change."""
+        """Compute once what does not depend on the numbers."""
 
     def learned(self) -> dict[str, float]:
         """The numbers by their names."""
 
     def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for each user asked for."""
+        """Score of every item for each requested user."""
 
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
-        """The scores of the items listed."""
+        """The scores of the listed items."""
 
 
 class Shortlist:
-    """Lists that are chosen among the items that were a user's best when first asked for.
+    """Lists chosen among the items that were a user's best at the first request.
 
     With other numbers of `SpectralLTOCF` an item moves by a few places. The items that get onto a list of k were among
     the first 10 k before, almost without exception (docs/spectral.md), and scoring these takes a fraction of the time.
 
     Args:
-        model: the model, whose scores are those of its present state at each call.
-        truth: its users with a pair are the ones that can be asked for.
-        seen: pairs that are not listed.
-        k: length of the lists that are judged; a shortlist is `SHORTLIST` times as long.
+        model: the model; each call uses the scores of its present state.
+        truth: only its users with a pair can be requested.
+        seen: pairs that are left out of the lists.
+        k: length of the evaluated lists; a shortlist is `SHORTLIST` times as long.
     """
 
     def __init__(self, model: Searchable, truth: Interactions, seen: Interactions, k: int) -> None:
@@ -70,7 +70,7 @@ class Shortlist:
 
     @cached_property
     def items(self) -> RankedItems:
-        """The best items of each of ``users``, ascending, and then -1 where no item was left."""
+        """The best items of each of ``users`` by ascending index, followed by -1 where there are too few."""
         best = rank(self.model, self.users, self.depth, seen=self.seen).items
         ascending = best.where(best >= 0, self.model.n_items).sort(dim=1).values
         return ascending.where(ascending < self.model.n_items, NO_ITEM)
@@ -119,7 +119,7 @@ def search(
     https://doi.org/10.1007/s10589-010-9329-3, as in SciPy. Differs: the best evaluation is kept, not the last simplex.
     """
     if evaluations < 1:
-        raise ValueError(f"`evaluations` must be >= 1, got {evaluations}; one measures the numbers as they are")
+        raise ValueError(f"`evaluations` must be >= 1, got {evaluations}; one measures the start")
     context = context or FitContext(description="search")
     started = time.perf_counter()
     model.prepare()
@@ -133,7 +133,7 @@ def search(
         slowest = max(seconds, default=0.0)
         if tried and context.is_late(slowest):
             raise _OutOfTimeError
-        _write(model, numbers)
+        _set_numbers(model, numbers)
         metrics = validate()
         tried.append((metrics[context.select_by], numbers.copy()))
         seconds.append(time.perf_counter() - begun)
@@ -152,7 +152,7 @@ def search(
         except _OutOfTimeError:
             stopped_by = "max_minutes"
     best = max(range(len(tried)), key=lambda i: tried[i][0])
-    _write(model, tried[best][1])
+    _set_numbers(model, tried[best][1])
     return FitResult(len(tried), best + 1, tried[best][0], time.perf_counter() - started, stopped_by)
 
 
@@ -168,9 +168,9 @@ def _nelder_mead(loss: Callable[[np.ndarray], float], model: Searchable, evaluat
         "fatol": SMALLEST_GAIN,
         "xatol": SMALLEST_STEP,
     }
-    found = minimize(loss, start, method="Nelder-Mead", options=options)
-    return "converged" if found.success else "epochs"
+    result = minimize(loss, start, method="Nelder-Mead", options=options)
+    return "converged" if result.success else "epochs"
 
 
-def _write(model: Searchable, numbers: np.ndarray) -> None:
+def _set_numbers(model: Searchable, numbers: np.ndarray) -> None:
     model.numbers.copy_(torch.from_numpy(numbers))

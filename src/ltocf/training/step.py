@@ -1,4 +1,4 @@
-"""One update of a model by a batch: the optimiser, its rates, and the turns of embeddings and times."""
+"""One update of a model by a batch: the optimiser, its rates, and the alternation of embeddings and times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ltocf.training.settings import TrainingSettings
 from ltocf.training.trainable import Trainable
 
 Step = Callable[..., tuple[Tensor, Tensor]]
-"""Of a batch, which may come in pieces."""
+"""Updates by a batch, given as one piece or several; returns the ranking loss and the L2 penalty."""
 
 
 class Stepper:
@@ -31,7 +31,7 @@ class Stepper:
         """One update of everything or, with alternating updates, one of the embeddings and then one of the times.
 
         Raises:
-            ValueError: steps are to be recorded as CUDA graphs, but those of this model depend on values.
+            ValueError: steps are to be recorded as CUDA graphs, but this model's steps depend on values.
         """
         if self.settings.cuda_graphs and not self.model.freeze():
             raise ValueError("`cuda_graphs` needs a model whose steps look nothing up, see `Trainable.freeze`")

@@ -1,4 +1,4 @@
-"""What the training loop needs of a model."""
+"""What the training loop needs from a model."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Trainable(nn.Module, ABC):
         """The loss of one training batch."""
 
     def columns(self) -> dict[str, int]:
-        """The parameters that have a row for each node and whose columns are never mixed, and their number of columns.
+        """The names of parameters with a row for each node whose columns are never mixed, and their number of columns.
 
-        Processes can share these columns; all other parameters are in every process. None: one process trains it.
+        Processes can share these columns; every process has all other parameters. Empty: one process trains the model.
         """
         return {}
 
     def freeze(self) -> bool:
-        """Compute what steps would have to look up, before an epoch whose steps are recorded on a GPU.
+        """Compute what the steps would have to look up, before an epoch whose steps are recorded on a GPU.
 
         Returns:
             Whether the steps depend on no value from now on, so that one recording serves them all.

@@ -18,14 +18,14 @@ from ltocf.runs.settings import DataSettings, RunSettings
 from ltocf.training import TrainingSettings
 
 Tables = Mapping[str, Mapping[str, Any]]
-"""A configuration as it is written: the tables ``data``, ``model`` (with ``name``), ``training`` and ``run``."""
+"""A configuration as written to a file: the tables ``data``, ``model`` (with ``name``), ``training`` and ``run``."""
 
 NO_EFFECT = {"data": ("source", "data_dir"), "run": ("device", "threads", "preset", "tensorboard")}
-"""Settings without effect on a result: where data lies, where a run computes, what else it writes, its preset."""
+"""Settings that do not change a result: where the data lie, where a run computes, what else it writes, its preset."""
 
 
 def recorded(config: Config) -> dict[str, dict[str, Any]]:
-    """The whole configuration as a result keeps it; of a path to data only the last name, which no machine decides.
+    """The whole configuration as recorded with a result; of the path to the data only the name of the file or folder.
 
     Example:
         >>> recorded(Config(DataSettings("/home/me/log.csv"), "mf"))["data"]["source"]
@@ -38,10 +38,10 @@ def recorded(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def differences(then: Tables, now: Tables, *, with_data: bool = True) -> dict[str, tuple[Any, Any]]:
-    """Settings that change a result and differ between a recorded configuration and one of today.
+    """Settings that change a result and differ between a recorded configuration and today's.
 
-    A setting that was not recorded is newer than the record: its default is what the run did. `NO_EFFECT` lists the
-    settings that do not count. The name of a preset does not count either, but its settings do.
+    A setting that was not recorded is newer than the record: the run did what is now its default. Settings in
+    `NO_EFFECT` do not count; the name of a preset is one of them, but the settings that it stands for count.
 
     Args:
         then: the recorded configuration of a run.
@@ -70,18 +70,18 @@ def differences(then: Tables, now: Tables, *, with_data: bool = True) -> dict[st
     return found
 
 
-def said(found: Mapping[str, tuple[Any, Any]]) -> str:
-    """Differences as a phrase.
+def described(changed: Mapping[str, tuple[Any, Any]]) -> str:
+    """`differences` as a phrase.
 
     Example:
-        >>> said({"dim": (64, 8), "init": ("random", "mf")})
+        >>> described({"dim": (64, 8), "init": ("random", "mf")})
         'dim 64 (now 8), init random (now mf)'
     """
-    return ", ".join(f"{name} {old} (now {new})" for name, (old, new) in found.items())
+    return ", ".join(f"{name} {old} (now {new})" for name, (old, new) in changed.items())
 
 
 def run_key(config: Config, digest: str) -> str:
-    """A name for a run: the digest of its split and of its settings, as far as they change a result.
+    """An identifier of a run: a digest of its split and of the settings that change its result.
 
     Example:
         >>> config = Config(DataSettings("log.csv"), "mf")
@@ -97,7 +97,7 @@ def run_key(config: Config, digest: str) -> str:
 
 
 class Splits:
-    """The splits that configurations ask for; data is read once for all configurations with the same table ``data``."""
+    """The splits of configurations; data are read once for all configurations with the same table ``data``."""
 
     def __init__(self) -> None:
         self._summaries: dict[str, dict[str, Any]] = {}
@@ -115,11 +115,11 @@ def _defaults(model: str) -> Tables:
 
 
 @lru_cache
-def _defaults_of(model: str, made: type[Recommender] | None) -> Tables:
+def _defaults_of(model: str, model_class: type[Recommender] | None) -> Tables:
     defaults = {
-        # Before there was a choice, the validation set was a random one.
+        # Records without this setting are older than it: their validation set was random.
         "data": asdict(DataSettings("")) | {"validation_split": "random"},
-        "model": {"name": model, **(model_options(model) if made is not None else {})},
+        "model": {"name": model, **(model_options(model) if model_class is not None else {})},
         "training": asdict(TrainingSettings()),
         "run": asdict(RunSettings()),
     }

@@ -54,7 +54,7 @@ def search_settings(
     """Try settings on the validation set and keep every trial; the test set is never read.
 
     A trial is identified by its whole configuration and the digest of its split. A trial that ``file`` holds is not
-    repeated, whichever sampler asked for it; an interrupted one continues. A trial that raises, for example because
+    repeated, whichever sampler proposes it; an interrupted one continues. A trial that raises, for example because
     training diverges, is kept with its error and without a metric, and the search continues.
 
     Args:
@@ -62,9 +62,9 @@ def search_settings(
         space: setting -> values; the grid is their product.
         folder: the folder of the trials' runs.
         file: the JSON file that keeps the trials.
-        sampler: ``grid`` tries all points; ``tpe`` is Optuna's tree-structured Parzen estimator. It draws decimal
-            numbers between the smallest and the largest value given, on a logarithmic scale, and other settings among
-            the values given.
+        sampler: ``grid`` tries all points; ``tpe`` is Optuna's tree-structured Parzen estimator. It draws positive
+            decimal numbers between the smallest and the largest of the given values, on a logarithmic scale, and other
+            settings among the given values.
         n_trials: the number of trials of ``tpe``, earlier ones included.
         processes: the number of trials that may run at the same time.
         max_minutes: the limit in minutes for this call, 0 for none.
@@ -75,10 +75,10 @@ def search_settings(
         seconds, and ``best``, the best of those whose other settings and data are those of this call.
 
     Raises:
-        OSError: a trial met a disk that is full, or the like.
+        OSError: a trial failed because of the system, with a full disk for example.
         ValueError: a setting that does not exist or cannot be searched, an empty list of values, a configuration that
             selects on the test set, or trials that all failed.
-        BlockingIOError: another process searches there.
+        BlockingIOError: another process is searching with the same folder.
         ImportError: ``tpe`` without the ``search`` extra.
     """
     with locked_name(folder):
@@ -109,10 +109,8 @@ def _searched(
 def try_settings(trial: Trial) -> dict[str, Any]:
     """Validated metric, epoch and seconds of one trial, with its environment and split."""
     if (trial.folder / "config.toml").exists() and RunFolder(trial.folder).config() != trial.config:
-        # The folder is named by all that changes a result, so what differs is the device or the like.
+        # The folder is named after all settings that change a result, so the device or the like differs.
         remove_run(trial.folder)
-    with trial.config.runtime().active() as device:
-        where = environment(device)
     result = experiment.select(trial.config, trial.folder)
     with trial.config.runtime().active() as device:
         where = environment(device)
@@ -129,7 +127,7 @@ def try_settings(trial: Trial) -> dict[str, Any]:
 
 @dataclass
 class _Search:
-    """The trials of a file, and the points of a space that are still to be tried."""
+    """The trials in a file, and the points of a space that have not been tried yet."""
 
     config: Config
     space: Space
@@ -145,7 +143,7 @@ class _Search:
             raise ValueError(
                 f"settings are chosen on the validation set, got select_on = {self.config.run.select_on!r}"
             )
-        # A wrong name or type is found before the first trial.
+        # So that a wrong name or type is an error before the first trial.
         for values in self.points():
             self.config.with_values(values)
         if self.file.exists():
@@ -166,7 +164,7 @@ class _Search:
             return False
 
     def best(self) -> dict[str, Any] | None:
-        """The best of the trials that are comparable."""
+        """The best of the comparable trials."""
         measured = [trial for trial in self.trials if "error" not in trial and self.is_comparable(trial)]
         return max(measured, key=lambda trial: trial[self.metric]) if measured else None
 
@@ -185,7 +183,7 @@ class _Search:
             self.failures.append(str(outcome.error).strip().splitlines()[-1])
         if outcome.error is not None and outcome.error.failure.is_of_system:
             # A full disk, say: the next trial would meet it too.
-            raise OSError(f"{outcome.error.failure.reason}; the same call goes on")
+            raise OSError(f"{outcome.error.failure.reason}; the same call continues the search")
         if isinstance(outcome.error, DiedError):
             # Out of memory or killed: that says nothing about the settings, so the next call tries them again.
             logger.error("%s with %s: %s", self.config.model, values, outcome.error)
@@ -201,28 +199,28 @@ class _Search:
         logger.info("%s %s: %s", self.config.model, values, trial.get("error", trial.get(self.metric)))
 
     def grid(self) -> Iterator[Trial]:
-        """Points of the product that were not tried yet."""
+        """Points of the product that have not been tried yet."""
         for values in self.points():
             config = self.config.with_values(values)
             if not any(self._is_of(trial, config) for trial in self.trials):
                 yield self._trial(config, values)
 
     def parzen(self, n_trials: int) -> Iterator[Trial]:
-        """Points that Optuna asks for; it is told about every finished trial before it is asked for the next."""
+        """Points that Optuna proposes; it learns of every finished trial before it proposes the next point."""
         try:
             import optuna
         except ImportError as error:
             raise needs_extra("the sampler tpe needs", "search") from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         distributions = {name: _distribution(values) for name, values in self.space.items()}
-        told: list[dict[str, Any]] = []
+        reported: list[dict[str, Any]] = []
         n_done = sum(map(self.is_comparable, self.trials))
-        # A different seed for each call, or the next call would ask for the first points again.
+        # A different seed for each call, or the next call would propose the first points again.
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=n_done))
         for _ in range(n_done, n_trials):
             for trial in self.trials:
-                if trial not in told and "error" not in trial and self.is_comparable(trial):
-                    told.append(trial)
+                if trial not in reported and "error" not in trial and self.is_comparable(trial):
+                    reported.append(trial)
                     _tell(study, trial["values"], distributions, trial[self.metric])
             values = study.ask(distributions).params
             yield self._trial(self.config.with_values(values), values)
@@ -253,7 +251,7 @@ def _tell(
     distributions: dict[str, optuna.distributions.BaseDistribution],
     value: float,
 ) -> None:
-    """Tell Optuna about a trial, if it is in the space that is searched now."""
+    """Report a trial to Optuna, if it lies in the space of this search."""
     import optuna
 
     if values.keys() != distributions.keys():

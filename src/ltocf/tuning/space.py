@@ -1,4 +1,4 @@
-"""The settings that a search tries: read from the command line, and written back into a configuration file."""
+"""The settings that a search tries: read from the command line, and the best ones written to a configuration file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Space = Mapping[str, Sequence[Any]]
 
 PAPER_SPACE: Space = {"learning_rate": (1e-5, 1e-4, 1e-3, 1e-2), "l2": (1e-4, 1e-3, 1e-2)}
 PAPER_SPACES: dict[str, Space] = {"ltocf": {**PAPER_SPACE, "horizon": (2.0, 3.0, 4.0), "n_times": (1, 2, 3)}}
-"""Models that the paper searches more settings for: LT-OCF, section 4.1: λ, the learning rate, K and T."""
+"""Models for which the paper searches more settings: LT-OCF, section 4.1: λ, the learning rate, K and T."""
 
 FIXED = {
     "model": "each model has a configuration of its own",
@@ -36,7 +36,7 @@ FIXED = {
 
 
 def paper_space(model: str) -> Space:
-    """What the paper searches for a model."""
+    """The settings and values that the paper searches for a model."""
     return PAPER_SPACES.get(model, PAPER_SPACE)
 
 
