@@ -17,7 +17,7 @@ from ltocf.files import LOCK, locked_folder, make_folder, remove_leftovers, repl
 from ltocf.installation import needs_extra
 from ltocf.progress import log_line, progress_bar
 from ltocf.serving import TrainedModel
-from ltocf.serving.lists import listed
+from ltocf.serving.lists import as_list
 from ltocf.training.processes import DiedError, run_all
 
 Engine: TypeAlias = Literal["processes", "ray"]
@@ -154,7 +154,7 @@ def recommend_all(
             raise ValueError(f"`{name}` must be >= {least}, got {value}")
     # Iterators and sets become lists: all workers, and the next call, must see the same.
     listings = {
-        name: sorted(listed(choice[name]), key=str) for name in ("only", "exclude") if choice.get(name) is not None
+        name: sorted(as_list(choice[name]), key=str) for name in ("only", "exclude") if choice.get(name) is not None
     }
     choice |= listings
     job = Job(str(Path(model).resolve()), str(Path(out).resolve()), k, users_per_part, *_stamp(Path(model)), choice)

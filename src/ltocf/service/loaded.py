@@ -25,7 +25,7 @@ from ltocf.service.answers import (
 )
 from ltocf.service.finder import Finder
 from ltocf.serving import Explanation, Snapshot, UnknownUserError
-from ltocf.serving.lists import Lists, NewUsers, check_users, some
+from ltocf.serving.lists import Lists, NewUsers, check_users, first_few
 from ltocf.shapes import PairIndices
 
 Policy = Literal["error", "popular", "skip"]
@@ -148,7 +148,7 @@ class Loaded:
 
 def _nothing_known(history: Sequence[Id], otherwise: str = "") -> UnknownUserError:
     rule, remedy = "an item of `history` must have been in training", "ask for items that `/v1/items` finds"
-    return UnknownUserError(rule, some(history), remedy + otherwise)
+    return UnknownUserError(rule, first_few(history), remedy + otherwise)
 
 
 def _items(lists: Lists) -> list[list[Recommended]]:
