@@ -15,7 +15,7 @@ from ltocf.service.pages.model import ACCURACY, RunNumbers, depth_of
 METRICS = (*ACCURACY, "coverage")
 FEWEST_USERS = 2
 NOTHING_NOTE = "One of the runs holds nothing back for a test, so nothing was measured."
-SPLIT_NOTE = "The runs were not measured on one split, so their numbers have nothing to do with each other."
+SPLIT_NOTE = "The runs were not measured on the same split, so their numbers cannot be compared."
 USERS_NOTE = "These runs did not keep the metrics of each user, so there is no interval."
 
 
