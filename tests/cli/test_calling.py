@@ -55,9 +55,8 @@ def test_commands_are_printed_as_the_program_was_called(
     assert command("demo") == ("ltocf demo" if on_path else f"{script} demo")
 
 
-def test_commands_of_the_module_name_its_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["/usr/lib/ltocf/__main__.py"])
+@pytest.mark.usefixtures("called_as_a_module")
+def test_commands_of_the_module_name_its_interpreter() -> None:
     assert command("demo") == f"{shlex.quote(sys.executable)} -m ltocf demo"
 
 

@@ -21,7 +21,7 @@ class PanicException(BaseException):
         (RuntimeError("you tried to allocate 9 bytes"), "error: out of memory: you tried to allocate 9 bytes"),
         (RuntimeError("Failed to initialize cpuinfo!"), "error: too many open files for `ulimit -n`: Failed to"),
         (PanicException(f"code: 24, {os.strerror(errno.EMFILE)}"), "error: too many open files for `ulimit -n`: code"),
-        (PanicException("left == right"), "error: a library broke off, as with too little memory or too few open"),
+        (PanicException("left == right"), "error: a library failed, as with too little memory or too few open"),
     ],
 )
 def test_it_is_told(

@@ -38,7 +38,7 @@ def test_a_store_is_replaced_when_the_new_one_is_finished(
     assert len(load_dataset(store).interactions) == after.n_pairs > before.n_pairs
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "store"]
     (store / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"notes.txt in it is not of a store; move it away first"):
+    with pytest.raises(FileExistsError, match=r"notes.txt in it is no file of a store; move it away first"):
         ingest(log, store, replace=True, show_progress=False)
 
 

@@ -159,7 +159,7 @@ def test_other_commands_are_refused_once(
 ) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(import_module("ltocf.cli.main"), "_be_silent", lambda: None)
+    monkeypatch.setattr(import_module("ltocf.cli.main"), "_silence", lambda: None)
     with pytest.raises(SystemExit, match="2"):
         main(["evaluate", "run"])
     assert capfd.readouterr().err.count("error: torchrun is for `train` and `fit`, got evaluate: run it") == said

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ltocf.service.app import create_app
-from ltocf.service.batches import MOST, Batches
+from ltocf.service.batches import LARGEST_BATCH, Batches
 from ltocf.service.loaded import Loaded
 from ltocf.service.settings import ServiceSettings
 
@@ -30,9 +30,9 @@ def test_batches_are_bounded() -> None:
         sizes.append(len(many))
         return [2 * one for one in many]
 
-    given = list(range(2 * MOST + 3))
+    given = list(range(2 * LARGEST_BATCH + 3))
     assert asked_together(Batches(), answer, given) == [2 * one for one in given]
-    assert sizes == [MOST, MOST, 3]
+    assert sizes == [LARGEST_BATCH, LARGEST_BATCH, 3]
 
 
 def test_only_the_guilty_fail() -> None:

@@ -36,7 +36,7 @@ def replace_model(target: Path, source: Path) -> None:
 def test_newer_model_is_put_in_place(copy: Path, newer: Path) -> None:
     engine = Engine(copy, STILL)
     told: list[int] = []
-    engine.told = lambda engine: told.append(engine.generation)
+    engine.on_change = lambda engine: told.append(engine.generation)
     before = engine.loaded
     assert not engine.refresh(), "nothing is new"
     with pytest.raises(UnknownUserError):

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from ltocf.files import replacing
-from ltocf.service.server import allowed_hosts, listening
+from ltocf.service.server import allowed_hosts, listening_sockets
 from ltocf.service.settings import ServiceSettings
 from ltocf.service.traffic import Hosts
 from service_samples import Service, generation, until
@@ -158,15 +158,15 @@ def test_address_that_is_taken(n: int) -> None:
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(OSError, match=r"`host` and `port` must be free and this machine's, got 127.0.0.1:\d+"),
     ):
-        listening("127.0.0.1", taken.getsockname()[1], n)
+        listening_sockets("127.0.0.1", taken.getsockname()[1], n)
 
 
 def test_sockets_of_workers_share_an_address() -> None:
     with ExitStack() as stack:
-        sockets = [stack.enter_context(one) for one in listening("127.0.0.1", 0, 3)]
+        sockets = [stack.enter_context(one) for one in listening_sockets("127.0.0.1", 0, 3)]
         assert len({one.getsockname() for one in sockets}) == 1
         with pytest.raises(OSError, match="must be free"):
-            listening("127.0.0.1", sockets[0].getsockname()[1], 2)
+            listening_sockets("127.0.0.1", sockets[0].getsockname()[1], 2)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_sockets_of_workers_share_an_address() -> None:
 )
 def test_addresses_that_there_are_not(host: str, port: int, rule: str) -> None:
     with pytest.raises((ValueError, OSError), match=rule):
-        listening(host, port)
+        listening_sockets(host, port)
 
 
 def test_who_may_ask(alone: Service, run: Path) -> None:
@@ -191,7 +191,7 @@ def test_who_may_ask(alone: Service, run: Path) -> None:
     assert [asked(alone.url, name) for name in ("evil.example", f"evil.example:{alone.port}")] == [403, 403]
     assert [asked(alone.url, name) for name in (f"localhost:{alone.port}", "127.0.0.1", "[::1]")] == [200, 200, 200]
     assert httpx.get(f"{alone.url}/healthz", headers={"Host": "evil.example"}).status_code == 200
-    with listening("127.0.0.1", 0)[0] as here, listening("0.0.0.0", 0)[0] as everywhere:
+    with listening_sockets("127.0.0.1", 0)[0] as here, listening_sockets("0.0.0.0", 0)[0] as everywhere:
         assert allowed_hosts(here, ServiceSettings(hosts=("a.example",))) == Hosts(("a.example",))
         for listener, settings in (
             (here, ServiceSettings(token="secret")),

@@ -69,6 +69,6 @@ def test_candidates_are_rows_in_the_order_of_the_users() -> None:
     indices = NAMES.user_ids.encode(asked)
     rows = candidate_rows(NAMES, {"bob": [40, 10, 99], "7": [20], "new": [30, 30], "ann": []}, asked, indices)
     assert (rows.items.tolist(), rows.lengths.tolist()) == ([1, 0, 3, 2], [1, 2, 1])
-    with pytest.raises(ValueError, match=r"list of items for each user asked for, 2 of 3 have none: 7, 'new'"):
+    with pytest.raises(ValueError, match=r"list of items for each requested user, 2 of 3 have none: 7, 'new'"):
         candidate_rows(NAMES, {"bob": [40]}, asked, indices)
     assert candidate_rows(NAMES, {}, [], np.array([], np.int64)).n_items == 4

@@ -19,7 +19,7 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
 from ltocf.serving import Snapshot, TrainedModel
 from ltocf.serving.export import MEASURED_USERS, TARGETS, export, recall_of, vectors_of
-from ltocf.serving.indexes import _copied, _uncopied
+from ltocf.serving.indexes import _escaped, _unescaped
 from samples import random_interactions
 
 LOG = random_interactions(20, 30)
@@ -98,9 +98,9 @@ def test_a_script_for_postgresql_has_a_line_for_each_vector(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["", "a\tb", "\\n", "\n\\\t\r", "\\\\", "end\\"])
-def test_copied_texts_come_back(text: str) -> None:
-    assert _uncopied(_copied(text)) == text
-    assert not set(_copied(text)) & set("\t\n\r")
+def test_escaped_texts_come_back(text: str) -> None:
+    assert _unescaped(_escaped(text)) == text
+    assert not set(_escaped(text)) & set("\t\n\r")
 
 
 def test_recall_counts_what_a_search_misses() -> None:

@@ -18,12 +18,12 @@ from ltocf.serving import Explanation, UnknownItemError
 from ltocf.serving.choice import allowed_items
 from ltocf.serving.lists import (
     Lists,
+    as_list,
+    first_few,
     histories_of,
     item_columns,
     known_items,
-    listed,
     merged,
-    some,
     user_column,
 )
 
@@ -47,16 +47,16 @@ UNTITLED = Names(NAMES.user_ids, NAMES.item_ids)
     ids=lambda value: type(value).__name__,
 )
 def test_one_id_is_a_list_of_one(asked: Any, expected: list[Any]) -> None:
-    found = listed(asked)
+    found = as_list(asked)
     assert found == expected
     assert [type(value) for value in found] == [type(value) for value in expected]
 
 
 def test_an_error_names_five_at_most() -> None:
-    assert some(["a", 2]) == "'a', 2"
-    assert some(range(5)) == "0, 1, 2, 3, 4"
-    assert some(range(6)) == "0, 1, 2, 3, 4, ..."
-    assert some([]) == ""
+    assert first_few(["a", 2]) == "'a', 2"
+    assert first_few(range(5)) == "0, 1, 2, 3, 4"
+    assert first_few(range(6)) == "0, 1, 2, 3, 4, ..."
+    assert first_few([]) == ""
 
 
 def test_items_of_training_have_indices_and_others_are_named() -> None:

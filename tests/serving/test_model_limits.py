@@ -19,7 +19,7 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import MF, MODELS
 from ltocf.serving import Snapshot, TrainedModel, model_file
 from ltocf.serving.model_arrays import check_ends
-from ltocf.serving.model_file import LARGEST_OPTION, METADATA, _AtMost, _built
+from ltocf.serving.model_file import LARGEST_OPTION, METADATA, _built, _SizeLimit
 from samples import random_interactions
 
 LOG = random_interactions(6, 8)
@@ -34,7 +34,7 @@ def trained() -> TrainedModel:
 
 def test_numbers_are_counted_before_they_are_made() -> None:
     generator = torch.Generator().manual_seed(0)
-    with _AtMost(24) as most:
+    with _SizeLimit(24) as most:
         torch.zeros(2, 3)
         torch.ones(3, dtype=torch.int64)
         torch.empty((1, 2), device="cpu")
@@ -54,7 +54,7 @@ def test_numbers_are_counted_before_they_are_made() -> None:
 
 def test_a_model_may_ask_for_eight_times_what_the_file_holds_and_some(monkeypatch: pytest.MonkeyPatch) -> None:
     """MF with 14 nodes and dim 4 makes tensors of so many numbers: with one less it cannot be made."""
-    with _AtMost(2**40) as most:
+    with _SizeLimit(2**40) as most:
         MODELS["mf"](BipartiteGraph.from_interactions(LOG), dim=4)
     asked = 2**40 - most.left
     assert asked >= 14 * 4

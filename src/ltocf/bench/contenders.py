@@ -1,4 +1,4 @@
-"""What one training step is compared with: other programs' propagation under this package's embeddings and loss.
+"""The contenders of a training step: other programs' propagation with this package's embeddings and loss.
 
 All contenders are models of the package with the same seed, so that initial embeddings, batch, loss and penalty are
 the same and only `propagate` differs.
@@ -37,8 +37,8 @@ class SolverCoo(EmbeddingRecommender):
         self.times = LearnableTimes(N_TIMES, HORIZON)
 
     def propagate(self, embeddings: Embeddings) -> Embeddings:
-        found = states(self._field, embeddings, self.times.boundaries(), self.solver)
-        return torch.stack(found).mean(dim=0)
+        solution = states(self._field, embeddings, self.times.boundaries(), self.solver)
+        return torch.stack(solution).mean(dim=0)
 
     def _field(self, embeddings: Embeddings) -> Embeddings:
         product: Embeddings = torch.sparse.mm(self.adjacency, embeddings)
@@ -84,7 +84,7 @@ class LightGCNTorchGeometric(EmbeddingRecommender):
         return final
 
     def _seconds(self, adjacency: Any) -> float:
-        """Forward and backward, the second of two: the first may fill the form's caches."""
+        """Seconds of the second of two forward and backward passes: the first may fill the form's caches."""
         seconds = 0.0
         for _ in range(2):
             started = perf_counter()
@@ -101,13 +101,13 @@ class Contender:
     """One way to compute a step.
 
     Args:
-        label: for people.
-        build: a graph, on its device, and the dimension become the model.
+        label: its name for people.
+        build: makes the model from a graph, on its device, and the dimension.
         dense_copies: matrices of (nodes, dim) that a step takes at its peak, measured; a bound, not an average.
         bytes_per_pair: what its matrices take per interaction, each of which is stored twice.
-        module: what it imports, which must be installed.
+        module: the module that it imports, which must be installed.
         keeps_graph: False if it has a form of its own and lets the graph go.
-        describe: what a record says of a model besides its figures.
+        describe: what a record says of the model beside its measurements.
     """
 
     label: str
@@ -127,7 +127,7 @@ class Contender:
 
 
 TOLERANCE = 1e-4
-"""The agreement with the solver that is asked for; what comes out is three times closer."""
+"""The required agreement with the solver; the actual one is three times closer."""
 
 
 def build_filter(graph: BipartiteGraph, dim: int, **options: Any) -> EmbeddingRecommender:
@@ -203,7 +203,7 @@ def square_coo(graph: BipartiteGraph) -> Tensor:
 
 
 def _torch_geometric_forms() -> dict[str, Callable[[Tensor], Any]]:
-    """From a COO matrix to the sparse forms its layers take; its own needs the compiled package torch_sparse."""
+    """Conversions of a COO matrix to the forms that its layers take; its own form needs the package torch_sparse."""
     from torch_geometric.utils import to_torch_csr_tensor
 
     def to_csr(matrix: Tensor) -> Any:

@@ -1,4 +1,4 @@
-"""How far the sparse product is from the memory of the machine, and where the rest of a step goes."""
+"""How close the sparse product comes to the machine's memory bandwidth, and where the rest of a step goes."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ PARTS = {
 
 
 def seconds_of(call: Callable[[], Any], repeats: int) -> float:
-    """Median after one call that is not counted."""
-    found = []
+    """Median seconds of a call, after a first one that is not counted."""
+    seconds = []
     for _ in range(repeats + 1):
         started = perf_counter()
         call()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        found.append(perf_counter() - started)
-    return median(found[1:])
+        seconds.append(perf_counter() - started)
+    return median(seconds[1:])
 
 
 def memory_bandwidth(device: torch.device, repeats: int = 7) -> dict[str, float]:

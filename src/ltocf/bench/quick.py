@@ -38,7 +38,7 @@ def quick_bench(
 
     Args:
         source: a catalog name, a folder with train.txt and test.txt, or a table file.
-        data_dir: where named sets are.
+        data_dir: the folder of the data sets that have a name.
         dim: length of an embedding.
         batch_size: triples in the batch of a step.
         repeats: steps after one warm-up, and evaluations.
@@ -60,23 +60,23 @@ def quick_bench(
     dataset = Path(source).name
     effort = Effort(warm_ups=1, repeats=repeats, slow_repeats=repeats)
     with runtime.active() as device:
-        how: dict[str, Any] = {"dim": dim, "device": device, "say": say}
+        common: dict[str, Any] = {"dim": dim, "device": device, "say": say}
         step = bench_step(
-            dataset, split.train, USUAL, batch_size=batch_size, threads=runtime.threads, effort=effort, **how
+            dataset, split.train, USUAL, batch_size=batch_size, threads=runtime.threads, effort=effort, **common
         )
-        return {"step": step, "ranking": bench_ranking(dataset, split, repeats=repeats, loop_repeats=1, **how)}
+        return {"step": step, "ranking": bench_ranking(dataset, split, repeats=repeats, loop_repeats=1, **common)}
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """`quick_bench`'s result for people: seconds, and how many times the seconds of this package."""
+    """The result of `quick_bench` as tables: seconds, and their ratio to those of this package."""
     step, ranking = result["step"], result["ranking"]
     title = f"one training step on {step['dataset']}: dim {step['dim']}, batch {step['batch_size']:,}"
     steps = Table(Column("contender", no_wrap=True), "seconds", "x the filter's", "MB", title=title)
     ours = step["contenders"].get("filter", {}).get("median")
     for name, record in step["contenders"].items():
-        times = "" if ours is None else f"{record['median'] / ours:.2f}"
+        ratio = "" if ours is None else f"{record['median'] / ours:.2f}"
         megabytes = f"{record['step_bytes'] / 1e6:,.0f}"
-        steps.add_row(CONTENDERS[name].label, f"{record['median']:.4f}", times, megabytes)
+        steps.add_row(CONTENDERS[name].label, f"{record['median']:.4f}", ratio, megabytes)
     for name, reason in step["skipped"].items():
         steps.add_row(CONTENDERS[name].label, "skipped", reason, "")
     title = f"ranking {ranking['n_items']:,} items for {ranking['n_queries']:,} users of {ranking['dataset']}"

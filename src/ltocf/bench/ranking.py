@@ -1,6 +1,6 @@
 """One all-ranking evaluation, side by side with `implicit` and with the loops of the reference programs.
 
-The embeddings are LightGCN's of random initial ones; everybody ranks the same scores.
+The embeddings are LightGCN's of random initial ones; all contenders rank the same scores.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Metrics = dict[str, float]
 
 
 class Contest:
-    """The same lists, ranked and judged in several ways."""
+    """The same lists, ranked and measured in several ways."""
 
     def __init__(self, split: Split, dim: int, threads: int, device: torch.device) -> None:
         self.program = LightGCNCoo(BipartiteGraph.from_interactions(split.train).to(device), dim).to(device)
         self.scorer = self.propagated()
         self.seen, self.truth, self.threads = split.train, split.test, threads
-        # What the loops look up; the reference programs have it at hand as well.
+        # For the loops: the reference programs too have these ready before they evaluate.
         self.seen_matrix = split.train.matrix()
         self.relevant = [
             items.tolist() for items in np.split(split.test.items, np.cumsum(split.test.user_degrees)[:-1])
@@ -56,7 +56,7 @@ class Contest:
         from threadpoolctl import ThreadpoolController
 
         users = self.users.numpy()
-        # It has threads of its own and asks for a BLAS with one.
+        # implicit has threads of its own and wants a BLAS with one thread.
         with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
             peer = AlternatingLeastSquares(factors=self.scorer.item_embeddings.shape[1], num_threads=self.threads)
             peer.user_factors = self.scorer.user_embeddings.cpu().numpy()
@@ -109,14 +109,14 @@ class Contest:
 def _metrics_by_loops(lists: np.ndarray, relevant: list[list[int]]) -> Metrics:
     """Sums of recall and NDCG over the users of a batch."""
     hits = np.zeros((len(relevant), K))
-    for row, wanted in enumerate(relevant):
-        hits[row] = [float(item in wanted) for item in lists[row]]
-    n_relevant = np.array([len(wanted) for wanted in relevant])
-    best = np.zeros_like(hits)
-    for row, wanted in enumerate(relevant):
-        best[row, : min(K, len(wanted))] = 1
+    for row, of_user in enumerate(relevant):
+        hits[row] = [float(item in of_user) for item in lists[row]]
+    n_relevant = np.array([len(of_user) for of_user in relevant])
+    ideal = np.zeros_like(hits)
+    for row, of_user in enumerate(relevant):
+        ideal[row, : min(K, len(of_user))] = 1
     discounts = 1 / np.log2(np.arange(2, K + 2))
-    gains = (hits * discounts).sum(1) / (best * discounts).sum(1)
+    gains = (hits * discounts).sum(1) / (ideal * discounts).sum(1)
     return {f"recall@{K}": float((hits.sum(1) / n_relevant).sum()), f"ndcg@{K}": float(gains.sum())}
 
 
@@ -140,31 +140,33 @@ def take_turns(
 
 
 def agreement(contest: Contest, answers: Mapping[str, Any]) -> dict[str, float]:
-    """Differences of the metrics from `evaluate`'s, and the share of users whose lists are not the same set."""
+    """Differences of the metrics from those of `evaluate`, and the share of implicit's lists with other items."""
     ours = answers["evaluate"]
-    found: dict[str, float] = {}
+    differences: dict[str, float] = {}
     for name in ("loops", "loops_propagating", "rank", "implicit"):
         if name in answers:
             theirs = answers[name] if name.startswith("loops") else contest.metrics_of(answers[name])
-            found |= {f"{name} {metric}": abs(value - ours[metric]) for metric, value in theirs.items()}
+            differences |= {f"{name} {metric}": abs(value - ours[metric]) for metric, value in theirs.items()}
     if "implicit" in answers:
         lists, others = (answers[name].cpu().sort(1).values for name in ("rank", "implicit"))
-        found["implicit lists with other items"] = (lists != others).any(1).double().mean().item()
-    return found
+        differences["implicit lists with other items"] = (lists != others).any(1).double().mean().item()
+    return differences
 
 
-def ratios(middle: Mapping[str, float]) -> dict[str, float]:
-    """Of the medians.
+def ratios(medians: Mapping[str, float]) -> dict[str, float]:
+    """Ratios of the median seconds of the ways that were measured.
 
     Example:
         >>> ratios({"evaluate": 2.0, "rank": 1.5, "loops": 8.0, "implicit": 3.0})
         {'implicit / evaluate': 1.5, 'implicit / rank': 2.0, 'loops / evaluate': 4.0}
     """
-    found = {
-        f"implicit / {way}": middle["implicit"] / middle[way] for way in ("evaluate", "rank") if "implicit" in middle
-    }
-    loops = (name for name in ("loops", "loops_propagating") if name in middle)
-    return found | {f"{name} / evaluate": middle[name] / middle["evaluate"] for name in loops}
+    pairs = (
+        ("implicit", "evaluate"),
+        ("implicit", "rank"),
+        ("loops", "evaluate"),
+        ("loops_propagating", "evaluate"),
+    )
+    return {f"{name} / {way}": medians[name] / medians[way] for name, way in pairs if name in medians}
 
 
 def bench_ranking(
@@ -185,14 +187,14 @@ def bench_ranking(
         dim: length of an embedding.
         device: where to compute; `implicit` always computes on the CPU.
         repeats: evaluations.
-        loop_repeats: evaluations by loops; 0 is without. Those that compute the embeddings again and again run once.
+        loop_repeats: evaluations by loops, or 0; those that compute the embeddings again for every 100 users run once.
         say: receives a line for every evaluation.
     """
     contest = Contest(split, dim, torch.get_num_threads(), device)
     before = resident_bytes() if device.type == "cpu" else torch.cuda.memory_allocated(device)
     forget_peak(device)
     contest.evaluate()  # also the warm-up
-    extra = peak_bytes(device) - before
+    evaluation_bytes = peak_bytes(device) - before
     ways: dict[str, tuple[Callable[[], Any], int]] = {
         "evaluate": (contest.evaluate, repeats),
         "rank": (contest.rank, repeats),
@@ -206,18 +208,18 @@ def bench_ranking(
         say(f"implicit is skipped: {skipped['implicit']}")
         del ways["implicit"]
     seconds, answers = take_turns({name: way for name, way in ways.items() if way[1]}, say)
-    middle = {name: float(np.median(values)) for name, values in seconds.items()}
+    medians = {name: float(np.median(values)) for name, values in seconds.items()}
     return {
         "dataset": dataset,
         "n_queries": len(contest.users),
         "n_items": contest.seen.n_items,
         "dim": dim,
         "k": K,
-        "median": middle,
-        "ratios": ratios(middle),
+        "median": medians,
+        "ratios": ratios(medians),
         "agreement": agreement(contest, answers),
         "seconds": seconds,
-        "evaluation_bytes": extra,
+        "evaluation_bytes": evaluation_bytes,
         "all_scores_bytes": len(contest.users) * contest.seen.n_items * 4,
         "skipped": skipped,
         "environment": environment(device),

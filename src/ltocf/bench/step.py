@@ -39,7 +39,7 @@ RATIOS = {
 }
 SAME_RESULT = {"filter": "solver_coo", "lightgcn": "lightgcn_coo", "lightgcn_torch_geometric": "lightgcn_coo"}
 CLOSE_RESULT = {"filter_bfloat16": "filter"}
-"""The same but for rounding to 16 bits."""
+"""Equal results up to rounding to 16 bits."""
 SHARE_OF_MEMORY = 0.9
 BYTES_OF_A_PAIR = 16
 """Two int64: every contender has its own copy of the pairs."""
@@ -119,10 +119,10 @@ class Worker:
     def __init__(self, name: str, task: Task) -> None:
         context = get_context("spawn")
         self.name, self.seconds = name, list[float]()
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, name, task), daemon=True)
+        self.connection, child_end = context.Pipe()
+        self.process = context.Process(target=serve, args=(child_end, name, task), daemon=True)
         self.process.start()
-        theirs.close()
+        child_end.close()
         self.record: Record = _answer(self.connection)
 
     def ask(self, method: str) -> Any:
@@ -180,13 +180,13 @@ def agreement(records: Mapping[str, Record], folder: Path) -> dict[str, dict[str
     for name, other in (SAME_RESULT | CLOSE_RESULT).items():
         if name not in records or other not in records:
             continue
-        mine, theirs = records[name], records[other]
-        differences = {"loss": abs(mine["loss"] / theirs["loss"] - 1)}
+        record, reference = records[name], records[other]
+        differences = {"loss": abs(record["loss"] / reference["loss"] - 1)}
         for part in ("final", "gradient"):
-            ours, reference = (np.load(folder / f"{which}-{part}.npy", mmap_mode="r") for which in (name, other))
-            differences[part] = largest_difference(ours, reference)
-        if mine["time_gradients"]:
-            differences["time_gradients"] = largest_difference(mine["time_gradients"], theirs["time_gradients"])
+            arrays = (np.load(folder / f"{which}-{part}.npy", mmap_mode="r") for which in (name, other))
+            differences[part] = largest_difference(*arrays)
+        if record["time_gradients"]:
+            differences["time_gradients"] = largest_difference(record["time_gradients"], reference["time_gradients"])
         found[f"{name} = {other}"] = differences
     return found
 
@@ -203,16 +203,16 @@ def largest_difference(ours: Any, reference: Any) -> float:
 
 
 def ratios(records: Mapping[str, Record]) -> dict[str, float]:
-    """How many times the second's time or memory the first takes, for the contenders that ran.
+    """The ratios of time and memory in `RATIOS`, for the contenders that ran.
 
     Example:
         >>> ratios({"filter": {"median": 0.5, "step_bytes": 3}, "lightgcn": {"median": 0.2, "step_bytes": 4}})
         {'memory: filter / lightgcn': 0.75}
     """
     return {
-        label: records[above][quantity] / records[below][quantity]
-        for label, (above, below, quantity) in RATIOS.items()
-        if above in records and below in records
+        label: records[first][quantity] / records[second][quantity]
+        for label, (first, second, quantity) in RATIOS.items()
+        if first in records and second in records
     }
 
 
@@ -240,8 +240,8 @@ def bench_step(
         batch_size: triples in the batch.
         threads: CPU threads, 0 for what PyTorch chooses.
         device: where to compute.
-        effort: how often.
-        compare: check that what should be equal is.
+        effort: how often a step is taken.
+        compare: measure how far results differ that should be equal.
         details: measure the memory bandwidth and profile the filter's step.
         say: receives a line for every stage; the memory estimate comes before anything is allocated.
     """
@@ -249,22 +249,22 @@ def bench_step(
     say(f"{dataset}: {sizes.n_users:,} users, {sizes.n_items:,} items, {sizes.n_pairs:,} pairs, dim {dim}")
     available = available_bytes(device)
     kept, skipped = affordable(names, sizes, available, say)
-    together = sum(map(sizes.estimate, kept)) < SHARE_OF_MEMORY * available
+    alternating = sum(map(sizes.estimate, kept)) < SHARE_OF_MEMORY * available
     records: dict[str, Record] = {}
     with tempfile.TemporaryDirectory() as folder:
         task = Task(Path(folder), dim, batch_size, threads, str(device))
         save_pairs(task.folder, train)
-        for group in [kept] if together else [[name] for name in kept]:
+        for group in [kept] if alternating else [[name] for name in kept]:
             records |= measure(group, task, effort, compare=compare, details=details, say=say)
-        agreed = agreement(records, task.folder) if compare else {}
+        differences = agreement(records, task.folder) if compare else {}
     return {
         "dataset": dataset,
         **vars(sizes),
         "batch_size": batch_size,
         "warm_ups": effort.warm_ups,
-        "alternating": together,
+        "alternating": alternating,
         "ratios": ratios(records),
-        "agreement": agreed,
+        "agreement": differences,
         "contenders": records,
         "skipped": skipped,
         "estimated_bytes": {name: sizes.estimate(name) for name in kept},

@@ -29,12 +29,12 @@ def power_law(n_pairs: int, seed: int = 0) -> Interactions:
         raise ValueError(f"a synthetic graph needs at least {FEWEST_PAIRS:,} pairs, got {n_pairs:,}")
     random = np.random.default_rng(seed)
     n_users, n_items = n_pairs // PAIRS_PER_USER, n_pairs // PAIRS_PER_ITEM
-    # Without shuffled names the popular nodes would be neighbours in memory, which is not so in real data.
-    user_names, item_names = random.permutation(n_users), random.permutation(n_items)
+    # Shuffled: otherwise popular nodes would be neighbours in memory, unlike those of real data.
+    user_of_rank, item_of_rank = random.permutation(n_users), random.permutation(n_items)
     keys = np.empty(0, np.int64)
     while len(keys) < n_pairs:
         size = int((n_pairs - len(keys)) * 1.2) + 16
-        users, items = user_names[_ranks(random, n_users, size)], item_names[_ranks(random, n_items, size)]
+        users, items = user_of_rank[_ranks(random, n_users, size)], item_of_rank[_ranks(random, n_items, size)]
         keys = np.unique(np.concatenate([keys, users * np.int64(n_items) + items]))
     surplus = len(keys) - n_pairs
     keys = np.delete(keys, random.choice(len(keys), surplus, replace=False))
@@ -42,7 +42,7 @@ def power_law(n_pairs: int, seed: int = 0) -> Interactions:
 
 
 def _ranks(random: np.random.Generator, n: int, size: int) -> np.ndarray:
-    """Ranks 0..n-1 in proportion to (rank + shift)^-exponent, by the inverse of the distribution function."""
+    """Random ranks in 0..n-1, in proportion to (rank + shift)^-exponent, by the inverse distribution function."""
     power = 1 - EXPONENT
     low, high = SHIFT**power, (n + SHIFT) ** power
     drawn = (low + random.random(size) * (high - low)) ** (1 / power) - SHIFT

@@ -29,7 +29,7 @@ L2 = 1e-4
 
 @dataclass(frozen=True)
 class Task:
-    """What every contender is given.
+    """The task of every contender.
 
     Args:
         folder: holds the training pairs as pairs.npz and receives the contender's results for comparison.
@@ -58,15 +58,15 @@ def load_pairs(folder: Path) -> Interactions:
 def serve(connection: Connection, name: str, task: Task) -> None:
     """Build the contender, then answer each method named by the parent with what it returns, until ``None``."""
     try:
-        contestant = Contestant(name, task)
-        connection.send({"result": contestant.description()})
+        contender = RunningContender(name, task)
+        connection.send({"result": contender.description()})
         while (method := connection.recv()) is not None:
-            connection.send({"result": getattr(contestant, method)()})
-    except Exception:  # whatever it is, the parent says it
+            connection.send({"result": getattr(contender, method)()})
+    except Exception:  # whatever it is, the parent reports it
         connection.send({"error": traceback.format_exc()})
 
 
-class Contestant:
+class RunningContender:
     """A contender with its graph, batch and optimiser."""
 
     def __init__(self, name: str, task: Task) -> None:
@@ -74,10 +74,10 @@ class Contestant:
             torch.set_num_threads(task.threads)
         self.name, self.task, self.device = name, task, torch.device(task.device)
         importlib.import_module(CONTENDERS[name].module)
-        # A step on a small graph first: the code that a library loads when it is first used is not the step's memory.
+        # A step on a small graph first: code that a library loads at its first use is not the step's memory.
         self._build(power_law(FEWEST_PAIRS))
         self._train_step()
-        # Kept, as a training keeps it: freed data would make room that the peak does not show.
+        # Kept, as in training: a step could use the memory of freed data, and the peak would not show it.
         self.train = load_pairs(task.folder)
         self.base = resident_bytes()
         forget_peak(self.device)
@@ -105,9 +105,9 @@ class Contestant:
         np.save(self.task.folder / f"{self.name}-final.npy", final.numpy())
         np.save(self.task.folder / f"{self.name}-gradient.npy", gradient.cpu().numpy())
         gradients = [times.grad for times in time_parameters(self.model)]
-        of_times = [float(value) for found in gradients if found is not None for value in found]
+        time_gradients = [float(value) for gradient in gradients if gradient is not None for value in gradient]
         self.model.zero_grad(set_to_none=True)
-        return {"loss": loss.item(), "time_gradients": of_times}
+        return {"loss": loss.item(), "time_gradients": time_gradients}
 
     def forget_peak(self) -> None:
         forget_peak(self.device)
@@ -131,7 +131,7 @@ class Contestant:
     def details(self) -> dict[str, Any]:
         """Bandwidth, one product and the profile of a step: for contenders that keep the graph."""
         if self.graph is None:
-            raise ValueError(f"details need a contender that keeps the graph, got {self.name!r}; ask `filter`")
+            raise ValueError(f"details need a contender that keeps the graph, got {self.name!r}; take `filter`")
         bandwidth = memory_bandwidth(self.device)
         product = product_traffic(self.graph, self.task.dim, bandwidth["triad_gb_per_second"])
         return {"bandwidth": bandwidth, "product": product, "profile": profile_step(self._train_step)}

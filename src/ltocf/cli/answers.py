@@ -1,4 +1,4 @@
-"""``ltocf recommend``: what a finished run answers."""
+"""``ltocf recommend``: lists of items from a finished run."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def recommend(
     from ltocf.runs import experiment
     from ltocf.serving.writing import writer_for
 
-    asked = _asked(user, users, everybody=all, history=history)
+    requested_users = _requested_users(user, users, everybody=all, history=history)
     if steps and history is None:
         raise ValueError(f"`--steps` are for a new user: give `--history` too, got {steps} without one")
     if out is not None:
@@ -86,17 +86,17 @@ def recommend(
     if history is not None:
         frames, n_users = iter([snapshot.fold_in(ids_of(history, "item"), k, steps=steps, **choice)]), 1
     else:
-        frames = snapshot.recommend_all(k, users=asked, **choice)
-        n_users = len(snapshot.names.user_ids if asked is None else set(asked))
-        frames = _telling(frames, n_users)
+        frames = snapshot.recommend_all(k, users=requested_users, **choice)
+        n_users = len(snapshot.names.user_ids if requested_users is None else set(requested_users))
+        frames = _reporting_users_without_list(frames, n_users)
     if out is None:
         show(frames, format)
     else:
         save(frames, out, n_users)
 
 
-def _telling(frames: Iterator[pl.DataFrame], n_users: int) -> Iterator[pl.DataFrame]:
-    """The frames, and after the last a line if some users are in none of them."""
+def _reporting_users_without_list(frames: Iterator[pl.DataFrame], n_users: int) -> Iterator[pl.DataFrame]:
+    """Yield the frames, then print how many users are in none of them, if any."""
     n_listed = 0
     for frame in frames:
         n_listed += frame["user"].n_unique()
@@ -109,10 +109,10 @@ def _telling(frames: Iterator[pl.DataFrame], n_users: int) -> Iterator[pl.DataFr
         )
 
 
-def _asked(
+def _requested_users(
     user: list[str] | None, users: str | None, *, everybody: bool, history: str | None
 ) -> list[str | int] | None:
-    """The users asked for; None for everybody, or for a history."""
+    """The ids of the users; None for all users, and with a history."""
     given = {"--user": user, "--users": users, "--all": everybody or None, "--history": history}
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:

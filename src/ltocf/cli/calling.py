@@ -24,16 +24,16 @@ def command(*arguments: object) -> str:
 
 
 def torchrun(*arguments: object) -> str:
-    """The same command in several processes, each started by this interpreter's torchrun; N is left to the reader."""
+    """A command line that runs this program in N processes by this environment's torchrun; the reader replaces N."""
     found = shutil.which("torchrun")
-    beside = found is not None and Path(found).parent == Path(sys.executable).parent
-    starter = "torchrun" if beside else f"{_interpreter()} -m torch.distributed.run"
+    of_this_environment = found is not None and Path(found).parent == Path(sys.executable).parent
+    launcher = "torchrun" if of_this_environment else f"{_interpreter()} -m torch.distributed.run"
     words = ("--nproc-per-node", "N", "-m", "ltocf", *arguments)
-    return " ".join([starter, *(shlex.quote(str(word)) for word in words)])
+    return " ".join([launcher, *(shlex.quote(str(word)) for word in words)])
 
 
 def as_called(message: str) -> str:
-    """The message with its quoted commands as they can be typed here.
+    """The message, with its quoted commands as they can be typed in this shell.
 
     Example:
         >>> as_called("`ltocf models` lists them").replace(program(), "./ltocf")
@@ -63,6 +63,6 @@ def _interpreter() -> str:
 
 
 def _short(path: Path) -> str:
-    """The path from this folder if it is below it, else the absolute one."""
+    """The path relative to the current folder if it is below it, else the path as given."""
     short = os.path.relpath(path)
     return shlex.quote(str(path) if short.startswith("..") else short)

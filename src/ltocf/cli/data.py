@@ -1,4 +1,4 @@
-"""``ltocf data`` and ``ltocf inspect``: what is known by name, and what a source holds."""
+"""``ltocf data`` and ``ltocf inspect``: the data sets that have a name, and the content of a source."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def stats(
     """
     from ltocf.data import load_dataset, statistics
 
-    where, options = _asked(source, reading)
-    found = statistics(load_dataset(where, data_dir=data_dir, **options))
+    location, options = _location_and_options(source, reading)
+    figures = statistics(load_dataset(location, data_dir=data_dir, **options))
     if format == "json":
-        print_json(found)
+        print_json(figures)
         return
-    draw(table(("figure", "value"), _shown(found), where))
+    draw(table(("figure", "value"), _formatted(figures), location))
 
 
 def inspect(
@@ -86,20 +86,18 @@ def inspect(
     from ltocf.data import statistics, time_range
     from ltocf.data.report import reports_not_logged
 
-    where, options = _asked(source, reading)
+    location, options = _location_and_options(source, reading)
     with reports_not_logged():
-        dataset, preview = _read(where, options, data_dir)
+        dataset, preview = _read(location, options, data_dir)
     figures, span = statistics(dataset), time_range(dataset)
     cost = _cost(dataset)
     if format == "json":
         report = None if dataset.report is None else dataset.report.record()
-        found = {"report": report, "figures": figures, "time_range": span, "preview": preview}
-        found["estimate"] = cost
-        print_json(found)
+        print_json({"report": report, "figures": figures, "time_range": span, "preview": preview, "estimate": cost})
         return
     for line in () if dataset.report is None else dataset.report.lines():
         say(line)
-    draw(table(("figure", "value"), _shown(figures), dataset.name))
+    draw(table(("figure", "value"), _formatted(figures), dataset.name))
     if span is not None:
         say(f"from {span[0]} to {span[1]}")
     if preview:
@@ -113,7 +111,7 @@ def inspect(
 
 
 def _cost(dataset: Dataset) -> dict[str, float]:
-    """What training with defaults takes: the time limit of the contest, and minutes and memory of LT-OCF alone."""
+    """Cost of training with default settings: the contest's time limit, and minutes and memory of LT-OCF alone."""
     from ltocf.runs.candidates import default_minutes
     from ltocf.runs.config import Config
     from ltocf.runs.estimate import training_minutes
@@ -122,7 +120,7 @@ def _cost(dataset: Dataset) -> dict[str, float]:
 
     pairs, test = dataset.interactions, dataset.test
     memory = stated_memory(Config(DataSettings("")).with_values({"model": "ltocf"}), TrainingSizes.of(pairs, 0))
-    assert memory is not None  # that of LT-OCF is known
+    assert memory is not None  # LT-OCF states its memory
     return {
         "minutes": training_minutes(pairs.n_items, len(pairs)),
         "bytes": memory.total,
@@ -130,27 +128,27 @@ def _cost(dataset: Dataset) -> dict[str, float]:
     }
 
 
-def _asked(source: str | None, reading: Reading | None) -> tuple[str, dict[str, Any]]:
-    """The source and the options of its reader."""
+def _location_and_options(source: str | None, reading: Reading | None) -> tuple[str, dict[str, Any]]:
+    """Where the data are, a name, a path or a database, and the options for reading them."""
     reading = reading or Reading()
-    where = reading.source(source)
-    if where is None:
+    location = reading.source(source)
+    if location is None:
         raise ValueError("give a source: a name, a path, or a database by `--sql` and `--uri`")
-    return where, reading.options()
+    return location, reading.options()
 
 
 def _read(source: str, options: dict[str, Any], data_dir: Path | None) -> tuple[Dataset, list[dict[str, Any]]]:
-    """The dataset and, of tables, their first rows."""
+    """The dataset and, if the source is a table, its first rows."""
     from ltocf.data import CATALOG, ReadOptions, dataset_from_table, load_dataset
     from ltocf.data.readers.source import read_raw
 
     if source in CATALOG or Path(source).is_dir():
         return load_dataset(source, data_dir=data_dir, **options), []
-    read = ReadOptions(**options)
-    raw = read_raw(source, read)
-    return dataset_from_table(raw, read), raw.rows(first=N_PREVIEWED).to_dicts()
+    read_options = ReadOptions(**options)
+    raw = read_raw(source, read_options)
+    return dataset_from_table(raw, read_options), raw.rows(first=N_PREVIEWED).to_dicts()
 
 
-def _shown(figures: dict[str, int | float]) -> Iterable[tuple[str, str]]:
+def _formatted(figures: dict[str, int | float]) -> Iterable[tuple[str, str]]:
     for name, value in figures.items():
         yield name, f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 SOURCE = "movielens-small"
 MODELS = {"spectral": "Spectral", "ltocf": "LT-OCF"}
-"""What is trained, as it comes by default."""
+"""The models that are trained, with default settings."""
 SETTINGS: dict[str, Any] = {"max_minutes": 2.0}
-"""For each model, on a busy machine; two idle cores need a third of it. Nothing else is set by hand."""
+"""The only setting that is not a default: the time limit of each model, of which two idle cores need a third."""
 SHOWN_USERS = (2, 15, 300)
 HISTORY_LENGTH = 5
 LIST_LENGTH = 10
@@ -63,7 +63,7 @@ def run_demo(out: Path) -> None:
 
 
 def served(out: Path) -> list[Path]:
-    """The runs that are served, the one that answers first."""
+    """The runs to serve; the first one answers requests that name none."""
     return [out / name for name in reversed(MODELS)]
 
 

@@ -1,4 +1,4 @@
-"""Two lines for each command that a reader can type, as its ``--help`` ends with them."""
+"""Two examples for each command, which its ``--help`` ends with."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("ltocf plan --users 1_000_000 --items 500_000 --pairs 50_000_000 --gpus 0", "on two cores of a CPU"),
     ),
     "evaluate": (
-        ("ltocf evaluate runs/first --k 5,20", "the metrics on the test set of lists of 5 and of 20"),
+        ("ltocf evaluate runs/first --k 5,20", "test metrics of lists of 5 and of 20 items"),
         (
             "ltocf evaluate runs/first --beyond --against popularity",
             "coverage and novelty, and whether the difference may be chance",
@@ -90,7 +90,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "reproduce": (
         ("ltocf reproduce table3 --dataset gowalla --dry-run", "what would be run, and how long it takes"),
-        ("ltocf reproduce figure10 --dataset movielens-small --budget 10", "as far as ten minutes go"),
+        ("ltocf reproduce figure10 --dataset movielens-small --budget 10", "as much as ten minutes allow"),
     ),
     "bench": (
         ("ltocf bench", "on the shipped MovieLens set"),
@@ -105,11 +105,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("ltocf data stats events.csv --user-column customer --item-column sku", "those of your own log"),
     ),
 }
-"""By command: what to type and what it does; without a command those of all."""
+"""By command: what to type and what it does; the empty command is the program itself."""
 
 
 def epilogue(*commands: str) -> str:
-    """The end of a command's help, as Markdown, with the program as it was called.
+    """The end of a command's help, as Markdown, with the program named as it was called.
 
     Example:
         >>> print(epilogue("models"))

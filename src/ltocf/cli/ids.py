@@ -12,13 +12,13 @@ from typing import Annotated, Literal, TypeAlias
 from cyclopts import Parameter
 
 Ids: TypeAlias = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
-"""One id, or those of `ids_of`; ``-`` is standard input, and an id may begin with a hyphen."""
+"""What `ids_of` reads: ids, a file or ``-`` for standard input; an id may begin with a hyphen."""
 JOINT = "\0"
-"""Separates ids that were given by one flag each: no argument of a process can contain it."""
+"""Separates the values of a repeated flag: no argument of a process can contain it."""
 
 
 def joined(arguments: Sequence[str], flag: str) -> list[str]:
-    """The arguments with all values of a repeated flag in one: parsing thousands of flags takes minutes.
+    """The arguments, with all values of a repeated flag joined in one: parsing thousands of flags takes minutes.
 
     Example:
         >>> joined(["recommend", "run", "--user", "a", "--k", "5", "--user=b"], "--user")
@@ -26,13 +26,13 @@ def joined(arguments: Sequence[str], flag: str) -> list[str]:
     """
     others: list[str] = []
     values: list[str] = []
-    given = iter(arguments)
-    for argument in given:
+    remaining = iter(arguments)
+    for argument in remaining:
         if argument == "--":
-            others += [argument, *given]
+            others += [argument, *remaining]
         elif argument.startswith(f"{flag}="):
             values.append(argument.removeprefix(f"{flag}="))
-        elif argument == flag and (value := next(given, None)) is not None:
+        elif argument == flag and (value := next(remaining, None)) is not None:
             values.append(value)
         else:
             others.append(argument)
@@ -42,45 +42,44 @@ def joined(arguments: Sequence[str], flag: str) -> list[str]:
 
 def split(values: Sequence[str]) -> list[str]:
     """The ids that `joined` put together."""
-    return [one for value in values for one in value.split(JOINT)]
+    return [part for value in values for part in value.split(JOINT)]
 
 
 def ids_of(text: str, role: Literal["user", "item"]) -> list[str | int]:
-    """The ids of a file, of standard input (``-``), or those given, separated by commas."""
+    """The ids in a file, on standard input (``-``), or in the text itself, separated by commas."""
     if text == "-" or Path(text).is_file():
         return ids_in(text, role)
     return [part for part in text.split(",") if part]
 
 
 def ids_in(source: str, role: Literal["user", "item"]) -> list[str | int]:
-    """The ids of a file or of standard input: one a line, or a column of a table.
+    """The ids in a file or on standard input: one a line, or a column of a table.
 
-    A table is a .parquet file, or text whose first line names several columns, or one that is usual for ids. The column
-    is the one that is usual for users or items (``user_id``, ``item``, ...), or the only one.
+    A table is a .parquet file, or text whose first line names several columns or one usual column of ids. They are in
+    the column with a usual name for users or items (``user_id``, ``item``, ...), or in the only one.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: a table without such a column, or no id at all.
     """
     if source.endswith(".parquet"):
-        found = _of_parquet(Path(source), role)
+        ids = _ids_in_parquet(Path(source), role)
     else:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
-        found = _of_lines(text, source, role)
-    if not found:
+        ids = _ids_in_text(text, source, role)
+    if not ids:
         raise ValueError(f"{source} must hold {role} ids, got none")
-    return found
+    return ids
 
 
-def _of_parquet(path: Path, role: Literal["user", "item"]) -> list[str | int]:
+def _ids_in_parquet(path: Path, role: Literal["user", "item"]) -> list[str | int]:
     import polars as pl
 
-    columns = pl.read_parquet_schema(path)
-    place = _place(list(columns), role, str(path))
-    return pl.read_parquet(path, columns=[place]).to_series().drop_nulls().unique(maintain_order=True).to_list()
+    column = _id_column(list(pl.read_parquet_schema(path)), role, str(path))
+    return pl.read_parquet(path, columns=[column]).to_series().drop_nulls().unique(maintain_order=True).to_list()
 
 
-def _of_lines(text: str, source: str, role: Literal["user", "item"]) -> list[str | int]:
+def _ids_in_text(text: str, source: str, role: Literal["user", "item"]) -> list[str | int]:
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         return []
@@ -88,12 +87,12 @@ def _of_lines(text: str, source: str, role: Literal["user", "item"]) -> list[str
     header = next(csv.reader(lines[:1], delimiter=separator or ","))
     if separator is None and not _is_usual(header[0], role):
         return list(dict.fromkeys(line.strip() for line in lines))
-    place = _place(header, role, source)
+    column = _id_column(header, role, source)
     rows = csv.DictReader(lines, delimiter=separator or ",")
-    return list(dict.fromkeys(row[place].strip() for row in rows if row[place]))
+    return list(dict.fromkeys(row[column].strip() for row in rows if row[column]))
 
 
-def _place(columns: list[str], role: Literal["user", "item"], source: str) -> str:
+def _id_column(columns: list[str], role: Literal["user", "item"], source: str) -> str:
     """The name of the column of ids."""
     usual = [column for column in columns if _is_usual(column, role)]
     if len(columns) == 1:

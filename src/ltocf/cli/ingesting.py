@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -46,6 +46,14 @@ def ingest(
     from ltocf.scale.ingest import ingest
 
     options = (reading or Reading()).options()
-    asked: dict[str, Any] = {"memory": memory, "split": split, "test_fraction": test_fraction}
-    ingest(source, out, **asked, threads=threads, replace=replace, **options)
+    ingest(
+        source,
+        out,
+        memory=memory,
+        split=split,
+        test_fraction=test_fraction,
+        threads=threads,
+        replace=replace,
+        **options,
+    )
     say(f"next: {command('train', out, '--out', Path('runs', out.name))}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""
 SECONDS_UNTIL_AGAIN = 0.02
+"""How long after Python has dropped an interrupt it is raised again."""
 
 
 @contextmanager
@@ -23,41 +24,41 @@ def ended_by_interrupts() -> Iterator[None]:
     """The first Ctrl-C closes files and ends other processes, which may take seconds; the second does not wait.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, also when a library has made an error of its own of it, or Python has dropped it.
+        KeyboardInterrupt: Ctrl-C, also if a library turned it into an error of its own, or Python dropped it.
     """
-    first = threading.current_thread() is threading.main_thread()
-    # A background job of a shell ignores it.
-    if not first or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    # In a background job of a shell Ctrl-C is ignored, and stays so.
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    told, again, hook = False, list[threading.Timer](), sys.unraisablehook
+    was_interrupted, timers, previous_hook = False, list[threading.Timer](), sys.unraisablehook
 
-    def interrupted(*_: object) -> None:
-        nonlocal told
-        told = True
+    def on_interrupt(*_: object) -> None:
+        nonlocal was_interrupted
+        was_interrupted = True
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
         raise KeyboardInterrupt
 
-    def dropped(error: UnraisableHookArgs) -> None:
-        """Python drops what is raised in a destructor and the like: then it is raised again a moment later."""
+    def on_unraisable(error: UnraisableHookArgs) -> None:
+        """Python drops what is raised in a destructor: an interrupt is raised again a moment later."""
         if error.exc_type is not KeyboardInterrupt:
-            hook(error)
+            previous_hook(error)
             return
-        signal.signal(signal.SIGINT, interrupted)
-        again.append(threading.Timer(SECONDS_UNTIL_AGAIN, os.kill, (os.getpid(), signal.SIGINT)))
-        again[-1].start()
+        signal.signal(signal.SIGINT, on_interrupt)
+        timers.append(threading.Timer(SECONDS_UNTIL_AGAIN, os.kill, (os.getpid(), signal.SIGINT)))
+        timers[-1].start()
 
-    signal.signal(signal.SIGINT, interrupted)
-    sys.unraisablehook = dropped
+    signal.signal(signal.SIGINT, on_interrupt)
+    sys.unraisablehook = on_unraisable
     try:
         yield
     except (Exception, SystemExit) as error:
-        if told and not (isinstance(error, SystemExit) and not error.code):
+        if was_interrupted and not (isinstance(error, SystemExit) and not error.code):
             raise KeyboardInterrupt from error
         raise
     finally:
-        for timer in again:
+        for timer in timers:
             timer.cancel()
-        sys.unraisablehook = hook
-        if signal.getsignal(signal.SIGINT) is interrupted:
+        sys.unraisablehook = previous_hook
+        if signal.getsignal(signal.SIGINT) is on_interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""``ltocf models`` and ``ltocf settings``: what can be asked for."""
+"""``ltocf models`` and ``ltocf settings``: the models, and the settings of each."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def models(*, results: Path = Path("results"), format: Format = "table") -> None
     """
     from ltocf.runs import reference
 
-    found = reference.models(results)
+    known_models = reference.models(results)
     columns = ["name", "summary", "source", "folds_in", "explains", "largest_data"]
-    if not any(facts.largest_data for facts in found):
+    if not any(model.largest_data for model in known_models):
         columns.remove("largest_data")
-    rows = [[getattr(facts, column) for column in columns] for facts in found]
+    rows = [[getattr(model, column) for column in columns] for model in known_models]
     caption = (
         "folds in: lists for users who were not in training; explains: what each item of a history adds to a score"
     )
@@ -36,7 +36,7 @@ def models(*, results: Path = Path("results"), format: Format = "table") -> None
 
 
 def settings(model: str = "ltocf", /, *, format: Format = "table") -> None:
-    """Every setting of a model, of its training, of the run and of the data: values in both presets, allowed, meaning.
+    """Every setting of a model, its training, the run and the data: values in both presets, values allowed, meaning.
 
     Parameters
     ----------
@@ -47,11 +47,11 @@ def settings(model: str = "ltocf", /, *, format: Format = "table") -> None:
     """
     from ltocf.runs import reference
 
-    found = reference.settings(model)
+    known_settings = reference.settings(model)
     columns = ["section", "name", "fast", "paper", "auto", "allowed", "meaning"]
-    if model == "auto" or not any(facts.auto for facts in found):
+    if model == "auto" or not any(setting.auto for setting in known_settings):
         columns.remove("auto")
-    rows = [[getattr(facts, column) for column in columns] for facts in found]
+    rows = [[getattr(setting, column) for column in columns] for setting in known_settings]
     if format == "table":
         columns.remove("section")
         rows = [[_as_typed(column, value) for column, value in zip(columns, row[1:], strict=True)] for row in rows]

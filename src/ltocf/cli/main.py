@@ -23,7 +23,7 @@ from ltocf.scale.torchrun import node_blocks, place
 
 REPRODUCE = """Make a table or figure of the paper: run what is missing, then write it.
 
-A cell of it is a file configs/DATASET/NAME.toml, a seed and the data. A cell whose result is in results/ is not run
+A cell is a file configs/DATASET/NAME.toml, a seed and the data. A cell whose result is in results/ is not run
 again, and one that was interrupted continues. A missing file is written with the paper's settings. The plan and its
 cost are printed first. If the missing cells would take more than 5 minutes together, or the time of one is not known,
 they are run only with --run-long."""
@@ -34,8 +34,8 @@ where other users of this machine cannot see it."""
 
 _FILES = "too many open files for `ulimit -n`"
 SHORT_OF = {"allocate": "out of memory", os.strerror(errno.EMFILE): _FILES, "initialize cpuinfo": _FILES}
-"""By words of libraries; PyTorch, which must read a file about the processor, says only that it did not."""
-PANIC = "a library broke off, as with too little memory or too few open files"
+"""What ran short, by words in a library's error; PyTorch opens a file to "initialize cpuinfo"."""
+PANIC = "a library failed, as with too little memory or too few open files"
 
 app = App(
     name="ltocf",
@@ -105,72 +105,72 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(INTERRUPTED)
 
 
-def _run(given: list[str]) -> None:
+def _run(arguments: list[str]) -> None:
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False, markup=False)
     handler.addFilter(_Once())
     handler.setFormatter(_Harmless("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    _be_one_of_several(given)
+    _check_torchrun(arguments)
     try:
-        if given[:1] == ["recommend"]:
-            given = joined(given, "--user")
+        if arguments[:1] == ["recommend"]:
+            arguments = joined(arguments, "--user")
         with ended_by_interrupts():
-            app(given, result_action="return_value")
-    except BrokenPipeError:  # whoever reads has seen enough, as `head` has
+            app(arguments, result_action="return_value")
+    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (ValueError, OSError, ArithmeticError, ImportError, MemoryError) as error:
-        _fail(error, given)
+        _fail(error, arguments)
     except BaseException as error:  # a panic of a library in Rust is no Exception
-        if (short := _short_of(error)) is None:
+        if (shortage := _shortage(error)) is None:
             raise
-        _fail(error, given, f"{short}: ")
+        _fail(error, arguments, f"{shortage}: ")
 
 
-def _short_of(error: BaseException) -> str | None:
-    """What there was too little of, by an error of PyTorch or a panic of a library in Rust; None for other errors."""
-    panics = type(error).__name__ == "PanicException"  # one of each library
-    if not panics and not isinstance(error, RuntimeError):
+def _shortage(error: BaseException) -> str | None:
+    """What ran short, by an error of PyTorch or a panic of a library in Rust; None for other errors."""
+    is_panic = type(error).__name__ == "PanicException"  # each library has a class of its own
+    if not is_panic and not isinstance(error, RuntimeError):
         return None
-    known = [what for words, what in SHORT_OF.items() if words in str(error)]
-    return known[0] if known else PANIC if panics else None
+    known = [shortage for words, shortage in SHORT_OF.items() if words in str(error)]
+    return known[0] if known else PANIC if is_panic else None
 
 
-def _be_one_of_several(given: list[str]) -> None:
-    """Under torchrun one process speaks, and what processes do not share is refused."""
+def _check_torchrun(arguments: list[str]) -> None:
+    """Under torchrun only the first process prints, and only training may run in several processes."""
     rank, world, _ = place()
     if rank:
-        _be_silent()
-    refused = ""
-    if world > 1 and given[:1] not in (["train"], ["fit"]):
-        asked = " ".join(given[:1]) or "no command"
-        refused = f"torchrun is for `train` and `fit`, got {asked}: run it without torchrun"
+        _silence()
+    refusal = ""
+    if world > 1 and arguments[:1] not in (["train"], ["fit"]):
+        command = " ".join(arguments[:1]) or "no command"
+        refusal = f"torchrun is for `train` and `fit`, got {command}: run it without torchrun"
     try:
         node_blocks(world)
     except ValueError as error:
-        refused = refused or str(error)
-    if refused:
+        refusal = refusal or str(error)
+    if refusal:
         if not rank:
-            say(f"error: {refused}", error=True)
+            say(f"error: {refusal}", error=True)
         sys.exit(2)
 
 
-def _be_silent() -> None:
-    """Nothing but errors."""
+def _silence() -> None:
+    """Print nothing but errors."""
     logging.disable(logging.WARNING)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(error: BaseException, given: list[str], what: str = "") -> None:
+def _fail(error: BaseException, arguments: list[str], prefix: str = "") -> None:
     if os.environ.get("LTOCF_DEBUG"):
         raise error
-    message = for_the_shell(str(error), flags_of(app, given)) or type(error).__name__
-    say(f"error: {what}{as_called(message)}", error=True)
+    message = for_the_shell(str(error), flags_of(app, arguments)) or type(error).__name__
+    say(f"error: {prefix}{as_called(message)}", error=True)
     sys.exit(2)
 
 
 class _Harmless(logging.Formatter):
-    """Paths and names in a message are shown, and not obeyed."""
+    """Control characters in a message's paths and names are replaced, so that a terminal does not obey them."""
 
     def format(self, record: logging.LogRecord) -> str:
         return harmless(super().format(record))

@@ -40,7 +40,7 @@ def evaluate(
     against
         Another run on the same split, or popularity: add differences and whether they may be chance.
     users
-        Ask so many random users, the same ones for every run of the split, for an estimate; 0: all.
+        Estimate from this many random users, the same ones for every run of the split; 0: all users.
     format
         table, or json for programs.
     """
@@ -92,16 +92,16 @@ def compare(
     from ltocf.report.content import finite
 
     depths = None if k is None else _depths(k)
-    found = compare(folders, out=out, on=on, ks=depths, against=against, show_progress=True)
+    comparison = compare(folders, out=out, on=on, ks=depths, against=against, show_progress=True)
     if format == "json":
-        print_json(finite(found.as_dict()))
+        print_json(finite(comparison.as_dict()))
         return
-    shown = comparison_table(found)
+    shown = comparison_table(comparison)
     console = Console()
     for runs in _fitting(shown.columns, shown.rows, console.width):
         # Few runs have many values: a column for each run fits a terminal.
         heading, *lines = zip(shown.columns, *runs, strict=True)
-        draw(table(heading, lines, f"{found.dataset}, {found.on}"))
+        draw(table(heading, lines, f"{comparison.dataset}, {comparison.on}"))
     console.print(shown.caption, markup=False, highlight=False)
     if out is not None:
         say(f"wrote {out}")
@@ -124,17 +124,17 @@ def _show_beyond(measured: Mapping[str, Any], k: int) -> None:
 
     both = (measured, measured[POPULARITY])
 
-    def row(name: str, values: Sequence[Mapping[str, Any]], about: str = "") -> tuple[str, ...]:
+    def row(name: str, metrics: Sequence[Mapping[str, Any]], group: str = "") -> tuple[str, ...]:
         metric = f"{name}@{k}"
-        return (label(name) + about, *(shown(metric, one[metric]) for one in values))
+        return (label(name) + group, *(shown(metric, values[metric]) for values in metrics))
 
     rows = [row(name, both) for name in ("recall", "ndcg", "coverage", *BEYOND)]
     for place, group in enumerate(measured["by_activity"]):
-        about = f", {group['n_users']:,} users with {span_of(group['shortest'], group['longest'])} items"
-        rows += [row(name, [one["by_activity"][place] for one in both], about) for name in ("recall", "ndcg")]
+        title = f", {group['n_users']:,} users with {span_of(group['shortest'], group['longest'])} items"
+        rows += [row(name, [model["by_activity"][place] for model in both], title) for name in ("recall", "ndcg")]
     for place, group in enumerate(measured["by_popularity"]):
-        about = f", {group['name']}: {group['n_items']:,} items"
-        rows += [row(name, [one["by_popularity"][place] for one in both], about) for name in ("recall", "share")]
+        title = f", {group['name']}: {group['n_items']:,} items"
+        rows += [row(name, [model["by_popularity"][place] for model in both], title) for name in ("recall", "share")]
     caption = "Popularity and the number of items of a user are those of training."
     draw(table((f"lists of {k}", "run", POPULARITY), rows, "beyond accuracy", caption))
 
@@ -143,22 +143,22 @@ def _show_differences(measured: Mapping[str, Any], against: str, k: int) -> None
     from ltocf.report.comparison import label, shown
     from ltocf.report.content import p_text
 
-    found = {name: one for name, one in measured["against"][against].items() if name.endswith(f"@{k}")}
     rows = [
         (
             label(name),
-            *(shown(name, value) for value in (measured[name], one["other"])),
-            f"{one['difference']:+.4f}",
-            p_text(one["p_holm"]),
+            *(shown(name, value) for value in (measured[name], test["other"])),
+            f"{test['difference']:+.4f}",
+            p_text(test["p_holm"]),
         )
-        for name, one in found.items()
+        for name, test in measured["against"][against].items()
+        if name.endswith(f"@{k}")
     ]
     caption = "p: two-sided paired t-test over users, with Holm's correction for all metrics and depths."
     draw(table(("metric", "run", against, "difference", "p"), rows, "", caption))
 
 
 def _fitting(names: list[str], runs: list[list[str]], width: int) -> Iterator[list[list[str]]]:
-    """The runs in as few groups as fit beside the names, each at least one."""
+    """The runs in as few groups as fit beside the names, with at least one run each."""
     room = start = 0
     for place, run in enumerate(runs):
         room -= max(map(cell_len, run)) + 3

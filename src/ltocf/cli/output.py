@@ -25,7 +25,7 @@ _WIDE = Console(file=io.StringIO(), width=10_000).options
 
 
 def plain(value: object) -> Text:
-    """A value as text that a terminal only shows: no markup, no escape sequences.
+    """A value as text that a terminal shows literally: no markup, no escape sequences.
 
     Example:
         >>> plain("[red]\\x1b[31m :smile:").plain
@@ -82,12 +82,12 @@ def show_rows(
 
 
 def print_json(value: Any) -> None:
-    """Print what a program reads; moments and paths as text."""
+    """Print a value for programs, with times and paths as text."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def _in_words(value: Any) -> Any:
-    """What a cell of a table shows.
+    """A value as a table shows it.
 
     Example:
         >>> [_in_words(value) for value in (True, None, 1234567, "a")]
@@ -101,18 +101,18 @@ def _in_words(value: Any) -> Any:
 
 
 def show(frames: Iterable[pl.DataFrame], format: Format) -> None:
-    """Print frames of the same columns as one; lines of text as soon as they are there."""
+    """Print frames of the same columns as one; formats of lines are printed frame by frame."""
     from ltocf.serving.writing import without_formulas
 
     if format == "table":
-        rows = list(frames)
-        draw(table(rows[0].columns, (row for frame in rows for row in frame.iter_rows())))
+        all_frames = list(frames)
+        draw(table(all_frames[0].columns, (row for frame in all_frames for row in frame.iter_rows())))
     elif format == "json":
         print_json([row for frame in frames for row in frame.to_dicts()])
     else:
-        for place, frame in enumerate(frames):
+        for n_printed, frame in enumerate(frames):
             if format == "csv":
-                sys.stdout.write(without_formulas(frame).write_csv(include_header=place == 0))
+                sys.stdout.write(without_formulas(frame).write_csv(include_header=n_printed == 0))
             else:
                 sys.stdout.write(frame.write_ndjson())
 
@@ -125,10 +125,10 @@ def save(frames: Iterable[pl.DataFrame], out: Path, n_users: int) -> None:
     with progress_bar() as bar:
         task = bar.add_task("recommending", total=n_users, note="")
 
-        def watched() -> Iterator[pl.DataFrame]:
+        def advancing() -> Iterator[pl.DataFrame]:
             for frame in frames:
                 yield frame
                 bar.advance(task, frame["user"].n_unique())
 
-        n_rows = write_frames(watched(), out)
+        n_rows = write_frames(advancing(), out)
     say(f"wrote {n_rows:,} rows to {out}")

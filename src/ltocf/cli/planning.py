@@ -1,4 +1,4 @@
-"""``ltocf plan``: what training takes on many GPUs, from constants that are named."""
+"""``ltocf plan``: what training takes on many GPUs, by named constants."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def plan(
     loss
         Loss of the training.
     negatives
-        Items that a batch of the softmax shares.
+        Number of sampled items that a batch of the softmax shares.
     batch_size
-        Pairs per step; 0: what training takes for so many pairs.
+        Pairs per step; 0: the number that training chooses for this many pairs.
     degree
         Degree of the filter: products of the graph forward, and as many backward. The preset fast has 6, the paper's
         settings 10.
@@ -63,15 +63,17 @@ def plan(
     stops = where_it_stops(rows)
     constants = machine.constants()
     if format == "json":
-        found = {
+        record = {
             "work": work._asdict() | {"batch_size": size, "pieces": pieces},
             "rows": [row.record() for row in rows],
+            "stops": stops,
+            "constants": [constant._asdict() for constant in constants],
         }
-        print_json(found | {"stops": stops, "constants": [constant._asdict() for constant in constants]})
+        print_json(record)
         return
     columns = ("devices", "columns x blocks", "GB of each", "GB sent a step", "a step", "an epoch", "most time goes to")
     draw(table(columns, (row.cells() for row in rows), f"{machine.name}, {size:,} pairs a step"))
     if gpus:
         say(stops)
-    known = [(c.meaning, f"{c.value:,.3g} {c.unit}".strip(), c.kind, c.source) for c in constants]
-    draw(table(("constant", "value", "", "source"), known))
+    constant_rows = [(c.meaning, f"{c.value:,.3g} {c.unit}".strip(), c.kind, c.source) for c in constants]
+    draw(table(("constant", "value", "", "source"), constant_rows))

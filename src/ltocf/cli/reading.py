@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ class Reading:
     ] = None
 
     def options(self) -> dict[str, Any]:
-        """The keywords of `ReadOptions`, those alone that were given.
+        """The options that were given, as keywords of `ReadOptions`.
 
         Raises:
             ValueError: an option that is not written as its help says.
@@ -86,7 +87,7 @@ class Reading:
         return {name: value for name, value in values.items() if value is not None}
 
     def source(self, source: str | None) -> str | None:
-        """What is read: the argument, or the database of ``--uri``.
+        """The source to read: the argument, or the database of ``--uri``.
 
         Raises:
             ValueError: one of ``--sql`` and ``--uri`` without the other, or with another source.
@@ -106,7 +107,7 @@ class Reading:
 
 
 def _by_column(option: str, texts: list[str] | None) -> dict[str, list[str]] | None:
-    """``column=value,value`` as values by column; a column may be given again."""
+    """``column=value,value`` as values by column; a column may be repeated."""
     return _collected(option, "column=value", texts, lambda values: values)
 
 
@@ -125,7 +126,7 @@ def _weights(texts: list[str] | None) -> dict[str, dict[str, float]] | None:
     if found is None:
         return None
     for pairs in found.values():
-        if wrong := [value for value, number in pairs if number != number]:
+        if wrong := [value for value, number in pairs if math.isnan(number)]:
             raise ValueError(f"`--event-weights` takes {form},value:weight, got no number for {wrong[0]!r}")
     return {column: dict(pairs) for column, pairs in found.items()}
 

@@ -34,7 +34,7 @@ What = Literal[
     "table1", "table3", "figure6", "figure7", "figure8", "figure9", "figure10", "figure11", "figure12", "search"
 ]
 Command = Callable[[str], str]
-"""From a source to the command that makes its report again."""
+"""Gives, for a source, the command that makes its report again."""
 Written: TypeAlias = tuple[Report, Path]
 """A report and its page."""
 Names = Annotated[str, Parameter(negative="")]
@@ -115,19 +115,21 @@ def reproduce(
     keep_freed_memory()
     places = Places(configs, results, runs, "" if data_dir is None else str(data_dir))
     values = {name: value for name, value in (("threads", threads), ("device", device)) if value is not None}
-    names, asked = _split(models), _split(dataset)
+    names, dataset_names = _split(models), _split(dataset)
     if what == "search":
         if dry_run:
             raise ValueError("`--dry-run` is for tables and figures, got search: it prints each trial as it goes")
-        _search(datasets(asked, places), names, places, values, grid, sampler, trials, processes, budget)
+        _search(datasets(dataset_names, places), names, places, values, grid, sampler, trials, processes, budget)
         return
     command = partial(_command, what, names, seeds)
     if what == "table1":
         _show([_write(what, [], [], places, command)], format)
         return
     seed_numbers = [_number(seed) for seed in _split(seeds)]
-    sources = datasets(asked, places)
-    cells = with_splits([cell for one in sources for cell in plan(what, one, names, seed_numbers, places, values)])
+    sources = datasets(dataset_names, places)
+    cells = with_splits(
+        [cell for source in sources for cell in plan(what, source, names, seed_numbers, places, values)]
+    )
     work = Plan.of(cells, processes)
     for line in work.lines():
         say(line, error=format == "json")
@@ -157,7 +159,7 @@ def _write_all(what: str, progress: Progress, places: Places, command: Command) 
 
 
 def _refuse_unfinished(what: str, progress: Progress, format: str) -> None:
-    """Say what is left; nothing but what is left, or a failure, is an error."""
+    """Print how many cells are left; raise a ValueError if a cell failed or none has a result."""
     if progress.left and progress.done:
         say(f"{len(progress.left)} cells are left", error=format == "json")
     if progress.failed:
@@ -188,13 +190,13 @@ def _search(
         for cell in make_cells(source, names or METHODS, [0], places, values):
             space = read_space(grid) if grid else paper_space(cell.config.model)
             limits: dict[str, Any] = {"processes": processes, "max_minutes": budget, "show_progress": True}
-            folder, file = (root / cell.dataset / "search" for root in (places.runs, places.results))
+            run_folder, result_folder = (root / cell.dataset / "search" for root in (places.runs, places.results))
             cell.write_configuration()
             found = search_settings(
                 cell.config,
                 space,
-                folder / cell.name,
-                file / f"{cell.name}.json",
+                run_folder / cell.name,
+                result_folder / f"{cell.name}.json",
                 sampler=sampler,
                 n_trials=trials,
                 **limits,
@@ -238,7 +240,7 @@ def _show(written: Sequence[Written], format: str) -> None:
 
 
 def _fitting_columns(content: Table, width: int) -> int:
-    """How many columns fit whole, at least two: squeezed into a narrow terminal all of them would be unreadable."""
+    """How many columns fit unwrapped, at least two: a narrow terminal would squeeze more until nobody can read them."""
     widths = [max(map(cell_len, column)) + 3 for column in zip(content.columns, *content.rows, strict=True)]
     fitting = [total <= width - 1 for total in accumulate(widths)]
     return max(2, sum(fitting))

@@ -43,7 +43,7 @@ def serve(
     token = settings.token or os.environ.get("LTOCF_TOKEN") or None
     settings = replace(settings, token=token)
     if stdio:
-        # Not above: what it imports must not be there before several workers have said where their numbers are.
+        # Not above: with several workers, prometheus_client must be imported after its environment variable is set.
         from ltocf.service.app import import_tools
 
         import_tools().serve_stdio(runs, settings)

@@ -48,14 +48,14 @@ class Settings:
     ] = None
 
     def named(self) -> dict[str, Any]:
-        """Those that have an option of their own and were given."""
+        """The settings that were given by options of their own."""
         names = ("model", "seed", "device", "threads", "epochs", "max_minutes", "preset")
         values = {name: getattr(self, name) for name in names}
         values["data_dir"] = None if self.data_dir is None else str(self.data_dir)
         return {name: value for name, value in values.items() if value is not None}
 
     def values(self, **more: Any) -> dict[str, Any]:
-        """All settings that were given, by name; ``more`` come from options elsewhere.
+        """All settings that were given, by name; ``more`` are those of other options.
 
         Raises:
             ValueError: a setting that is given twice, or not as key=value.

@@ -58,24 +58,24 @@ def train(
 
     settings, reading = settings or Settings(), reading or Reading()
     more = {} if select_on is None else {"select_on": select_on}
-    there = _exists(exists, replace)
+    if_exists = _exists(exists, replace)
     if resume is not None:
-        asked = {} if there == "error" else {"replace" if replace else "exists": there}
-        _refuse_besides_resume(source, out, settings, {**reading.options(), **more, **asked})
+        exists_option = {} if if_exists == "error" else {"replace" if replace else "exists": if_exists}
+        _refuse_besides_resume(source, out, settings, {**reading.options(), **more, **exists_option})
         keep_freed_memory()
-        with _saying_how_to_go_on(resume):
+        with _saying_how_to_continue(resume):
             metrics = experiment.resume(resume)
         _show_metrics(metrics, resume, format)
         return
     folder = _folder(out, "train")
     values = settings.values(**reading.options(), **more)
     keep_freed_memory()
-    with _saying_how_to_go_on(folder):
+    with _saying_how_to_continue(folder):
         metrics = experiment.train(
-            _source(source, reading, settings), folder, config=settings.config, exists=there, **values
+            _source(source, reading, settings), folder, config=settings.config, exists=if_exists, **values
         )
-    following = command("fit", "--like", folder, "--out", "DIR")
-    _show_metrics(metrics, folder, format, f"for a model to use, trained on everything: {following}")
+    next_command = command("fit", "--like", folder, "--out", "DIR")
+    _show_metrics(metrics, folder, format, f"for a model to use, trained on everything: {next_command}")
 
 
 def fit(
@@ -114,12 +114,12 @@ def fit(
     settings, reading = settings or Settings(), reading or Reading()
     folder = _folder(out, "fit")
     values = settings.values(**reading.options())
-    wanted = None if like is not None and not _names_source(source, reading) else _source(source, reading, settings)
+    data = None if like is not None and not _names_source(source, reading) else _source(source, reading, settings)
     keep_freed_memory()
-    with _saying_how_to_go_on(folder):
-        fit_everything(wanted, folder, config=settings.config, like=like, exists=_exists(exists, replace), **values)
-    following = command("recommend", folder, "--user", "ID")
-    _show_metrics(RunFolder(folder).metrics(), folder, format, f"answers: {following}")
+    with _saying_how_to_continue(folder):
+        fit_everything(data, folder, config=settings.config, like=like, exists=_exists(exists, replace), **values)
+    next_command = command("recommend", folder, "--user", "ID")
+    _show_metrics(RunFolder(folder).metrics(), folder, format, f"answers: {next_command}")
 
 
 def update(
@@ -176,11 +176,11 @@ def _exists(exists: Exists, replace: bool) -> Exists:
 
 
 def _source(source: str | None, reading: Reading, settings: Settings) -> str | None:
-    """What is read; None leaves it to the file of --config."""
-    found = reading.source(source)
-    if found is None and settings.config is None:
+    """The source to read; None: that of the --config file."""
+    location = reading.source(source)
+    if location is None and settings.config is None:
         raise ValueError("give the data: a file, a folder, a catalog name, or `--sql` and `--uri`")
-    return found
+    return location
 
 
 def _names_source(source: str | None, reading: Reading) -> bool:
@@ -205,13 +205,13 @@ def _refuse_besides_resume(source: str | None, out: Path | None, settings: Setti
 
 
 @contextmanager
-def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
+def _saying_how_to_continue(folder: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, ConnectionError):  # the latter: another process of torchrun has ended
         rank, world, _ = place()
         unfinished = (folder / "config.toml").exists() and not (folder / "metrics.json").exists()
-        if unfinished and rank < 2:  # the second speaks too: the first may be the one that ended
+        if unfinished and rank < 2:  # the second process prints it too: the first may be the one that ended
             say(f"interrupted; continue with: {command('train', '--resume', folder)}", error=True)
             if world > 1:
                 say(f"or with any number of processes: {torchrun('train', '--resume', folder)}", error=True)
@@ -234,15 +234,15 @@ def _show_metrics(metrics: dict[str, Any], folder: Path, format: str, next_step:
         _show_contest(metrics["contest"], metrics["selected"])
     for phase, fit in metrics["fits"].items():
         if fit["stopped_by"] == "max_minutes" and "contest" not in metrics:
-            asked = metrics["training"]["epochs"] if phase == "selection" else metrics["selected"]["epoch"]
-            say(f"{phase} was stopped by `max_minutes` after {fit['epochs']} of {asked} epochs")
+            n_planned = metrics["training"]["epochs"] if phase == "selection" else metrics["selected"]["epoch"]
+            say(f"{phase} was stopped by `max_minutes` after {fit['epochs']} of {n_planned} epochs")
     say(f"run folder: {folder}")
     if next_step:
         say(next_step)
 
 
 def _show_contest(rows: list[dict[str, Any]], selected: dict[str, float]) -> None:
-    """Who competed, how each validated alone, and what each is worth in the sum."""
+    """Print the candidates, the validation metric of each alone, and its weight in the blend."""
     metric = next(name for name in selected if "@" in name)
     competed = [
         (row["name"], f"{row[metric]:.4f}", f"{row['weight']:.2f}" if row["weight"] else "", f"{row['seconds']:.0f} s")
@@ -250,6 +250,6 @@ def _show_contest(rows: list[dict[str, Any]], selected: dict[str, float]) -> Non
         if "weight" in row
     ]
     competed.append(("together", f"{selected[metric]:.4f}", "", ""))
-    for why, said in (("set_aside", "set aside"), ("skipped", "not tried")):
-        competed += [(row["name"], "", "", f"{said}: {row[why]}") for row in rows if why in row]
+    for key, verdict in (("set_aside", "set aside"), ("skipped", "not tried")):
+        competed += [(row["name"], "", "", f"{verdict}: {row[key]}") for row in rows if key in row]
     draw(table(("candidate", f"{metric} on validation", "weight", "time"), competed, "auto"))

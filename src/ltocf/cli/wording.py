@@ -9,11 +9,11 @@ from collections.abc import Collection
 from cyclopts import App
 
 ARGUMENT = re.compile(r"`([a-z_0-9]+)(?:\s*=\s*([^`]+))?`")
-"""A name, or a name with a value, as messages have them."""
+"""A name, or a name with a value, as messages quote them."""
 
 
 def for_the_shell(message: str, flags: Collection[str]) -> str:
-    """The message with the flags of a command in place of the arguments that they stand for.
+    """The message with the flags of a command in place of the arguments that it names.
 
     A setting that has no flag of its own is given by ``--set``.
 

@@ -3,12 +3,12 @@
     P = blocks x columns processes;   process r has the nodes j with j mod blocks = r mod blocks, and of their rows the
     columns of share r div blocks
 
-Nodes are users followed by items, dealt out like cards: whatever order ids are in, blocks of nearly equal size come of
-it. A process has the rows of R̃ and of R̃ᵀ of its nodes, and of these nodes the embedding, its gradient and Adam's
-moments. Before a product the processes that share the columns show each other their rows, which is what blocks cost;
-processes with the same nodes exchange what `ltocf.scale.columns` says. All of them draw the same batch.
+Nodes are users followed by items, dealt out like cards, so that blocks are of nearly equal size whatever the order of
+ids is. A process has the rows of R̃ and of R̃ᵀ of its nodes, and of these nodes the embedding, its gradient and Adam's
+moments. Before a product, processes with the same columns gather each other's rows, which is the cost of blocks;
+processes with the same nodes exchange what `ltocf.scale.columns` describes. All processes draw the same batch.
 
-Neighbours in number share columns: a product's exchange stays within a machine where there are as many GPUs in it.
+Consecutive ranks have the same columns: a product's exchange stays within a machine of as many GPUs as blocks.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Blocks:
     """The `Ranks` of processes in two dimensions.
 
     Args:
-        processes: all of them.
-        nodes: those with the columns of this one, one for each block of nodes.
-        columns: those with the nodes of this one, one for each share of the columns.
+        processes: all processes.
+        nodes: the processes with the columns of this one, one for each block of nodes.
+        columns: the processes with the nodes of this one, one for each share of the columns.
     """
 
     processes: Columns
@@ -51,7 +51,7 @@ class Blocks:
 
     @classmethod
     def of_group(cls, n_blocks: int, timeout: timedelta | None = None) -> Blocks:
-        """Those of all processes that `torch.distributed` knows; all of them must call it."""
+        """The blocks over all processes of `torch.distributed`; each of them must call this."""
         n_columns = dist.get_world_size() // n_blocks
         by_columns = [[share * n_blocks + block for block in range(n_blocks)] for share in range(n_columns)]
         by_nodes = [list(ranks) for ranks in zip(*by_columns, strict=True)]
@@ -89,16 +89,16 @@ class Blocks:
 
     @torch.no_grad()
     def shared(self, users: Tensor, work: RowsOf) -> Tensor:
-        of_blocks = [(users % self.nodes.world == block).nonzero().squeeze(1) for block in range(self.nodes.world)]
-        places = [torch.split(found, self.columns.sizes(len(found))) for found in of_blocks]
-        by_rank = [of_block[share] for share in range(self.columns.world) for of_block in places]
+        by_block = [(users % self.nodes.world == block).nonzero().squeeze(1) for block in range(self.nodes.world)]
+        shares = [torch.split(places, self.columns.sizes(len(places))) for places in by_block]
+        by_rank = [of_block[share] for share in range(self.columns.world) for of_block in shares]
         rows = work(users[by_rank[self.rank]])
         longest = max(map(len, by_rank))
         gathered = self.processes.gathered(torch.cat([rows, rows.new_zeros(longest - len(rows), *rows.shape[1:])]))
-        found = rows.new_empty(len(users), *rows.shape[1:])
-        for of_rank, theirs in zip(by_rank, gathered, strict=True):
-            found[of_rank] = theirs[: len(of_rank)]
-        return found
+        all_rows = rows.new_empty(len(users), *rows.shape[1:])
+        for places, rows_of_rank in zip(by_rank, gathered, strict=True):
+            all_rows[places] = rows_of_rank[: len(places)]
+        return all_rows
 
     def first(self, value: Value) -> Value:
         return self.processes.first(value)
@@ -111,18 +111,18 @@ class Blocks:
 
     @torch.no_grad()
     def all_nodes(self, embeddings: Tensor) -> Tensor:
-        return self.columns.whole(self._put_together(embeddings, 0))
+        return self.columns.whole(self._assembled(embeddings, 0))
 
     @torch.no_grad()
     def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
         users, items = embeddings.tensor_split([len(range(self.nodes.rank, n_users, self.nodes.world))])
-        return self.columns.whole(users), self.columns.whole(self._put_together(items, n_users))
+        return self.columns.whole(users), self.columns.whole(self._assembled(items, n_users))
 
-    def _put_together(self, rows: Tensor, first: int) -> Tensor:
-        """The rows of consecutive nodes, from those that each block has of them; ``first`` is the first node."""
-        counted = torch.tensor(len(rows), device=rows.device)
-        dist.all_reduce(counted, group=self.nodes.group)
-        n, n_blocks = int(counted), self.nodes.world
+    def _assembled(self, rows: Tensor, first: int) -> Tensor:
+        """The rows of consecutive nodes, of which each block has its own; ``first`` is the first node."""
+        n_rows = torch.tensor(len(rows), device=rows.device)
+        dist.all_reduce(n_rows, group=self.nodes.group)
+        n, n_blocks = int(n_rows), self.nodes.world
         gathered = self.nodes.gathered(_padded(rows, -(-n // n_blocks)))
         in_turn = gathered[torch.arange(first, first + n_blocks, device=rows.device) % n_blocks]
         return in_turn.transpose(0, 1).flatten(0, 1)[:n]
@@ -155,7 +155,7 @@ class Blocks:
             graph = model.get_submodule(name)
             assert isinstance(graph, BipartiteGraph)
             model.set_submodule(name, BlockGraph(graph, self.nodes))
-            del graph  # or it would stay, and be what does not fit
+            del graph  # the whole graph may be what does not fit
         with columns_over(self, model, device):
             yield
         for name in names:
@@ -163,13 +163,13 @@ class Blocks:
 
 
 class BlockGraph(BipartiteGraph):
-    """The rows of Â of one block of nodes; a product asks the other blocks for their rows first.
+    """The rows of Â of one block of nodes; a product first gathers the rows of all blocks.
 
-        (Â E)[block] = Â[block] E,   E put together from all blocks
+        (Â E)[block] = Â[block] E,   E gathered from all blocks
 
-    Only products are asked of it. Indices are places in what is put together: one block after the other, each with
-    room for the largest of them. A row keeps the order of its entries, so that sums are those of the whole graph, to
-    the last bit.
+    Only its products are used. Indices are positions in the gathered rows: one block after the other, each padded to
+    the size of the largest. A row keeps the order of its entries, so that sums are those of the whole graph, to the
+    last bit.
 
     Args:
         graph: the whole graph.
@@ -193,11 +193,11 @@ class BlockGraph(BipartiteGraph):
         users = torch.arange(nodes.rank, graph.n_users, nodes.world)
         items = torch.arange((nodes.rank - graph.n_users) % nodes.world, graph.n_items, nodes.world)
         self.n_users, self.n_items = len(users), len(items)
-        self._keep("user", users, graph.n_users, graph.user_offsets, graph.user_indices, graph.user_values)
-        self._keep("item", items, 0, graph.item_offsets, graph.item_indices, graph.item_values)
+        self._register("user", users, graph.n_users, graph.user_offsets, graph.user_indices, graph.user_values)
+        self._register("item", items, 0, graph.item_offsets, graph.item_indices, graph.item_values)
 
-    def _keep(self, side: str, rows: Tensor, first: int, offsets: Tensor, indices: Tensor, values: Tensor) -> None:
-        """Rows of one side, whose entries are in columns of the other, which begin with node ``first``."""
+    def _register(self, side: str, rows: Tensor, first: int, offsets: Tensor, indices: Tensor, values: Tensor) -> None:
+        """Register some rows of one side as buffers; ``first`` is the first node of the other side."""
         _, entries = row_entries(offsets, rows)
         neighbours = indices[entries].long() + first
         places = neighbours % self.nodes.world * self.size + neighbours // self.nodes.world
@@ -211,7 +211,7 @@ class BlockGraph(BipartiteGraph):
 
 
 def _group(all_ranks: list[list[int]], timeout: timedelta | None) -> dist.ProcessGroup:
-    """The one of several groups that this process is in."""
+    """Make several groups; the one that this process is in."""
     group, _ = dist.new_subgroups_by_enumeration(all_ranks, timeout)  # type: ignore[no-untyped-call]
     return cast(dist.ProcessGroup, group)
 
@@ -221,7 +221,7 @@ def _padded(rows: Tensor, n: int) -> Tensor:
 
 
 class _Taken(torch.autograd.Function):
-    """Rows of the processes that have them. All compute the same loss of them: their gradients go to no one else."""
+    """Rows from the processes that have them. All processes compute the same loss, so gradients are not exchanged."""
 
     @staticmethod
     def forward(ctx: Any, embeddings: Tensor, nodes: Tensor, ranks: Blocks) -> Tensor:
@@ -235,6 +235,6 @@ class _Taken(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (nodes,) = ctx.saved_tensors
-        found = gradients[0].new_zeros(ctx.n_rows, gradients[0].shape[1])
-        ctx.ranks.add(found, nodes, gradients[0])
-        return found, None, None
+        gradient = gradients[0].new_zeros(ctx.n_rows, gradients[0].shape[1])
+        ctx.ranks.add(gradient, nodes, gradients[0])
+        return gradient, None, None

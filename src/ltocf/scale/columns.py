@@ -2,8 +2,8 @@
 
 A filter of the graph acts on each column alone, so processes that share the columns exchange nothing inside it. What
 they exchange in a step are sums over columns: two scores of each triple for BPR, the rows of the batch and of its
-negatives for the softmax. No file of a model knows about it: a model names the parameters that have such columns
-(`Trainable.columns`), losses use its `ranks`, and only this file deals with processes.
+negatives for the softmax. The code of a model knows nothing of processes: a model names the parameters that have such
+columns (`Trainable.columns`), losses use its `ranks`, and only this file deals with processes.
 
 The collectives are written by hand, without DTensor: three have a gradient, and each is described below. With DTensor
 every operation between parameter and loss would have to know its placement, the indices of a batch would have to be
@@ -76,7 +76,7 @@ class Columns(EveryNode):
     @torch.no_grad()
     def all_rows(self, values: Tensor, n: int) -> Tensor:
         sizes = self.sizes(n)
-        # Every backend has collectives of one size.
+        # Padded: every backend has collectives of equal sizes.
         padded = torch.cat([values, values.new_zeros(sizes[0] - len(values), *values.shape[1:])])
         gathered = self.gathered(padded)
         return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
@@ -88,14 +88,14 @@ class Columns(EveryNode):
         if isinstance(value, Tensor):
             dist.broadcast(value, src=0)
             return value
-        said = [value]
-        dist.broadcast_object_list(said, src=0)
-        return said[0]
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
 
     def own(self, embeddings: Tensor) -> Tensor:
-        each = -(-embeddings.shape[-1] // self.world)
-        padded = pad(embeddings, (0, each * self.world - embeddings.shape[-1]))
-        return padded[..., self.rank * each : (self.rank + 1) * each].contiguous()
+        width = -(-embeddings.shape[-1] // self.world)
+        padded = pad(embeddings, (0, width * self.world - embeddings.shape[-1]))
+        return padded[..., self.rank * width : (self.rank + 1) * width].contiguous()
 
     def all_nodes(self, embeddings: Tensor) -> Tensor:
         return self.whole(embeddings)
@@ -128,7 +128,7 @@ def columns_over(ranks: Ranks, model: nn.Module, device: torch.device | None = N
     """Inside the block ``model`` has the share of this process only; after it, the shares of all processes again.
 
     Gradients of the parameters that every process has, such as learned times, are summed over the processes: each
-    process knows only what came through its own share.
+    process has only the part that comes from its own share.
 
     Args:
         ranks: the processes, all with the same whole model.
@@ -149,18 +149,18 @@ def columns_over(ranks: Ranks, model: nn.Module, device: torch.device | None = N
     per_node = {name: model.get_buffer(name) for name in model.per_node}
     for name, values in per_node.items():
         setattr(model, name, ranks.own_nodes(values))
-    before = next(model.parameters()).device
-    model.to(device or before)
+    original_device = next(model.parameters()).device
+    model.to(device or original_device)
     shared = [p for name, p in model.named_parameters() if name not in widths and p.requires_grad]
     hooks = [parameter.register_hook(ranks.everyone().total) for parameter in shared]  # type: ignore[no-untyped-call]
-    model.ranks, alone = ranks, model.ranks
+    model.ranks, original_ranks = ranks, model.ranks
     try:
         yield
     finally:
-        model.ranks = alone
+        model.ranks = original_ranks
         for hook in hooks:
             hook.remove()
-    model.to(before)
+    model.to(original_device)
     for name, values in per_node.items():
         setattr(model, name, values)
     for name, width in widths.items():
@@ -168,7 +168,7 @@ def columns_over(ranks: Ranks, model: nn.Module, device: torch.device | None = N
 
 
 class _Total(torch.autograd.Function):
-    """Σ_r x_r. Every process computes the same loss from it, so each has the gradient to its own summand already."""
+    """Σ_r x_r. Every process computes the same loss from it, so each has the gradient of its own summand already."""
 
     @staticmethod
     def forward(ctx: Any, part: Tensor, group: dist.ProcessGroup | None) -> Tensor:
@@ -191,10 +191,10 @@ class _Whole(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        theirs = torch.stack(gradients[0].chunk(ctx.ranks.world, dim=-1))
-        mine = torch.empty_like(theirs)
-        dist.all_to_all_single(mine, theirs, group=ctx.ranks.group)
-        return mine.sum(0), None
+        sent = torch.stack(gradients[0].chunk(ctx.ranks.world, dim=-1))
+        received = torch.empty_like(sent)
+        dist.all_to_all_single(received, sent, group=ctx.ranks.group)
+        return received.sum(0), None
 
 
 class _Rows(torch.autograd.Function):

@@ -103,10 +103,18 @@ def ingest(
     if replace:
         put_back(Path(out).resolve())
     if replace and (Path(out) / INDEX).exists():
-        with _in_place_of(Path(out).resolve()) as beside:
-            asked: dict[str, Any] = {"memory": memory, "split": split, "test_fraction": test_fraction}
-            return ingest(source, beside, **asked, threads=threads, show_progress=show_progress, **options)
-    given, limit, out = _checked(options, split, test_fraction, threads), bytes_of(memory), Path(out)
+        with _in_place_of(Path(out).resolve()) as new:
+            return ingest(
+                source,
+                new,
+                memory=memory,
+                split=split,
+                test_fraction=test_fraction,
+                threads=threads,
+                show_progress=show_progress,
+                **options,
+            )
+    read_options, limit, out = _checked_options(options, split, test_fraction, threads), bytes_of(memory), Path(out)
     files = find_files(str(source))
     work = _working_folder(out)
     lock = FileLock(work / "lock")
@@ -115,13 +123,13 @@ def ingest(
     except Timeout as error:
         raise FileExistsError(f"another process writes {out}; wait for it, or give another folder") from error
     try:
-        _refuse_store(out)  # of another process that has finished meanwhile, or was killed after its last step
+        _refuse_store(out)  # another process may have finished it meanwhile, or been killed after its last step
         remove_leftovers(out, INDEX)
         remove_leftovers(work, "*")
-        parts = _read(files, given, int(limit * PIECE_SHARE), work, show_progress)
+        parts = _read(files, read_options, int(limit * PIECE_SHARE), work, show_progress)
         report = one_report(parts, str(source))
-        refuse_absent_values(parts, given)
-        least = (given.min_user_interactions or 1, given.min_item_interactions or 1)
+        refuse_absent_values(parts, read_options)
+        least = (read_options.min_user_interactions or 1, read_options.min_item_interactions or 1)
         if show_progress:
             log_line(f"ingest: putting {len(parts)} parts together")
         merge = Merge(work, int((limit - OWN_MEMORY) * MERGE_SHARE), threads or os.cpu_count() or 1)
@@ -133,7 +141,7 @@ def ingest(
         _publish(work, out, report, merged)
     finally:
         lock.release()
-    shutil.rmtree(work, ignore_errors=True)  # who comes by in this moment removes it too
+    shutil.rmtree(work, ignore_errors=True)  # another call may remove it at the same time
     logger.info(report.text())
     return report
 
@@ -157,18 +165,18 @@ def bytes_of(memory: str) -> int:
     return size
 
 
-def _checked(options: dict[str, Any], split: str, test_fraction: float, threads: int) -> ReadOptions:
-    given = ReadOptions(**options)
+def _checked_options(options: dict[str, Any], split: str, test_fraction: float, threads: int) -> ReadOptions:
+    read_options = ReadOptions(**options)
     if threads < 0:
         raise ValueError(f"`threads` must be >= 0, got {threads}")
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {', '.join(SPLITS)}, got {split!r}; `train` makes others")
     if not 0 < test_fraction < 1:
         raise ValueError(f"`test_fraction` must be between 0 and 1, both excluded, got {test_fraction}")
-    if refused := [name for name in _REFUSED if name in given.given()]:
+    if refused := [name for name in _REFUSED if name in read_options.given()]:
         remedy = "give it when the store is used" if refused[0] in _REFUSED[:3] else "leave it out"
         raise ValueError(f"`{refused[0]}` is not an option of ingest; {remedy}")
-    return given
+    return read_options
 
 
 @contextmanager
@@ -176,10 +184,10 @@ def _in_place_of(out: Path) -> Iterator[Path]:
     """A folder beside ``out`` that takes its place when the block ends well; its name is the same when called again."""
     foreign = {file.name for file in out.iterdir()} - {INDEX, WORK, "users.parquet", "items.parquet", *PARTS}
     if foreign:
-        raise FileExistsError(f"{out} is not replaced: {min(foreign)} in it is not of a store; move it away first")
+        raise FileExistsError(f"{out} is not replaced: {min(foreign)} in it is no file of a store; move it away first")
     new, _ = names_beside(out)
     with locked_name(out):
-        if (new / INDEX).exists():  # finished, perhaps for another request, by a call that was killed then
+        if (new / INDEX).exists():  # finished, perhaps with other arguments, by a call that was then killed
             shutil.rmtree(new)
         yield new
         exchange(out)
@@ -204,15 +212,15 @@ def _refuse_store(out: Path) -> None:
 
 def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, show_progress: bool) -> list[Part]:
     """A part for each piece; parts that an interrupted call had written are used again."""
-    asked = {"files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]}
-    record = {"version": VERSION, "n_bytes": n_bytes, "options": repr(options)} | asked
+    arguments: dict[str, Any] = {"version": VERSION, "n_bytes": n_bytes, "options": repr(options)}
+    arguments["files"] = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     state = work / "progress.jsonl"
-    parts = _taken_over(state, record)
+    parts = _earlier_parts(state, arguments)
     n_bytes_of = {file: file.stat().st_size for file in files}
     n_total = max(1, sum(n_bytes_of.values()))
     n_before = dict(zip(files, accumulate(n_bytes_of.values(), initial=0), strict=False))
     with state.open("a", encoding="utf-8") as journal, progress_bar(enabled=show_progress) as bar:
-        task, done = bar.add_task("ingest", total=n_total, note=""), 0
+        task, tenths = bar.add_task("ingest", total=n_total, note=""), 0
         every_piece = (piece for file in files for piece in pieces(file, options, n_bytes))
         for number, piece in enumerate(every_piece):
             if number >= len(parts):
@@ -221,15 +229,15 @@ def _read(files: list[Path], options: ReadOptions, n_bytes: int, work: Path, sho
                 with errors_of(state):
                     journal.write(json.dumps(packed(part)) + "\n")
                     journal.flush()
-            now = n_before[piece.path] + int(piece.done * n_bytes_of[piece.path])
-            bar.update(task, completed=now, note=harmless(piece.path.name))
-            if show_progress and now * 10 // n_total > done:
-                done = now * 10 // n_total
-                log_line(f"ingest: {done * 10} % of the files read")
+            n_read = n_before[piece.path] + int(piece.done * n_bytes_of[piece.path])
+            bar.update(task, completed=n_read, note=harmless(piece.path.name))
+            if show_progress and n_read * 10 // n_total > tenths:
+                tenths = n_read * 10 // n_total
+                log_line(f"ingest: {tenths * 10} % of the files read")
     return parts
 
 
-def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
+def _earlier_parts(state: Path, arguments: dict[str, Any]) -> list[Part]:
     """The parts of an earlier call with the same arguments; the parts of any other call are removed.
 
     The first line of ``state`` holds the arguments, each further line a part; a call that was killed may have left half
@@ -237,23 +245,23 @@ def _taken_over(state: Path, asked: dict[str, Any]) -> list[Part]:
     """
     lines = state.read_text(encoding="utf-8").splitlines() if state.exists() else []
     parts: list[Part] = []
-    if lines and _record(lines[0]) == asked:
+    if lines and _record(lines[0]) == arguments:
         for record in map(_record, lines[1:]):
             part = None if record is None else _part(record)
             if part is None or (part.file and not (state.parent / part.file).exists()):
                 break
             parts.append(part)
     if parts:
-        logger.info("goes on after %d parts that are there already", len(parts))
-    # First the list, then the parts: no list must name parts that do not exist.
-    write_text(state, "".join(f"{json.dumps(one)}\n" for one in (asked, *map(packed, parts))))
+        logger.info("continues after %d parts that exist already", len(parts))
+    # First the list, then the parts: the list must never name parts that do not exist.
+    write_text(state, "".join(f"{json.dumps(record)}\n" for record in (arguments, *map(packed, parts))))
     for file in {path.name for path in state.parent.glob("part-*.parquet")} - {part.file for part in parts}:
         (state.parent / file).unlink()
     return parts
 
 
 def _part(record: dict[str, Any]) -> Part | None:
-    """What a line of the list says of a part, or None if it is no such line or names a file elsewhere."""
+    """The part that a line of the list describes; None if it describes none or names a file elsewhere."""
     try:
         part = unpacked(record)
     except (KeyError, TypeError, ValueError):
@@ -263,21 +271,19 @@ def _part(record: dict[str, Any]) -> Part | None:
 
 def _record(line: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(line)
+        record = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return record if isinstance(record, dict) else None
 
 
 def _completed(report: ReadingReport, merged: Merged, files: list[Path]) -> ReadingReport:
-    n_left = merged.sizes["interactions"] + merged.sizes.get("test", 0)
-    # Pairs that two pieces share were counted once in each.
-    n_in_pieces = report.n_pairs
     return replace(
         report,
         format=report.format if len(files) == 1 else f"{len(files)} files, {report.format}",
-        n_pairs=n_left,
-        n_merged=report.n_merged + n_in_pieces - merged.n_positive,
+        n_pairs=merged.sizes["interactions"] + merged.sizes.get("test", 0),
+        # A pair that several pieces share was counted once in each.
+        n_merged=report.n_merged + report.n_pairs - merged.n_positive,
         n_also_seen=merged.sizes.get("also_seen", 0),
         notes=(*report.notes, *merged.notes),
     )
@@ -291,6 +297,6 @@ def _publish(work: Path, out: Path, report: ReadingReport, merged: Merged) -> No
         if target.is_dir():
             shutil.rmtree(target)
         (work / name).replace(target)
-    reach_disk(out)  # the names; without them an index that survives a crash would have nothing to name
+    reach_disk(out)  # the names of the files, before the index that refers to them
     index = {"version": VERSION, "sizes": merged.sizes, "report": report.record()}
     write_text(out / INDEX, json.dumps(index, indent=1) + "\n", makes_folder=False)

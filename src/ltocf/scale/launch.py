@@ -20,9 +20,8 @@ from ltocf.scale.torchrun import node_blocks, place
 LONGEST_WAIT = timedelta(days=1)
 """The first process may read and split data for hours. One that has ended is noticed at once, by its connections."""
 
-
-_at_work: list[Ranks] = []
-"""The processes of the block that this one is inside, if it is inside one."""
+_current: list[Ranks] = []
+"""The ranks of the block of `processes` that is running, if one is."""
 
 
 class LostProcessError(ConnectionError):
@@ -37,27 +36,27 @@ def processes() -> Iterator[Ranks]:
         LostProcessError: one of them ended before the block did.
         ValueError: there are more processes on this machine than it has GPUs.
     """
-    mine = place()
-    if mine.world == 1 or connected():
-        yield ALONE if mine.world == 1 else _at_work[-1]
+    _, world, local_rank = place()
+    if world == 1 or connected():
+        yield ALONE if world == 1 else _current[-1]
         return
-    _take_a_gpu(mine.local_rank)
-    with _ended_by_torchrun(mine.world):
+    _take_a_gpu(local_rank)
+    with _ended_by_torchrun(world):
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=LONGEST_WAIT)
         try:
-            _at_work.append(_arranged())
-            yield _at_work[-1]
+            _current.append(_all_ranks())
+            yield _current[-1]
         except RuntimeError as error:
             if not _is_of_the_network(error):
                 raise
-            raise lost(mine.world) from error
+            raise lost(world) from error
         finally:
-            _at_work.clear()
+            _current.clear()
             dist.destroy_process_group()
 
 
 def connected() -> bool:
-    """Whether this process is inside such a block, and not the only one."""
+    """Whether this process is inside a block of `processes`, and is one of several."""
     return place().world > 1 and dist.is_initialized()
 
 
@@ -66,8 +65,8 @@ def lost(world: int) -> LostProcessError:
     return LostProcessError(f"another of the {world} processes has ended; its error is above, if it printed one")
 
 
-def _arranged() -> Ranks:
-    """All processes, in as many blocks as the first of them was told."""
+def _all_ranks() -> Ranks:
+    """All processes, in as many blocks of nodes as the environment of the first of them says."""
     everyone = Columns.of_group()
     n_blocks = everyone.first(node_blocks(everyone.world))
     return everyone if n_blocks == 1 else Blocks.of_group(n_blocks, LONGEST_WAIT)
@@ -81,7 +80,7 @@ def _take_a_gpu(local_rank: int) -> None:
             f"`--nproc-per-node` must be at most {torch.cuda.device_count()}, the number of GPUs, got more; "
             "hide the GPUs (CUDA_VISIBLE_DEVICES=) to train on CPUs"
         )
-    torch.cuda.set_device(local_rank)  # which is what "cuda" means from here on
+    torch.cuda.set_device(local_rank)  # "cuda" means this device from here on
 
 
 def _is_of_the_network(error: RuntimeError) -> bool:
@@ -90,7 +89,7 @@ def _is_of_the_network(error: RuntimeError) -> bool:
 
 @contextmanager
 def _ended_by_torchrun(world: int) -> Iterator[None]:
-    """torchrun ends all processes when one has ended: raise an exception that explains it."""
+    """When one process has ended, torchrun ends all others: raise an exception that explains it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -38,21 +38,21 @@ def blocks(file: io.BufferedIOBase, n_bytes: int, path: Path, *, quoted: bool) -
     Raises:
         ValueError: a damaged file, or a line that is far too long.
     """
-    left, end, n_blocks = b"", b"", 0
+    rest, end, n_blocks = b"", b"", 0
     while read := read_some(file, n_bytes, path):
-        block = left + read
+        block = rest + read
         end = end or (b"\r" if b"\r" in block[:-1] and b"\n" not in block else b"\n")
         cut = _end_of_lines(block, end, quoted)
         if not cut and len(block) > max(4 * n_bytes, LONGEST_FIELD):
             raise ValueError(
                 f"{path} must have lines shorter than {n_bytes:,} bytes, got one of more than {len(block):,}"
             )
-        left = block[cut:]
+        rest = block[cut:]
         if cut:
             n_blocks += 1
             yield block[:cut]
-    if left.strip(b"\r\n") or not n_blocks:
-        yield left
+    if rest.strip(b"\r\n") or not n_blocks:
+        yield rest
 
 
 def _end_of_lines(block: bytes, end: bytes, quoted: bool) -> int:
@@ -72,25 +72,28 @@ def _end_of_lines(block: bytes, end: bytes, quoted: bool) -> int:
 
 
 class OneEncoding:
-    """Notices a text that is UTF-8 in one block and something else in another, which the reader of one block cannot.
+    """Notices a text that is UTF-8 in one block and not in another, which the reader of one block cannot see.
 
     Args:
         path: the path that messages name.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.is_utf8 = path, list[bool]()
+        self.path = path
+        self.is_utf8: bool | None = None
 
     def check(self, block: bytes, n_lines: int) -> None:
-        """Check the next block, which ``n_lines`` lines come before.
+        """Check the next block; ``n_lines`` lines come before it.
 
         Raises:
             ValueError: its encoding is not that of the blocks before it.
         """
         if block.isascii():
             return
-        self.is_utf8 = [*self.is_utf8[:1], _is_utf8(block)]
-        if len(set(self.is_utf8)) > 1:
+        is_utf8 = _is_utf8(block)
+        if self.is_utf8 is None:
+            self.is_utf8 = is_utf8
+        if is_utf8 != self.is_utf8:
             raise ValueError(
                 f"{self.path} must be written in one encoding, got UTF-8 text and, before or after line {n_lines + 1}, "
                 "bytes that are not; pass the right `encoding`, or correct the file"

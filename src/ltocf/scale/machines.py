@@ -25,17 +25,17 @@ class Machine:
     """A device and its connections; each number is a `Constant`.
 
     Args:
-        name: of the device.
+        name: name of the device.
         memory: bytes of one device.
         bandwidth: bytes a second of its memory.
-        share: of the bandwidth that a step's sparse products reach.
+        share: share of the bandwidth that a step's sparse products reach.
         line: bytes that are read at once, however short a row is.
         flops: operations a second of the loss.
-        starting: seconds of a step in one piece beside what grows with the graph.
+        starting: seconds of a step in one piece that do not depend on the graph.
         link: bytes a second between devices of one machine, one way.
         network: bytes a second between machines, for each device.
-        message: seconds of a message beside what grows with it.
-        per_machine: devices of one machine.
+        message: seconds of a message that do not depend on its length.
+        per_machine: number of devices of one machine.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Machine:
     per_machine: int = 8
 
     def constants(self) -> list[Constant]:
-        """All of them, in order."""
+        """All constants of the device, in order."""
         return [value for value in vars(self).values() if isinstance(value, Constant)]
 
 
@@ -144,4 +144,4 @@ H100 = replace(
 )
 
 MACHINES = {"h200": H200, "h100": H100, "cpu": CPU}
-"""By the name that ``ltocf plan --gpu`` takes."""
+"""Devices by the name that ``ltocf plan --gpu`` takes."""

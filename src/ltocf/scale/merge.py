@@ -40,7 +40,7 @@ class Merged:
 
 
 class Merge:
-    """Tables in a DuckDB file of their own, in the order in which they are made.
+    """The steps of a merge, over tables in a DuckDB file.
 
     Args:
         folder: the folder of the file and of what does not fit into memory.
@@ -73,7 +73,7 @@ class Merge:
     def run(
         self, parts: Sequence[Part], kinds: Sequence[str], least: tuple[int, int], split: str, test_fraction: float
     ) -> Merged:
-        """Everything, from the parts in the folder to sorted pairs there.
+        """All steps, from the parts in the folder to sorted pairs in the same folder.
 
         Args:
             parts: see `write_part`.
@@ -84,7 +84,7 @@ class Merge:
 
         Raises:
             ValueError: nothing is left, or there are no timestamps for the split.
-        MemoryError: DuckDB needs more.
+            MemoryError: DuckDB needs more memory.
         """
         self._collect(parts, kinds)
         n_positive = self._count("pairs WHERE positive")
@@ -131,9 +131,9 @@ class Merge:
         """Leave out users and items with too few interactions until there are none."""
         if max(least) <= 1:
             return
-        first, left, now = n_before, n_before + 1, n_before
-        while now < left:
-            left = now
+        n_left, n_previous = n_before, n_before + 1
+        while n_left < n_previous:
+            n_previous = n_left
             enough = " AND ".join(
                 f"{side}_code IN (SELECT {side}_code FROM pairs WHERE positive GROUP BY {side}_code"
                 f" HAVING count(*) >= {number})"
@@ -142,11 +142,11 @@ class Merge:
             self._do(f"CREATE TABLE kept AS SELECT * FROM pairs WHERE NOT positive OR ({enough})")
             self._do("DROP TABLE pairs")
             self._do("ALTER TABLE kept RENAME TO pairs")
-            now = self._count("pairs WHERE positive")
+            n_left = self._count("pairs WHERE positive")
         rule = " and ".join(f"{number} of each {side}" for side, number in zip(SIDES, least, strict=True))
-        if not now:
-            raise ValueError(f"at least {rule} must leave an interaction, got none of {counted(first, 'pair')}")
-        self.notes.append(f"at least {rule}: {counted(first - now, 'pair')} left out")
+        if not n_left:
+            raise ValueError(f"at least {rule} must leave an interaction, got none of {counted(n_before, 'pair')}")
+        self.notes.append(f"at least {rule}: {counted(n_before - n_left, 'pair')} left out")
 
     def _number(self) -> None:
         """Number the users and items that have an interaction, in the order of their ids."""
@@ -165,14 +165,16 @@ class Merge:
             self.notes.append(f"{counted(lost, 'seen pair')} of users or items without an interaction left out")
         self._do("DROP TABLE pairs")
 
-    def _split(self, how: str, fraction: float, timed: bool) -> None:
+    def _split(self, split: str, fraction: float, timed: bool) -> None:
         """Mark the test set, as `leave_last_out` and `time_split` do."""
-        if how == "none":
+        if split == "none":
             return
         if not timed:
-            raise ValueError(f"the split {how!r} needs timestamps; pass `timestamp_column`, or leave `split` at 'none'")
+            raise ValueError(
+                f"the split {split!r} needs timestamps; pass `timestamp_column`, or leave `split` at 'none'"
+            )
         n_pairs = self._count("numbered WHERE positive")
-        if how == "time":
+        if split == "time":
             n_test = max(1, round(fraction * n_pairs))
             latest = f"SELECT seconds FROM numbered WHERE positive ORDER BY seconds DESC LIMIT {n_test}"
             cut = self._value(f"SELECT min(seconds) FROM ({latest})")
@@ -189,24 +191,24 @@ class Merge:
         n_moved = self._count("numbered WHERE is_test")
         if n_moved in (0, n_pairs):
             raise ValueError(
-                f"the split {how!r} must leave pairs on both sides, got {n_moved:,} of {n_pairs:,} in test"
+                f"the split {split!r} must leave pairs on both sides, got {n_moved:,} of {n_pairs:,} in test"
             )
-        self.notes.append(f"split {how}: {counted(n_moved, 'pair')} in the test set")
+        self.notes.append(f"split {split}: {counted(n_moved, 'pair')} in the test set")
 
     def _write(self, part: str, rule: str) -> int:
-        """Sorted pairs as one array for each kind of value, in a folder of that name."""
+        """Write sorted pairs as one array for each kind of value, in a folder of this name; the number of pairs."""
         columns = {"users": "user", "items": "item", "timestamps": "seconds", "weights": "weight"}
         sorted_file = self._copy(f"SELECT * FROM numbered WHERE {rule} ORDER BY user, item", f"{part}.parquet")
         rows = pl.scan_parquet(sorted_file, glob=False)
         n_rows = self._count(f"numbered WHERE {rule}")
-        there = {"users", "items"}
+        present = {"users", "items"}
         if part != "also_seen":
             counts = self.connection.execute(
                 f"SELECT count(seconds), count(weight) FROM numbered WHERE {rule}"
             ).fetchone()
-            there |= {name for name, n in zip(("timestamps", "weights"), counts or (), strict=True) if n == n_rows}
+            present |= {name for name, n in zip(("timestamps", "weights"), counts or (), strict=True) if n == n_rows}
         (self.folder / part).mkdir(exist_ok=True)
-        for name in sorted(there):
+        for name in sorted(present):
             write_array(self.folder / part / f"{name}.npy", rows.select(columns[name]), n_rows, VALUES[name])
         sorted_file.unlink()
         return n_rows
@@ -221,23 +223,23 @@ class Merge:
             with errors_of(self.folder):
                 self.connection.execute(statement)
         except self.out_of_memory as error:
-            first = str(error).splitlines()[0]
+            first_line = str(error).splitlines()[0]
             raise MemoryError(
-                f"`memory` must be more, or `threads` fewer, to put the parts together: {first}; with fewer threads "
-                "the same call continues after what is read"
+                f"`memory` must be more, or `threads` fewer, to put the parts together: {first_line}; with fewer "
+                "threads the same call continues after what is read"
             ) from error
 
     def _count(self, table_and_rule: str) -> int:
         return int(self._value(f"SELECT count(*) FROM {table_and_rule}"))
 
     def _value(self, query: str) -> Any:
-        found = self.connection.execute(query).fetchone()
-        assert found is not None
-        return found[0]
+        row = self.connection.execute(query).fetchone()
+        assert row is not None
+        return row[0]
 
 
 def write_array(file: Path, column: pl.LazyFrame, n_rows: int, kind: type[np.int64 | np.float32]) -> None:
-    """One column as an ``.npy`` file, some rows at a time.
+    """Write one column as an ``.npy`` file, some rows at a time.
 
     Example:
         >>> import tempfile

@@ -25,14 +25,14 @@ from ltocf.scale.pieces import Piece
 
 SIDES = ("user", "item")
 _DECIMALS = "written as decimals"
-_AS_THEY_ARE = ("read as seconds since 1970", "kept as they are")
+_SAME_IN_ALL_PIECES = ("read as seconds since 1970", "kept as they are")
 """Ends of notes whose numbers are the same in every piece and in the whole log."""
 _OPTIONAL = {"seconds": pl.Int64, "weight": pl.Float32}
 
 
 @dataclass(frozen=True)
 class Part:
-    """The part that one piece gave.
+    """The part that was made of one piece.
 
     Args:
         file: the file of its pairs, or "" if it had none.
@@ -41,7 +41,7 @@ class Part:
         kinds: the types of the ids of users and of items: ``integers`` or ``strings``.
         timed: whether its pairs have timestamps.
         weighted: whether its pairs have weights.
-        found: the values that the options name and that occur in it, each as its option has it.
+        found: for each value that the options name and that occurs in it, the sentence of `_rule`.
     """
 
     file: str
@@ -62,12 +62,12 @@ def write_part(piece: Piece, options: ReadOptions, file: Path) -> Part:
     """Read a piece, clean its rows like those of any table, and write its pairs.
 
     Columns of the file: ``user`` and ``item``, the caller's ids; ``seconds``; ``weight``; ``positive``, false for pairs
-    that are only seen.
+    that only count as seen.
 
     Raises:
         ValueError: as for `load_dataset`; a piece of which nothing is left is not an error.
     """
-    # What needs the whole log is done when the parts are put together.
+    # What needs the whole log is done when the parts are merged.
     options = replace(options, partial=True, min_user_interactions=None, min_item_interactions=None)
     table = piece.read()
     found = _values_found(table, options)
@@ -76,14 +76,14 @@ def write_part(piece: Piece, options: ReadOptions, file: Path) -> Part:
             dataset = dataset_from_table(table, options)
     except NothingLeftError as error:
         dropped = (*table.dropped, *error.dropped)
-        nothing = ReadingReport(str(piece.path), n_rows=error.n_rows, dropped=dropped, notes=error.notes)
+        report = ReadingReport(str(piece.path), n_rows=error.n_rows, dropped=dropped, notes=error.notes)
         if error.seen is None:
-            return Part("", piece.done, nothing, found=found)
+            return Part("", piece.done, report, found=found)
         _write(error.seen.with_columns(positive=False), file)
-        return Part(file.name, piece.done, nothing, _kinds(error.seen["user"], error.seen["item"]), found=found)
-    frames = [_rows(dataset, dataset.interactions, True)]
+        return Part(file.name, piece.done, report, _kinds(error.seen["user"], error.seen["item"]), found=found)
+    frames = [_rows(dataset, dataset.interactions, positive=True)]
     if dataset.also_seen is not None:
-        frames.append(_rows(dataset, dataset.also_seen, False))
+        frames.append(_rows(dataset, dataset.also_seen, positive=False))
     _write(pl.concat(frames, how="diagonal"), file)
     assert dataset.report is not None
     kinds, pairs = _kinds(dataset.user_ids.ids, dataset.item_ids.ids), dataset.interactions
@@ -102,24 +102,26 @@ def _kinds(*ids: pl.Series) -> tuple[str, ...]:
 
 
 def _values_found(table: RawTable, options: ReadOptions) -> tuple[str, ...]:
-    """The values that the options name and that occur in a table."""
+    """The rules of the values that the options name and that occur in a table."""
     available, found = table.frame.collect_schema().names(), []
     for option, column, values in _values_named(options):
         name = find_column(column, available, f"{table.name}: `{option}`")
         distinct = table.rows({source(column): pl.col(name).unique()})
-        among = Values(Rows(table, distinct), column)
-        found += [_named(option, column, one) for one in values if among.rows_with([one], option, partial=True).any()]
+        present = Values(Rows(table, distinct), column)
+        found += [
+            _rule(option, column, value) for value in values if present.rows_with([value], option, partial=True).any()
+        ]
     return tuple(found)
 
 
 def _values_named(options: ReadOptions) -> Iterator[tuple[str, str, list[Any]]]:
-    weighed = {column: list(by_value) for column, by_value in (options.event_weights or {}).items()}
-    for option, wanted in (("only", options.only), ("drop", options.drop), ("event_weights", weighed)):
-        for column, values in values_by_column(wanted):
+    weighted = {column: list(by_value) for column, by_value in (options.event_weights or {}).items()}
+    for option, by_column in (("only", options.only), ("drop", options.drop), ("event_weights", weighted)):
+        for column, values in values_by_column(by_column):
             yield option, column, values
 
 
-def _named(option: str, column: str, value: object) -> str:
+def _rule(option: str, column: str, value: object) -> str:
     return f"`{option}` must be a value that occurs in column {column!r}, got {value!r}"
 
 
@@ -129,14 +131,14 @@ def refuse_absent_values(parts: Iterable[Part], options: ReadOptions) -> None:
     Raises:
         ValueError: there is such a value.
     """
-    found = {one for part in parts for one in part.found}
+    found = {rule for part in parts for rule in part.found}
     for option, column, values in _values_named(options):
-        for rule in (_named(option, column, value) for value in values):
+        for rule in (_rule(option, column, value) for value in values):
             if rule not in found:
                 raise ValueError(rule)
 
 
-def _rows(dataset: Dataset, pairs: Interactions, positive: bool) -> pl.DataFrame:
+def _rows(dataset: Dataset, pairs: Interactions, *, positive: bool) -> pl.DataFrame:
     columns = {"user": dataset.user_ids.ids.gather(pairs.users), "item": dataset.item_ids.ids.gather(pairs.items)}
     if pairs.timestamps is not None:
         columns["seconds"] = pl.Series(pairs.timestamps)
@@ -151,11 +153,11 @@ def kinds_of(parts: Iterable[Part]) -> tuple[str, ...]:
     Raises:
         ValueError: ids like ``7.0`` were read as integers in one piece, where all are numbers, and as text in another.
     """
-    filled = [part for part in parts if part.file]
+    with_file = [part for part in parts if part.file]
     found = []
     for place, side in enumerate(SIDES):
-        kinds = {part.kinds[place] for part in filled}
-        notes = [note for part in filled for note in part.report.notes if f"{side} ids" in note]
+        kinds = {part.kinds[place] for part in with_file}
+        notes = [note for part in with_file for note in part.report.notes if f"{side} ids" in note]
         if len(kinds) > 1 and any(_DECIMALS in note for note in notes):
             raise ValueError(
                 f"{side} ids must be all numbers or all text: some pieces have only decimals like 7.0, others text; "
@@ -174,34 +176,43 @@ def one_report(parts: Iterable[Part], log: str) -> ReadingReport:
     parts = list(parts)
     filled = [part for part in parts if part.filled]
     if not filled:
-        told = [[*map(str, part.report.dropped), *part.report.notes] for part in parts]
-        reasons = _once([[one for one in sentences if "dropped" in one or "min_rating" in one] for sentences in told])
+        sentences = [[*map(str, part.report.dropped), *part.report.notes] for part in parts]
+        reasons = _once([[text for text in texts if "dropped" in text or "min_rating" in text] for texts in sentences])
         raise ValueError(f"{log}: at least one interaction must be left, got none: {'; '.join(reasons) or 'no rows'}")
     first = filled[0]
     for part in filled[1:]:
-        _agree(first, part)
+        _check_alike(first, part)
     _refuse_untimed(parts)
-    dropped: dict[str, DroppedRows] = {}
-    several = len({part.report.source for part in parts}) > 1
-    for report, one in ((part.report, one) for part in parts for one in part.report.dropped):
-        one = replace(one, first=f"{report.source}, {one.first}") if several else one
-        before = dropped.get(one.reason)
-        dropped[one.reason] = one if before is None else replace(before, n_rows=before.n_rows + one.n_rows)
     return replace(
         first.report,
         source=log,
         n_rows=sum(part.report.n_rows for part in parts),
         n_pairs=sum(part.report.n_pairs for part in parts),
         n_merged=sum(part.report.n_merged for part in parts),
-        dropped=tuple(dropped.values()),
+        dropped=_all_dropped([part.report for part in parts]),
         notes=_once([part.report.notes for part in filled]),
         warnings=_once([part.report.warnings for part in filled]),
     )
 
 
+def _all_dropped(reports: Sequence[ReadingReport]) -> tuple[DroppedRows, ...]:
+    """The rows left out of all pieces, by reason, with the first of them."""
+    by_reason: dict[str, DroppedRows] = {}
+    has_several_files = len({report.source for report in reports}) > 1
+    for report in reports:
+        for rows in report.dropped:
+            before = by_reason.get(rows.reason)
+            if before is not None:
+                by_reason[rows.reason] = replace(before, n_rows=before.n_rows + rows.n_rows)
+            else:
+                first = f"{report.source}, {rows.first}" if has_several_files else rows.first
+                by_reason[rows.reason] = replace(rows, first=first)
+    return tuple(by_reason.values())
+
+
 def _refuse_untimed(parts: Sequence[Part]) -> None:
     """Refuse a log with too many rows without a timestamp: each piece may leave out one of its rows."""
-    untimed = sum(one.n_rows for part in parts for one in part.report.dropped if one.reason == NO_TIMESTAMP)
+    untimed = sum(rows.n_rows for part in parts for rows in part.report.dropped if rows.reason == NO_TIMESTAMP)
     n_rows = untimed + sum(part.report.n_pairs + part.report.n_merged for part in parts)
     if untimed > max(1, MISSING_SHARE * n_rows):
         raise ValueError(
@@ -210,10 +221,11 @@ def _refuse_untimed(parts: Sequence[Part]) -> None:
         )
 
 
-def _agree(first: Part, other: Part) -> None:
+def _check_alike(first: Part, other: Part) -> None:
+    """Refuse two parts whose columns, timestamps or weights were read in different ways."""
     roles = [{column.role: column.name for column in part.report.columns} for part in (first, other)]
-    untimed = [part for part, chosen in zip((first, other), roles, strict=True) if "timestamp" not in chosen]
-    if len(untimed) == 1 and (why := [one for one in untimed[0].report.warnings if "timestamp" in one]):
+    untimed = [part for part, columns in zip((first, other), roles, strict=True) if "timestamp" not in columns]
+    if len(untimed) == 1 and (why := [text for text in untimed[0].report.warnings if "timestamp" in text]):
         raise ValueError(
             f"timestamps must be there in all pieces of the log or in none, got a piece of {untimed[0].report.source} "
             f'without: {why[0]}; correct it, or pass `timestamp_column=""`'
@@ -228,10 +240,10 @@ def _agree(first: Part, other: Part) -> None:
             f"all files must have weights or none, got those of {first.report.source} and of {other.report.source}"
         )
     times = [
-        [note for note in part.report.notes if note.startswith("timestamps") and not note.endswith(_AS_THEY_ARE)]
+        [note for note in part.report.notes if note.startswith("timestamps") and not note.endswith(_SAME_IN_ALL_PIECES)]
         for part in (first, other)
     ]
-    if _plain(times[0]) != _plain(times[1]) or first.timed != other.timed:
+    if _without_examples(times[0]) != _without_examples(times[1]) or first.timed != other.timed:
         raise ValueError(
             f"timestamps must be written in one way, got {times[0] or 'seconds'} in {first.report.source} and "
             f'{times[1] or "seconds"} in {other.report.source}; pass `timestamp_format`, or `timestamp_column=""`'
@@ -240,15 +252,16 @@ def _agree(first: Part, other: Part) -> None:
 
 def _once(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Each sentence once; if its numbers or examples differ between pieces, those of the first, marked as such."""
-    found: dict[str, list[str]] = {}
+    alike: dict[str, list[str]] = {}
     for sentence in (sentence for sentences in lists for sentence in sentences):
-        found.setdefault(_plain([sentence]), []).append(sentence)
+        alike.setdefault(_without_examples([sentence]), []).append(sentence)
     return tuple(
-        said[0] if len(set(said)) == 1 else f"{said[0]} (in the first of {len(said)} pieces)" for said in found.values()
+        sentences[0] if len(set(sentences)) == 1 else f"{sentences[0]} (in the first of {len(sentences)} pieces)"
+        for sentences in alike.values()
     )
 
 
-def _plain(sentences: list[str]) -> str:
+def _without_examples(sentences: list[str]) -> str:
     return re.sub(r"'[^']*'|\d[\d,.]*", "", "\n".join(sentences))
 
 

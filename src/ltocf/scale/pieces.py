@@ -25,13 +25,13 @@ from ltocf.data.readers.tables import read_content, read_file
 from ltocf.scale.lines import OneEncoding, blocks, read_some
 
 BYTES_PER_VALUE = 32
-"""Bytes that a Parquet row counts for, for each of its columns: they decide how many rows a piece has."""
+"""Bytes that each value of a Parquet row counts as, which decides how many rows a piece has."""
 _PACKED: dict[bytes, Callable[..., object]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\x00": lzma.open,
 }
-_COLUMNS = b"PAR1"
+_PARQUET = b"PAR1"
 _WHOLE_ONLY = {
     b"\x28\xb5\x2f\xfd": "a zstandard file must fit into one piece; compress it with gzip",
     b"ARROW1": "an Arrow file must fit into one piece; write it as Parquet",
@@ -41,7 +41,7 @@ _WHOLE_ONLY = {
     ),
 }
 _SUFFIXES_OF_PACKERS = (".gz", ".bz2", ".xz")
-_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def pieces(path: Path, options: ReadOptions, n_bytes: int) -> Iterator[Piece]:
     with path.open("rb") as packed:
         file = _unpacked(packed)
         start = read_some(file, n_bytes + 1, path)
-        if file is packed and start.startswith(_COLUMNS):
+        if file is packed and start.startswith(_PARQUET):
             yield from _row_pieces(path, options, n_bytes)
         elif len(start) <= n_bytes:
             yield Piece(path, 1.0, partial(read_file, path, options))
@@ -109,26 +109,26 @@ def pieces(path: Path, options: ReadOptions, n_bytes: int) -> Iterator[Piece]:
 def _row_pieces(path: Path, options: ReadOptions, n_bytes: int) -> Iterator[Piece]:
     frame = cast(pl.LazyFrame, read_file(path, options).frame)
     n_rows = frame.select(pl.len()).collect().item()
-    n_together = max(1, n_bytes // (BYTES_PER_VALUE * max(1, frame.collect_schema().len())))
+    n_per_piece = max(1, n_bytes // (BYTES_PER_VALUE * max(1, frame.collect_schema().len())))
 
     def read(first: int) -> RawTable:
         table = read_file(path, options)
-        # Not collected: of a log with long texts only the columns in use are read.
-        rows = cast(pl.LazyFrame, table.frame).slice(first, n_together)
+        # Not collected, so that only the columns in use are read: others may hold long texts.
+        rows = cast(pl.LazyFrame, table.frame).slice(first, n_per_piece)
         return replace(table, frame=rows, place_of=lambda row: f"row {first + row + 1}")
 
-    for first in range(0, max(1, n_rows), n_together):
-        yield Piece(path, min(1.0, (first + n_together) / max(1, n_rows)), partial(read, first))
+    for first in range(0, max(1, n_rows), n_per_piece):
+        yield Piece(path, min(1.0, (first + n_per_piece) / max(1, n_rows)), partial(read, first))
 
 
 def _refuse_whole(start: bytes, path: Path, is_packed: bool) -> None:
     """Refuse a file that is not text, or that cannot be cut."""
-    begin = start[:64].removeprefix(_MARK).lstrip()
+    beginning = start[:64].removeprefix(_BYTE_ORDER_MARK).lstrip()
     for magic, rule in _WHOLE_ONLY.items():
-        if begin.startswith(magic):
+        if beginning.startswith(magic):
             raise ValueError(f"{path}: {rule}")
     if not is_packed:
-        unpacked(start, str(path))  # archives and spreadsheets have an error there
+        unpacked(start, str(path))  # refuses archives and spreadsheets
     if b"\x00" in start[:SAMPLE_BYTES]:
         raise ValueError(f"{path}: UTF-16 must fit into one piece, and other text has no zeros; write it as UTF-8")
 
@@ -150,9 +150,9 @@ class _Text:
     columns: pl.DataFrame | None = None
 
     def read(self) -> RawTable:
-        """The table, with the lines of the file."""
+        """The table, whose line numbers are those of the file."""
         table = read_content(self.content, self.options)
-        dropped = tuple(replace(one, first=self._shifted(one.first)) for one in table.dropped)
+        dropped = tuple(replace(rows, first=self._shifted(rows.first)) for rows in table.dropped)
         placed = replace(table, dropped=dropped, place_of=lambda row: self._shifted(table.place(row)))
         return placed if self.columns is None else replace(placed, frame=_with_columns(table.frame, self.columns))
 
@@ -161,7 +161,7 @@ class _Text:
 
 
 def _texts(path: Path, options: ReadOptions, file: io.BufferedIOBase, n_bytes: int) -> Iterator[_Text]:
-    is_json = read_some(file, 64, path).removeprefix(_MARK).lstrip().startswith(b"{")
+    is_json = read_some(file, 64, path).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{")
     file.seek(0)
     head, n_lines, columns, encoding = b"", 0, None, OneEncoding(path)
     for number, block in enumerate(blocks(file, n_bytes, path, quoted=not is_json)):
@@ -173,10 +173,10 @@ def _texts(path: Path, options: ReadOptions, file: io.BufferedIOBase, n_bytes: i
         if number == 0 and is_json:
             columns = read_content(text.content, options).rows().clear()
         elif number == 0:
-            head, options = _as_first(text.content, options)
+            head, options = _header_and_options(text.content, options)
 
 
-def _as_first(content: Content, options: ReadOptions) -> tuple[bytes, ReadOptions]:
+def _header_and_options(content: Content, options: ReadOptions) -> tuple[bytes, ReadOptions]:
     """The header for all pieces after the first one, and options that leave nothing to recognise again.
 
     If the file has no header, a piece gets one: its first line is a row, whatever it begins with.
@@ -184,18 +184,18 @@ def _as_first(content: Content, options: ReadOptions) -> tuple[bytes, ReadOption
     text = read_text(content, options.encoding)
     layout = recognise(text.sample, content.suffix, options)
     head = b"".join(bytes(content.data).splitlines(keepends=True)[: layout.n_before])
-    given = replace(options, separator=layout.separator, header=True)
+    options = replace(options, separator=layout.separator, header=True)
     if text.encoding != "UTF-8":
-        given = replace(given, encoding=text.encoding)
+        options = replace(options, encoding=text.encoding)
     if layout.header is None:
         names = [f"column-{number}" for number in range(len(layout.names))]
-        return f"{layout.separator.join(names)}\n".encode(), replace(given, columns=layout.names)
+        return f"{layout.separator.join(names)}\n".encode(), replace(options, columns=layout.names)
     *_, last = head.splitlines(keepends=True)
-    return last.lstrip(b"#% ") if last.startswith((b"#", b"%")) else head, given
+    return last.lstrip(b"#% ") if last.startswith((b"#", b"%")) else head, options
 
 
 def _with_columns(frame: pl.DataFrame | pl.LazyFrame, columns: pl.DataFrame) -> pl.DataFrame:
-    """The frame with all columns, also those without a value in it."""
+    """The frame with all columns, also those that have no value in it."""
     frame = frame.lazy().collect()
     absent = [name for name, kind in columns.schema.items() if frame.schema.get(name, pl.Null) == pl.Null != kind]
     return frame.with_columns(pl.lit(None, columns.schema[name]).alias(name) for name in absent)

@@ -1,9 +1,9 @@
-"""What training LT-OCF takes on many GPUs, before one is rented: memory, bytes sent, seconds, and what they go to.
+"""What training LT-OCF takes on many GPUs, before one is rented: memory, bytes sent, and the seconds of each part.
 
     step = starting kernels + (products + states and Adam) / bandwidth + loss / arithmetic + exchange / links
 
-Nothing overlaps, as in this program. What is counted are the arrays and messages of a step; how fast they go are
-constants, some measured by this project and some taken from data sheets: `constants` says which is which.
+Nothing overlaps, as in this program. The arrays and messages of a step are counted; their speeds are constants, some
+measured by this project and some taken from data sheets, as `Machine.constants` says of each.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from ltocf.training.settings import TrainingSettings
 
 MOST_GPUS = 512
 FULL = 0.9
-"""Share of a device's memory that is planned with."""
+"""Share of a device's memory that a plan may use."""
 GAIN = 1.3
-"""Twice the GPUs must be so many times as fast to be worth naming."""
+"""Doubling the GPUs pays if a step becomes this many times as fast."""
 PASSES_OF_A_PRODUCT, PASSES_OF_A_STEP = 8, 12
 """How often a matrix of nodes by columns is read or written beside the sparse product, and by Adam and the rest."""
 BYTES_OF_AN_ENTRY = 8
-"""Of the graph in a product: index and value."""
+"""An entry of the graph in a product: index and value."""
 SAMPLER_BYTES, GRAPH_BYTES = 12, 16
-"""For each pair: an item and its place in the order; entries of both directions."""
+"""For each pair: in the sampler an item and its place in the order, in the graph its entries in both directions."""
 MATRICES, KEPT_MATRICES, SCORED, ROW_COPIES = 9, 4, 4, 8
-"""Of nodes by columns in a step, and those of them that stay; of nodes by dim for a validation; of the rows of a piece.
-As in `ltocf.runs.memory`, where they are measured on a CPU."""
+"""Matrices of nodes by columns in a step, and those of them that stay; matrices of nodes by dim in a validation; copies
+of the rows of a piece. As in `ltocf.runs.memory`, where they are measured on a CPU."""
 
 WHY = {
     "starting kernels": "kernels take as long to start as before, for every piece",
@@ -51,13 +51,13 @@ class Work(NamedTuple):
     """What is trained.
 
     Args:
-        users, items, pairs: of the log.
-        dim: of the embeddings.
+        users, items, pairs: their numbers in the log.
+        dim: length of an embedding.
         loss: ``softmax``, or ``bpr``, which costs what cross-entropy costs.
-        negatives: N, of the softmax.
-        batch_size: 0: what `TrainingSettings` takes for so many pairs.
-        degree: of the filter: products of the graph in each direction.
-        n_times: learned times.
+        negatives: N, the number of negatives of the softmax.
+        batch_size: pairs of a step; 0: what `TrainingSettings` chooses for this many pairs.
+        degree: degree of the filter, which is the number of products of the graph in each direction.
+        n_times: number of learned times.
     """
 
     users: int
@@ -76,18 +76,18 @@ class Work(NamedTuple):
 
     @property
     def batch(self) -> tuple[int, int]:
-        """Pairs of a step, B, and the pieces that they come in, S."""
+        """B, the pairs of a step, and S, the number of pieces that they come in."""
         size = Objective(self.loss).piece_size
         return TrainingSettings(batch_size=self.batch_size).steps_for(self.pairs, size)
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
+        """The number of steps of an epoch."""
         return ceil(self.pairs / self.batch[0])
 
     @property
     def rows(self) -> int:
-        """Users, positives and negatives of a piece."""
+        """The number of users, positives and negatives of a piece."""
         piece = ceil(self.batch[0] / self.batch[1])
         return 2 * piece + (self.negatives if self.loss == "softmax" else piece)
 
@@ -103,13 +103,13 @@ class Row:
     """A number of GPUs in their best layout.
 
     Args:
-        gpus: how many.
-        blocks: of nodes; the columns have ``gpus / blocks`` shares.
-        memory: bytes of one GPU at the highest.
+        gpus: number of GPUs.
+        blocks: number of blocks of nodes; the columns have ``gpus / blocks`` shares.
+        memory: peak memory of one GPU, in bytes.
         sent: bytes that one GPU sends in a step.
-        seconds: of a step, by part.
-        steps: of an epoch.
-        fits: whether the memory is there.
+        seconds: seconds of a step, by part.
+        steps: number of steps of an epoch.
+        fits: whether a GPU has this memory.
     """
 
     gpus: int
@@ -134,7 +134,7 @@ class Row:
         return max(self.seconds, key=self.seconds.__getitem__)
 
     def cells(self) -> tuple[str, ...]:
-        """For a table."""
+        """The cells of a row of a table."""
         layout = f"{self.gpus // self.blocks} x {self.blocks}"
         if not self.fits:
             return (str(self.gpus), layout, f"{self.memory / 1e9:,.0f}: too much", "", "", "", "")
@@ -145,7 +145,7 @@ class Row:
         return (str(self.gpus), layout, f"{self.memory / 1e9:,.0f}", sent, *seconds, part)
 
     def record(self) -> dict[str, Any]:
-        """For programs."""
+        """The row as values for JSON."""
         names = ("dominant", "step_seconds", "epoch_seconds")
         return vars(self) | {name: getattr(self, name) for name in names}
 
@@ -155,8 +155,8 @@ def plan(work: Work, machine: Machine, gpus: int = MOST_GPUS) -> list[Row]:
 
     Args:
         work: what is trained.
-        machine: on what.
-        gpus: the largest number.
+        machine: the device it is trained on.
+        gpus: the largest number of GPUs.
 
     Raises:
         ValueError: a number out of range.
@@ -180,7 +180,7 @@ def plan(work: Work, machine: Machine, gpus: int = MOST_GPUS) -> list[Row]:
 
 
 def best(work: Work, machine: Machine, gpus: int) -> Row:
-    """The fastest layout that fits; where none does, the one that needs least."""
+    """The fastest layout that fits or, if none does, the one that needs the least memory."""
     rows = list(_layouts(work, machine, gpus))
     fitting = [row for row in rows if row.fits]
     return min(fitting, key=lambda row: row.step_seconds) if fitting else min(rows, key=lambda row: row.memory)
@@ -196,11 +196,11 @@ def _layouts(work: Work, machine: Machine, gpus: int) -> Iterator[Row]:
 
 
 def memory_bytes(work: Work, gpus: int, blocks: int) -> float:
-    """Bytes of one GPU at the highest, in a step or in a validation.
+    """Peak memory of one GPU in bytes, in a step or in a validation.
 
         16 m / R + 12 m + max(36 n c / R + [R > 1] 4 n c + 32 (2 B / S + N) d,   16 n c / R + 16 (users / R + items) d)
 
-    The pairs of the sampler are on every GPU, and for a validation all columns of all items and of a block of users.
+    Every GPU holds the pairs of the sampler, and in a validation all columns of all items and of a block of users.
 
     Example:
         >>> work = Work(users=900, items=100, pairs=10_000, dim=4, loss="bpr", batch_size=10)
@@ -225,9 +225,9 @@ def step_seconds(work: Work, machine: Machine, gpus: int, blocks: int) -> dict[s
 
     Args:
         work: what is trained.
-        machine: on what.
-        gpus: how many, C R.
-        blocks: R.
+        machine: the device it is trained on.
+        gpus: C R, the number of GPUs.
+        blocks: R, the number of blocks of nodes.
     """
     step = work.step(gpus, blocks)
     shares, products = step.shares, step.n_products
@@ -254,15 +254,15 @@ def step_seconds(work: Work, machine: Machine, gpus: int, blocks: int) -> dict[s
 
 
 def where_it_stops(rows: list[Row]) -> str:
-    """Up to how many GPUs it pays to double them, and the part that shrinks least then."""
+    """A sentence: up to how many GPUs it pays to double them, and the part of a step that then shrinks least."""
     fitting = [row for row in rows if row.fits]
     if not fitting:
         needed = f"it does not fit into {rows[-1].gpus} GPUs, which need {rows[-1].memory / 1e9:,.0f} GB each"
         return f"{needed}: the pairs of the sampler, and all items for a validation, are on every one"
     for fewer, more in pairwise(fitting):
         if fewer.step_seconds < GAIN * more.step_seconds:
-            what = f"beyond {fewer.gpus} GPUs twice as many are less than {GAIN} times as fast"
-            # What would be half as long, were it divided by two as the GPUs are.
+            limit = f"beyond {fewer.gpus} GPUs twice as many are less than {GAIN} times as fast"
+            # The part that takes longest beyond half of its seconds on half as many GPUs.
             part = max(more.seconds, key=lambda name: more.seconds[name] - fewer.seconds[name] / 2)
-            return f"{what}: {WHY[part]}"
+            return f"{limit}: {WHY[part]}"
     return f"up to {fitting[-1].gpus} GPUs twice as many are at least {GAIN} times as fast"

@@ -17,7 +17,7 @@ from ltocf.files import LOCK, locked_folder, make_folder, remove_leftovers, repl
 from ltocf.installation import needs_extra
 from ltocf.progress import log_line, progress_bar
 from ltocf.serving import TrainedModel
-from ltocf.serving.lists import listed
+from ltocf.serving.lists import as_list
 from ltocf.training.processes import DiedError, run_all
 
 Engine: TypeAlias = Literal["processes", "ray"]
@@ -72,17 +72,17 @@ class Worker:
         """The model.
 
         Raises:
-            ValueError: the file is no longer the one that the lists were asked for.
+            ValueError: the file is no longer the one that the job names.
         """
         trained = TrainedModel.load(self.job.model)
         if _stamp(Path(self.job.model)) != (self.job.size, self.job.modified):
-            raise ValueError(f"{self.job.model} must stay as it is while lists are made, got another model; call again")
+            raise ValueError(f"{self.job.model} must not change while lists are made, got another model; call again")
         return trained
 
     def write(self, part: int) -> int:
         """Write one part, whole or not at all; the number of its users.
 
-        Columns: ``user``; ``items`` and ``scores``, a list each; ``by``, what made the list.
+        Columns: ``user``; ``items`` and ``scores``, a list each; ``by``: ``model`` or ``popular``.
 
         Raises:
             FileNotFoundError: the folder of the lists does not exist, or not on this machine.
@@ -93,11 +93,11 @@ class Worker:
         users = ids[part * job.users_per_part : (part + 1) * job.users_per_part]
         frames = self.trained.snapshot.recommend_all(job.k, users=users, **job.choice)
         rows = pl.concat(list(frames), how="diagonal")
-        if "by" not in rows.columns:  # where nobody gets the popular list, nothing else is by the model
+        if "by" not in rows.columns:  # nobody may get the popular list: all lists are the model's
             rows = rows.with_columns(by=pl.lit("model"))
         by_user = rows.group_by("user", maintain_order=True)
         lists = by_user.agg(pl.col("item").alias("items"), pl.col("score").alias("scores"), pl.col("by").first())
-        # Somebody for whom nothing is left has an empty list, not no row.
+        # A user without any item left has an empty list, not no row.
         everybody = pl.DataFrame({"user": users}).join(lists, on="user", how="left", maintain_order="left")
         everybody = everybody.with_columns(pl.col("items", "scores").fill_null([]))
         with replacing(job.file(part)) as temporary:
@@ -140,7 +140,7 @@ def recommend_all(
         The number of users.
 
     Raises:
-        FileExistsError: ``out`` has the lists of another model, or lists that were asked for with other arguments.
+        FileExistsError: ``out`` has the lists of another model, or lists that were made with other arguments.
         BlockingIOError: another process writes lists there.
         ValueError: an option out of range, or what `Snapshot.recommend_all` raises.
         OSError: a disk that is full, or the like.
@@ -153,10 +153,9 @@ def recommend_all(
         if value < least:
             raise ValueError(f"`{name}` must be >= {least}, got {value}")
     # Iterators and sets become lists: all workers, and the next call, must see the same.
-    listings = {
-        name: sorted(listed(choice[name]), key=str) for name in ("only", "exclude") if choice.get(name) is not None
+    choice |= {
+        name: sorted(as_list(choice[name]), key=str) for name in ("only", "exclude") if choice.get(name) is not None
     }
-    choice |= listings
     job = Job(str(Path(model).resolve()), str(Path(out).resolve()), k, users_per_part, *_stamp(Path(model)), choice)
     worker = Worker(job)
     # An error in the arguments is an error for every user: raise it before a process is started.
@@ -175,13 +174,13 @@ def recommend_all(
 def _write_parts(worker: Worker, parts: range, workers: int, engine: Engine, show_progress: bool) -> None:
     """Write the parts that are missing."""
     job, n_users = worker.job, len(worker.trained.user_ids)
-    left = [part for part in parts if not job.file(part).exists()]
-    workers = min(workers or os.cpu_count() or 1, max(1, len(left)))
+    missing = [part for part in parts if not job.file(part).exists()]
+    workers = min(workers or os.cpu_count() or 1, max(1, len(missing)))
     write = _by_ray if engine == "ray" else _by_processes
     with progress_bar(enabled=show_progress) as bar:
-        n_before = min(n_users, (len(parts) - len(left)) * job.users_per_part)
+        n_before = min(n_users, (len(parts) - len(missing)) * job.users_per_part)
         task = bar.add_task("users", total=n_users, completed=n_before)
-        for n_done in write(worker, left, workers):
+        for n_done in write(worker, missing, workers):
             bar.advance(task, n_done)
             if show_progress:
                 log_line(f"recommend-all: {n_done:,} users more")
@@ -198,20 +197,20 @@ def _check_plan(job: Job) -> None:
     """Refuse a folder with the lists of another model or other arguments, which its plan names."""
     _refuse_foreign(job)
     out, file = Path(job.out), Path(job.out) / PLAN
-    asked = json.loads(json.dumps(asdict(job), default=str))
+    plan = json.loads(json.dumps(asdict(job), default=str))
     if file.exists():
-        before = json.loads(file.read_text(encoding="utf-8"))
-        if before != asked:
-            other = ", ".join(name for name in asked if before.get(name) != asked[name])
+        earlier = json.loads(file.read_text(encoding="utf-8"))
+        if earlier != plan:
+            changed = ", ".join(name for name in plan if earlier.get(name) != plan[name])
             raise FileExistsError(
-                f"{out} has lists that were asked for with other arguments ({other}); give another folder"
+                f"{out} has lists that were made with other arguments ({changed}); give another folder"
             )
     else:
-        write_text(file, json.dumps(asked, indent=1) + "\n")
+        write_text(file, json.dumps(plan, indent=1) + "\n")
 
 
 def _refuse_foreign(job: Job) -> None:
-    """Refuse a folder with other content; what a killed process has left of the plan, and a lock, are none."""
+    """Refuse a folder with other content than a lock and what a killed process has left of the plan."""
     out = Path(job.out)
     if not out.exists() or (out / PLAN).exists():
         return
@@ -220,7 +219,7 @@ def _refuse_foreign(job: Job) -> None:
 
 
 def _by_processes(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
-    """The number of users of each finished share; parts of a process that died are given to others."""
+    """Write parts; the number of users of each finished share. Parts of a process that died are given to others."""
     if n == 1:
         yield from map(worker.write, parts)
         return
@@ -254,7 +253,7 @@ def _n_users(job: Job, part: int) -> int:
 
 
 def _by_ray(worker: Worker, parts: list[int], n: int) -> Iterator[int]:
-    """The number of users of each batch; Ray restarts an actor that died, and gives it its part once more."""
+    """Write parts; the number of users of each. Ray restarts an actor that died, and gives it its part once more."""
     if not parts:
         return
     try:

@@ -31,7 +31,7 @@ def place() -> Place:
 
 
 def node_blocks(world: int) -> int:
-    """Into how many blocks the nodes are dealt, from the environment: ``LTOCF_NODE_BLOCKS``, by default 1.
+    """The number of blocks of nodes, from the environment variable ``LTOCF_NODE_BLOCKS``; by default 1.
 
     Args:
         world: number of processes.
@@ -43,7 +43,7 @@ def node_blocks(world: int) -> int:
         >>> node_blocks(world=4)
         1
     """
-    given = os.environ.get(NODE_BLOCKS, "1")
-    if not given.isdecimal() or not int(given) or world % int(given):
-        raise ValueError(f"`{NODE_BLOCKS}` must divide the number of processes, {world}, got {given!r}")
-    return int(given)
+    text = os.environ.get(NODE_BLOCKS, "1")
+    if not text.isdecimal() or not int(text) or world % int(text):
+        raise ValueError(f"`{NODE_BLOCKS}` must divide the number of processes, {world}, got {text!r}")
+    return int(text)

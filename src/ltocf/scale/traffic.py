@@ -43,12 +43,12 @@ class Step(NamedTuple):
 
     @property
     def shares(self) -> int:
-        """C = P / R, of the columns."""
+        """C = P / R, the number of shares of the columns."""
         return self.world // self.blocks
 
     @property
     def columns(self) -> int:
-        """c = ceil(d / C), the columns of each process."""
+        """c = ceil(d / C), the number of columns of each process."""
         return -(-self.dim // self.shares)
 
     def sent_bytes(self) -> float:
@@ -61,7 +61,7 @@ class Step(NamedTuple):
 
         An all-reduce of n numbers sends 2 (P - 1) / P · n, as a ring does. Rows of users and of positives change
         places once forward and once backward; negatives are gathered, and their gradients are sent back. The last
-        number is the loss. Blocks show their rows before each product, and at the end those of a batch.
+        number is the loss. Blocks gather each other's rows before each product, and at the end the rows of a batch.
         """
         return NUMBER_BYTES * (self.numbers_of_columns() + self.numbers_of_blocks())
 

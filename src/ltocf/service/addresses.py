@@ -1,4 +1,4 @@
-"""Paths and queries taken to the letter: ids with a line break or a slash, and parameters that nobody asked for."""
+"""Paths and queries taken literally: ids with a line break or a slash, and unknown parameters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def two_ids(request: Request, both: str) -> tuple[str, str]:
 
     Args:
         request: it has the path as the client wrote it, if the server keeps that.
-        both: the end of the path as it was read: the ids and a slash between them.
+        both: the decoded end of the path: the ids and a slash between them.
 
     Raises:
         RequestError: there is no such slash, or several and the server does not say which of them divides the ids.
@@ -51,12 +51,12 @@ def two_ids(request: Request, both: str) -> tuple[str, str]:
 
 
 async def only_known_parameters(request: Request) -> None:
-    """A mistyped parameter is an error, not ignored, as in a body."""
+    """Refuse a mistyped parameter, as a mistyped field of a body is refused."""
     given = request.query_params
-    if odd := given.keys() - _parameters(request.scope["route"].dependant):
-        name = min(odd)
-        about = {"loc": ("query", name), "msg": "Extra inputs are not permitted", "input": given[name]}
-        raise RequestValidationError([about])
+    if unknown := given.keys() - _parameters(request.scope["route"].dependant):
+        name = min(unknown)
+        error = {"loc": ("query", name), "msg": "Extra inputs are not permitted", "input": given[name]}
+        raise RequestValidationError([error])
 
 
 def _parameters(dependant: Dependant) -> set[str]:

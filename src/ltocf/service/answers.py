@@ -47,7 +47,7 @@ class OneList:
 
 @dataclass(frozen=True, slots=True)
 class HistoryList:
-    """The list for a history; ``ignored`` are the items of it that were not in training."""
+    """The list for a history; ``ignored`` are its items that were not in training."""
 
     by: Literal["model", "popular"]
     items: list[Recommended]
@@ -57,7 +57,7 @@ class HistoryList:
 
 @dataclass(frozen=True, slots=True)
 class SimilarItems:
-    """The items nearest to one, by ``by``."""
+    """The items nearest to ``item``, by the similarity ``by``."""
 
     item: Id
     by: Literal["cosine", "inner_product", "history"]

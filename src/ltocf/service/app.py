@@ -44,7 +44,7 @@ def create_app(runs: Runs, settings: ServiceSettings = DEFAULTS) -> FastAPI:
 
 
 def application(engines: Sequence[Engine], settings: ServiceSettings) -> FastAPI:
-    """The application over engines that are there already. Raises ValueError as `create_app`."""
+    """The application that answers by these engines. Raises ValueError as `create_app`."""
     by_name = named(engines)
     metrics, traffic = Metrics(), Traffic()
     app = FastAPI(
@@ -79,7 +79,7 @@ def import_tools() -> ModuleType:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """The folders are watched for as long as the application runs."""
+    """Watch the folders of the runs for as long as the application runs."""
     with ExitStack() as watched:
         for engine in app.state.engines.values():
             watched.enter_context(engine.watching())
@@ -87,10 +87,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _middleware(settings: ServiceSettings, traffic: Traffic, metrics: Metrics) -> list[Middleware]:
-    gate = Middleware(Gate, settings=settings, traffic=traffic, observe=metrics.observed())
+    gate = Middleware(Gate, settings=settings, traffic=traffic, observe=metrics.observer())
     if not settings.cors:
         return [gate]
-    # Before the gate: a browser asks without a token what it may ask.
+    # Before the gate: a browser's preflight request has no token.
     origins = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors,

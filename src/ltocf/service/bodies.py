@@ -16,7 +16,7 @@ CLOSE = {"Connection": "close"}
 
 
 class Body:
-    """What is read of one body; within its block it counts among what the process holds.
+    """The body of a request; within its block its bytes count among those that the process holds.
 
     Args:
         settings: the limits.
@@ -34,7 +34,10 @@ class Body:
         self._drop()
 
     async def read(self, receive: Receive) -> Response | None:
-        """Read all of it, or say why not. What is too much is read and dropped: a client that sends does not listen."""
+        """Read the whole body; a response if it is refused.
+
+        What is too much is read and dropped, as a client listens only after it has sent everything.
+        """
         late, more = False, True
         try:
             async with asyncio.timeout(float(self.settings.body_seconds)):
@@ -56,7 +59,7 @@ class Body:
             return problem(413, rule, self.size, "send less, or start with a larger --max-body-bytes", CLOSE)
         if self.crowded:
             rule = f"all bodies at a time must be at most {settings.max_held_bytes} bytes"
-            return later(settings, rule, self.traffic.held_bytes, CLOSE)
+            return try_later(settings, rule, self.traffic.held_bytes, CLOSE)
         if late:
             value = f"{self.size} bytes in {settings.body_seconds} s"
             return problem(408, "a body must arrive in time", value, "send it faster", CLOSE)
@@ -65,7 +68,7 @@ class Body:
     def _take(self, part: bytes) -> None:
         self.size += len(part)
         others = self.traffic.held_bytes - len(self.content)
-        # A body without others always has its place, however the two limits are set.
+        # The only body at a time always has room, however the two limits are set.
         self.crowded = self.crowded or (others > 0 and others + self.size > self.settings.max_held_bytes)
         if self.crowded or self.size > self.settings.max_body_bytes:
             self._drop()
@@ -78,7 +81,7 @@ class Body:
         self.content = bytearray()
 
 
-def later(settings: ServiceSettings, rule: str, value: object, headers: dict[str, str] | None = None) -> Response:
-    """An error that will pass."""
+def try_later(settings: ServiceSettings, rule: str, value: object, headers: dict[str, str] | None = None) -> Response:
+    """The response 503, for what a later request may be spared."""
     seconds = settings.retry_after_seconds
     return problem(503, rule, value, f"ask again in {seconds} s", {"Retry-After": str(seconds), **(headers or {})})

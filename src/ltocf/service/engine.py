@@ -1,4 +1,4 @@
-"""One run that answers: the newest model of its folder, exchanged while requests run. No web in here."""
+"""One run that answers by the newest model of its folder, which is replaced while requests run. No HTTP in here."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ class Engine:
         self.run, self.settings = Path(run), settings
         self.source = FolderSource(self.run, settings.follow) if source is None else source
         self.refused = 0
-        self.told: Callable[[Engine], None] = lambda engine: None
+        self.on_change: Callable[[Engine], None] = lambda engine: None
         """Called after a model was put in place or refused."""
         self._lock = threading.Lock()
         self._mark, opened = _opened(self.source)
-        self.loaded = _warm(opened, 1)
+        self.loaded = _loaded(opened, 1)
 
     @property
     def name(self) -> str:
-        """What people call the run: the name of its folder, or of the file without its ending."""
+        """The name of the run: that of its folder, or of the file without its ending."""
         path = self.run.absolute()
         return path.stem if path.suffix == ".safetensors" else path.name
 
     @property
     def snapshot(self) -> Snapshot:
-        """What answers now."""
+        """The snapshot that answers now."""
         return self.loaded.snapshot
 
     @property
@@ -68,10 +68,18 @@ class Engine:
 
     def facts(self) -> RunFacts:
         """The run and its current model."""
-        now, (n_users, n_items) = self.loaded, self.loaded.snapshot.names.sizes
-        model, version = now.snapshot.name, now.snapshot.version
-        titles = now.snapshot.names.titles is not None
-        return RunFacts(self.name, model, version, now.generation, now.loaded_at, n_users, n_items, titles)
+        loaded = self.loaded
+        snapshot, (n_users, n_items) = loaded.snapshot, loaded.snapshot.names.sizes
+        return RunFacts(
+            name=self.name,
+            model=snapshot.name,
+            version=snapshot.version,
+            generation=loaded.generation,
+            loaded_at=loaded.loaded_at,
+            n_users=n_users,
+            n_items=n_items,
+            titles=snapshot.names.titles is not None,
+        )
 
     def refresh(self) -> bool:
         """Put a newer model in place if there is one; a damaged one is refused once, and the old one stays.
@@ -82,21 +90,21 @@ class Engine:
         with self._lock:
             try:
                 mark = self.source.mark()
-            except OSError:  # a folder that is being exchanged: the next look finds it
+            except OSError:  # the folder is being replaced: the next look finds the new one
                 return False
             if mark == self._mark:
                 return False
             self._mark = mark
             try:
                 self._mark, opened = _opened(self.source)
-                self.loaded = _warm(opened, self.generation + 1)
-            except Exception as error:  # whatever is wrong with a new model, the old one answers
+                self.loaded = _loaded(opened, self.generation + 1)
+            except Exception as error:  # whatever is wrong with the new model, the old one answers
                 self.refused += 1
                 logger.error("run %s: refused %s, the old one stays: %s", self.name, mark.path, error)
-                self.told(self)
+                self.on_change(self)
                 return False
             logger.info("run %s: generation %d is %s", self.name, self.generation, mark.path)
-            self.told(self)
+            self.on_change(self)
             return True
 
     @contextmanager
@@ -132,26 +140,26 @@ def named(engines: Sequence[Engine]) -> dict[str, Engine]:
 
 
 def _opened(source: Source) -> tuple[Mark, Opened]:
-    """The newest model, and its mark; read again if it was exchanged meanwhile."""
+    """The newest model, and its mark; read again if it was replaced meanwhile."""
     while True:
         try:
             mark = source.mark()
         except OSError:
-            mark = None  # `open` has the better words for it
+            mark = None  # the error of `open` says more
         opened = source.open()
         if mark is not None and source.mark() == mark:
             return mark, opened
 
 
-def _warm(opened: Opened, generation: int) -> Loaded:
-    """Everything that a first request would wait for is there."""
+def _loaded(opened: Opened, generation: int) -> Loaded:
+    """The model, with everything computed that a first request would wait for."""
     snapshot = opened.snapshot
     warm(snapshot)
     return Loaded(snapshot, Finder(snapshot), opened.generation or generation, time.time())
 
 
 def warm(snapshot: Snapshot) -> None:
-    """Compute what answers look up. A model that cannot do something says so when it is asked."""
+    """Compute what answers look up. What the model cannot do is an error of the request that needs it."""
     _ = snapshot.source
     for ability in ("history_score", "score_map", "item_vectors"):
         try:

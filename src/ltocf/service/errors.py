@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -19,13 +20,11 @@ REMEDIES = {
     405: "`/docs` says which method each path takes",
     400: "send a body of JSON in UTF-8, as `/docs` shows it",
 }
-
-
 CORRECT = "correct the request; `/docs` says what each field means"
 
 
 class UnknownRunError(RequestError):
-    """Asked for a run that is not served."""
+    """A request for a run that is not served."""
 
 
 def problem(status: int, rule: str, value: object, remedy: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -36,9 +35,11 @@ def problem(status: int, rule: str, value: object, remedy: str, headers: Mapping
 
 
 def _shown(value: object) -> object:
-    """A number or a short text; what a client sent may be anything of any size."""
-    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
-        return value if value == value and value not in (float("inf"), float("-inf")) else str(value)
+    """A value as a number or a short text: what a client sent may be anything of any size."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if value is None or (isinstance(value, int) and abs(value) < 2**63):
+        return value
     try:
         text = value if isinstance(value, str) else repr(value)
     except (ValueError, RecursionError):  # integers of thousands of digits, lists in lists in lists
@@ -47,8 +48,8 @@ def _shown(value: object) -> object:
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Give an application the errors of this package, in place of FastAPI's."""
-    # No other ValueError: it would be a mistake of ours, which the gate logs.
+    """Answer errors in this package's form in place of FastAPI's."""
+    # No other ValueError: it would be a bug, which the gate logs.
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -56,36 +57,36 @@ def answer_errors(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     status = 404 if isinstance(error, (UnknownUserError, UnknownItemError, UnknownRunError)) else 422
-    told = error if isinstance(error, RequestError) else RequestError(str(error))
-    return problem(status, told.rule, told.value, told.remedy or CORRECT)
+    refusal = error if isinstance(error, RequestError) else RequestError(str(error))
+    return problem(status, refusal.rule, refusal.value, refusal.remedy or CORRECT)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    found: Any = error.errors()[0] if isinstance(error, RequestValidationError) else {}
-    where = found.get("loc", ())
-    media = request.headers.get("content-type", "")
-    if where[:1] == ("body",) and not _is_json(media):
+    details: Any = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    location = details.get("loc", ())
+    content_type = request.headers.get("content-type", "")
+    if location[:1] == ("body",) and not _is_json(content_type):
         rule, remedy = "the header `Content-Type` must be application/json", "send `Content-Type: application/json`"
-        return problem(422, rule, media or "none", remedy)
-    place = ".".join(str(part) for part in where if part not in ("body", "query", "path"))
-    message = str(found.get("msg", error)).removeprefix("Value error, ")
-    rule = f"`{place}`: {message}" if place else message
-    return problem(422, rule, found.get("input"), "`/docs` says what the request may hold")
+        return problem(422, rule, content_type or "none", remedy)
+    field = ".".join(str(part) for part in location if part not in ("body", "query", "path"))
+    message = str(details.get("msg", error)).removeprefix("Value error, ")
+    rule = f"`{field}`: {message}" if field else message
+    return problem(422, rule, details.get("input"), "`/docs` says what the request may hold")
 
 
-def _is_json(media: str) -> bool:
-    kind = media.partition(";")[0].strip().lower()
-    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+def _is_json(content_type: str) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
 async def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    # A body that is no JSON at all is as wrong as one with a wrong field.
-    shown, rule = (422 if status == 400 else status), HTTPStatus(status).phrase
+    # A body that is not JSON gets the status of a body with a wrong field.
+    answered, rule = (422 if status == 400 else status), HTTPStatus(status).phrase
     if status in (404, 405):
         rule = {404: "there is no such path", 405: "this path does not take this method"}[status]
     elif isinstance(error, HTTPException):
         rule = str(error.detail)
     value = f"{request.method} {request.url.path}" if status in (404, 405) else None
     headers = error.headers if isinstance(error, HTTPException) else None
-    return problem(shown, rule, value, REMEDIES.get(status, "`/docs` says how to ask"), headers)
+    return problem(answered, rule, value, REMEDIES.get(status, "`/docs` says how to ask"), headers)

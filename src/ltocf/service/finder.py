@@ -12,7 +12,7 @@ from ltocf.data.ids import UNKNOWN
 from ltocf.serving import Snapshot
 
 BEFORE_TITLE, BEFORE_ID = "\n", "\x1f"
-"""What stands before each title and each id in the text that is searched; neither occurs in what is searched for."""
+"""What precedes each title and each id in the text that is searched; neither occurs in a `folded` text."""
 
 
 class Finder:
@@ -48,9 +48,9 @@ class Finder:
         self.text = "".join(texts)
 
     def find(self, typed: str, n: int) -> list[int]:
-        """Index of at most ``n`` items: the id itself, then beginnings of titles, of ids and of words, then the rest.
+        """Indices of at most ``n`` items: of this id, then with titles, ids or words that begin so, then all others.
 
-        Nothing typed finds the most popular items.
+        An empty text finds the most popular items.
         """
         wanted = folded(typed).strip()
         if not wanted:
@@ -69,15 +69,15 @@ class Finder:
 
     def _matches(self, pattern: str) -> Iterator[int]:
         """The items whose text has the pattern, each once."""
-        place = self.text.find(pattern)
-        while place >= 0:
-            entry = bisect_right(self.starts, place) - 1
+        position = self.text.find(pattern)
+        while position >= 0:
+            entry = bisect_right(self.starts, position) - 1
             yield self.items[entry]
-            place = self.text.find(pattern, self.starts[entry + 1])
+            position = self.text.find(pattern, self.starts[entry + 1])
 
 
 def folded(text: str) -> str:
-    """Without case, accents and control characters: how texts are compared.
+    """A text without case, accents and control characters, as texts are compared.
 
     Example:
         >>> folded("Amélie\\n(2001)"), folded("STRASSE") == folded("Straße")

@@ -25,7 +25,7 @@ from ltocf.service.answers import (
 )
 from ltocf.service.finder import Finder
 from ltocf.serving import Explanation, Snapshot, UnknownUserError
-from ltocf.serving.lists import Lists, NewUsers, check_users, some
+from ltocf.serving.lists import Lists, NewUsers, check_users, first_few
 from ltocf.shapes import PairIndices
 
 Policy = Literal["error", "popular", "skip"]
@@ -33,11 +33,11 @@ Policy = Literal["error", "popular", "skip"]
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A snapshot that is warm, and its answers as plain values.
+    """A snapshot that is ready to answer, and its answers as plain values.
 
     Args:
-        snapshot: what answers.
-        finder: what finds items by title and id.
+        snapshot: the model that answers.
+        finder: finds items by title and id.
         generation: 1 for the first model that was served, 2 for the next one.
         loaded_at: when it was put in place, in seconds since 1970.
     """
@@ -50,14 +50,13 @@ class Loaded:
     def recommend(self, users: Sequence[Id], k: int, unknown: Policy = "error", **choice: Any) -> UserLists:
         """The lists of users of training; arguments and errors are those of `Snapshot.recommend`."""
         lists = self.snapshot.lists(users, k, unknown=unknown, **choice)
-        made = _made_by(lists)
-        rows = zip(self._users_as_in_data(lists), made, _items(lists), strict=True)
+        rows = zip(self._users_as_in_data(lists), _made_by(lists), _items(lists), strict=True)
         return UserLists([UserList(user, by, items) for user, by, items in rows], self.generation)
 
     def recommend_each(self, users: Sequence[Id], k: int, **choice: Any) -> list[OneList]:
-        """The list of each user; who has no history gets the most popular items."""
-        found = self.recommend(users, k, "popular", **choice).lists
-        return [OneList(each.user, each.by, each.items, self.generation) for each in found]
+        """The list of each user; a user without a history gets the most popular items."""
+        lists = self.recommend(users, k, "popular", **choice).lists
+        return [OneList(of_user.user, of_user.by, of_user.items, self.generation) for of_user in lists]
 
     def recommend_one(self, user: Id, k: int, unknown: Policy = "error", **choice: Any) -> OneList:
         """The list of one user of training; errors are those of `Snapshot.recommend`."""
@@ -69,8 +68,8 @@ class Loaded:
         """The list for each history; one without an item of training gets the most popular items."""
         split = [self.split(history) for history in histories]
         lists = self.snapshot.folded([known for known, _ in split], k, unknown="popular", **choice)
-        found = zip(_made_by(lists), _items(lists), split, strict=True)
-        return [HistoryList(by, items, ignored, self.generation) for by, items, (_, ignored) in found]
+        rows = zip(_made_by(lists), _items(lists), split, strict=True)
+        return [HistoryList(by, items, ignored, self.generation) for by, items, (_, ignored) in rows]
 
     def recommend_history(self, history: Sequence[Id], k: int, unknown: Policy = "error", **choice: Any) -> HistoryList:
         """The list for a history; other arguments and errors are those of `Snapshot.fold_in`."""
@@ -99,15 +98,15 @@ class Loaded:
 
     def find(self, typed: str, k: int) -> FoundItems:
         """Items whose title or id has what was typed."""
-        places, names = self.finder.find(typed, k), self.snapshot.names
-        counts = self.snapshot.counts[places].int().tolist()
+        indices, names = self.finder.find(typed, k), self.snapshot.names
+        counts = self.snapshot.counts[indices].int().tolist()
         titles = names.titles
-        ids: list[Any] = names.item_ids.decode(places)
-        found = [
-            FoundItem(id, None if titles is None else titles[place], count)
-            for id, place, count in zip(ids, places, counts, strict=True)
+        ids: list[Any] = names.item_ids.decode(indices)
+        items = [
+            FoundItem(id, None if titles is None else titles[index], count)
+            for id, index, count in zip(ids, indices, counts, strict=True)
         ]
-        return FoundItems(found, self.generation)
+        return FoundItems(items, self.generation)
 
     def split(self, history: Sequence[Id]) -> tuple[list[Id], list[Id]]:
         """The items of a history that were in training, and those that were not."""
@@ -120,7 +119,7 @@ class Loaded:
         return indices, self.snapshot.source.without_history(torch.from_numpy(indices))
 
     def _users_as_in_data(self, lists: Lists) -> list[Id]:
-        """A frame has one type for all users; here those of training have theirs, whoever stands beside them."""
+        """The ids of the users, those of training with their type in the data: a frame has one type for all users."""
         ids, users = self.snapshot.names.user_ids, lists.users.to_list()
         if lists.users.dtype == ids.ids.dtype:
             return users
@@ -148,7 +147,7 @@ class Loaded:
 
 def _nothing_known(history: Sequence[Id], otherwise: str = "") -> UnknownUserError:
     rule, remedy = "an item of `history` must have been in training", "ask for items that `/v1/items` finds"
-    return UnknownUserError(rule, some(history), remedy + otherwise)
+    return UnknownUserError(rule, first_few(history), remedy + otherwise)
 
 
 def _items(lists: Lists) -> list[list[Recommended]]:

@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from ltocf.progress import harmless
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""The request that is answered here; ``-`` outside of requests."""
+"""The id of the request that is being answered; ``-`` outside of requests."""
 
 LONGEST_ID = 64
 
 
 def new_request_id(given: bytes | None) -> str:
-    """What the client called its request, if that can stand in a log line; else a name of our own.
+    """The id that the client gave its request, if it can stand in a log line, else a new one.
 
     Example:
         >>> new_request_id(b"abc-1"), len(new_request_id(b"a\\nb")), len(new_request_id(None))
@@ -32,7 +32,7 @@ def new_request_id(given: bytes | None) -> str:
 
 
 class TextLines(logging.Formatter):
-    """``2026-01-31T12:00:00Z INFO [request] message``, whatever the message holds on one line."""
+    """``2026-01-31T12:00:00Z INFO [request] message``, on one line, whatever the message holds."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -42,7 +42,7 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object: time, level, logger, request, message, what the message is about, and error if there is one."""
+    """One JSON object: time, level, logger, request, message, its details, and error if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -59,7 +59,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 def write_logs(*, as_json: bool) -> None:
-    """All log lines of this process go to standard error, one line each."""
+    """Write all log messages of this process to standard error, one line each."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

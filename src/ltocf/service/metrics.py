@@ -15,61 +15,67 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10
 
 
 class Metrics:
-    """The numbers of one application; with several workers, those of all."""
+    """The metrics of one application; with several workers, those of all."""
 
     def __init__(self) -> None:
-        own = self.registry = CollectorRegistry()
-        self.requests = Counter("ltocf_requests", "Requests answered.", ("path", "method", "status"), registry=own)
+        registry = self.registry = CollectorRegistry()
+        self.requests = Counter("ltocf_requests", "Requests answered.", ("path", "method", "status"), registry=registry)
         self.seconds = Histogram(
-            "ltocf_request_seconds", "Time to the end of an answer.", ("path",), buckets=SECONDS, registry=own
+            "ltocf_request_seconds", "Time to the end of an answer.", ("path",), buckets=SECONDS, registry=registry
         )
-        self.fold_ins = Counter("ltocf_fold_ins", "Histories that were scored.", registry=own)
-        self.unknown = Counter("ltocf_unknown_ids", "Ids that were not in training.", ("kind",), registry=own)
+        self.fold_ins = Counter("ltocf_fold_ins", "Histories that were scored.", registry=registry)
+        self.unknown = Counter("ltocf_unknown_ids", "Ids that were not in training.", ("kind",), registry=registry)
         self.generation = Gauge(
-            "ltocf_generation", "Models served since the start.", ("run",), multiprocess_mode="livemin", registry=own
+            "ltocf_generation",
+            "Models served since the start.",
+            ("run",),
+            multiprocess_mode="livemin",
+            registry=registry,
         )
         self.loaded = Gauge(
             "ltocf_loaded_timestamp_seconds",
             "When the model that answers was put in place.",
             ("run",),
             multiprocess_mode="livemin",
-            registry=own,
+            registry=registry,
         )
-        self.refused = Counter("ltocf_refused_generations", "Damaged models that were refused.", ("run",), registry=own)
+        self.refused = Counter(
+            "ltocf_refused_generations", "Damaged models that were refused.", ("run",), registry=registry
+        )
 
     def follow(self, engine: Engine) -> None:
-        """Show the generation of an engine, now and after each change."""
-        counted = self.refused.labels(engine.name)
-        before = 0
+        """Show the generation of an engine and when it was loaded, and count refused models, now and at each change."""
+        counter = self.refused.labels(engine.name)
+        n_counted = 0
 
-        def told(engine: Engine) -> None:
-            nonlocal before
-            counted.inc(engine.refused - before)
-            before = engine.refused
+        def update(engine: Engine) -> None:
+            nonlocal n_counted
+            counter.inc(engine.refused - n_counted)
+            n_counted = engine.refused
             self.generation.labels(engine.name).set(engine.generation)
             self.loaded.labels(engine.name).set(engine.loaded_at)
 
-        engine.told = told
-        told(engine)
+        engine.on_change = update
+        update(engine)
 
-    def observed(self) -> Callable[[str, str, int, float], None]:
-        """Counts a request, by path, method, status and seconds; labels are looked up once."""
-        seen: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+    def observer(self) -> Callable[[str, str, int, float], None]:
+        """A function that counts a request, by path, method, status and seconds; labels are looked up once."""
+        labelled: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
         def observe(path: str, method: str, status: int, seconds: float) -> None:
             key = (path, method, status)
-            if key not in seen:
-                seen[key] = (self.requests.labels(path, method, str(status)), self.seconds.labels(path))
-            requests, latency = seen[key]
+            if key not in labelled:
+                labelled[key] = (self.requests.labels(path, method, str(status)), self.seconds.labels(path))
+            requests, latency = labelled[key]
             requests.inc()
             latency.observe(seconds)
 
         return observe
 
     def text(self) -> bytes:
-        """Everything, in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         if FOLDER not in os.environ:
             return generate_latest(self.registry)
-        of_all = CollectorRegistry()
-        MultiProcessCollector(of_all)  # type: ignore[no-untyped-call]
-        return generate_latest(of_all)
+        all_workers = CollectorRegistry()
+        MultiProcessCollector(all_workers)  # type: ignore[no-untyped-call]
+        return generate_latest(all_workers)

@@ -1,4 +1,4 @@
-"""A temporary folder that goes with its owner, also one that was killed: the next owner removes it."""
+"""A temporary folder that its owner removes or, if the owner is killed, the owner of the next such folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 PREFIX = "ltocf-"
 OWNER = "owner"
-"""A file that is locked for as long as the owner or a child of it lives."""
+"""A file that is locked for as long as the owner or a child process of the owner lives."""
 
 
 @contextmanager
@@ -23,18 +23,18 @@ def owned_folder() -> Iterator[Path]:
         folder = Path(name)
         with (folder / f"{OWNER}.new").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            (folder / f"{OWNER}.new").rename(folder / OWNER)  # whoever finds it finds it locked
+            (folder / f"{OWNER}.new").rename(folder / OWNER)  # so it is never found unlocked
             yield folder
 
 
-def _remove_abandoned(place: Path) -> None:
-    for folder in place.glob(f"{PREFIX}*"):
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{PREFIX}*"):
         try:
-            # In a place that all users write to, a link or a folder of another user is not ours to follow.
+            # All users write to this parent: links and folders of other users are left alone.
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
             with (folder / OWNER).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # it has an owner, or is none of these folders
+        except OSError:  # its owner lives, or it is another kind of folder
             continue

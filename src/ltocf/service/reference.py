@@ -43,7 +43,7 @@ async def docs(request: Request) -> Response:
 
 
 def described(schema: dict[str, Any], base: str, *, asks_token: bool) -> list[dict[str, Any]]:
-    """Each method of each path: its fields, its answers, and a line for a shell."""
+    """Each method of each path: its fields, its answers, and a command that calls it."""
     found = []
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():
@@ -63,10 +63,10 @@ def described(schema: dict[str, Any], base: str, *, asks_token: bool) -> list[di
     return found
 
 
-def _parameter(given: dict[str, Any]) -> tuple[str, str, str, str]:
-    kind = given["schema"]
-    default = "required" if given.get("required") else _default(kind)
-    return given["name"], _kind(kind), default, given.get("description", "")
+def _parameter(parameter: dict[str, Any]) -> tuple[str, str, str, str]:
+    field = parameter["schema"]
+    default = "required" if parameter.get("required") else _default(field)
+    return parameter["name"], _kind(field), default, parameter.get("description", "")
 
 
 def _body(schema: dict[str, Any], operation: dict[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -90,7 +90,7 @@ def _answer(schema: dict[str, Any], operation: dict[str, Any]) -> str:
 
 
 def _outline(schema: dict[str, Any], kind: dict[str, Any]) -> str:
-    """One line of the shape of an answer: names, nested as they are."""
+    """The shape of an answer on one line: names and kinds, nested like the answer."""
     if kind.get("type") == "array":
         return f"[{_outline(schema, kind['items'])}]"
     if "$ref" not in kind:
@@ -108,7 +108,7 @@ def _kind(field: dict[str, Any]) -> str:
     if "enum" in field:
         return " | ".join(map(str, field["enum"]))
     if "anyOf" in field:
-        return " | ".join(dict.fromkeys(_kind(one) for one in field["anyOf"]))
+        return " | ".join(dict.fromkeys(map(_kind, field["anyOf"])))
     if field.get("type") == "array":
         return f"list of {_kind(field['items'])}"
     return str(field.get("const", field.get("type", "any")))

@@ -1,4 +1,4 @@
-"""What requests may say; what answers say is in `answers`."""
+"""The bodies of requests and errors; those of other answers are in `answers`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ AnyId = Annotated[StrictInt | StrictStr, AfterValidator(whole_characters)]
 """An id as it is in the data: an integer or a text. It is compared, not converted: "007" is not 7."""
 
 
-class Asked(BaseModel):
-    """No field but those that are named: a mistyped one is an error, not ignored."""
+class RequestBody(BaseModel):
+    """The body of a request; an unknown field is an error, not ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class RecommendAsked(Asked):
+class RecommendRequest(RequestBody):
     """Lists for users of training, or one for a history."""
 
     users: Annotated[list[AnyId] | None, Field(min_length=1, description="users of training")] = None
@@ -41,13 +41,13 @@ class RecommendAsked(Asked):
     exclude: Annotated[list[AnyId] | None, Field(description="items that may not be listed")] = None
 
     @model_validator(mode="after")
-    def _one_of(self) -> RecommendAsked:
+    def _one_of(self) -> RecommendRequest:
         if (self.users is None) == (self.history is None):
             raise ValueError("give either `users` or `history`")
         return self
 
 
-class ExplainAsked(Asked):
+class ExplainRequest(RequestBody):
     """An item, and a user of training or a history."""
 
     item: AnyId
@@ -55,13 +55,13 @@ class ExplainAsked(Asked):
     history: Annotated[list[AnyId] | None, Field(min_length=1)] = None
 
     @model_validator(mode="after")
-    def _one_of(self) -> ExplainAsked:
+    def _one_of(self) -> ExplainRequest:
         if (self.user is None) == (self.history is None):
             raise ValueError("give either `user` or `history`")
         return self
 
 
-class Broken(BaseModel):
+class ErrorDetails(BaseModel):
     """What is wrong: the rule, the value that broke it, and what to do."""
 
     rule: str
@@ -70,9 +70,9 @@ class Broken(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """Every error of the service."""
+    """The body of every error."""
 
-    error: Broken
+    error: ErrorDetails
 
 
 class Status(BaseModel):

@@ -26,9 +26,9 @@ logger = logging.getLogger("ltocf.service")
 
 BACKLOG = 2048
 THREADED = {"polars"}
-"""Modules with threads of their own, which a forked process would wait for and not have."""
-ONE_SIGNAL = 1.0
-"""Signals within so many seconds are one: a terminal sends Ctrl-C to all processes, and the parent sends it on."""
+"""Modules with threads of their own, which a forked process would wait for but not have."""
+ONE_SIGNAL_SECONDS = 1.0
+"""Signals within this time count as one: a terminal sends Ctrl-C to all processes, and the parent passes it on."""
 IDLE_SECONDS = 30
 """How long a connection without a request stays open."""
 
@@ -49,7 +49,7 @@ def serve(
         host: the address to listen on.
         port: the port to listen on; 0 for any that is free.
         workers: processes that answer, which share the memory of the model. On Linux, in a process that has not
-            imported polars, one too is a process of its own: a newer model is read beside it.
+            imported polars, a single worker too is a process of its own, and another one reads a newer model.
 
     Raises:
         FileNotFoundError: no finished run.
@@ -59,25 +59,25 @@ def serve(
     """
     if workers < 1:
         raise ValueError(f"`workers` must be >= 1, got {workers}")
-    clean = platform.system() == "Linux" and not THREADED.intersection(sys.modules)
-    if workers > 1 and not clean:
+    can_fork = platform.system() == "Linux" and not THREADED.intersection(sys.modules)
+    if workers > 1 and not can_fork:
         rule = "`workers` must be 1, except on Linux in a process that has not imported polars"
         raise ValueError(f"{rule}, got {workers}; for more, run `ltocf serve`")
     write_logs(as_json=settings.json_logs)
     _allow_many_connections()
-    # A request is too short to share among threads; and a thread that waits takes a processor from another worker.
+    # A request is too short to divide among threads, and a thread that waits takes a core from another worker.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
-    sockets = listening(host, port, workers)
+    sockets = listening_sockets(host, port, workers)
     try:
-        if not clean:
+        if not can_fork:
             _serve_alone(runs, settings, sockets[0])
         else:
             from ltocf.service.workers import Workers
 
             Workers(list(map(Path, runs)), settings, sockets).run()
     finally:
-        for one in sockets:
-            one.close()
+        for listener in sockets:
+            listener.close()
 
 
 def _serve_alone(runs: Sequence[str | Path], settings: ServiceSettings, listener: socket.socket) -> None:
@@ -89,7 +89,7 @@ def _serve_alone(runs: Sequence[str | Path], settings: ServiceSettings, listener
         raise needs_extra("a service needs", "serve") from error
     torch.set_num_threads(1)
     app = create_app(runs, settings)
-    run_server(app, settings, listener, lambda: tell(listener, settings, list(app.state.engines)))
+    run_server(app, settings, listener, lambda: log_address(listener, settings, list(app.state.engines)))
 
 
 def run_server(
@@ -97,7 +97,7 @@ def run_server(
     settings: ServiceSettings,
     listener: socket.socket,
     ready: Callable[[], None] = lambda: None,
-    left_alone: Callable[[], bool] = lambda: False,
+    is_orphan: Callable[[], bool] = lambda: False,
 ) -> None:
     """Answer until a signal to stop comes.
 
@@ -106,7 +106,7 @@ def run_server(
         settings: how long running requests may take to end.
         listener: where to listen.
         ready: called when it answers.
-        left_alone: called now and then to learn whether to stop without a signal.
+        is_orphan: called now and then; if it is true, the server stops without a signal.
     """
     import uvicorn
 
@@ -116,8 +116,8 @@ def run_server(
         deadline = math.inf
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            begun = self.deadline - settings.grace_seconds
-            if begun + ONE_SIGNAL < time.monotonic():  # the second signal: at once
+            first_signal = self.deadline - settings.grace_seconds
+            if first_signal + ONE_SIGNAL_SECONDS < time.monotonic():  # the second signal stops it at once
                 super().handle_exit(sig, frame)
             self.begin_to_stop()
 
@@ -130,11 +130,11 @@ def run_server(
             ready()
 
         async def on_tick(self, counter: int) -> bool:
-            ended = await super().on_tick(counter)
-            if left_alone():
+            has_ended = await super().on_tick(counter)
+            if is_orphan():
                 self.begin_to_stop()
-            over = traffic.stopping and (not traffic.inside or time.monotonic() > self.deadline)
-            return ended or over
+            may_end = traffic.stopping and (not traffic.inside or time.monotonic() > self.deadline)
+            return has_ended or may_end
 
     traffic = app.state.traffic
     traffic.hosts = allowed_hosts(listener, settings)
@@ -152,15 +152,15 @@ def run_server(
 
 
 def allowed_hosts(listener: socket.socket, settings: ServiceSettings) -> Hosts | None:
-    """By which names requests may call a service on this address; None for any, where a token or others guard it."""
+    """The names by which requests may call a service on this address; None for any: it has a token or is not local."""
     address = listener.getsockname()[0]
     if settings.token is not None or "*" in settings.hosts or not is_loopback(address):
         return None
     return Hosts(settings.hosts)
 
 
-def listening(host: str, port: int, n: int = 1) -> list[socket.socket]:
-    """``n`` sockets on one address; the system shares connections among them.
+def listening_sockets(host: str, port: int, n: int = 1) -> list[socket.socket]:
+    """``n`` sockets on one address; the system distributes connections among them.
 
     Raises:
         ValueError: a port out of range.
@@ -176,44 +176,44 @@ def listening(host: str, port: int, n: int = 1) -> list[socket.socket]:
     first = _bound(kind, address, shared=False)
     if n == 1:
         return [first]
-    # Bound alone first: an address that is shared could be shared with another service by mistake.
+    # Bound alone first: a shared address could be shared with another service by mistake.
     address = first.getsockname()
     first.close()
     return [_bound(kind, address, shared=True) for _ in range(n)]
 
 
 def _bound(kind: int, address: object, *, shared: bool) -> socket.socket:
-    found = socket.socket(kind, socket.SOCK_STREAM)
+    listener = socket.socket(kind, socket.SOCK_STREAM)
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        found.bind(address)  # type: ignore[arg-type]
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)  # type: ignore[arg-type]
     except OSError as error:
-        found.close()
+        listener.close()
         where = ":".join(map(str, address[:2])) if isinstance(address, tuple) else address
         rule, remedy = "`host` and `port` must be free and this machine's", "`--port 0` takes any port that is free"
         raise OSError(f"{rule}, got {where}: {error.strerror}; {remedy}") from error
-    found.listen(BACKLOG)
-    found.set_inheritable(True)
-    return found
+    listener.listen(BACKLOG)
+    listener.set_inheritable(True)
+    return listener
 
 
-def tell(listener: socket.socket, settings: ServiceSettings, names: list[str]) -> None:
-    """Say in the log what is served where."""
+def log_address(listener: socket.socket, settings: ServiceSettings, names: list[str]) -> None:
+    """Log which runs are served at which address."""
     host, port = listener.getsockname()[:2]
     logger.info("serving %s at http://%s:%d", ", ".join(names), f"[{host}]" if ":" in host else host, port)
     if settings.token is None and not is_loopback(host):
-        logger.warning("anybody who reaches this machine may ask: `--token` asks for one")
+        logger.warning("anybody who reaches this machine can use the service: `--token` makes it require a token")
 
 
 def _allow_many_connections() -> None:
-    """As many open files as the system allows this process without asking."""
+    """Raise the limit of open files as far as this process may, at most to 65536."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or soft < hard:
-        wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+        limit = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))

@@ -17,7 +17,7 @@ class ServiceSettings:
         max_body_bytes: Maximum size of the body of a request, in bytes.
         max_held_bytes: Maximum size of all bodies that one worker holds at a time; the next body gets 503.
         max_concurrent: Maximum number of requests that one worker answers at a time; the next gets 503.
-            Times the seconds of one answer it is the longest wait.
+            The longest wait is this number times the seconds of one answer.
         max_large: Maximum number of requests for eight users or more that one worker holds at a time: one is answered,
             the others wait, and the next gets 503.
         max_query: Maximum length of a text to search for, in characters.

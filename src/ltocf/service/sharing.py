@@ -1,4 +1,4 @@
-"""One model in the memory of many processes: a file that all of them map, written by one that read the model."""
+"""One model in the memory of many processes: one process reads it and writes a file that all the others map."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ltocf.serving import Snapshot
 
 PAGE = 4096
 HEAD = struct.Struct("<QQQ")
-"""Generation, number of buffers, and bytes of the pickle. Each buffer begins on a page, and so on every alignment."""
+"""Generation, number of buffers, and bytes of the pickle. Each buffer begins on a page, and so has every alignment."""
 
 
 def write_shared(snapshot: Snapshot, generation: int, path: Path) -> None:
     """Write a snapshot, with everything that it has computed, for processes of this program to map.
 
-    Arrays and tensors lie in the file as they do in memory. The rest is pickled, so only a file of one's own is read.
+    Arrays and tensors lie in the file as in memory. The rest is pickled: read only files that this program wrote.
 
     Raises:
         TypeError, AttributeError, pickle.PicklingError: a model that cannot be pickled.
@@ -45,7 +45,7 @@ def write_shared(snapshot: Snapshot, generation: int, path: Path) -> None:
 
 
 def map_shared(path: Path) -> Opened:
-    """The snapshot and the generation of a file of `write_shared`; what a process changes of it stays its own.
+    """The snapshot and the generation of a file of `write_shared`; a process's changes to it are its own.
 
     Raises:
         OSError: no such file.
@@ -68,16 +68,16 @@ def map_shared(path: Path) -> Opened:
 
 @dataclass(frozen=True)
 class SharedSource:
-    """Where a worker gets its models from: the file that its parent has written anew."""
+    """Where a worker gets its models from: the file that its parent has had written."""
 
     path: Path
 
     def mark(self) -> Mark:
-        """The file as it stands."""
+        """The mark of the file."""
         return Mark.of(self.path)
 
     def open(self) -> Opened:
-        """Map it."""
+        """Map the file."""
         return map_shared(self.path)
 
 
@@ -88,16 +88,16 @@ class _Pickler(pickle.Pickler):
         super().__init__(file, protocol=5, buffer_callback=buffer)
         self.storages: dict[int, np.ndarray] = {}
 
-    def reducer_override(self, given: Any) -> Any:
-        if type(given) is not Tensor or given.layout != torch.strided or not given.numel():
+    def reducer_override(self, value: Any) -> Any:
+        if type(value) is not Tensor or value.layout != torch.strided or not value.numel():
             return NotImplemented
-        kept = given.detach()
-        storage = kept.untyped_storage()
+        tensor = value.detach()
+        storage = tensor.untyped_storage()
         if storage.data_ptr() not in self.storages:
             whole = torch.empty(0, dtype=torch.uint8).set_(storage)
             self.storages[storage.data_ptr()] = whole.numpy()
-        form = (tuple(kept.shape), kept.stride(), kept.storage_offset())
-        return _tensor, (self.storages[storage.data_ptr()], kept.dtype, *form)
+        view = (tuple(tensor.shape), tensor.stride(), tensor.storage_offset())
+        return _tensor, (self.storages[storage.data_ptr()], tensor.dtype, *view)
 
 
 def _dumped(snapshot: Snapshot, buffer: Callable[[pickle.PickleBuffer], Any]) -> bytes:

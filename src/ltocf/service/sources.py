@@ -12,7 +12,7 @@ from ltocf.serving.held import MODEL_FILE
 
 
 class Mark(NamedTuple):
-    """A file as it stands: another mark is another content."""
+    """Tells whether a file was replaced or changed: then its mark is another one."""
 
     path: str
     inode: int
@@ -21,7 +21,7 @@ class Mark(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> Mark:
-        """Raises OSError if there is no such file."""
+        """The mark of a file. Raises OSError if there is none."""
         found = path.resolve(strict=True)
         stat = found.stat()
         return cls(str(found), stat.st_ino, stat.st_mtime_ns, stat.st_size)
@@ -39,10 +39,10 @@ class Source(Protocol):
     """Where an engine gets its models from."""
 
     def mark(self) -> Mark:
-        """The newest model there is. Raises OSError if there is none."""
+        """The mark of the newest model. Raises OSError if there is none."""
 
     def open(self) -> Opened:
-        """Read it. Raises ValueError for a damaged one, OSError if it cannot be read."""
+        """Read the newest model. Raises ValueError for a damaged one, OSError if it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class FolderSource:
 
 
 def _next(run: Path) -> Path | None:
-    """The last finished generation beside a run whose parent it is; metrics.json is written last."""
+    """The last finished generation that was made of a run, if any; metrics.json is written last."""
     run = run.resolve()
     stem, dash, number = run.name.rpartition("-")
     stem, generation = (stem, int(number)) if dash and number.isdecimal() else (run.name, 1)
@@ -95,7 +95,7 @@ def _parent(folder: Path) -> str | None:
 
 
 def glob_escaped(text: str) -> str:
-    """A name that `Path.glob` takes letter for letter.
+    """A name as a pattern of `Path.glob` that matches only this name.
 
     Example:
         >>> glob_escaped("shop[1]")

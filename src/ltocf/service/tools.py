@@ -31,9 +31,9 @@ Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
 PATH = "/mcp"
-"""Where an application has its tools."""
+"""The path of the tools."""
 READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
-# A text, though ids may be integers: "42" finds 42, and what looks like JSON stays what it is.
+# A text, though ids may be integers: "42" finds 42, and a text that looks like JSON stays a text.
 GivenId = Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(whole_characters)]
 User = Annotated[GivenId, Field(description="Id of a user of the training data.")]
 Item = Annotated[GivenId, Field(description="Id of an item, as search_items finds it.")]
@@ -68,12 +68,12 @@ class Why:
     ignored: list[Id]
 
 
-# The package of the protocol makes no schema of a dataclass with slots; inside a model it does.
-OneListTold = RootModel[OneList]
-HistoryListTold = RootModel[HistoryList]
-SimilarItemsTold = RootModel[SimilarItems]
-FoundItemsTold = RootModel[FoundItems]
-WhyTold = RootModel[Why]
+# The package mcp makes a schema of a dataclass with slots only inside a model.
+OneListModel = RootModel[OneList]
+HistoryListModel = RootModel[HistoryList]
+SimilarItemsModel = RootModel[SimilarItems]
+FoundItemsModel = RootModel[FoundItems]
+WhyModel = RootModel[Why]
 
 
 class ToolServer(MCPServer[Any]):
@@ -84,17 +84,17 @@ class ToolServer(MCPServer[Any]):
     ) -> CallToolResult | Any:
         """Call a tool; arguments of a wrong kind or name are reported like other errors."""
         for tool in await self.list_tools():
-            if tool.name == name and (odd := sorted(arguments.keys() - tool.input_schema["properties"].keys())):
-                known = ", ".join(tool.input_schema["properties"])
-                raise ToolError(_sentence(f"arguments must be among {known}", str(odd)[:200], "leave out the others"))
+            if tool.name == name and (unknown := sorted(arguments.keys() - tool.input_schema["properties"].keys())):
+                rule = f"arguments must be among {', '.join(tool.input_schema['properties'])}"
+                raise ToolError(_sentence(rule, str(unknown)[:200], "leave out the others"))
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
             if not isinstance(error.__cause__, ValidationError):
                 raise
-            found = error.__cause__.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in found["loc"])
-            raise ToolError(_sentence(f"`{place}`: {found['msg']}", repr(found["input"])[:200], "")) from error
+            details = error.__cause__.errors(include_url=False)[0]
+            argument = ".".join(str(part) for part in details["loc"])
+            raise ToolError(_sentence(f"`{argument}`: {details['msg']}", repr(details["input"])[:200], "")) from error
 
 
 def tool_server(engines: Sequence[Engine], settings: ServiceSettings) -> ToolServer:
@@ -130,19 +130,19 @@ def serve_stdio(runs: Sequence[str | Path], settings: ServiceSettings) -> None:
 def add_tools(app: FastAPI, engines: Sequence[Engine], settings: ServiceSettings) -> None:
     """Give an application its tools at `PATH`, by streamable HTTP without sessions: any worker answers any call."""
     server = tool_server(engines, settings)
-    inside = server.streamable_http_app(
+    tool_app = server.streamable_http_app(
         streamable_http_path=PATH,
         json_response=True,
         stateless_http=True,
         max_request_body_size=settings.max_body_bytes,
-        host="",  # who may ask is the gate's to say, as for all paths
+        host="",  # the gate refuses other hosts, as for all paths
     )
-    app.router.routes.extend(inside.routes)
-    outer = app.router.lifespan_context
+    app.router.routes.extend(tool_app.routes)
+    app_lifespan = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
-        async with outer(app) as state, server.session_manager.run():
+        async with app_lifespan(app) as state, server.session_manager.run():
             yield state
 
     app.router.lifespan_context = lifespan
@@ -161,7 +161,7 @@ def _instructions(engines: Sequence[Engine]) -> str:
 
 
 def _answering(ask: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
-    """Errors that the caller can correct are messages for the model; anything else stays in the log."""
+    """Errors that the caller can correct become messages to the agent; all others stay in the log."""
 
     @wraps(ask)
     def answer(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
@@ -181,62 +181,62 @@ def _sentence(rule: str, value: str | None, remedy: str) -> str:
 def _add_lists(server: ToolServer, chosen: Callable[[str], Loaded], settings: ServiceSettings) -> None:
     @server.tool(annotations=READS)
     @_answering
-    def recommend_for_user(user: User, k: K = 10, unknown: Unknown = "error", run: Run = "") -> OneListTold:
+    def recommend_for_user(user: User, k: K = 10, unknown: Unknown = "error", run: Run = "") -> OneListModel:
         """The best items for a user of the training data, best first, without those that the user touched already."""
         check_sizes(settings, k=k)
-        return OneListTold(chosen(run).recommend_one(user, k, unknown))
+        return OneListModel(chosen(run).recommend_one(user, k, unknown))
 
     @server.tool(annotations=READS)
     @_answering
     def recommend_for_history(
         history: History, k: K = 10, unknown: Unknown = "error", run: Run = ""
-    ) -> HistoryListTold:
+    ) -> HistoryListModel:
         """The best items for somebody who touched some items, best first, without those items.
 
         For new people, or to ask what would follow if somebody liked these items. Ids that the model does not know are
         in `ignored`.
         """
         check_sizes(settings, k=k, history=history)
-        return HistoryListTold(chosen(run).recommend_history(history, k, unknown))
+        return HistoryListModel(chosen(run).recommend_history(history, k, unknown))
 
     @server.tool(annotations=READS)
     @_answering
-    def similar_items(item: Item, k: K = 10, run: Run = "") -> SimilarItemsTold:
+    def similar_items(item: Item, k: K = 10, run: Run = "") -> SimilarItemsModel:
         """The items nearest to one item, nearest first. The score is a cosine: 1 is the same direction."""
         check_sizes(settings, k=k)
-        return SimilarItemsTold(chosen(run).similar(item, k))
+        return SimilarItemsModel(chosen(run).similar(item, k))
 
     @server.tool(annotations=READS)
     @_answering
-    def search_items(text: Text, k: K = 10, run: Run = "") -> FoundItemsTold:
+    def search_items(text: Text, k: K = 10, run: Run = "") -> FoundItemsModel:
         """Items whose title or id contains a text; an empty text finds the most popular.
 
         `count` is how many users touched the item.
         """
         check_sizes(settings, k=k, typed=text)
-        return FoundItemsTold(chosen(run).find(text, k))
+        return FoundItemsModel(chosen(run).find(text, k))
 
 
 def _add_reasons(server: ToolServer, chosen: Callable[[str], Loaded], settings: ServiceSettings) -> None:
     @server.tool(annotations=READS)
     @_answering
-    def explain_for_user(user: User, item: Item, reasons: Reasons = 5, run: Run = "") -> WhyTold:
+    def explain_for_user(user: User, item: Item, reasons: Reasons = 5, run: Run = "") -> WhyModel:
         """Why an item has its score for a user: which items of their history add how much to it.
 
         own + popularity + others + the contributions of the listed reasons make the score exactly.
         """
         check_sizes(settings, k=reasons)
-        return WhyTold(_strongest(chosen(run).explain(user, item), reasons))
+        return WhyModel(_strongest(chosen(run).explain(user, item), reasons))
 
     @server.tool(annotations=READS)
     @_answering
-    def explain_for_history(history: History, item: Item, reasons: Reasons = 5, run: Run = "") -> WhyTold:
+    def explain_for_history(history: History, item: Item, reasons: Reasons = 5, run: Run = "") -> WhyModel:
         """Why an item has its score for somebody who touched some items: which of these add how much to it.
 
         own + popularity + others + the contributions of the listed reasons make the score exactly.
         """
         check_sizes(settings, k=reasons, history=history)
-        return WhyTold(_strongest(chosen(run).explain_history(history, item), reasons))
+        return WhyModel(_strongest(chosen(run).explain_history(history, item), reasons))
 
 
 def _strongest(why: Explained, n: int) -> Why:

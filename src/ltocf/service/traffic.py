@@ -1,4 +1,4 @@
-"""What a process of the service does now, and by which names it may be called."""
+"""The requests in progress in one process of the service, and the names by which it may be called."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from ipaddress import ip_address
 class Hosts:
     """Names of this machine: those of the loopback addresses, and ``others``.
 
-    A page from elsewhere may lead its own name to 127.0.0.1 after it was loaded, and would then read what this service
-    answers; but a browser says in ``Host`` which name it asked.
+    They prevent DNS rebinding: a page from elsewhere may point its own name to 127.0.0.1 after it was loaded, to read
+    what this service answers; but a browser says in ``Host`` which name it called.
 
     Example:
         >>> hosts = Hosts(("shop.example",))
-        >>> [hosts.have(name) for name in ("localhost:8000", "127.0.0.1", "[::1]:80", "Shop.example:1", "evil.example")]
+        >>> names = ("localhost:8000", "127.0.0.1", "[::1]:80", "Shop.example:1", "evil.example")
+        >>> [hosts.allow(name) for name in names]
         [True, True, True, True, False]
     """
 
     others: tuple[str, ...] = ()
 
-    def have(self, host: str) -> bool:
-        """Whether a ``Host``, with or without a port, names this machine; a request without one is no browser's."""
+    def allow(self, host: str) -> bool:
+        """Whether a ``Host``, with or without a port, names this machine; a browser never leaves it empty."""
         name = host.lower()
         name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
         name = name.rstrip(".")
@@ -31,7 +32,7 @@ class Hosts:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether it is an address that only this machine reaches.
+    """Whether only this machine can reach the address.
 
     Example:
         >>> is_loopback("127.0.0.2"), is_loopback("::1"), is_loopback("10.0.0.1"), is_loopback("name")
@@ -45,13 +46,13 @@ def is_loopback(address: str) -> bool:
 
 @dataclass
 class Traffic:
-    """What is going on in one process, and which requests it refuses.
+    """The requests in progress in one process, and which requests it refuses.
 
     Args:
-        inside: requests that came in and did not end.
-        running: those of them that are answered.
-        large: those of them for many users; all but one wait.
-        held_bytes: what was read of their bodies.
+        inside: number of requests that have come in and not ended.
+        running: number of them that are being answered.
+        large: number of them for many users; all but one wait.
+        held_bytes: bytes read of their bodies.
         stopping: new requests are refused.
         hosts: the only names by which requests may call the service; None for any name.
     """

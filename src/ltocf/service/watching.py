@@ -1,4 +1,4 @@
-"""Paths for those who watch the service: alive, ready, and numbers."""
+"""Paths for monitoring: whether the service is alive, whether it is ready, and metrics."""
 
 from __future__ import annotations
 

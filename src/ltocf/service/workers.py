@@ -1,4 +1,4 @@
-"""Processes that answer with one model in memory, and the parent that has it read anew."""
+"""Worker processes that share one model in memory, and their parent, which has newer models read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from ltocf.installation import needs_extra
 from ltocf.service.metrics_folder import FOLDER
 from ltocf.service.owned_folder import owned_folder
-from ltocf.service.server import run_server, tell
+from ltocf.service.server import log_address, run_server
 from ltocf.service.settings import ServiceSettings
 from ltocf.service.sources import FolderSource, Mark
 
@@ -29,12 +29,12 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1
 """The option of Linux's prctl that sets the signal a process gets when its parent ends."""
 REST_SECONDS = 1.0
-"""Between the start of a worker and its next one: one that dies at once must not take the machine."""
+"""Least time between two starts of a worker: one that always dies at once must not keep the machine busy."""
 
 
 @dataclass
 class Shared:
-    """One run as the parent sees it: where its model is, and who reads it now."""
+    """One run as the parent sees it: where its model is, and which child reads it now."""
 
     run: Path
     source: FolderSource
@@ -45,7 +45,7 @@ class Shared:
 
 
 class Workers:
-    """A parent that forks: a child reads a model and writes it for all, the others map it and answer.
+    """A parent that forks: one child reads a model and writes it for all, the others map it and answer.
 
     The parent itself reads no model and starts no thread, so that what it forks begins clean.
 
@@ -57,48 +57,49 @@ class Workers:
 
     def __init__(self, runs: list[Path], settings: ServiceSettings, listeners: list[socket.socket]) -> None:
         self.runs, self.settings, self.listeners = runs, settings, listeners
-        self.places: dict[int, int] = {}
+        self.workers: dict[int, int] = {}
+        """By process id, the index of the worker's listener."""
         self.started = [0.0] * len(listeners)
         self.shared: list[Shared] = []
         self.signals: list[int] = []
-        """Those that came, the first one first; `_pass_on` tells the workers."""
-        self.passed_on = 0
+        """The signals that came, in order; `_pass_on` sends them to the workers."""
+        self.n_passed_on = 0
 
     def run(self) -> None:
         """Serve until a signal to stop comes. Raises as `serve`."""
         with owned_folder() as folder, self._no_child_left():
             for number in STOPS:
                 signal.signal(number, lambda number, frame: self.signals.append(number))
-            numbers = Path(os.environ.setdefault(FOLDER, str(folder / "metrics")))
-            numbers.mkdir(parents=True, exist_ok=True)
+            metrics_folder = Path(os.environ.setdefault(FOLDER, str(folder / "metrics")))
+            metrics_folder.mkdir(parents=True, exist_ok=True)
             self._import()
             follow = self.settings.follow
             self.shared = [
-                Shared(run, FolderSource(run, follow), folder / f"{place}.shared")
-                for place, run in enumerate(self.runs)
+                Shared(run, FolderSource(run, follow), folder / f"{index}.shared")
+                for index, run in enumerate(self.runs)
             ]
             self._read_first()
             if self.signals:
                 return
-            for place in range(len(self.listeners)):
-                self._start(place)
-            tell(self.listeners[0], self.settings, [shared.run.name for shared in self.shared])
+            for index in range(len(self.listeners)):
+                self._start(index)
+            log_address(self.listeners[0], self.settings, [shared.run.name for shared in self.shared])
             self._watch()
 
     @contextmanager
     def _no_child_left(self) -> Iterator[None]:
-        """Who still reads or answers at the end of the block is killed, and makes no new file where all are removed."""
+        """Kill the children that are left at the end of the block, before their files are removed."""
         try:
             yield
         finally:
-            children = [*self.places, *(shared.reader for shared in self.shared if shared.reader)]
+            children = [*self.workers, *(shared.reader for shared in self.shared if shared.reader)]
             for child in children:
                 os.kill(child, signal.SIGKILL)
             for child in children:
                 os.waitpid(child, 0)
 
     def _import(self) -> None:
-        """What all children need, once: its memory is shared too."""
+        """Import what all children need, once, so that they share its memory."""
         try:
             import torch
             import uvicorn  # noqa: F401
@@ -133,12 +134,12 @@ class Workers:
         shared.generation += 1
         shared.reader = _forked(lambda: _write(shared), dies_with_parent=True)
 
-    def _start(self, place: int) -> None:
-        self.started[place] = time.monotonic()
-        self.places[_forked(lambda: self._answer(place))] = place
+    def _start(self, index: int) -> None:
+        self.started[index] = time.monotonic()
+        self.workers[_forked(lambda: self._answer(index))] = index
 
-    def _answer(self, place: int) -> None:
-        """What a worker does."""
+    def _answer(self, index: int) -> None:
+        """Serve, in a worker."""
         from ltocf.service.app import application
         from ltocf.service.engine import Engine
         from ltocf.service.sharing import SharedSource
@@ -146,27 +147,27 @@ class Workers:
         parent = os.getppid()
         engines = [Engine(shared.run, self.settings, SharedSource(shared.file)) for shared in self.shared]
         app = application(engines, self.settings)
-        run_server(app, self.settings, self.listeners[place], left_alone=lambda: os.getppid() != parent)
+        run_server(app, self.settings, self.listeners[index], is_orphan=lambda: os.getppid() != parent)
 
     def _pass_on(self) -> None:
-        """Tell the workers of the signals that came."""
-        for number in self.signals[self.passed_on :]:
-            self.passed_on += 1
-            for worker in self.places:
+        """Send new signals to the workers."""
+        for number in self.signals[self.n_passed_on :]:
+            self.n_passed_on += 1
+            for worker in self.workers:
                 os.kill(worker, number)
 
     def _watch(self) -> None:
-        """Until all workers have ended: start those anew that died, and read what is newer."""
-        looked = time.monotonic()
-        while self.places or not self.signals:
+        """Until all workers have ended, restart those that died, and have newer models read."""
+        last_look = time.monotonic()
+        while self.workers or not self.signals:
             time.sleep(TICK_SECONDS)
             self._pass_on()
             self._reap()
             if self.signals:
                 continue
             self._restart()
-            if self.settings.watch_seconds and time.monotonic() - looked >= self.settings.watch_seconds:
-                looked = time.monotonic()
+            if self.settings.watch_seconds and time.monotonic() - last_look >= self.settings.watch_seconds:
+                last_look = time.monotonic()
                 for shared in self.shared:
                     self._look(shared)
 
@@ -181,8 +182,8 @@ class Workers:
             if not ended:
                 return
             mark_process_dead(ended)  # type: ignore[no-untyped-call]
-            if ended in self.places:
-                self.places.pop(ended)
+            if ended in self.workers:
+                self.workers.pop(ended)
                 if not self.signals:
                     logger.error("worker %d ended with status %d", ended, os.waitstatus_to_exitcode(status))
             for shared in self.shared:
@@ -201,23 +202,23 @@ class Workers:
         logger.error("run %s: refused a newer model, the old one stays: %s", shared.run.name, reason)
 
     def _restart(self) -> None:
-        for place in set(range(len(self.listeners))) - set(self.places.values()):
-            if time.monotonic() - self.started[place] > REST_SECONDS:
-                self._start(place)
+        for index in set(range(len(self.listeners))) - set(self.workers.values()):
+            if time.monotonic() - self.started[index] > REST_SECONDS:
+                self._start(index)
 
     def _look(self, shared: Shared) -> None:
         try:
             newer = not shared.reader and shared.source.mark() != shared.mark
-        except OSError:  # a folder that is being exchanged: the next look finds it
+        except OSError:  # the folder is being replaced: the next look finds the new one
             return
         if newer:
             self._read(shared)
 
 
 def _forked(work: Callable[[], None], *, dies_with_parent: bool = False) -> int:
-    """A child that does one thing and ends; one that does not answer may be killed when its parent ends."""
+    """Fork a child that does one thing and ends, and may be killed when its parent ends; the child's process id."""
     parent = os.getpid()
-    # A signal that came between the fork and the next lines of the child would be the parent's, and lost.
+    # A signal between the fork and the child's next lines would go to the parent's handler, and be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     child = os.fork()
     if child:
@@ -241,7 +242,7 @@ def _forked(work: Callable[[], None], *, dies_with_parent: bool = False) -> int:
 
 
 def _write(shared: Shared) -> None:
-    """Read the newest model of a run and write it for all workers; whatever is wrong is left in a file."""
+    """Read the newest model of a run and write it for all workers; what is wrong with it is left in a file."""
     from ltocf.service.engine import warm
     from ltocf.service.sharing import write_shared
 
@@ -249,6 +250,6 @@ def _write(shared: Shared) -> None:
         snapshot = shared.source.open().snapshot
         warm(snapshot)
         write_shared(snapshot, shared.generation, shared.file)
-    except Exception as error:  # whatever is wrong with a new model, the parent says it
+    except Exception as error:  # whatever is wrong with the model, the parent reports it
         shared.file.with_suffix(".error").write_text(str(error) or repr(error), encoding="utf-8")
         os._exit(1)

@@ -1,4 +1,4 @@
-"""What only some models can do, asked of any model: item vectors, a user map, scores of any history."""
+"""What only some models can do: item vectors, a user map, scores of any history."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
 
 Result = TypeVar("Result")
 HistoryScore: TypeAlias = Callable[[Histories, UserIndices | None], Scores]
-"""Scores of histories; with users of training, whose histories they are, with the share of their own embeddings."""
+"""Scores of histories; given the training users that the histories belong to, their own embeddings count too."""
 HistoryVectors: TypeAlias = Callable[[Histories, UserIndices | None], QueryVectors]
-"""The same for vectors."""
+"""Vectors of histories, with the same arguments."""
 
 
 @runtime_checkable
@@ -52,7 +52,7 @@ class VectorScorer(Protocol):
 
 
 class HistoryScorer:
-    """Scores of histories in place of users, by a function of some of them."""
+    """A scorer of histories in place of users; ``score`` gives the scores of some of them."""
 
     scores_are_new = True
 
@@ -60,14 +60,14 @@ class HistoryScorer:
         self.histories, self.score, self.users = histories, score, users
 
     def scores(self, users: UserIndices) -> Scores:
-        """Score of every item for the histories of these numbers."""
-        whole = len(users) == len(self.histories) == 1
-        rows = self.histories if whole else self.histories.rows(users)
+        """Scores of every item for the histories with these indices."""
+        is_whole = len(users) == len(self.histories) == 1
+        rows = self.histories if is_whole else self.histories.rows(users)
         return self.score(rows, None if self.users is None else self.users[users])
 
 
 def vectors(name: str, model: Recommender) -> VectorModel:
-    """Raises RequestError for a model that has none."""
+    """The model, if it has vectors. Raises RequestError if it has none."""
     if isinstance(model, VectorModel):
         return model
     remedy = f'{_those_that(_has_vectors)} have; `by="history"` compares histories, of any model'
@@ -75,10 +75,10 @@ def vectors(name: str, model: Recommender) -> VectorModel:
 
 
 def score_map(name: str, model: Recommender) -> ScoreMap:
-    """Raises RequestError for a model whose scores are not sums over a history."""
+    """The sums that the model's scores are. Raises RequestError if they are not sums over a history."""
     try:
         found = score_map_of(model)
-    except ValueError as error:  # a blend with a member whose scores are not
+    except ValueError as error:  # a blend with a member whose scores are not such sums
         raise RequestError(str(error)) from error
     if found is not None:
         return found
@@ -89,14 +89,14 @@ def score_map(name: str, model: Recommender) -> ScoreMap:
 def history_score(name: str, model: Recommender, linear: ScoreMap | None) -> HistoryScore:
     """Scores of any histories, also of users who were not in training, by the model, its map or least squares.
 
-    Raises RequestError for a model that has no such thing.
+    Raises RequestError for a model that cannot score a history.
     """
     if linear is not None and linear.depends_on_history:
         return linear.scores
     if isinstance(model, HistoryModel):
         return partial(_scores_of_rows, model.history_scores, model.device)
     if isinstance(model, VectorModel):
-        return partial(_whoever_asks, model.least_squares().scores)
+        return partial(_ignoring_users, model.least_squares().scores)
     rule = f"`{name}` has no way from a history to a user: a user who was not in training needs training"
     raise RequestError(rule, remedy=f"{_those_that(takes_histories)} have")
 
@@ -106,13 +106,13 @@ def start_vectors(name: str, model: Recommender, linear: UserMap | None) -> Hist
 
     Raises RequestError for a model without vectors.
     """
-    of_model = vectors(name, model)
+    vector_model = vectors(name, model)
     if linear is not None and linear.depends_on_history:
         return linear.vectors
-    return partial(_whoever_asks, of_model.least_squares().vectors)
+    return partial(_ignoring_users, vector_model.least_squares().vectors)
 
 
-# Functions of the module, not of the place: a snapshot goes to other processes with them.
+# Functions of the module, not closures: a snapshot is pickled with them.
 
 
 def _scores_of_rows(
@@ -121,12 +121,12 @@ def _scores_of_rows(
     return score(_dense(histories).to(device))
 
 
-def _whoever_asks(found: Callable[[Histories], Result], histories: Histories, users: UserIndices | None) -> Result:
-    return found(histories)
+def _ignoring_users(function: Callable[[Histories], Result], histories: Histories, users: UserIndices | None) -> Result:
+    return function(histories)
 
 
 def _dense(histories: Histories) -> Scores:
-    """A row over the items for each history, 1 where one is in it."""
+    """A row over the items for each history, 1 where an item is in it."""
     rows = torch.zeros(len(histories), histories.n_items)
     rows[torch.repeat_interleave(histories.lengths), histories.items.long()] = 1.0
     return rows
@@ -146,9 +146,10 @@ def _has_vectors(model: type[Recommender]) -> bool:
 
 
 def is_linear(model: type[Recommender]) -> bool:
+    """Whether the scores of a model of this class may be sums over a history."""
     return issubclass(model, (SummedModel, LinearModel))
 
 
 def takes_histories(model: type[Recommender]) -> bool:
-    """Can a model of this class score a history of somebody who was not in training?"""
+    """Whether a model of this class can score the history of somebody who was not in training."""
     return issubclass(model, (SummedModel, HistoryModel, VectorModel))

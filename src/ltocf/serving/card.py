@@ -48,7 +48,7 @@ def yaml_text(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """A text that Markdown shows as it is: markup escaped, on one line, no longer than 200 characters.
+    """A text that Markdown shows literally: markup escaped, on one line, no longer than 200 characters.
 
     Example:
         >>> markdown_text("<b>*x*</b>\\n| y")
@@ -62,7 +62,7 @@ def markdown_text(text: str) -> str:
 
 
 def _escaped(letter: str) -> str:
-    """Letters that YAML reads as a line break, or refuses; half of a surrogate pair is no letter at all."""
+    """The escape of a character that YAML reads as a line break or refuses; half of a surrogate pair is replaced."""
     code = ord(letter)
     if 0xD800 <= code <= 0xDFFF:
         return "\N{REPLACEMENT CHARACTER}"
@@ -100,7 +100,7 @@ def _dataset(trained: TrainedModel) -> str:
 
 
 def _dashed(name: str) -> str:
-    """The form that the Hub asks of a data set that it does not have."""
+    """A data set's name in the form that the Hub requires if it does not have the data set."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST_NAME] or "unnamed"
 
 
@@ -166,8 +166,8 @@ def _results(measured: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 
 def _limits(trained: TrainedModel, measured: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    folding = takes_histories(type(trained.model))
-    others = "a history of known items stands for anybody else" if folding else "nobody else can be given a list"
+    can_fold_in = takes_histories(type(trained.model))
+    others = "a history of known items stands for anybody else" if can_fold_in else "nobody else can be given a list"
     limits = [f"It knows the users and items of its training and no others; {others}."]
     if cold := metrics.get("cold_items"):
         limits.append(f"{cold:,} items of the data have no pair in training: nothing was learned about them.")

@@ -1,4 +1,4 @@
-"""What a request may do wrong, each error with its rule, value and remedy apart."""
+"""Errors of a request, each with its rule, value and remedy apart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class RequestError(ValueError):
         rule: what must hold.
         value: what was given.
         remedy: what to do.
-        message: the error as one text; by default the three after each other.
+        message: the error as one text; by default rule, value and remedy joined.
 
     Example:
         >>> error = RequestError("`k` must be in 1..30", "31", "ask for fewer")
@@ -30,12 +30,12 @@ class RequestError(ValueError):
 
 
 class UnknownUserError(RequestError):
-    """Asked for users that the model was not trained on."""
+    """A request for users that the model was not trained on."""
 
     before_value = ": "
 
 
 class UnknownItemError(RequestError):
-    """Asked about items that the model was not trained on."""
+    """A request for items that the model was not trained on."""
 
     before_value = ": "

@@ -89,15 +89,15 @@ class Explanation(Shown):
         if n < 1:
             raise ValueError(f"`n` must be >= 1, got {n}")
         reasons = self.history.filter(pl.col("contribution") > 0).head(n)
-        *first, last = map(str, reasons[_shown(reasons)]) if len(reasons) else [self._without_history()]
+        *first, last = map(str, reasons[_name_column(reasons)]) if len(reasons) else [self._other_reason()]
         because = f"{', '.join(first)} and {last}" if first else last
         return f"{self.item if self.title is None else self.title}, because of {because}"
 
-    def _without_history(self) -> str:
+    def _other_reason(self) -> str:
         return "its popularity" if self.popularity > self.own else "what the model learned about the user"
 
     def columns_of_parts(self) -> dict[str, str]:
-        """The name of each column part_1, part_2, ... for people."""
+        """A readable name for each column part_1, part_2, ..."""
         names = {f"part_{place}": name for place, name in enumerate(self.part_names, start=1)}
         return names if len(set(names.values())) == len(names) else {part: part for part in names}
 
@@ -111,14 +111,14 @@ class Explanation(Shown):
         )
 
     def bars(self, n: int = 10) -> dict[str, float]:
-        """What a chart shows, by name: the ``n`` items that add or take most, the other items, own and popularity.
+        """The bars of a chart, by name: the ``n`` items that change the score most, the others, own and popularity.
 
         The numbers sum to the score.
         """
         by_size = self.history.sort(pl.col("contribution").abs(), descending=True, maintain_order=True)
         shown, rest = by_size.head(n).sort("contribution", descending=True, maintain_order=True), by_size[n:]
         found: dict[str, float] = {}
-        for name, item, added in zip(shown[_shown(shown)], shown["item"], shown["contribution"], strict=True):
+        for name, item, added in zip(shown[_name_column(shown)], shown["item"], shown["contribution"], strict=True):
             found[str(name) if str(name) not in found else f"{name} [{item}]"] = added
         if len(rest):
             found[f"{len(rest)} other items"] = float(rest["contribution"].sum())
@@ -134,9 +134,9 @@ class Explanation(Shown):
         Raises:
             ImportError: the ``plots`` extra is not installed.
         """
-        # Drawing is for reports, a floor above answers: it is looked up when somebody asks for a picture.
+        # Not imported above: drawing belongs to reports, a layer above this one.
         import_module("ltocf.report.explanation").draw_explanation(self, Path(path), n)
 
 
-def _shown(frame: pl.DataFrame) -> str:
+def _name_column(frame: pl.DataFrame) -> str:
     return "title" if "title" in frame.columns else "item"

@@ -31,7 +31,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Exported(Shown):
-    """What was written, and how well its own search gives the package's lists.
+    """What was written, and how many items of the package's lists a search in it finds.
 
     Args:
         target: where to.
@@ -40,7 +40,7 @@ class Exported(Shown):
         n_items: items, all of them.
         dim: numbers in a vector.
         recall: share of the package's lists of 10 that the search found, seen items left out afterwards.
-        measured: users it was measured with.
+        measured: number of users it was measured with.
     """
 
     target: str
@@ -59,7 +59,7 @@ class Exported(Shown):
 def vectors_of(snapshot: Snapshot) -> Vectors:
     """The vectors whose inner product is the score, cosine and popularity folded in.
 
-    Users without a history are left out: theirs are noise.
+    Users without a history are left out: their vectors are noise.
 
     Raises:
         ValueError: the model's scores are not inner products; the error names the models whose are.
@@ -117,23 +117,23 @@ def export(snapshot: Snapshot, target: str, path: str | Path) -> Exported:
 
 
 def recall_of(snapshot: Snapshot, vectors: Vectors, search: indexes.Search, k: int = 10) -> tuple[float, int]:
-    """Which share of the package's lists a search finds, and for how many users that was measured.
+    """The share of the package's lists that a search finds, and for how many users it was measured.
 
-    The search knows nothing of what users have seen: it is asked for so many more, and they are left out.
+    The search does not know what a user has seen: it is asked for as many items more, and the seen ones are left out.
     """
     k = min(k, len(vectors.item_ids))
     n_users = len(vectors.users)
-    places = range(0, n_users, max(1, n_users // MEASURED_USERS))
-    hits = wanted = 0
-    for place in places:
-        user = vectors.user_ids[place]
+    measured = range(0, n_users, max(1, n_users // MEASURED_USERS))
+    n_hits = n_expected = 0
+    for row in measured:
+        user = vectors.user_ids[row]
         expected = snapshot.recommend(user, k)["item"].to_list()
-        row = snapshot.hidden.rows(torch.tensor([snapshot.index_of_user(user)]))
-        seen = set(snapshot.names.item_ids.decode(row.items.numpy()))
-        found = search(vectors.users[place], min(k + len(seen), len(vectors.item_ids)))
-        hits += len(set(expected) & set([item for item in found if item not in seen][:k]))
-        wanted += len(expected)
-    return (hits / wanted if wanted else 1.0), len(places)
+        hidden = snapshot.hidden.rows(torch.tensor([snapshot.index_of_user(user)]))
+        seen = set(snapshot.names.item_ids.decode(hidden.items.numpy()))
+        found = search(vectors.users[row], min(k + len(seen), len(vectors.item_ids)))
+        n_hits += len(set(expected) & set([item for item in found if item not in seen][:k]))
+        n_expected += len(expected)
+    return (n_hits / n_expected if n_expected else 1.0), len(measured)
 
 
 TARGETS: dict[str, Target] = {
@@ -144,4 +144,4 @@ TARGETS: dict[str, Target] = {
     "lancedb": Target(FOLDER, indexes.write_lancedb, indexes.search_lancedb),
     "pgvector": Target(".sql", indexes.write_pgvector, indexes.search_pgvector),
 }
-"""Where vectors can go."""
+"""The targets of `export`, by name."""

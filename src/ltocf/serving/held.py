@@ -1,4 +1,4 @@
-"""What a snapshot holds: a model that is ready, and everything that its answers look up."""
+"""What a snapshot holds: a model that is ready to answer, and everything that its answers look up."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ H = TypeVar("H", bound="Held")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Held(Shown):
-    """A trained model as it stands, warm: final embeddings are computed, histories can be looked up.
+    """A trained model that is ready to answer: final embeddings are computed, histories can be looked up.
 
     Args:
         name: the model's key in `MODELS`.
@@ -44,7 +44,7 @@ class Held(Shown):
         histories: what each user touched in training.
         names: the caller's ids, titles and attributes.
         hidden: what is left out of lists: the histories and what else counts as seen, such as items rated low.
-        timestamps: when each entry of ``histories`` happened, or None.
+        timestamps: time of each entry of ``histories``, or None.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Held(Shown):
     ) -> H:
         """The snapshot of a model in memory."""
         for ids in (names.user_ids, names.item_ids):
-            ids.encode(ids.ids[:1])  # the first look-up makes the table
+            ids.encode(ids.ids[:1])  # the first look-up builds the table
         histories = Histories.of(seen)
         hidden = histories if also_seen is None else Histories.of(_united(seen, also_seen))
         return cls(name, version, model, model.scorer(), histories, names, hidden, seen.timestamps)
@@ -99,7 +99,7 @@ class Held(Shown):
 
     @cached_property
     def source(self) -> Source:
-        """What the lists of training users are made from."""
+        """The source of the lists of training users."""
         return Source(self.scorer, self.histories, self.hidden, self.counts)
 
     @cached_property
@@ -109,12 +109,12 @@ class Held(Shown):
 
     @cached_property
     def item_vectors(self) -> ItemEmbeddings:
-        """Raises ValueError for a model that has none."""
+        """Vectors of the items. Raises ValueError if the model has none."""
         return vectors(self.name, self.model).final_items()
 
     @cached_property
     def user_vectors(self) -> UserEmbeddings:
-        """Raises ValueError for a model that has none."""
+        """Vectors of the users. Raises ValueError if the model has none."""
         return vectors(self.name, self.model).final_users()
 
     @cached_property
@@ -124,35 +124,35 @@ class Held(Shown):
 
     @cached_property
     def users_of_items(self) -> sp.csr_matrix:
-        """Its transpose."""
+        """The transpose of `items_of_users`."""
         return self.items_of_users.T.tocsr()
 
     @cached_property
     def score_map(self) -> ScoreMap:
-        """Raises ValueError for a model whose scores are not sums over a history."""
+        """The sums that the model's scores are. Raises ValueError if they are not sums over a history."""
         return score_map(self.name, self.model)
 
     @cached_property
     def history_score(self) -> HistoryScore:
-        """Raises ValueError for a model that cannot score a history."""
-        summed = self.score_map if isinstance(self.model, (SummedModel, LinearModel)) else None
-        return history_score(self.name, self.model, summed)
+        """Scores of any histories. Raises ValueError if the model cannot score a history."""
+        linear = self.score_map if isinstance(self.model, (SummedModel, LinearModel)) else None
+        return history_score(self.name, self.model, linear)
 
     @cached_property
     def user_steps(self) -> tuple[HistoryVectors, UserSteps]:
-        """Where steps start, and the steps; raises ValueError for a model that cannot take any."""
+        """The vectors that steps start from, and the steps. Raises ValueError if the model cannot take any."""
         linear = self.model.user_map() if isinstance(self.model, LinearModel) else None
         return start_vectors(self.name, self.model, linear), vectors(self.name, self.model).user_steps()
 
     def stepped_score(self, n_steps: int) -> HistoryScore:
-        """Scores after so many steps; raises ValueError for fewer than 0, and for a model that cannot take any."""
+        """Scores of histories after steps. Raises ValueError if ``n_steps`` < 0 or the model cannot take any."""
         if n_steps < 0:
             raise ValueError(f"`steps` must be >= 0, got {n_steps}")
         start, steps = self.user_steps
         return lambda histories, users: steps.scores(start(histories, users), histories, n_steps)
 
     def index_of_user(self, user: Id) -> int:
-        """Raises UnknownUserError for one who was not in training."""
+        """The user's index. Raises UnknownUserError if they were not in training."""
         index = self.names.user_ids.encode_one(user)
         if index == UNKNOWN:
             rule, message = "the user was not in training", f"user {user!r} was not in training"
@@ -160,7 +160,7 @@ class Held(Shown):
         return index
 
     def index_with_history(self, user: Id) -> int:
-        """Raises UnknownUserError for one who was not in training, or has no history there."""
+        """The user's index. Raises UnknownUserError if they were not in training, or have no history there."""
         index = self.index_of_user(user)
         if not len(self.history_of(index).items):
             rule, message = "the user has no history in training", f"user {user!r} has no history in training"
@@ -171,11 +171,11 @@ class Held(Shown):
         """The history of one index, as one row."""
         return self.histories.rows(torch.tensor([user]))
 
-    def length_of_list(self, k: int, n_others: int | None = None) -> int:
-        """``k``, or all there are if they are fewer: by default the items. Raises ValueError for ``k`` < 1."""
+    def length_of_list(self, k: int, n_candidates: int | None = None) -> int:
+        """``k``, at most the number of candidates, by default of all items. Raises ValueError for ``k`` < 1."""
         if k < 1:
             raise RequestError("`k` must be >= 1", str(k))
-        return min(k, self.histories.n_items if n_others is None else n_others)
+        return min(k, self.histories.n_items if n_candidates is None else n_candidates)
 
 
 def _united(seen: Interactions, also_seen: Interactions) -> Interactions:

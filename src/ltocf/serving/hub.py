@@ -1,4 +1,4 @@
-"""The folder that the Hugging Face Hub knows: a model file, a config.json, and a card that says what was measured."""
+"""The folder of a model for the Hugging Face Hub: the model file, a config.json, and a card with what was measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMAT = "ltocf-hub-1"
 CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
 SHARED_NOTES = ("dataset", "phase", "select_on", "seed")
-"""Other notes of a model file may hold paths or addresses that were given for training."""
+"""The notes that are published: others may hold paths or addresses that were given for training."""
 LICENSE = r"[a-z0-9][a-z0-9.+-]{0,60}"
 """What an identifier of a license looks like on the Hub, such as apache-2.0 or other."""
 
@@ -32,7 +32,7 @@ def write_hub_folder(
         trained: the model; its file holds the training pairs and ids of users too.
         path: a new folder.
         metrics: what metrics.json of its run holds; without it the card says that nothing was measured.
-        license: what the card says of it, an identifier that the Hub knows, such as ``apache-2.0``; None says nothing.
+        license: the license that the card names, by an identifier of the Hub such as ``apache-2.0``; None: no license.
 
     Returns:
         The folder.
@@ -67,7 +67,7 @@ def write_hub_folder(
 
 
 def is_hub_folder(path: Path) -> bool:
-    """Has the folder a config.json that `write_hub_folder` wrote, or one that says the same?"""
+    """Whether the folder has a config.json in the format of `write_hub_folder`."""
     try:
         content = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -18,7 +18,7 @@ from ltocf.serving.vectors import ItemVectors, Vectors
 
 Query: TypeAlias = Float32[np.ndarray, " dim"]
 Search: TypeAlias = Callable[[Query, int], list[Any]]
-"""The ids of so many items with the largest inner products with a vector, best first."""
+"""Finds, for a vector and a number, the ids of that many items with the largest inner products, best first."""
 
 POINTS_PER_CALL = 1000
 
@@ -33,7 +33,7 @@ def export_extra() -> Iterator[None]:
 
 
 def _faiss() -> Any:
-    """The module, without what it logs of the processor."""
+    """The module, without its log lines about the processor."""
     logging.getLogger("faiss").setLevel(logging.WARNING)
     with export_extra():
         return importlib.import_module("faiss")
@@ -47,7 +47,7 @@ def write_parquet(vectors: Vectors, folder: Path) -> None:
 
 def search_parquet(folder: Path) -> Search:
     items = pl.read_parquet(folder / "items.parquet")
-    return _by_product(items["vector"].to_numpy(), items["id"].to_list())
+    return _exact_search(items["vector"].to_numpy(), items["id"].to_list())
 
 
 def write_numpy(vectors: Vectors, path: Path) -> None:
@@ -61,7 +61,7 @@ def write_numpy(vectors: Vectors, path: Path) -> None:
 
 def search_numpy(path: Path) -> Search:
     with np.load(path) as arrays:
-        return _by_product(arrays["items"], arrays["item_ids"].tolist())
+        return _exact_search(arrays["items"], arrays["item_ids"].tolist())
 
 
 def write_faiss(vectors: Vectors, folder: Path) -> None:
@@ -132,8 +132,8 @@ def search_lancedb(folder: Path) -> Search:
     table = lancedb.connect(folder).open_table("items")
 
     def search(query: Query, k: int) -> list[Any]:
-        asked: Any = table.search(query)
-        ids: list[Any] = asked.distance_type("dot").limit(k).to_arrow()["id"].to_pylist()
+        builder: Any = table.search(query)
+        ids: list[Any] = builder.distance_type("dot").limit(k).to_arrow()["id"].to_pylist()
         return ids
 
     return search
@@ -153,28 +153,29 @@ def write_pgvector(vectors: Vectors, path: Path) -> None:
             file.write(f"COPY {name} ({', '.join(frame.columns)}) FROM stdin;\n")
             numbers = vectors.users if name == "users" else vectors.items
             for texts, row in zip(frame.drop("vector").iter_rows(), numbers, strict=True):
-                file.write("\t".join([*map(_copied, texts), f"[{','.join(map(str, row.tolist()))}]"]) + "\n")
+                file.write("\t".join([*map(_escaped, texts), f"[{','.join(map(str, row.tolist()))}]"]) + "\n")
             file.write("\\.\n")
 
 
 def search_pgvector(path: Path) -> Search:
-    """Exact, from the numbers of the script: it takes a server to search in."""
-    script = path.read_text(encoding="utf-8").partition("\nCOPY items ")[2]
-    rows = [line.split("\t") for line in script.split("\n")[1:] if "\t" in line]
+    """An exact search over the script's numbers: pgvector's own would need a server."""
+    script = path.read_text(encoding="utf-8")
+    lines = script.partition("\nCOPY items ")[2].split("\n")[1:]
+    rows = [line.split("\t") for line in lines if "\t" in line]
     vectors = np.array([row[-1].strip("[]").split(",") for row in rows], np.float32)
-    integers = "items (id bigint" in path.read_text(encoding="utf-8")
-    return _by_product(vectors, [int(row[0]) if integers else _uncopied(row[0]) for row in rows])
+    has_integer_ids = "items (id bigint" in script
+    return _exact_search(vectors, [int(row[0]) if has_integer_ids else _unescaped(row[0]) for row in rows])
 
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
-def _copied(value: object) -> str:
-    """A value as COPY reads it."""
+def _escaped(value: object) -> str:
+    """A value as PostgreSQL's COPY reads it."""
     return "".join(_ESCAPES.get(letter, letter) for letter in str(value))
 
 
-def _uncopied(text: str) -> str:
+def _unescaped(text: str) -> str:
     letters = {escaped[1]: letter for letter, escaped in _ESCAPES.items()}
     parts = text.split("\\\\")
     return "\\".join(
@@ -183,7 +184,7 @@ def _uncopied(text: str) -> str:
     )
 
 
-def _by_product(items: ItemVectors, ids: list[Any]) -> Search:
+def _exact_search(items: ItemVectors, ids: list[Any]) -> Search:
     def search(query: Query, k: int) -> list[Any]:
         return [ids[place] for place in np.argsort(-(items @ query), kind="stable")[:k].tolist()]
 

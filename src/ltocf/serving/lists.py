@@ -25,23 +25,23 @@ logger = logging.getLogger(__name__)
 
 Id: TypeAlias = Hashable
 """A string or an integer, as in the data; anything else is the id of nobody."""
-Asked: TypeAlias = Id | Iterable[Id]
+Ids: TypeAlias = Id | Iterable[Id]
 """One id, or many."""
 GivenHistories: TypeAlias = Histories | Mapping[Any, Iterable[Id]] | Id | Iterable[Any]
 """The items of one user, or lists of items, by user or one after the other."""
 
 NewUsers: TypeAlias = Bool[Tensor, " queries"]
-"""Whether each user asked for has no history."""
+"""For each requested user, whether they have no history."""
 
-SHOWN = 5
+N_NAMED = 5
 REMEDY = 'ask for `unknown="popular"` to give them the most popular items, or `unknown="skip"` to leave them out'
 
 
-def listed(ids: Id | Iterable[Any]) -> list[Any]:
-    """The ids asked for; a string or a number is one id, not its letters.
+def as_list(ids: Id | Iterable[Any]) -> list[Any]:
+    """One id or many as a list; a string is one id, not its letters.
 
     Example:
-        >>> listed("42"), listed(42), listed(["a", "b"])
+        >>> as_list("42"), as_list(42), as_list(["a", "b"])
         (['42'], [42], ['a', 'b'])
     """
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
@@ -49,14 +49,14 @@ def listed(ids: Id | Iterable[Any]) -> list[Any]:
     return ids.tolist() if isinstance(ids, np.ndarray) else ids.to_list() if isinstance(ids, pl.Series) else list(ids)
 
 
-def some(ids: Iterable[object]) -> str:
-    """The first few, for an error."""
-    shown = list(map(repr, ids))
-    return ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")
+def first_few(ids: Iterable[object]) -> str:
+    """The first few ids, for the message of an error."""
+    texts = list(map(repr, ids))
+    return ", ".join(texts[:N_NAMED]) + (", ..." if len(texts) > N_NAMED else "")
 
 
-def check_users(asked: list[Any], indices: PairIndices, without_history: NewUsers) -> None:
-    """Everybody asked for has a history.
+def check_users(users: list[Any], indices: PairIndices, without_history: NewUsers) -> None:
+    """Check that every requested user has a history.
 
     Raises:
         UnknownUserError: how many were not in training and how many have no history there; the first few are named.
@@ -68,40 +68,40 @@ def check_users(asked: list[Any], indices: PairIndices, without_history: NewUser
         ("have no history in training", without_history.numpy() & (indices != UNKNOWN)),
     )
     (rule, value), *more = [
-        (f"{mask.sum()} of {len(asked)} users {what}", some(asked[place] for place in np.flatnonzero(mask)))
-        for what, mask in groups
+        (f"{mask.sum()} of {len(users)} users {problem}", first_few(users[place] for place in np.flatnonzero(mask)))
+        for problem, mask in groups
         if mask.any()
     ]
     raise UnknownUserError(rule, "; ".join([value, *map(": ".join, more)]), REMEDY)
 
 
 def check_histories(users: list[Any], without_history: NewUsers) -> None:
-    """Every history has an item of training.
+    """Check that every history has an item of training.
 
     Raises:
         UnknownUserError: some have none; the first few of their users are named.
     """
     without = [user for user, is_new in zip(users, without_history.tolist(), strict=True) if is_new]
     if without:
-        rule, value = f"{len(without)} of {len(users)} histories have no item of training", some(without)
+        rule, value = f"{len(without)} of {len(users)} histories have no item of training", first_few(without)
         raise UnknownUserError(rule, value, REMEDY, message=f"{rule}, those of {value}; {REMEDY}")
 
 
-def known_items(names: Names, asked: list[Any]) -> PairIndices:
+def known_items(names: Names, items: list[Any]) -> PairIndices:
     """Index of each item.
 
     Raises:
         UnknownItemError: an item was not in training; all such items are counted and the first few named.
     """
-    indices = names.item_ids.encode(asked)
+    indices = names.item_ids.encode(items)
     if (indices == UNKNOWN).any():
-        missing = [item for item, index in zip(asked, indices, strict=True) if index == UNKNOWN]
-        raise UnknownItemError(f"{len(missing)} of {len(asked)} items were not in training", some(missing))
+        unknown = [item for item, index in zip(items, indices, strict=True) if index == UNKNOWN]
+        raise UnknownItemError(f"{len(unknown)} of {len(items)} items were not in training", first_few(unknown))
     return indices
 
 
-def rows_of_items(names: Names, given: Iterable[Iterable[Id]]) -> tuple[Histories, list[Any]]:
-    """Indices of the items of each list, the oldest first, each item once; and the items that were not in training.
+def rows_of_items(names: Names, lists: Iterable[Iterable[Id]]) -> tuple[Histories, list[Any]]:
+    """The histories that are lists of items, the oldest first, each item once; and the items that were not in training.
 
     Example:
         >>> rows, unknown = rows_of_items(Names(IdMap([]), IdMap([10, 20])), [[20, 10, 20], [30]])
@@ -109,11 +109,11 @@ def rows_of_items(names: Names, given: Iterable[Iterable[Id]]) -> tuple[Historie
         ([0, 1], [2, 0], [30])
     """
     rows, later, unknown = [], [], []
-    for items in given:
-        asked = listed(items)
-        indices = names.item_ids.encode(asked)
+    for items in lists:
+        ids = as_list(items)
+        indices = names.item_ids.encode(ids)
         if (indices == UNKNOWN).any():
-            unknown += [item for item, index in zip(asked, indices.tolist(), strict=True) if index == UNKNOWN]
+            unknown += [item for item, index in zip(ids, indices.tolist(), strict=True) if index == UNKNOWN]
             indices = indices[indices != UNKNOWN]
         _, first = np.unique(indices, return_index=True)
         kept = np.sort(first)  # each item once, where it came first
@@ -122,8 +122,10 @@ def rows_of_items(names: Names, given: Iterable[Iterable[Id]]) -> tuple[Historie
         later.append((len(kept) - 1 - order).astype(np.int32))
     offsets = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=offsets[1:])
-    items_of_all, later_of_all = (torch.from_numpy(np.concatenate([np.empty(0, np.int32), *n])) for n in (rows, later))
-    return Histories(torch.from_numpy(offsets), items_of_all, len(names.item_ids), later_of_all), unknown
+    all_items, all_later = (
+        torch.from_numpy(np.concatenate([np.empty(0, np.int32), *arrays])) for arrays in (rows, later)
+    )
+    return Histories(torch.from_numpy(offsets), all_items, len(names.item_ids), all_later), unknown
 
 
 def histories_of(names: Names, given: GivenHistories) -> tuple[list[Any], Histories]:
@@ -141,7 +143,7 @@ def histories_of(names: Names, given: GivenHistories) -> tuple[list[Any], Histor
     if isinstance(given, Mapping):
         by_user: Mapping[Any, Any] = given
     else:
-        lists = listed(given)
+        lists = as_list(given)
         by_user = dict(enumerate([lists] if lists and not any(map(_is_list, lists)) else lists))
     for history in by_user.values():
         if not _is_list(history):
@@ -153,7 +155,7 @@ def histories_of(names: Names, given: GivenHistories) -> tuple[list[Any], Histor
     if unknown:
         n_all = len(rows.items) + len(unknown)
         logger.warning(
-            "%d of %d items of histories were not in training: ignored %s", len(unknown), n_all, some(unknown)
+            "%d of %d items of histories were not in training: ignored %s", len(unknown), n_all, first_few(unknown)
         )
     return list(by_user), rows
 
@@ -162,8 +164,8 @@ def _is_list(value: object) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes))
 
 
-def user_column(ids: IdMap, asked: list[Any], indices: PairIndices) -> pl.Series:
-    """The ids of users as they were in the data; those that were not there as asked for, where types can be one.
+def user_column(ids: IdMap, users: list[Any], indices: PairIndices) -> pl.Series:
+    """The ids of users as in the data, or as requested if they are not in it; texts if they are not of one type.
 
     Example:
         >>> user_column(IdMap([7, 9]), ["9", "8"], np.array([1, -1])).to_list()
@@ -174,7 +176,7 @@ def user_column(ids: IdMap, asked: list[Any], indices: PairIndices) -> pl.Series
     found: pl.Series = ids.ids[np.maximum(indices, 0)]
     if not (indices == UNKNOWN).any():
         return found
-    mixed = [known if index >= 0 else user for user, index, known in zip(asked, indices, found, strict=True)]
+    mixed = [known if index >= 0 else user for user, index, known in zip(users, indices, found, strict=True)]
     texts = pl.Series([str(user) for user in mixed])
     # "007" is not 7, who may be a user of their own.
     if ids.ids.dtype == pl.Int64 and texts.str.contains(USUAL_INTEGER).all():
@@ -192,7 +194,7 @@ def item_columns(names: Names, items: np.ndarray) -> dict[str, pl.Series]:
 
 
 class ListedItem(NamedTuple):
-    """One place of a list: the caller's id of the item, its score, and its title if there are any."""
+    """One place of a list: the caller's id of the item, its score, and its title if items have titles."""
 
     item: Any
     score: float
@@ -201,12 +203,12 @@ class ListedItem(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Lists(Shown):
-    """Lists of items for users, in the caller's ids: as a frame, or as Python values, which few lists are faster as.
+    """Lists of items for users, in the caller's ids: as a frame, or as Python values, which is faster for few lists.
 
     Args:
         names: the caller's ids and titles.
-        users: what each user is called.
-        ranked: the list of each.
+        users: the id of each user.
+        ranked: the list of each user.
         popular: which lists are the most popular items, if that is to be shown; or None.
     """
 
@@ -236,24 +238,27 @@ class Lists(Shown):
         return [
             [
                 ListedItem(id, score, None if titles is None else titles[item])
-                for id, score, item in zip(ids.decode(row), of_user, row, strict=False)
+                for id, score, item in zip(ids.decode(row), row_scores, row, strict=False)
             ]
-            for row, of_user in zip(kept, scores, strict=True)
+            for row, row_scores in zip(kept, scores, strict=True)
         ]
 
 
-def nearest_frame(columns: Callable[[PairIndices], dict[str, pl.Series]], found: tuple[Tensor, Tensor]) -> pl.DataFrame:
-    """Columns rank, those of what was found, score, and the others of what was found, for one list of `top_k`."""
-    places = found[1][0].cpu().numpy()
-    places = places[places != UNKNOWN]
-    others = columns(places)
-    name, ids = next(iter(others.items()))
-    scores = found[0][0, : len(places)].float().cpu().numpy()
-    return pl.DataFrame({"rank": np.arange(1, len(places) + 1), name: ids, "score": scores} | others)
+def nearest_frame(
+    columns_of: Callable[[PairIndices], dict[str, pl.Series]], top: tuple[Tensor, Tensor]
+) -> pl.DataFrame:
+    """One list of `top_k` as a frame: rank, the first of the columns of its indices, score, and the other columns."""
+    values, places = top
+    indices = places[0].cpu().numpy()
+    indices = indices[indices != UNKNOWN]
+    columns = columns_of(indices)
+    name, ids = next(iter(columns.items()))
+    scores = values[0, : len(indices)].float().cpu().numpy()
+    return pl.DataFrame({"rank": np.arange(1, len(indices) + 1), name: ids, "score": scores} | columns)
 
 
 def merged(known: Ranked, is_known: Tensor, others: Ranked) -> Ranked:
-    """The lists of known users and those of the others, each in their own place."""
+    """The lists of known users and those of the others, in the order of all users."""
     k = others.items.shape[1]
     items, scores = known.items.new_empty(len(is_known), k), known.scores.new_empty(len(is_known), k)
     items[is_known], scores[is_known] = known

@@ -18,9 +18,9 @@ def check_arrays(arrays: Arrays, pairs: tuple[str, ...] = SEEN, optional: tuple[
     """The arrays of pairs, ids, titles and attributes; those of weights are checked against the model.
 
     Args:
-        arrays: all there are.
+        arrays: all arrays of the file.
         pairs: names of the sets of pairs that must be there.
-        optional: names of those that may be there.
+        optional: names of the sets of pairs that may be there.
 
     Raises:
         ValueError: an array is missing, of another type or form, or its content cannot be what it stands for.
@@ -43,7 +43,7 @@ def check_arrays(arrays: Arrays, pairs: tuple[str, ...] = SEEN, optional: tuple[
 
 
 def _expected(arrays: Arrays, pairs: tuple[str, ...], optional: tuple[str, ...]) -> Kinds:
-    """Type of each array that is there or must be."""
+    """The type of each array that is there or must be."""
     kinds: Kinds = {}
     for name in (*pairs, *optional):
         if name in pairs or _has(arrays, name):
@@ -68,8 +68,8 @@ def _check_pairs(name: str, arrays: Arrays, first: str) -> None:
     size = arrays[f"{name}.size"]
     if len(size) != 2 or (size < 0).any():
         raise ValueError(f"'{name}.size' must be two numbers >= 0, got {size.tolist()[:3]}")
-    if (size != (of_first := arrays[f"{first}.size"])).any():
-        raise ValueError(f"'{name}.size' must be '{first}.size', got {size.tolist()} and {of_first.tolist()}")
+    if (size != (first_size := arrays[f"{first}.size"])).any():
+        raise ValueError(f"'{name}.size' must be '{first}.size', got {size.tolist()} and {first_size.tolist()}")
     n_pairs = len(arrays[f"{name}.users"])
     for kind in ("items", "timestamps", "weights", "places"):
         if f"{name}.{kind}" in arrays and (n := len(arrays[f"{name}.{kind}"])) != n_pairs:
@@ -77,14 +77,14 @@ def _check_pairs(name: str, arrays: Arrays, first: str) -> None:
 
 
 def check_ends(name: str, ends: np.ndarray, n_bytes: int) -> None:
-    """Where the texts of an array end: ascending, up to the last byte."""
+    """Check where the texts of an array end: ascending, up to the last byte."""
     last = int(ends[-1]) if len(ends) else 0
     if last != n_bytes or (len(ends) and (ends[0] < 0 or (ends[1:] < ends[:-1]).any())):
         raise ValueError(f"'{name}.ends' must ascend to the {n_bytes} bytes of '{name}.bytes'")
 
 
 def _check_attributes(content: np.ndarray, n_items: int) -> None:
-    """As many rows as items, by the file's own account: a few bytes can stand for billions of rows."""
+    """Check by the table's metadata that it has a row for each item: a few bytes can stand for billions of rows."""
     try:
         n_rows = pl.scan_parquet(io.BytesIO(content.tobytes())).select(pl.len()).collect().item()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:

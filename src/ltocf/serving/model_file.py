@@ -1,4 +1,4 @@
-"""The model file: everything about a trained model in one safetensors file, used only after it was checked."""
+"""The model file: everything about a trained model in one safetensors file, which is checked before it is used."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write_model(path: Path, parts: ModelParts) -> None:
     arrays |= pack_interactions("seen", parts.seen) | pack_names(parts.names)
     if parts.also_seen is not None:
         arrays |= pack_interactions("also_seen", parts.also_seen)
-    # A number alone is contiguous as it is, and would come back as a row of one.
+    # `ascontiguousarray` would make an array of one element of a scalar.
     arrays = {name: np.ascontiguousarray(array) if array.ndim else array for name, array in arrays.items()}
     content = {"format": FORMAT, "model": parts.name, "options": dict(parts.options), "notes": dict(parts.notes)}
     content["checksum"] = checksum_of(arrays, content)
@@ -90,7 +90,7 @@ def read_model(path: Path) -> ModelParts:
 
 
 def read_version(path: Path) -> tuple[ModelParts, str]:
-    """`read_model`, and the SHA-256 of that very file, though another may take its name meanwhile."""
+    """The model and the SHA-256 of the same file, even if another file takes its name meanwhile."""
     while True:
         _check_exists(path)
         with path.open("rb") as file:
@@ -127,7 +127,7 @@ def _content(arrays: Arrays, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _names(arrays: Arrays) -> Names:
-    """Ids, titles and attributes; whatever is wrong inside the attributes is a ValueError."""
+    """Ids, titles and attributes. Raises ValueError for attributes that cannot be read."""
     try:
         return unpack_names(arrays)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
@@ -141,15 +141,15 @@ def _built(name: str, options: dict[str, Any], seen: Interactions, n_numbers: in
     _check_sizes(options)
     graph = BipartiteGraph.from_interactions(seen)
     try:
-        with _AtMost(8 * n_numbers + SPARE_NUMBERS):
+        with _SizeLimit(8 * n_numbers + SPARE_NUMBERS):
             return build_model(name, graph, options)
-    except Exception as error:  # options of a file may be anything, and so may what a constructor makes of them
+    except Exception as error:  # a file's options may be anything, and so may a constructor's error
         first_line = (str(error).splitlines() or [repr(error)])[0]
         raise ValueError(f"its model {name!r} cannot be made with its options ({first_line})") from error
 
 
 def _check_sizes(options: Mapping[str, Any]) -> None:
-    """No whole number among the options, those of the members of a blend included, is one that takes for ever."""
+    """Check that no whole number in the options, also of a blend's members, is so large that it takes for ever."""
     for option, value in options.items():
         for inner in value if isinstance(value, list) else [value]:
             if isinstance(inner, dict):
@@ -158,8 +158,8 @@ def _check_sizes(options: Mapping[str, Any]) -> None:
                 raise ValueError(f"its option {option!r} is beyond reason, got {inner}")
 
 
-class _AtMost(TorchFunctionMode):
-    """Refuses to make tensors of more than so many numbers in all, before they are allocated."""
+class _SizeLimit(TorchFunctionMode):
+    """Refuses to make tensors of more than ``n_numbers`` numbers in all, before they are allocated."""
 
     MAKERS = (torch.empty, torch.full, torch.linspace, torch.ones, torch.rand, torch.randn, torch.zeros)
 
@@ -180,16 +180,18 @@ class _AtMost(TorchFunctionMode):
 
 
 def _load_weights(model: Recommender, arrays: Arrays) -> None:
-    wanted = {f"weights.{name}": tensor for name, tensor in model.state_dict().items()}
-    for name in wanted.keys() & {f"weights.{name}" for name in model.later_weights}:
-        arrays.setdefault(name, wanted[name].numpy())
+    expected = {f"weights.{name}": tensor for name, tensor in model.state_dict().items()}
+    for name in expected.keys() & {f"weights.{name}" for name in model.later_weights}:
+        arrays.setdefault(name, expected[name].numpy())
     found = {name for name in arrays if name.startswith("weights.")}
-    if found != set(wanted):
-        lacks, has = (", ".join(sorted(names)) or "nothing" for names in (set(wanted) - found, found - set(wanted)))
-        raise ValueError(f"its weights are not those of its model: it lacks {lacks}, and has besides {has}")
-    for name, tensor in wanted.items():
+    if found != set(expected):
+        missing, extra = (
+            ", ".join(sorted(names)) or "nothing" for names in (set(expected) - found, found - set(expected))
+        )
+        raise ValueError(f"its weights are not those of its model: it lacks {missing}, and has besides {extra}")
+    for name, tensor in expected.items():
         array = arrays[name]
-        if array.shape == (1,) and tensor.ndim == 0:  # as files had it for a while
+        if array.shape == (1,) and tensor.ndim == 0:  # older files have a scalar as an array of one element
             array = arrays[name] = array.reshape(())
         if array.shape != tuple(tensor.shape):
             raise ValueError(f"{name!r} must have the shape {tuple(tensor.shape)}, got {array.shape}")

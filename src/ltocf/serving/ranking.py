@@ -19,8 +19,8 @@ POLICIES = ("error", "popular", "skip")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the lists should be like.
+class ListOptions:
+    """What may be in a list, and how long it is.
 
     Args:
         k: items for each user.
@@ -47,8 +47,8 @@ class Source:
     """What lists are made from.
 
     Args:
-        scorer: scores of the users who have a history.
-        histories: histories of the users that the scorer has.
+        scorer: scores items for the users who have a history.
+        histories: histories of the users that the scorer knows.
         hidden: what is left out of the list of each user.
         counts: how many users touched each item.
     """
@@ -59,7 +59,7 @@ class Source:
     counts: ItemNumbers
 
     def without_history(self, users: UserIndices) -> NewUsers:
-        """Who has no history: nobody of that index, or somebody whose row is empty."""
+        """For each index, whether the user has no history: the index is -1, or its row is empty."""
         if not len(self.histories):
             return torch.ones(len(users), dtype=torch.bool)
         rows = users.clamp(min=0)
@@ -71,64 +71,67 @@ class Source:
         ids: pl.Series,
         users: UserIndices,
         new: NewUsers,
-        wish: Wish,
+        options: ListOptions,
         candidates: Histories | None = None,
     ) -> Lists:
-        """The lists of users, by their ids; with the policy ``popular`` they say what made each.
+        """The lists of users; with the policy ``popular`` they say which of them are the most popular items.
 
         Args:
             names: the caller's ids and titles.
-            ids: what to call each user.
-            users: index of each, -1 for one who has none.
+            ids: the id of each user.
+            users: index of each user, -1 for one who was not in training.
             new: who has no history, see `without_history`.
-            wish: what the lists should be like.
+            options: what may be in the lists.
             candidates: the items that each user may get, or None.
         """
-        if wish.unknown == "skip" and new.any():
+        if options.unknown == "skip" and new.any():
             kept = ~new
             ids, users = ids.filter(pl.Series(kept.numpy())), users[kept]
             candidates = None if candidates is None else candidates.rows(kept.nonzero().squeeze(1))
             new = new[kept]
-        return Lists(names, ids, self._ranked(users, new, wish, candidates), new if wish.unknown == "popular" else None)
+        popular = new if options.unknown == "popular" else None
+        return Lists(names, ids, self._ranked(users, new, options, candidates), popular)
 
-    def _ranked(self, users: UserIndices, new: NewUsers, wish: Wish, candidates: Histories | None) -> Ranked:
-        seen = self.hidden if wish.exclude_seen else None
+    def _ranked(self, users: UserIndices, new: NewUsers, options: ListOptions, candidates: Histories | None) -> Ranked:
+        seen = self.hidden if options.exclude_seen else None
         if not new.any():
-            return _rank(self.scorer, users, wish, seen, candidates)
+            return _rank(self.scorer, users, options, seen, candidates)
         of_known, of_new = (
-            None if candidates is None else candidates.rows(some.nonzero().squeeze(1)) for some in (~new, new)
+            None if candidates is None else candidates.rows(mask.nonzero().squeeze(1)) for mask in (~new, new)
         )
-        known = _rank(self.scorer, users[~new], wish, seen, of_known)
-        return merged(known, ~new, self._popular(users[new], wish, seen, of_new))
+        known = _rank(self.scorer, users[~new], options, seen, of_known)
+        return merged(known, ~new, self._popular(users[new], options, seen, of_new))
 
-    def _popular(self, users: UserIndices, wish: Wish, seen: Histories | None, candidates: Histories | None) -> Ranked:
-        """One list for all, but for those who have candidates or for whom something is hidden."""
-        counts = self.counts if wish.allowed is None else self.counts.masked_fill(~wish.allowed, -torch.inf)
-        hidden = None if seen is None else _rows_if_any(seen, users)
-        special = torch.full((len(users),), candidates is not None)
+    def _popular(
+        self, users: UserIndices, options: ListOptions, seen: Histories | None, candidates: Histories | None
+    ) -> Ranked:
+        """The same list for all users, except those who have candidates or for whom something is hidden."""
+        counts = self.counts if options.allowed is None else self.counts.masked_fill(~options.allowed, -torch.inf)
+        hidden = None if seen is None else _rows_or_empty(seen, users)
+        is_special = torch.full((len(users),), candidates is not None)
         if hidden is not None:
-            special |= hidden.lengths > 0
-        values, items = top_k(counts[None], wish.k)
+            is_special |= hidden.lengths > 0
+        values, items = top_k(counts[None], options.k)
         lists, scores = items.repeat(len(users), 1), values.repeat(len(users), 1)
-        if special.any():
-            own = special.nonzero().squeeze(1)
-            of_own = None if candidates is None else candidates.rows(own)
-            lists[own], scores[own] = _rank(_Counts(counts), own, wish, hidden, of_own)
+        if is_special.any():
+            special = is_special.nonzero().squeeze(1)
+            special_candidates = None if candidates is None else candidates.rows(special)
+            lists[special], scores[special] = _rank(_Counts(counts), special, options, hidden, special_candidates)
         return Ranked(lists, scores)
 
 
 def _rank(
-    scorer: Scorer, users: UserIndices, wish: Wish, seen: Histories | None, candidates: Histories | None
+    scorer: Scorer, users: UserIndices, options: ListOptions, seen: Histories | None, candidates: Histories | None
 ) -> Ranked:
     if candidates is None:
-        return rank(scorer, users, wish.k, seen=seen, allowed=wish.allowed)
+        return rank(scorer, users, options.k, seen=seen, allowed=options.allowed)
     rows = None if seen is None else seen.rows(users)
-    among = _Among(scorer, users, candidates)
-    return rank(among, torch.arange(len(users)), wish.k, seen=rows, allowed=wish.allowed)
+    scorer = _OnlyCandidates(scorer, users, candidates)
+    return rank(scorer, torch.arange(len(users)), options.k, seen=rows, allowed=options.allowed)
 
 
-def _rows_if_any(histories: Histories, users: UserIndices) -> Histories:
-    """The rows of users, empty ones for those who have no index."""
+def _rows_or_empty(histories: Histories, users: UserIndices) -> Histories:
+    """The rows of users, empty for those without an index."""
     known = users >= 0
     rows = histories.rows(users[known])
     lengths = torch.zeros_like(users)
@@ -146,8 +149,8 @@ class _Counts:
         return self.counts.expand(len(users), -1)
 
 
-class _Among:
-    """The scores of a scorer for each query's candidates, -inf for all other items."""
+class _OnlyCandidates:
+    """The scores of a scorer for each user's candidates, -inf for all other items."""
 
     scores_are_new = True
 
@@ -157,6 +160,6 @@ class _Among:
     def scores(self, queries: UserIndices) -> Scores:
         scores, rows = self.scorer.scores(self.users[queries]), self.candidates.rows(queries)
         places = torch.repeat_interleave(rows.lengths).to(scores.device), rows.items.long().to(scores.device)
-        among = torch.full_like(scores, -torch.inf)
-        among[places] = scores[places]
-        return among
+        masked = torch.full_like(scores, -torch.inf)
+        masked[places] = scores[places]
+        return masked

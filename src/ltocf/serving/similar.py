@@ -1,4 +1,4 @@
-"""Who or what is near whom: by vectors, or by how much histories share."""
+"""Similarity of items and of users: by their vectors, or by how much of their histories they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers: a trained model ready for any number of threads, at the cost of what is asked."""
+"""A trained model that answers, for any number of threads at a time."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ltocf.serving.choice import Candidates, Condition, allowed_items
 from ltocf.serving.explaining import Explaining
 from ltocf.serving.listing import Listing
 from ltocf.serving.lists import (
-    Asked,
     GivenHistories,
     Id,
+    Ids,
+    as_list,
     check_users,
     item_columns,
     known_items,
-    listed,
     nearest_frame,
     user_column,
 )
 from ltocf.serving.popular import Moment, counts_between
-from ltocf.serving.ranking import Wish
+from ltocf.serving.ranking import ListOptions
 from ltocf.serving.similar import check_similarity, nearness, overlap
 
 
@@ -65,13 +65,13 @@ class Snapshot(Listing, Explaining):
 
     def recommend(
         self,
-        users: Asked,
+        users: Ids,
         k: int = 10,
         *,
         exclude_seen: bool = True,
         unknown: str = "error",
-        only: Asked | None = None,
-        exclude: Asked | None = None,
+        only: Ids | None = None,
+        exclude: Ids | None = None,
         where: Condition | None = None,
         candidates: Candidates | None = None,
     ) -> pl.DataFrame:
@@ -111,12 +111,12 @@ class Snapshot(Listing, Explaining):
         self,
         k: int = 10,
         *,
-        users: Asked | None = None,
+        users: Ids | None = None,
         rows: int = 4096,
         exclude_seen: bool = True,
         unknown: str = "popular",
-        only: Asked | None = None,
-        exclude: Asked | None = None,
+        only: Ids | None = None,
+        exclude: Ids | None = None,
         where: Condition | None = None,
     ) -> Iterator[pl.DataFrame]:
         """The ``k`` best items of every user, in frames of ``rows`` users: memory for one frame at a time.
@@ -134,20 +134,20 @@ class Snapshot(Listing, Explaining):
         k = self.length_of_list(k)
         if rows < 1:
             raise ValueError(f"`rows` must be >= 1, got {rows}")
-        wish = Wish(k, exclude_seen, unknown, allowed_items(self.names, only, exclude, where))
-        ids = self.names.user_ids
-        asked = ids.ids if users is None else listed(users)
-        indices = np.arange(len(ids)) if users is None else ids.encode(asked)
-        found = torch.from_numpy(indices)
-        new = self.source.without_history(found)
+        options = ListOptions(k, exclude_seen, unknown, allowed_items(self.names, only, exclude, where))
+        known = self.names.user_ids
+        requested = known.ids if users is None else as_list(users)
+        indices = np.arange(len(known)) if users is None else known.encode(requested)
+        user_indices = torch.from_numpy(indices)
+        new = self.source.without_history(user_indices)
         if unknown == "error":
-            check_users(list(asked), indices, new)
-        shown = ids.ids if users is None else user_column(ids, list(asked), indices)
+            check_users(list(requested), indices, new)
+        ids = known.ids if users is None else user_column(known, list(requested), indices)
 
         def frames() -> Iterator[pl.DataFrame]:
-            for start in range(0, max(len(found), 1), rows):
+            for start in range(0, max(len(user_indices), 1), rows):
                 part = slice(start, start + rows)
-                yield self.source.lists(self.names, shown[part], found[part], new[part], wish).frame()
+                yield self.source.lists(self.names, ids[part], user_indices[part], new[part], options).frame()
 
         return frames()
 
@@ -158,8 +158,8 @@ class Snapshot(Listing, Explaining):
         days: float | int | None = None,
         since: Moment | None = None,
         until: Moment | None = None,
-        only: Asked | None = None,
-        exclude: Asked | None = None,
+        only: Ids | None = None,
+        exclude: Ids | None = None,
         where: Condition | None = None,
     ) -> pl.DataFrame:
         """The ``k`` items that most users touched: columns rank, item, count (of users) and, if there are any, title.
@@ -225,7 +225,7 @@ class Snapshot(Listing, Explaining):
         Args:
             user: the user's id.
             k: how many; fewer come back if there are fewer; users without a history are left out.
-            by: as for `similar_items`, ``history`` being that of the items that both touched.
+            by: as for `similar_items`; ``history`` compares the items that the users touched.
 
         Raises:
             UnknownUserError: the user was not in training, or has no history there.
@@ -249,8 +249,8 @@ class Snapshot(Listing, Explaining):
         unknown: str = "error",
         own: bool = False,
         steps: int = 0,
-        only: Asked | None = None,
-        exclude: Asked | None = None,
+        only: Ids | None = None,
+        exclude: Ids | None = None,
         where: Condition | None = None,
     ) -> pl.DataFrame:
         """The ``k`` best items for users who were not in training, from what they touched. The model does not change.

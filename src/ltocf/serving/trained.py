@@ -17,7 +17,7 @@ from ltocf.data.names import Names
 from ltocf.models import Recommender
 from ltocf.serving.choice import Candidates, Condition
 from ltocf.serving.export import Exported, export
-from ltocf.serving.lists import Asked, Id
+from ltocf.serving.lists import Id, Ids
 from ltocf.serving.model_file import ModelParts, read_model, write_model
 from ltocf.serving.snapshot import Snapshot
 
@@ -86,8 +86,8 @@ class TrainedModel(Shown):
         Raises:
             OSError: the file cannot be written.
         """
-        given = (self.name, dict(self.options), self.model, self.seen, self.names, dict(self.notes), self.also_seen)
-        write_model(Path(path), ModelParts(*given))
+        parts = (self.name, dict(self.options), self.model, self.seen, self.names, dict(self.notes), self.also_seen)
+        write_model(Path(path), ModelParts(*parts))
 
     def facts(self) -> dict[str, object]:
         sizes: dict[str, object] = {"n_users": self.seen.n_users, "n_items": self.seen.n_items}
@@ -110,24 +110,24 @@ class TrainedModel(Shown):
 
     @cached_property
     def snapshot(self) -> Snapshot:
-        """What answers: made when first asked for, from the model as it stands then."""
+        """The snapshot that answers, made at its first use from the model as it is then."""
         return Snapshot.of(self.name, self.model, self.seen, self.names, also_seen=self.also_seen)
 
     def recommend(
         self,
-        users: Asked,
+        users: Ids,
         k: int = 10,
         *,
         exclude_seen: bool = True,
         unknown: str = "error",
-        only: Asked | None = None,
-        exclude: Asked | None = None,
+        only: Ids | None = None,
+        exclude: Ids | None = None,
         where: Condition | None = None,
         candidates: Candidates | None = None,
     ) -> pl.DataFrame:
         """The ``k`` best items of each user; all arguments, columns and errors are those of `Snapshot.recommend`.
 
-        Everything else that a model answers is asked of its `snapshot`.
+        All other answers come from `snapshot`.
         """
         return self.snapshot.recommend(
             users,
@@ -148,7 +148,7 @@ class TrainedModel(Shown):
             to: ``parquet``, ``numpy``, ``faiss``, ``qdrant``, ``lancedb`` or ``pgvector``.
 
         Returns:
-            Sizes, and how much of the package's lists a search in what was written finds.
+            Sizes, and the share of the package's lists that a search in the written vectors finds.
 
         Raises:
             ValueError: an unknown target, a wrong ending, or a model whose scores are not inner products.

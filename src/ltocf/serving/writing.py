@@ -1,4 +1,4 @@
-"""Lists go to a file frame by frame, so that memory holds one frame, and the file is whole or not there."""
+"""Lists are written to a file frame by frame: memory holds one frame, and the file is whole or not there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ltocf.files import making_file
 Add: TypeAlias = Callable[[pl.DataFrame], None]
 
 FORMULA = r"^[=+\-@\t\r]"
-"""How a cell begins that spreadsheets compute."""
+"""How a cell begins that spreadsheets take for a formula."""
 
 
 def write_frames(frames: Iterable[pl.DataFrame], path: str | Path) -> int:
@@ -48,7 +48,7 @@ def write_frames(frames: Iterable[pl.DataFrame], path: str | Path) -> int:
 
 
 def writer_for(path: Path) -> Callable[[Path], AbstractContextManager[Add]]:
-    """Raises ValueError for a file of another kind than those that can be written."""
+    """The writer for a file, by its ending. Raises ValueError for an ending without one."""
     if path.suffix not in WRITERS:
         raise ValueError(f"a file of lists must end in {', '.join(WRITERS)}, got {str(path)!r}")
     return WRITERS[path.suffix]

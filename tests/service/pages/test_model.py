@@ -91,7 +91,7 @@ def test_runs_on_two_splits_are_not_compared(runs: dict[str, Path], tmp_path: Pa
     (other / "metrics.json").write_text(json.dumps(metrics))
     paths = [runs["films"], other]
     view = comparison_view(("films", "other"), paths, [run_numbers(path) for path in paths])
-    assert (view.metrics, view.note[:45]) == ((), "The runs were not measured on one split, so t")
+    assert (view.metrics, view.note[:46]) == ((), "The runs were not measured on the same split, ")
 
 
 def test_two_lists_say_what_both_have(runs: dict[str, Path]) -> None:

@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on an axis and its text."""
+    """A position on an axis and its label."""
 
     place: float
     text: str
@@ -45,10 +45,10 @@ class Chart:
 
     Args:
         name: begins its ids on the page.
-        title, description: what those hear who do not see it.
-        x_label, y_label: what the axes are.
-        lines: what is drawn.
-        x_ticks, y_ticks: along the axes.
+        title, description: for those who cannot see the chart.
+        x_label, y_label: names of the axes.
+        lines: the lines that are drawn.
+        x_ticks, y_ticks: ticks along the axes.
         marks: vertical lines, such as a chosen epoch.
     """
 
@@ -86,29 +86,29 @@ def line_chart(
         >>> [tick.text for tick in chart.x_ticks], chart.lines[0].path
         (['0', '2.5', '5', '7.5', '10'], 'M46.0,214.0L426.0,14.0')
     """
-    finite = [(x, y) for one in series for x, y in zip(one.x, one.y, strict=True) if math.isfinite(y)]
+    finite = [(x, y) for line in series for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
     heights = [y for _, y in finite] + ([0.0] if from_zero else [])
-    across = _Axis.over([x for x, _ in finite], LEFT, WIDTH - RIGHT)
+    x_axis = _Axis.over([x for x, _ in finite], LEFT, WIDTH - RIGHT)
     tight = _Axis.over(heights, HEIGHT - BOTTOM, TOP)
     levels = ticks(tight.low, tight.high)
-    up = _Axis.over([tight.low, tight.high, *levels], HEIGHT - BOTTOM, TOP)
+    y_axis = _Axis.over([tight.low, tight.high, *levels], HEIGHT - BOTTOM, TOP)
     return Chart(
         name,
         title,
         description,
         *axes,
-        tuple(_line(one, across, up) for one in series),
+        tuple(_line(line, x_axis, y_axis) for line in series),
         tuple(
-            Tick(across.place(x), text_of(x)) for x in ticks(across.low, across.high) if across.low <= x <= across.high
+            Tick(x_axis.place(x), text_of(x)) for x in ticks(x_axis.low, x_axis.high) if x_axis.low <= x <= x_axis.high
         ),
-        tuple(Tick(up.place(y), text_of(y)) for y in levels),
-        tuple(Tick(across.place(x), text) for x, text in marks),
+        tuple(Tick(y_axis.place(y), text_of(y)) for y in levels),
+        tuple(Tick(x_axis.place(x), text) for x, text in marks),
     )
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Values from ``low`` to ``high`` between two places of the drawing."""
+    """Values from ``low`` to ``high`` between two positions of the drawing."""
 
     low: float
     high: float
@@ -124,14 +124,15 @@ class _Axis:
         return round(self.start + (self.end - self.start) * (value - self.low) / (self.high - self.low), 1)
 
 
-def _line(one: Series, across: _Axis, up: _Axis) -> Line:
-    points = [(across.place(x), up.place(y)) for x, y in zip(one.x, one.y, strict=True) if math.isfinite(y)]
+def _line(series: Series, x_axis: _Axis, y_axis: _Axis) -> Line:
+    finite = [(x, y) for x, y in zip(series.x, series.y, strict=True) if math.isfinite(y)]
+    points = tuple((x_axis.place(x), y_axis.place(y)) for x, y in finite)
     path = "M" + "L".join(f"{x},{y}" for x, y in points) if points else ""
-    return Line(one.label, one.color, path, tuple(points) if one.dots else ())
+    return Line(series.label, series.color, path, points if series.dots else ())
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Round numbers from at or below ``low`` to at or above ``high``, 1, 2 or 5 of a power of ten apart.
+    """Round numbers from at or below ``low`` to at or above ``high``, 1, 2, 2.5 or 5 times a power of ten apart.
 
     Example:
         >>> ticks(0.0, 0.93), ticks(-1.0, 1.0)

@@ -15,13 +15,13 @@ from ltocf.service.pages.model import ACCURACY, RunNumbers, depth_of
 METRICS = (*ACCURACY, "coverage")
 FEWEST_USERS = 2
 NOTHING_NOTE = "One of the runs holds nothing back for a test, so nothing was measured."
-SPLIT_NOTE = "The runs were not measured on one split, so their numbers have nothing to do with each other."
+SPLIT_NOTE = "The runs were not measured on the same split, so their numbers cannot be compared."
 USERS_NOTE = "These runs did not keep the metrics of each user, so there is no interval."
 
 
 @dataclass(frozen=True)
 class IntervalBar:
-    """Where an interval is drawn, in percent; zero is at 50."""
+    """Where an interval is drawn, in percent of the width; zero is at 50."""
 
     low: float
     middle: float
@@ -37,8 +37,8 @@ class ComparedMetric:
         first, second: its value in each run.
         difference: the first minus the second.
         interval: 95 % interval of the difference, empty if no user's values were kept.
-        bar: the same as a picture, or None.
-        is_clear: whether zero is outside.
+        bar: the interval as a picture, or None.
+        is_clear: whether zero is outside the interval.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ComparisonView:
         names: names of the runs.
         metrics: rows of the table.
         note: what the numbers cannot say, or empty.
-        largest: the difference at either end of the pictures.
+        largest: the difference at both ends of the pictures.
     """
 
     names: tuple[str, str]
@@ -69,7 +69,7 @@ class ComparisonView:
 
 @dataclass(frozen=True)
 class Column:
-    """One run's list for the person, and the ids that the other list has as well."""
+    """One run's list for the person, and the ids that the other run's list has too."""
 
     run: str
     cards: tuple[Card, ...]
@@ -78,29 +78,29 @@ class Column:
 
 
 def comparison_view(names: tuple[str, str], paths: Sequence[Path], numbers: Sequence[RunNumbers]) -> ComparisonView:
-    """What two runs were measured at, on the same users."""
-    depth = min(depth_of(one.metrics) for one in numbers)
+    """The metrics of two runs on the same users."""
+    depth = min(depth_of(run.metrics) for run in numbers)
     if not depth:
         return ComparisonView(names, (), NOTHING_NOTE)
-    if len({one.metrics.get("split", {}).get("digest", "") for one in numbers}) > 1:
+    if len({run.metrics.get("split", {}).get("digest", "") for run in numbers}) > 1:
         return ComparisonView(names, (), SPLIT_NOTE)
-    first, second = ({name: float(one.metrics[f"{name}@{depth}"]) for name in METRICS} for one in numbers)
+    first, second = ({name: float(run.metrics[f"{name}@{depth}"]) for name in METRICS} for run in numbers)
     intervals = _intervals(paths, [f"{name}@{depth}" for name in ACCURACY])
     largest = max((abs(end) for interval in intervals.values() for end in interval), default=0.0) or 1.0
     rows = []
     for name in METRICS:
-        at = f"{name}@{depth}"
-        found = intervals.get(at)
-        bar = None if found is None else IntervalBar(*(50 + 50 * end / largest for end in found))
+        metric = f"{name}@{depth}"
+        interval = intervals.get(metric)
+        bar = None if interval is None else IntervalBar(*(50 + 50 * end / largest for end in interval))
         rows.append(
             ComparedMetric(
-                label(at),
-                shown(at, first[name]),
-                shown(at, second[name]),
+                label(metric),
+                shown(metric, first[name]),
+                shown(metric, second[name]),
                 f"{first[name] - second[name]:+.4f}".replace("-", "−"),
-                "" if found is None else f"{found.low:+.4f} to {found.high:+.4f}".replace("-", "−"),
+                "" if interval is None else f"{interval.low:+.4f} to {interval.high:+.4f}".replace("-", "−"),
                 bar,
-                found is not None and not found.low <= 0 <= found.high,
+                interval is not None and not interval.low <= 0 <= interval.high,
             )
         )
     return ComparisonView(names, tuple(rows), "" if intervals else USERS_NOTE, round(largest, 4))
@@ -113,7 +113,7 @@ def columns_of(names: Sequence[str], views: Sequence[HomeView]) -> tuple[Column,
 
 
 def _intervals(paths: Sequence[Path], metrics: Sequence[str]) -> dict[str, Interval]:
-    """By metric, the interval of the first run's mean minus the second's; none without the values of each user."""
+    """By metric, the interval of the first run's mean minus the second's; empty without the values of each user."""
     files = [path / "test-users.safetensors" for path in paths]
     if not all(file.exists() for file in files):
         return {}
@@ -121,5 +121,5 @@ def _intervals(paths: Sequence[Path], metrics: Sequence[str]) -> dict[str, Inter
     if len(first["users"]) < FEWEST_USERS or len(first["users"]) != len(second["users"]):
         return {}
     measured = [name for name in metrics if name in first and name in second]
-    ours, theirs = ({name: UserResult(one["users"], one[name], "") for name in measured} for one in (first, second))
-    return {name: difference_interval(ours[name], theirs[name]) for name in measured}
+    results = [{name: UserResult(run["users"], run[name], "") for name in measured} for run in (first, second)]
+    return {name: difference_interval(results[0][name], results[1][name]) for name in measured}

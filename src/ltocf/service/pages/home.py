@@ -20,7 +20,7 @@ N_USERS_NAMED = 3
 
 @dataclass(frozen=True)
 class Card:
-    """One recommendation: its score as a bar, and what the score is made of, or None if the model cannot explain it."""
+    """One recommendation: its score as a bar, and its reasons, None if the model cannot explain it."""
 
     rank: int
     item: ShownItem
@@ -33,7 +33,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Near:
-    """An item near another one, and how near."""
+    """An item that is near another one, and how near it is."""
 
     item: ShownItem
     nearness: float
@@ -56,15 +56,15 @@ class HomeView:
         query: the address.
         heading: whose recommendations these are.
         history: the items of the history, the latest first.
-        in_history: their ids.
+        in_history: ids of these items.
         removed: items that were taken out of the user's history.
         cards: the recommendations.
-        notes: what the page has to say about the answer.
-        error: why there is none, or None.
+        notes: remarks on the recommendations.
+        error: why there are no recommendations, or None.
         starters: popular items to begin with, if there is nobody to recommend to.
         users: a few users to look up.
-        similar: the items near the one that was asked for, or None.
-        announcement: one sentence for those who hear the page.
+        similar: the items similar to the one that the address names, or None.
+        announcement: one sentence for screen readers.
     """
 
     query: PageQuery
@@ -112,7 +112,7 @@ def home_view(snapshot: Snapshot, query: PageQuery) -> HomeView:
 
 
 def history_ids(snapshot: Snapshot, query: PageQuery) -> frozenset[str]:
-    """The ids of the history that an address means; none for a user who is not there."""
+    """The ids of the history that an address means; none for an unknown user."""
     try:
         subject = subject_of(snapshot, query)
     except UnknownUserError:
@@ -121,38 +121,38 @@ def history_ids(snapshot: Snapshot, query: PageQuery) -> frozenset[str]:
 
 
 def explainable(snapshot: Snapshot, subject: Subject) -> ScoreMap:
-    """The sums that the subject's scores are.
+    """The sums over the history that the subject's scores are.
 
     Raises:
-        RequestError: they are not sums over the history.
+        RequestError: the scores are not such sums.
     """
-    summed = snapshot.score_map
-    if subject.changed and not summed.depends_on_history:
+    score_map = snapshot.score_map
+    if subject.changed and not score_map.depends_on_history:
         raise RequestError(
             f"`{snapshot.name}` learned its users themselves: a changed history is fitted to it by least squares, and "
             "such scores are not sums over the history"
         )
-    return summed
+    return score_map
 
 
 def _cards(snapshot: Snapshot, subject: Subject, k: int, notes: list[str]) -> tuple[Card, ...]:
     found = recommended(snapshot, subject, k)
     try:
-        summed = explainable(snapshot, subject)
-        reasons = without_empty_pieces([reasons_of(snapshot, summed, subject, item) for item, _ in found])
+        score_map = explainable(snapshot, subject)
+        reasons = without_empty_pieces([reasons_of(snapshot, score_map, subject, item) for item, _ in found])
     except RequestError as error:
         reasons = [None] * len(found)
         notes.append(f"No reasons are shown: {error}.")
     pieces = [
-        [score] if one is None else [piece.value for piece in one.segments]
-        for (_, score), one in zip(found, reasons, strict=True)
+        [score] if why is None else [piece.value for piece in why.segments]
+        for (_, score), why in zip(found, reasons, strict=True)
     ]
     scale = BarScale.over(pieces)
     cards = []
-    for rank, ((item, score), one) in enumerate(zip(found, reasons, strict=True), start=1):
-        split = () if one is None else scale.stacked(one.segments)
+    for rank, ((item, score), why) in enumerate(zip(found, reasons, strict=True), start=1):
+        split = () if why is None else scale.stacked(why.segments)
         shown = shown_item(snapshot.names, item)
-        cards.append(Card(rank, shown, score, scale.bar(score), split, one, scale.zero))
+        cards.append(Card(rank, shown, score, scale.bar(score), split, why, scale.zero))
     return tuple(cards)
 
 
@@ -170,8 +170,8 @@ def _announcement(cards: tuple[Card, ...], n_items: int) -> str:
     return f"{_count(len(cards), 'recommendation')} for a history of {_count(n_items, 'item')}; {first}."
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _sentence(text: str) -> str:
@@ -179,7 +179,7 @@ def _sentence(text: str) -> str:
 
 
 def _similar(snapshot: Snapshot, item: str | None, notes: list[str]) -> SimilarItems | None:
-    """By the vectors, or for a model without any by the users that items share."""
+    """The items similar to one, by their vectors or, if the model has none, by the users that they share."""
     if item is None:
         return None
     index = snapshot.names.item_ids.encode_one(item)
@@ -192,9 +192,8 @@ def _similar(snapshot: Snapshot, item: str | None, notes: list[str]) -> SimilarI
     except RequestError:
         by = "history"
         frame = snapshot.similar_items(item, N_SIMILAR, by=by)
-    asked = shown_item(snapshot.names, index)
     rows = tuple(Near(shown_row(row), row["score"]) for row in frame.iter_rows(named=True))
-    return SimilarItems(asked, by, rows)
+    return SimilarItems(shown_item(snapshot.names, index), by, rows)
 
 
 def _starters(snapshot: Snapshot) -> tuple[ShownItem, ...]:
@@ -202,10 +201,10 @@ def _starters(snapshot: Snapshot) -> tuple[ShownItem, ...]:
 
 
 def _some_users(snapshot: Snapshot) -> tuple[str, ...]:
-    """Users with histories of a middle length: the first ones of at least the median."""
+    """The first few users whose history has the median length."""
     lengths = snapshot.histories.lengths
     if not len(lengths) or not int(lengths.max()):
         return ()
-    usual = lengths[lengths > 0].median()
-    places = (lengths == usual).nonzero().flatten()[:N_USERS_NAMED].tolist()
-    return tuple(map(str, snapshot.names.user_ids.decode(places)))
+    median = lengths[lengths > 0].median()
+    indices = (lengths == median).nonzero().flatten()[:N_USERS_NAMED].tolist()
+    return tuple(map(str, snapshot.names.user_ids.decode(indices)))

@@ -1,4 +1,4 @@
-"""Items as a page shows them: an id, a title, and the links that belong to them."""
+"""Items as a page shows them: an id and a title."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ltocf.data.names import Names
 
 @dataclass(frozen=True)
 class ShownItem:
-    """An item's id as text, and what to call it; titles are shown as text, whatever is in them."""
+    """An item's id and title, as text, whatever is in them."""
 
     id: str
     title: str
 
 
 def shown_item(names: Names, index: int) -> ShownItem:
-    """The item of an index; one without a title, or with an empty one, is called by its id.
+    """The item of an index; without a title, or with an empty one, its title is its id.
 
     Example:
         >>> from ltocf.data import IdMap
@@ -30,11 +30,11 @@ def shown_item(names: Names, index: int) -> ShownItem:
 
 
 def shown_row(row: dict[str, object]) -> ShownItem:
-    """The item of a row of a list, with its columns item and, if there are any, title."""
+    """The item of a row of a list, which has the columns item and, if there are any, title."""
     item = str(row["item"])
     return ShownItem(item, _visible(str(row.get("title", ""))) or item)
 
 
 def _visible(title: str) -> str:
-    """A title in one line; nothing if no letter of it can be seen."""
+    """A title on one line; empty if none of its characters is visible."""
     return " ".join(title.split()) if any(letter.isprintable() and not letter.isspace() for letter in title) else ""

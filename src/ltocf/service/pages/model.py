@@ -25,7 +25,7 @@ PHASE_COLORS = (1, 0, *range(2, N_COLORS))
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One metric of the run beside that of the most popular items, as text, and as percent of the larger of them."""
+    """One metric of the run and of the most popular items, as text, and in percent of the larger of the two."""
 
     name: str
     value: str
@@ -51,15 +51,15 @@ class ModelView:
     Args:
         facts: names and values, in order.
         response: h(λ), whole and by state, or None if the model is not a filter of the graph.
-        times: where the ODE is read, first and last time included; or none.
-        learned: other learned numbers.
+        times: when the ODE's solution is read, first and last time included; or none.
+        learned: all learned numbers.
         curves: charts of the training.
         depth: length of the lists that were measured, 0 if nothing was held back.
         metrics: accuracy on the test set.
-        coverage: shares of the catalogue that are in somebody's list.
-        n_covered: the number of these items.
+        coverage: share of the catalogue that is in somebody's list, of the run and of the most popular items.
+        n_covered: the number of items in somebody's list.
         n_items: the size of the catalogue.
-        note: what the numbers were measured on.
+        note: the protocol of the measurement.
     """
 
     facts: tuple[tuple[str, str], ...]
@@ -77,13 +77,13 @@ class ModelView:
 
 @dataclass(frozen=True)
 class RunNumbers:
-    """What a run folder tells, read once for each generation: it does not change under a model.
+    """The numbers of a run folder, read once for each generation: the folder of a model does not change.
 
     Args:
-        metrics: what the run measured, empty for a folder without it.
-        history: its epochs.
+        metrics: the metrics of the run, empty for a folder without any.
+        history: the epochs of the run.
         popular: the same metrics of the most popular items, empty if nothing was held back.
-        configuration: its settings by table.
+        configuration: the settings of the run, by table.
     """
 
     metrics: Mapping[str, Any]
@@ -107,12 +107,12 @@ def run_numbers(path: Path) -> RunNumbers:
 
 
 def depth_of(metrics: Mapping[str, Any]) -> int:
-    """The largest depth that was measured, 0 for none."""
+    """The largest depth that was measured, 0 if there is none."""
     return max((int(name.partition("@")[2]) for name in metrics if name.startswith("recall@")), default=0)
 
 
 def model_view(snapshot: Snapshot, numbers: RunNumbers) -> ModelView:
-    """What the page shows of a model and its run."""
+    """What the page shows about a model and its run."""
     metrics, depth = numbers.metrics, depth_of(numbers.metrics)
     parts = _response_parts(snapshot.model)
     learned = snapshot.model.learned()
@@ -157,12 +157,12 @@ def _response_chart(parts: Mapping[str, list[float]]) -> Chart:
     series += [
         Series(name, x, values, f"line-{place % N_COLORS}") for place, (name, values) in enumerate(parts.items())
     ]
-    described = (
+    description = (
         f"h is {whole[0]:.2f} at λ = −1, {whole[len(whole) // 2]:.2f} at 0 and {whole[-1]:.2f} at 1, where the "
         "smoothest components of the graph are."
     )
     axes = ("eigenvalue λ of the normalised graph", "response h(λ)")
-    return line_chart("response", "The learned response h(λ)", axes, series, description=described, from_zero=True)
+    return line_chart("response", "The learned response h(λ)", axes, series, description=description, from_zero=True)
 
 
 def _time_marks(times: Mapping[str, float], horizon: float | None) -> tuple[TimeMark, ...]:
@@ -182,13 +182,13 @@ def _curves(numbers: RunNumbers) -> tuple[Chart, ...]:
     loss = loss_label(str(model.get("name", "")), model)
     selected = numbers.metrics.get("selected", {})
     mark = [(float(selected["epoch"]), f"epoch {selected['epoch']} chosen")] if "epoch" in selected else []
-    wanted = [
+    charts = [
         (select_by, f"Validation: {label(select_by)}", label(select_by), mark),
         ("loss", f"Training: {loss}", loss, []),
     ]
     return tuple(
         line_chart(name.partition("@")[0], title, ("epoch", y_label), series, marks=marks)
-        for name, title, y_label, marks in wanted
+        for name, title, y_label, marks in charts
         if (series := _by_phase(phases, name))
     )
 

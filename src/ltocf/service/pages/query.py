@@ -1,4 +1,4 @@
-"""What the page's address says: whom to recommend to, what to search, what to open. Everything is in it."""
+"""The address of the page, which holds all of its state: whom to recommend to, what to search, what to open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST_HISTORY = 500
 
 
 class AddressError(ValueError):
-    """An address that means nothing."""
+    """An address that has no meaning."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class PageQuery:
     Args:
         run: the name of the run that answers, empty for the first.
         user: a user of training, or None.
-        added: items that the history has, or that the user's history has besides, the oldest first.
+        added: items of the history, or items that are added to the user's history, the oldest first.
         removed: items that are taken out of the user's history.
         search: what was typed to find items.
         similar: the item whose similar items are shown, or None.
@@ -63,7 +63,7 @@ class PageQuery:
 
     @classmethod
     def of(cls, fields: Sequence[tuple[str, str]]) -> PageQuery:
-        """The fields of an address or a form taken apart; an empty field is none, an unknown one means nothing.
+        """The query with the fields of an address or a form; empty and unknown fields are ignored.
 
         Example:
             >>> PageQuery.of([("item", "12"), ("item", "99"), ("without", "5"), ("q", " heat "), ("user", "")])
@@ -71,15 +71,15 @@ class PageQuery:
         """
         single = {name: value.strip() for name, value in fields}
         added, removed = (
-            tuple(dict.fromkeys(value for name, value in fields if name == wanted and value))
-            for wanted in ("item", "without")
+            tuple(dict.fromkeys(value for name, value in fields if name == repeated and value))
+            for repeated in ("item", "without")
         )
         user, k = single.get("user") or None, single.get("k") or str(USUAL_CARDS)
         if not (k.isascii() and k.isdecimal() and len(k) < 10):
             raise AddressError(f"`k` must be a whole number in 1..{LARGEST_CARDS}, got {k!r}")
         removed = () if user is None else tuple(item for item in removed if item not in added)
-        texts = single.get("run", ""), single.get("q", ""), single.get("similar") or None
-        return cls(texts[0], user, added, removed, texts[1], texts[2], int(k))
+        run, search, similar = single.get("run", ""), single.get("q", ""), single.get("similar") or None
+        return cls(run, user, added, removed, search, similar, int(k))
 
     @property
     def is_empty(self) -> bool:
@@ -93,7 +93,7 @@ class PageQuery:
         return self if item in self.added else replace(self, added=(*self.added, item))
 
     def without_item(self, item: str) -> PageQuery:
-        """The same without an item: one that was added goes, one of the user's own is taken out."""
+        """The same without an item: an added one is dropped, one of the user's own history is taken out."""
         if item in self.added:
             return replace(self, added=_without(self.added, item))
         if self.user is None or item in self.removed:
@@ -101,15 +101,15 @@ class PageQuery:
         return replace(self, removed=(*self.removed, item))
 
     def similar_to(self, item: str | None) -> PageQuery:
-        """The same with the items that are similar to one, or without them."""
+        """The same, showing the items that are similar to one, or None."""
         return replace(self, similar=item)
 
     def on_run(self, run: str) -> PageQuery:
-        """The same asked of another run."""
+        """The same, answered by another run."""
         return replace(self, run=run)
 
     def for_user(self, user: str) -> PageQuery:
-        """The page of a user, asked of the same run."""
+        """The page of a user, answered by the same run."""
         return PageQuery(self.run, user)
 
     def as_trained(self) -> PageQuery:
@@ -117,11 +117,11 @@ class PageQuery:
         return replace(self, added=(), removed=())
 
     def cleared(self) -> PageQuery:
-        """Nobody, and what was typed."""
+        """Nobody to recommend to, but the same search."""
         return PageQuery(self.run, search=self.search)
 
     def building(self) -> PageQuery:
-        """Where items are picked: without a user who was not found, and without items that nobody knows."""
+        """The same search and length without a user and items, to pick items where those were unknown."""
         return PageQuery(self.run, search=self.search, k=self.k)
 
     def more(self) -> PageQuery | None:
@@ -129,7 +129,7 @@ class PageQuery:
         return None if self.k >= LARGEST_CARDS else replace(self, k=min(2 * self.k, LARGEST_CARDS))
 
     def person(self) -> PageQuery:
-        """Only who it is about: run, user and history."""
+        """Only whom to recommend to: run, user and history."""
         return PageQuery(self.run, self.user, self.added, self.removed)
 
     def fields(self, *left_out: str) -> list[tuple[str, str]]:
@@ -147,4 +147,4 @@ class PageQuery:
 
 
 def _without(items: Iterable[str], item: str) -> tuple[str, ...]:
-    return tuple(one for one in items if one != item)
+    return tuple(other for other in items if other != item)

@@ -19,7 +19,7 @@ NEGLIGIBLE = 1e-6
 
 @dataclass(frozen=True)
 class Reason:
-    """What one item of the history adds, and its share, in percent, of what the items that add something add."""
+    """What one item of the history adds, and its share, in percent, of the sum of all positive contributions."""
 
     item: ShownItem
     value: float
@@ -34,9 +34,9 @@ class Reasons:
         score: the sum.
         segments: popularity, the user's own, and the history by state.
         strongest: the items that add most, none of which lowers the score.
-        rows: the first items by size.
+        rows: the first items, the one that adds most first.
         n_others: the number of the other items.
-        others: what those add together.
+        others: what the other items add together.
         own: what the user's own embedding adds, None for somebody who was not in training.
         popularity: what the item's popularity adds.
     """
@@ -51,10 +51,10 @@ class Reasons:
     popularity: float
 
 
-def reasons_of(snapshot: Snapshot, summed: ScoreMap, subject: Subject, item: int) -> Reasons:
+def reasons_of(snapshot: Snapshot, score_map: ScoreMap, subject: Subject, item: int) -> Reasons:
     """Why ``item``, an index, has its score for the subject."""
-    found = summed.contributions(subject.history, item, subject.user)
-    by_item = found.history.sum(0).tolist()
+    contributions = score_map.contributions(subject.history, item, subject.user)
+    by_item = contributions.history.sum(0).tolist()
     order = sorted(range(len(by_item)), key=lambda place: -by_item[place])
     raised = sum((value for value in by_item if value > 0), 0.0)
     touched = subject.history.items.tolist()
@@ -65,11 +65,11 @@ def reasons_of(snapshot: Snapshot, summed: ScoreMap, subject: Subject, item: int
         return Reason(shown_item(snapshot.names, touched[place]), value, percent)
 
     rows = tuple(map(reason, order[:N_ROWS]))
-    own, popularity = found.own.item(), found.popularity.item()
+    own, popularity = contributions.own.item(), contributions.popularity.item()
     return Reasons(
         score=sum(by_item, 0.0) + own + popularity,
-        segments=_segments(found, summed.part_names, subject.user is not None),
-        strongest=tuple(one for one in rows[:N_STRONGEST] if one.value > 0),
+        segments=_segments(contributions, score_map.part_names, subject.user is not None),
+        strongest=tuple(row for row in rows[:N_STRONGEST] if row.value > 0),
         rows=rows,
         n_others=len(order) - len(rows),
         others=sum((by_item[place] for place in order[N_ROWS:]), 0.0),
@@ -79,22 +79,26 @@ def reasons_of(snapshot: Snapshot, summed: ScoreMap, subject: Subject, item: int
 
 
 def without_empty_pieces(cards: Sequence[Reasons]) -> list[Reasons | None]:
-    """The same without pieces that add nothing to any score, such as the state at t = 0, which no neighbour reaches."""
+    """The cards without pieces that add nothing to a score, such as the state at t = 0, which no neighbour reaches."""
     sizes: dict[str, float] = {}
     for reasons in cards:
         for piece in reasons.segments:
             sizes[piece.name] = max(sizes.get(piece.name, 0.0), abs(piece.value))
     kept = {name for name, size in sizes.items() if size > NEGLIGIBLE * max(sizes.values())}
-    return [replace(one, segments=tuple(p for p in one.segments if p.name in kept)) for one in cards]
+    return [
+        replace(reasons, segments=tuple(piece for piece in reasons.segments if piece.name in kept)) for reasons in cards
+    ]
 
 
-def _segments(found: Contributions, names: tuple[str, ...], has_own: bool) -> tuple[Segment, ...]:
-    sums = found.history.double().sum(1).tolist()
-    named = names if len(names) == len(sums) > 1 else tuple(f"part {place + 1}" for place in range(len(sums)))
-    named = ("history",) if len(sums) == 1 else named
-    pieces = [Segment("popularity", "piece-popularity", found.popularity.item())]
+def _segments(contributions: Contributions, names: tuple[str, ...], has_own: bool) -> tuple[Segment, ...]:
+    sums = contributions.history.double().sum(1).tolist()
+    if len(sums) == 1:
+        names = ("history",)
+    elif len(names) != len(sums):
+        names = tuple(f"part {number}" for number in range(1, len(sums) + 1))
+    pieces = [Segment("popularity", "piece-popularity", contributions.popularity.item())]
     if has_own:
-        pieces.append(Segment("the user's own", "piece-own", found.own.item()))
-    for place, (name, value) in enumerate(zip(named, sums, strict=True)):
+        pieces.append(Segment("the user's own", "piece-own", contributions.own.item()))
+    for place, (name, value) in enumerate(zip(names, sums, strict=True)):
         pieces.append(Segment(name, f"piece-{place % N_COLORS}", value))
     return tuple(pieces)

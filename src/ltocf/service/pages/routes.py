@@ -37,18 +37,18 @@ def page_routes(engines: Mapping[str, Engine]) -> APIRouter:
     """The routes at ``/``, ``/fragment``, ``/search``, ``/model``, ``/compare`` and ``/static``.
 
     Args:
-        engines: the runs by name, the first one answers unless an address names another.
+        engines: the runs by name; the first one answers unless an address names another.
     """
     pages, router = Pages(engines), APIRouter(include_in_schema=False)
-    shown = {
+    paths = {
         "/": pages.home,
         "/fragment": pages.fragment,
         "/search": pages.search,
         "/model": pages.model,
         "/compare": pages.compare,
     }
-    for path, page in shown.items():
-        router.add_api_route(path, pages.answering(page), response_class=HTMLResponse)
+    for path, page in paths.items():
+        router.add_api_route(path, pages.route(page), response_class=HTMLResponse)
     router.add_api_route("/static/{name}", static_file, response_class=FileResponse)
     return router
 
@@ -60,8 +60,8 @@ class Pages:
         self.engines, self.names = engines, list(engines)
         self._numbers = lru_cache(maxsize=2 * len(engines))(_numbers)
 
-    def answering(self, page: Callable[[PageQuery], Response]) -> Callable[[Request], Response]:
-        """A route: an address that means nothing gets a page that says so."""
+    def route(self, page: Callable[[PageQuery], Response]) -> Callable[[Request], Response]:
+        """The route of a page; an address that has no meaning gets a page that says so."""
 
         def answer(request: Request) -> Response:
             try:
@@ -76,7 +76,7 @@ class Pages:
         return self._home("home.html", query)
 
     def fragment(self, query: PageQuery) -> Response:
-        """Those parts of the first page that change."""
+        """The parts of the first page that change."""
         return self._home("live.html", query)
 
     def search(self, query: PageQuery) -> Response:
@@ -96,9 +96,9 @@ class Pages:
             raise AddressError("two runs must be served to be compared, got one; serve both: `ltocf serve RUN OTHER`")
         names = (self.names[0], self.names[1])
         engines = [self.engines[name] for name in names]
-        view = comparison_view(names, [_folder(one) for one in engines], [self._numbers_of(one) for one in engines])
+        view = comparison_view(names, list(map(_folder, engines)), list(map(self._numbers_of, engines)))
         start = home_view(engines[0].snapshot, PageQuery())
-        columns = () if query.is_empty else columns_of(names, [home_view(one.snapshot, query) for one in engines])
+        columns = () if query.is_empty else columns_of(names, [home_view(run.snapshot, query) for run in engines])
         values = {"view": view, "query": query, "columns": columns, "example": start.users}
         return _html("compare.html", 200, pages=self, tab="compare", **values)
 
@@ -117,8 +117,8 @@ class Pages:
     def _found(self, query: PageQuery) -> tuple[ShownItem, ...]:
         if not query.search:
             return ()
-        now = self._engine(query.run).loaded
-        return tuple(shown_item(now.snapshot.names, index) for index in now.finder.find(query.search, N_FOUND))
+        loaded = self._engine(query.run).loaded
+        return tuple(shown_item(loaded.snapshot.names, index) for index in loaded.finder.find(query.search, N_FOUND))
 
     def _numbers_of(self, engine: Engine) -> RunNumbers:
         return self._numbers(engine, engine.generation)
@@ -136,7 +136,7 @@ def _numbers(engine: Engine, generation: int) -> RunNumbers:
 
 
 def _folder(engine: Engine) -> Path:
-    """Of the generation that answers."""
+    """The folder of the run's newest generation."""
     return FolderSource(engine.run, engine.settings.follow).newest()
 
 

@@ -1,4 +1,4 @@
-"""Where bars begin and end: one scale for all bars of a list, with room for what lowers a score."""
+"""Where bars begin and end: one scale for all bars of a list, with room for negative pieces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 N_COLORS = 8
-"""Colours that the style sheet has for parts of a score and lines of a chart, one after the other."""
+"""Number of colours in the style sheet, taken in turn for parts of a score and lines of a chart."""
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,9 @@ class Segment:
     """One piece of a score.
 
     Args:
-        name: what adds it: popularity, the user's own, or a state of the ODE.
+        name: where it comes from: popularity, the user's own, or a state of the ODE.
         color: its class in the style sheet.
-        value: what it adds.
+        value: what it adds to the score.
         x, width: where it is drawn, in percent of the bar.
     """
 
@@ -29,7 +29,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class BarScale:
-    """Scores between ``low`` <= 0 and ``high`` >= 0 become percent of a bar's length.
+    """Turns scores between ``low`` <= 0 and ``high`` >= 0 into percent of a bar's length.
 
     Example:
         >>> scale = BarScale.over([[2.0, 1.0], [1.0, -1.0]])
@@ -43,8 +43,8 @@ class BarScale:
     @classmethod
     def over(cls, bars: Iterable[Sequence[float]]) -> BarScale:
         """The scale that holds every bar, each a list of pieces of which some may be negative."""
-        found = [(sum((v for v in pieces if v < 0), 0.0), sum((v for v in pieces if v > 0), 0.0)) for pieces in bars]
-        return cls(min((low for low, _ in found), default=0.0), max((high for _, high in found), default=0.0))
+        ends = [(sum((v for v in pieces if v < 0), 0.0), sum((v for v in pieces if v > 0), 0.0)) for pieces in bars]
+        return cls(min((low for low, _ in ends), default=0.0), max((high for _, high in ends), default=0.0))
 
     @property
     def zero(self) -> float:
@@ -52,16 +52,16 @@ class BarScale:
         return self.place(0.0)
 
     def place(self, value: float) -> float:
-        """Percent of the length."""
+        """The position of a value, in percent of the length."""
         return 100 * (value - self.low) / (self.high - self.low) if self.high > self.low else 0.0
 
     def bar(self, value: float) -> Segment:
-        """One bar from zero."""
+        """The bar from zero to a value."""
         x, end = sorted((self.zero, self.place(value)))
         return Segment("score", "piece-score", value, x, end - x)
 
     def stacked(self, segments: Iterable[Segment]) -> tuple[Segment, ...]:
-        """Pieces end to end: those that add to the right of zero, those that take to its left."""
+        """The pieces end to end: positive ones to the right of zero, negative ones to its left."""
         up = down = 0.0
         placed = []
         for segment in segments:

@@ -13,7 +13,7 @@ from ltocf.service.pages.query import PageQuery
 from ltocf.serving import Snapshot, UnknownUserError
 from ltocf.serving.abilities import HistoryScorer
 from ltocf.serving.lists import rows_of_items
-from ltocf.serving.ranking import Source, Wish
+from ltocf.serving.ranking import ListOptions, Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Subject:
         history: their items, as one row.
         order: the same items, the latest first if their order is known.
         changed: whether the history is not the one of training.
-        unknown: ids in the address that are no item of this model.
+        unknown: ids in the address that no item of this model has.
     """
 
     user: int | None
@@ -36,7 +36,7 @@ class Subject:
 
 
 def subject_of(snapshot: Snapshot, query: PageQuery) -> Subject:
-    """Who is meant by an address.
+    """The subject that an address means.
 
     Raises:
         UnknownUserError: the user was not in training.
@@ -72,9 +72,9 @@ def recommended(snapshot: Snapshot, subject: Subject, k: int) -> list[tuple[int,
         known = None if subject.user is None else torch.tensor([subject.user])
         scorer = HistoryScorer(subject.history, snapshot.history_score, known)
         source, row = Source(scorer, subject.history, _hidden(snapshot, subject), snapshot.counts), 0
-    wish = Wish(snapshot.length_of_list(k), exclude_seen=True, unknown="error")
-    nobody = torch.zeros(1, dtype=torch.bool)
-    ranked = source.lists(snapshot.names, pl.Series([row]), torch.tensor([row]), nobody, wish).ranked
+    options = ListOptions(snapshot.length_of_list(k), exclude_seen=True, unknown="error")
+    has_no_history = torch.zeros(1, dtype=torch.bool)
+    ranked = source.lists(snapshot.names, pl.Series([row]), torch.tensor([row]), has_no_history, options).ranked
     pairs = zip(ranked.items[0].tolist(), ranked.scores[0].tolist(), strict=True)
     return [(item, score) for item, score in pairs if item != UNKNOWN]
 

@@ -1,4 +1,4 @@
-"""The templates, read once, and the files that the page loads beside them."""
+"""The templates, read once, and the static files of the pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 FOLDER = Path(__file__).parent / "static"
 STATIC = {file.name: file for file in sorted(FOLDER.iterdir())}
-"""What may be asked for, by its name."""
+"""The files that are served, by name."""
 
 
 def rendered(template: str, **values: object) -> str:
@@ -20,7 +20,7 @@ def rendered(template: str, **values: object) -> str:
 
 
 def static(name: str) -> str:
-    """The address of a file beside the page, which changes with its content: a browser may keep it for ever."""
+    """The address of a static file, which changes with its content, so that a browser may keep the file for ever."""
     return f"static/{name}?v={_digest(name)}"
 
 
@@ -62,7 +62,7 @@ def _with_code(text: str) -> Markup:
         Markup('<code>k</code> must be &lt; 9')
     """
     pieces = text.split("`")
-    if len(pieces) % 2 == 0:  # a backtick of somebody's own
+    if len(pieces) % 2 == 0:  # a backtick of the user's own
         return escape(text)
     coded = [
         Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece) for place, piece in enumerate(pieces)

@@ -1,19 +1,19 @@
-// Makes immediate what works without it: the page's own links and forms are fetched as fragments and put in place.
+// The page works without this script; with it, links and forms replace parts of the page instead of loading a new one.
 "use strict";
 
 (() => {
   const TYPING_PAUSE = 90; // ms between the last key and the search
   const status = document.getElementById("status");
   const ORDER = ["run", "user", "item", "without", "q", "similar", "k"]; // of the fields in an address
-  let shown = Promise.resolve(); // ends when all that was clicked and typed is on the page: one thing after the other
+  let shown = Promise.resolve(); // resolves when the page shows everything that was clicked and typed
   let pause = 0; // the timer of a search that waits for the next key
 
   const say = (text) => {
     if (text) status.textContent = text === status.textContent ? `${text}\u00a0` : text;
   };
 
-  // Replaces every live part of the page by the part of the same id in the answer.
-  const place = (html) => {
+  // Replaces every live part of the page by the part with the same id in the answer.
+  const replaceParts = (html) => {
     const answer = new DOMParser().parseFromString(html, "text/html");
     const fresh = [...answer.querySelectorAll("[data-live]")];
     for (const part of fresh) {
@@ -25,19 +25,19 @@
 
   const fetched = async (address) => (await fetch(address, { headers: { Accept: "text/html" } })).text();
 
-  // The place of the focus: the same id, else its neighbour in the same list, else the heading.
+  // Focuses the element with this id, else its neighbour in the same list, else a heading.
   const keepFocus = (id, fallback) => {
     const [, kind, number] = /^(.*?)-?(\d*)$/.exec(id || "") || [];
-    const wanted = [id, number && `${kind}-${number - 1}`, fallback, "list-heading"];
-    for (const one of wanted) {
-      const element = one && document.getElementById(one);
+    const candidates = [id, number && `${kind}-${number - 1}`, fallback, "list-heading"];
+    for (const candidate of candidates) {
+      const element = candidate && document.getElementById(candidate);
       if (!element) continue;
       element.focus({ preventScroll: element.id !== "similar-heading" });
-      if (document.activeElement === element) return; // what is hidden takes no focus
+      if (document.activeElement === element) return; // a hidden element takes no focus
     }
   };
 
-  const open = () => [...document.querySelectorAll("details[open]")].map((details) => details.closest("[data-item]")?.dataset.item);
+  const openItems = () => [...document.querySelectorAll("details[open]")].map((details) => details.closest("[data-item]")?.dataset.item);
 
   const reopen = (items) => {
     for (const card of document.querySelectorAll("[data-item]")) {
@@ -46,13 +46,13 @@
     }
   };
 
-  // What a link changes, changed in an address that others have changed since the link was made.
+  // Applies what a link changes to the current address, which may have changed since the click.
   const rebased = (link, from, now) => {
     const url = new URL(link);
     for (const name of ["item", "without"]) {
-      const [wanted, before, after] = [link, from, now].map((one) => one.searchParams.getAll(name));
-      const kept = after.filter((value) => wanted.includes(value) || !before.includes(value));
-      const added = wanted.filter((value) => !before.includes(value) && !kept.includes(value));
+      const [linked, before, after] = [link, from, now].map((address) => address.searchParams.getAll(name));
+      const kept = after.filter((value) => linked.includes(value) || !before.includes(value));
+      const added = linked.filter((value) => !before.includes(value) && !kept.includes(value));
       url.searchParams.delete(name);
       for (const value of [...kept, ...added]) url.searchParams.append(name, value);
     }
@@ -61,7 +61,7 @@
     return url;
   };
 
-  // One after the other, so that of two quick clicks none is lost.
+  // Tasks run one after the other, so that no quick click is lost.
   const queue = (task) => {
     shown = shown.then(task).catch((error) => console.error(error));
   };
@@ -77,20 +77,20 @@
     try {
       html = await fetched(`fragment${url.search}`);
     } catch {
-      location.assign(url); // no answer: the browser says why better than a script
+      location.assign(url); // no answer: let the browser say why
       return;
     }
-    const opened = open();
-    const fresh = place(html);
+    const opened = openItems();
+    const fresh = replaceParts(html);
     if (!fresh.length) {
       location.assign(url);
       return;
     }
     reopen(opened);
-    const asked = url.searchParams.get("q") || "";
-    // Text that was typed since stays in the field, but for a link that searches for something else.
-    const isOther = !push || asked !== (new URL(location.href).searchParams.get("q") || "");
-    if (isOther) document.getElementById("q").value = asked;
+    const query = url.searchParams.get("q") || "";
+    // Text that was typed meanwhile stays in the field, unless the link searches for something else.
+    const isOther = !push || query !== (new URL(location.href).searchParams.get("q") || "");
+    if (isOther) document.getElementById("q").value = query;
     if (push) history.pushState(null, "", url);
     const list = document.getElementById("list");
     document.title = list.dataset.title;
@@ -106,7 +106,7 @@
     event.preventDefault();
     const url = new URL(link.href);
     const typed = document.getElementById("q").value.trim();
-    if (typed && url.searchParams.has("q")) url.searchParams.set("q", typed); // also what was typed since
+    if (typed && url.searchParams.has("q")) url.searchParams.set("q", typed); // the link has an older search
     show(url, { focus: link.id, fallback: link.closest("#history") ? "history-heading" : "list-heading" });
   });
 
@@ -122,7 +122,7 @@
 
   window.addEventListener("popstate", () => show(location.href, { push: false }));
 
-  // Search as you type: the results only, and the address says what was typed.
+  // Search as you type: only the results and the address change.
   document.addEventListener("input", (event) => {
     if (event.target.id !== "q") return;
     clearTimeout(pause);
@@ -136,23 +136,23 @@
     else url.searchParams.delete("q");
     url.hash = "";
     try {
-      place(await fetched(`search${url.search}`));
+      replaceParts(await fetched(`search${url.search}`));
     } catch {
-      return; // no answer: what was found before stays
+      return; // no answer: the earlier results stay
     }
     history.replaceState(null, "", url);
     say(document.getElementById("results").dataset.announce);
   };
 
-  // Arrow keys go from the field through what was found and back.
+  // Arrow keys move from the field through the results and back.
   document.addEventListener("keydown", (event) => {
     const inField = event.target.id === "q";
-    const found = event.target.closest?.("#results a");
-    if (!inField && !found) return;
+    const result = event.target.closest?.("#results a");
+    if (!inField && !result) return;
     const stops = [document.getElementById("q"), ...document.querySelectorAll("#results a")];
-    const here = stops.indexOf(inField ? stops[0] : found);
+    const here = stops.indexOf(inField ? stops[0] : result);
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (event.key === "Escape" && found) stops[0].focus();
+    if (event.key === "Escape" && result) stops[0].focus();
     else if (step && stops[here + step]) stops[here + step].focus();
     else return;
     event.preventDefault();
