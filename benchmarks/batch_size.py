@@ -34,6 +34,7 @@ from ltocf.evaluation.validation import sample_users
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
+from ltocf.models.spectral_start import start_from_spectrum
 from ltocf.runs.settings import DataSettings
 from ltocf.training import FitContext, environment
 from ltocf.training.runtime import keep_freed_memory
@@ -123,9 +124,12 @@ def validated(pairs: Interactions, truth: Interactions, arguments: argparse.Name
     started = time.perf_counter()
     graph = BipartiteGraph.from_interactions(pairs)
     model = build_model("ltocf", graph, config.options, seed=arguments.seed).to(arguments.device)
+    if arguments.init == "spectral":
+        start_from_spectrum(model, graph, arguments.seed)
     validation = Validation(truth, pairs, DEPTH, training.validation_users, arguments.seed)
     seed = arguments.seed
-    name = f"{arguments.synthetic or 'set'}-{len(pairs)}-{arguments.dim}-{size}-{rate}-{arguments.epochs}-{seed}"
+    varied = (arguments.dim, size, rate, arguments.init, arguments.epochs, seed)
+    name = "-".join(map(str, (arguments.synthetic or "set", len(pairs), *varied)))
     checkpoint = arguments.folder / f"{name}.safetensors" if arguments.folder else None
     context = FitContext(checkpoint=checkpoint, fingerprint=name, description=name, show_progress=arguments.progress)
     fitted = model.train_on(pairs, settings=training, validation=validation, seed=arguments.seed, context=context)
@@ -148,6 +152,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rates", nargs="+", default=list(RATES), choices=RATES)
     parser.add_argument("--dim", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=0, help="quarters of a pass, for all; 0: as many as `fast`")
+    parser.add_argument("--init", choices=("random", "spectral"), default="spectral", help="initial embeddings")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--folder", type=Path, help="for checkpoints")
@@ -169,6 +174,7 @@ def main() -> None:
             rate = "constant" if size == LARGEST_BATCH else rate
             rows = json.loads(arguments.out.read_text(encoding="utf-8"))["rows"] if arguments.out.exists() else []
             key = {"set": name, "dim": arguments.dim, "batch_size": size, "rate": rate, "seed": arguments.seed}
+            key |= {"init": arguments.init}
             if any(key.items() <= row.items() for row in rows):
                 continue
             if pairs is None or truth is None:

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 
+from ltocf import Config
 from ltocf.bench.synthetic import power_law
 from ltocf.data import Interactions
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
-from ltocf.models import GradientRecommender, build_model, find_model
-from ltocf.runs.presets import preset_values
-from ltocf.training import EpochRecord, FitContext, TrainingSettings, environment, fit
+from ltocf.models import GradientRecommender, build_model
+from ltocf.runs.settings import DataSettings
+from ltocf.training import EpochRecord, FitContext, environment, fit
 
 MODELS = ("ltocf", "lightgcn")
 DIM = 64
@@ -44,11 +45,9 @@ def main() -> None:
 
 def train(name: str, log: Interactions, epochs: int, graphs: bool) -> dict[str, Any]:
     """Median seconds of the epochs after the first, and the losses, which should be the same with and without."""
-    recipe = preset_values("fast", name)
-    options = {key: value for key, value in recipe.items() if key in find_model(name).options()}
-    values = {key: value for key, value in recipe.items() if key not in options}
-    settings = TrainingSettings(**values | {"epochs": epochs, "cuda_graphs": graphs})
-    model = build_model(name, BipartiteGraph.from_interactions(log), {"dim": DIM, **options}).to("cuda")
+    config = Config(DataSettings(""), name).with_values({"dim": DIM, "epochs": epochs, "cuda_graphs": graphs})
+    settings = config.training
+    model = build_model(name, BipartiteGraph.from_interactions(log), config.options).to("cuda")
     assert isinstance(model, GradientRecommender)
     records: list[EpochRecord] = []
     batches = model.batches(log, settings.batch_size_for(len(log)), 0, "cuda")

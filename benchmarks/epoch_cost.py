@@ -17,19 +17,18 @@ from typing import Any
 
 import torch
 
+from ltocf import Config
 from ltocf.bench.synthetic import power_law
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
 from ltocf.models.pieces import nodes_of
-from ltocf.runs.presets import preset_values
-from ltocf.runs.settings import RunSettings
-from ltocf.training import TrainingSettings, environment
+from ltocf.runs.settings import DataSettings
+from ltocf.training import environment
 from ltocf.training.runtime import keep_freed_memory
 from ltocf.training.step import Stepper
 
 MILLION = 10**6
-TRAINING = set(TrainingSettings.__dataclass_fields__) | set(RunSettings.__dataclass_fields__)
 
 
 def least_seconds(work: Callable[[], Any], repeats: int) -> float:
@@ -45,10 +44,9 @@ def least_seconds(work: Callable[[], Any], repeats: int) -> float:
 
 def measured(n_pairs: int, dim: int, repeats: int) -> dict[str, Any]:
     """The seconds for a log of ``n_pairs`` pairs."""
-    log, recipe = power_law(n_pairs), preset_values("fast", "ltocf")
-    training = TrainingSettings(**{name: recipe[name] for name in recipe if name in TRAINING})
-    options = {name: recipe[name] for name in recipe if name not in TRAINING}
-    model = LTOCF(BipartiteGraph.from_interactions(log), dim=dim, **options)
+    log, config = power_law(n_pairs), Config(DataSettings("")).with_values({"dim": dim})
+    training = config.training
+    model = LTOCF(BipartiteGraph.from_interactions(log), **config.options)
     size, n_pieces = training.steps_for(len(log), model.piece_size)
     batch = next(model.batches(log, model.piece_size, seed=0).epoch(0))
     stepper, nodes = Stepper(model, training), nodes_of(batch, model.n_users)

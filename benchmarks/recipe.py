@@ -58,6 +58,7 @@ BEFORE: dict[str, Any] = {
     "validate_every": 2,
     "patience": 10,
     "retraining": "compressed",
+    "init": "random",
 }
 """The former settings of `fast`; the others have not changed."""
 STEPS: dict[str, Any] = BEFORE | {
@@ -69,9 +70,9 @@ STEPS: dict[str, Any] = BEFORE | {
 }
 Place = dict[str, Any]
 """Where a variant runs: its settings ``device`` and ``cuda_graphs``."""
-AS_A_SET: dict[str, Any] = {"recency": "off"}
+AS_A_SET: dict[str, Any] = {"recency": "off", "init": "random"}
 LEVERS: dict[str, dict[str, Any]] = {
-    "in order": {},
+    "in order": {"init": "random"},
     "as a set": AS_A_SET,
     **{
         f"as a set, {name}": AS_A_SET | changed
@@ -79,6 +80,8 @@ LEVERS: dict[str, dict[str, Any]] = {
             "constant rate": {"schedule": "constant"},
             "spectral start": {"init": "spectral"},
             "spectral start, constant rate": {"init": "spectral", "schedule": "constant"},
+            "spectral start, rate 0.01": {"init": "spectral", "learning_rate": 0.01},
+            "spectral start, rate 0.003": {"init": "spectral", "learning_rate": 0.003},
             "rate 0.015": {"learning_rate": 0.015},
             "64 epochs": {"epochs": 64},
             "robustness 0": {"robustness": 0.0},
@@ -92,7 +95,7 @@ LEVERS: dict[str, dict[str, Any]] = {
         }.items()
     },
 }
-"""`fast` as it is now, and what might improve it on sets of Gowalla's size."""
+"""`fast` from random initial embeddings, and what might improve it."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "before": BEFORE,
     "before, ranking chosen": BEFORE | {"choose_ranking": True},

@@ -24,6 +24,11 @@ def levers() -> str:
     return _table(_trials("levers"), "levers")
 
 
+def start() -> str:
+    """Random and spectral initial embeddings, and learning rates for the latter."""
+    return _table(_trials("start"), "start")
+
+
 def retraining() -> str:
     """Each way to train again on each set, measured on pairs that took no part in any choice."""
     trials = [trial | {"variant": how, **trial[how]} for trial in _trials("retraining") for how in RETRAININGS]
@@ -65,6 +70,7 @@ def _cell(trials: list[dict[str, Any]]) -> str:
 RECIPE_TABLES: dict[str, Callable[[], str]] = {
     "recipe-choose": choose,
     "recipe-levers": levers,
+    "recipe-start": start,
     "recipe-retraining": retraining,
     "recipe-test": test,
 }

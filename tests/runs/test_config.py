@@ -59,8 +59,9 @@ def test_changing_the_model_takes_its_own_defaults() -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_preset_fills_what_is_not_said(preset: str, model: str) -> None:
     config = Config(DataSettings("gowalla"), model, run=RunSettings(preset=preset))
-    expected = model_options(model) | vars(TrainingSettings()) | PRESETS[preset].get(model, {})
-    assert dict(config.options) | vars(config.training) == expected
+    defaults = model_options(model) | vars(TrainingSettings()) | {"init": "random"}
+    expected = defaults | PRESETS[preset].get(model, {})
+    assert dict(config.options) | vars(config.training) | {"init": config.run.init} == expected
     assert PLAIN.with_values({"model": model, "preset": preset}) == config
 
 
@@ -193,10 +194,33 @@ def test_another_model_or_preset_keeps_data_and_run_and_starts_from_its_own_reci
         ({"preset": "paper"}, "ltocf", "paper"),
         ({"model": "mf", "preset": "paper"}, "mf", "paper"),
     ):
-        expected = Config(start.data, model, run=replace(start.run, preset=preset))
+        expected = Config(start.data, model, run=replace(start.run, preset=preset, init=None))
         assert start.with_values(values) == expected
         assert start.with_values({**values, "dim": 6}) == replace(expected, options={**expected.options, "dim": 6})
     assert start.with_values({"model": "ltocf", "preset": "fast"}) == start
+
+
+@pytest.mark.parametrize(
+    ("values", "init"),
+    [
+        ({}, "spectral"),
+        ({"model": "mf"}, "spectral"),
+        ({"model": "mult-vae"}, "random"),
+        ({"preset": "paper"}, "random"),
+    ],
+)
+def test_initial_embeddings_come_from_the_preset(values: dict[str, str], init: str) -> None:
+    assert PLAIN.with_values(values).run.init == init
+    assert Config.from_toml("", "gowalla", values).run.init == init
+    written = PLAIN.with_values(values).to_toml()
+    assert Config.from_toml(written, complete=True).run.init == init
+    assert Config.from_toml(written.replace(f'init = "{init}"\n', ""), complete=True).run.init == "random"
+
+
+@pytest.mark.parametrize("values", [{}, {"model": "lightgcn"}, {"preset": "paper"}])
+def test_initial_embeddings_that_are_given_are_kept(values: dict[str, str]) -> None:
+    assert PLAIN.with_values({"init": "mf"}).with_values(values).run.init == "mf"
+    assert Config.from_toml('[run]\ninit = "mf"', "gowalla", values).run.init == "mf"
 
 
 def test_what_may_differ_between_two_calls_of_a_run_does_not_matter() -> None:
@@ -218,7 +242,7 @@ def test_a_file_is_read_with_what_comes_before_it(tmp_path: Path) -> None:
     assert (plain.run.preset, plain.run.seed) == ("fast", 3)
     changed = Config.from_file(path, "gowalla", {"dim": 7, "seed": 4, "preset": "paper"})
     assert (changed.data, changed.options["dim"]) == (DataSettings("gowalla", split_seed=2), 7)
-    assert changed.run == RunSettings(seed=4, preset="paper")
+    assert changed.run == RunSettings(seed=4, preset="paper", init="random")
     assert Config.from_file(path, values={"model": "mf"}).options["dim"] == 5
     assert Config.from_file(path, values={"model": "lightgcn"}).options["dim"] == model_options("lightgcn")["dim"]
     assert Config.from_toml("", "gowalla") == PLAIN

@@ -37,7 +37,8 @@ class _FromPreset(TrainingSettings):
 class Config:
     """A run: data, model with its options, training, and the run's own settings.
 
-    Options that are left out, and ``training`` if it is left out, come from ``run.preset``, then from the defaults.
+    Options that are left out, ``training`` if it is left out, and ``run.init`` if it is None come from ``run.preset``,
+    then from the defaults.
 
     Example:
         >>> config = Config(DataSettings("gowalla"), model="lightgcn")
@@ -58,12 +59,14 @@ class Config:
         options, starts = model_options(self.model), model_starts(self.model)
         if self.model == AUTO and self.run.select_on != "validation":
             raise ValueError(f"auto chooses on validation, got `select_on` {self.run.select_on!r}; name a `model`")
+        recipe = preset_values(self.run.preset, self.model)
+        if self.run.init is None:
+            object.__setattr__(self, "run", dataclasses.replace(self.run, init=recipe.get("init", "random")))
         if self.run.init not in starts:
             able = ", ".join(name for name, model in MODELS.items() if self.run.init in model.starts)
             raise ValueError(
                 f"{self.model} has no `init` {self.run.init!r}; it has {', '.join(starts)}. Models that have it: {able}"
             )
-        recipe = preset_values(self.run.preset, self.model)
         types = {name: type(value).__name__ for name, value in options.items()}
         options |= {name: value for name, value in recipe.items() if name in options}
         for name, value in self.options.items():
@@ -84,7 +87,9 @@ class Config:
         model, preset = values.pop("model", self.model), values.pop("preset", self.run.preset)
         start = self
         if (model, preset) != (self.model, self.run.preset):
-            start = Config(self.data, model, run=dataclasses.replace(self.run, preset=preset))
+            is_of_preset = self.run.init == preset_values(self.run.preset, self.model).get("init", "random")
+            run = dataclasses.replace(self.run, preset=preset, init=None if is_of_preset else self.run.init)
+            start = Config(self.data, model, run=run)
         options = dict(start.options)
         changed: dict[str, dict[str, Any]] = {"data": {}, "training": {}, "run": {}}
         for name, value in values.items():
@@ -167,7 +172,7 @@ class Config:
         if not isinstance(named, str):
             raise ValueError(f"`name` in [model] must be the name of a model, got {named!r}")
         if complete:
-            options = model_options(named) | options
+            options, run = model_options(named) | options, {"init": "random"} | run
         start = cls(
             _checked(DataSettings, **data), model, options if model == named else {}, run=_checked(RunSettings, **run)
         )

@@ -30,6 +30,9 @@ SOFTMAX_RECIPE: dict[str, Any] = SOFTMAX_TRAINING | {
 }
 """The same with the sampled softmax on cosines."""
 
+FROM_SPECTRUM: dict[str, Any] = {"init": "spectral"}
+"""On large data a softmax from random embeddings may rank by popularity for several passes before it finds more."""
+
 IN_ORDER: dict[str, Any] = {"recency": "auto"}
 """If histories have an order, recent items may count more; how much is chosen on validation."""
 
@@ -42,9 +45,9 @@ OWN_RECIPES: dict[str, dict[str, Any]] = {
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {
-        "ltocf": SOFTMAX_RECIPE | {"n_times": 1, "solver": "exact", "tolerance": 0.02} | IN_ORDER,
-        "lightgcn": SOFTMAX_RECIPE | IN_ORDER,
-        "mf": SOFTMAX_RECIPE,
+        "ltocf": SOFTMAX_RECIPE | FROM_SPECTRUM | {"n_times": 1, "solver": "exact", "tolerance": 0.02} | IN_ORDER,
+        "lightgcn": SOFTMAX_RECIPE | FROM_SPECTRUM | IN_ORDER,
+        "mf": SOFTMAX_RECIPE | FROM_SPECTRUM,
         "blend": SOFTMAX_TRAINING,
         "auto": SOFTMAX_TRAINING,
         **OWN_RECIPES,

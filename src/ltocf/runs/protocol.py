@@ -189,6 +189,7 @@ class Experiment:
     def start(self, model: Recommender, graph: BipartiteGraph, pairs: Interactions, context: FitContext) -> None:
         """Set initial embeddings other than random ones, those of the first process; takes half of the time at most."""
         run, training = self.config.run, self.config.training
+        assert run.init is not None  # settled by `Config`
         l2 = training.l2 if run.init_l2 is None else run.init_l2
         settings = replace(training, epochs=run.init_epochs, epoch_share=1.0, l2=l2)
         alone = replace(context.within(context.seconds_left() / 2), ranks=ALONE, device=None)

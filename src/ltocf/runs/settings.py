@@ -64,7 +64,7 @@ class RunSettings:
     Args:
         seed: seed of initialisation and sampling.
         init: initial embeddings: ``random``, ``spectral`` from the truncated SVD of the graph, or ``mf`` from a
-            factorisation that is trained first.
+            factorisation that is trained first; left out: as the preset has it for the model.
         init_epochs: number of epochs of this factorisation.
         init_l2: L2 weight of this factorisation; left out: that of the run.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -78,7 +78,7 @@ class RunSettings:
     """
 
     seed: int = 0
-    init: str = "random"
+    init: str | None = None
     init_epochs: int = 20
     init_l2: float | None = None
     device: str = "auto"
@@ -91,7 +91,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         for name, known in (("select_on", SELECT_ON), ("init", STARTS), ("preset", PRESETS)):
-            if getattr(self, name) not in known:
+            if getattr(self, name) not in known and (name, self.init) != ("init", None):
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"`seed` must be in [0, 2^63), got {self.seed}")

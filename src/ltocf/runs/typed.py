@@ -127,7 +127,7 @@ class Settings(ReadingSettings, total=False):
 
     # run
     seed: int
-    init: str
+    init: str | None
     init_epochs: int
     init_l2: float | None
     device: str

@@ -121,7 +121,7 @@ def _defaults_of(model: str, model_class: type[Recommender] | None) -> Tables:
         "data": asdict(DataSettings("")) | {"validation_split": "random"},
         "model": {"name": model, **(model_options(model) if model_class is not None else {})},
         "training": asdict(TrainingSettings()),
-        "run": asdict(RunSettings()),
+        "run": asdict(RunSettings(init="random")),
     }
     # A record has lists where a default has a tuple.
     tables: Tables = json.loads(json.dumps(defaults))
