@@ -101,16 +101,22 @@ def batch_size() -> str:
     result = _read("batch-size.json")
     if result is None:
         return "Not measured yet: `python benchmarks/batch_size.py --data data --sets gowalla yelp2018`."
-    heading = ["log", "pairs", "batch", "rate", "steps", "recall@20", "NDCG@20", "training"]
-    lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * 2 + "---|" + "---:|" * 4]
-    for row in sorted(result["rows"], key=lambda row: (row["set"], row["batch_size"], row["learning_rate"])):
+    heading = ["log", "pairs", "start", "batch", "rate", "steps", "best after", "recall@20", "NDCG@20", "training"]
+    lines = [f"| {' | '.join(heading)} |", "|---|---:|---|---:|---|" + "---:|" * 5]
+    order = ("set", "init", "batch_size", "learning_rate")
+    for row in sorted(result["rows"], key=lambda row: [row[name] for name in order]):
         cells = [
             row["set"],
             f"{row['pairs']:,}",
+            row["init"],
             f"{row['batch_size']:,}",
             f"{row['rate']}, {row['learning_rate']:.3g}",
         ]
-        cells += [f"{row['steps']:,}", *(f"{row[f'validation {name}']:.4f}" for name in ("recall@20", "ndcg@20"))]
+        cells += [
+            f"{row['steps']:,}",
+            f"{row['best_epoch'] / row['epochs']:.0%}",
+            *(f"{row[f'validation {name}']:.4f}" for name in ("recall@20", "ndcg@20")),
+        ]
         lines.append(f"| {' | '.join([*cells, readable_seconds(row['training_seconds'])])} |")
     best = {row["set"]: row["planted recall@20"] for row in result["rows"] if "planted recall@20" in row}
     planted = "".join(

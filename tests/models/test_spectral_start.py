@@ -9,7 +9,7 @@ import torch
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.models import MODELS, EmbeddingRecommender
+from ltocf.models import MODELS, EmbeddingRecommender, spectral_start
 from ltocf.models.spectral_start import start_from_spectrum
 from samples import random_interactions
 
@@ -54,6 +54,19 @@ def test_length_grows_with_the_degree_and_the_deviation_is_that_of_a_random_star
     lengths = model.initial_embeddings[log.n_users :].detach().norm(dim=1)
     degrees = graph.item_degrees
     assert lengths[degrees >= 7].mean() > 1.5 * lengths[degrees <= 3].mean()
+
+
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if "spectral" in model.starts])
+def test_a_few_columns_at_a_time_are_all_of_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = BipartiteGraph.from_interactions(random_interactions())
+    starts = []
+    for columns in (3, 100):
+        monkeypatch.setattr(spectral_start, "COLUMNS_AT_A_TIME", columns)
+        model = MODELS[name](graph, dim=8)
+        assert isinstance(model, EmbeddingRecommender)
+        start_from_spectrum(model, graph)
+        starts.append(model.initial_embeddings.detach())
+    torch.testing.assert_close(starts[0], starts[1], rtol=1e-5, atol=1e-6)
 
 
 def test_columns_beyond_the_rank_stay_random() -> None:

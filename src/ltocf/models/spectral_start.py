@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
 from ltocf.graph.svd import item_singular_vectors
@@ -10,6 +14,7 @@ from ltocf.models.embedding import EmbeddingRecommender
 from ltocf.models.initial import INITIAL_DEVIATION
 
 SMALLEST_SINGULAR_VALUE = 1e-4
+COLUMNS_AT_A_TIME = 16
 
 
 @torch.no_grad()
@@ -51,10 +56,20 @@ def start_from_spectrum(model: EmbeddingRecommender, graph: BipartiteGraph, seed
     )
     kept = singular_values > SMALLEST_SINGULAR_VALUE
     singular_values, item_vectors = singular_values[kept], item_vectors[:, kept]
-    basis = torch.cat([graph.users_from_items(item_vectors) / singular_values, item_vectors])
-    padded = torch.zeros_like(embeddings)
-    padded[:, : basis.shape[1]] = basis
-    gains = (padded * model.propagate(padded)).sum(0)[: basis.shape[1]] / basis.square().sum(0)
+    basis = torch.cat([graph.users_from_items(item_vectors).div_(singular_values), item_vectors])
+    gains = torch.cat([(part * model.propagate(part)).sum(0) for part in _narrow(basis)]) / _lengths(basis).square()
     degrees = torch.cat([graph.user_degrees, graph.item_degrees])[:, None].sqrt()
-    start = degrees * basis * singular_values.sqrt() / gains
-    embeddings[:, : basis.shape[1]] = start * (INITIAL_DEVIATION / start.square().mean().sqrt())
+    basis.mul_(degrees).mul_(singular_values.sqrt() / gains)
+    deviation = _lengths(basis).norm() / math.sqrt(basis.numel())
+    embeddings[:, : basis.shape[1]] = basis.mul_(INITIAL_DEVIATION / deviation)
+
+
+def _narrow(basis: Tensor) -> Iterator[Tensor]:
+    """A few columns at a time: what a propagation of all would take in memory is not needed otherwise."""
+    return (part.contiguous() for part in torch.split(basis, COLUMNS_AT_A_TIME, dim=1))
+
+
+def _lengths(columns: Tensor) -> Tensor:
+    """The Euclidean length of each column."""
+    lengths: Tensor = torch.linalg.vector_norm(columns, dim=0)
+    return lengths
