@@ -88,7 +88,7 @@ def _ranking_rows(ranking: Result) -> list[list[str]]:
     others = {
         "implicit": "`recommend` of implicit, lists only",
         "loops": "loops over users, as in reference programs",
-        "loops_propagating": "these loops, with the embeddings computed again for every 100 users, as there",
+        "loops_propagating": "the same loops, with the embeddings computed again for every 100 users",
     }
     found = {name: middle[way] for way, name in others.items() if way in middle}
     return [[what, f"{ours:.1f} s", f"{other:.1f} s", name, f"{other / ours:.1f}"] for name, other in found.items()]
