@@ -98,7 +98,7 @@ def leaders() -> str:
 NOTE = (
     "Test set, all items ranked; everything is chosen on a validation set, then the model is trained on the whole "
     "training set. Minutes: selection and retraining, of the fastest seed, on one or two CPU cores or, with ᴳ, on an "
-    "H200 that eight runs shared. ▲, ▼: better or worse than the spectral model that also reads a history in this way, "
+    "H200 that eight runs shared. ▲, ▼: better or worse than the spectral model that reads histories in the same way, "
     "paired t-test over users, p < 0.001 in both metrics. "
     "Every row is a file of [configs/](configs/). Published: epoch chosen on the test set."
 )

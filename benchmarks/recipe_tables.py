@@ -59,7 +59,7 @@ def _table(trials: list[dict[str, Any]], command: str) -> str:
         cells = [[t for t in trials if (t["set"], t["variant"]) == (name, variant)] for name in sets]
         rows.append([variant, *map(_cell, cells)])
     seeds = sorted({trial["seed"] for trial in trials})
-    caption = f"recall@20 / NDCG@20. Seeds: {', '.join(map(str, seeds))}; a set has those that are done."
+    caption = f"recall@20 / NDCG@20. Seeds: {', '.join(map(str, seeds))}; for each data set, those that have been run."
     return "\n".join([*table_lines(rows), "", caption])
 
 

@@ -19,8 +19,8 @@ def ingest() -> str:
     results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("ingest-*.json"))]
     if not results:
         return "Not measured yet: `python benchmarks/ingest.py`."
-    heading = ["events", "CSV", "store", "ingest", "of the processor", "peak"]
-    heading += ["open", "graph", "a step", "peak"]
+    heading = ["events", "CSV", "store", "ingest", "processor time", "peak"]
+    heading += ["open", "graph", "step", "peak"]
     lines = [f"| {' | '.join(heading)} |", "|" + "---:|" * len(heading)]
     for result in results:
         ingested = result["ingest"]
@@ -31,11 +31,11 @@ def ingest() -> str:
         lines.append(f"| {' | '.join([*sizes, *took, _gigabytes(ingested), *trained])} |")
     last = next(result for result in reversed(results) if "steps" in result.get("train", {}))
     note = (
-        "Events of a power law with text ids and times, in CSV files of ten million rows, ingested with "
+        "Power-law events with text ids and times, in CSV files of ten million rows, ingested with "
         f"`--memory {last['memory']}`; then LT-OCF of dim {last['dim']}: opening the store, making the graph, and the "
-        f"fastest of {len(last['train']['steps'])} steps of 8,192 pairs. Each stage is a process of its own, with one "
+        f"fastest of {len(last['train']['steps'])} steps of 8,192 pairs. Each stage is a separate process, with one "
         f"thread for PyTorch, on {last['environment']['cores']} cores ({last['environment']['processor']}) that other "
-        "work shared: seconds of the processor are the steadier figure. Peaks are of resident memory, in which the "
+        "work shared, so processor time is the steadier figure. Peaks are of resident memory, in which the "
         "system counts the mapped pairs too."
     )
     return "\n".join([*lines, "", note])
@@ -58,7 +58,7 @@ def epoch_cost() -> str:
     result = _read("epoch-cost.json")
     if result is None:
         return "Not measured yet: `python benchmarks/epoch_cost.py --out results/scale/epoch-cost.json`."
-    heading = ["pairs", "batch", "steps a pass", "propagation", "loss", "Adam", "share of propagation", "at 8,192"]
+    heading = ["pairs", "batch", "steps per pass", "propagation", "loss", "Adam", "share of propagation", "at 8,192"]
     lines = [f"| {' | '.join(heading)} |", "|" + "---:|" * len(heading)]
     for row in result["rows"]:
         propagation, adam = row["propagation_seconds"], row["adam_seconds"]
@@ -69,8 +69,8 @@ def epoch_cost() -> str:
         lines.append(f"| {' | '.join(cells)} |")
     row = result["rows"][0]
     note = (
-        f"LT-OCF `fast` of dim {row['dim']} on graphs of a power law: a series of degree {row['degree']}, "
-        f"{row['negatives']:,} negatives. Seconds of the processor for one step, one thread "
+        f"LT-OCF `fast` of dim {row['dim']} on power-law graphs: a series of degree {row['degree']}, "
+        f"{row['negatives']:,} negatives. Processor seconds for one step, one thread "
         f"({result['environment']['processor']}, shared with other work); the last column is for batches of 8,192."
     )
     return "\n".join([*lines, "", note])
@@ -82,7 +82,7 @@ def memory() -> str:
     if result is None:
         return "Not measured yet: `python benchmarks/memory.py --folder scratch`."
     parts = [name for name in result["rows"][0]["stated"] if name != "total"]
-    heading = ["training", "pairs", *parts, "stated", "peak", "stated / peak"]
+    heading = ["training", "pairs", *parts, "estimate", "peak", "estimate / peak"]
     lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * (len(heading) - 1)]
     for row in result["rows"]:
         cells = [f"{row['variant']}, dim {row['dim']}", f"{row['pairs'] / 1e6:,.0f} M"]
@@ -90,7 +90,7 @@ def memory() -> str:
         cells += [f"{row['peak_bytes'] / 1e9:.2f} GB", f"{row['stated_by_peak']:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
     note = (
-        "Whole runs of `ltocf fit` on graphs of a power law in a Parquet file, each a process of its own: reading, "
+        "Whole runs of `ltocf fit` on power-law graphs in a Parquet file, each in a separate process: reading, "
         "selection, validation, retraining and saving, with one epoch of a step or two. In GB."
     )
     return "\n".join([*lines, "", note])
@@ -140,7 +140,7 @@ def plan() -> str:
     (size, pieces), stops = work.batch, where_it_stops(rows)
     note = (
         f"LT-OCF of dim {work.dim}, {work.pairs:,} pairs of {work.users:,} users and {work.items:,} items, on "
-        f"{machine.name} GPUs, {machine.per_machine} in a machine. Steps of {size:,} pairs in {pieces:,} pieces, each "
+        f"{machine.name} GPUs, {machine.per_machine} per machine. Steps of {size:,} pairs in {pieces:,} pieces, each "
         f"with {work.negatives:,} negatives; {work.degree} products each way. {stops[0].upper()}{stops[1:]}."
     )
     lines += ["", note, "", "| constant | value | | source |", "|---|---:|---|---|"]
@@ -157,7 +157,7 @@ def recommend_all() -> str:
         return "Not measured yet: `python benchmarks/recommend_all.py --folder scratch`."
     rate = result["users"] / result["processor_seconds"]
     lines = [
-        "| users | clock | of the processor | users a second and core | peak | files |",
+        "| users | wall time | processor time | users per second and core | peak | files |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for label, times in ((f"{result['users']:,}, measured", 1), (f"{10 * result['users']:,}, extrapolated", 10)):
@@ -169,8 +169,8 @@ def recommend_all() -> str:
     cores = f"{environment['cores']} cores ({environment['processor']})"
     note = (
         f"Lists of {result['k']} out of {result['items']:,} items at dim {result['dim']}, embeddings random, by "
-        f"{result['workers']} processes on {cores} that other work shared: seconds of the processor are the steadier "
-        "figure. Ten times the users take ten times as long, for each user is one more row; that line is not measured."
+        f"{result['workers']} processes on {cores} that other work shared, so processor time is the steadier "
+        "figure. Ten times as many users take ten times as long, as each user is one more row; this is not measured."
     )
     return "\n".join([*lines, "", note])
 
@@ -193,8 +193,8 @@ def large_spectral() -> str:
     row, environment = result["rows"][0], result["environment"]
     note = (
         f"Rank {row['rank']}, {row['n_neighbours']} entries of each row of BᵀB, lists of {row['k']} for all users by "
-        f"`ltocf recommend-all`, on {row['threads']} cores ({environment['processor']}). A log of a power law; the "
-        "numbers are not searched. Seconds of the clock."
+        f"`ltocf recommend-all`, on {row['threads']} cores ({environment['processor']}). A power-law log; the "
+        "numbers are not searched. Wall time."
     )
     return "\n".join([*lines, "", note])
 

@@ -15,8 +15,8 @@ def sizing() -> str:
     if not file.exists():
         return "Not measured yet: `python benchmarks/serving_memory.py`."
     result = json.loads(file.read_text())
-    heading = ["users", "items", "dim", "file", "held", "peak while reading", "time to read", "a list", "of a history"]
-    heading += ["requests per second", "of histories"]
+    heading = ["users", "items", "dim", "file", "held", "peak while reading", "time to read"]
+    heading += ["list for a user", "list for a history", "requests per second, users", "histories"]
     lines = [f"| {' | '.join(heading)} |", "|" + "---:|" * len(heading)]
     for row in result["rows"]:
         sizes = [f"{row[name]:,}" for name in ("users", "items", "dim")]
@@ -28,10 +28,10 @@ def sizing() -> str:
         lines.append(f"| {' | '.join([*sizes, *bytes_, *times, *rates])} |")
     where, empty = result["environment"], result["rows"][0]["empty_bytes"] / 1e6
     note = (
-        f"LT-OCF with {result['pairs_per_user']} items for each user, without titles, each in a process of its own, "
-        f"of which Python and PyTorch hold {empty:,.0f} MB. A list is the best {result['k']} for a user of training, "
-        f"without HTTP, and that for a history of {result['history']} items: medians of {result['answers']} answers; "
-        f"times are of the processor, one thread. Requests per second: of one worker over HTTP, asked by wrk with 16 "
+        f"LT-OCF with {result['pairs_per_user']} items for each user, without titles, each in a separate process, "
+        f"of which Python and PyTorch hold {empty:,.0f} MB. List: the best {result['k']} for a training user "
+        f"or for a history of {result['history']} items, without HTTP, median of {result['answers']} answers. "
+        f"Times are processor time of one thread. Requests per second: one worker over HTTP, asked by wrk with 16 "
         f"connections on the same two cores. {where['processor']}, "
         f"{where['cores']} cores (`benchmarks/serving_memory.py`)."
     )
@@ -52,7 +52,7 @@ def load() -> str:
     where, share = result["environment"], result["loads"]["memory"]["share_of_resident_size"]
     note = (
         f"LT-OCF of dim 64 on Gowalla, {result['n_users']:,} users and {result['n_items']:,} items: lists of ten for "
-        f"users of training (known) and for new histories of 20 items (fold-in), asked by wrk with "
+        f"training users (known) and for new histories of 20 items (fold-in), asked by wrk with "
         f"{result['connections']} connections on the same {where['cores']} cores ({where['processor']}). The peer is "
         "ten lines of FastAPI around implicit's ALS of the same dim. The second worker adds "
         f"{100 * share:.0f} % of the first one's resident memory (`results/service/gowalla.json`)."

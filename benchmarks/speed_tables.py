@@ -88,7 +88,7 @@ def _ranking_rows(ranking: Result) -> list[list[str]]:
     others = {
         "implicit": "`recommend` of implicit, lists only",
         "loops": "loops over users, as in reference programs",
-        "loops_propagating": "these loops, with the embeddings computed again for every 100 users, as there",
+        "loops_propagating": "the same loops, with the embeddings computed again for every 100 users",
     }
     found = {name: middle[way] for way, name in others.items() if way in middle}
     return [[what, f"{ours:.1f} s", f"{other:.1f} s", name, f"{other / ours:.1f}"] for name, other in found.items()]
@@ -176,7 +176,7 @@ def freed_memory() -> str:
         (plain, kept), (peak, peak_kept) = ([record[what][way] for way in WAYS] for what in ("median", "peak_bytes"))
         row = [f"`{model}`", f"{record['batch_size']:,}", f"{plain:.2f} s", f"{kept:.2f} s", f"{plain / kept:.1f}"]
         rows.append([*row, f"{peak / 1e6:,.0f} MB", f"{peak_kept / 1e6:,.0f} MB"])
-    heading = ["method", "batch", "malloc as it is", "kept", "ratio", "peak", "peak, kept"]
+    heading = ["method", "batch", "default malloc", "kept", "ratio", "peak", "peak, kept"]
     return _with_notes(heading, rows, [FREED], [_hardware(list(found.values()))])
 
 
@@ -205,7 +205,7 @@ def recorded_steps() -> str:
         for model in dict.fromkeys(model for model, _ in seconds)
         for plain, replayed in [(seconds[model, False], seconds[model, True])]
     ]
-    heading = ["model", "steps as they are", "replayed", ""]
+    heading = ["model", "steps not recorded", "replayed", ""]
     first = found["rows"][0]
     what = f"An epoch of {first['steps_per_epoch']} steps, batch {first['batch_size']:,}, dim {first['dim']}"
     return _with_notes(heading, rows, [], [f"{what}, on {found['data']}.", _hardware([found])])

@@ -259,7 +259,7 @@ class Snapshot(Listing, Explaining):
             histories: the items of one user, the oldest first; or of each user, by a name for the user or one list
                 after the other; or `Histories` of item indices. An item counts once, where it came first; items that
                 were not in training are ignored, and a warning in the log counts them. The order counts for models
-                with ``recency`` in items; one that counts in days takes such histories as sets.
+                with ``recency``; one that counts in days takes the number of later items instead.
             k: items per user.
             exclude_seen: leave out the items of the history.
             unknown: what a history without an item from training gets, as for `recommend`.
