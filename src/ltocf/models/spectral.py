@@ -128,7 +128,7 @@ class SpectralLTOCF(HistoryRecommender):
         self.register_buffer("singular_values", torch.zeros(self.rank))
         self.register_buffer("item_vectors", torch.zeros(graph.n_items, self.rank))
         is_large = 2 * graph.n_users * int(graph.user_degrees.sum()) > MOST_MULTIPLICATIONS
-        kept = min(n_neighbours or NEIGHBOURS * is_large, graph.n_items)
+        kept = min(n_neighbours or (NEIGHBOURS if is_large else 0), graph.n_items)
         self.gram = NearestItems(graph.n_items, kept) if kept else None
 
     def learned(self) -> dict[str, float]:
