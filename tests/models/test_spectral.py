@@ -167,7 +167,7 @@ def test_neighbours_of_a_file_must_be_items(interactions: Interactions) -> None:
     model.check_weights()
     assert model.gram is not None
     model.gram.neighbours[2, 1] = interactions.n_items
-    with pytest.raises(ValueError, match=r"`gram\.neighbours` must point at the 40 that there are, got 0\.\.40"):
+    with pytest.raises(ValueError, match=r"`gram\.neighbours` must be indices below 40, got 0\.\.40"):
         model.check_weights()
 
 
