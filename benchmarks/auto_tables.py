@@ -9,7 +9,7 @@ from markdown_tables import table_lines
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "auto"
 CAPTION = (
-    "One contest each, seed 0, within its default time limit on 2 cores (AMD EPYC); the test set is read once. Best "
+    "One contest each, seed 0, within its default time limit on 2 cores; the test set is read once. Best "
     "other: for each metric, the best committed row of the data set among all methods of Table 3 and the reference "
     "rows, each tuned on the validation set."
 )

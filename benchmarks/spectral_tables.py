@@ -33,7 +33,7 @@ def ranks(dataset: str) -> str:
     for name, metrics in result["published"].items():
         lines.append(line([f"{name}, published", "–", "–", *(f"{metrics[m]:.4f}" for m in METRICS), *["–"] * 4]))
     where = result["environment"]
-    threads = f"{where['threads']} thread{'s' if where['threads'] > 1 else ''}"
+    threads = threads_of(where)
     part = result["validation_part"]
     validation = (
         f"the {part['how']} {part['fraction']:.0%} of each history in the {part['core']}-core of the training set"
@@ -51,6 +51,11 @@ def ranks(dataset: str) -> str:
     exactness = f"to within {max(differences):.0e}" if any(differences) else "exactly"
     note += f" Shortlists: the search saw these validation metrics {exactness}."
     return "\n".join([*lines, "", note])
+
+
+def threads_of(environment: dict[str, Any]) -> str:
+    threads = environment["threads"]
+    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def measured(row: dict[str, Any]) -> str:
@@ -103,7 +108,7 @@ def gram(dataset: str) -> str:
         lines.append(line(["all, by the product" if kept is None else str(kept), *accuracy, *seconds]))
     where, rank = result["environment"], result["rows"][0]["options"]["rank"]
     return "\n".join(
-        [*lines, "", f"`{dataset}`, rank {rank}, {where['processor']}, {where['threads']} threads; else as above."]
+        [*lines, "", f"`{dataset}`, rank {rank}, {where['processor']}, {threads_of(where)}; else as above."]
     )
 
 
