@@ -1,6 +1,6 @@
 """The spectral model of a large log, from the pairs to everybody's lists: seconds and peak memory, on a power law.
 
-    python benchmarks/large_spectral.py --millions 10 50 --folder scratch
+    python benchmarks/large_spectral.py --millions 1 10 --folder scratch
 
 The model is made in a process of its own; `ltocf recommend-all` then reads its file. Its numbers are not searched: what
 a model costs does not depend on them. A size that is in the file already is skipped.
@@ -54,7 +54,7 @@ def make_model(file: Path, n_pairs: int, rank: int, threads: int) -> dict[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--millions", type=int, nargs="+", default=[10, 50], help="pairs")
+    parser.add_argument("--millions", type=int, nargs="+", default=[1, 10], help="pairs")
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)

@@ -47,7 +47,7 @@ MORE_FOR_RECENCY = 10
 USERS_AT_A_TIME = 64
 """In `SpectralLTOCF.list_scores`."""
 MOST_MULTIPLICATIONS = 10**12
-"""Of the exact product for the lists of all users, which takes a quarter of an hour or so on two cores."""
+"""Of the exact product for the lists of all users, which takes some minutes on two cores."""
 NEIGHBOURS = 200
 """Entries of each row of BᵀB that are kept beyond that."""
 LONGEST_HISTORY = 1_000
