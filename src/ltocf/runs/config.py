@@ -61,7 +61,7 @@ class Config:
             raise ValueError(f"auto chooses on validation, got `select_on` {self.run.select_on!r}; name a `model`")
         recipe = preset_values(self.run.preset, self.model)
         if self.run.init is None:
-            object.__setattr__(self, "run", dataclasses.replace(self.run, init=recipe.get("init", "random")))
+            object.__setattr__(self, "run", dataclasses.replace(self.run, init=_init_of(recipe)))
         if self.run.init not in starts:
             able = ", ".join(name for name, model in MODELS.items() if self.run.init in model.starts)
             raise ValueError(
@@ -87,7 +87,7 @@ class Config:
         model, preset = values.pop("model", self.model), values.pop("preset", self.run.preset)
         start = self
         if (model, preset) != (self.model, self.run.preset):
-            is_of_preset = self.run.init == preset_values(self.run.preset, self.model).get("init", "random")
+            is_of_preset = self.run.init == _init_of(preset_values(self.run.preset, self.model))
             run = dataclasses.replace(self.run, preset=preset, init=None if is_of_preset else self.run.init)
             start = Config(self.data, model, run=run)
         options = dict(start.options)
@@ -194,6 +194,12 @@ class Config:
         if not path.exists():
             raise FileNotFoundError(f"no configuration file at {path}")
         return cls.from_toml(path.read_text(encoding="utf-8"), source, values, complete=complete)
+
+
+def _init_of(recipe: Mapping[str, Any]) -> str:
+    """The initial embeddings of a preset's recipe for a model."""
+    init: str = recipe.get("init", "random")
+    return init
 
 
 def model_options(model: str) -> dict[str, Any]:
