@@ -52,15 +52,15 @@ audit licences sbom: .venv-supply/.done $(VENV)/.test
 
 # The tests with the lowest, or the newest, versions of all that the package asks for; results/supply/versions.json.
 test-lowest test-newest:
-	$(PYTHON) supply/versions.py $(@:test-%=%)
+	$(PYTHON) supply/versions.py $(@:test-%=%) -n 2
 
 # The wheel, installed elsewhere and tested from there.
 test-wheel: .venv-supply/.done $(VENV)/.test
-	.venv-supply/bin/python supply/wheel.py
+	.venv-supply/bin/python supply/wheel.py -n 2
 
-# Python 3.11 to 3.13, as far as they are to be had.
+# Python 3.11 to 3.13, as far as they are found with a CPU build of torch; ANY_TORCH=1 takes gigabytes of CUDA as well.
 test-pythons:
-	$(PYTHON) supply/pythons.py
+	$(PYTHON) supply/pythons.py -n 2
 
 .venv-supply/.done: supply/tools.txt
 	$(PYTHON) -m venv .venv-supply

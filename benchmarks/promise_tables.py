@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "results" / "faults"
+RESULTS, SUPPLY = ROOT / "results" / "faults", ROOT / "results" / "supply"
 PROMISES: dict[str, list[dict[str, Any]]] = tomllib.loads((ROOT / "benchmarks" / "promises.toml").read_text("utf-8"))
 """By the section of docs/promises.md."""
 HIGHEST = ("largest", "longest")
@@ -28,11 +29,32 @@ def figures(pattern: str) -> dict[str, Any]:
     return found | {"n": len(files)} if found else {}
 
 
+def locks() -> dict[str, int]:
+    """The packages of the larger locked install, and the files of them that pip would take."""
+    text = "".join((ROOT / "supply" / name).read_text("utf-8") for name in ("test.txt", "torch.txt"))
+    return {"packages": len(re.findall(r"^[a-z0-9]", text, re.MULTILINE)), "hashes": text.count("--hash=sha256:")}
+
+
+def environments() -> dict[str, int]:
+    """The tests that passed in each environment that is not `.venv`, and those that failed in any."""
+    record = json.loads((SUPPLY / "versions.json").read_text("utf-8"))
+    found = {name.replace(".", ""): tests["passed"] for name, tests in record.items()}
+    return found | {"failed": sum(tests["failed"] + tests["errors"] for tests in record.values())}
+
+
+ELSEWHERE: dict[str, Callable[[], dict[str, int]]] = {"locks": locks, "environments": environments}
+"""Figures that `make faults` does not write."""
+
+
+def figures_of(promise: dict[str, Any]) -> dict[str, Any]:
+    return ELSEWHERE.get(promise["figures"], partial(figures, promise["figures"]))()
+
+
 def measured(promise: dict[str, Any]) -> str:
-    if "figures" not in promise:
-        return ""
-    found = figures(promise["figures"])
-    return str(promise["measured"]).format(**found) if found else "not run in full yet"
+    try:
+        return str(promise["measured"]).format(**figures_of(promise))
+    except KeyError:
+        return "not run in full yet"
 
 
 def promises(section: str) -> str:

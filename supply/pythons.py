@@ -1,8 +1,9 @@
 """Run the tests with every Python from 3.11 to 3.13 that is found and for which there is a CPU build of torch.
 
-    make test-pythons
+    make test-pythons                 or  make test-pythons ANY_TORCH=1
 
 Interpreters are looked for on the PATH and among pyenv's. The environment of each is `.venv-python3.12` and so on.
+With ANY_TORCH another build of torch will do, though it is gigabytes of CUDA. Writes results/supply/versions.json.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from outcomes import ROOT, run_tests
+
 VERSIONS = ("3.11", "3.12", "3.13")
 COMPILE = """
 from pathlib import Path
@@ -58,15 +60,15 @@ def tested(version: str, arguments: list[str]) -> str:
     if not python.exists():
         subprocess.run([program, "-m", "venv", folder], check=True)
     build = torch_build(python)
-    if build is None or (sys.platform == "linux" and "+cpu" not in build):
-        return (
-            f"no CPU build of torch at hand, pip would take {build}; PIP_EXTRA_INDEX_URL can name an index that has one"
-        )
+    cuda = sys.platform == "linux" and "+cpu" not in str(build)
+    if build is None or (cuda and not os.environ.get("ANY_TORCH")):
+        return f"no CPU build of torch was found; pip would take {build}, as does ANY_TORCH=1"
     subprocess.run(
         [python, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", "-e", ".[test]"], cwd=ROOT, check=True
     )
-    done = subprocess.run([python, "-m", "pytest", "-q", "tests", *arguments], cwd=ROOT, check=False)
-    return "passed" if done.returncode == 0 else f"failed with status {done.returncode}"
+    command: list[str | Path] = [python, "-m", "pytest", "-q", "tests", *arguments]
+    status = run_tests(f"python{version}", command, ROOT, torch=build)
+    return "passed" if status == 0 else f"failed with status {status}"
 
 
 def main() -> None:

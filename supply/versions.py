@@ -15,12 +15,11 @@ import re
 import subprocess
 import sys
 import tomllib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULT = ROOT / "results" / "supply" / "versions.json"
+from outcomes import ROOT, run_tests
+
 EXTRAS = ("plots", "search", "tracking", "sql", "export", "serve", "mcp")
 KEPT = "torch"
 CHECKERS = ("import-linter", "mypy", "ruff", "scipy-stubs")
@@ -77,7 +76,7 @@ def environment_of(kind: str) -> Path:
     python = environment / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    pip = [python, "-m", "pip", "install", "--quiet"]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet"]
     upgrade = ["--upgrade", "--upgrade-strategy", "eager"] if kind == "newest" else []
     subprocess.run([*pip, *upgrade, *to_install(kind)], check=True)
     subprocess.run([*pip, "--no-deps", "-e", ROOT], check=True)
@@ -88,23 +87,10 @@ def main() -> None:
     kind, *arguments = sys.argv[1:]
     python = environment_of(kind)
     folders = [] if any(Path(argument).exists() for argument in arguments) else PACKAGES
-    command = [python, "-m", "pytest", "-q", *QUIETER, *folders, *arguments]
-    tests = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    print(tests.stdout[-20_000:], tests.stderr[-2_000:])
-    last = [line for line in tests.stdout.splitlines() if re.search(r"\d+ (passed|failed|error)", line)]
+    command: list[str | Path] = [python, "-m", "pytest", "-q", *QUIETER, *folders, *arguments]
     names, found = set(minimums()), installed(python)
     versions = {name: found[name] for name in sorted(names) if name in found}
-    record: dict[str, Any] = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {}
-    record[kind] = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "python": f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}",
-        "tests": re.sub(r" in [\d.]+s.*", "", last[-1]).strip("= ") if last else "none ran",
-        "arguments": " ".join(arguments),
-        "versions": versions,
-    }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    sys.exit(tests.returncode)
+    sys.exit(run_tests(kind, command, ROOT, arguments=" ".join(arguments), versions=versions))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     make test-wheel
 
 The wheel is made from the sdist. It is installed without its dependencies into an environment in a temporary folder,
-which takes them from `.venv`; the tests run in the unpacked sdist, whose `src` is removed.
+which takes them from `.venv`; the tests run in the unpacked sdist, whose `src` is removed. Writes
+results/supply/versions.json.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from outcomes import ROOT, run_tests
+
 INSTALLED = ROOT / ".venv"
 LEFT_OUT = (
     "docs",
@@ -70,9 +72,9 @@ def main() -> None:
         if not origin.startswith(str(folder / "venv")):
             raise SystemExit(f"the package must come from the wheel, got {origin}")
         ignored = [f"--ignore=tests/{name}" for name in LEFT_OUT]
-        tests = ["-q", "-p", "no:cacheprovider", "tests", *ignored, *sys.argv[1:]]
-        done = subprocess.run([python, "-m", "pytest", *tests], cwd=unpacked, env=variables, check=False)
-    raise SystemExit(done.returncode)
+        tests: list[str | Path] = ["-q", "-p", "no:cacheprovider", "tests", *ignored, *sys.argv[1:]]
+        status = run_tests("wheel", [python, "-m", "pytest", *tests], unpacked, variables, wheel=wheel.name)
+    raise SystemExit(status)
 
 
 if __name__ == "__main__":

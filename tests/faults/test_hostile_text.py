@@ -7,6 +7,7 @@ tests/serving/test_hub.py; names of cells: tests/reproduce/test_cells.py.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -42,7 +43,9 @@ def exit_code(command: list[str]) -> object:
     return 0
 
 
-def test_every_command_shows_it_and_nothing_obeys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_shows_it_and_nothing_obeys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], figures: Counter[str]
+) -> None:
     log, run = hostile_log(tmp_path), tmp_path / "run[/]\x1b[31m"
     options = [
         "--model",
@@ -70,10 +73,13 @@ def test_every_command_shows_it_and_nothing_obeys(tmp_path: Path, capsys: pytest
         assert not ESCAPES & set(printed.out + printed.err), command
         assert "Traceback" not in printed.err
         assert printed.out + printed.err
+        figures["commands"] += 1
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "jsonl"])
-def test_lists_for_programs(format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_for_programs(
+    format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], figures: Counter[str]
+) -> None:
     """A spreadsheet computes nothing, and JSON escapes what a terminal would obey."""
     ltocf.fit(
         hostile_log(tmp_path), tmp_path / "run", model="mf", dim=2, epochs=1, title_column="title", show_progress=False
@@ -86,6 +92,7 @@ def test_lists_for_programs(format: str, tmp_path: Path, capsys: pytest.CaptureF
         assert not [line for line in printed.splitlines() if line.rpartition(",")[2].strip('"').startswith("=")]
     else:
         assert not ESCAPES & set(printed) - {"\x7f", "\x9b"}
+    figures["formats"] += 1
 
 
 def test_bars_and_lines_and_logs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,10 +107,11 @@ def test_bars_and_lines_and_logs(capsys: pytest.CaptureFixture[str]) -> None:
     assert harmless("tab\tand line\n") == "tab\tand line\n"
 
 
-def test_names_of_data_sets_are_no_paths(tmp_path: Path) -> None:
+def test_names_of_data_sets_are_no_paths(tmp_path: Path, figures: Counter[str]) -> None:
     (tmp_path / "a").mkdir()
     for name in ("..csv", "...csv", "a b.csv", "=1+1.csv", "x\x1b[31m.csv"):
         (tmp_path / "a" / name).write_text("user,item\nann,7\nbob,8\n")
         dataset = load_dataset(tmp_path / "a" / name)
         assert "/" not in dataset.name
         assert not ESCAPES & set(repr(dataset))
+        figures["file_names"] += 1
