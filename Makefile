@@ -31,14 +31,16 @@ FOLDER ?= training
 mutation: $(VENV)/.mutation
 	$(BIN)/python benchmarks/mutation/run.py $(FOLDER)
 
-# Kills, full disks, bad input and load, in full; about two hours. `make test` has a sample of each. What is measured under
-# load has the machine to itself, and hints are not checked, as nobody checks them who uses the package.
+# Kills, full disks, bad input and load, in full; an hour and a half. `make test` has a sample of each. Overload has the
+# machine to itself, the longest files start first, and hints are not checked, as nobody checks them who uses the package.
 FAULTS := LTOCF_FAULTS=full JAXTYPING_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/pytest
-LOAD := tests/faults/test_overload.py tests/faults/test_steady_load.py tests/faults/test_cycles.py
+ALONE := tests/faults/test_overload.py tests/faults/test_cycles.py
+LONGEST := tests/faults/test_steady_load.py tests/faults/test_kills.py
 faults: $(VENV)/.faults
-	$(FAULTS) $(LOAD)
-	$(FAULTS) -n 2 --dist loadfile tests/faults $(LOAD:%=--ignore=%)
-	$(BIN)/python benchmarks/fuzz.py --minutes 1.5 --processes 2 --record
+	$(FAULTS) $(ALONE)
+	$(FAULTS) -n 3 --dist loadfile --no-loadscope-reorder $(LONGEST) \
+	  $(filter-out $(ALONE) $(LONGEST),$(wildcard tests/faults/test_*.py))
+	$(BIN)/python benchmarks/fuzz.py --minutes 1.4 --processes 2 --record
 
 # Every package of `make demo` and `make test` with the hashes of its files, in supply/. After a change of pyproject.toml
 # or constraints.txt; CPU_WHEEL=torch-....whl writes the hash of another CPU build of torch.

@@ -1,9 +1,10 @@
-"""Sparse matrices over the items: products in blocks of rows, cut to the largest entries of each."""
+"""Sparse matrices over the items, computed in blocks of rows and cut to the largest entries of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,6 +20,8 @@ ADDED_AT_A_TIME = 2**22
 """Entries of rows that are added to scores at once."""
 Weigh: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Values of entries from their rows, columns and products."""
+Largest: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Rows, places in them, columns and values."""
 
 
 class NearestItems(nn.Module):
@@ -68,45 +71,65 @@ class NearestItems(nn.Module):
         return ((self.neighbours[items] == target) * self.similarities[items]).sum(1)
 
 
-def keep_largest(blocks: Iterable[sp.csr_matrix], neighbours: Tensor, similarities: Tensor) -> None:
-    """Fill both with the largest entries of each row, the largest first; 0 where a row has fewer.
+class RowBlocks(NamedTuple):
+    """A sparse matrix that is computed in blocks of rows, by several threads.
 
     Args:
-        blocks: of rows, one after the other.
+        bounds: where the blocks begin and end, from 0 to the number of rows.
+        rows: the rows between two of them.
+    """
+
+    bounds: list[int]
+    rows: Callable[[int, int], sp.csr_matrix]
+
+
+def keep_largest(matrix: RowBlocks, neighbours: Tensor, similarities: Tensor) -> None:
+    """Fill both with the largest entries of each row, the largest first; 0 where a row has fewer.
+
+    As many blocks are computed at a time as PyTorch has threads.
+
+    Args:
+        matrix: whose entries are kept.
         neighbours: their columns, (rows, kept).
         similarities: their values, (rows, kept).
     """
     neighbours.zero_()
     similarities.zero_()
-    start, device = 0, neighbours.device
-    for block in blocks:
-        rows, places, columns, values = largest_of_rows(block, neighbours.shape[1])
-        at = (torch.from_numpy(rows + start).to(device), torch.from_numpy(places).to(device))
-        neighbours[at] = torch.from_numpy(columns.astype(np.int32)).to(device)
-        similarities[at] = torch.from_numpy(values.astype(np.float32)).to(device)
-        start += block.shape[0]
+    k, device = neighbours.shape[1], neighbours.device
+
+    def largest(start: int, end: int) -> Largest:
+        return largest_of_rows(matrix.rows(start, end), k)
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        found = pool.map(largest, matrix.bounds[:-1], matrix.bounds[1:])
+        for start, (rows, places, columns, values) in zip(matrix.bounds, found, strict=False):
+            at = (torch.from_numpy(rows + start).to(device), torch.from_numpy(places).to(device))
+            neighbours[at] = torch.from_numpy(columns.astype(np.int32)).to(device)
+            similarities[at] = torch.from_numpy(values.astype(np.float32)).to(device)
 
 
-def product_rows(
-    left: sp.csr_matrix, right: sp.csr_matrix, weigh: Weigh, *, diagonal: bool = False
-) -> Iterator[sp.csr_matrix]:
-    """The product of two sparse matrices in blocks of rows, each entry weighed, with its diagonal or without."""
+def product_rows(left: sp.csr_matrix, right: sp.csr_matrix, weigh: Weigh, *, diagonal: bool = False) -> RowBlocks:
+    """The product of two sparse matrices, each entry weighed, with its diagonal or without."""
+    n_rows = left.shape[0]
     work = np.bincount(
-        np.repeat(np.arange(left.shape[0]), np.diff(left.indptr)),
+        np.repeat(np.arange(n_rows), np.diff(left.indptr)),
         weights=np.diff(right.indptr)[left.indices],
-        minlength=left.shape[0],
+        minlength=n_rows,
     )
     ends = np.searchsorted(np.cumsum(work), np.arange(PRODUCTS_AT_A_TIME, work.sum(), PRODUCTS_AT_A_TIME)) + 1
-    for start, end in zip([0, *np.unique(ends)], [*np.unique(ends), left.shape[0]], strict=True):
+
+    def rows(start: int, end: int) -> sp.csr_matrix:
         block = (left[start:end] @ right).tocoo()
         rows = block.row + start
         kept = slice(None) if diagonal else rows != block.col
         values = weigh(rows[kept], block.col[kept], block.data[kept])
-        yield sp.csr_matrix((values, (block.row[kept], block.col[kept])), shape=block.shape)
+        return sp.csr_matrix((values, (block.row[kept], block.col[kept])), shape=block.shape)
+
+    return RowBlocks([0, *np.unique(ends).tolist(), n_rows], rows)
 
 
-def largest_of_rows(matrix: sp.csr_matrix, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The k largest entries of each row, the largest first, equal ones by column: rows, places, columns, values."""
+def largest_of_rows(matrix: sp.csr_matrix, k: int) -> Largest:
+    """The k largest entries of each row, the largest first, equal ones by column."""
     matrix = _without_smallest(matrix, k)
     matrix.sort_indices()
     lengths = np.diff(matrix.indptr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
 from ltocf.models.history import Entries, EntryIndices
-from ltocf.models.nearest import keep_largest, product_rows
+from ltocf.models.nearest import RowBlocks, keep_largest, product_rows
 from ltocf.models.similarity import SimilarityModel, check_indices, check_numbers
 from ltocf.models.user_map import PartContributions
 from ltocf.shapes import Scores
@@ -48,8 +48,8 @@ class NeighbourModel(SimilarityModel):
         self._kept_votes, self._votes_state = _Votes(*torch.zeros(3, 0)), ()
 
     @abstractmethod
-    def similarity_rows(self) -> Iterator[sp.csr_matrix]:
-        """s_ji in blocks of rows; a row is an item that keeps its neighbours, see `kept_by`."""
+    def similarity_rows(self) -> RowBlocks:
+        """s_ji; a row is an item that keeps its neighbours, see `kept_by`."""
 
     @property
     def k(self) -> int:
@@ -161,7 +161,7 @@ class ItemKNN(NeighbourModel):
     def grid(self) -> Grid:
         return {"k": self.k_values, "shrinkage": [0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]}
 
-    def similarity_rows(self) -> Iterator[sp.csr_matrix]:
+    def similarity_rows(self) -> RowBlocks:
         ratings, shrinkage = self.graph.ratings(), self.numbers[1].item()
         norms = np.sqrt(np.asarray(ratings.multiply(ratings).sum(0)).ravel())
 
@@ -224,7 +224,7 @@ class RP3beta(NeighbourModel):
         alphas = [0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0]
         return {"k": self.k_values, "alpha": alphas, "beta": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0]}
 
-    def similarity_rows(self) -> Iterator[sp.csr_matrix]:
+    def similarity_rows(self) -> RowBlocks:
         ratings, (alpha, beta) = self.graph.ratings(), self.own_numbers[1:].tolist()
         item_sums = np.asarray(ratings.sum(0)).ravel()
         item_sums[item_sums == 0] = 1.0  # no walk leads there

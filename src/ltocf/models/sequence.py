@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
-from ltocf.models.nearest import PRODUCTS_AT_A_TIME
+from ltocf.models.nearest import PRODUCTS_AT_A_TIME, RowBlocks
 from ltocf.models.neighbours import NeighbourModel
 from ltocf.models.similarity import check_numbers
 from ltocf.training import FitContext, FitResult, TrainingSettings
@@ -95,16 +94,18 @@ class SequenceKNN(NeighbourModel):
     def reads_order(self) -> bool:
         return self.graph.later is not None
 
-    def similarity_rows(self) -> Iterator[sp.csr_matrix]:
+    def similarity_rows(self) -> RowBlocks:
         nearness, history_exponent, item_exponent = self.own_numbers[1:].tolist()
         degrees = self.graph.item_degrees.cpu().numpy().clip(min=1).astype(np.float64)
         sums = self._kept_sums(nearness)
         row_scale, column_scale = degrees**-history_exponent, degrees**-item_exponent
-        for start in range(0, self.n_items, ROWS_AT_A_TIME):
-            rows = sums[start : start + ROWS_AT_A_TIME]
-            scale = np.repeat(row_scale[start : start + ROWS_AT_A_TIME], np.diff(rows.indptr))
-            values = rows.data * scale * column_scale[rows.indices]
-            yield sp.csr_matrix((values, rows.indices, rows.indptr), rows.shape)
+
+        def rows(start: int, end: int) -> sp.csr_matrix:
+            block = sums[start:end]
+            values = block.data * np.repeat(row_scale[start:end], np.diff(block.indptr)) * column_scale[block.indices]
+            return sp.csr_matrix((values, block.indices, block.indptr), block.shape)
+
+        return RowBlocks([*range(0, self.n_items, ROWS_AT_A_TIME), self.n_items], rows)
 
     def train_on(
         self,

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 LARGEST_SHARE = 1 / 3
 """Of the time limit: the budget of a candidate that is not the last, as if it had to be trained again too."""
 
+ASIDE = "aside.json"
+"""How the name of the file ends that has the reason why a candidate is set aside."""
+
 
 class Entrant(NamedTuple):
     """A candidate after its selection: its model, trained without the validation set, and how it validated."""
@@ -57,15 +60,7 @@ class Contest:
             only = self._select(self.candidates[0], split.train, last=True)
             return outer.finish(only.trained, {"selection": only.fit}, started)
         entrants, set_aside = self._select_all(split.train)
-        weighing = self._weigh(entrants, split.validation)
-        outer.folder.ensure_present()
-        chosen = [(e, w) for e, w in zip(entrants, weighing.weights, strict=True) if w]
-        _blend([(entrant.trained, weight) for entrant, weight in chosen]).save(outer.folder.selection_model_file)
-        everything = split.train.union(split.validation)
-        retrained, reserved_seconds = [], 0.0
-        for entrant, weight in chosen:
-            retrained.append((self._retrain(entrant, everything, reserved_seconds), weight))
-            reserved_seconds += self._ranking_seconds(retrained[-1][0])
+        weighing, retrained = self._weigh_and_retrain(entrants, set_aside, split.validation)
         winner = _blend([(entrant.trained, weight) for entrant, weight in retrained])
         fits = {
             "selection": _summed([entrant.fit for entrant in entrants]),
@@ -86,19 +81,55 @@ class Contest:
         competing = [candidate for candidate in self.candidates if not candidate.skipped]
         entrants, set_aside = list[Entrant](), dict[str, str]()
         for each in competing:
-            mark = self._file_of(each, "aside.json")
-            if not mark.exists():
-                try:
-                    entrants.append(self._select(each, pairs, last=each is competing[-1]))
-                    continue
-                except FloatingPointError as error:
-                    self.experiment.folder.ensure_present()
-                    write_text(mark, json.dumps(str(error)) + "\n")
-            set_aside[each.name] = json.loads(mark.read_text(encoding="utf-8"))
-            logger.warning("auto: %s is set aside: %s", each.name, set_aside[each.name])
-        if not entrants:
-            raise FloatingPointError(f"no candidate is left: {'; '.join(set_aside.values())}")
+            mark = self._file_of(each, ASIDE)
+            if mark.exists():
+                set_aside[each.name] = json.loads(mark.read_text(encoding="utf-8"))
+                continue
+            try:
+                entrants.append(self._select(each, pairs, last=each is competing[-1]))
+            except FloatingPointError as error:
+                set_aside[each.name] = self._set_aside(each, error)
         return entrants, set_aside
+
+    def _weigh_and_retrain(
+        self, entrants: list[Entrant], set_aside: dict[str, str], truth: Interactions
+    ) -> tuple[Weighing, list[tuple[Entrant, float]]]:
+        """Choose the weights and train on all pairs; without those whose training diverges now, which are removed."""
+        outer, retrained = self.experiment, dict[str, Entrant]()
+        everything = outer.data.split.train.union(truth)
+        while entrants:
+            weighing = self._weigh(entrants, truth)
+            outer.folder.ensure_present()
+            chosen = [(e, w) for e, w in zip(entrants, weighing.weights, strict=True) if w]
+            _blend([(entrant.trained, weight) for entrant, weight in chosen]).save(outer.folder.selection_model_file)
+            diverged = self._retrain_missing([entrant for entrant, _ in chosen], everything, retrained)
+            if diverged is None:
+                return weighing, [(retrained[entrant.candidate.name], weight) for entrant, weight in chosen]
+            entrant, error = diverged
+            entrants.remove(entrant)
+            set_aside[entrant.candidate.name] = self._set_aside(entrant.candidate, error)
+        raise FloatingPointError(f"no candidate is left: {'; '.join(set_aside.values())}")
+
+    def _retrain_missing(
+        self, chosen: list[Entrant], everything: Interactions, retrained: dict[str, Entrant]
+    ) -> tuple[Entrant, FloatingPointError] | None:
+        """Add to ``retrained`` those that it does not have; ends with the first whose training diverges."""
+        reserved_seconds = 0.0
+        for entrant in chosen:
+            name = entrant.candidate.name
+            try:
+                retrained[name] = retrained.get(name) or self._retrain(entrant, everything, reserved_seconds)
+            except FloatingPointError as error:
+                return entrant, error
+            reserved_seconds += self._ranking_seconds(retrained[name])
+        return None
+
+    def _set_aside(self, candidate: Candidate, error: FloatingPointError) -> str:
+        """Record, also for a resumed run, that a candidate does not compete any more; returns the reason."""
+        self.experiment.folder.ensure_present()
+        write_text(self._file_of(candidate, ASIDE), json.dumps(str(error)) + "\n")
+        logger.warning("auto: %s is set aside: %s", candidate.name, error)
+        return str(error)
 
     def _file_of(self, candidate: Candidate, ending: str) -> Path:
         return self.experiment.folder.path / f"candidate-{candidate.name}.{ending}"

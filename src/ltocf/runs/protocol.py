@@ -65,7 +65,8 @@ class Experiment:
         device: where to compute.
         show_progress: show bars on a terminal, else a line for each validation.
         budget: what is left of ``max_minutes``.
-        label: tells the phases of several models in one folder apart; empty if there is only one.
+        label: tells the phases of several models in one folder apart, of which one that diverges does not end the run;
+            empty if there is only one.
         ranks: the processes that train together; only the first one writes files.
     """
 
@@ -146,7 +147,7 @@ class Experiment:
                 validation_seconds=self._validation_seconds(model, validation),
                 on_epoch=self._recorder(place, stack),
                 before_checkpoint=self.folder.flush_history,
-                diverged=None if self.competes(phase) else self.folder.diverged_file,
+                diverged=None if self.label else self.folder.diverged_file,
                 show_progress=self.show_progress,
                 description=f"{self.label or config.model} {phase}",
                 ranks=self.ranks,
@@ -165,10 +166,6 @@ class Experiment:
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
-
-    def competes(self, phase: str) -> bool:
-        """Whether this is the selection of one of several models: one that diverges does not end the run."""
-        return bool(self.label) and phase == "selection"
 
     def _recorder(self, place: str, stack: ExitStack) -> Callable[[EpochRecord], None] | None:
         if self.ranks.rank:
