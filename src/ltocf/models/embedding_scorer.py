@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ltocf.evaluation.ranks import ALONE
+from ltocf.models.row_products import row_products
 from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
 
 
@@ -36,5 +37,4 @@ class EmbeddingScorer:
     def scores(self, users: UserIndices) -> Scores:
         """score(u, i) = <user_u, item_i>."""
         users = users.to(self.user_embeddings.device)
-        # The longer side first is almost twice as fast.
-        return (self.item_embeddings @ self.user_embeddings.index_select(0, self.rows(users)).T).T
+        return row_products(self.user_embeddings.index_select(0, self.rows(users)), self.item_embeddings)

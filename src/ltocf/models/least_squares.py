@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
+from ltocf.models.row_products import row_products
 from ltocf.models.user_map import ItemNumbers, QueryVectors
 from ltocf.shapes import ItemEmbeddings, Scores
 
@@ -68,7 +69,7 @@ class LeastSquares(Shown):
 
     def scores(self, histories: Histories) -> Scores:
         """Score of every item for each history."""
-        scores = self.vectors(histories) @ self.items.T
+        scores = row_products(self.vectors(histories), self.items)
         return scores if self.bias is None else scores + self.bias
 
     @cached_property

@@ -12,6 +12,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms
 from ltocf.models.base import GradientRecommender, evaluating
+from ltocf.models.row_products import row_products
 from ltocf.sampling import Batch, Batches, UserBatches
 from ltocf.shapes import Scalar, Scores, UserEmbeddings, UserIndices
 
@@ -99,14 +100,19 @@ class MultVAE(GradientRecommender):
     def encode(self, histories: Scores) -> tuple[UserEmbeddings, UserEmbeddings]:
         """μ and log σ² of each history."""
         inputs = dropout(normalize(histories), self.dropout, self.training)
-        hidden = torch.tanh(linear(inputs, self.weights["encoder"], self.biases["encoder"]))
-        moments = linear(hidden, self.weights["moments"], self.biases["moments"])
+        hidden = torch.tanh(self._layer("encoder", inputs))
+        moments = self._layer("moments", hidden)
         return moments[:, : self.dim], moments[:, self.dim :]
 
     def decode(self, latent: UserEmbeddings) -> Scores:
         """f(z): logits of the items."""
-        hidden = torch.tanh(linear(latent, self.weights["decoder"], self.biases["decoder"]))
-        return linear(hidden, self.weights["output"], self.biases["output"])
+        return self._layer("output", torch.tanh(self._layer("decoder", latent)))
+
+    def _layer(self, name: str, inputs: Tensor) -> Tensor:
+        """One linear layer; outside of training a row has the same bits whichever rows are beside it."""
+        if self.training or torch.is_grad_enabled():
+            return linear(inputs, self.weights[name], self.biases[name])
+        return row_products(inputs, self.weights[name]).add_(self.biases[name])
 
     def batches(self, train: Interactions, batch_size: int, seed: int, device: torch.device | str = "cpu") -> Batches:
         return UserBatches(train, batch_size, seed, device)

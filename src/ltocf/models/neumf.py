@@ -14,6 +14,7 @@ from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms, binary_cross_entropy, bpr, l2_penalty
 from ltocf.models.base import GradientRecommender, evaluating
 from ltocf.models.initial import lecun, normal, xavier, xavier_by_side
+from ltocf.models.row_products import row_products
 from ltocf.models.variants import Variant, check_variant
 from ltocf.sampling import Batch, Batches, PairwiseBatches, PointwiseBatches
 from ltocf.shapes import BatchEmbeddings, BatchScores, ItemEmbeddings, Scores, UserEmbeddings, UserIndices
@@ -170,7 +171,7 @@ class NeuMF(GradientRecommender):
     def _scores_by_two_towers(self, users: UserIndices) -> Scores:
         gmf, mlp = self._tables()
         users = users.to(gmf.device)
-        scores = (gmf[users] * self.gmf_weights[:, 0]) @ gmf[self.n_users :].T + self.output_bias
+        scores = row_products(gmf[users] * self.gmf_weights[:, 0], gmf[self.n_users :]) + self.output_bias
         user_parts = self._first_layer(mlp[users], "users")
         item_parts = self._first_layer(mlp[self.n_users :], "items")
         for row, user_part in zip(scores, user_parts, strict=True):
@@ -183,8 +184,10 @@ class NeuMF(GradientRecommender):
     def _first_layer(self, rows: Tensor, side: str) -> Tensor:
         """What users or items add to the first layer before its activation, where it is linear."""
         weights, half = self.layers[0], len(self.layers[0]) // 2
-        product: Tensor = rows @ (weights[:half] if side == "users" else weights[half:])
-        return product
+        side_weights = weights[:half] if side == "users" else weights[half:]
+        if self.training or torch.is_grad_enabled():
+            return torch.mm(rows, side_weights)
+        return row_products(rows, side_weights.T)
 
     def _later_layers(self, hidden: Tensor) -> BatchScores:
         """The MLP's share of the score, given the first layer before its activation."""

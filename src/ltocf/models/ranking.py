@@ -19,6 +19,7 @@ from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import products_at
 from ltocf.models.recency import UNITS, Recency, Unit
+from ltocf.models.row_products import row_products
 from ltocf.shapes import (
     ItemEmbeddings,
     ListScores,
@@ -196,7 +197,7 @@ class Rescoring:
     def scores(self, users: UserIndices) -> Scores:
         """Score of every item for each requested user."""
         lengths, bias = self._lengths_and_bias()
-        return (self.vectors(users) @ self.directions.T).mul_(lengths).add_(bias)
+        return row_products(self.vectors(users), self.directions).mul_(lengths).add_(bias)
 
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
         """The scores of the listed items; a missing item, -1, gets the score of item 0."""

@@ -17,6 +17,7 @@ from ltocf.graph import BipartiteGraph, products_at
 from ltocf.graph.svd import item_singular_vectors
 from ltocf.models.history import Entries, EntryIndices, EntryValues, HistoryRecommender
 from ltocf.models.nearest import NearestItems
+from ltocf.models.row_products import row_products
 from ltocf.models.similarity import check_indices
 from ltocf.models.user_map import PartContributions
 from ltocf.shapes import (
@@ -261,7 +262,7 @@ class SpectralLTOCF(HistoryRecommender):
 
     @torch.no_grad()
     def _all_scores(self, sparse: SparseScores, factors: Factors) -> Scores:
-        return torch.addmm(sparse.T, factors, self.item_vectors.T).mul_(self._final_scale().T)
+        return row_products(factors, self.item_vectors).add_(sparse.T).mul_(self._final_scale().T)
 
     def _final_scale(self) -> ItemEmbeddings:
         """D_i^b, by which the sum of both parts is multiplied."""

@@ -16,6 +16,7 @@ from torch.nn.functional import embedding_bag, normalize
 from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.models.recency import Recency
+from ltocf.models.row_products import row_products
 from ltocf.shapes import Coefficients, ItemEmbeddings, Scalar, Scores, UserEmbeddings, UserIndices
 
 Touch: TypeAlias = Float[Tensor, "parts items dim"]
@@ -174,7 +175,7 @@ class UserMap(Shown):
 
     def scores(self, histories: Histories, users: UserIndices | None = None) -> Scores:
         """Score of every item for each history; arguments as for `vectors`."""
-        scores = self.vectors(histories, users) @ self.items.T
+        scores = row_products(self.vectors(histories, users), self.items)
         return scores if self.bias is None else scores + self.bias
 
     def contributions(self, history: Histories, item: int, user: int | None = None) -> Contributions:

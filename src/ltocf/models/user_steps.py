@@ -11,6 +11,7 @@ from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.models.objective import Objective
 from ltocf.models.ranking import Ranking
+from ltocf.models.row_products import row_products
 from ltocf.models.user_map import ItemNumbers, QueryVectors
 from ltocf.shapes import ItemEmbeddings, Scores
 
@@ -95,10 +96,10 @@ class UserSteps(Shown):
         """g of each history."""
         touched, lengths = histories.items.long().to(v.device), histories.lengths.to(v.device)
         expected = (self.n_negatives * self.degrees / self.degrees.sum()).clamp(min=1e-12).log()
-        scores = v @ self.items.T / self.temperature
+        scores = row_products(v, self.items) / self.temperature
         own = scores[torch.repeat_interleave(lengths), touched]
         weighted = scores + expected
-        negatives = torch.softmax(weighted, 1) @ self.items
+        negatives = row_products(torch.softmax(weighted, 1), self.items.T)
         share = torch.sigmoid(own - torch.logsumexp(weighted, 1).repeat_interleave(lengths))
         pulls = share**self.robustness * (1 - share) / lengths.repeat_interleave(lengths)
         offsets = histories.offsets.to(v.device)
@@ -110,6 +111,6 @@ class UserSteps(Shown):
 
     def scores(self, start: QueryVectors, histories: Histories, n_steps: int) -> Scores:
         """Score of every item for each history, after ``n_steps`` from ``start``."""
-        scores = self.vectors(start, histories, n_steps) @ self.items.T / self.temperature
+        scores = row_products(self.vectors(start, histories, n_steps), self.items) / self.temperature
         scores = scores if self.lengths is None else scores * self.lengths
         return scores if self.bias is None else scores + self.bias

@@ -70,8 +70,10 @@ def spreads(scores: Scores) -> Spreads:
     """
     finite = scores.isfinite()
     counts = finite.sum(1, keepdim=True).clamp(min=1)
-    means = scores.where(finite, 0).sum(1, keepdim=True) / counts
-    deviations = ((scores - means).where(finite, 0).square().sum(1, keepdim=True) / counts).sqrt()
+    # In double precision, so that a result of single precision does not depend on the order of summation.
+    means = (scores.where(finite, 0).sum(1, keepdim=True, dtype=torch.float64) / counts).to(scores)
+    squares = (scores - means).where(finite, 0).square().sum(1, keepdim=True, dtype=torch.float64)
+    deviations = (squares / counts).sqrt().to(scores)
     return deviations.where(deviations > 0, 1)
 
 
