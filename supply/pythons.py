@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from outcomes import ROOT, run_tests
+from versions import PACKAGES
 
 VERSIONS = ("3.11", "3.12", "3.13")
 COMPILE = """
@@ -66,7 +67,7 @@ def tested(version: str, arguments: list[str]) -> str:
     subprocess.run(
         [python, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", "-e", ".[test]"], cwd=ROOT, check=True
     )
-    command: list[str | Path] = [python, "-m", "pytest", "-q", "tests", *arguments]
+    command: list[str | Path] = [python, "-m", "pytest", "-q", *PACKAGES, *arguments]
     status = run_tests(f"python{version}", command, ROOT, torch=build)
     return "passed" if status == 0 else f"failed with status {status}"
 

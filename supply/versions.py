@@ -25,7 +25,7 @@ KEPT = "torch"
 CHECKERS = ("import-linter", "mypy", "ruff", "scipy-stubs")
 """They read the code and do not run it; some want newer versions than the code does."""
 PACKAGES = ("tests", "src", "--ignore=tests/docs", "--ignore=tests/real", "--ignore=tests/faults")
-"""Pages, notebooks and faults are checked with the versions of constraints.txt: their outputs name those."""
+"""Pages, notebooks and faults are checked with `.venv` only: outputs on the pages name its versions."""
 
 QUIETER = ("-W", "default", "-o", "addopts=--strict-markers --strict-config --doctest-modules --import-mode=importlib")
 """Deprecations in other packages are no fault of this one; the plugin that checks shapes needs versions of its own."""
