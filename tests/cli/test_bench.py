@@ -59,6 +59,7 @@ def test_the_committed_figure_is_the_one_that_the_script_draws(tmp_path: Path) -
         [text.text for text in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
         for path in (tmp_path / "speed.svg", ROOT / "docs" / "images" / "speed.svg")
     )
+    assert expected
     assert found == expected
     # RK4 evaluates its right-hand side four times in each of four intervals, forward and backward.
     assert script["solver_products"](4) == 2 * 4 * 4

@@ -31,13 +31,15 @@ def test_models_have_the_sources_and_abilities_of_the_documentation(capsys: pyte
     found = {row["name"]: row for row in json.loads(printed(capsys, "models", "--format", "json"))}
     assert list(found) == list(MODELS)
     page = (DOCS / "models.md").read_text(encoding="utf-8")
-    for name, source in re.findall(r"^\| `([\w-]+)` \| .* \| (.*) \|$", page, re.MULTILINE):
+    sources = dict(re.findall(r"^\| `([\w-]+)` \| .* \| (.*) \|$", page, re.MULTILINE))
+    assert list(sources) == list(MODELS)
+    for name, source in sources.items():
         addresses = [address for address in re.findall(r"\((https?://[^)]+)\)", source) if "github" not in address]
         assert all(address in found[name]["source"] for address in addresses), name
     table = (DOCS / "recommending.md").read_text(encoding="utf-8").split("### Which model can what")[1]
-    for name, folds_in, explains in re.findall(
-        r"^\| `([\w-]+)` \| \w+ \| (yes|no) \| (yes|no) \|", table, re.MULTILINE
-    ):
+    rows = re.findall(r"^\| `([\w-]+)` \| \w+ \| (yes|no) \| (yes|no) \|", table, re.MULTILINE)
+    assert [name for name, *_ in rows] == list(MODELS)
+    for name, folds_in, explains in rows:
         assert (found[name]["folds_in"], found[name]["explains"]) == (folds_in == "yes", explains == "yes"), name
 
 

@@ -110,7 +110,7 @@ def test_a_perfect_list_gives_one(k: int, n_relevant: int) -> None:
     perfect, relevant = hits_at(list(range(1, min(k, n_relevant) + 1)), k), torch.tensor([n_relevant])
     values = {name: metric(perfect, relevant).item() for name, metric in METRICS.items()}
     assert values["ndcg"] == values["mrr"] == values["hit_rate"] == 1
-    # Only so many relevant items fit into k places, and only so many places can be filled with them.
+    # At most k relevant items fit into the list, and at most `n_relevant` places can be filled with them.
     assert values["recall"] == values["map"] == min(k, n_relevant) / n_relevant
     assert values["precision"] == min(k, n_relevant) / k
 
