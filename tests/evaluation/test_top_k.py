@@ -39,7 +39,7 @@ def brute_force(scores: np.ndarray, k: int, rows: Sequence[int] | None = None) -
 
 @dataclass
 class StoredScores:
-    """Returns a row for each user, and records which users each call requested for."""
+    """Returns a row for each user, and records the users of each call."""
 
     matrix: torch.Tensor
     calls: list[list[int]] = field(default_factory=list)
