@@ -161,7 +161,7 @@ def test_a_given_split_has_the_test_set_of_the_data() -> None:
         given_split(dataset(train))
 
 
-def test_auto_takes_a_given_test_set_and_other_splits_ignore_it() -> None:
+def test_auto_takes_a_given_test_set_and_other_splits_divide_all_pairs_anew() -> None:
     log = Interactions.from_pairs([0] * 10, range(10), timestamps=range(10))
     test = log.items == 3
     with_test = dataset(log.where(~test), log.where(test))
@@ -209,7 +209,7 @@ def test_logs_that_cannot_be_split_are_refused() -> None:
 def test_a_time_split_of_movielens_has_the_given_share_and_cold_users() -> None:
     parts = split_dataset(load_named("movielens-small"), "time")
     assert len(parts.train) + len(parts.test) == 62_106
-    assert abs(len(parts.test) / 62_106 - 0.2) < 0.001  # the pairs of the moment of the cut
+    assert abs(len(parts.test) / 62_106 - 0.2) < 0.001  # all pairs of the moment of the cut are test pairs
     assert parts.cold_users > 50
 
 
