@@ -115,7 +115,7 @@ def test_a_value_finds_the_id_with_the_same_text(ids: list[int], others: list[ob
 
 @pytest.mark.parametrize("id", ["42", 42, b"42", np.int64(42), 4.2])
 def test_a_single_id_is_not_taken_for_a_list_of_ids(id: Any) -> None:
-    with pytest.raises(TypeError, match=r"must be a list of ids, got .*4\.?2|Type-check error|parameter"):
+    with pytest.raises(TypeError, match=r"must be a list of ids, got .*4\.?2|Type-check error"):
         INTEGERS.encode(id)
 
 
