@@ -29,11 +29,11 @@ def test_values_and_vectors_are_those_of_numpy(n_rows: int, n_columns: int, rank
     matrix = with_singular_values(0.8 ** np.arange(min(n_rows, n_columns)), n_rows, n_columns)
     _, values, vectors = np.linalg.svd(matrix, full_matrices=False)
     found_values, found_vectors = item_singular_vectors(gram_of(matrix), n_columns, rank)
-    np.testing.assert_allclose(found_values.numpy(), values[:rank], atol=2e-3)
+    np.testing.assert_allclose(found_values.numpy(), values[:rank], atol=1e-5)
     leading = slice(None, rank // 2)  # projectors, because the sign of a vector is arbitrary
     projector = vectors[leading].T @ vectors[leading]
     found = found_vectors[:, leading].numpy()
-    np.testing.assert_allclose(found @ found.T, projector, atol=1e-3)
+    np.testing.assert_allclose(found @ found.T, projector, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_columns", [20, WIDE])
@@ -47,7 +47,9 @@ def test_singular_vectors_are_orthonormal(n_columns: int) -> None:
 def test_a_matrix_of_low_rank_has_zeros_beyond_it(n_columns: int) -> None:
     matrix = with_singular_values(np.array([3.0, 2.0]), 30, n_columns)
     values, vectors = item_singular_vectors(gram_of(matrix), n_columns, 6)
-    np.testing.assert_allclose(values.numpy(), [3, 2, 0, 0, 0, 0], atol=2e-3)
+    np.testing.assert_allclose(values[:2].numpy(), [3, 2], rtol=1e-5)
+    # Square roots of eigenvalues that are zero but for float32 rounding.
+    np.testing.assert_allclose(values[2:].numpy(), 0, atol=2e-3)
     np.testing.assert_allclose((vectors.T @ vectors).numpy(), np.eye(6), atol=1e-5)
     leading = vectors[:, :2].double().numpy()
     np.testing.assert_allclose(matrix @ leading @ leading.T, matrix, atol=1e-4)
