@@ -1,4 +1,4 @@
-"""Small graphs and the folders of real data, found where they lie; nothing real is copied into the project."""
+"""Fixtures for every test: a small random graph, and the folders with real data, which the project does not contain."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from samples import random_interactions
 
 pytest_plugins = ["reproduce_fixtures"]
 
-# Tests never assert seconds; the examples are the same in every run.
-# Tensors of tests are small: a second thread would only wait, here and in the processes that tests start.
+# The tensors of the tests are small: a second thread would only wait, here and in the processes that tests start.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# No deadline, because tests do not measure time; derandomised, so that every run draws the same examples.
 settings.register_profile("ltocf", deadline=None, derandomize=True)
 settings.load_profile("ltocf")
 
@@ -48,12 +48,12 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
-    return _folder("LTOCF_REFERENCE", SIBLING / "reference", "what the authors' program computes")
+    return _folder("LTOCF_REFERENCE", SIBLING / "reference", "the results of the authors' program")
 
 
 @pytest.fixture(scope="session")
 def metrics_of_users() -> Path:
-    """The committed results with the metrics of every test user, 30 MB that the source distribution does without."""
+    """The committed results with the metrics of every test user: 30 MB that are not in the source distribution."""
     folder = Path(__file__).resolve().parents[1] / "results"
     if not any(folder.glob("*/*.safetensors")):
         pytest.skip("needs results/**/*.safetensors, which are in the repository and not in the source distribution")

@@ -1,4 +1,4 @@
-"""Workers of `recommend_all` that die: at the top of a module that another process can import."""
+"""Workers of `recommend_all` that die, in a module of their own so that another process can import them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ltocf.scale.recommend_all import Job, Worker
 
 
 def dies_once(share: tuple[Job, tuple[int, ...]]) -> int:
-    """A share whose process is killed before its second part, the first time."""
+    """Write a share; at the first try the process is killed before the second part."""
     job, parts = share
     marker = Path(job.out).parent / f"killed-{parts[0]}"
     worker = Worker(job)
@@ -23,12 +23,12 @@ def dies_once(share: tuple[Job, tuple[int, ...]]) -> int:
 
 
 def always_dies(_: tuple[Job, tuple[int, ...]]) -> int:
-    """A share that no process survives."""
+    """Kill every process that takes this share."""
     os._exit(9)
 
 
 class DiesOnce(Worker):
-    """A worker that kills its process before part 2 is written and when part 3 is, each the first time."""
+    """A worker that kills its process before it writes part 2 and after it has written part 3, once each."""
 
     def write(self, part: int) -> int:
         if part == 2:

@@ -1,4 +1,4 @@
-"""Clients of a service in one event loop: at a pace, or as many a second as are asked for, whatever comes back."""
+"""Clients of a service in one event loop: each waits for its answer, or requests are sent at a fixed rate."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 PATIENCE = 60
 """Seconds after which a request counts as lost."""
 IDLE = 5.0
-"""Seconds after which an unused connection is opened anew, as clients do: the service closes those that are idle."""
+"""Seconds after which an unused connection is reopened, as clients do, because the service closes idle ones."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, as its bytes."""
+    """The bytes of one request."""
 
     content: bytes
 
@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, and when on the clock of `time.perf_counter`; status 0 for nothing, and why as the body."""
+    """An answer, with its times by `time.perf_counter`; without an answer, status 0 and the error as the body."""
 
     status: int
     headers: dict[str, str]
@@ -48,7 +48,7 @@ class Answer:
 
 
 class Client:
-    """One connection, opened when it is needed."""
+    """One connection, opened on demand."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -56,14 +56,14 @@ class Client:
         self.reader: asyncio.StreamReader | None = None
         self.writer: asyncio.StreamWriter | None = None
 
-    async def ask(self, asked: Asked) -> Answer:
-        """The answer to one request; a connection that breaks is an answer without status."""
+    async def ask(self, request: Asked) -> Answer:
+        """The answer to one request; a broken connection gives an answer of status 0."""
         began = time.perf_counter()
         if began - self.last > IDLE:
             self.close()
         try:
             async with asyncio.timeout(PATIENCE):
-                status, headers, body = await self._exchange(asked)
+                status, headers, body = await self._exchange(request)
         except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
             self.close()
             status, headers, body = 0, {}, repr(error).encode()
@@ -72,10 +72,10 @@ class Client:
         self.last = time.perf_counter()
         return Answer(status, headers, body, began, self.last)
 
-    async def _exchange(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
+    async def _exchange(self, request: Asked) -> tuple[int, dict[str, str], bytes]:
         if self.reader is None or self.writer is None:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
-        self.writer.write(asked.content)
+        self.writer.write(request.content)
         first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").strip().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         body = await self.reader.readexactly(int(headers["content-length"]))
@@ -89,60 +89,64 @@ class Client:
 
 @asynccontextmanager
 async def clients(port: int, n: int) -> AsyncIterator[list[Client]]:
-    """So many connections, closed after the block."""
-    made = [Client(port) for _ in range(n)]
+    """``n`` clients, whose connections are closed after the block."""
+    opened = [Client(port) for _ in range(n)]
     try:
-        yield made
+        yield opened
     finally:
-        for client in made:
+        for client in opened:
             client.close()
 
 
 def for_seconds(seconds: float) -> Callable[[], bool]:
-    """Whether so many seconds have not yet passed since now."""
+    """A function that is true until this many seconds have passed from now."""
     end = time.perf_counter() + seconds
     return lambda: time.perf_counter() < end
 
 
 async def at_a_pace(
-    made: list[Client],
-    asked: Iterator[Asked],
-    going: Callable[[], bool],
-    see: Callable[[Asked, Answer], None],
+    clients: list[Client],
+    requests: Iterator[Asked],
+    keep_going: Callable[[], bool],
+    record: Callable[[Asked, Answer], None],
     pause: float = 0.0,
 ) -> None:
-    """Each client asks, waits for its answer and pauses, for as long as ``going`` says."""
+    """Each client sends a request, waits for its answer and pauses, while ``keep_going`` is true."""
 
-    async def one(client: Client) -> None:
-        while going():
-            request = next(asked)
-            see(request, await client.ask(request))
+    async def run(client: Client) -> None:
+        while keep_going():
+            request = next(requests)
+            record(request, await client.ask(request))
             await asyncio.sleep(pause)
 
-    await asyncio.gather(*map(one, made))
+    await asyncio.gather(*map(run, clients))
 
 
 async def at_a_rate(
-    made: list[Client], asked: Iterator[Asked], rate: float, seconds: float, see: Callable[[Asked, Answer], None]
+    clients: list[Client],
+    requests: Iterator[Asked],
+    rate: float,
+    seconds: float,
+    record: Callable[[Asked, Answer], None],
 ) -> int:
-    """So many requests a second, whether or not those before were answered; it ends when all are.
+    """Send ``rate`` requests a second, answered or not, and return when all are answered.
 
     Returns:
-        How many could not be sent in their time, since every client was waiting for an answer.
+        How many requests were not sent, because every client was still waiting for an answer.
     """
-    idle, tasks, begun, n_due, n_unsent = list(made), set[asyncio.Task[None]](), time.perf_counter(), 0, 0
+    idle, tasks, start, n_due, n_unsent = list(clients), set[asyncio.Task[None]](), time.perf_counter(), 0, 0
 
-    async def one(client: Client, request: Asked) -> None:
-        see(request, await client.ask(request))
+    async def send(client: Client, request: Asked) -> None:
+        record(request, await client.ask(request))
         idle.append(client)
 
-    while (now := time.perf_counter() - begun) < seconds:
+    while (now := time.perf_counter() - start) < seconds:
         while n_due < now * rate:
             n_due += 1
             if not idle:
                 n_unsent += 1
                 continue
-            task = asyncio.create_task(one(idle.pop(), next(asked)))
+            task = asyncio.create_task(send(idle.pop(), next(requests)))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""Train, load and recommend again and again in this process, and print what it holds after each time, as JSON.
+"""Train, load and recommend repeatedly in this process; print its memory, files and threads after each cycle as JSON.
 
 python tests/many_cycles.py FOLDER N
 """
@@ -20,7 +20,7 @@ MODELS = ("ltocf", "lightgcn", "spectral", "mf", "ease")
 
 
 def cycle(folder: Path, number: int) -> list[Any]:
-    """Train one of the models, load it from its folder, and ask it for everybody's lists."""
+    """Train one of the models, load it from its folder, and return the lists of all users and one folded-in list."""
     options: dict[str, Any] = {"model": MODELS[number % len(MODELS)], "show_progress": False, "seed": 1}
     if options["model"] in ("ltocf", "lightgcn", "mf"):
         options |= {"dim": 8, "epochs": 2}
@@ -31,10 +31,10 @@ def cycle(folder: Path, number: int) -> list[Any]:
 
 def main() -> None:
     folder, n, process = Path(sys.argv[1]), int(sys.argv[2]), int(Path("/proc/self").readlink().name)
-    first: dict[int, list[Any]] = {}
+    first_lists: dict[int, list[Any]] = {}
     for number in range(n):
-        found = cycle(folder / "run", number)
-        if found != first.setdefault(number % len(MODELS), found):
+        lists = cycle(folder / "run", number)
+        if lists != first_lists.setdefault(number % len(MODELS), lists):
             raise AssertionError(f"cycle {number} gave other lists than the first one of its model")
         gc.collect()
         held = {"mb": own_mb(process), "files": open_files(process), "threads": threading.active_count()}

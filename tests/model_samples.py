@@ -1,4 +1,4 @@
-"""Small options for every model, and model files whose checksum is right whatever they hold."""
+"""Small options for every model, and model files with a correct checksum whatever their content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ltocf.files import checksum_of
 from ltocf.models import MODELS
 from ltocf.serving.model_file import METADATA
 
-_OWN: dict[str, dict[str, Any]] = {
+_SPECIFIC: dict[str, dict[str, Any]] = {
     "ltocf": {"n_times": 2},
     "spectral": {"rank": 3},
     "pinsage": {"n_walks": 3, "n_neighbours": 2},
@@ -25,16 +25,16 @@ _OWN: dict[str, dict[str, Any]] = {
     "blend": {"members": ["ease", {"model": "mf", "dim": 2}]},
 }
 OPTIONS: dict[str, dict[str, Any]] = {
-    name: ({"dim": 2} if "dim" in model.options() else {}) | _OWN.get(name, {}) for name, model in MODELS.items()
+    name: ({"dim": 2} if "dim" in model.options() else {}) | _SPECIFIC.get(name, {}) for name, model in MODELS.items()
 }
-"""Of every model that this package has."""
+"""Options of every model of the package, small enough to train at once."""
 
 
 def parts_of(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and metadata of a model file.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the content is no model file.
     """
     try:
         arrays = load(content)
@@ -48,14 +48,14 @@ def parts_of(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def sealed(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> bytes:
-    """A model file with the checksum of what it holds."""
+    """A model file of these arrays and metadata, with their checksum."""
     metadata = {name: value for name, value in metadata.items() if name != "checksum"}
     metadata["checksum"] = checksum_of(arrays, metadata)
     return save(arrays, {METADATA: json.dumps(metadata, sort_keys=True)})
 
 
 def resealed(content: bytes) -> bytes:
-    """A model file with its checksum made right, if it can be read at all."""
+    """The model file with its checksum corrected, or the content unchanged if it cannot be read."""
     try:
         return sealed(*parts_of(content))
     except (ValueError, TypeError):

@@ -1,8 +1,8 @@
-"""Run commands of the package in this process with every way to a network reported and closed.
+"""Run commands of the package in this process; report and refuse every access to a network.
 
     python tests/no_network.py FOLDER SOURCE
 
-Prints what was tried, as JSON. Names of this machine's own addresses are let through: `ltocf serve` listens on one.
+Prints the attempts as JSON. Addresses of this machine are allowed: `ltocf serve` listens on one.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ EVENTS = (
     "socket.sendmsg",
     "urllib.Request",
 )
-HERE = ("127.0.0.1", "localhost", "::1")
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 def close(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook: it sees what any Python code of this process does, and cannot be taken back."""
+    """Refuse a connection: an audit hook, which sees all Python code of this process and cannot be removed."""
     if event not in EVENTS:
         return
     address = arguments[1] if event in ("socket.connect", "socket.sendto", "socket.sendmsg") else arguments[0]
     host = address[0] if isinstance(address, tuple) else address
-    if event != "urllib.Request" and (host in HERE or isinstance(host, (bytes, type(None)))):
+    if event != "urllib.Request" and (host in THIS_MACHINE or isinstance(host, (bytes, type(None)))):
         return
     TRIED.append(f"{event} {address}")
     raise OSError("there is no network")
 
 
-def imported() -> int:
-    """Import every module of the package; how many could be. Extras that are not installed are left out."""
+def import_all_modules() -> int:
+    """Import every module of the package and count them; those whose extra is not installed are skipped."""
     import ltocf
 
     n = 0
@@ -82,22 +82,22 @@ def commands(folder: str, source: str) -> list[list[str]]:
 
 def main() -> None:
     sys.addaudithook(close)
-    n_modules, failed = imported(), {}
+    n_modules, failed = import_all_modules(), {}
     from ltocf.cli import main as ltocf_main
     from ltocf.service.app import create_app
 
-    asked = commands(*sys.argv[1:])
-    for command in asked:
-        said = StringIO()
+    to_run = commands(*sys.argv[1:])
+    for command in to_run:
+        output = StringIO()
         try:
-            with redirect_stdout(said), redirect_stderr(said):
+            with redirect_stdout(output), redirect_stderr(output):
                 ltocf_main(command)
         except SystemExit as error:
             if error.code:
-                failed[" ".join(command[:1])] = said.getvalue()[-500:]
+                failed[" ".join(command)] = output.getvalue()[-500:]
     create_app(f"{sys.argv[1]}/run")
-    found = {"modules": n_modules, "commands": len(asked), "failed": failed, "tried": TRIED}
-    sys.stdout.write(json.dumps(found) + "\n")
+    report = {"modules": n_modules, "commands": len(to_run), "failed": failed, "tried": TRIED}
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs, a server in a thread, and pages of a browser, for the tests of the page."""
+"""For the tests of the web page: trained runs, a server in a thread, and browser pages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Served:
 
 
 def visits() -> list[tuple[int, int]]:
-    """Users 0..29 and items 100..123."""
+    """Random pairs of users 0 to 29 and items 100 to 123."""
     log = random_interactions(30, 24, 0.3)
     return [(int(user), 100 + int(item)) for user, item in zip(log.users, log.items, strict=True)]
 
@@ -58,7 +58,7 @@ def trained(folder: Path, **settings: Any) -> Path:
 
 
 def titled(run: Path, file: Path, titles: tuple[str, ...] | None) -> Path:
-    """The model of a run with other titles, or none, as a file."""
+    """Save the model of a run with other titles, or with none, to a file."""
     model = ltocf.load(run)
     replace(model, names=replace(model.names, titles=titles)).save(file)
     return file
@@ -66,7 +66,7 @@ def titled(run: Path, file: Path, titles: tuple[str, ...] | None) -> Path:
 
 @contextmanager
 def answering(app: Any) -> Iterator[str]:
-    """The address of an application on a free port of loopback, for as long as the block lasts."""
+    """Serve an application on a free local port during the block; gives its address."""
     import uvicorn
 
     listener = socket.socket()
@@ -86,7 +86,7 @@ def answering(app: Any) -> Iterator[str]:
 
 @contextmanager
 def serving(*folders: Path) -> Iterator[Served]:
-    """Some runs, served for as long as the block lasts."""
+    """Serve these runs during the block."""
     from ltocf.service.app import create_app
 
     app = create_app(list(folders))
@@ -96,7 +96,7 @@ def serving(*folders: Path) -> Iterator[Served]:
 
 @contextmanager
 def opened(browser: Any, **options: Any) -> Iterator[Any]:
-    """A page of its own; whatever the browser complains about fails the test."""
+    """A new page; any warning or error of the browser, except a failed request, fails the test."""
     page = browser.new_page(**({"viewport": {"width": 1280, "height": 800}} | options))
     complaints: list[str] = []
     page.on(
@@ -111,7 +111,7 @@ def opened(browser: Any, **options: Any) -> Iterator[Any]:
 
 
 def history_has(page: Any, n_items: int) -> None:
-    """Wait until the history on the page has so many items; its policy forbids Playwright's own waiting for that."""
+    """Wait until the history on the page has this many items; the page's policy forbids Playwright's own waiting."""
     deadline = time.monotonic() + 10
     while (found := page.text_content("#history .count")) != str(n_items):
         assert time.monotonic() < deadline, f"the history has {found} items, not {n_items}"

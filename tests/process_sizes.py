@@ -1,4 +1,4 @@
-"""What a process and its children hold: memory, open files, threads. From /proc, so on Linux."""
+"""Memory and open files of a process and its children, from /proc (Linux only), and the slope of a series."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def family(process: int) -> list[int]:
 
 
 def own_mb(process: int) -> float:
-    """Memory of a process and its children in MB, what several of them hold counted once.
+    """Memory of a process and its children in MB; memory that they share is counted once.
 
-    Program files are left out: how much of them counts as whose depends on what else runs on the machine. Models that
-    workers map are files of the service itself, and count.
+    Program files are left out: each process's share of them depends on what else runs on the machine. The models that
+    workers map are files of the service itself and count.
     """
     total = 0
-    for each in family(process):
+    for member in family(process):
         counts = False
         try:
-            lines = Path(f"/proc/{each}/smaps").read_text().splitlines()
-        except (FileNotFoundError, ProcessLookupError):  # a child that ended meanwhile
+            lines = Path(f"/proc/{member}/smaps").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):  # a child that has ended in the meantime
             continue
         for line in lines:
-            if not line[0].isupper():  # the next mapping: addresses, and last its file
+            if not line[0].isupper():  # the start of the next mapping: its addresses, and its file at the end
                 path = line.split(maxsplit=5)[5:]
                 counts = not path or not path[0].startswith("/") or ".shared" in path[0]
             elif counts and line.startswith("Pss:"):
@@ -37,8 +37,8 @@ def own_mb(process: int) -> float:
 
 
 def open_files(process: int) -> int:
-    """Open handles of a process and its children."""
-    return sum(len(list(Path(f"/proc/{each}/fd").iterdir())) for each in family(process))
+    """Number of open file handles of a process and its children."""
+    return sum(len(list(Path(f"/proc/{member}/fd").iterdir())) for member in family(process))
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> float:

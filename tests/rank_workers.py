@@ -1,6 +1,6 @@
-"""What each of several processes does in the tests of `ltocf.scale`, and how they are started.
+"""The work of each process in the tests of `ltocf.scale`, and how the processes are started.
 
-A fork server imports everything once; a process is then there in a moment, and as new as one that was spawned.
+A fork server imports everything once; a process then starts at once and is as clean as a spawned one.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "grmf, in pieces": ("grmf", {"smoothness": 0.5}, {"pieces": 2}),
     "hop-rec, in pieces": ("hop-rec", {}, {"pieces": 3}),
 }
-"""Model, its options, and training settings; ``pieces`` is the number of batches of a step."""
+"""Model, model options and training settings of each case; ``pieces`` is the number of batches in a step."""
 
 
 def trained(case: str, ranks: Ranks) -> dict[str, Any]:
@@ -73,9 +73,9 @@ def trained(case: str, ranks: Ranks) -> dict[str, Any]:
     log = random_interactions(31, 40)
     model = build_model(name, BipartiteGraph.from_interactions(log), {"dim": 6, **options}, seed=3)
     assert isinstance(model, GradientRecommender)
-    told = {"l2": 0.1, "learning_rate": 0.01, "time_learning_rate": 0.05} | settings
-    portions = Portions(model.batches(log, BATCH, 0), 1, told.pop("pieces", 1))
-    rates = TrainingSettings(**told)
+    arguments = {"l2": 0.1, "learning_rate": 0.01, "time_learning_rate": 0.05} | settings
+    portions = Portions(model.batches(log, BATCH, 0), 1, arguments.pop("pieces", 1))
+    rates = TrainingSettings(**arguments)
     terms: list[Tensor] = []
     states: list[dict[str, Tensor]] = []
     with ranks.divided(model, log, torch.device("cpu")):
@@ -96,22 +96,22 @@ def trained(case: str, ranks: Ranks) -> dict[str, Any]:
 
 
 def compare_with_one(folder: Path, n_blocks: int) -> None:
-    """Every case by all processes together; process 0 leaves what came of it."""
-    cases = list(CASES)[:: dist.get_world_size() // 2]  # with four, every other one
-    found = {case: trained(case, ranks_of(n_blocks)) for case in cases}
+    """Train every case with all processes together; process 0 writes the results to a file."""
+    cases = list(CASES)[:: dist.get_world_size() // 2]  # with four processes, every other case
+    results = {case: trained(case, ranks_of(n_blocks)) for case in cases}
     if not dist.get_rank():
-        (folder / f"{dist.get_world_size()}-{n_blocks}").write_bytes(pickle.dumps(found))
+        (folder / f"{dist.get_world_size()}-{n_blocks}").write_bytes(pickle.dumps(results))
 
 
 def ranks_of(n_blocks: int) -> Ranks:
-    """All processes, in so many blocks of nodes."""
+    """All processes, with this number of blocks of nodes."""
     return Columns.of_group() if n_blocks == 1 else Blocks.of_group(n_blocks)
 
 
 def start(world: int, work: Callable[..., None], *arguments: Any) -> list[int]:
-    """Exit codes of processes with the environment that torchrun gives, after all of them have ended."""
+    """Run ``work`` in ``world`` processes with the environment that torchrun gives; returns their exit codes."""
     context = get_context("forkserver")
-    # What the first step of Adam imports, and the program that runs the tests.
+    # torch._dynamo is imported by Adam's first step, pytest by the main program of every process.
     context.set_forkserver_preload([__name__, "torch._dynamo", "pytest"])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -126,7 +126,7 @@ def start(world: int, work: Callable[..., None], *arguments: Any) -> list[int]:
 
 
 def in_group(work: Callable[..., None], *arguments: Any) -> None:
-    """``work`` in a process group of all that were started."""
+    """Do ``work`` in a process group of all started processes."""
     dist.init_process_group("gloo")
     try:
         work(*arguments)
@@ -136,31 +136,31 @@ def in_group(work: Callable[..., None], *arguments: Any) -> None:
 
 def _run(rank: int, world: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
-    places = {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in places.items()} | {"TORCHELASTIC_RUN_ID": "test"}
+    variables = {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in variables.items()} | {"TORCHELASTIC_RUN_ID": "test"}
     work(*arguments)
 
 
 def train_run(folder: Path, settings: Mapping[str, Any], source: Any) -> None:
-    """``ltocf.train``; every process leaves the metrics that it was given."""
+    """Call ``ltocf.train``; every process writes the metrics it got to a file."""
     metrics = ltocf.train(source, folder, show_progress=False, **settings)
     (folder.parent / f"metrics-{os.environ['RANK']}").write_bytes(pickle.dumps(metrics))
 
 
 def in_blocks(n_blocks: int, work: Callable[..., None], *arguments: Any) -> None:
-    """``work`` by processes that were told a number of blocks of nodes."""
+    """Do ``work`` with the number of blocks of nodes set in the environment."""
     os.environ["LTOCF_NODE_BLOCKS"] = str(n_blocks)
     work(*arguments)
 
 
 def resume_run(folder: Path) -> None:
-    """``ltocf.resume``."""
+    """Call ``ltocf.resume``."""
     ltocf.resume(folder, show_progress=False)
 
 
 def train_and_die(folder: Path, settings: Mapping[str, Any], source: Any, epochs: int) -> None:
-    """As `train_run`, but the last process is killed after so many epochs; the others leave their errors."""
-    loop = import_module("ltocf.training.fit")  # the package has a function of that name
+    """As `train_run`, but process 1 is killed after this many epochs; the others write their error to a file."""
+    loop = import_module("ltocf.training.fit")  # by its path: `ltocf.training.fit` is the function of that name
     save, saved = loop.save_checkpoint, 0
 
     def save_and_die(*arguments: Any) -> None:
@@ -179,12 +179,12 @@ def train_and_die(folder: Path, settings: Mapping[str, Any], source: Any, epochs
 
 
 def alone(case: str) -> dict[str, Any]:
-    """What one process makes of a case."""
+    """The results of a case in one process."""
     return trained(case, ALONE)
 
 
 def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
-    """The collectives of one step, each by name with how many numbers this process puts in and sends to others."""
+    """Write the collectives of one step to a file: their names and sizes, and the mean bytes sent per process."""
     counted: list[tuple[str, int, float]] = []
     ranks = ranks_of(options.get("blocks", 1))
     log = random_interactions(31, 40)
@@ -195,7 +195,7 @@ def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
 
     def counting(name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **keywords: Any) -> Any:
-            given = arguments[0] if name == "all_reduce" else arguments[1]
+            tensor = arguments[0] if name == "all_reduce" else arguments[1]
             group = keywords["group"]
             world = dist.get_world_size(group)
             share = {
@@ -203,11 +203,11 @@ def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
                 "all_gather": world - 1.0,
                 "all_to_all": (world - 1) / world,
             }
-            sent = share[name] * given.numel()
-            if len(arguments) > 2:  # rows that do not divide: those of the others
+            sent = share[name] * tensor.numel()
+            if len(arguments) > 2:  # rows that do not divide evenly: those for the other processes
                 sizes = arguments[3]
-                sent = given.numel() * (1 - sizes[dist.get_rank(group)] / sum(sizes))
-            counted.append((name, given.numel(), sent))
+                sent = tensor.numel() * (1 - sizes[dist.get_rank(group)] / sum(sizes))
+            counted.append((name, tensor.numel(), sent))
             return collectives[name](*arguments, **keywords)
 
         return call
@@ -224,6 +224,6 @@ def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
 
 
 def count_all(folder: Path, cases: list[Mapping[str, Any]]) -> None:
-    """`count_messages` of several."""
+    """Call `count_messages` for each case."""
     for options in cases:
         count_messages(folder, options)

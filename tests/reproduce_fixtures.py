@@ -1,4 +1,4 @@
-"""A small log with configurations that train in a second, and results that took no training."""
+"""A small log, configurations that train in a second, and results written without training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ threads = 1
 
 
 def write_source(folder: Path) -> str:
-    """A table file called log.csv."""
+    """Write random interactions to log.csv; returns its path."""
     log = random_interactions(40, 60, density=0.2)
     path = folder / "log.csv"
     path.write_text(
@@ -43,7 +43,7 @@ def write_source(folder: Path) -> str:
 
 
 def write_places(folder: Path) -> Places:
-    """Folders with a configuration of three methods."""
+    """Write the configurations of three models; returns the folders."""
     for model, learning_rate in (("ltocf", 0.02), ("lightgcn", 0.01), ("mf", 0.01)):
         path = folder / "configs" / "log" / f"{model}.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,26 +62,26 @@ def places(tmp_path: Path) -> Places:
 
 
 def plant(cell: Cell, recall: Sequence[float], ndcg: Sequence[float] | None = None, **more: Any) -> Cell:
-    """Write a result of a cell as `run_cell` would, with these values of its test users, and nothing trained.
+    """Write the result of a cell as `run_cell` would, with these values of the test users and without training.
 
-    ``more`` takes the place of what metrics.json would have otherwise.
+    ``more`` replaces entries of metrics.json.
     """
     assert cell.split is not None
-    file = {suffix: cell.file(suffix) for suffix in (".json", ".jsonl", ".safetensors")}
-    file[".json"].parent.mkdir(parents=True, exist_ok=True)
+    paths = {suffix: cell.file(suffix) for suffix in (".json", ".jsonl", ".safetensors")}
+    paths[".json"].parent.mkdir(parents=True, exist_ok=True)
     values = {
-        name: np.array(of_users, np.float32) for name, of_users in zip(METRICS, (recall, ndcg or recall), strict=True)
+        name: np.array(by_user, np.float32) for name, by_user in zip(METRICS, (recall, ndcg or recall), strict=True)
     }
-    save_file({"users": np.arange(len(recall)), **values}, file[".safetensors"])
+    save_file({"users": np.arange(len(recall)), **values}, paths[".safetensors"])
     history = [
         {"phase": phase, "epoch": epoch, "loss": 1 / epoch, "times": planted_times(cell, epoch)}
         | (dict.fromkeys(METRICS, epoch / 4) if phase == "selection" and epoch != 2 else {})
         for phase, n_epochs in (("selection", 3), ("retraining", 1))
         for epoch in range(1, n_epochs + 1)
     ]
-    file[".jsonl"].write_text("".join(json.dumps(row) + "\n" for row in history))
+    paths[".jsonl"].write_text("".join(json.dumps(row) + "\n" for row in history))
     metrics = {
-        **{name: float(of_users.mean(dtype=np.float64)) for name, of_users in values.items()},
+        **{name: float(by_user.mean(dtype=np.float64)) for name, by_user in values.items()},
         "model": cell.config.model,
         "seed": cell.seed,
         "select_on": cell.config.run.select_on,
@@ -96,20 +96,20 @@ def plant(cell: Cell, recall: Sequence[float], ndcg: Sequence[float] | None = No
         "split": cell.split,
         "configuration": cell.recorded,
     }
-    file[".json"].write_text(json.dumps(metrics | more))
+    paths[".json"].write_text(json.dumps(metrics | more))
     assert cell.is_done
     return cell
 
 
 def planted_times(cell: Cell, epoch: int) -> list[float]:
-    """Times that are learned, one further with every epoch."""
+    """Learned times, which grow by one with every epoch."""
     return [float(index + epoch) for index in range(cell.config.options.get("n_times", 0))]
 
 
 @pytest.fixture
 def cells(source: str, places: Places) -> list[Cell]:
-    """Cells with a result of their own: ltocf and mf with seeds 0 and 1."""
-    found = with_splits(make_cells(source, ["ltocf", "mf"], [0, 1], places))
+    """Cells with results: ltocf and mf with seeds 0 and 1."""
+    planned = with_splits(make_cells(source, ["ltocf", "mf"], [0, 1], places))
     # Sixteenths: their means are exact.
-    values = np.random.default_rng(0).integers(0, 17, (len(found), 2, 8)) / 16
-    return [plant(cell, *of_cell.tolist()) for cell, of_cell in zip(found, values, strict=True)]
+    values = np.random.default_rng(0).integers(0, 17, (len(planned), 2, 8)) / 16
+    return [plant(cell, *metrics.tolist()) for cell, metrics in zip(planned, values, strict=True)]

@@ -1,4 +1,4 @@
-"""Data sets that were read in two ways, compared."""
+"""Assertions that two data sets are equal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ltocf.data import Dataset, Interactions
 
 
 def same_pairs(one: Interactions | None, other: Interactions | None) -> None:
-    """Assert that pairs are the same, with their times and weights."""
+    """Assert that the pairs, timestamps and weights are equal."""
     assert (one is None) == (other is None)
     if one is None or other is None:
         return
@@ -22,7 +22,7 @@ def same_pairs(one: Interactions | None, other: Interactions | None) -> None:
 
 
 def same_datasets(stored: Dataset, read: Dataset) -> None:
-    """Assert that ids, pairs and what is only seen are the same."""
+    """Assert that the ids, the pairs and the pairs that only count as seen are equal."""
     assert stored.user_ids.ids.equals(read.user_ids.ids)
     assert stored.item_ids.ids.equals(read.item_ids.ids)
     same_pairs(stored.interactions, read.interactions)

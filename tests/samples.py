@@ -8,7 +8,7 @@ from ltocf.data.interactions import Interactions
 
 
 def random_interactions(n_users: int = 30, n_items: int = 40, density: float = 0.15, seed: int = 0) -> Interactions:
-    """Every user and item has at least one pair."""
+    """Random pairs; every user and every item has at least one."""
     generator = np.random.default_rng(seed)
     touched = generator.random((n_users, n_items)) < density
     touched[np.arange(n_users), generator.integers(n_items, size=n_users)] = True
@@ -17,7 +17,7 @@ def random_interactions(n_users: int = 30, n_items: int = 40, density: float = 0
 
 
 def checkerboard(n_users: int = 20, n_items: int = 20) -> tuple[Interactions, Interactions]:
-    """Users like the items of their own colour; one cell of each is withheld and is the only right answer."""
+    """Users like the items of their own colour; one item of each user is withheld and is the only right answer."""
     users, items = np.nonzero(np.add.outer(np.arange(n_users), np.arange(n_items)) % 2 == 0)
     withheld = items == (users + 2) % n_items
     board = Interactions.from_pairs(users, items, n_users, n_items)

@@ -1,4 +1,4 @@
-"""Programs beside the package, such as those of docs/, as modules."""
+"""Load programs outside the package, such as those in docs/, as modules."""
 
 from __future__ import annotations
 

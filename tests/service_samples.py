@@ -1,4 +1,4 @@
-"""A small shop to serve, and servers in processes of their own."""
+"""The data of a small shop, and servers in processes of their own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {"model": "lightgcn", "dim": 8, "epochs": 1, "show_pr
 
 
 class Service:
-    """A server in a process of its own; with ``threaded`` one that has imported polars and so cannot fork."""
+    """A server in a process of its own; with ``threaded``, one that has imported polars and so cannot fork."""
 
     def __init__(self, *arguments: str | Path, threaded: bool = False) -> None:
         program = ["-c", "import polars, ltocf.cli; ltocf.cli.main()"] if threaded else ["-m", "ltocf"]
@@ -39,7 +39,7 @@ class Service:
         self.url, self.port = found.group(1), int(found.group(2))
 
     def log(self) -> str:
-        """What was logged so far."""
+        """The log so far."""
         assert self.process.stderr is not None
         if self.process.stderr.closed:
             return "".join(self.lines)
@@ -48,7 +48,7 @@ class Service:
         return "".join(self.lines)
 
     def wait_for(self, pattern: str, seconds: int = 20) -> re.Match[str]:
-        """The first place of the log that has the pattern."""
+        """Wait for the pattern in the log; returns its first match."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if found := re.search(pattern, self.log()):
@@ -59,7 +59,7 @@ class Service:
         raise AssertionError(f"no {pattern!r} in the log:\n{self.log()}")
 
     def stop(self) -> int:
-        """Ask it to stop, and wait: the exit status."""
+        """Stop the server and wait for it; returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -74,15 +74,15 @@ class Service:
 
 
 def until(holds: Callable[[], bool], seconds: int = 20) -> None:
-    """Wait until something holds."""
+    """Wait until the condition holds."""
     end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < end, "it never came to hold"
+        assert time.monotonic() < end, f"still false after {seconds} seconds"
         time.sleep(0.02)
 
 
 def generation(url: str) -> int:
-    """The generation that answers."""
-    found = httpx.get(f"{url}/v1/runs").json()[0]["generation"]
-    assert isinstance(found, int)
-    return found
+    """The generation of the first run of a server."""
+    number = httpx.get(f"{url}/v1/runs").json()[0]["generation"]
+    assert isinstance(number, int)
+    return number

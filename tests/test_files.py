@@ -1,4 +1,4 @@
-"""Files are replaced whole or not at all, and what goes wrong is an error of the file."""
+"""Files are replaced whole or not at all, and errors name the file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ltocf.files import locked_name, making_file, making_folder, read_arrays, re
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_who_may_read_a_file_is_what_the_umask_says(mask: int, mode: int, tmp_path: Path) -> None:
-    before = os.umask(mask)
+def test_a_new_file_has_the_permissions_of_the_umask(mask: int, mode: int, tmp_path: Path) -> None:
+    previous_mask = os.umask(mask)
     try:
         write_text(tmp_path / "text", "1")
         with replacing(tmp_path / "arrays") as temporary:
             save_file({"a": np.zeros(2)}, temporary)
     finally:
-        os.umask(before)
+        os.umask(previous_mask)
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("text", "arrays")] == [mode, mode]
 
 
@@ -38,13 +38,13 @@ def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [tmp_path / "text"]
 
 
-def test_what_safetensors_cannot_write_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_failed_write_of_safetensors_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"arrays cannot be written: No space left"), replacing(tmp_path / "arrays"):
         raise SafetensorError("No space left on device (os error 28)")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_safetensors_file_is_a_value_error_with_its_name(tmp_path: Path) -> None:
+def test_reading_another_file_as_safetensors_is_a_value_error_with_its_name(tmp_path: Path) -> None:
     write_text(tmp_path / "text", "not arrays")
     with pytest.raises(ValueError, match="text is not a safetensors file, or a damaged one"):
         read_arrays(tmp_path / "text")
@@ -56,29 +56,29 @@ def test_what_is_no_safetensors_file_is_a_value_error_with_its_name(tmp_path: Pa
     assert metadata == {"key": "value"}
 
 
-WHY = r"lists.parquet cannot be written: No space left on device"
+DISK_FULL = r"lists.parquet cannot be written: No space left on device"
 
 
-def test_a_full_disk_is_an_error_of_the_file_also_where_a_library_has_its_own_words(tmp_path: Path) -> None:
-    said = "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
-    for error in (pl.exceptions.ComputeError(said), OSError("No space left on device (os error 28)")):
-        with pytest.raises(OSError, match=WHY) as found, replacing(tmp_path / "lists.parquet"):
+def test_a_full_disk_is_an_os_error_of_the_file_whichever_library_reports_it(tmp_path: Path) -> None:
+    message = "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
+    for error in (pl.exceptions.ComputeError(message), OSError("No space left on device (os error 28)")):
+        with pytest.raises(OSError, match=DISK_FULL) as caught, replacing(tmp_path / "lists.parquet"):
             raise error
-        assert ".part" not in str(found.value)
-    with pytest.raises(OSError, match=WHY), replacing(tmp_path / "lists.parquet"):
+        assert ".part" not in str(caught.value)
+    with pytest.raises(OSError, match=DISK_FULL), replacing(tmp_path / "lists.parquet"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize(
     "error", [pl.exceptions.ComputeError("no column"), FileNotFoundError(errno.ENOENT, "No such file", "other.csv")]
 )
-def test_an_error_of_something_else_stays_as_it_is(error: Exception, tmp_path: Path) -> None:
-    with pytest.raises(type(error)) as found, replacing(tmp_path / "text"):
+def test_other_errors_are_raised_unchanged(error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as caught, replacing(tmp_path / "text"):
         raise error
-    assert found.value is error
+    assert caught.value is error
 
 
-def test_what_a_killed_process_left_of_a_file_goes_when_it_is_made_again(tmp_path: Path) -> None:
+def test_a_temporary_file_of_a_killed_process_is_removed_when_the_file_is_made_again(tmp_path: Path) -> None:
     for name in (".vectors.npz.0123abcd.part", ".other.npz.0123abcd.part"):
         (tmp_path / name).touch()
     with making_file(tmp_path / "vectors.npz") as temporary:
@@ -86,7 +86,7 @@ def test_what_a_killed_process_left_of_a_file_goes_when_it_is_made_again(tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.npz.0123abcd.part", "vectors.npz"]
 
 
-def test_what_a_killed_process_left_of_a_folder_goes_when_it_is_made_again(tmp_path: Path) -> None:
+def test_a_temporary_folder_of_a_killed_process_is_removed_when_the_folder_is_made_again(tmp_path: Path) -> None:
     (tmp_path / ".out.part" / "half").mkdir(parents=True)
     with making_folder(tmp_path / "out") as temporary:
         (temporary / "whole").touch()
@@ -94,27 +94,27 @@ def test_what_a_killed_process_left_of_a_folder_goes_when_it_is_made_again(tmp_p
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["whole"]
 
 
-def make_and_remove(path: Path) -> None:
+def make_a_folder_that_is_removed_meanwhile(path: Path) -> None:
     with making_folder(path) as temporary:
         shutil.rmtree(temporary)
         write_text(temporary / "second", "2")
 
 
-def test_a_folder_that_was_removed_while_it_was_made_is_not_half_of_it(tmp_path: Path) -> None:
-    """What is written after makes it again."""
+def test_a_folder_removed_while_it_is_made_is_not_left_half_made(tmp_path: Path) -> None:
+    """The file written afterwards creates the temporary folder again."""
     with pytest.raises(FileNotFoundError, match=r"out cannot be written: No such file"):
-        make_and_remove(tmp_path / "out")
+        make_a_folder_that_is_removed_meanwhile(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("making", [making_file, making_folder, locked_name])
-def test_the_second_who_makes_it_is_told(making: Any, tmp_path: Path) -> None:
+def test_only_one_process_at_a_time_makes_a_path(making: Any, tmp_path: Path) -> None:
     with making(tmp_path / "out") as temporary:
         with (
             pytest.raises(BlockingIOError, match=r"another process is at work in .*out; wait"),
             making(tmp_path / "out"),
         ):
-            pytest.fail("two at once")
+            pytest.fail("the second one entered as well")
         if making is making_file:
             temporary.write_text("1")
     assert [path.name for path in tmp_path.iterdir()] == ([] if making is locked_name else ["out"])

@@ -1,4 +1,4 @@
-"""Advice on extras is a command that works for the way the package was installed."""
+"""The advice to install an extra is a command that suits how the package was installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Distribution:
-    """What importlib.metadata has of an installed package."""
+    """An installed package as importlib.metadata describes it."""
 
     def __init__(self, record: dict[str, Any] | None) -> None:
         self.record = record
@@ -28,7 +28,7 @@ class Distribution:
         return None if self.record is None else json.dumps(self.record)
 
 
-def test_in_a_clone_the_clone_is_named() -> None:
+def test_in_a_clone_the_advice_names_the_clone() -> None:
     assert how_to_install("sql") == f"pip install -c constraints.txt -e '.[sql]' (in {ROOT})"
 
 
@@ -47,7 +47,7 @@ def test_in_a_clone_the_clone_is_named() -> None:
     ],
     ids=["index", "wheel", "git"],
 )
-def test_elsewhere_it_is_installed_from_where_it_came(
+def test_elsewhere_the_advice_names_the_origin_of_the_installation(
     record: dict[str, Any] | None, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(installation, "CLONE", tmp_path)
@@ -55,7 +55,7 @@ def test_elsewhere_it_is_installed_from_where_it_came(
     assert how_to_install("sql") == advice
 
 
-def test_without_a_record_of_any_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_metadata_the_advice_names_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Distribution:
         raise PackageNotFoundError(name)
 
@@ -64,10 +64,10 @@ def test_without_a_record_of_any_installation(tmp_path: Path, monkeypatch: pytes
     assert str(needs_extra("figures need", "plots")) == "figures need the `plots` extra: pip install 'ltocf[plots]'"
 
 
-def test_extras_that_messages_name_exist_and_only_one_place_words_the_advice() -> None:
+def test_messages_name_existing_extras_and_the_advice_is_written_in_one_place() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     sources = {path: path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py")}
-    named = [name for text in sources.values() for name in re.findall(r'needs_extra\("[^"]+", "(\w+)"\)', text)]
-    assert len(named) > 8
-    assert set(named) <= set(extras)
+    named_extras = [name for text in sources.values() for name in re.findall(r'needs_extra\("[^"]+", "(\w+)"\)', text)]
+    assert len(named_extras) > 8
+    assert set(named_extras) <= set(extras)
     assert [path.name for path, text in sources.items() if "pip install" in text] == ["installation.py"]

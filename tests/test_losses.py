@@ -1,4 +1,4 @@
-"""Losses against closed forms and against the general-purpose ones of PyTorch."""
+"""Losses against closed forms and against the losses of PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import ltocf.losses
 from ltocf.losses import LOWEST_TEMPERATURE, bpr, l2_penalty, sampled_softmax, user_temperatures
 
 
-def test_bpr_of_equal_and_of_far_scores() -> None:
+def test_bpr_of_equal_and_of_extreme_scores() -> None:
     assert bpr(torch.zeros(3), torch.zeros(3)).item() == pytest.approx(math.log(2))
     assert bpr(torch.full((2,), -300.0), torch.full((2,), 300.0)).item() == pytest.approx(600.0)
 
@@ -37,22 +37,22 @@ def test_softmax_with_one_negative_is_bpr_on_cosines() -> None:
     torch.testing.assert_close(sampled_softmax(users, positives, negative, 0.5)[0], expected)
 
 
-def test_softmax_does_not_see_norms_and_does_not_overflow() -> None:
+def test_softmax_ignores_norms_and_does_not_overflow() -> None:
     users = torch.tensor([[1.0, 0.0], [-2.0, 0.0]], requires_grad=True)
     items = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
-    far = torch.tensor([[1.0, 0.0]]).repeat(4096, 1)
-    loss, each = sampled_softmax(users, items, far, LOWEST_TEMPERATURE)
-    torch.testing.assert_close(each, sampled_softmax(9 * users, 0.1 * items, 3 * far, LOWEST_TEMPERATURE)[1])
+    negatives = torch.tensor([[1.0, 0.0]]).repeat(4096, 1)
+    loss, each = sampled_softmax(users, items, negatives, LOWEST_TEMPERATURE)
+    torch.testing.assert_close(each, sampled_softmax(9 * users, 0.1 * items, 3 * negatives, LOWEST_TEMPERATURE)[1])
     assert loss.item() == pytest.approx((80 + math.log(4096) + math.log(4097)) / 2)
     (gradient,) = torch.autograd.grad(loss, users)
     assert torch.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("robustness", [0.0, 0.3])
-def test_softmax_gradient_is_that_of_autograd_whatever_the_block(
+def test_softmax_gradient_equals_that_of_autograd_whatever_the_block_size(
     monkeypatch: pytest.MonkeyPatch, robustness: float
 ) -> None:
-    monkeypatch.setattr(ltocf.losses, "LOSS_BLOCK", 2 * 7)  # the last of three blocks is smaller
+    monkeypatch.setattr(ltocf.losses, "LOSS_BLOCK", 2 * 7)  # three blocks, the last one smaller
     generator = torch.Generator().manual_seed(2)
     inputs = [torch.randn(rows, 3, dtype=torch.float64, generator=generator, requires_grad=True) for rows in (5, 5, 7)]
     users, positives, negatives = (normalize(rows) for rows in inputs)
@@ -66,11 +66,11 @@ def test_softmax_gradient_is_that_of_autograd_whatever_the_block(
     torch.testing.assert_close(torch.autograd.grad(3 * mean, inputs), expected)
 
 
-def test_l2_is_half_the_squares_per_example() -> None:
+def test_l2_is_half_the_sum_of_squares_per_example() -> None:
     assert l2_penalty(torch.full((6, 2), 2.0), 3).item() == pytest.approx(0.5 * 6 * 2 * 4 / 3)
 
 
-def test_softmax_with_a_temperature_for_each_user_is_the_mean_of_theirs() -> None:
+def test_softmax_with_a_temperature_for_each_user_is_the_mean_of_their_losses() -> None:
     generator = torch.Generator().manual_seed(3)
     users, positives, negatives = (torch.randn(rows, 4, generator=generator) for rows in (3, 3, 6))
     temperatures = torch.tensor([0.1, 0.3, 0.5])
@@ -92,7 +92,7 @@ def test_user_temperatures_solve_their_equation() -> None:
 
 
 @pytest.mark.parametrize("robustness", [0.0, 0.3])
-def test_a_weight_of_two_is_the_example_twice(robustness: float) -> None:
+def test_a_weight_of_two_equals_repeating_the_example(robustness: float) -> None:
     generator = torch.Generator().manual_seed(3)
     users, positives, negatives = (torch.randn(n, 4, generator=generator, dtype=torch.float64) for n in (3, 3, 5))
     weights = torch.tensor([2.0, 1.0, 1.0], dtype=torch.float64)
@@ -104,12 +104,12 @@ def test_a_weight_of_two_is_the_example_twice(robustness: float) -> None:
     torch.testing.assert_close(3 * weighted, 4 * repeated)
     (3 * weighted).backward()
     (4 * repeated).backward()
-    for one, other in zip(inputs, twice, strict=True):
-        torch.testing.assert_close(one.grad, other.grad)
+    for tensor, expected in zip(inputs, twice, strict=True):
+        torch.testing.assert_close(tensor.grad, expected.grad)
 
 
 @pytest.mark.parametrize("robustness", [0.0, 0.3])
-def test_a_negative_that_counts_three_times_is_three_negatives(robustness: float) -> None:
+def test_a_negative_with_a_count_of_three_equals_three_negatives(robustness: float) -> None:
     generator = torch.Generator().manual_seed(4)
     inputs = [torch.randn(rows, 3, dtype=torch.float64, generator=generator, requires_grad=True) for rows in (5, 5, 4)]
     users, positives, negatives = inputs

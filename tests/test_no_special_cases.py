@@ -1,4 +1,4 @@
-"""General code does not ask which model or data set it has: it asks the model, or a table."""
+"""General code has no special cases for a model or a data set by name: it asks the model, or a table."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from ltocf.data import CATALOG
 from ltocf.models import MODELS
 
 SOURCE = Path(ltocf.__file__).parent
-NAMED_HERE = {
-    "__init__.py": "exports them",
-    "bench/contenders.py": "compares these very models",
-    "cli/calling.py": "the program has the name of a model",
-    "runs/contest.py": "makes a blend of those that won",
+EXCEPTIONS = {
+    "__init__.py": "exports the models",
+    "bench/contenders.py": "compares models by name",
+    "cli/calling.py": "the program is named like a model",
+    "runs/contest.py": "makes a blend of the winners",
 }
 CLASSES = {model.__name__ for model in MODELS.values()}
 NAMES = {*MODELS, *CATALOG}
 FILES = sorted(
     path
     for path in SOURCE.rglob("*.py")
-    if "models" not in path.parts and path.relative_to(SOURCE).as_posix() not in NAMED_HERE
+    if "models" not in path.parts and path.relative_to(SOURCE).as_posix() not in EXCEPTIONS
 )
 
 
 def special_cases(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of each import of a model class, comparison with a name, and call of hasattr."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ltocf"):
             yield from ((node.lineno, alias.name) for alias in node.names if alias.name in CLASSES)
@@ -57,7 +58,7 @@ def test_no_model_and_no_data_set_is_a_special_case(path: Path) -> None:
         'match model:\n    case "mf": pass',
     ],
 )
-def test_special_cases_are_found(code: str) -> None:
+def test_every_kind_of_special_case_is_found(code: str) -> None:
     assert list(special_cases(ast.parse(code)))
 
 

@@ -1,4 +1,4 @@
-"""A bar where somebody watches, lines where a log does, nothing where it was turned off."""
+"""Progress is a bar on a terminal or in a notebook, lines in a log, and nothing if it is turned off."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ltocf.progress import log_line, progress_bar
         (False, False, True, False),
     ],
 )
-def test_who_watches(
+def test_a_terminal_and_a_notebook_with_widgets_are_watched(
     terminal: bool, jupyter: bool, widgets: bool, watched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name == "ipywidgets" and widgets else None)
@@ -29,7 +29,7 @@ def test_who_watches(
 
 
 @pytest.mark.parametrize("watched", [True, False])
-def test_a_bar_where_somebody_watches_and_lines_elsewhere(
+def test_watched_output_gets_a_bar_and_other_output_gets_lines(
     watched: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress, "_is_watched", lambda _: watched)

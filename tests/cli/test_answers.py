@@ -1,4 +1,4 @@
-"""What the shell can ask a model file, each time the answer of Python."""
+"""Commands that query a model file print what the Python interface returns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> pl.DataFr
     return pl.DataFrame(json.loads(capsys.readouterr().out))
 
 
-def same(found: pl.DataFrame, expected: pl.DataFrame) -> None:
+def assert_same(found: pl.DataFrame, expected: pl.DataFrame) -> None:
     assert found.columns == expected.columns
     for column in expected.columns:
         if expected.schema[column].is_float():
@@ -54,7 +54,7 @@ def same(found: pl.DataFrame, expected: pl.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "choice"),
+    ("flags", "arguments"),
     [
         ((), {}),
         (("--include-seen",), {"exclude_seen": False}),
@@ -65,11 +65,15 @@ def same(found: pl.DataFrame, expected: pl.DataFrame) -> None:
     ],
     ids=str,
 )
-def test_lists_are_those_of_python(
-    options: tuple[str, ...], choice: dict[str, Any], path: Path, snapshot: Snapshot, capsys: pytest.CaptureFixture[str]
+def test_recommend_prints_the_lists_of_python(
+    flags: tuple[str, ...],
+    arguments: dict[str, Any],
+    path: Path,
+    snapshot: Snapshot,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    expected = snapshot.recommend([101, 105], k=4, **choice)
-    same(printed(capsys, "recommend", path, "--user", 101, "--user", 105, "--k", 4, *options), expected)
+    expected = snapshot.recommend([101, 105], k=4, **arguments)
+    assert_same(printed(capsys, "recommend", path, "--user", 101, "--user", 105, "--k", 4, *flags), expected)
 
 
 def test_ids_have_the_type_of_the_data_in_every_format(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,42 +88,49 @@ def test_ids_have_the_type_of_the_data_in_every_format(path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-@pytest.mark.parametrize("whom", ["all", "file", "standard input"])
-def test_lists_of_many_go_to_a_file(
-    ending: str, whom: str, path: Path, snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("users_from", ["all", "file", "standard input"])
+def test_lists_of_many_users_are_written_to_a_file(
+    ending: str, users_from: str, path: Path, snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, users = tmp_path / f"lists.{ending}", list(range(103, 109))
     (tmp_path / "users.csv").write_text("n,user_id\n" + "".join(f"1,{user}\n" for user in users))
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(map(str, users))))
-    asked = {"all": ["--all"], "file": ["--users", str(tmp_path / "users.csv")], "standard input": ["--users", "-"]}
-    main(["recommend", str(path), *asked[whom], "--k", "3", "--out", str(out)])
+    flags = {"all": ["--all"], "file": ["--users", str(tmp_path / "users.csv")], "standard input": ["--users", "-"]}
+    main(["recommend", str(path), *flags[users_from], "--k", "3", "--out", str(out)])
     read: dict[str, Any] = {"csv": pl.read_csv, "jsonl": pl.read_ndjson, "parquet": pl.read_parquet}
-    same(read[ending](out), pl.concat(snapshot.recommend_all(3)) if whom == "all" else snapshot.recommend(users, 3))
+    expected = pl.concat(snapshot.recommend_all(3)) if users_from == "all" else snapshot.recommend(users, 3)
+    assert_same(read[ending](out), expected)
 
 
-def test_a_new_customer(path: Path, snapshot: Snapshot, capsys: pytest.CaptureFixture[str]) -> None:
+def test_recommend_with_a_history_is_fold_in(
+    path: Path, snapshot: Snapshot, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = printed(capsys, "recommend", path, "--history", "f1,f2,zz", "--k", 3)
-    same(found, snapshot.fold_in(["f1", "f2"], 3))
+    assert_same(found, snapshot.fold_in(["f1", "f2"], 3))
 
 
-def test_what_is_near_and_what_is_popular(path: Path, snapshot: Snapshot, capsys: pytest.CaptureFixture[str]) -> None:
-    same(printed(capsys, "similar", path, "--item", "f3", "--k", 2), snapshot.similar_items("f3", 2))
-    by = ("--by", "history")
-    same(printed(capsys, "similar", path, "--user", 101, "--k", 2, *by), snapshot.similar_users(101, 2, by="history"))
-    same(printed(capsys, "popular", path, "--k", 3), snapshot.popular(3))
+def test_similar_and_popular_print_the_answers_of_python(
+    path: Path, snapshot: Snapshot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert_same(printed(capsys, "similar", path, "--item", "f3", "--k", 2), snapshot.similar_items("f3", 2))
+    by_history = printed(capsys, "similar", path, "--user", 101, "--k", 2, "--by", "history")
+    assert_same(by_history, snapshot.similar_users(101, 2, by="history"))
+    assert_same(printed(capsys, "popular", path, "--k", 3), snapshot.popular(3))
     window = ("--since", "1970-01-05", "--until", "1970-01-11", "--where", "price > 4", "--exclude", "f9")
     expected = snapshot.popular(3, since="1970-01-05", until="1970-01-11", where="price > 4", exclude=["f9"])
-    same(printed(capsys, "popular", path, "--k", 3, *window), expected)
-    same(printed(capsys, "popular", path, "--k", 3, "--days", 2), snapshot.popular(3, days=2))
+    assert_same(printed(capsys, "popular", path, "--k", 3, *window), expected)
+    assert_same(printed(capsys, "popular", path, "--k", 3, "--days", 2), snapshot.popular(3, days=2))
 
 
-def test_reasons(path: Path, snapshot: Snapshot, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    why = snapshot.explain(101, "f3")
-    same(printed(capsys, "explain", path, "--user", 101, "--item", "f3", "--n", 2), why.history.head(2))
+def test_explain_prints_and_draws_the_reasons(
+    path: Path, snapshot: Snapshot, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    explanation = snapshot.explain(101, "f3")
+    assert_same(printed(capsys, "explain", path, "--user", 101, "--item", "f3", "--n", 2), explanation.history.head(2))
     main(["explain", str(path), "--user", "101", "--item", "f3", "--draw", str(tmp_path / "why.svg")])
     output = capsys.readouterr().out
-    assert why.sentence() in output
-    assert f"score {why.score:.3f} = history" in output
+    assert explanation.sentence() in output
+    assert f"score {explanation.score:.3f} = history" in output
     assert (tmp_path / "why.svg").stat().st_size > 1000
 
 
@@ -153,20 +164,20 @@ def test_errors_are_one_line(
     assert error.count("\n") == 1
 
 
-def test_thousands_of_flags_are_parsed_once_each(
+def test_repeated_flags_reach_the_parser_as_one(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parser sees as many arguments for 2,000 users as for two: what it does with them does not grow."""
-    seen = []
+    """The parser gets as many arguments for 2,000 users as for two, so its work does not grow with them."""
+    n_arguments = []
     run = type(app).__call__
 
-    def counted(self: Any, arguments: list[str], **options: Any) -> Any:
-        seen.append(len(arguments))
+    def count_arguments(self: Any, arguments: list[str], **options: Any) -> Any:
+        n_arguments.append(len(arguments))
         return run(self, arguments, **options)
 
-    monkeypatch.setattr(type(app), "__call__", counted)
+    monkeypatch.setattr(type(app), "__call__", count_arguments)
     for n in (2, 2000):
         flags = [part for number in range(n) for part in ("--user", str(100 + number % N_USERS))]
         main(["recommend", str(path), *flags, "--k", "1", "--format", "csv"])
         assert capsys.readouterr().out.count("\n") == n + 1
-    assert seen == [7, 7]
+    assert n_arguments == [7, 7]

@@ -1,4 +1,4 @@
-"""`ltocf bench` as a user meets it, and the figure and the tables of the documentation's page on speed."""
+"""`ltocf bench` from a shell, and the figure and the tables of the documentation's page on speed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_bench_prints_ratios_and_writes_everything(log_file: Path, tmp_path: Path) -> None:
+def test_bench_prints_ratios_and_writes_all_measurements(log_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "speed.json"
     sizes = ["--dim", "4", "--batch-size", "64", "--repeats", "1", "--threads", "1", "--device", "cpu"]
     command = [sys.executable, "-m", "ltocf", "bench", str(log_file), "--out", str(out), *sizes]
@@ -39,7 +39,7 @@ def test_bench_prints_ratios_and_writes_everything(log_file: Path, tmp_path: Pat
     assert all(CONTENDERS[name].label in done.stdout for name in USUAL)
     assert max(step["agreement"]["filter = solver_coo"].values()) < 1e-4
     assert max(ranking["agreement"].values()) < 1e-12
-    assert ranking["n_items"] == 60  # the columns were given the other way round
+    assert ranking["n_items"] == 60  # the user column was given as the items
     assert "evaluation here" in done.stdout
     assert "memory estimate" in done.stderr
 
@@ -50,22 +50,25 @@ def test_sizes_below_one_are_refused(name: str) -> None:
         quick_bench("movielens-small", **{name: 0})
 
 
-def test_the_figure_is_the_one_the_script_draws(tmp_path: Path) -> None:
+def test_the_committed_figure_is_the_one_that_the_script_draws(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     script = runpy.run_path(str(ROOT / "docs" / "draw_speed.py"))
     script["draw"](tmp_path / "speed.svg")
-    # The texts of the figure; outlines may differ with the version of matplotlib.
+    # Only the texts of the figure: its outlines may differ with the version of matplotlib.
     found, expected = (
         [text.text for text in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
         for path in (tmp_path / "speed.svg", ROOT / "docs" / "images" / "speed.svg")
     )
+    assert expected
     assert found == expected
     # RK4 evaluates its right-hand side four times in each of four intervals, forward and backward.
     assert script["solver_products"](4) == 2 * 4 * 4
     assert script["filter_products"](4, steps_per_interval=8) <= script["filter_products"](4)
 
 
-def test_missing_files_are_named_in_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_without_its_file_names_the_command_that_measures_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import speed_tables
 

@@ -1,4 +1,4 @@
-"""Commands that are printed can be typed: they begin as the program was called."""
+"""Printed commands can be typed: they begin with the way the program was called."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ltocf.cli.calling import as_called, command, torchrun
 from ltocf.runs import experiment
 
 MODULE = f"{shlex.quote(sys.executable)} -m ltocf"
-"""How this program is called where no shell finds its interpreter."""
+"""How the program is called if the interpreter is not on the PATH."""
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
@@ -31,7 +31,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def called_as_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # the interpreter may be below the folder of the tests, and have a short path there
+    monkeypatch.chdir(tmp_path)  # away from the repository, below which the interpreter may have a short path
     monkeypatch.setattr(sys, "argv", ["/usr/lib/ltocf/__main__.py"])
     monkeypatch.setenv("PATH", "/nowhere")
 
@@ -56,18 +56,20 @@ def test_commands_are_printed_as_the_program_was_called(
 
 
 @pytest.mark.usefixtures("called_as_a_module")
-def test_commands_of_the_module_name_its_interpreter() -> None:
+def test_commands_of_the_module_name_the_interpreter() -> None:
     assert command("demo") == f"{shlex.quote(sys.executable)} -m ltocf demo"
 
 
-def test_an_interpreter_that_the_shell_finds_goes_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interpreter_on_the_path_is_printed_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     python = Path(sys.executable)
     monkeypatch.setattr(sys, "argv", ["/usr/lib/ltocf/__main__.py"])
     monkeypatch.setenv("PATH", str(python.parent))
     assert command("demo") == f"{python.name} -m ltocf demo"
 
 
-def test_an_interpreter_of_another_environment_is_not_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_to_the_interpreter_on_the_path_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / Path(sys.executable).name).symlink_to(sys.executable)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["/usr/lib/ltocf/__main__.py"])
@@ -76,28 +78,28 @@ def test_an_interpreter_of_another_environment_is_not_this_one(tmp_path: Path, m
 
 
 def hints(printed: str) -> list[list[str]]:
-    """The arguments of the commands at the ends of lines, each of which must begin as the program was called."""
+    """The arguments of the commands at the ends of lines; each must begin with the way the program was called."""
     assert not re.search(r"(?<!-m )\bltocf (train|fit|recommend|serve)\b", printed)
     return [shlex.split(line.partition(f"{MODULE} ")[2]) for line in printed.splitlines() if f"{MODULE} " in line]
 
 
 @pytest.mark.usefixtures("called_as_a_module")
-def test_every_command_that_ends_with_a_hint(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hints_at_the_end_of_commands_can_be_typed(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, shop = str(log.parent / "a run"), str(log.parent / "shop")
     main(["train", str(log), "--out", run, "--model", "popularity"])
     assert hints(capsys.readouterr().out) == [["fit", "--like", run, "--out", "DIR"]]
     main(["fit", "--like", run, "--out", shop])
     assert hints(capsys.readouterr().out) == [["recommend", shop, "--user", "ID"]]
     main(["ingest", str(log), str(log.parent / "store")])
-    (following,) = hints(capsys.readouterr().out)
-    assert following == ["train", str(log.parent / "store"), "--out", "runs/store"]
+    (hint,) = hints(capsys.readouterr().out)
+    assert hint == ["train", str(log.parent / "store"), "--out", "runs/store"]
     main(["inspect", str(log)])
     assert f"`{MODULE} train`: several models compete for 1 min" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("called_as_a_module")
 @pytest.mark.parametrize("processes", [1, 2])
-def test_an_interrupted_training(
+def test_an_interrupted_training_prints_how_to_resume_it(
     processes: int, log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = log.parent / "a run"
@@ -117,7 +119,7 @@ def test_an_interrupted_training(
     assert lines[1:] == [f"or with any number of processes: {several}"] * (processes - 1)
 
 
-def test_torchrun_of_this_environment_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchrun_of_this_environment_is_printed_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("python", "torchrun"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
@@ -127,7 +129,7 @@ def test_torchrun_of_this_environment_goes_by_its_name(tmp_path: Path, monkeypat
 
 
 @pytest.mark.usefixtures("called_as_a_module")
-def test_errors_advise_what_can_be_typed(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_advise_commands_that_can_be_typed(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", str(log), "--out", str(log.parent / "run"), "--model", "lightgnc"])
     assert f"`{MODULE} models` lists them" in capsys.readouterr().err
@@ -135,18 +137,18 @@ def test_errors_advise_what_can_be_typed(log: Path, capsys: pytest.CaptureFixtur
 
 
 def test_no_command_of_the_program_is_printed_by_its_bare_name() -> None:
-    """In the command line's own texts a command is quoted, for `as_called`, or built by `command`."""
+    """In the texts of the command line a command is in backquotes, for `as_called`, or built by `command`."""
     bare = re.compile(r"(?<![`\w-])ltocf [a-z]+(-[a-z]+)? ")
     for path in Path(ltocf.cli.__file__).parent.glob("*.py"):
-        if path.stem != "examples":  # which are quoted when they are put together
+        if path.stem != "examples":  # whose commands are quoted later
             tree = ast.parse(path.read_text(encoding="utf-8"))
             texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
             docs = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, DOCUMENTED)}
             assert [text for text in texts if isinstance(text, str) and text not in docs and bare.search(text)] == []
 
 
-def test_as_it_is_really_called(log: Path) -> None:
-    """`python -m ltocf`: its examples and its last line are commands of this interpreter, and the last one works."""
+def test_the_last_line_of_a_real_process_is_a_command_that_works(log: Path) -> None:
+    """Called by `python -m ltocf`, its examples and its last line are commands of this interpreter."""
     folder = log.parent
 
     def run(line: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, their output, their exit status, and kill -9."""
+"""The command line from a shell: the output and the exit status of real processes, also after kill -9."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def run_folder(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     done = ltocf("train", log_file, "--out", folder, "--set", "title_column=name", *SMALL)
     assert "recall@20" in done.stdout
     progress = [line for line in done.stderr.splitlines() if "epoch" in line]
-    assert len(progress) == 4  # three validations, and the end of training again
+    assert len(progress) == 4  # three validations and the end of the retraining
     assert "user: 'user' (usual name)" in done.stderr
     return folder
 
 
-def test_train_leaves_a_complete_folder(run_folder: Path) -> None:
+def test_train_writes_a_complete_folder(run_folder: Path) -> None:
     names = {path.name for path in run_folder.iterdir()} - {".lock"}
     assert names == {
         "config.toml",
@@ -95,14 +95,14 @@ def test_train_leaves_a_complete_folder(run_folder: Path) -> None:
     assert "learning_rate = 0.001" in (run_folder / "config.toml").read_text()
 
 
-def test_json_of_a_training_is_what_the_folder_holds(
+def test_train_with_format_json_prints_the_metrics_of_the_folder(
     log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["train", str(log_file), "--out", str(tmp_path / "run"), "--format", "json", "--model", "popularity"])
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "run" / "metrics.json").read_text())
 
 
-def test_tensorboard_files_are_written_when_asked_for(log_file: Path, tmp_path: Path) -> None:
+def test_tensorboard_files_are_written_on_request(log_file: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     main(["train", str(log_file), "--out", str(tmp_path / "run"), "--set", "tensorboard=true", *SMALL])
@@ -111,7 +111,7 @@ def test_tensorboard_files_are_written_when_asked_for(log_file: Path, tmp_path: 
     assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
 
 
-def test_evaluate_gives_what_training_measured(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_gives_the_metrics_of_the_training(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = json.loads((run_folder / "metrics.json").read_text())
     main(["evaluate", str(run_folder), "--k", "5,20", "--format", "json"])
     found = json.loads(capsys.readouterr().out)
@@ -119,7 +119,7 @@ def test_evaluate_gives_what_training_measured(run_folder: Path, capsys: pytest.
     assert found["recall@20"] == metrics["recall@20"]
 
 
-def test_evaluate_on_validation_uses_the_model_that_has_not_seen_it(run_folder: Path) -> None:
+def test_evaluate_on_validation_uses_the_model_that_was_not_trained_on_it(run_folder: Path) -> None:
     history = [json.loads(line) for line in (run_folder / "history.jsonl").read_text().splitlines()]
     best = max(row["recall@20"] for row in history if "recall@20" in row)
     assert evaluate_run(run_folder, on="validation", ks=[20])["recall@20"] == best
@@ -143,7 +143,7 @@ def test_recommend_prints_a_table(run_folder: Path, capsys: pytest.CaptureFixtur
     assert "[cut]" in printed
 
 
-def failure(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+def error_of(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     with pytest.raises(SystemExit) as stopped:
         main([str(argument) for argument in arguments])
     assert stopped.value.code not in (0, None)
@@ -152,28 +152,28 @@ def failure(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return output.err
 
 
-def test_errors_say_the_rule_the_value_and_the_remedy(
+def test_errors_give_the_rule_and_the_value(
     run_folder: Path, log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "new"
-    assert "'nobody'" in failure(capsys, "recommend", run_folder, "--user", "nobody")
-    assert "already holds a run" in failure(capsys, "train", log_file, "--out", run_folder)
-    assert "`--model` must be one of ltocf, spectral, ease" in failure(
+    assert "'nobody'" in error_of(capsys, "recommend", run_folder, "--user", "nobody")
+    assert "already holds a run" in error_of(capsys, "train", log_file, "--out", run_folder)
+    assert "`--model` must be one of ltocf, spectral, ease" in error_of(
         capsys, "train", log_file, "--out", out, "--model", "x"
     )
-    assert "no setting `speed`" in failure(capsys, "train", log_file, "--out", out, "--set", "speed=9")
-    assert "`dim` must be of type int" in failure(capsys, "train", log_file, "--out", out, "--set", "dim=big")
-    assert "takes key=value" in failure(capsys, "train", log_file, "--out", out, "--set", "dim")
-    assert "holds no run" in failure(capsys, "evaluate", tmp_path)
-    assert "depths >= 1" in failure(capsys, "evaluate", run_folder, "--k", "0")
+    assert "no setting `speed`" in error_of(capsys, "train", log_file, "--out", out, "--set", "speed=9")
+    assert "`dim` must be of type int" in error_of(capsys, "train", log_file, "--out", out, "--set", "dim=big")
+    assert "takes key=value" in error_of(capsys, "train", log_file, "--out", out, "--set", "dim")
+    assert "holds no run" in error_of(capsys, "evaluate", tmp_path)
+    assert "depths >= 1" in error_of(capsys, "evaluate", run_folder, "--k", "0")
     if not torch.cuda.is_available():
-        assert "no CUDA GPU" in failure(capsys, "train", log_file, "--out", out, "--device", "cuda")
-    assert "give a folder" in failure(capsys, "train", log_file)
-    assert "give the data" in failure(capsys, "train", "--out", out)
+        assert "no CUDA GPU" in error_of(capsys, "train", log_file, "--out", out, "--device", "cuda")
+    assert "give a folder" in error_of(capsys, "train", log_file)
+    assert "give the data" in error_of(capsys, "train", "--out", out)
     assert not out.exists()
 
 
-def test_a_wrong_solver_name_lists_the_right_ones(log_file: Path, tmp_path: Path) -> None:
+def test_an_unknown_solver_is_refused_with_the_list_of_solvers(log_file: Path, tmp_path: Path) -> None:
     done = ltocf("train", log_file, "--out", tmp_path / "new", "--set", "solver=heun", check=False)
     assert done.returncode == 2
     assert "`solver` must be one of euler, rk4, adams_moulton" in done.stderr
@@ -181,7 +181,7 @@ def test_a_wrong_solver_name_lists_the_right_ones(log_file: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--resume", "RUN", "--epochs", "500", "--seed", "9"], "leave out --seed, --epochs"),
         (["--resume", "RUN", "--model", "mf", "--set", "dim=3"], "leave out --set, --model"),
@@ -197,20 +197,22 @@ def test_a_wrong_solver_name_lists_the_right_ones(log_file: Path, tmp_path: Path
     ],
     ids=str,
 )
-def test_what_contradicts_itself_is_refused_by_name(
+def test_contradicting_arguments_are_refused_by_name(
     arguments: list[str],
-    said: str,
+    message: str,
     run_folder: Path,
     log_file: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    named = {"RUN": str(run_folder), "LOG": str(log_file), "NEW": str(tmp_path / "new")}
-    assert said in failure(capsys, "train", *(named.get(argument, argument) for argument in arguments))
+    paths = {"RUN": str(run_folder), "LOG": str(log_file), "NEW": str(tmp_path / "new")}
+    assert message in error_of(capsys, "train", *(paths.get(argument, argument) for argument in arguments))
     assert not (tmp_path / "new").exists()
 
 
-def test_what_titles_and_paths_hold_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_in_titles_and_paths_is_printed_and_not_interpreted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     title = "[/] \\[bold] :smile: \x1b[31m"
     rows = [(user, item, title) for user in range(12) for item in range(10) if (user + item) % 3]
     pl.DataFrame(rows, schema=["user", "item", "title"], orient="row").write_parquet(tmp_path / "log.parquet")
@@ -221,10 +223,10 @@ def test_what_titles_and_paths_hold_is_shown_and_not_obeyed(tmp_path: Path, caps
     main(["recommend", str(folder), "--user", "1", "--k", "1"])
     printed = capsys.readouterr().out
     assert "[/] \\[bold] :smile: \N{REPLACEMENT CHARACTER}[31m" in printed
-    assert "q\\[/]" in failure(capsys, "recommend", "q\\[/]", "--user", "1")
+    assert "q\\[/]" in error_of(capsys, "recommend", "q\\[/]", "--user", "1")
 
 
-def test_a_run_that_its_minutes_cut_off_says_so(
+def test_a_run_stopped_by_max_minutes_says_so(
     log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ltocf.runs.protocol.ranking_seconds", lambda *_: 3600.0)
@@ -243,30 +245,34 @@ def test_help_names_every_model_and_needs_no_torch() -> None:
     assert all(command in done.stdout for command in ("bench", "data", "demo", "evaluate", "plot", "train"))
 
 
-def test_popular_for_unknown_users(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_users_get_the_popular_items_on_request(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["recommend", str(run_folder), "--user", "nobody", "--unknown", "popular", "--format", "json", "--k", "2"])
     first, second = json.loads(capsys.readouterr().out)
     assert first["score"] >= second["score"] > 1
 
 
-def test_data_list_and_stats(log_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_list_and_data_stats_print_the_sets_and_the_statistics(
+    log_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["data", "list"])
     assert "gowalla" in capsys.readouterr().out
     main(["data", "stats", str(log_file)])
     assert "density" in capsys.readouterr().out
 
 
-def test_select_on_test_marks_the_run(log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_selected_on_the_test_set_is_marked_as_optimistic(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["train", str(log_file), "--out", str(tmp_path / "run"), "--select-on", "test", *SMALL])
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["select_on"] == "test"
     assert "optimistic" in metrics["protocol"]
     assert metrics["recall@20"] == metrics["selected"]["recall@20"]
-    assert "no validation set" in failure(capsys, "evaluate", tmp_path / "run", "--on", "validation")
+    assert "no validation set" in error_of(capsys, "evaluate", tmp_path / "run", "--on", "validation")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_resumes_with_the_same_bits(log_file: Path, tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_resumes_with_the_same_bits(log_file: Path, tmp_path: Path, sent: signal.Signals) -> None:
     settings = [
         *SMALL[:6],
         "--epochs",
@@ -288,11 +294,11 @@ def test_a_killed_run_resumes_with_the_same_bits(log_file: Path, tmp_path: Path,
         deadline = time.monotonic() + 60
         while not (history.exists() and history.read_bytes().count(b"\n") >= 5) and time.monotonic() < deadline:
             time.sleep(0.002)
-        os.kill(process.pid, how)
-        said = process.communicate()[1]
-    assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+        os.kill(process.pid, sent)
+        errors = process.communicate()[1]
+    assert process.returncode == (130 if sent == signal.SIGINT else -signal.SIGKILL)
     assert not (killed / "metrics.json").exists()
-    assert how == signal.SIGKILL or f"ltocf train --resume {killed}" in said.replace("\n", "")
+    assert sent == signal.SIGKILL or f"ltocf train --resume {killed}" in errors.replace("\n", "")
     ltocf("train", "--resume", killed)
     for name in ("model.safetensors", "model-selection.safetensors"):
         whole, resumed = load_file(tmp_path / "whole" / name), load_file(killed / name)

@@ -1,4 +1,4 @@
-"""The help of every command teaches, and costs little."""
+"""The help of every command has examples and explains every option, and it loads no large package."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from ltocf.cli.examples import EXAMPLES
 from ltocf.cli.main import app, main
 
 HEAVY = ("torch", "numpy", "scipy", "polars", "safetensors", "torchdiffeq", "matplotlib", "altair", "fastapi")
-READING = ("train", "ingest", "fit", "update", "inspect", "bench", "data stats")
+READ_A_LOG = ("train", "ingest", "fit", "update", "inspect", "bench", "data stats")
 
 
-def commands(of: App = app, before: str = "") -> dict[str, App]:
+def commands(parent: App = app, prefix: str = "") -> dict[str, App]:
+    """All commands by their full name, without the groups that contain them."""
     found: dict[str, App] = {}
-    for name in of:
+    for name in parent:
         if not name.startswith("-"):
-            inner = commands(of[name], f"{before}{name} ")
-            found |= inner or {f"{before}{name}": of[name]}
+            subcommands = commands(parent[name], f"{prefix}{name} ")
+            found |= subcommands or {f"{prefix}{name}": parent[name]}
     return found
 
 
@@ -34,10 +35,11 @@ def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 
 def test_every_command_has_two_examples() -> None:
     assert set(EXAMPLES) == {"", *commands()}
+    assert {len(examples) for examples in EXAMPLES.values()} == {2}
 
 
 @pytest.mark.parametrize("command", EXAMPLES)
-def test_examples_are_ones_the_program_has(command: str) -> None:
+def test_examples_are_valid_commands(command: str) -> None:
     for line, _ in EXAMPLES[command]:
         program, *arguments = shlex.split(line)
         assert program == "ltocf"
@@ -57,17 +59,17 @@ def test_help_ends_with_the_examples(
 
 
 @pytest.mark.parametrize("command", sorted(commands()))
-def test_options_have_a_meaning(command: str) -> None:
+def test_every_option_has_a_help_text(command: str) -> None:
     for argument in commands()[command].assemble_argument_collection(parse_docstring=True):
         if argument.names and argument.names != ("*",) and argument.parameter.parse is not False:
-            assert argument.parameter.help, f"{command} {argument.name} says nothing"
+            assert argument.parameter.help, f"{command} {argument.name} has no help"
 
 
 @pytest.mark.parametrize("command", sorted(commands()))
-def test_what_reads_a_log_takes_its_columns(command: str) -> None:
+def test_commands_that_read_a_log_have_options_for_its_columns(command: str) -> None:
     names = {name for argument in commands()[command].assemble_argument_collection() for name in argument.names}
     has_columns = {"--user-column", "--item-column", "--timestamp-column", "--only", "--items"} <= names
-    assert has_columns == (command in READING)
+    assert has_columns == (command in READ_A_LOG)
 
 
 def test_choices_and_defaults_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,17 +94,17 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_training_is_there_without_what_only_some_need() -> None:
-    """`ltocf.train` needs no statistics, no integrator, no figures and no optional package until they are used."""
-    late = ("scipy.stats", "scipy.integrate", "torchdiffeq", "sklearn", "matplotlib", "pandas", "optuna", "implicit")
-    program = f"import sys, ltocf; ltocf.train; print([name for name in {late!r} if name in sys.modules])"
+def test_importing_train_loads_no_package_that_only_some_trainings_need() -> None:
+    """Statistics, integrators, figures and optional packages are imported on first use."""
+    lazy = ("scipy.stats", "scipy.integrate", "torchdiffeq", "sklearn", "matplotlib", "pandas", "optuna", "implicit")
+    program = f"import sys, ltocf; ltocf.train; print([name for name in {lazy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_the_completion_for_bash_is_a_script_that_knows_the_commands(tmp_path: Path) -> None:
+def test_the_bash_completion_is_a_valid_script_with_the_commands(tmp_path: Path) -> None:
     script = tmp_path / "ltocf.sh"
     app.install_completion(shell="bash", output=script, add_to_startup=False)
     subprocess.run(["bash", "-n", str(script)], check=True, timeout=60)
-    assert all(f"{word}" in script.read_text(encoding="utf-8") for word in ("recommend", "settings", "--user-column"))
+    assert all(word in script.read_text(encoding="utf-8") for word in ("recommend", "settings", "--user-column"))

@@ -1,4 +1,4 @@
-"""Ids as a shell gives them: thousands of flags, files of every form, standard input."""
+"""Ids from a shell: repeated flags, files of every format, standard input."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def test_repeated_flags_become_one(arguments: list[str], expected: list[str]) ->
     assert joined(arguments, "--user") == expected
 
 
-def test_what_was_joined_is_split_again() -> None:
+def test_joined_ids_are_split_again() -> None:
     ids = [f"u {number}, x" for number in range(50)]
-    (found,) = joined([part for id in ids for part in ("--user", id)], "--user")
-    assert split([found.removeprefix("--user=")]) == ids
+    (flag,) = joined([part for id in ids for part in ("--user", id)], "--user")
+    assert split([flag.removeprefix("--user=")]) == ids
     assert JOINT == "\0"
 
 
@@ -51,12 +51,12 @@ def test_what_was_joined_is_split_again() -> None:
     ],
     ids=str,
 )
-def test_files_of_users(name: str, content: str, expected: list[str], tmp_path: Path) -> None:
+def test_ids_are_read_from_text_files_and_tables(name: str, content: str, expected: list[str], tmp_path: Path) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8")
     assert ids_in(str(tmp_path / name), "user") == expected
 
 
-def test_parquet_keeps_the_type(tmp_path: Path) -> None:
+def test_parquet_keeps_the_type_of_the_ids(tmp_path: Path) -> None:
     path = tmp_path / "users.parquet"
     pl.DataFrame({"item": [1, 2, 3], "user_id": [7, 7, None]}).write_parquet(path)
     assert ids_in(str(path), "user") == [7]
@@ -65,7 +65,7 @@ def test_parquet_keeps_the_type(tmp_path: Path) -> None:
     assert ids_in(str(path), "item") == ["a"]
 
 
-def test_commas_files_and_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_come_from_commas_a_file_or_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ids_of("a,b,,-3", "item") == ["a", "b", "-3"]
     (tmp_path / "stock").write_text("x\ny\n")
     assert ids_of(str(tmp_path / "stock"), "item") == ["x", "y"]
@@ -73,13 +73,13 @@ def test_commas_files_and_standard_input(tmp_path: Path, monkeypatch: pytest.Mon
     assert ids_of("-", "user") == ["u1", "u2"]
 
 
-def test_files_that_have_no_ids(tmp_path: Path) -> None:
-    table, nothing = tmp_path / "table.csv", tmp_path / "nothing"
+def test_files_without_ids_are_refused(tmp_path: Path) -> None:
+    table, empty = tmp_path / "table.csv", tmp_path / "empty"
     table.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"table\.csv must have a column of user ids such as `user_id`, got a, b"):
         ids_in(str(table), "user")
-    nothing.write_text("\n\n")
-    with pytest.raises(ValueError, match=r"nothing must hold item ids, got none"):
-        ids_in(str(nothing), "item")
+    empty.write_text("\n\n")
+    with pytest.raises(ValueError, match=r"empty must hold item ids, got none"):
+        ids_in(str(empty), "item")
     with pytest.raises(FileNotFoundError, match="missing"):
         ids_in(str(tmp_path / "missing"), "user")

@@ -1,4 +1,4 @@
-"""``ltocf inspect`` and the options of everything that reads, as they are typed in a shell."""
+"""``ltocf inspect``, and the reading options as they are typed in a shell."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ def log_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_report_figures_first_rows_and_costs(log_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_prints_the_report_figures_first_rows_and_costs(
+    log_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["inspect", str(log_file)])
-    shown = capsys.readouterr()
+    output = capsys.readouterr()
     for part in (
         "user: 'user_id' (usual name)",
         "timestamp: 'when' (usual name)",
@@ -36,18 +38,18 @@ def test_the_report_figures_first_rows_and_costs(log_file: Path, capsys: pytest.
         "2019-10-01 00:00:00 UTC",
         "several models compete for 1 min (`--max-minutes`); `--model ltocf`: less than a minute on two CPU cores, ",
     ):
-        assert part in shown.out
-    assert "no user id" not in shown.err
+        assert part in output.out
+    assert "no user id" not in output.err
 
 
-def test_json_is_for_programs(log_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_prints_json_on_request(log_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--only", "event=purchase", "--event-weights", "event=purchase:2", "--since", "2019-10-02"]
     main(["inspect", str(log_file), "--format", "json", *options])
     found = json.loads(capsys.readouterr().out)
     assert set(found) == {"report", "figures", "time_range", "preview", "estimate"}
     assert found["estimate"]["contest_minutes"] == 1.0
     assert found["estimate"]["minutes"] < 1
-    assert found["estimate"]["bytes"] > resident_bytes() / 2  # what the process holds is counted
+    assert found["estimate"]["bytes"] > resident_bytes() / 2  # the memory that the process holds already is counted
     assert found["figures"]["train_pairs"] == 2
     assert found["report"]["dropped"][0]["n_rows"] == 2
     assert found["time_range"] == ["2019-10-02T00:00:00+00:00", "2019-10-03T00:00:00+00:00"]
@@ -61,7 +63,7 @@ def test_a_named_set_has_no_preview(capsys: pytest.CaptureFixture[str]) -> None:
     assert (found["figures"]["users"], found["preview"]) == (671, [])
 
 
-def test_figures_of_what_the_options_leave(log_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_statistics_are_of_the_rows_that_the_options_keep(log_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["data", "stats", str(log_file), "--drop", "event=view", "--timestamp-column", ""])
     assert "train_pairs           │ 2" in capsys.readouterr().out
 
@@ -78,20 +80,22 @@ def test_figures_of_what_the_options_leave(log_file: Path, capsys: pytest.Captur
     ],
     ids=range(6),
 )
-def test_mistakes(log_file: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_are_errors(
+    log_file: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         main(["inspect", str(log_file), *options])
     assert message in capsys.readouterr().err
 
 
-def test_no_source(capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_without_a_source_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["inspect"])
     assert "give a source" in capsys.readouterr().err
 
 
 def test_every_option_of_a_reader_has_a_flag() -> None:
-    given = Reading(
+    reading = Reading(
         **{f"{name}_column": name for name in ("user", "item", "timestamp", "rating", "weight", "title", "item_id")},
         min_rating=4.0,
         only=["a=b"],
@@ -112,8 +116,8 @@ def test_every_option_of_a_reader_has_a_flag() -> None:
         items=Path("items.csv"),
         lines_in_time=True,
     )
-    options = ReadOptions(**given.options())
+    options = ReadOptions(**reading.options())
     assert set(options.given()) == set(ReadOptions.__dataclass_fields__)
     assert (options.drop, options.columns, options.query) == ({"c": ["d", "e", "f"]}, ["x", "y"], "select 1")
-    assert given.source(None) == "sqlite:///a.db"
+    assert reading.source(None) == "sqlite:///a.db"
     assert Reading().options() == {}

@@ -1,4 +1,4 @@
-"""Ctrl-C is not lost, whatever becomes of the exception that it raises."""
+"""Ctrl-C is not lost, even if the exception that it raises is swallowed or replaced."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ def interrupt(*_: object) -> None:
 
 
 class Interrupted:
-    """An object in whose destructor Ctrl-C comes: Python drops what a destructor raises."""
+    """An object whose destructor gets Ctrl-C; Python ignores exceptions of destructors."""
 
     def __del__(self) -> None:
         interrupt()
 
 
-def dropped() -> None:
-    found = Interrupted()
-    del found
+def ignored_in_a_destructor() -> None:
+    doomed = Interrupted()
+    del doomed
     for _ in range(1000):
         time.sleep(SECONDS_UNTIL_AGAIN)
 
 
-def taken_for_an_error() -> None:
+def replaced_by_an_error() -> None:
     try:
         interrupt()
     except KeyboardInterrupt as error:
         raise ImportError("a library could not be imported") from error
 
 
-def taken_for_an_exit() -> None:
+def replaced_by_an_exit() -> None:
     try:
         interrupt()
     except KeyboardInterrupt:
         sys.exit(2)
 
 
-@pytest.mark.parametrize("what", [interrupt, dropped, taken_for_an_error, taken_for_an_exit])
-def test_it_is_raised(what: Callable[[], None]) -> None:
+@pytest.mark.parametrize("work", [interrupt, ignored_in_a_destructor, replaced_by_an_error, replaced_by_an_exit])
+def test_an_interrupt_is_always_raised(work: Callable[[], None]) -> None:
     hook, handler = sys.unraisablehook, signal.getsignal(signal.SIGINT)
     try:
         with pytest.raises(KeyboardInterrupt), ended_by_interrupts():
-            what()
+            work()
     finally:
         signal.signal(signal.SIGINT, handler)
     assert sys.unraisablehook is hook
 
 
-def test_who_has_ended_in_order_meanwhile_keeps_the_exit_status() -> None:
+def test_an_exit_with_status_zero_after_an_interrupt_is_kept() -> None:
     handler = signal.getsignal(signal.SIGINT)
 
-    def ends() -> None:
+    def exit_in_order() -> None:
         try:
             interrupt()
         except KeyboardInterrupt:
@@ -70,41 +70,41 @@ def test_who_has_ended_in_order_meanwhile_keeps_the_exit_status() -> None:
 
     try:
         with pytest.raises(SystemExit) as error, ended_by_interrupts():
-            ends()
+            exit_in_order()
     finally:
         signal.signal(signal.SIGINT, handler)
     assert not error.value.code
 
 
-def test_other_things_that_python_drops_are_told_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[Any] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda error: told.append(error.exc_type))
+def test_other_ignored_exceptions_are_reported_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: reported.append(error.exc_type))
 
     class Broken:
         def __del__(self) -> None:
             raise ValueError
 
     with ended_by_interrupts():
-        found = Broken()
-        del found
-    assert told == [ValueError]
+        doomed = Broken()
+        del doomed
+    assert reported == [ValueError]
 
 
-def test_a_background_job_and_a_thread_are_left_alone() -> None:
-    before = signal.getsignal(signal.SIGINT)
+def test_handlers_of_a_background_job_and_in_a_thread_are_unchanged() -> None:
+    previous_handler = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with ended_by_interrupts():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGINT, before)
-    seen: list[object] = []
+        signal.signal(signal.SIGINT, previous_handler)
+    handlers: list[object] = []
 
-    def inside() -> None:
+    def record_handler() -> None:
         with ended_by_interrupts():
-            seen.append(signal.getsignal(signal.SIGINT))
+            handlers.append(signal.getsignal(signal.SIGINT))
 
-    thread = threading.Thread(target=inside)
+    thread = threading.Thread(target=record_handler)
     thread.start()
     thread.join()
-    assert seen == [before]
+    assert handlers == [previous_handler]

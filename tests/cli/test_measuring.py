@@ -22,7 +22,7 @@ LTOCF, SPECTRAL = (EARLIER / f"run-{name}" for name in ("ltocf", "spectral"))
 
 
 @pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
 
 
@@ -32,11 +32,11 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of all tables."""
+    """The cells of all printed tables, row by row."""
     return [[cell.strip() for cell in line.strip("│┃").split("│")] for line in text.splitlines() if line[:1] == "│"]
 
 
-def test_one_table_is_printed_unless_more_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_prints_one_table_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "evaluate", LTOCF, "--k", "3,10")
     assert [row[0] for row in rows(text)] == [*METRICS, "coverage"]
     assert set(json.loads(printed(capsys, "evaluate", LTOCF, "--k", "3", "--format", "json"))) == {
@@ -44,17 +44,17 @@ def test_one_table_is_printed_unless_more_is_asked_for(capsys: pytest.CaptureFix
     }
 
 
-def test_beyond_accuracy_is_a_second_table_beside_popularity(capsys: pytest.CaptureFixture[str]) -> None:
+def test_beyond_accuracy_is_a_second_table_with_popularity_beside_the_model(capsys: pytest.CaptureFixture[str]) -> None:
     expected = ltocf.evaluate_run(LTOCF, ks=[3, 10], beyond=True)
     found = rows(printed(capsys, "evaluate", LTOCF, "--k", "3,10", "--beyond"))[len(METRICS) + 1 :]
     cells = {row[0]: row[1:] for row in found}
-    assert cells["Gini"] == [f"{one['gini@10']:.4f}" for one in (expected, expected["popularity"])]
+    assert cells["Gini"] == [f"{values['gini@10']:.4f}" for values in (expected, expected["popularity"])]
     assert cells["popularity lift"] == [
-        f"{one['popularity_lift@10']:.2f}" for one in (expected, expected["popularity"])
+        f"{values['popularity_lift@10']:.2f}" for values in (expected, expected["popularity"])
     ]
     shortest, head = expected["by_activity"][0], expected["by_popularity"][0]
-    about = f"{shortest['n_users']} users with 6 items"
-    assert cells[f"recall, {about}"][0] == f"{shortest['recall@10']:.4f}"
+    group = f"{shortest['n_users']} users with 6 items"
+    assert cells[f"recall, {group}"][0] == f"{shortest['recall@10']:.4f}"
     assert cells[f"share of the lists, head: {head['n_items']} items"][0] == f"{head['share@10']:.4f}"
     assert len(found) == 7 + 2 * len(expected["by_activity"]) + 2 * len(expected["by_popularity"])
 
@@ -70,7 +70,7 @@ def test_differences_are_a_table_with_p_values(capsys: pytest.CaptureFixture[str
     ]
 
 
-def test_json_has_everything_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_every_requested_measurement(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "evaluate", LTOCF, "--k", "3", "--beyond", "--against", SPECTRAL, "--format", "json")
     expected = finite(ltocf.evaluate_run(str(LTOCF), ks=[3], beyond=True, against=str(SPECTRAL)))
     assert json.loads(text) == expected
@@ -79,29 +79,31 @@ def test_json_has_everything_asked_for(capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(text) == finite(ltocf.compare([LTOCF, SPECTRAL], ks=[3, 5], against="popularity").as_dict())
 
 
-def test_compare_prints_a_column_for_each_run_and_writes_the_page(
+def test_compare_prints_a_column_for_each_run_and_writes_the_report(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    text = printed(capsys, "compare", LTOCF, SPECTRAL, "--k", "3", "--out", tmp_path / "page.html")
+    text = printed(capsys, "compare", LTOCF, SPECTRAL, "--k", "3", "--out", tmp_path / "report.html")
     cells = {row[0]: row[1:] for row in rows(text)}
     expected = ltocf.compare([LTOCF, SPECTRAL], ks=[3]).table()
     assert cells["model"] == expected["model"].to_list()
     assert [cell.removesuffix(" ★") for cell in cells["recall@3"]] == [f"{x:.4f}" for x in expected["recall@3"]]
     assert cells["seconds"][-1] == "–"
-    assert f"wrote {tmp_path / 'page.html'}" in text
-    assert (tmp_path / "page.html").stat().st_size > 500_000
+    assert f"wrote {tmp_path / 'report.html'}" in text
+    assert (tmp_path / "report.html").stat().st_size > 500_000
 
 
 @pytest.mark.parametrize(("width", "n_tables"), [(160, 1), (60, 2), (10, 3)])
-def test_runs_that_do_not_fit_get_a_table_of_their_own(
+def test_runs_beyond_the_width_of_the_terminal_get_another_table(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, n_tables: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     assert printed(capsys, "compare", LTOCF, SPECTRAL, "--k", "3").count("┏") == n_tables
 
 
-def test_other_splits_are_an_error_of_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    run = RunFolder(shutil.copytree(LTOCF, tmp_path / "exchanged"))
+def test_comparing_runs_of_different_splits_is_an_error_of_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = RunFolder(shutil.copytree(LTOCF, tmp_path / "swapped"))
     data = run.read_data()
     assert data.split.validation is not None
     split = Split(data.split.train, data.split.validation, data.split.test)
@@ -110,7 +112,7 @@ def test_other_splits_are_an_error_of_one_line(capsys: pytest.CaptureFixture[str
         with pytest.raises(SystemExit) as stopped:
             main([str(argument) for argument in arguments])
         assert stopped.value.code == 2
-        said = capsys.readouterr().err
-        assert "runs must have one split to be compared" in said
-        assert split.digest[:12] in said
-        assert said.count("\n") == 1
+        message = capsys.readouterr().err
+        assert "runs must have one split to be compared" in message
+        assert split.digest[:12] in message
+        assert message.count("\n") == 1

@@ -1,4 +1,4 @@
-"""An error says what to type: flags to somebody at a shell, arguments to somebody in Python."""
+"""An error names flags in a shell and arguments in Python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def log_file(tmp_path: Path) -> Path:
     return path
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def error_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
@@ -43,22 +43,24 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     ],
     ids=str,
 )
-def test_at_a_shell(options: list[str], message: str, log_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert message in said(capsys, "train", str(log_file), "--out", str(log_file.parent / "run"), *options)
+def test_in_a_shell_errors_name_flags_and_guess_misspelt_names(
+    options: list[str], message: str, log_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in error_line(capsys, "train", str(log_file), "--out", str(log_file.parent / "run"), *options)
 
 
-def test_a_data_set_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "did you mean `gowalla`?" in said(capsys, "data", "stats", "gowala")
-    assert "a dataset must be one of gowalla, " in said(capsys, "data", "stats", "my-own-log")
+def test_a_misspelt_data_set_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean `gowalla`?" in error_line(capsys, "data", "stats", "gowala")
+    assert "a dataset must be one of gowalla, " in error_line(capsys, "data", "stats", "my-own-log")
 
 
-def test_in_python(log_file: Path) -> None:
+def test_in_python_errors_name_arguments(log_file: Path) -> None:
     with pytest.raises(ValueError, match="no column is named like an item; pass `item_column` as one of"):
         ltocf.load_dataset(log_file, user_column="client")
     with pytest.raises(ValueError, match="no setting `epoch`; did you mean `epochs`"):
         ltocf.train(log_file, log_file.parent / "run", epoch=1)
 
 
-def test_every_command_has_flags_to_say() -> None:
+def test_flags_of_a_command_are_known_and_an_unknown_command_has_none() -> None:
     assert "--user-column" in flags_of(app, ["data", "stats", "gowalla"])
     assert flags_of(app, ["no-such-command"]) == flags_of(app, []) == []

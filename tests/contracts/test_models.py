@@ -1,4 +1,4 @@
-"""What every model of the registry must do; a model without a case here does not exist."""
+"""What every registered model must do; every one of them must have a case here."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ LARGER_BATCHES = {
     "hop-rec": Batch(BATCH.users, torch.tensor([3, 5, 1, 6, 0, 2]), torch.tensor([7, 8, 9, 4, 10, 11])),
     "neumf": BATCH._replace(negatives=torch.tensor([7, 8, 9, 4, 10, 11])),
 }
-"""Of models that take several positives or negatives for each user."""
+"""Batches of the models that take several positives or negatives for each user."""
 STEP_BY_STEP = [case for case in CASES if case[1].get("propagation") == "solver"][1:]
-"""One step-by-step case is enough where training is long: the filter is proven equal to it."""
+"""Left out where training is long: one case of solving step by step is enough, because the filter equals it."""
 TRAINED_BY_GRADIENTS = [(name, options) for name, options in CASES if issubclass(MODELS[name], GradientRecommender)]
 CLOSED_FORMS = {name for name, model in MODELS.items() if not issubclass(model, GradientRecommender)}
 every_device = pytest.mark.parametrize(
@@ -81,12 +81,12 @@ every_trained_model = pytest.mark.parametrize(("name", "options"), TRAINED_BY_GR
 
 def build(name: str, options: dict[str, Any], log: Interactions, seed: int = 0) -> Any:
     model: Any = MODELS[name]
-    built = model(BipartiteGraph.from_interactions(log), seed=seed, **made_with(name, options))
+    built = model(BipartiteGraph.from_interactions(log), seed=seed, **small_options(name, options))
     built.prepare()
     return built
 
 
-def made_with(name: str, options: dict[str, Any]) -> dict[str, Any]:
+def small_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return options if name in CLOSED_FORMS else options | {"dim": 8}
 
 
@@ -105,10 +105,10 @@ def test_every_model_is_registered_and_has_a_case() -> None:
 
 
 @every_model
-def test_a_model_goes_to_other_processes_with_all_that_it_computed(
+def test_a_model_shared_with_other_processes_keeps_what_it_computed(
     name: str, options: dict[str, Any], interactions: Interactions, tmp_path: Path
 ) -> None:
-    """As `ltocf serve` sends it to its workers."""
+    """`ltocf serve` shares its models with its workers in this way."""
     snapshot = Snapshot.of(name, build(name, options, interactions), interactions, Names.identity(30, 40))
     warm(snapshot)
     write_shared(snapshot, 1, tmp_path / "shared")
@@ -120,7 +120,7 @@ def test_a_model_goes_to_other_processes_with_all_that_it_computed(
 
 
 @every_model
-def test_a_model_shows_itself_in_one_line(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+def test_the_repr_of_a_model_is_one_line(name: str, options: dict[str, Any], interactions: Interactions) -> None:
     model = build(name, options, interactions)
     assert repr(model).startswith(f"{type(model).__name__}(n_users=30, n_items=40, n_parameters=")
     assert len(repr(model)) < 200
@@ -129,14 +129,16 @@ def test_a_model_shows_itself_in_one_line(name: str, options: dict[str, Any], in
 
 
 @every_trained_model
-def test_loss_terms(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+def test_the_total_loss_is_the_ranking_loss_plus_the_weighted_penalty(
+    name: str, options: dict[str, Any], interactions: Interactions
+) -> None:
     terms = build(name, options, interactions)(batch_of(name))
     assert terms.ranking.ndim == terms.l2.ndim == 0
     assert terms.total(0.5).item() == pytest.approx(terms.ranking.item() + 0.5 * terms.l2.item())
 
 
 @every_model
-def test_shapes_and_finite_values(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+def test_scores_are_finite_and_need_no_gradient(name: str, options: dict[str, Any], interactions: Interactions) -> None:
     model = build(name, options, interactions)
     scores = model.scores(torch.tensor([0, 4]))
     assert scores.shape == (2, interactions.n_items)
@@ -145,7 +147,7 @@ def test_shapes_and_finite_values(name: str, options: dict[str, Any], interactio
 
 
 @every_model
-def test_the_scores_of_a_list_are_the_ones_it_was_ranked_by(
+def test_the_scores_of_a_list_are_those_of_its_scorer(
     name: str, options: dict[str, Any], interactions: Interactions
 ) -> None:
     model = build(name, options, interactions)
@@ -155,11 +157,11 @@ def test_the_scores_of_a_list_are_the_ones_it_was_ranked_by(
 
 
 @every_model
-def test_a_model_comes_back_from_its_file(
+def test_a_model_loaded_from_its_file_gives_the_same_scores(
     name: str, options: dict[str, Any], interactions: Interactions, tmp_path: Path
 ) -> None:
     model, names = build(name, options, interactions), Names.identity(interactions.n_users, interactions.n_items)
-    TrainedModel(name, made_with(name, options), model, interactions, names).save(tmp_path / "model")
+    TrainedModel(name, small_options(name, options), model, interactions, names).save(tmp_path / "model")
     users = torch.tensor([0, 4])
     assert TrainedModel.load(tmp_path / "model").model.scores(users).equal(model.eval().scores(users))
 
@@ -179,49 +181,53 @@ def test_loss_gradient_is_that_of_finite_differences(
     if options.get("adjoint"):
         pytest.skip("the adjoint method's gradients are estimates")
     model = build(name, options, interactions).double()
-
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
 
     def loss() -> torch.Tensor:
-        torch.manual_seed(0)  # of what a model samples in training
-        for buffer, before in buffers:
-            buffer.copy_(before)  # what it counts
+        torch.manual_seed(0)  # for models that sample in training
+        for buffer, initial in buffers:
+            buffer.copy_(initial)  # for models that count in training
         total: torch.Tensor = model(batch_of(name)).total(0.1)
         return total
 
     loss().backward()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    directions = [torch.randn(parameter.shape, dtype=torch.float64) for parameter in parameters]
-    ends = []
+    generator = torch.Generator().manual_seed(0)
+    directions = [torch.randn(tensor.shape, dtype=torch.float64, generator=generator) for tensor in parameters]
+    losses = []
     for step in (1e-6, -1e-6):
         with torch.no_grad():
             for parameter, direction in zip(parameters, directions, strict=True):
                 parameter.add_(direction, alpha=step)
-            ends.append(loss().item())
+            losses.append(loss().item())
             for parameter, direction in zip(parameters, directions, strict=True):
                 parameter.add_(direction, alpha=-step)
-    slope = (ends[0] - ends[1]) / 2e-6
+    slope = (losses[0] - losses[1]) / 2e-6
     found = sum((p.grad * d).sum().item() for p, d in zip(parameters, directions, strict=True))
     assert found == pytest.approx(slope, rel=1e-4)
 
 
 @every_model
-def test_same_seed_same_model_and_exact_save(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+def test_the_same_seed_gives_the_same_model_and_a_state_dict_restores_it_exactly(
+    name: str, options: dict[str, Any], interactions: Interactions
+) -> None:
     users = torch.arange(interactions.n_users)
     first, twin, other = (build(name, options, interactions, seed) for seed in (1, 1, 2))
     assert first.scores(users).equal(twin.scores(users))
-    # A closed form is what it is: the seed of the spectrum only says where the iteration starts.
+    # A closed form does not depend on the seed: in the spectral model it only sets where the iteration starts.
     assert name in CLOSED_FORMS or not first.scores(users).equal(other.scores(users))
     other.load_state_dict(first.state_dict())
     assert first.scores(users).equal(other.scores(users))
 
 
 @every_model
-def test_permuting_users_permutes_scores(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+def test_permuting_the_users_permutes_the_scores(
+    name: str, options: dict[str, Any], interactions: Interactions
+) -> None:
     if name == "pinsage":
-        pytest.skip("its walks are random: see test_walk_baselines.py")
+        pytest.skip("its walks are random; tested in test_walk_baselines.py")
     if name == "als":
-        pytest.skip("its factors of users come from a start that is drawn for each: see test_als.py")
+        pytest.skip("each user starts from random factors; tested in test_als.py")
     permutation = np.random.default_rng(0).permutation(interactions.n_users)
     shuffled = Interactions.from_pairs(
         permutation[interactions.users], interactions.items, interactions.n_users, interactions.n_items
@@ -229,35 +235,37 @@ def test_permuting_users_permutes_scores(name: str, options: dict[str, Any], int
     model, moved = build(name, options, interactions), build(name, options, shuffled)
     with torch.no_grad():
         moved.load_state_dict(model.state_dict())
-        for table, other in zip(moved.parameters(), model.parameters(), strict=True):
-            if len(table) in (model.n_users, model.n_users + model.n_items):
-                table[torch.from_numpy(permutation)] = other[: model.n_users]
+        for target, source in zip(moved.parameters(), model.parameters(), strict=True):
+            if len(target) in (model.n_users, model.n_users + model.n_items):
+                target[torch.from_numpy(permutation)] = source[: model.n_users]
     expected = model.scores(torch.arange(model.n_users))
     torch.testing.assert_close(moved.scores(torch.from_numpy(permutation)), expected, atol=1e-5, rtol=1e-4)
 
 
 class FoundError(Exception):
-    """Training has found what it was to find."""
+    """Raised by training as soon as all withheld cells are found."""
 
 
 @every_device
 @pytest.mark.parametrize(
     ("name", "options"), [case for case in CASES if case not in STEP_BY_STEP and case[0] != "popularity"], ids=str
 )
-def test_finds_the_withheld_cells_of_a_checkerboard(name: str, options: dict[str, Any], device: str) -> None:
+def test_a_trained_model_finds_the_withheld_cells_of_a_checkerboard(
+    name: str, options: dict[str, Any], device: str
+) -> None:
     train, withheld = checkerboard()
     model = build(name, options, train).to(device)
 
-    def found() -> dict[str, float]:
+    def measure() -> dict[str, float]:
         return evaluate(model.scorer(), withheld, seen=train, ks=[1])
 
     def stop_when_found() -> dict[str, float]:
-        if found()["recall@1"] == 1:
+        if measure()["recall@1"] == 1:
             raise FoundError
         return {"recall@20": 0.0}
 
     if isinstance(model, GradientRecommender):
-        # A rate that falls to zero: what is left is no noise of the last steps.
+        # The learning rate falls to zero, so that the noise of the last steps vanishes.
         settings = TrainingSettings(
             learning_rate=0.05,
             l2=1e-3,
@@ -269,7 +277,7 @@ def test_finds_the_withheld_cells_of_a_checkerboard(name: str, options: dict[str
         )
         with suppress(FoundError):
             fit(model, model.batches(train, 256, 0, device), settings=settings, validate=stop_when_found)
-    assert found()["recall@1"] == 1
+    assert measure()["recall@1"] == 1
     assert rank(model.scorer(), torch.arange(20), 1, seen=train).items.squeeze(1).tolist() == [
         withheld.items[user] for user in range(20)
     ]
@@ -277,24 +285,24 @@ def test_finds_the_withheld_cells_of_a_checkerboard(name: str, options: dict[str
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @every_model
-def test_a_gpu_computes_what_the_cpu_does(name: str, options: dict[str, Any], interactions: Interactions) -> None:
+def test_a_gpu_computes_the_same_as_the_cpu(name: str, options: dict[str, Any], interactions: Interactions) -> None:
     model = build(name, options, interactions).eval()
-    twin = build(name, options, interactions).eval().to("cuda")
-    close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-4, check_device=False)
-    close(twin.scores(torch.tensor([0, 4])), model.scores(torch.tensor([0, 4])))
+    on_gpu = build(name, options, interactions).eval().to("cuda")
+    assert_close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-4, check_device=False)
+    assert_close(on_gpu.scores(torch.tensor([0, 4])), model.scores(torch.tensor([0, 4])))
     if name in CLOSED_FORMS:
         return
     users, positives, negatives, weights = batch_of(name)
-    there = Batch(users.cuda(), positives.cuda(), negatives.cuda(), None if weights is None else weights.cuda())
-    for one, batch in ((model, batch_of(name)), (twin, there)):
-        one(batch).total(0.1).backward()
-    for (label, other), here in zip(twin.named_parameters(), model.parameters(), strict=True):
-        if here.grad is not None:
-            close(other.grad, here.grad, msg=lambda message, label=label: f"{label}: {message}")
+    gpu_batch = Batch(users.cuda(), positives.cuda(), negatives.cuda(), None if weights is None else weights.cuda())
+    model(batch_of(name)).total(0.1).backward()
+    on_gpu(gpu_batch).total(0.1).backward()
+    for (label, found), expected in zip(on_gpu.named_parameters(), model.parameters(), strict=True):
+        if expected.grad is not None:
+            assert_close(found.grad, expected.grad, msg=lambda message, label=label: f"{label}: {message}")
 
 
 @every_model
-def test_users_and_items_without_training_pairs_are_ranked_all_the_same(name: str, options: dict[str, Any]) -> None:
+def test_users_and_items_without_training_pairs_have_finite_scores(name: str, options: dict[str, Any]) -> None:
     log = random_interactions(6, 8)
     wider = Interactions.from_pairs(log.users, log.items, 7, 9)
     assert torch.isfinite(build(name, options, wider).scores(torch.arange(7))).all()

@@ -1,4 +1,4 @@
-"""Values of any size are one short line, and a table whose texts cannot become markup."""
+"""The repr of a value of any size is one short line, and its HTML table is escaped."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ltocf.data import Dataset, Histories, IdMap, Interactions, Names, Split, lo
 from ltocf.data.display import Shown
 
 LOG = Interactions.from_pairs([0, 0, 1], [0, 1, 1], 2, 3, timestamps=[1, 2, 3])
-EVIL = "<script>alert('x')</script>&\n" * 30
-NAMES = Names(IdMap([EVIL, EVIL * 2]), IdMap.identity(3), (EVIL,) * 3)
+HOSTILE = "<script>alert('x')</script>&\n" * 30
+NAMES = Names(IdMap([HOSTILE, HOSTILE * 2]), IdMap.identity(3), (HOSTILE,) * 3)
 
 VALUES: dict[str, Shown] = {
     "Interactions(n_users=2, n_items=3, n_pairs=3, timestamps=True)": LOG,
@@ -27,12 +27,12 @@ VALUES: dict[str, Shown] = {
 
 
 @pytest.mark.parametrize(("line", "value"), VALUES.items())
-def test_one_line_of_facts(line: str, value: Shown) -> None:
+def test_the_repr_is_one_line_with_the_sizes(line: str, value: Shown) -> None:
     assert repr(value) == str(value) == line
 
 
-@pytest.mark.parametrize("value", [*VALUES.values(), NAMES.user_ids, Dataset(EVIL, LOG, NAMES)])
-def test_short_and_escaped_whatever_the_texts(value: Shown) -> None:
+@pytest.mark.parametrize("value", [*VALUES.values(), NAMES.user_ids, Dataset(HOSTILE, LOG, NAMES)])
+def test_repr_is_short_and_html_is_escaped_whatever_the_texts(value: Shown) -> None:
     assert len(repr(value)) < 200
     assert "\n" not in repr(value)
     table = ElementTree.fromstring(value._repr_html_())
@@ -40,7 +40,7 @@ def test_short_and_escaped_whatever_the_texts(value: Shown) -> None:
     assert [row.findtext("th") for row in table.iter("tr")] == list(value.facts())
 
 
-def test_large_values_are_no_longer() -> None:
+def test_the_repr_of_a_large_value_is_short_too() -> None:
     dataset = load_dataset("movielens-small")
     histories = Histories.of(dataset.interactions)
     for value in (dataset, dataset.interactions, dataset.names, dataset.user_ids, histories):

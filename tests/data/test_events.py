@@ -1,4 +1,4 @@
-"""New events join a log: known ids keep their indices, and nothing of either side is lost."""
+"""Joining new events to a log: known ids keep their indices, and nothing of either side is lost."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ def joined(events: Dataset, before: Dataset = BEFORE) -> Joined:
     return join_events(before.names, before.interactions, before.also_seen, events)
 
 
-def pairs(found: Joined) -> list[tuple[object, object]]:
-    log = found.interactions
-    users, items = found.names.user_ids.decode(log.users), found.names.item_ids.decode(log.items)
+def pairs(result: Joined) -> list[tuple[object, object]]:
+    log = result.interactions
+    users, items = result.names.user_ids.decode(log.users), result.names.item_ids.decode(log.items)
     return sorted(zip(users, items, strict=True))
 
 
-def test_old_indices_stay_and_new_ids_follow() -> None:
-    found = joined(to_dataset([("bob", "a", 30), ("ann", "y", 5), ("ann", "x", 3)]))
-    assert found.names.user_ids.ids.to_list() == ["ann", "cid", "bob"]
-    assert found.names.item_ids.ids.to_list() == ["x", "y", "a"]
-    assert pairs(found) == [("ann", "x"), ("ann", "y"), ("bob", "a"), ("cid", "y")]
-    assert found.interactions.timestamps is not None
-    assert found.interactions.timestamps.tolist() == [3, 5, 20, 30]  # the earliest of a repeated pair
-    assert found.n_new_pairs == 2
+def test_known_ids_keep_their_indices_and_new_ids_follow() -> None:
+    result = joined(to_dataset([("bob", "a", 30), ("ann", "y", 5), ("ann", "x", 3)]))
+    assert result.names.user_ids.ids.to_list() == ["ann", "cid", "bob"]
+    assert result.names.item_ids.ids.to_list() == ["x", "y", "a"]
+    assert pairs(result) == [("ann", "x"), ("ann", "y"), ("bob", "a"), ("cid", "y")]
+    assert result.interactions.timestamps is not None
+    assert result.interactions.timestamps.tolist() == [3, 5, 20, 30]  # the earliest of a repeated pair
+    assert result.n_new_pairs == 2
 
 
-def test_pairs_without_weights_weigh_one_beside_others() -> None:
+def test_pairs_without_weights_have_weight_one_when_the_events_have_weights() -> None:
     events = to_dataset(pl.DataFrame({"user": ["ann"], "item": ["x"], "w": [0.5]}), weight_column="w")
-    found = joined(events)
-    assert found.interactions.weights is not None
-    assert found.interactions.weights.tolist() == [1.5, 1.0]
-    assert found.interactions.timestamps is None  # the events have none
+    result = joined(events)
+    assert result.interactions.weights is not None
+    assert result.interactions.weights.tolist() == [1.5, 1.0]
+    assert result.interactions.timestamps is None  # the events have none
 
 
-def test_what_was_seen_stays_seen_until_it_is_liked() -> None:
+def test_a_seen_pair_stays_seen_until_it_becomes_an_interaction() -> None:
     names = BEFORE.names
     seen = Interactions.from_pairs([0], [1], 2, 2)
     events = to_dataset(
@@ -47,16 +47,17 @@ def test_what_was_seen_stays_seen_until_it_is_liked() -> None:
         min_rating=4,
         partial=True,
     )
-    found = join_events(names, BEFORE.interactions, seen, events)
-    assert found.also_seen is not None
-    assert found.names.user_ids.ids.to_list() == ["ann", "cid", "bob"]  # eve has no interaction
-    assert found.also_seen.keys.tolist() == [1, 5]  # ann and y; bob and y
+    result = join_events(names, BEFORE.interactions, seen, events)
+    assert result.also_seen is not None
+    assert result.names.user_ids.ids.to_list() == ["ann", "cid", "bob"]  # eve has no interaction
+    assert result.also_seen.keys.tolist() == [1, 5]  # ann has seen y, bob has seen y
     liked = to_dataset([("ann", "y"), ("bob", "y")])
-    assert join_events(found.names, found.interactions, found.also_seen, liked).also_seen is not None
-    assert len(join_events(found.names, found.interactions, found.also_seen, liked).also_seen or []) == 0
+    seen_after = join_events(result.names, result.interactions, result.also_seen, liked).also_seen
+    assert seen_after is not None
+    assert len(seen_after) == 0
 
 
-def test_titles_and_attributes_of_both() -> None:
+def test_titles_and_attributes_of_both_sides_are_kept() -> None:
     films = pl.DataFrame({"price": [1.0, 2.0]})
     before = Dataset("log", BEFORE.interactions, Names(BEFORE.user_ids, BEFORE.item_ids, ("Heat", "Ran"), films))
     events = Dataset(
@@ -64,10 +65,10 @@ def test_titles_and_attributes_of_both() -> None:
         Interactions.from_pairs([0, 0], [0, 1]),
         Names(IdMap(["ann"]), IdMap(["a", "x"]), None, pl.DataFrame({"stock": [3, 4]})),
     )
-    found = joined(events, before)
-    assert found.names.titles == ("Heat", "Ran", "a")
-    assert found.names.attributes is not None
-    assert found.names.attributes.to_dicts() == [
+    result = joined(events, before)
+    assert result.names.titles == ("Heat", "Ran", "a")
+    assert result.names.attributes is not None
+    assert result.names.attributes.to_dicts() == [
         {"price": 1.0, "stock": None},
         {"price": 2.0, "stock": None},
         {"price": None, "stock": 3},

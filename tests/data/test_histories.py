@@ -1,4 +1,4 @@
-"""Rows of items against the pairs they came from."""
+"""Histories against the pairs that they were made from."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ltocf.data import Histories, Interactions
 PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9)), min_size=1, max_size=30)
 
 
-@given(pairs=PAIRS, asked=st.lists(st.integers(0, 6), max_size=8))
-def test_rows_are_what_the_users_touched(pairs: list[tuple[int, int]], asked: list[int]) -> None:
+@given(pairs=PAIRS, requested=st.lists(st.integers(0, 6), max_size=8))
+def test_a_row_has_the_items_of_its_user(pairs: list[tuple[int, int]], requested: list[int]) -> None:
     users, items = map(list, zip(*pairs, strict=True))
     histories = Histories.of(Interactions.from_pairs(users, items, 7, 10))
-    rows = histories.rows(torch.tensor(asked, dtype=torch.int64))
+    rows = histories.rows(torch.tensor(requested, dtype=torch.int64))
     found = [row.tolist() for row in rows.items.split(rows.lengths.tolist())]
-    assert found == [sorted({item for user, item in pairs if user == one}) for one in asked]
-    assert (len(rows), rows.n_items, len(histories)) == (len(asked), 10, 7)
+    assert found == [sorted({item for user, item in pairs if user == row}) for row in requested]
+    assert (len(rows), rows.n_items, len(histories)) == (len(requested), 10, 7)
 
 
 @pytest.mark.parametrize("user", [-1, 2])
-def test_rows_that_are_not_there_are_refused(user: int) -> None:
+def test_rows_out_of_range_are_refused(user: int) -> None:
     histories = Histories.of(Interactions.from_pairs([0, 1], [0, 0]))
     with pytest.raises(ValueError, match=rf"must be in \[0, 2\), got {user}"):
         histories.rows(torch.tensor([0, user]))

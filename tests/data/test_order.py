@@ -1,4 +1,4 @@
-"""Ages of pairs, against a count by hand, and where they are kept and where they are not."""
+"""Ages of pairs against a plain count, and the order of pairs: where it is kept and where it is dropped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from samples import random_interactions
 
 
 def timed(seed: int = 0, n_moments: int = 5) -> Interactions:
-    """Random pairs of which several of a user share a moment."""
+    """Random pairs; several pairs of a user share a moment."""
     log = random_interactions(8, 20, 0.4)
     days = np.random.default_rng(seed).integers(n_moments, size=len(log))
     return Interactions.from_pairs(log.users, log.items, 8, 20, timestamps=days * 86_400)
@@ -29,35 +29,35 @@ def test_ages_are_counts_of_later_items_and_days_before_the_last() -> None:
     ages = ages_of(log)
     assert ages is not None
     assert ages.days is not None
-    for place, (user, when) in enumerate(zip(log.users, log.timestamps, strict=True)):
-        own = log.timestamps[log.users == user]
-        assert ages.later[place] == (own > when).sum()
-        assert ages.days[place] == (own.max() - when) / 86_400
+    for index, (user, timestamp) in enumerate(zip(log.users, log.timestamps, strict=True)):
+        of_user = log.timestamps[log.users == user]
+        assert ages.later[index] == (of_user > timestamp).sum()
+        assert ages.days[index] == (of_user.max() - timestamp) / 86_400
 
 
-def test_places_have_an_order_and_no_days() -> None:
+def test_places_give_an_order_but_no_days() -> None:
     places = np.random.default_rng(0).permutation(len(timed()))
     log = replace(timed(), timestamps=None, places=places)
     ages = ages_of(log)
     assert ages is not None
     assert ages.days is None
     for user in range(8):
-        mine = log.users == user
-        assert (np.argsort(-ages.later[mine]) == np.argsort(places[mine])).all()
-        assert sorted(ages.later[mine]) == list(range(mine.sum()))
+        own = log.users == user
+        assert (np.argsort(-ages.later[own]) == np.argsort(places[own])).all()
+        assert sorted(ages.later[own]) == list(range(own.sum()))
 
 
-def test_histories_keep_ages_row_by_row() -> None:
+def test_rows_of_histories_keep_their_ages() -> None:
     log = timed()
     histories = Histories.of(log)
     assert histories.later is not None
-    some = histories.rows(torch.tensor([5, 0, 5]))
-    one = histories.rows(torch.tensor([5]))
-    assert some.later is not None
-    assert one.later is not None
-    assert one.days is not None
-    assert some.later[: len(one.items)].equal(one.later)
-    assert one.later.equal(histories.later[torch.from_numpy(log.users == 5)])
+    three_rows = histories.rows(torch.tensor([5, 0, 5]))
+    one_row = histories.rows(torch.tensor([5]))
+    assert three_rows.later is not None
+    assert one_row.later is not None
+    assert one_row.days is not None
+    assert three_rows.later[: len(one_row.items)].equal(one_row.later)
+    assert one_row.later.equal(histories.later[torch.from_numpy(log.users == 5)])
     assert Histories.of(random_interactions()).later is None
 
 
@@ -81,13 +81,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_lines_are_in_time_only_if_somebody_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_in_order_of_time_only_if_the_caller_or_the_catalogue_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not load_dataset(folder).is_in_order
     assert load_dataset(folder, lines_in_time=True).is_in_order
     checksum = "sha256:" + hashlib.sha256((folder / "train.txt").read_bytes()).hexdigest()
     entry = catalog.CatalogEntry(2, 4, 5, 1, files={"train.txt": checksum}, lines_in_time=True, core=2)
     monkeypatch.setitem(catalog.CATALOG, "tiny", entry)
-    assert load_dataset(folder).is_in_order  # the files of a set that is known
+    assert load_dataset(folder).is_in_order  # the files of a named set
     assert load_dataset(folder).core == 2
     assert not load_dataset(folder, lines_in_time=False).is_in_order
     assert {name: entry.core for name, entry in catalog.CATALOG.items() if entry.core} == {
@@ -99,7 +101,7 @@ def test_lines_are_in_time_only_if_somebody_says_so(folder: Path, monkeypatch: p
     }
 
 
-def test_a_log_with_times_has_an_order_by_itself_and_only_folders_have_lines() -> None:
+def test_timestamps_give_an_order_and_lines_in_time_is_refused_without_a_folder() -> None:
     assert load_dataset([("ann", 1, 5), ("ann", 2, 6)]).is_in_order
     assert not load_dataset([("ann", 1), ("ann", 2)]).is_in_order
     with pytest.raises(ValueError, match=r"lines_in_time: only a folder with train\.txt has lines of items"):

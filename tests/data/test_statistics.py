@@ -1,4 +1,4 @@
-"""Figures of a dataset, worked out by hand."""
+"""Statistics of a dataset, worked out by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def dataset(train: Interactions, test: Interactions | None = None) -> Dataset:
     return Dataset("d", train, Names.identity(train.n_users, train.n_items), test)
 
 
-def test_by_hand() -> None:
+def test_statistics_worked_out_by_hand() -> None:
     train = Interactions.from_pairs([0, 0, 0, 1], [0, 1, 2, 0], 3, 5)
     test = Interactions.from_pairs([1, 2], [1, 3], 3, 5)
     assert statistics(dataset(train, test)) == {
@@ -37,18 +37,18 @@ def test_by_hand() -> None:
     }
 
 
-def test_gini_of_equal_and_of_lonely_items() -> None:
+def test_gini_of_equally_popular_items_and_of_a_single_popular_item() -> None:
     assert statistics(dataset(Interactions.from_pairs([0, 0], [0, 1])))["item_gini"] == 0.0
-    lonely = statistics(dataset(Interactions.from_pairs([0], [0], 1, 100)))
-    assert lonely["item_gini"] == pytest.approx(0.99)
-    assert lonely["popular_share"] == 1.0
+    single = statistics(dataset(Interactions.from_pairs([0], [0], 1, 100)))
+    assert single["item_gini"] == pytest.approx(0.99)
+    assert single["popular_share"] == 1.0
 
 
-def test_nothing() -> None:
+def test_an_empty_dataset_is_refused() -> None:
     with pytest.raises(ValueError, match="d must hold at least one pair, got none"):
         statistics(dataset(Interactions.from_pairs([], [])))
 
 
-def test_movielens() -> None:
+def test_movielens_small_has_its_published_counts() -> None:
     figures = statistics(load_named("movielens-small"))
     assert (figures["users"], figures["items"], figures["train_pairs"], figures["test_pairs"]) == (671, 6993, 62106, 0)

@@ -1,4 +1,4 @@
-"""What lies beyond accuracy, worked out by hand as fractions and against a second way to compute it."""
+"""Metrics beyond accuracy, against fractions worked out by hand and against a second way to compute them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ltocf.data.statistics import gini
 from ltocf.evaluation import PerUserMetrics, beyond_accuracy, evaluate_per_user
 from ltocf.evaluation.beyond import BEYOND, exposure, history_popularity, mean_popularity, novelty, popularity_lift
 from ltocf.evaluation.groups import by_activity
+from ltocf.models import Popularity
 from samples import random_interactions
 
 # Item 0 has 3 users, items 1 and 2 have two, item 3 has one, item 4 none. User 3 has no history.
@@ -23,7 +24,7 @@ LISTS = torch.tensor([[2, 3], [3, 4], [4, -1], [0, 1]])
 
 
 class Listed:
-    """Scores that rank the lists above."""
+    """A scorer that ranks the lists above."""
 
     def scores(self, users: torch.Tensor) -> torch.Tensor:
         scores = torch.full((len(users), 5), -torch.inf)
@@ -41,10 +42,10 @@ def measured() -> PerUserMetrics:
     return found
 
 
-def test_a_case_worked_out_by_hand(measured: PerUserMetrics) -> None:
+def test_values_worked_out_by_hand(measured: PerUserMetrics) -> None:
     values = beyond_accuracy(measured, TRAIN, TRUTH).values
-    # Three users have a history, so -log2 of the share of users: 0 bits for item 0, log2(3/2) for 1 and 2, log2(3) for
-    # 3, and as much for item 4, which counts as if it had one user.
+    # Three users have a history. Novelty is -log2 of the share of users: 0 bits for item 0, log2(3/2) for 1 and 2,
+    # log2(3) for 3, and the same for item 4, which counts as if it had one user.
     bits = [0, log2(3 / 2), log2(3 / 2), log2(3), log2(3)]
     by_user = [(bits[2] + bits[3]) / 2, (bits[3] + bits[4]) / 2, bits[4], (bits[0] + bits[1]) / 2]
     # The mean popularity of a history: (3 + 2)/2, (3 + 2 + 2)/3, (3 + 2 + 1)/3. User 3 has none and is left out.
@@ -86,7 +87,7 @@ def test_groups_of_items_worked_out_by_hand(measured: PerUserMetrics) -> None:
         (0, 1, 2, 1),
     ]
     assert [(group.name, group.span) for group in (head, mid, tail)] == [("head", "3"), ("mid", "2"), ("tail", "0–1")]
-    # Of the head, user 3 wants item 0; of the middle, users 0 and 2 want 2 and 1; of the tail, users 0 and 1 want 4, 3.
+    # Test items of the head: 0 of user 3; of the middle: 2 of user 0, 1 of user 2; of the tail: 4 of user 0, 3 of 1.
     assert [group.values["recall@2"] for group in (head, mid, tail)] == [
         1 / 1,
         (1 / 1 + 0 / 1) / 2,
@@ -95,8 +96,8 @@ def test_groups_of_items_worked_out_by_hand(measured: PerUserMetrics) -> None:
     assert [group.values["share@2"] for group in (head, mid, tail)] == [1 / 7, 2 / 7, 4 / 7]
 
 
-def test_quarters_are_quarters_where_lengths_differ() -> None:
-    """User u has u + 1 items; user 8, with 9, is not measured."""
+def test_groups_by_activity_are_of_equal_size_where_lengths_differ() -> None:
+    """User u has u + 1 items; user 8, with 9 items, is not measured."""
     pairs = [(user, item) for user in range(9) for item in range(user + 1)]
     train = Interactions.from_pairs(*zip(*pairs, strict=True))
     values = {"recall@1": torch.arange(8) / 8.0, "ndcg@1": torch.zeros(8)}
@@ -110,7 +111,7 @@ def test_quarters_are_quarters_where_lengths_differ() -> None:
         by_activity(measured, train, 0)
 
 
-def test_the_groups_hold_everybody_and_average_to_the_whole() -> None:
+def test_groups_contain_every_user_and_item_and_average_to_the_whole() -> None:
     pairs = random_interactions(60, 50, density=0.2)
     withheld = np.random.default_rng(1).random(len(pairs)) < 0.4
     train, truth = pairs.where(~withheld), pairs.where(withheld)
@@ -135,7 +136,7 @@ def test_the_groups_hold_everybody_and_average_to_the_whole() -> None:
     assert tail.n_pairs <= len(train) / 5
 
 
-def test_gini_is_the_mean_difference_of_two_items() -> None:
+def test_gini_is_half_the_relative_mean_difference_of_two_items() -> None:
     counts = np.random.default_rng(0).integers(0, 9, 30)
     differences = np.abs(counts[:, None] - counts)
     assert gini(counts) == pytest.approx(differences.mean() / (2 * counts.mean()))
@@ -151,39 +152,37 @@ def test_an_empty_list_has_no_novelty_and_no_popularity() -> None:
 
 
 def test_lists_as_popular_as_histories_have_no_lift() -> None:
-    owned = history_popularity(torch.tensor([0, 1, 2, 3]), TRAIN)
-    assert owned.tolist() == pytest.approx([5 / 2, 7 / 3, 6 / 3, np.nan], nan_ok=True)
-    assert popularity_lift(owned, owned) == 0
-    assert popularity_lift(2 * owned, owned) == 1
+    of_histories = history_popularity(torch.tensor([0, 1, 2, 3]), TRAIN)
+    assert of_histories.tolist() == pytest.approx([5 / 2, 7 / 3, 6 / 3, np.nan], nan_ok=True)
+    assert popularity_lift(of_histories, of_histories) == 0
+    assert popularity_lift(2 * of_histories, of_histories) == 1
 
 
-def test_popular_lists_are_less_novel_and_lifted() -> None:
-    from ltocf.models import Popularity
-
+def test_popular_lists_are_less_novel_than_rare_ones_and_have_a_positive_lift() -> None:
     pairs = random_interactions(40, 30, density=0.2)
     withheld = np.random.default_rng(0).random(len(pairs)) < 0.3
     train, truth = pairs.where(~withheld), pairs.where(withheld)
     popular, rare = Popularity(train), Popularity(train)
     rare.counts = -rare.counts
-    first, second = (
+    of_popular, of_rare = (
         beyond_accuracy(evaluate_per_user(model, truth, seen=train, ks=(5,)), train, truth).values
         for model in (popular, rare)
     )
-    assert first["popularity_lift@5"] > 0 > second["popularity_lift@5"]
-    assert first["novelty@5"] < second["novelty@5"]
+    assert of_popular["popularity_lift@5"] > 0 > of_rare["popularity_lift@5"]
+    assert of_popular["novelty@5"] < of_rare["novelty@5"]
 
 
-def test_as_a_dict_everything_has_a_name(measured: PerUserMetrics) -> None:
+def test_a_dict_of_the_result_has_the_values_by_name(measured: PerUserMetrics) -> None:
     found = beyond_accuracy(measured, TRAIN, TRUTH)
     content = found.as_dict()
-    assert content["by_popularity"][0] | {"recall@2": 1.0} == content["by_popularity"][0]
+    assert content["by_popularity"][0]["recall@2"] == 1.0
     assert set(content["by_activity"][0]) == {"shortest", "longest", "n_users"} | {
         f"{name}@{k}" for name in ("recall", "ndcg") for k in (1, 2)
     }
     assert repr(found).startswith("BeyondAccuracy(gini@1=0.2, novelty@1=")
 
 
-def test_what_cannot_be_measured_is_refused(measured: PerUserMetrics) -> None:
+def test_an_empty_training_set_and_other_sizes_are_refused(measured: PerUserMetrics) -> None:
     with pytest.raises(ValueError, match="`train` must have at least one pair, got none"):
         beyond_accuracy(measured, TRAIN.where(np.zeros(8, bool)), TRUTH)
     with pytest.raises(ValueError, match="must have the same users and items, got 4 x 5 and 4 x 6"):

@@ -1,4 +1,4 @@
-"""From scores and withheld pairs to numbers: who is averaged, what is masked, what is refused."""
+"""Evaluation of scores on withheld pairs: which users are averaged, which items are masked, what is refused."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class StoredScores:
 
 
 def descending(*rows: list[int]) -> StoredScores:
-    """Each row lists all items, the best first."""
+    """A scorer that ranks all items of each user in the order of their row."""
     return StoredScores(-torch.tensor(rows).argsort(dim=1).float())
 
 
-def test_a_case_worked_out_by_hand() -> None:
+def test_values_worked_out_by_hand() -> None:
     scorer = descending([0, 1, 2, 3], [3, 2, 1, 0], [0, 1, 2, 3])
     seen = Interactions.from_pairs([0, 1], [0, 2], 3, 4)
-    # User 0 sees 1 2 3 and likes 2; user 1 sees 3 1 0 and likes 3, 0; user 2 likes nothing and is not counted.
+    # User 0 gets 1 2 3 and likes 2; user 1 gets 3 1 0 and likes 3 and 0; user 2 likes nothing and is not averaged.
     truth = Interactions.from_pairs([0, 1, 1], [2, 0, 3], 3, 4)
     measured = evaluate(scorer, truth, seen=seen, ks=(1, 2))
     assert measured == {
@@ -63,10 +63,10 @@ def test_evaluate_averages_the_per_user_values(interactions: Interactions) -> No
     assert repr(measured).startswith(f"PerUserMetrics(n_users={len(measured.users)}, recall@3=0.")
     means = evaluate(StoredScores(scores), truth, seen=train, ks=(3, 10))
     assert all(means[name] == values.mean().item() for name, values in measured.values.items())
-    likes = [set(truth.items[truth.users == user]) for user in measured.users.tolist()]
+    liked = [set(truth.items[truth.users == user]) for user in measured.users.tolist()]
     for k in (3, 10):
         expected = [
-            len(like & set(top[:k])) / len(like) for like, top in zip(likes, measured.ranked.tolist(), strict=True)
+            len(own & set(top[:k])) / len(own) for own, top in zip(liked, measured.ranked.tolist(), strict=True)
         ]
         assert measured.values[f"recall@{k}"].tolist() == expected
 
@@ -80,7 +80,7 @@ def test_the_withheld_cell_of_a_checkerboard_is_found() -> None:
     assert evaluate(same_colour, truth, seen=truth, ks=(1,))["recall@1"] == 0
 
 
-def test_block_size_and_other_depths_do_not_change_values() -> None:
+def test_values_do_not_depend_on_the_block_size_or_on_other_depths() -> None:
     truth, seen = random_interactions(300, 20, seed=1), random_interactions(300, 20, seed=2)
     scorer = StoredScores(torch.from_numpy(np.random.default_rng(0).integers(5, size=(300, 20))).float())
     expected = evaluate(scorer, truth, seen=seen, ks=(5, 20))
@@ -90,10 +90,11 @@ def test_block_size_and_other_depths_do_not_change_values() -> None:
     assert alone == {name: value for name, value in expected.items() if name.endswith("@5")}
 
 
-def test_hits_equal_membership_also_where_lists_ran_out() -> None:
+def test_hits_are_the_relevant_items_also_in_lists_that_ran_out() -> None:
     truth, seen = random_interactions(seed=1), random_interactions(density=0.9, seed=2)
-    users = torch.from_numpy(np.random.default_rng(0).permutation(30))
-    ranked = rank(StoredScores(torch.rand(30, 40)), users, 40, seen=seen).items
+    generator = np.random.default_rng(0)
+    users = torch.from_numpy(generator.permutation(30))
+    ranked = rank(StoredScores(torch.from_numpy(generator.random((30, 40)))), users, 40, seen=seen).items
     assert bool((ranked == -1).any())
     pairs = set(zip(truth.users.tolist(), truth.items.tolist(), strict=True))
     expected = [
@@ -114,7 +115,7 @@ def test_hits_equal_membership_also_where_lists_ran_out() -> None:
         ({"ks": (4, 1)}, r"every k of `ks` must be in \[1, 3\], got 4"),
     ],
 )
-def test_what_cannot_be_evaluated_is_refused(change: dict[str, object], message: str) -> None:
+def test_wrong_arguments_are_refused(change: dict[str, object], message: str) -> None:
     pairs = Interactions.from_pairs([0, 1], [0, 2], 2, 3)
     arguments = {"truth": pairs, "seen": pairs, "ks": (1,)} | change
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Metric values against fractions worked out by hand, and what holds for every list."""
+"""Metric values against fractions worked out by hand, and properties that hold for every list."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def hits_at(places: list[int], k: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize(("places", "k", "n_relevant", "expected"), CASES)
-def test_value_worked_out_by_hand(
+def test_values_worked_out_by_hand(
     name: str, places: list[int], k: int, n_relevant: int, expected: dict[str, float]
 ) -> None:
     value = METRICS[name](hits_at(places, k), torch.tensor([n_relevant]))
@@ -70,7 +70,7 @@ def test_value_worked_out_by_hand(
     assert value.item() == pytest.approx(expected[name], rel=1e-15)
 
 
-def test_users_do_not_see_each_other() -> None:
+def test_the_value_of_a_user_does_not_depend_on_the_others() -> None:
     hits = torch.cat([hits_at([1, 3], 5), hits_at([], 5), hits_at([2], 5)])
     n_relevant = torch.tensor([3, 2, 1])
     for metric in METRICS.values():
@@ -98,10 +98,10 @@ def test_values_are_in_the_unit_interval(name: str, case: tuple[torch.Tensor, to
 @settings(deadline=None)
 @given(case=lists())
 @pytest.mark.parametrize("name", ["ndcg", "mrr", "map", "hit_rate"])
-def test_a_hit_further_ahead_is_never_worse(name: str, case: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_moving_hits_to_the_front_is_never_worse(name: str, case: tuple[torch.Tensor, torch.Tensor]) -> None:
     hits, n_relevant = case
-    ahead = hits.sort(dim=1, descending=True).values
-    assert bool((METRICS[name](ahead, n_relevant) >= METRICS[name](hits, n_relevant) - 1e-15).all())
+    in_front = hits.sort(dim=1, descending=True).values
+    assert bool((METRICS[name](in_front, n_relevant) >= METRICS[name](hits, n_relevant) - 1e-15).all())
 
 
 @pytest.mark.parametrize("n_relevant", [1, 3, 7, 50])
@@ -110,24 +110,24 @@ def test_a_perfect_list_gives_one(k: int, n_relevant: int) -> None:
     perfect, relevant = hits_at(list(range(1, min(k, n_relevant) + 1)), k), torch.tensor([n_relevant])
     values = {name: metric(perfect, relevant).item() for name, metric in METRICS.items()}
     assert values["ndcg"] == values["mrr"] == values["hit_rate"] == 1
-    # Only so many relevant items fit into k places, and only so many places can be filled with them.
+    # At most k relevant items fit into the list, and at most `n_relevant` places can be filled with them.
     assert values["recall"] == values["map"] == min(k, n_relevant) / n_relevant
     assert values["precision"] == min(k, n_relevant) / k
 
 
 @pytest.mark.parametrize("name", ["recall", "ndcg", "map"])
-def test_nothing_relevant_is_undefined(name: str) -> None:
+def test_without_relevant_items_the_value_is_nan(name: str) -> None:
     assert METRICS[name](hits_at([], 3), torch.tensor([0])).isnan().all()
 
 
-def test_coverage_counts_each_item_once_and_no_empty_place() -> None:
+def test_coverage_counts_each_item_once_and_ignores_empty_places() -> None:
     assert coverage(torch.tensor([[0, 1], [1, 4], [-1, -1]]), 10) == 3 / 10
     assert coverage(torch.tensor([[-1]]), 10) == 0
     assert coverage(torch.arange(10)[None], 10) == 1
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_metric_is_read_as_it_is_written(name: str) -> None:
+def test_a_metric_is_parsed_from_its_own_text(name: str) -> None:
     assert Metric.parse(f"{name}@7") == Metric(name, 7)
     assert str(Metric.parse(f"{name}@7")) == f"{name}@7"
 
@@ -135,11 +135,11 @@ def test_a_metric_is_read_as_it_is_written(name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["recall", "recall@", "recall@0", "recall@-1", "recall@2.5", "recall@²", "Recall@5", "@5"]
 )
-def test_what_is_no_metric_is_refused(text: str) -> None:
+def test_other_texts_are_no_metrics(text: str) -> None:
     with pytest.raises(ValueError, match=f"one of {', '.join(METRICS)} at a depth >= 1.*got '{text}'"):
         Metric.parse(text)
 
 
-def test_a_metric_has_a_depth_of_at_least_one() -> None:
+def test_a_metric_needs_a_depth_of_at_least_one() -> None:
     with pytest.raises(ValueError, match="got 'recall@0'"):
         Metric("recall", 0)

@@ -1,4 +1,4 @@
-"""The ranking is exact, has one answer to every tie, and does not know how it was cut into blocks."""
+"""The ranking is exact, breaks every tie by the lower index, and does not depend on the block size."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ tied_scores = hnp.arrays(
 
 
 def brute_force(scores: np.ndarray, k: int, rows: Sequence[int] | None = None) -> list[list[int]]:
+    """The best ``k`` items of the given rows, or of all, by plain sorting."""
     lists = []
     for row in scores if rows is None else (scores[r] for r in rows):
         order = sorted((i for i in range(len(row)) if row[i] > -np.inf), key=lambda i: (-row[i], i))[:k]
@@ -38,7 +39,7 @@ def brute_force(scores: np.ndarray, k: int, rows: Sequence[int] | None = None) -
 
 @dataclass
 class StoredScores:
-    """Hands out a row per user, and remembers who was asked for together."""
+    """Returns a row for each user, and records the users of each call."""
 
     matrix: torch.Tensor
     calls: list[list[int]] = field(default_factory=list)
@@ -49,7 +50,7 @@ class StoredScores:
 
 
 class RowCountSensitiveScores:
-    """All items nearly equal: the best one depends on the number of users asked for and on their places in the call."""
+    """Scores nearly equal; the best item depends on the number of users in a call and on their places in it."""
 
     def scores(self, users: torch.Tensor) -> torch.Tensor:
         n_items = 11
@@ -69,7 +70,7 @@ def test_top_k_equals_brute_force(scores: np.ndarray, data: st.DataObject) -> No
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("k", [1, 20, 299, 300])
-def test_long_rows_with_many_ties(k: int, dtype: torch.dtype) -> None:
+def test_top_k_of_long_rows_with_many_ties_equals_brute_force(k: int, dtype: torch.dtype) -> None:
     scores = torch.from_numpy(np.random.default_rng(k).integers(-3, 4, size=(50, 300))).to(dtype)
     untouched = scores.clone()
     assert top_k(scores, k)[1].tolist() == brute_force(scores.double().numpy(), k)
@@ -102,15 +103,15 @@ def test_nan_is_refused_and_located(k: int) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(scores=tied_scores, data=st.data())
-def test_rank_leaves_out_what_was_seen(scores: np.ndarray, data: st.DataObject) -> None:
+def test_rank_leaves_out_seen_items(scores: np.ndarray, data: st.DataObject) -> None:
     n_users, n_items = scores.shape
     seen_cells = data.draw(hnp.arrays(bool, scores.shape))
-    asked = data.draw(st.lists(st.integers(0, n_users - 1), max_size=20))
+    requested = data.draw(st.lists(st.integers(0, n_users - 1), max_size=20))
     k = data.draw(st.integers(1, n_items))
     scorer = StoredScores(torch.from_numpy(scores))
     seen = Interactions.from_pairs(*np.nonzero(seen_cells), n_users, n_items)
-    ranked = rank(scorer, torch.tensor(asked, dtype=torch.int64), k, seen=seen)
-    assert ranked.items.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), k, asked)
+    ranked = rank(scorer, torch.tensor(requested, dtype=torch.int64), k, seen=seen)
+    assert ranked.items.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), k, requested)
     np.testing.assert_array_equal(scorer.matrix.numpy(), scores)
 
 
@@ -121,10 +122,10 @@ def test_rank_leaves_out_what_was_seen(scores: np.ndarray, data: st.DataObject) 
     dtype=st.sampled_from([torch.float32, torch.float64, torch.float16]),
     data=st.data(),
 )
-def test_scores_of_a_list_are_the_bits_the_scorer_gave(
+def test_the_scores_of_a_list_are_bit_for_bit_those_of_the_scorer(
     n_users: int, n_items: int, dtype: torch.dtype, data: st.DataObject
 ) -> None:
-    """Whatever is left out, however many users share a call, with `Histories` as with `Interactions`."""
+    """Whatever is left out, however many users are in a call, with `Histories` and with `Interactions`."""
     k = data.draw(st.integers(1, min(n_items, 8)))
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
     scorer = StoredScores(torch.randn(n_users, n_items, generator=generator, dtype=torch.float64).to(dtype))
@@ -148,16 +149,16 @@ def test_scores_of_a_list_are_the_bits_the_scorer_gave(
 @pytest.mark.parametrize("values", [2, 5, 10_000], ids="{} different scores".format)
 @pytest.mark.parametrize(("n_items", "k"), [(64, 1), (129, 2), (130, 2), (641, 5), (700, 10), (5000, 3)])
 def test_long_catalogues_are_ranked_exactly(n_items: int, k: int, values: int, by_item: bool) -> None:
-    """Only some neighbourhoods of the catalogue are looked through: ties and seen items cross their borders."""
+    """Only parts of the catalogue are searched: ties and seen items lie across their borders."""
     generator = np.random.default_rng(n_items + values)
     scores = generator.integers(values, size=(80, n_items)).astype(np.float32)
     scores[generator.random(scores.shape) < 0.1] = -np.inf
     scores[0], scores[1, 3:], scores[2, :-2] = -np.inf, -np.inf, np.inf
-    # What is best is most often what was seen.
+    # Most of the best items are seen ones.
     seen_cells = generator.random(scores.shape) < np.where(scores >= 0.8 * values, 0.9, 0.1)
     seen = Interactions.from_pairs(*np.nonzero(seen_cells), *scores.shape)
     matrix = torch.from_numpy(scores.T.copy()).T if by_item else torch.from_numpy(scores)
-    ranked = rank(_Kept(matrix), torch.arange(len(scores)), k, seen=seen)
+    ranked = rank(ViewScores(matrix), torch.arange(len(scores)), k, seen=seen)
     assert ranked.items.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), k)
     np.testing.assert_array_equal(matrix.numpy(), scores)
 
@@ -165,50 +166,50 @@ def test_long_catalogues_are_ranked_exactly(n_items: int, k: int, values: int, b
 @pytest.mark.parametrize("by_item", [False, True], ids=["stored by user", "stored by item"])
 @pytest.mark.parametrize(("n_items", "k"), [(37, 5), (1000, 5)], ids=["narrow", "wide"])
 def test_any_number_of_users_is_ranked(n_items: int, k: int, by_item: bool) -> None:
-    """A last call with one user has strides that say nothing of the layout: 65 users, 129 users, ..."""
+    """With 65 users, 129 users, ... the last call has one user, whose strides do not tell the layout."""
     generator = torch.Generator().manual_seed(0)
     embeddings = [torch.randn(n, 4, generator=generator) for n in (300, n_items)]
     scorer = EmbeddingScorer(*embeddings) if by_item else StoredScores(embeddings[0] @ embeddings[1].T)
     seen = Interactions.from_pairs(range(300), [user % n_items for user in range(300)], 300, n_items)
     matrix = scorer.scores(torch.arange(300)).clone()
     matrix[torch.arange(300), torch.tensor(seen.items)] = MASKED
-    # Values of a product may differ in the last bit with the number of rows: the items' order does not here.
-    everybody = top_k(matrix, k)[1]
+    # The last bit of a product may depend on the number of rows; the order of the items does not in this case.
+    expected = top_k(matrix, k)[1]
     for n_users in range(1, 301):
         ranked = rank(scorer, torch.arange(n_users), k, seen=seen)
-        assert torch.equal(ranked.items, everybody[:n_users]), n_users
+        assert torch.equal(ranked.items, expected[:n_users]), n_users
 
 
-def test_a_seen_item_may_have_no_number() -> None:
+def test_the_score_of_a_seen_item_may_be_nan() -> None:
     scores = torch.arange(300.0).repeat(2, 1)
     scores[0, 7] = torch.nan
-    lists = rank(_Kept(scores), torch.arange(2), 2, seen=Interactions.from_pairs([0], [7], 2, 300)).items
+    lists = rank(ViewScores(scores), torch.arange(2), 2, seen=Interactions.from_pairs([0], [7], 2, 300)).items
     assert lists.tolist() == [[299, 298]] * 2
     with pytest.raises(ValueError, match="NaN, got one in row 0"):
-        rank(_Kept(scores), torch.arange(2), 2, seen=None)
+        rank(ViewScores(scores), torch.arange(2), 2, seen=None)
 
 
 @pytest.mark.parametrize("n_items", [12, 3000])
-def test_a_scorer_whose_scores_are_new_is_spared_the_copy(n_items: int) -> None:
-    class New(EmbeddingScorer):
+def test_scores_that_are_new_are_masked_in_place_without_a_copy(n_items: int) -> None:
+    class NewScores(EmbeddingScorer):
         scores_are_new = True
 
         def scores(self, users: torch.Tensor) -> torch.Tensor:
-            handed_out.append(super().scores(users))
-            return handed_out[-1]
+            returned.append(super().scores(users))
+            return returned[-1]
 
-    handed_out: list[torch.Tensor] = []
+    returned: list[torch.Tensor] = []
     generator = torch.Generator().manual_seed(0)
     embeddings = [torch.randn(n, 4, generator=generator) for n in (100, n_items)]
     seen = Interactions.from_pairs(range(100), [user % n_items for user in range(100)], 100, n_items)
     users = torch.arange(100)
-    lists = rank(New(*embeddings), users, 5, seen=seen)
+    lists = rank(NewScores(*embeddings), users, 5, seen=seen)
     assert torch.equal(lists.items, rank(EmbeddingScorer(*embeddings), users, 5, seen=seen).items)
-    assert sum(int(scores.isinf().sum()) for scores in handed_out) == len(seen)
+    assert sum(int(scores.isinf().sum()) for scores in returned) == len(seen)
 
 
-class _Kept:
-    """Hands out views of one matrix, in the layout it has."""
+class ViewScores:
+    """Returns views of one matrix, in the layout of that matrix."""
 
     def __init__(self, matrix: torch.Tensor) -> None:
         self.matrix = matrix
@@ -227,7 +228,7 @@ def test_the_scorer_gets_the_same_calls_whatever_the_block_size(block_size: int)
 
 
 @pytest.mark.parametrize("n_users", [1, TILE - 1, TILE, TILE + 1, 1100])
-def test_near_ties_do_not_see_the_block_size(n_users: int) -> None:
+def test_near_ties_do_not_depend_on_the_block_size(n_users: int) -> None:
     lists = [
         rank(RowCountSensitiveScores(), torch.arange(n_users), 3, seen=None, block_size=size).items
         for size in BLOCK_SIZES
@@ -235,7 +236,7 @@ def test_near_ties_do_not_see_the_block_size(n_users: int) -> None:
     assert all(torch.equal(lists[0], other) for other in lists[1:])
 
 
-def test_nearly_equal_inner_products_do_not_see_the_block_size() -> None:
+def test_nearly_equal_inner_products_do_not_depend_on_the_block_size() -> None:
     generator = torch.Generator().manual_seed(0)
     item = torch.randn(1, 64, generator=generator)
     nearly_equal = item * (1 + 1e-7 * torch.randn(500, 64, generator=generator))
@@ -251,12 +252,14 @@ def test_seen_items_are_left_out_in_every_block(block_size: int) -> None:
     scores = generator.integers(4, size=(n_users, n_items)).astype(np.float32)
     seen_cells = generator.random(scores.shape) < 0.6
     seen = Interactions.from_pairs(*np.nonzero(seen_cells), n_users, n_items)
-    asked = generator.permutation(n_users)
-    ranked = rank(StoredScores(torch.from_numpy(scores)), torch.from_numpy(asked), 8, seen=seen, block_size=block_size)
-    assert ranked.items.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), 8, asked)
+    requested = generator.permutation(n_users)
+    ranked = rank(
+        StoredScores(torch.from_numpy(scores)), torch.from_numpy(requested), 8, seen=seen, block_size=block_size
+    )
+    assert ranked.items.tolist() == brute_force(np.where(seen_cells, np.float32(-np.inf), scores), 8, requested)
 
 
-def test_one_row_shared_by_all_users_is_only_read() -> None:
+def test_a_row_shared_by_all_users_is_not_written_to() -> None:
     counts = torch.tensor([1.0, 3.0, 2.0])
 
     class Shared:
@@ -268,13 +271,13 @@ def test_one_row_shared_by_all_users_is_only_read() -> None:
     assert counts.tolist() == [1.0, 3.0, 2.0]
 
 
-def test_the_result_can_be_used_outside_inference() -> None:
+def test_the_result_consists_of_normal_tensors() -> None:
     scorer = Popularity(Interactions.from_pairs([0, 1], [0, 1]))
     ranked = rank(scorer, torch.tensor([0]), 1, seen=None, show_progress=True)
     assert not ranked.items.is_inference()
     assert not ranked.scores.is_inference()
-    nobody = rank(scorer, torch.empty(0, dtype=torch.int64), 1, seen=None)
-    assert nobody.items.shape == nobody.scores.shape == (0, 1)
+    no_users = rank(scorer, torch.empty(0, dtype=torch.int64), 1, seen=None)
+    assert no_users.items.shape == no_users.scores.shape == (0, 1)
     assert repr(ranked) == "Ranked(lists=1, k=1)"
 
 
@@ -290,7 +293,7 @@ def test_the_result_can_be_used_outside_inference() -> None:
         ({"allowed": torch.ones(2, dtype=torch.bool)}, "`allowed` has 2 items, but 3 were scored"),
     ],
 )
-def test_what_cannot_be_ranked_is_refused(change: dict[str, object], message: str) -> None:
+def test_wrong_arguments_are_refused(change: dict[str, object], message: str) -> None:
     seen = Interactions.from_pairs([0, 1], [0, 2], 2, 3)
     arguments = {"scorer": Popularity(seen), "users": torch.tensor([0]), "k": 1, "seen": seen}
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""The filter against dense matrix functions, in value and in every gradient."""
+"""The Chebyshev filter against dense matrix functions: its value and every gradient."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from ltocf.ode.filter import COLUMNS_AT_A_TIME, chebyshev_filter, chebyshev_stat
 from ltocf.ode.response import chebyshev_coefficients, evaluate_series
 
 
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+
+
 def matrix_function(matrix: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     return vectors @ torch.diag(evaluate_series(coefficients, values.clamp(-1, 1))) @ vectors.T
 
 
-def test_is_the_matrix_function(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+def test_the_filter_is_the_matrix_function(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
     graph.double()
     for n_coefficients in (1, 2, 3, 9):
-        coefficients = torch.randn(n_coefficients, dtype=torch.float64)
+        coefficients = normal(n_coefficients)
         expected = matrix_function(graph.dense(), coefficients) @ embeddings
         torch.testing.assert_close(chebyshev_filter(graph, embeddings, coefficients), expected, atol=1e-6, rtol=0)
 
 
-def test_of_the_exponential_is_expm(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+def test_the_filter_of_the_exponential_is_the_matrix_exponential(
+    graph: BipartiteGraph, embeddings: torch.Tensor
+) -> None:
     graph.double()
     coefficients = chebyshev_coefficients(lambda x: torch.exp(3 * x), tolerance=1e-14)
     expected = torch.linalg.matrix_exp(3 * graph.dense()) @ embeddings
@@ -32,15 +38,15 @@ def test_of_the_exponential_is_expm(graph: BipartiteGraph, embeddings: torch.Ten
 def test_gradients_are_exact(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
     graph.double()
     start = embeddings[:, :1].clone().requires_grad_()
-    coefficients = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    coefficients = normal(5).requires_grad_()
     assert torch.autograd.gradcheck(lambda e, c: chebyshev_filter(graph, e, c), (start, coefficients))
 
 
-def test_of_many_columns_is_that_of_each_column(graph: BipartiteGraph) -> None:
+def test_the_filter_of_many_columns_is_that_of_each_column(graph: BipartiteGraph) -> None:
     graph.double()
-    start = torch.randn(graph.n_nodes, 2 * COLUMNS_AT_A_TIME + 5, dtype=torch.float64, requires_grad=True)
-    coefficients = torch.randn(7, dtype=torch.float64, requires_grad=True)
-    upstream = torch.randn_like(start)
+    start = normal(graph.n_nodes, 2 * COLUMNS_AT_A_TIME + 5).requires_grad_()
+    coefficients = normal(7, seed=1).requires_grad_()
+    upstream = normal(*start.shape, seed=2)
     found = chebyshev_filter(graph, start, coefficients)
     gradients = torch.autograd.grad(found, (start, coefficients), upstream)
     single = [chebyshev_filter(graph, column.contiguous(), coefficients) for column in start.split(1, dim=1)]
@@ -50,27 +56,27 @@ def test_of_many_columns_is_that_of_each_column(graph: BipartiteGraph) -> None:
         torch.testing.assert_close(gradient, truth, atol=1e-10, rtol=1e-12)
 
 
-def test_does_not_touch_its_input(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+def test_the_filter_does_not_change_its_input(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
     before = embeddings.clone()
     list(chebyshev_states(graph.double(), embeddings, 6))
     assert embeddings.equal(before)
 
 
-def test_keeps_only_the_input_for_the_backward_pass(graph: BipartiteGraph) -> None:
-    start = torch.randn(graph.n_nodes, 4, requires_grad=True)
-    kept: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
-        chebyshev_filter(graph, start, torch.randn(12, requires_grad=True))
-    assert sum(kept) == start.numel() + 12
+def test_only_the_input_is_saved_for_the_backward_pass(graph: BipartiteGraph) -> None:
+    start = normal(graph.n_nodes, 4, dtype=torch.float32).requires_grad_()
+    saved_sizes: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved_sizes.append(t.numel()) or t, lambda t: t):
+        chebyshev_filter(graph, start, normal(12, seed=1, dtype=torch.float32).requires_grad_())
+    assert sum(saved_sizes) == start.numel() + 12
 
 
-def test_half_precision_rounds_what_is_stored_and_nothing_else(graph: BipartiteGraph) -> None:
-    start = torch.randn(graph.n_nodes, 8, requires_grad=True)
+def test_half_precision_rounds_only_the_stored_states(graph: BipartiteGraph) -> None:
+    start = normal(graph.n_nodes, 8, dtype=torch.float32).requires_grad_()
     coefficients = chebyshev_coefficients(lambda x: torch.exp(2 * x), 1e-3).requires_grad_()
-    upstream = torch.randn(graph.n_nodes, 8)
+    upstream = normal(graph.n_nodes, 8, seed=1, dtype=torch.float32)
     exact, rounded = (chebyshev_filter(graph, start, coefficients, storage) for storage in (None, torch.bfloat16))
     assert rounded.dtype == torch.float32
     expected, found = (torch.autograd.grad(out, (start, coefficients), upstream) for out in (exact, rounded))
-    for close, truth in zip((rounded, *found), (exact, *expected), strict=True):
-        error = (close - truth).norm() / truth.norm()
-        assert 0 < error < len(coefficients) * 2**-9  # a rounding of 8 bits for each product
+    for approximate, truth in zip((rounded, *found), (exact, *expected), strict=True):
+        error = (approximate - truth).norm() / truth.norm()
+        assert 0 < error < len(coefficients) * 2**-9  # one rounding to 8 bits for each product

@@ -1,4 +1,4 @@
-"""Each solver against the closed form of its own step on dx/dt = λ x."""
+"""Each solver against the closed form of its step on dx/dt = λ x."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ LAMBDAS = torch.linspace(-1, 1, 9, dtype=torch.float64)
 
 
 def integrated(name: str, length: float, steps: int = 1, *, by_steps: bool = False) -> torch.Tensor:
+    """The solution from x = 1; ``by_steps`` gives the state two dimensions, which torchdiffeq integrates."""
     solver = Solver(name, "residual", steps)  # type: ignore[arg-type]
     begin, end = torch.tensor(0.3, dtype=torch.float64), torch.tensor(0.3 + length, dtype=torch.float64)
     factors = LAMBDAS[:, None] if by_steps else LAMBDAS
     return solver.integrate(lambda x: factors * x, torch.ones_like(factors), begin, end).squeeze(-1)
 
 
-@pytest.mark.parametrize("by_steps", [False, True], ids=["known", "torchdiffeq"])
+@pytest.mark.parametrize("by_steps", [False, True], ids=["closed form", "torchdiffeq"])
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize(("name", "order"), [("euler", 1), ("rk4", 4)])
 def test_one_step_is_the_taylor_polynomial_of_its_order(name: str, order: int, steps: int, by_steps: bool) -> None:
@@ -34,7 +35,7 @@ def test_adams_with_fewer_than_three_steps_is_rk4(name: str, steps: int) -> None
     torch.testing.assert_close(integrated(name, 1.0, steps), integrated("rk4", 1.0, steps, by_steps=True))
 
 
-def test_adams_moulton_third_step_is_the_implicit_multistep_formula() -> None:
+def test_the_third_step_of_adams_moulton_is_the_implicit_multistep_formula() -> None:
     # x3 = x2 + h (9 f3 + 19 f2 - 5 f1 + f0) / 24, solved for x3 exactly; x1, x2 from RK4.
     h, steps = 0.4, 3
     z = h * LAMBDAS
@@ -44,7 +45,7 @@ def test_adams_moulton_third_step_is_the_implicit_multistep_formula() -> None:
     torch.testing.assert_close(integrated("adams_moulton", h * steps, steps), x3, rtol=1e-12, atol=1e-13)
 
 
-def test_adams_bashforth_third_step_is_the_explicit_multistep_formula() -> None:
+def test_the_third_step_of_adams_bashforth_is_the_explicit_multistep_formula() -> None:
     # x3 = x2 + h (23 f2 - 16 f1 + 5 f0) / 12
     h = 0.4
     z = h * LAMBDAS
@@ -54,8 +55,8 @@ def test_adams_bashforth_third_step_is_the_explicit_multistep_formula() -> None:
 
 
 @pytest.mark.parametrize("name", [*SOLVERS])
-def test_converges_to_the_exponential(name: str) -> None:
-    tolerance = 1e-3 if name == "euler" else 1e-5
+def test_every_solver_converges_to_the_exponential(name: str) -> None:
+    tolerance = 1e-3 if name == "euler" else 1e-5  # the error of Euler's method is 1 / (2 steps) = 8e-4
     torch.testing.assert_close(integrated(name, 1.0, steps=600), LAMBDAS.exp(), rtol=tolerance, atol=0)
 
 
@@ -71,7 +72,7 @@ def test_exponential_action_is_the_matrix_exponential(length: float) -> None:
 
 @pytest.mark.parametrize("name", [*SOLVERS])
 @pytest.mark.parametrize("connection", ["linear", "residual"])
-def test_gradient_to_the_times_is_that_of_finite_differences(name: str, connection: str) -> None:
+def test_the_gradient_of_the_times_is_that_of_finite_differences(name: str, connection: str) -> None:
     solver = Solver(name, connection, 3)  # type: ignore[arg-type]
 
     def final(times: torch.Tensor) -> torch.Tensor:
@@ -94,7 +95,7 @@ def test_gradient_to_the_times_is_that_of_finite_differences(name: str, connecti
         ({"name": "exact", "adjoint": True}, "`adjoint` applies to step-by-step solvers"),
     ],
 )
-def test_rejects_with_the_rule_and_the_value(changes: dict[str, object], message: str) -> None:
-    # Unknown names are tried from the command line: under pytest the annotations refuse them first.
+def test_wrong_settings_are_refused_with_the_rule_and_the_value(changes: dict[str, object], message: str) -> None:
+    # Unknown names are tested from the command line: under pytest the type annotations refuse them first.
     with pytest.raises(ValueError, match=message):
         Solver(**changes)  # type: ignore[arg-type]

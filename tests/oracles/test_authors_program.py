@@ -1,4 +1,4 @@
-"""Agreement with what the authors' program computes: values, losses and gradients of every stored case."""
+"""Agreement with the authors' program in the embeddings, losses and gradients of every stored case."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def relative_error(found: torch.Tensor, expected: np.ndarray) -> float:
     return ((found.double() - reference).norm() / reference.norm()).item()
 
 
-def stacked(case: dict[str, np.ndarray], users: str, items: str) -> np.ndarray:
+def users_and_items(case: dict[str, np.ndarray], users: str, items: str) -> np.ndarray:
     return np.concatenate([case[users], case[items]])
 
 
@@ -47,33 +47,32 @@ def model_of(case: dict[str, np.ndarray], name: str, propagation: str) -> LTOCF:
         adjoint=bool(rest) and propagation == "solver",
     )
     with torch.no_grad():
-        model.initial_embeddings.copy_(torch.from_numpy(stacked(case, "user_embeddings", "item_embeddings")))
+        model.initial_embeddings.copy_(torch.from_numpy(users_and_items(case, "user_embeddings", "item_embeddings")))
         model.times.values.copy_(torch.from_numpy(case["times"]))
     return model
 
 
-def test_every_stored_case_is_tested(reference: Path) -> None:
+def test_the_stored_cases_are_the_tested_ones(reference: Path) -> None:
     assert sorted(path.stem for path in reference.glob("*.npz")) == sorted(CASES)
 
 
 @pytest.mark.parametrize("propagation", ["filter", "solver"])
 @pytest.mark.parametrize("name", CASES)
-def test_agrees_with_the_authors_program(reference: Path, name: str, propagation: str) -> None:
+def test_the_model_agrees_with_the_authors_program(reference: Path, name: str, propagation: str) -> None:
     case = dict(np.load(reference / f"{name}.npz"))
     model = model_of(case, name, propagation)
     terms = model(Batch(*(torch.from_numpy(case[role]) for role in ("users", "positives", "negatives"))))
     terms.total(1e-4).backward()
-    tolerance = 1e-4 if name.startswith("dopri5") else 1e-5
-    assert (
-        relative_error(torch.cat(model.embeddings()).detach(), stacked(case, "final_users", "final_items")) < tolerance
-    )
+    tolerance = 1e-4 if name.startswith("dopri5") else 1e-5  # dopri5 chooses its own steps; the rest is rounding
+    embeddings = torch.cat(model.embeddings()).detach()
+    assert relative_error(embeddings, users_and_items(case, "final_users", "final_items")) < tolerance
     assert terms.ranking.item() == pytest.approx(float(case["bpr"]), rel=tolerance)
     assert terms.l2.item() == pytest.approx(float(case["l2"]), rel=tolerance)
     adjoint = name.endswith("adjoint")
-    gradient = stacked(case, "grad_users", "grad_items")
+    gradient = users_and_items(case, "grad_users", "grad_items")
     assert relative_error(model.initial_embeddings.grad, gradient) < (1e-3 if adjoint else tolerance)
     if adjoint and propagation == "filter":
-        # The stored times' gradient is the adjoint method's own estimate: right in sign and size as a whole only.
+        # The stored gradient of the times is an estimate by the adjoint method: only its direction and size agree.
         found, stored = model.times.values.grad.numpy(), case["grad_times"]
         assert 0.5 < np.linalg.norm(found) / np.linalg.norm(stored) < 2
         assert found @ stored > 0.9 * np.linalg.norm(found) * np.linalg.norm(stored)

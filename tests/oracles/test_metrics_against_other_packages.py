@@ -40,8 +40,10 @@ TORCHMETRICS = {
 
 @dataclass
 class Case:
-    """Distinct scores, because the packages break ties differently, above 0, because torchmetrics calls the others
-    not retrieved; some users like more items than k.
+    """Scores and relevant items; some users have more relevant items than k.
+
+    The scores of a user are distinct, because the packages break ties differently, and above 0, because torchmetrics
+    treats other items as not retrieved.
     """
 
     matrix: torch.Tensor
@@ -72,12 +74,12 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.mark.parametrize("k", KS)
-def test_every_user_equals_trec_eval(case: Case, k: int) -> None:
+def test_the_values_of_every_user_equal_those_of_trec_eval(case: Case, k: int) -> None:
     judged = {
         str(user): {str(item): 1 for item in row.nonzero().flatten().tolist()} for user, row in enumerate(case.relevant)
     }
     measures = {f"{name}.{k}" for name in TREC_NAMES.values()} | {"recip_rank"}
-    # recip_rank has no cut-off of its own: the run ends at k.
+    # recip_rank has no cut-off, so the run is cut off at k.
     found = pytrec_eval.RelevanceEvaluator(judged, measures).evaluate(case.run(k))
     measured = evaluate_per_user(case, case.truth, seen=None, ks=(k,))
     assert measured.users.tolist() == list(range(N_USERS))
@@ -88,15 +90,15 @@ def test_every_user_equals_trec_eval(case: Case, k: int) -> None:
 
 
 @pytest.mark.parametrize("k", KS)
-def test_means_equal_torchmetrics(case: Case, k: int) -> None:
+def test_means_equal_those_of_torchmetrics(case: Case, k: int) -> None:
     users = torch.arange(N_USERS).repeat_interleave(N_ITEMS)
     measured = evaluate(case, case.truth, seen=None, ks=(k,))
     for name, metric in TORCHMETRICS.items():
         expected = metric(top_k=k)(case.matrix.flatten(), case.relevant.flatten(), indexes=users).item()
-        assert measured[f"{name}@{k}"] == pytest.approx(expected, abs=1e-6), name
+        assert measured[f"{name}@{k}"] == pytest.approx(expected, abs=1e-6), name  # torchmetrics computes in float32
 
 
-def test_map_of_full_lists_equals_torchmetrics(case: Case) -> None:
+def test_map_of_whole_lists_equals_that_of_torchmetrics(case: Case) -> None:
     users = torch.arange(N_USERS).repeat_interleave(N_ITEMS)
     expected = RetrievalMAP()(case.matrix.flatten(), case.relevant.flatten(), indexes=users).item()
     assert evaluate(case, case.truth, seen=None, ks=(N_ITEMS,))[f"map@{N_ITEMS}"] == pytest.approx(expected, abs=1e-6)

@@ -1,4 +1,4 @@
-"""Short training on real data: better than the most popular items, and honest about where it reads test."""
+"""A short training on real data beats the most popular items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ltocf.data import split_dataset
 
 
 @pytest.mark.parametrize("model", ["ltocf", "lightgcn", "mf"])
-def test_beats_popularity_within_a_few_epochs(real_data: Path, tmp_path: Path, model: str) -> None:
+def test_a_few_epochs_beat_popularity(real_data: Path, tmp_path: Path, model: str) -> None:
     source = real_data / "irb-amazon2014-health"
     settings = {
         "preset": "paper",

@@ -1,4 +1,4 @@
-"""Named datasets: found, downloaded from a server of our own, verified; and the one way in to every source."""
+"""Named datasets are found, downloaded (here from a local server) and verified; `load_dataset` takes every source."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRAIN, TEST = b"0 0 1\n1 1\n", b"1 0\n"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves the class's files; one whose name starts with `cut` announces more bytes than it sends."""
+    """Serves the files of the class; under `/cut` it announces more bytes than it sends."""
 
     files: dict[str, bytes]
     requested: list[str]
@@ -36,7 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def tiny(server: str, monkeypatch: pytest.MonkeyPatch) -> CatalogEntry:
-    """A named dataset on that server."""
+    """A named dataset whose files are on the local server."""
     files = {
         "train.txt": f"sha256:{hashlib.sha256(TRAIN).hexdigest()}",
         "test.txt": f"md5:{hashlib.md5(TEST).hexdigest()}",
@@ -63,22 +63,24 @@ def tiny(server: str, monkeypatch: pytest.MonkeyPatch) -> CatalogEntry:
     return entry
 
 
-def everything(folder: Path) -> list[str]:
+def paths_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 @pytest.mark.usefixtures("tiny")
-def test_downloaded_once_and_read(tmp_path: Path) -> None:
+def test_a_named_set_is_downloaded_once_and_read(tmp_path: Path) -> None:
     dataset = load_named("tiny", tmp_path)
     assert (len(dataset.interactions), dataset.name) == (3, "tiny")
-    assert everything(tmp_path) == ["tiny", "tiny/test.txt", "tiny/train.txt"]
+    assert paths_in(tmp_path) == ["tiny", "tiny/test.txt", "tiny/train.txt"]
     assert (tmp_path / "tiny" / "train.txt").read_bytes() == TRAIN
     assert find("tiny", tmp_path) == tmp_path / "tiny"
     assert Handler.requested == ["/tiny/train.txt", "/tiny/test.txt"]
 
 
 @pytest.mark.usefixtures("tiny")
-def test_where_sets_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_named_sets_is_the_argument_the_environment_or_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LTOCF_DATA", str(tmp_path / "environment"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert find("tiny") == tmp_path / "environment" / "tiny"
@@ -90,12 +92,12 @@ def test_where_sets_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"url": "{server}/nowhere"}, "HTTP Error 404"),
+        ({"url": "{server}/missing"}, "HTTP Error 404"),
         ({"url": "{server}/cut/tiny"}, "got 10 of 15 bytes"),
         ({"files": {"train.txt": "md5:" + "0" * 32}}, f"md5 {'0' * 32}, got {hashlib.md5(TRAIN).hexdigest()}"),
         ({"url": "http://127.0.0.1:9"}, "refused"),
     ],
-    ids=["not there", "truncated", "another file", "no server"],
+    ids=["missing", "truncated", "another file", "no server"],
 )
 def test_a_failed_download_leaves_nothing(
     tmp_path: Path,
@@ -118,7 +120,7 @@ def test_a_failed_download_leaves_nothing(
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_wrong_file_that_is_there(tmp_path: Path) -> None:
+def test_a_local_file_with_a_wrong_checksum_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "tiny" / "train.txt"
     path.parent.mkdir()
     path.write_bytes(b"0 0\n")
@@ -130,9 +132,7 @@ def test_a_wrong_file_that_is_there(tmp_path: Path) -> None:
     assert path.read_bytes() == b"0 0\n"
 
 
-def test_an_entry_says_how_its_folder_is_read(
-    tmp_path: Path, tiny: CatalogEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_entry_may_have_its_own_reader(tmp_path: Path, tiny: CatalogEntry, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(folder: Path) -> Dataset:
         dataset = read_text_folder(folder)
         return replace(dataset, names=replace(dataset.names, titles=("Ran", "Heat")))
@@ -141,13 +141,15 @@ def test_an_entry_says_how_its_folder_is_read(
     assert load_named("tiny", tmp_path).titles == ("Ran", "Heat")
 
 
-def test_counts_are_checked(tmp_path: Path, tiny: CatalogEntry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_that_differ_from_the_entry_are_refused(
+    tmp_path: Path, tiny: CatalogEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(CATALOG, "tiny", replace(tiny, n_test=2))
     with pytest.raises(ValueError, match=r"= \(2, 2, 3, 2\), got \(2, 2, 3, 1\) in"):
         load_named("tiny", tmp_path)
 
 
-def test_downloads_are_of_one_commit_and_every_file_has_a_checksum() -> None:
+def test_downloads_are_pinned_to_a_commit_and_every_file_has_a_checksum() -> None:
     for entry in CATALOG.values():
         assert entry.url is None or re.fullmatch(r"https://raw\.\S+/[0-9a-f]{40}/data/[\w-]+", entry.url)
         assert entry.files
@@ -155,13 +157,13 @@ def test_downloads_are_of_one_commit_and_every_file_has_a_checksum() -> None:
             assert re.fullmatch(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", checksum)
 
 
-def test_unknown_name() -> None:
+def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must be one of gowalla, yelp2018, .*, got 'netflix'"):
         find("netflix")
 
 
 @pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.url is not None])
-def test_real_sets(real_data: Path, name: str) -> None:
+def test_downloaded_sets_have_the_counts_of_their_entries(real_data: Path, name: str) -> None:
     if not (real_data / name).is_dir():
         pytest.skip(f"{name} is not in {real_data}")
     dataset = load_dataset(name, data_dir=real_data)
@@ -169,7 +171,7 @@ def test_real_sets(real_data: Path, name: str) -> None:
     assert len(dataset.test) == CATALOG[name].n_test
 
 
-def test_one_way_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_dataset_takes_folders_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gowalla").mkdir()
     (tmp_path / "gowalla" / "train.txt").write_bytes(TRAIN)
     (tmp_path / "a.csv").write_text("who,item\nann,x\n")
@@ -179,7 +181,7 @@ def test_one_way_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_dataset("a.csv", user_column="who").user_ids.decode([0]) == ["ann"]
 
 
-def test_what_is_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_source_and_columns_of_a_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError) as caught:
         load_dataset(str(tmp_path / "gowala"))

@@ -1,4 +1,4 @@
-"""Text tables as people have them: separators, quotes, encodings, headers, packers, and lines that are no rows."""
+"""Text tables as they occur: separators, quotes, encodings, headers and compression."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ltocf.data import ReadOptions
 from ltocf.data.readers.raw import RawTable
 from ltocf.data.readers.tables import read_file
 
-# `user,item` and one line, packed by the program zstd, which not every machine has.
+# `user,item` and one row, compressed by the program zstd, which not every machine has.
 ZSTANDARD = bytes.fromhex("28b52ffd04589100007573 65722c6974656d0d0a612c62c3a90d0a6858b992".replace(" ", ""))
 
 
@@ -33,7 +33,7 @@ def rows(table: RawTable) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "how"),
+    ("name", "content", "format"),
     [
         ("a.csv", "user;item\nann;007\nbob;4,2\n", "CSV, separator ';', encoding UTF-8, header in line 1"),
         ("a.txt", "user|item\nann|007\nbob|4,2\n", "CSV, separator '|', encoding UTF-8, header in line 1"),
@@ -64,21 +64,21 @@ def rows(table: RawTable) -> list[tuple[object, ...]]:
         ),
     ],
 )
-def test_separators_and_quotes(tmp_path: Path, name: str, content: str, how: str) -> None:
+def test_separator_quotes_and_header_are_recognised(tmp_path: Path, name: str, content: str, format: str) -> None:
     table = read(tmp_path / name, content)
-    assert (rows(table), table.format, table.from_text) == ([("ann", "007"), ("bob", "4,2")], how, True)
+    assert (rows(table), table.format, table.from_text) == ([("ann", "007"), ("bob", "4,2")], format, True)
     assert table.frame.collect_schema().names() == ["user", "item"]
     assert not table.dropped
 
 
-def test_lines_before_the_table_are_told(tmp_path: Path) -> None:
+def test_lines_before_the_table_are_reported(tmp_path: Path) -> None:
     table = read(tmp_path / "out.konect", "% bip weighted\n% 2 2 2\n1 1 5\n2 1 4\n", columns=["user", "item", "rating"])
     assert rows(table) == [("1", "1", "5"), ("2", "1", "4")]
     assert (table.notes, table.place(1)) == (("lines ignored before the table: 2",), "line 4")
 
 
 @pytest.mark.parametrize(
-    ("encoding", "text", "how"),
+    ("encoding", "text", "name"),
     [
         ("utf-8-sig", "Zoë", "UTF-8"),
         ("utf-16", "Zoë", "UTF-16"),
@@ -89,12 +89,12 @@ def test_lines_before_the_table_are_told(tmp_path: Path) -> None:
         ("cp1252", "“Zoë”", "cp1252"),
     ],
 )
-def test_encodings(tmp_path: Path, encoding: str, text: str, how: str) -> None:
+def test_the_encoding_is_recognised(tmp_path: Path, encoding: str, text: str, name: str) -> None:
     table = read(tmp_path / "a.csv", f'"user";"item"\n"{text}";"1"\n'.encode(encoding))
-    assert (rows(table), table.format.split(", ")[2]) == ([(text, "1")], f"encoding {how}")
+    assert (rows(table), table.format.split(", ")[2]) == ([(text, "1")], f"encoding {name}")
 
 
-def test_an_encoding_that_is_given(tmp_path: Path) -> None:
+def test_a_given_encoding_is_used(tmp_path: Path) -> None:
     content = "user,item\nЖанна,1\n".encode("cp1251")
     assert rows(read(tmp_path / "a.csv", content, encoding="windows-1251")) == [("Жанна", "1")]
     with pytest.raises(ValueError, match=r"must be UTF-8 text, got byte 0xc6 at offset 10 \(line 2\)"):
@@ -103,13 +103,13 @@ def test_an_encoding_that_is_given(tmp_path: Path) -> None:
         read(tmp_path / "a.csv", content, encoding="klingon")
 
 
-def test_a_first_line_that_is_longer_than_what_is_looked_at(tmp_path: Path) -> None:
+def test_a_first_line_may_be_longer_than_the_inspected_beginning(tmp_path: Path) -> None:
     names = ["user", "item", *(f"column_{number}" for number in range(30_000))]
     line = ",".join("7" for _ in names)
     assert read(tmp_path / "a.csv", f"{','.join(names)}\n{line}\n").frame.collect_schema().names() == names
 
 
-def test_what_is_not_utf8_far_inside(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_are_found_far_into_the_file(tmp_path: Path) -> None:
     plain = b"user,item\n" + b"ann,x\n" * 50_000
     table = read(tmp_path / "a.csv", plain + b"Zo\xeb,1\n")
     assert (rows(table)[-1], len(rows(table))) == (("Zoë", "1"), 50_001)
@@ -131,7 +131,7 @@ def test_what_is_not_utf8_far_inside(tmp_path: Path) -> None:
     ],
     ids=["gzip", "gzip by its content", "bzip2", "xz", "zstandard", "zstandard by its content"],
 )
-def test_packed(tmp_path: Path, name: str, content: bytes) -> None:
+def test_compressed_files_are_read(tmp_path: Path, name: str, content: bytes) -> None:
     table = read(tmp_path / name, content)
     assert rows(table) == [("a", "bé")]
     assert table.format.split(", ")[-1] in ("gzip", "bzip2", "xz", "zstandard")
@@ -151,7 +151,9 @@ def test_packed(tmp_path: Path, name: str, content: bytes) -> None:
         ("kunde,2024-05-01\nann,2024-05-02\n", None),
     ],
 )
-def test_headers(tmp_path: Path, content: str, names: list[str] | None) -> None:
+def test_a_header_is_recognised_and_a_missing_one_is_an_error(
+    tmp_path: Path, content: str, names: list[str] | None
+) -> None:
     if names is None:
         with pytest.raises(ValueError, match=r"has no header, its first line is .*; pass `columns`"):
             read(tmp_path / "a.csv", content)
@@ -159,7 +161,7 @@ def test_headers(tmp_path: Path, content: str, names: list[str] | None) -> None:
         assert read(tmp_path / "a.csv", content).frame.collect_schema().names() == names
 
 
-def test_columns_and_header_that_are_given(tmp_path: Path) -> None:
+def test_given_columns_and_header_are_used(tmp_path: Path) -> None:
     names = ["user", "item"]
     assert rows(read(tmp_path / "a.csv", "1,2\n3,4\n", columns=names)) == [("1", "2"), ("3", "4")]
     assert rows(read(tmp_path / "a.csv", "1,2\n3,4\n", columns="user,item")) == [("1", "2"), ("3", "4")]
@@ -172,7 +174,7 @@ def test_columns_and_header_that_are_given(tmp_path: Path) -> None:
         read(tmp_path / "a.csv", "1,2\n", columns=["user"])
 
 
-def test_movielens_without_a_header(tmp_path: Path) -> None:
+def test_a_movielens_file_needs_no_header(tmp_path: Path) -> None:
     table = read(tmp_path / "u.data", "196\t242\t3\t881250949\n186\t302\t3\t891717742\n")
     assert table.frame.collect_schema().names() == ["userId", "movieId", "rating", "timestamp"]
     assert "as in MovieLens's files" in table.notes[0]
@@ -189,18 +191,18 @@ def test_movielens_without_a_header(tmp_path: Path) -> None:
         ("§", "user§it;em\nann§0;7\n"),
     ],
 )
-def test_a_separator_that_is_given(tmp_path: Path, separator: str, content: str) -> None:
+def test_a_given_separator_is_used(tmp_path: Path, separator: str, content: str) -> None:
     table = read(tmp_path / "a.csv", content, separator=separator)
     assert (table.frame.collect_schema().names(), rows(table)) == (["user", "it;em"], [("ann", "0;7")])
 
 
 @pytest.mark.parametrize("separator", ["", "\n", '"'])
-def test_separators_that_cannot_be(tmp_path: Path, separator: str) -> None:
+def test_impossible_separators_are_refused(tmp_path: Path, separator: str) -> None:
     with pytest.raises(ValueError, match="`separator` must be one or more characters without quotes"):
         read(tmp_path / "a.csv", "user,item\na,b\n", separator=separator)
 
 
-def test_quotes_that_hold_lines_and_separators(tmp_path: Path) -> None:
+def test_quoted_fields_may_contain_newlines_and_separators(tmp_path: Path) -> None:
     content = 'user,item,text\na,x,"one, ""two""\nthree"\nb,y,\n'
     assert rows(table := read(tmp_path / "a.csv", content)) == [("a", "x", 'one, "two"\nthree'), ("b", "y", None)]
     assert table.place(1) == "row 2"
@@ -213,8 +215,8 @@ def test_quotes_that_hold_lines_and_separators(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.tsv", "a.csv"])
 def test_a_stray_quote_swallows_no_lines(tmp_path: Path, name: str) -> None:
     lines = 'user\titem\nann\t5" pipe\nbob\tx\neve\t3"\n'
-    stray = [("ann", '5" pipe'), ("bob", "x"), ("eve", '3"')]
-    assert rows(read(tmp_path / name, lines if name == "a.tsv" else lines.replace("\t", ","))) == stray
+    expected = [("ann", '5" pipe'), ("bob", "x"), ("eve", '3"')]
+    assert rows(read(tmp_path / name, lines if name == "a.tsv" else lines.replace("\t", ","))) == expected
     if name == "a.tsv":
         assert rows(read(tmp_path / name, lines.replace('5" pipe', '"5 pipe')))[0] == ("ann", '"5 pipe')
         assert len(rows(read(tmp_path / name, '"user"\t"item"\n"a"\t"b"\n' + lines[10:]))) == 4
@@ -226,7 +228,7 @@ def test_a_stray_quote_swallows_no_lines(tmp_path: Path, name: str) -> None:
     ),
     st.sampled_from([",", ";", "|", "\t"]),
 )
-def test_what_was_written_is_read(
+def test_a_written_table_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, written: list[list[str]], separator: str
 ) -> None:
     frame = pl.DataFrame(written, schema=["user", "item", "text"], orient="row").filter(

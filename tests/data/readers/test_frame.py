@@ -1,4 +1,4 @@
-"""From a polars frame to a Dataset: columns, ids, ratings, timestamps, titles."""
+"""From a polars frame to a dataset: columns, ids, ratings, timestamps and titles."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def frame(**columns: object) -> pl.DataFrame:
 
 
 def test_ids_are_sorted_whatever_the_order_of_rows() -> None:
-    one, other = (dataset_from_frame(rows, "d") for rows in (frame(), frame().reverse()))
-    for dataset in (one, other):
+    for rows in (frame(), frame().reverse()):
+        dataset = dataset_from_frame(rows, "d")
         assert dataset.user_ids.decode([0, 1]) == ["a", "b"]
         assert dataset.item_ids.decode([0, 1]) == [10, 20]
         assert dataset.interactions.matrix().toarray().tolist() == [[1, 1], [0, 1]]
@@ -30,18 +30,18 @@ def test_ids_are_sorted_whatever_the_order_of_rows() -> None:
     ("user", "item"),
     [("user_id", "item_id"), ("userId", "movieId"), ("User-ID", "ISBN"), ("reviewerID", "asin"), ("uid", "iid")],
 )
-def test_usual_names_are_recognised(user: str, item: str) -> None:
+def test_usual_column_names_are_recognised(user: str, item: str) -> None:
     rows = pl.DataFrame({"extra": [0.5], item: ["x"], user: ["a"]})
     dataset = dataset_from_frame(rows, "d")
     assert (dataset.user_ids.decode([0]), dataset.item_ids.decode([0])) == (["a"], ["x"])
 
 
-def test_named_columns_win_over_usual_ones() -> None:
+def test_given_columns_take_precedence_over_usual_names() -> None:
     rows = frame(listener=["z", "z", "z"])
     assert dataset_from_frame(rows, "d", user_column="listener").user_ids.decode([0]) == ["z"]
 
 
-def test_columns_that_are_not_there() -> None:
+def test_missing_columns_are_errors() -> None:
     rows = pl.DataFrame({"who": ["a"], "item": ["x"]})
     with pytest.raises(ValueError, match=r"d: no column is named like a user; pass `user_column` as one of \['who'"):
         dataset_from_frame(rows, "d")
@@ -53,7 +53,7 @@ def test_columns_that_are_not_there() -> None:
         dataset_from_frame(rows, "d", user_column="item")
 
 
-def test_no_rows() -> None:
+def test_a_frame_without_rows_is_refused() -> None:
     with pytest.raises(ValueError, match="d must hold at least one row besides the header, got none"):
         dataset_from_frame(frame().clear(), "d")
 
@@ -72,7 +72,7 @@ def test_no_rows() -> None:
         (["99999999999999999999", "4"], ["4", "99999999999999999999"]),
     ],
 )
-def test_text_ids_are_integers_only_if_all_are_written_so(ids: list[str], expected: list[object]) -> None:
+def test_text_ids_become_integers_only_if_all_are_plain_integers(ids: list[str], expected: list[object]) -> None:
     rows = pl.DataFrame({"user": ids, "item": ["x", "y"]})
     assert dataset_from_frame(rows, "d", from_text=True).user_ids.decode([0, 1]) == sorted(expected)  # type: ignore[type-var]
     assert dataset_from_frame(rows, "d").user_ids.decode([0, 1]) == sorted(ids)
@@ -84,14 +84,14 @@ def test_text_ids_are_integers_only_if_all_are_written_so(ids: list[str], expect
         min_size=1,
     )
 )
-def test_text_ids_print_as_they_were_written(ids: list[str]) -> None:
+def test_text_ids_keep_their_text(ids: list[str]) -> None:
     rows = pl.DataFrame({"user": ids, "item": ["x"] * len(ids)})
     user_ids = dataset_from_frame(rows, "d", from_text=True).user_ids
     assert {str(user) for user in user_ids.decode(range(len(user_ids)))} == set(ids)
 
 
 @given(st.one_of(st.sets(st.text(min_size=1), min_size=1), st.sets(st.integers(-(2**63), 2**63 - 1), min_size=1)))
-def test_ids_decode_to_what_was_encoded(ids: set[str] | set[int]) -> None:
+def test_decoded_ids_are_the_ids_of_the_map(ids: set[str] | set[int]) -> None:
     id_map, indices = IdMap(ids), list(range(len(ids)))
     assert id_map.decode(indices) == list(ids)
     assert id_map.encode(id_map.decode(indices)).tolist() == indices
@@ -104,18 +104,18 @@ def test_ids_decode_to_what_was_encoded(ids: set[str] | set[int]) -> None:
         pl.Series([1.0, 2.0, 1.0]),
     ],
 )
-def test_integer_like_ids(users: pl.Series) -> None:
+def test_unsigned_integers_and_whole_floats_are_integer_ids(users: pl.Series) -> None:
     assert dataset_from_frame(frame(user=users), "d").user_ids.decode([0, 1]) == [1, 2]
 
 
-def test_large_ids_stay_apart() -> None:
+def test_large_ids_stay_distinct() -> None:
     largest = [2**53, 2**53 + 1, 2**63 - 1]
     assert dataset_from_frame(frame(user=largest), "d").user_ids.decode(range(3)) == largest
-    below = [2.0**53 - 1, 2.0**53 - 2, -(2.0**53) + 1]
-    assert dataset_from_frame(frame(user=below), "d").user_ids.decode(range(3)) == sorted(map(int, below))
+    exact_floats = [2.0**53 - 1, 2.0**53 - 2, -(2.0**53) + 1]
+    assert dataset_from_frame(frame(user=exact_floats), "d").user_ids.decode(range(3)) == sorted(map(int, exact_floats))
 
 
-def test_categories_are_strings_and_sorted_as_such() -> None:
+def test_categories_become_strings_in_alphabetical_order() -> None:
     users = pl.Series(["b", "a", "b"], dtype=pl.Categorical)
     assert dataset_from_frame(frame(user=users), "d").user_ids.decode([0, 1]) == ["a", "b"]
 
@@ -139,12 +139,12 @@ def test_categories_are_strings_and_sorted_as_such() -> None:
         ([datetime(2020, 1, 1)] * 3, "got Datetime.*; is it the right column?"),
     ],
 )
-def test_ids_that_will_not_do(users: list[object], message: str) -> None:
+def test_ids_of_other_types_and_sizes_are_refused(users: list[object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataset_from_frame(frame(user=users), "d")
 
 
-def test_min_rating_keeps_what_is_rated_at_least_that(caplog: pytest.LogCaptureFixture) -> None:
+def test_min_rating_keeps_rows_with_at_least_that_rating(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     dataset = dataset_from_frame(frame(stars=[4.0, 3.5, 3.0]), "d", min_rating=3.5)
     assert (dataset.interactions.users.tolist(), dataset.interactions.items.tolist()) == ([0, 1], [0, 1])
@@ -152,9 +152,9 @@ def test_min_rating_keeps_what_is_rated_at_least_that(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("column", ["timestamp", "rating"])
-def test_an_error_names_the_row_of_the_source_whatever_is_left_of_it(column: str) -> None:
-    ratings, others = ["1", "5", "1", "5", "5", "1"], ["1", "2", "3", "4", "5", "6"]
-    rows = {"user": list("abcdef"), "item": others, "rating": ratings, "timestamp": others, "kind": list("ykkkkk")}
+def test_an_error_names_the_line_of_the_source_also_after_rows_were_dropped(column: str) -> None:
+    ratings, numbers = ["1", "5", "1", "5", "5", "1"], ["1", "2", "3", "4", "5", "6"]
+    rows = {"user": list("abcdef"), "item": numbers, "rating": ratings, "timestamp": numbers, "kind": list("ykkkkk")}
     rows[column] = [*rows[column][:4], "soon", rows[column][5]]
     table = RawTable("d", pl.DataFrame(rows), from_text=True, first_line=2)
     with pytest.raises(ValueError, match=r"got 'soon' in line 6; "):
@@ -168,7 +168,7 @@ def test_a_row_that_min_rating_drops_needs_no_timestamp() -> None:
     assert dataset.interactions.timestamps.tolist() == [7, 9]
 
 
-def test_column_options_are_one_thing_however_they_are_given() -> None:
+def test_column_options_may_be_keywords_or_read_options() -> None:
     rows = frame().rename({"user": "who", "item": "what"}).with_columns(when=pl.Series([3, 2, 1]), film=pl.lit("Ran"))
     options = ReadOptions(user_column="who", item_column="what", timestamp_column="when", title_column="film")
     dataset = dataset_from_frame(rows, "d", **options.given())
@@ -178,7 +178,7 @@ def test_column_options_are_one_thing_however_they_are_given() -> None:
         dataset_from_frame(rows, "d", user_colum="who")
 
 
-def test_without_min_rating_every_row_counts(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_min_rating_every_row_is_an_interaction(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert len(dataset_from_frame(frame(stars=[4.0, None, 1.0]), "d").interactions) == 3
     assert "every row is an interaction" in caplog.text
@@ -194,12 +194,12 @@ def test_without_min_rating_every_row_counts(caplog: pytest.LogCaptureFixture) -
         (["5", "good", "5"], "ratings .* must be numbers, got 'good' in row 2"),
     ],
 )
-def test_ratings_that_will_not_do(ratings: list[object], message: str) -> None:
+def test_unusable_ratings_are_refused(ratings: list[object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataset_from_frame(frame(rating=ratings), "d", min_rating=4)
 
 
-def test_titles_first_one_else_the_id() -> None:
+def test_the_title_is_the_first_one_given_or_else_the_id() -> None:
     rows = pl.DataFrame({"user": [1, 2, 3, 4], "item": [30, 10, 30, 20], "name": ["C", None, "other", " "]})
     assert dataset_from_frame(rows, "d", title_column="name").titles == ("10", "20", "C")
     assert dataset_from_frame(rows, "d").titles is None

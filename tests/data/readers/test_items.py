@@ -1,4 +1,4 @@
-"""A table with a row for each item: titles and attributes by index."""
+"""Item tables, with a row for each item: titles and attributes by index."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from dataset_views import report_text
 from ltocf.data import Dataset, RawTable, ReadOptions, dataset_from_table, to_dataset
 
 LOG = {"user": ["a", "b", "b"], "item": ["7", "9", "30"]}
@@ -23,12 +24,7 @@ def write(path: Path, content: str) -> str:
     return str(path)
 
 
-def text(dataset: Dataset) -> str:
-    assert dataset.report is not None
-    return dataset.report.text()
-
-
-def test_titles_and_attributes_are_typed_and_in_the_order_of_the_index(tmp_path: Path) -> None:
+def test_titles_and_attributes_are_in_the_order_of_the_index_and_typed(tmp_path: Path) -> None:
     path = write(
         tmp_path / "items.csv",
         "price,item_id,name,code\n1.5,30,Ran,007\nNA, 7 ,Heat,12\n3,99,Other,1\n8,7,Again,2\n5,NA,None,3\n",
@@ -50,10 +46,10 @@ def test_titles_and_attributes_are_typed_and_in_the_order_of_the_index(tmp_path:
         "1 row without an id",
         "1 item not in it",
     ):
-        assert note in text(dataset)
+        assert note in report_text(dataset)
 
 
-def test_truth_values_in_text(tmp_path: Path) -> None:
+def test_truth_values_are_recognised_in_text(tmp_path: Path) -> None:
     content = "item,in_stock,Sold,open\n7,true,TRUE,true\n9,False,FALSE,maybe\n30,NA,,false\n"
     attributes = read(write(tmp_path / "items.csv", content)).names.attributes
     assert attributes is not None
@@ -64,7 +60,7 @@ def test_truth_values_in_text(tmp_path: Path) -> None:
     }
 
 
-def test_the_whole_table_has_the_types_not_the_items_of_the_log(tmp_path: Path) -> None:
+def test_types_come_from_the_whole_item_table_not_only_from_the_items_of_the_log(tmp_path: Path) -> None:
     path = write(tmp_path / "items.csv", "item,price,code\n1,2,A1\n7,3,5\n2,2.5,6\n")
     for item, row in (("7", (3.0, "5")), ("99", (None, None))):
         attributes = read(path, {"user": ["a"], "item": [item]}).names.attributes
@@ -72,7 +68,7 @@ def test_the_whole_table_has_the_types_not_the_items_of_the_log(tmp_path: Path) 
         assert (attributes.schema, attributes.row(0)) == ({"price": pl.Float64(), "code": pl.String()}, row)
 
 
-def test_a_frame_and_columns_by_name() -> None:
+def test_a_frame_may_be_given_and_its_columns_named() -> None:
     frame = pl.DataFrame(
         {"sku": [9, 7, 30], "label": ["N", "S", "D"], "name": ["n", "s", "d"], "stock": [True, None, False]}
     )
@@ -102,24 +98,26 @@ def test_the_column_named_in_the_log_is_looked_for_first() -> None:
 @pytest.mark.parametrize(
     "items", [{"item": ["7"], "title": ["Heat"]}, [{"item": 7, "title": "Heat"}]], ids=["columns", "records"]
 )
-def test_items_in_memory(items: Any) -> None:
+def test_items_may_be_columns_or_records_in_memory(items: Any) -> None:
     dataset = read(items)
     assert dataset.titles == ("Heat", "9", "30")
-    assert "item table memory: attributes of 1 item" in text(dataset)
+    assert "item table memory: attributes of 1 item" in report_text(dataset)
 
 
-def test_a_table_of_ids_alone_and_ids_as_titles() -> None:
+def test_a_table_of_ids_alone_gives_titles_only_if_asked_for() -> None:
     dataset = read(pl.DataFrame({"id": [7]}))
     assert (dataset.titles, dataset.names.attributes) == (None, None)
     assert read(pl.DataFrame({"id": [7]}), title_column="id").titles == ("7", "9", "30")
 
 
-def test_a_matrix_has_items_too() -> None:
+def test_histories_in_a_dict_may_have_an_item_table() -> None:
     dataset = to_dataset({"a": [0, 2], "b": [1]}, items=pl.DataFrame({"item": [2, 0], "title": ["C", "A"]}))
     assert dataset.titles == ("A", "1", "C")
 
 
-def test_tables_that_will_not_do(caplog: pytest.LogCaptureFixture) -> None:
+def test_item_tables_without_the_named_columns_are_refused_and_without_known_ids_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with pytest.raises(
         ValueError, match=r"no column is named like item ids; pass `item_id_column` as one of \['what'\]"
     ):

@@ -1,4 +1,4 @@
-"""One way in: what is a source, which options it has, and several files as one table."""
+"""`load_dataset` takes every source with its options, and reads several files as one table."""
 
 from __future__ import annotations
 
@@ -15,17 +15,13 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
-from ltocf.data import Dataset, ReadOptions, load_dataset
+from dataset_views import id_pairs
+from ltocf.data import ReadOptions, load_dataset
 from ltocf.data.readers.remote import read_remote
 from ltocf.data.readers.source import read_raw
 from ltocf.data.readers.sql import masked
 
 TABLE = "user,item\nann,007\nbob,42\n"
-
-
-def pairs(dataset: Dataset) -> list[tuple[object, object]]:
-    log = dataset.interactions
-    return list(zip(dataset.user_ids.decode(log.users), dataset.item_ids.decode(log.items), strict=True))
 
 
 def write(path: Path, content: str) -> Path:
@@ -44,20 +40,20 @@ def write(path: Path, content: str) -> Path:
     ],
     ids=["polars", "lazy", "pandas", "arrow", "tuples"],
 )
-def test_what_is_in_memory(source: Any) -> None:
-    assert pairs(load_dataset(source)) == [("ann", "007"), ("bob", "42")]
+def test_objects_in_memory_are_sources_without_options_of_files(source: Any) -> None:
+    assert id_pairs(load_dataset(source)) == [("ann", "007"), ("bob", "42")]
     assert read_raw(source, ReadOptions()).frame.lazy().collect().rows() == [("ann", "007"), ("bob", "42")]
     with pytest.raises(ValueError, match="separator, query: only files and databases have these"):
         load_dataset(source, separator=";", query="SELECT 1")
 
 
-def test_a_matrix() -> None:
+def test_a_matrix_is_a_source() -> None:
     matrix = sp.csr_array(np.eye(2))
-    assert pairs(load_dataset(matrix)) == [(0, 0), (1, 1)]
+    assert id_pairs(load_dataset(matrix)) == [(0, 0), (1, 1)]
     assert read_raw(matrix, ReadOptions()).frame.lazy().collect().rows() == [(0, 0), (1, 1)]
 
 
-def test_rows_of_sets_are_their_pairs(tmp_path: Path) -> None:
+def test_raw_rows_of_text_folders_and_named_sets_are_their_pairs(tmp_path: Path) -> None:
     write(tmp_path / "train.txt", "0 1 0\n1 0\n")
     write(tmp_path / "test.txt", "1 1\n")
     table = read_raw(tmp_path, ReadOptions())
@@ -67,29 +63,29 @@ def test_rows_of_sets_are_their_pairs(tmp_path: Path) -> None:
     assert named.collect_schema().names() == ["user", "item", "timestamp"]
 
 
-def test_a_pattern(tmp_path: Path) -> None:
+def test_a_pattern_reads_all_matching_files_in_order(tmp_path: Path) -> None:
     for day, row in (("b", "bob,42"), ("a", "ann,007")):
         (tmp_path / f"{day}.csv.gz").write_bytes(gzip.compress(f"user,item\n{row}\n".encode()))
     dataset = load_dataset(f"{tmp_path}/*.csv.gz")
-    assert (pairs(dataset), dataset.name) == ([("ann", "007"), ("bob", "42")], "*.csv.gz")
+    assert (id_pairs(dataset), dataset.name) == ([("ann", "007"), ("bob", "42")], "*.csv.gz")
     assert read_raw(tmp_path / "?.csv.gz", ReadOptions()).frame.lazy().collect().rows()[0] == ("ann", "007")
     with pytest.raises(FileNotFoundError, match=r"no file matches '.*c\*\.csv'"):
         load_dataset(f"{tmp_path}/c*.csv")
 
 
-def test_what_was_left_out_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_dropped_rows_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load_dataset(write(tmp_path / "a.csv", f"{TABLE}user,item\neve,7\n"))
     assert "a.csv: 1 row dropped: repeats the header (first: line 4)" in caplog.text
 
 
-def test_a_name_with_brackets_is_a_file(tmp_path: Path) -> None:
+def test_an_existing_file_with_brackets_in_its_name_is_no_pattern(tmp_path: Path) -> None:
     assert len(load_dataset(write(tmp_path / "log[1].csv", TABLE)).interactions) == 2
 
 
-def test_columns_of_several_files(tmp_path: Path) -> None:
+def test_several_files_must_have_the_same_columns_in_any_order(tmp_path: Path) -> None:
     write(tmp_path / "1.csv", TABLE)
     write(tmp_path / "2.csv", "item;user\n7;eve\n")
-    assert pairs(load_dataset(f"{tmp_path}/*.csv")) == [("ann", "007"), ("bob", "42"), ("eve", "7")]
+    assert id_pairs(load_dataset(f"{tmp_path}/*.csv")) == [("ann", "007"), ("bob", "42"), ("eve", "7")]
     write(tmp_path / "3.csv", "user,product\neve,7\n")
     with pytest.raises(
         ValueError, match=r"same columns, got \['item', 'user'\] in .*1\.csv and .*'user'\] in .*3\.csv"
@@ -97,10 +93,10 @@ def test_columns_of_several_files(tmp_path: Path) -> None:
         load_dataset(f"{tmp_path}/*.csv")
 
 
-def test_several_files_with_types(tmp_path: Path) -> None:
+def test_several_typed_files_must_have_the_same_types(tmp_path: Path) -> None:
     pl.DataFrame({"user": ["ann"], "item": [1]}).write_parquet(tmp_path / "1.parquet")
     pl.DataFrame({"item": [2], "user": ["ann"]}).write_parquet(tmp_path / "2.parquet")
-    assert pairs(load_dataset(f"{tmp_path}/*.parquet")) == [("ann", 1), ("ann", 2)]
+    assert id_pairs(load_dataset(f"{tmp_path}/*.parquet")) == [("ann", 1), ("ann", 2)]
     pl.DataFrame({"user": ["ann"], "item": ["3"]}).write_parquet(tmp_path / "3.parquet")
     with pytest.raises(ValueError, match=r"same types, got 'item' as Int64 in .*1\.parquet and as String in .*3"):
         load_dataset(f"{tmp_path}/*.parquet")
@@ -120,7 +116,7 @@ def test_several_files_with_types(tmp_path: Path) -> None:
         ("gowalla", {"separator": ","}, "separator: only table files have columns"),
     ],
 )
-def test_options_that_a_source_does_not_have(
+def test_options_that_do_not_apply_to_a_source_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, options: dict[str, Any], message: str
 ) -> None:
     write(tmp_path / "a.csv", TABLE)
@@ -149,7 +145,7 @@ def test_passwords_are_masked(text: str, shown: str) -> None:
 
 
 class Pages(BaseHTTPRequestHandler):
-    """Two files; everything else is not there."""
+    """Serves two files and answers 403 or 404 to everything else."""
 
     def do_GET(self) -> None:
         """Answer one request."""
@@ -166,7 +162,7 @@ class Pages(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -180,8 +176,8 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread.join()
 
 
-def test_files_on_the_web(web: str) -> None:
-    assert pairs(load_dataset(f"{web}/a.csv")) == [("ann", "007"), ("bob", "42")]
+def test_files_are_read_from_the_web_and_errors_mask_secrets(web: str) -> None:
+    assert id_pairs(load_dataset(f"{web}/a.csv")) == [("ann", "007"), ("bob", "42")]
     table = read_remote(f"{web}/b.csv.gz?token=secret", ReadOptions())
     assert (table.name, table.format.split(", ")[-1]) == (f"{web}/b.csv.gz?token=***", "gzip")
     with pytest.raises(FileNotFoundError, match=r"could not read http://.*/c\.csv\?token=\*\*\*: HTTP Error 404"):

@@ -1,4 +1,4 @@
-"""Databases: SQLite files, and a PostgreSQL server of our own where Debian's is installed."""
+"""Databases: SQLite files, and a local PostgreSQL server if Debian's package is installed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sqlite(tmp_path: Path) -> Path:
     return path
 
 
-def test_sqlite(sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_of_sqlite_is_read(sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     query = "SELECT customer AS user, product AS item, stars FROM visits WHERE stars > 2"
     dataset = load_dataset(f"sqlite:///{sqlite}", query=query)
     assert (dataset.user_ids.decode([0]), dataset.item_ids.decode([0])) == (["ann"], ["007"])
@@ -48,35 +48,35 @@ def test_sqlite(sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (table.format, table.from_text) == ("SQLite, 1 rows", False)
 
 
-def test_sqlite_files_that_are_not_there_stay_away(tmp_path: Path) -> None:
+def test_a_missing_sqlite_file_is_an_error_and_not_created(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no such SQLite database: .*shop\.db"):
         load_dataset(f"sqlite:///{tmp_path}/shop.db", query="SELECT 1")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("query", ["SELECT nothing FROM visits", "SELECT * FROM\nnowhere", "no SQL", ""])
-def test_a_query_that_is_wrong(sqlite: Path, query: str) -> None:
+def test_a_wrong_query_is_an_error_of_one_line(sqlite: Path, query: str) -> None:
     with pytest.raises(ValueError, match=r"the query '.*' must be one that the database answers, got: ") as caught:
         load_dataset(f"sqlite:///{sqlite}", query=query)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("module", ["adbc_driver_sqlite", "adbc_driver_manager", "pyarrow"])
-def test_without_the_extra(sqlite: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_packages_the_extra_is_advised(sqlite: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else find(name))
     with pytest.raises(ImportError, match=r"pip install .*\[sql\]"):
         read_query(f"sqlite:///{sqlite}", "SELECT * FROM visits")
 
 
-def test_an_address_of_nothing_that_is_known() -> None:
+def test_an_address_of_an_unknown_database_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must begin with postgresql:// or sqlite://, got 'oracle://ann:\*\*\*@db/x'"):
         read_query("oracle://ann:pw@db/x", "SELECT 1")
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """The address of a server, without the user; `ann` has the password of this module."""
+    """The address of a server, without the user; the user `ann` has the password ``PASSWORD``."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
@@ -104,7 +104,7 @@ def postgres() -> Iterator[str]:
 
 @contextmanager
 def _server(programs: Path, folder: Path) -> Iterator[int]:
-    """A server with its data in the folder, on a port that is free."""
+    """A server with its data in the folder, on a free port; gives the port."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     (folder / "password").write_text(PASSWORD)
@@ -129,7 +129,7 @@ def _server(programs: Path, folder: Path) -> Iterator[int]:
 
 
 def _unprivileged(folder: Path) -> list[str]:
-    """What to put before a command so that it is not run by root, which the server refuses."""
+    """The prefix that runs a command as another user than root, which the server refuses."""
     if os.getuid() != 0:
         return []
     names = {entry.pw_name for entry in pwd.getpwall()}
@@ -154,7 +154,7 @@ def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
-def test_postgresql(postgres: str, scheme: str) -> None:
+def test_a_query_of_postgresql_is_read(postgres: str, scheme: str) -> None:
     uri = f"{scheme}://ann:{ENCODED}@{postgres}"
     query = 'SELECT customer AS "user", product AS item, at AS timestamp, stars FROM visits'
     dataset = load_dataset(uri, query=query)
@@ -175,14 +175,14 @@ def test_postgresql(postgres: str, scheme: str) -> None:
     ],
     ids=["no such column", "no SQL", "another password"],
 )
-def test_what_postgresql_refuses(postgres: str, user: str, query: str, error: type[Exception]) -> None:
+def test_errors_of_postgresql_reveal_no_password(postgres: str, user: str, query: str, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"^postgresql://ann:\*\*\*@127") as caught:
         load_dataset(f"postgresql://{user}@{postgres}", query=query)
     for secret in (PASSWORD, ENCODED, "no secret", "no%20secret", "\n"):
         assert secret not in str(caught.value)
 
 
-def test_no_server_is_there() -> None:
+def test_an_unreachable_postgresql_server_is_a_connection_error() -> None:
     with pytest.raises(ConnectionError, match=r"^postgresql://ann:\*\*\*@127.0.0.1:9/shop: .*refused") as caught:
         load_dataset("postgresql://ann:secret@127.0.0.1:9/shop", query="SELECT 1")
     assert "secret" not in str(caught.value)

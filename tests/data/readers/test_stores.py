@@ -1,4 +1,4 @@
-"""Object stores, played by moto on a port of this machine."""
+"""Object stores, simulated by a local moto server."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def environment(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1", "ENDPOINT_URL": address}
-    for name, value in given.items():
+    settings = {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1", "ENDPOINT_URL": address}
+    for name, value in settings.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.mark.parametrize(
-    ("key", "rows", "how"),
+    ("key", "rows", "format"),
     [
         ("visits.parquet", [("ann", "007", 1)], "Parquet"),
         ("parts/*.parquet", [("ann", "007", 1)] * 2, "Parquet"),
@@ -74,18 +74,18 @@ def environment(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_files_in_a_store(key: str, rows: list[tuple[object, ...]], how: str) -> None:
+def test_files_of_every_format_are_read_from_a_store(key: str, rows: list[tuple[object, ...]], format: str) -> None:
     table = read_raw(f"s3://shop/{key}", ReadOptions())
-    assert (table.frame.lazy().collect().rows(), table.format, table.name) == (rows, how, f"s3://shop/{key}")
+    assert (table.frame.lazy().collect().rows(), table.format, table.name) == (rows, format, f"s3://shop/{key}")
 
 
-def test_a_dataset_from_a_store() -> None:
+def test_a_dataset_is_loaded_from_a_store() -> None:
     assert load_dataset("s3://shop/visits.csv.gz").item_ids.decode([0, 1]) == ["007", "42"]
     assert load_dataset("s3://shop/visits.parquet").user_ids.decode([0]) == ["ann"]
 
 
-def test_what_is_not_in_the_store() -> None:
-    for key in ("nothing.parquet", "nothing.csv"):
+def test_missing_and_unreadable_files_of_a_store_are_errors() -> None:
+    for key in ("missing.parquet", "missing.csv"):
         with pytest.raises(FileNotFoundError, match=f"no such file: s3://shop/{key}"):
             load_dataset(f"s3://shop/{key}")
     with pytest.raises(ValueError, match=r"latin\.csv must be Parquet with that suffix, or UTF-8 text"):
@@ -94,7 +94,7 @@ def test_what_is_not_in_the_store() -> None:
         load_dataset("s3://shop/visits.parquet", separator=",")
 
 
-def test_a_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_store_is_a_connection_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     options = remote._store_options("s3://shop")
     monkeypatch.setattr(remote, "_store_options", lambda uri: options | {"max_retries": 0})

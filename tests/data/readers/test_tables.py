@@ -1,4 +1,4 @@
-"""Table files of every format, and what is wrong with them."""
+"""Table files of every format, and the errors of those that cannot be read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataset_views import id_pairs
 from ltocf.cli.data import inspect
-from ltocf.data import Dataset, read_table
-
-
-def rows(dataset: Dataset) -> list[tuple[object, object]]:
-    users = dataset.user_ids.decode(dataset.interactions.users)
-    return list(zip(users, dataset.item_ids.decode(dataset.interactions.items), strict=True))
+from ltocf.data import read_table
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -39,9 +35,9 @@ def write(path: Path, content: str | bytes) -> Path:
         ("events.log", '\n{"user": "ann", "item": "007"}\n{"user": "bob", "item": "42"}\n'),
     ],
 )
-def test_formats(tmp_path: Path, name: str, content: str | bytes) -> None:
+def test_every_format_gives_the_same_pairs(tmp_path: Path, name: str, content: str | bytes) -> None:
     dataset = read_table(write(tmp_path / name, content))
-    assert rows(dataset) == [("ann", "007"), ("bob", "42")]
+    assert id_pairs(dataset) == [("ann", "007"), ("bob", "42")]
     assert dataset.name == name
 
 
@@ -50,34 +46,34 @@ def test_parquet_keeps_its_types(tmp_path_factory: pytest.TempPathFactory, pairs
     pairs = [(user, item % 2**40) for user, item in pairs]
     path = tmp_path_factory.mktemp("parquet") / "a.parquet"
     pl.DataFrame(pairs, schema={"user": pl.String, "item": pl.Int64}, orient="row").write_parquet(path)
-    assert sorted(rows(read_table(path))) == sorted(set(pairs))
+    assert sorted(id_pairs(read_table(path))) == sorted(set(pairs))
 
 
 def test_parquet_strings_of_digits_stay_strings(tmp_path: Path) -> None:
     pl.DataFrame({"user": ["1"], "item": ["2"]}).write_parquet(tmp_path / "a.parquet")
-    assert rows(read_table(tmp_path / "a.parquet")) == [("1", "2")]
+    assert id_pairs(read_table(tmp_path / "a.parquet")) == [("1", "2")]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "ipc", "ipc_stream"])
-def test_columns_are_known_by_their_first_bytes(tmp_path: Path, kind: str) -> None:
+def test_columnar_formats_are_recognised_by_their_first_bytes(tmp_path: Path, kind: str) -> None:
     frame = pl.DataFrame({"user": ["1"], "item": [2]})
     getattr(frame, f"write_{kind}")(tmp_path / "table.txt")
-    assert rows(read_table(tmp_path / "table.txt")) == [("1", 2)]
+    assert id_pairs(read_table(tmp_path / "table.txt")) == [("1", 2)]
 
 
 def test_json_numbers_stay_numbers(tmp_path: Path) -> None:
-    assert rows(read_table(write(tmp_path / "a.jsonl", '{"user": 1, "item": "2"}\n'))) == [(1, "2")]
+    assert id_pairs(read_table(write(tmp_path / "a.jsonl", '{"user": 1, "item": "2"}\n'))) == [(1, "2")]
 
 
-def test_movielens_csv_takes_titles_from_beside(tmp_path: Path) -> None:
+def test_movielens_csv_takes_titles_from_the_file_beside_it(tmp_path: Path) -> None:
     write(tmp_path / "movies.csv", 'movieId,title,genres\n1,"Toy Story (1995)",X\n9,Heat (1995),Y\n5,,Z\n')
     path = write(tmp_path / "ratings.csv", "userId,movieId,rating,timestamp\n1,9,4.0,20\n1,1,5.0,10\n2,5,3.0,5\n")
     dataset = read_table(path)
-    assert rows(dataset) == [(1, 1), (1, 9), (2, 5)]
+    assert id_pairs(dataset) == [(1, 1), (1, 9), (2, 5)]
     assert dataset.titles == ("Toy Story (1995)", "5", "Heat (1995)")
     assert dataset.interactions.timestamps is not None
     assert dataset.interactions.timestamps.tolist() == [10, 20, 5]
-    assert rows(read_table(path, min_rating=4.5)) == [(1, 1)]
+    assert id_pairs(read_table(path, min_rating=4.5)) == [(1, 1)]
 
 
 def test_movielens_dat_titles_are_latin_1(tmp_path: Path) -> None:
@@ -86,7 +82,7 @@ def test_movielens_dat_titles_are_latin_1(tmp_path: Path) -> None:
     assert dataset.titles == ("Misérables, Les (1995)", '"Quoted"')
 
 
-def test_movies_without_titles_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_movies_file_without_titles_is_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path / "movies.csv", "id,name\n1,Heat\n")
     assert read_table(write(tmp_path / "ratings.csv", "user,item\n1,1\n")).titles is None
     assert "no titles, its columns are ['id', 'name']" in caplog.text
@@ -126,13 +122,13 @@ def test_movies_without_titles_are_left_alone(tmp_path: Path, caplog: pytest.Log
         ("a.xlsx", "hello", "must have at least two columns, got no separator in 'hello'"),
     ],
 )
-def test_files_that_will_not_do(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
+def test_unreadable_files_are_refused_by_name(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         read_table(write(tmp_path / name, content))
     assert name in str(caught.value)
 
 
-def test_a_stream_that_does_not_fit_its_checksum(tmp_path: Path) -> None:
+def test_a_gzip_file_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(bytes(range(256)) * 20, mtime=0))
     packed[30] ^= 0xFF
     with pytest.raises(ValueError, match=r"a\.csv\.gz must be a whole gzip file"):
@@ -144,7 +140,9 @@ def test_a_stream_that_does_not_fit_its_checksum(tmp_path: Path) -> None:
     [("a.parquet", {"separator": ","}), ("a.parquet", {"encoding": "utf-8"}), ("a.jsonl", {"header": True})],
     ids=["separator", "encoding", "header"],
 )
-def test_options_that_a_format_does_not_have(tmp_path: Path, name: str, option: dict[str, object]) -> None:
+def test_options_of_text_tables_are_refused_for_other_formats(
+    tmp_path: Path, name: str, option: dict[str, object]
+) -> None:
     table = pl.DataFrame({"user": ["a"], "item": ["b"]})
     write_table = table.write_parquet if name == "a.parquet" else table.write_ndjson
     write_table(tmp_path / name)
@@ -152,7 +150,7 @@ def test_options_that_a_format_does_not_have(tmp_path: Path, name: str, option: 
         read_table(tmp_path / name, **option)
 
 
-def test_a_page_of_parquet_that_is_damaged(tmp_path: Path) -> None:
+def test_a_damaged_page_of_parquet_is_an_error(tmp_path: Path) -> None:
     frame = pl.DataFrame({"user": [str(row) for row in range(1000)], "item": range(1000)})
     frame.write_parquet(tmp_path / "a.parquet", compression="zstd")
     content = bytearray((tmp_path / "a.parquet").read_bytes())
@@ -164,6 +162,6 @@ def test_a_page_of_parquet_that_is_damaged(tmp_path: Path) -> None:
         inspect(str(tmp_path / "a.parquet"))
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no such table file: .*a\.csv"):
         read_table(tmp_path / "a.csv")

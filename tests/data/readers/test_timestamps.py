@@ -1,4 +1,4 @@
-"""Timestamps of every kind, and what becomes of a column that has others."""
+"""Timestamps of every kind, and columns whose values are no timestamps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataset_views import report_text
 from ltocf.data import Dataset, dataset_from_frame
 from ltocf.data.readers.moments import read_moments, seconds_of
 
@@ -19,14 +20,9 @@ def read(stamps: list[object], column: str = "timestamp", **options: object) -> 
 
 
 def stamps_of(dataset: Dataset) -> list[int] | None:
-    """In the order of the rows: users are named so."""
-    when = dataset.interactions.timestamps
-    return None if when is None else when.tolist()
-
-
-def text(dataset: Dataset) -> str:
-    assert dataset.report is not None
-    return dataset.report.text()
+    """In the order of the rows, because the users are named in that order."""
+    timestamps = dataset.interactions.timestamps
+    return None if timestamps is None else timestamps.tolist()
 
 
 @pytest.mark.parametrize(
@@ -51,27 +47,27 @@ def text(dataset: Dataset) -> str:
         ([date(1970, 1, 2), date(1970, 1, 1)], [86400, 0]),
     ],
 )
-def test_every_kind(stamps: list[object], expected: list[int]) -> None:
+def test_every_kind_of_timestamp_becomes_seconds(stamps: list[object], expected: list[int]) -> None:
     assert stamps_of(read(stamps)) == expected
 
 
 @pytest.mark.parametrize("make", [str, int, float])
 @pytest.mark.parametrize(("unit", "factor"), [("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6)])
-def test_epochs_by_their_size(make: type, unit: str, factor: int) -> None:
+def test_the_unit_of_epochs_is_recognised_by_their_size(make: type, unit: str, factor: int) -> None:
     dataset = read([make(1569888000 * factor + factor // 2), make(1714521600 * factor)])
     assert stamps_of(dataset) == [1569888000, 1714521600]
-    assert f"read as {unit} since 1970" in text(dataset)
+    assert f"read as {unit} since 1970" in report_text(dataset)
 
 
-def test_nanoseconds() -> None:
+def test_nanoseconds_are_rounded_down_to_seconds() -> None:
     assert stamps_of(read(["1260759144123456789", "1260759145123456790"])) == [1260759144, 1260759145]
 
 
 @pytest.mark.parametrize("stamps", [[3, 1, 2], [1, 1_500_000_000], [5, 1_260_759_144_123], ["-5", "4"]])
-def test_other_whole_numbers_stay_as_they_are(stamps: list[object]) -> None:
+def test_whole_numbers_that_are_no_epochs_are_kept(stamps: list[object]) -> None:
     dataset = read(stamps)
     assert stamps_of(dataset) == [int(str(stamp)) for stamp in stamps]
-    assert "not times since 1970 in one unit; kept as they are" in text(dataset)
+    assert "not times since 1970 in one unit; kept as they are" in report_text(dataset)
 
 
 MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
@@ -92,15 +88,15 @@ def test_iso_text_is_what_the_standard_library_reads(
 
 
 @pytest.mark.parametrize(
-    ("written", "stamps"),
+    ("format", "stamps"),
     [
         ("%d.%m.%Y %H:%M", ["01.10.2019 00:00", " 02.10.2019 00:00"]),
         ("%m/%d/%Y", ["10/01/2019", "10/02/2019"]),
         ("%d/%b/%Y:%H:%M:%S %z", ["01/Oct/2019:02:00:00 +0200", "01/Oct/2019:20:00:00 -0400"]),
     ],
 )
-def test_a_given_format(written: str, stamps: list[object]) -> None:
-    assert stamps_of(read(stamps, timestamp_format=written)) == [1569888000, 1569974400]
+def test_a_given_format_is_used(format: str, stamps: list[object]) -> None:
+    assert stamps_of(read(stamps, timestamp_format=format)) == [1569888000, 1569974400]
 
 
 UNREADABLE = [
@@ -114,10 +110,12 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize(("stamps", "found"), UNREADABLE, ids=range(len(UNREADABLE)))
-def test_values_that_are_no_times(stamps: list[object], found: str, caplog: pytest.LogCaptureFixture) -> None:
-    message = rf"d: timestamps \(column 'timestamp'\) must be times.*, got {found}"
-    with pytest.raises(ValueError, match=message + ".*`timestamp_format`" if found[-1] == " " else message):
+@pytest.mark.parametrize(("stamps", "value"), UNREADABLE, ids=range(len(UNREADABLE)))
+def test_values_that_are_no_times_are_an_error_only_if_the_column_was_named(
+    stamps: list[object], value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = rf"d: timestamps \(column 'timestamp'\) must be times.*, got {value}"
+    with pytest.raises(ValueError, match=message + ".*`timestamp_format`" if value[-1] == " " else message):
         read(stamps, timestamp_column="timestamp")
     dataset = read(stamps)
     assert stamps_of(dataset) is None
@@ -129,19 +127,19 @@ def test_values_that_are_no_times(stamps: list[object], found: str, caplog: pyte
     assert not caplog.text
 
 
-def test_a_format_that_does_not_fit() -> None:
+def test_a_value_that_does_not_match_the_given_format_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"got '2020-01-01' in row 1.*timestamp_format"):
         read(["2020-01-01"], timestamp_column="timestamp", timestamp_format="%d.%m.%Y")
 
 
 @pytest.mark.parametrize("gap", [None, "", "NA", r"\N"])
-def test_few_rows_without_a_time_are_left_out(gap: str | None) -> None:
+def test_few_rows_without_a_timestamp_are_dropped(gap: str | None) -> None:
     dataset = read(["2020-01-01", gap, "2020-01-02"])
     assert stamps_of(dataset) == [1577836800, 1577923200]
-    assert "1 row dropped: no timestamp (first: row 2" in text(dataset)
+    assert "1 row dropped: no timestamp (first: row 2" in report_text(dataset)
 
 
-def test_many_rows_without_a_time_are_an_error_or_no_timestamps() -> None:
+def test_with_many_missing_timestamps_the_column_is_ignored_or_an_error_if_it_was_named() -> None:
     stamps: list[object] = ["2020-01-01", None, "2020-01-02", None]
     with pytest.raises(
         ValueError, match=r"must not be missing in more than 1 %.*got None in row 2.*2 rows without one"
@@ -151,53 +149,53 @@ def test_many_rows_without_a_time_are_an_error_or_no_timestamps() -> None:
     assert (stamps_of(dataset), len(dataset.interactions)) == (None, 4)
 
 
-def test_one_percent_of_many() -> None:
+def test_up_to_one_percent_of_the_timestamps_may_be_missing() -> None:
     stamps: list[object] = [*["2020-01-01"] * 990, *[None] * 10]
     assert len(read(stamps).interactions) == 990
     assert len(read([*stamps, None]).interactions) == 1001
 
 
 @pytest.mark.parametrize("hours", [["0.3", "120.5", "3.1"], [0.3, 120.5, 3.1]], ids=["text", "decimals"])
-def test_hours_of_play_are_no_clock_unless_they_are_given_as_one(hours: list[object]) -> None:
+def test_a_column_of_durations_is_no_timestamp_unless_it_was_named(hours: list[object]) -> None:
     guessed = read(hours, "time")
     assert stamps_of(guessed) is None
-    assert "columns not used: 'time'" in text(guessed)
-    assert "decimals from 0.3 to 120.5 are not times since 1970" in text(guessed)
+    assert "columns not used: 'time'" in report_text(guessed)
+    assert "decimals from 0.3 to 120.5 are not times since 1970" in report_text(guessed)
     assert stamps_of(read(hours, "time", timestamp_column="time")) == [0, 120, 3]
 
 
 @pytest.mark.parametrize("column", ["time", "date", "when"])
-def test_small_numbers_are_an_order_only_in_a_column_named_like_one(column: str) -> None:
+def test_small_numbers_are_timestamps_only_in_a_column_named_timestamp_or_given(column: str) -> None:
     assert stamps_of(read([2015, 2020], column)) is None
     assert stamps_of(read(["2015", "2020"], column, timestamp_column=column)) == [2015, 2020]
     assert stamps_of(read([1_569_888_000, 1_569_974_400], column)) == [1569888000, 1569974400]
     assert stamps_of(read([2015, 2020], "timestamp")) == [2015, 2020]
 
 
-def test_a_date_and_the_time_of_day_beside_it() -> None:
+def test_a_date_and_a_time_of_day_in_two_columns_are_joined() -> None:
     rows = pl.DataFrame({"user": ["a", "b"], "item": ["x", "y"], "date": ["2024-05-01", "2024-05-01"]})
     joined = dataset_from_frame(rows.with_columns(time=pl.Series(["10:31", "10:30:05"])), "d", from_text=True)
     assert stamps_of(joined) == [1714559460, 1714559405]
-    assert "time of day: 'time' (beside 'date')" in text(joined)
+    assert "time of day: 'time' (beside 'date')" in report_text(joined)
     alone = dataset_from_frame(rows.with_columns(time=pl.Series(["10:31", "soon"])), "d", from_text=True)
     assert stamps_of(alone) == [1714521600, 1714521600]
-    assert "column 'time' is left out" in text(alone)
-    assert "columns not used: 'time'" in text(alone)
+    assert "column 'time' is left out" in report_text(alone)
+    assert "columns not used: 'time'" in report_text(alone)
     typed = rows.with_columns(pl.col("date").str.to_date(), time=pl.Series([time(10, 31), time(0, 0, 1)]))
     assert stamps_of(dataset_from_frame(typed, "d")) == [1714559460, 1714521601]
 
 
 @pytest.mark.parametrize("column", ["event_time", "ts", "when", "purchased_at", "Order-Date", "InvoiceDate", "t_dat"])
-def test_usual_names(column: str) -> None:
+def test_usual_column_names_are_recognised(column: str) -> None:
     assert stamps_of(read(["2019-10-01"], column)) == [1569888000]
 
 
-def test_limits_of_time() -> None:
+def test_since_and_until_limit_the_rows() -> None:
     stamps: list[object] = ["2024-05-01", "2024-05-02", "2024-05-03", "2024-05-03T00:00:01"]
     dataset = read(stamps, since="2024-05-02", until="2024-05-03T02:00+02:00")
     assert dataset.user_ids.ids.to_list() == ["u1"]
-    assert "1 row dropped: before `since` = 2024-05-02 (first: row 1" in text(dataset)
-    assert "2 rows dropped: not before `until` = 2024-05-03T02:00+02:00 (first: row 3" in text(dataset)
+    assert "1 row dropped: before `since` = 2024-05-02 (first: row 1" in report_text(dataset)
+    assert "2 rows dropped: not before `until` = 2024-05-03T02:00+02:00 (first: row 3" in report_text(dataset)
     with pytest.raises(ValueError, match=r"at least one row must be left, got none: .*since"):
         read(stamps, since="2025-01-01")
     with pytest.raises(ValueError, match=r"`until` must be a moment like 2024-05-01 .*, got 'noon'"):
@@ -206,5 +204,5 @@ def test_limits_of_time() -> None:
         read(stamps, timestamp_column="", since="2025-01-01")
 
 
-def test_a_moment_of_an_option() -> None:
+def test_the_moment_of_an_option_becomes_seconds() -> None:
     assert seconds_of("2019-10-01 00:00:00 UTC", "since") == 1569888000
