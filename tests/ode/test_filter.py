@@ -1,7 +1,8 @@
-"""The filter against dense matrix functions, in value and in every gradient."""
+"""The filter agrees with dense matrix functions, in its value and in every gradient."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from ltocf.graph import BipartiteGraph
@@ -9,12 +10,17 @@ from ltocf.ode.filter import COLUMNS_AT_A_TIME, chebyshev_filter, chebyshev_stat
 from ltocf.ode.response import chebyshev_coefficients, evaluate_series
 
 
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
 def matrix_function(matrix: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     return vectors @ torch.diag(evaluate_series(coefficients, values.clamp(-1, 1))) @ vectors.T
 
 
-def test_is_the_matrix_function(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+def test_the_filter_is_the_matrix_function(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
     graph.double()
     for n_coefficients in (1, 2, 3, 9):
         coefficients = torch.randn(n_coefficients, dtype=torch.float64)
@@ -22,7 +28,7 @@ def test_is_the_matrix_function(graph: BipartiteGraph, embeddings: torch.Tensor)
         torch.testing.assert_close(chebyshev_filter(graph, embeddings, coefficients), expected, atol=1e-6, rtol=0)
 
 
-def test_of_the_exponential_is_expm(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+def test_the_filter_of_the_exponential_is_expm(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
     graph.double()
     coefficients = chebyshev_coefficients(lambda x: torch.exp(3 * x), tolerance=1e-14)
     expected = torch.linalg.matrix_exp(3 * graph.dense()) @ embeddings
@@ -36,7 +42,7 @@ def test_gradients_are_exact(graph: BipartiteGraph, embeddings: torch.Tensor) ->
     assert torch.autograd.gradcheck(lambda e, c: chebyshev_filter(graph, e, c), (start, coefficients))
 
 
-def test_of_many_columns_is_that_of_each_column(graph: BipartiteGraph) -> None:
+def test_many_columns_are_filtered_as_each_column_alone(graph: BipartiteGraph) -> None:
     graph.double()
     start = torch.randn(graph.n_nodes, 2 * COLUMNS_AT_A_TIME + 5, dtype=torch.float64, requires_grad=True)
     coefficients = torch.randn(7, dtype=torch.float64, requires_grad=True)
@@ -50,13 +56,13 @@ def test_of_many_columns_is_that_of_each_column(graph: BipartiteGraph) -> None:
         torch.testing.assert_close(gradient, truth, atol=1e-10, rtol=1e-12)
 
 
-def test_does_not_touch_its_input(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
+def test_the_input_is_not_changed(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
     before = embeddings.clone()
     list(chebyshev_states(graph.double(), embeddings, 6))
     assert embeddings.equal(before)
 
 
-def test_keeps_only_the_input_for_the_backward_pass(graph: BipartiteGraph) -> None:
+def test_only_the_input_is_kept_for_the_backward_pass(graph: BipartiteGraph) -> None:
     start = torch.randn(graph.n_nodes, 4, requires_grad=True)
     kept: list[int] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
