@@ -94,7 +94,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(path: Path, metadata: dict[str,
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
-def test_a_truncated_file_is_damaged(path: Path, share: float) -> None:
+def test_a_truncated_file_is_refused_as_damaged(path: Path, share: float) -> None:
     save_checkpoint(path, *trained_model(), STATE)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])

@@ -79,7 +79,7 @@ class Number(Trainable):
 def scripted_validation(
     values: list[float], effect: Callable[[], None] = lambda: None
 ) -> Callable[[], dict[str, float]]:
-    """A scripted_validation with each value once, in order."""
+    """A validation that returns each value once, in order."""
     remaining = iter(values)
 
     def validate() -> dict[str, float]:
