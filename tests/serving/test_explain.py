@@ -29,11 +29,11 @@ def explained(history: pl.DataFrame = HISTORY, own: float = 0.0, popularity: flo
     ("n", "expected"),
     [(1, "Ran"), (2, "Ran and Up"), (3, "Ran, Up and M"), (9, "Ran, Up and M")],
 )
-def test_the_items_that_add_most_in_words(n: int, expected: str) -> None:
+def test_the_sentence_names_the_items_that_add_most(n: int, expected: str) -> None:
     assert explained().sentence(n) == f"Heat $1$, because of {expected}"
 
 
-def test_without_a_reason_in_the_history() -> None:
+def test_the_sentence_without_a_reason_in_the_history() -> None:
     assert explained(HISTORY[3:], popularity=1.0).sentence() == "Heat $1$, because of its popularity"
     words = "what the model learned about the user"
     assert explained(HISTORY[:0], own=1.0).sentence() == f"Heat $1$, because of {words}"
@@ -43,7 +43,7 @@ def test_without_a_reason_in_the_history() -> None:
         untitled.sentence(0)
 
 
-def test_the_largest_are_bars_of_their_own_and_all_sum_to_the_score() -> None:
+def test_the_largest_items_are_bars_of_their_own_and_all_bars_sum_to_the_score() -> None:
     why = explained(own=0.25, popularity=0.5)
     assert why.bars(2) == {"Ran": 0.5, "Up": -0.5, "2 other items": 0.5, "the user's own": 0.25, "popularity": 0.5}
     assert list(why.bars()) == ["Ran", "Up", "M", "Up [4]", "the user's own", "popularity"]
