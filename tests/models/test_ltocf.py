@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from ltocf.data import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, LightGCN
 from ltocf.sampling import Batch
@@ -147,7 +148,7 @@ def test_invalid_options_are_rejected_with_the_rule_and_the_value(
 
 def test_the_graph_may_have_users_without_items() -> None:
     log = random_interactions(5, 6)
-    wider = type(log).from_pairs(log.users, log.items, 6, 7)
+    wider = Interactions.from_pairs(log.users, log.items, 6, 7)
     model = LTOCF(BipartiteGraph.from_interactions(wider), dim=4)
     users, items = model.embeddings()
     # h(0) = 1/(T + 2) for the linear connection: only E(0) is left of a node without edges.

@@ -82,7 +82,7 @@ def test_rescoring_gives_the_scores_of_the_whole_model(numbers: list[float]) -> 
     assert validation(Shortlist(rescoring, validation.truth, LOG, 5)) == validation(model.scorer())
 
 
-def planted(popularity: float, norm: float) -> tuple[EmbeddingRecommender, Validation]:
+def planted_numbers(popularity: float, norm: float) -> tuple[EmbeddingRecommender, Validation]:
     """A model with random embeddings, and a validation set of the five best items of each user at these numbers."""
     log = random_interactions(400, 120, density=0.05, seed=3)
     users, items = np.nonzero(np.random.default_rng(4).random((400, 120)) < np.geomspace(0.01, 0.6, 120))
@@ -99,7 +99,7 @@ def planted(popularity: float, norm: float) -> tuple[EmbeddingRecommender, Valid
 
 @pytest.mark.parametrize(("popularity", "norm"), [(1.8, 0.0), (0.5, 1.0), (-0.6, 0.5)], ids=str)
 def test_the_search_finds_the_numbers_that_made_the_truth(popularity: float, norm: float) -> None:
-    model, validation = planted(popularity, norm)
+    model, validation = planted_numbers(popularity, norm)
     assert model.ranking_numbers is not None
     context = FitContext(select_by="recall@5")
     result = choose_ranking(rescoring_of(model), model.ranking_numbers, model.scorer, validation, TRAINED, context)
@@ -113,7 +113,7 @@ def test_the_search_finds_the_numbers_that_made_the_truth(popularity: float, nor
 
 
 def test_numbers_that_validate_worse_among_all_items_are_not_taken() -> None:
-    model, validation = planted(1.8, 0.0)
+    model, validation = planted_numbers(1.8, 0.0)
     assert model.ranking_numbers is not None
     before = model.learned()
     trained, context = TRAINED._replace(best_value=1.0), FitContext(select_by="recall@5")
@@ -170,7 +170,7 @@ def test_a_norm_of_one_orders_as_the_inner_product() -> None:
 
 
 def test_without_time_left_the_numbers_stay() -> None:
-    model, validation = planted(1.8, 0.0)
+    model, validation = planted_numbers(1.8, 0.0)
     assert model.ranking_numbers is not None
     before, context = model.learned(), FitContext(select_by="recall@5", deadline=time.monotonic())
     result = choose_ranking(rescoring_of(model), model.ranking_numbers, model.scorer, validation, TRAINED, context)

@@ -88,7 +88,7 @@ def test_fold_in_explanations_and_files_agree_with_the_model(name: str, tmp_path
     assert why.columns_of_parts() == ({"part_1": "low-rank", "part_2": "exact"} if name == "spectral" else {})
 
 
-def planted() -> tuple[Interactions, Interactions]:
+def planted_log() -> tuple[Interactions, Interactions]:
     """Each user lately likes one of three groups of items; the next item belongs to it.
 
     Half of the users have one item of it, two months after four of another group. The other half have, all on one day,
@@ -111,7 +111,7 @@ def planted() -> tuple[Interactions, Interactions]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_search_chooses_recency_where_old_items_mislead(name: str) -> None:
-    log, truth = planted()
+    log, truth = planted_log()
     log, truth = (part.where(part.users < 45) for part in (log, truth))
     log = replace(log, timestamps=None, places=log.timestamps)
     settings, context = TrainingSettings(epochs=30), FitContext(select_by="ndcg@5")
@@ -132,7 +132,7 @@ def test_the_search_chooses_recency_where_old_items_mislead(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["spectral", "item-knn"])
 def test_ages_in_days_are_chosen_where_they_validate_better(name: str) -> None:
-    log, truth = planted()
+    log, truth = planted_log()
     model = build(name, log, recency="auto")
     model.train_on(
         log,
@@ -164,7 +164,7 @@ def test_a_history_without_timestamps_is_aged_by_its_order() -> None:
 
 @pytest.mark.parametrize("name", ["spectral", "item-knn"])
 def test_tried_powers_are_recorded_as_evaluations(name: str) -> None:
-    log, truth = planted()
+    log, truth = planted_log()
     records: list[dict[str, Any]] = []
     model = build(name, log, recency="auto")
     found = model.train_on(
@@ -186,7 +186,7 @@ def test_tried_powers_are_recorded_as_evaluations(name: str) -> None:
 
 
 def test_with_recency_the_search_has_ten_more_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
-    log, truth = planted()
+    log, truth = planted_log()
     requested: list[int] = []
 
     def search(*arguments: Any, evaluations: int, **keywords: Any) -> FitResult:

@@ -147,7 +147,7 @@ def test_files_fold_in_and_explanations_agree_with_the_model(
     torch.testing.assert_close(model.ranking.users(model.final_users()), vectors, atol=1e-5, rtol=1e-4)
 
 
-def planted(days: bool = False) -> tuple[Interactions, Interactions, EmbeddingRecommender]:
+def planted_model(days: bool = False) -> tuple[Interactions, Interactions, EmbeddingRecommender]:
     """Three groups of items, each with one direction; all but the last item of a user are of a group that they left.
 
     With ``days`` the last item comes two months later, and half of the users have, all on one day, four items of their
@@ -179,7 +179,7 @@ def planted(days: bool = False) -> tuple[Interactions, Interactions, EmbeddingRe
 
 @pytest.mark.parametrize(("days", "unit"), [(False, "items"), (True, "days")], ids=["items", "days"])
 def test_a_power_is_found_where_the_last_item_decides(days: bool, unit: str) -> None:
-    log, truth, model = planted(days)
+    log, truth, model = planted_model(days)
     validation, context = Validation(truth, log, 5), FitContext(select_by="ndcg@5")
     before = validation(model.scorer())["ndcg@5"]
     hardly_moving = TrainingSettings(epochs=1, learning_rate=1e-9, time_learning_rate=1e-9, l2=0.0)
@@ -198,7 +198,7 @@ def test_a_power_is_found_where_the_last_item_decides(days: bool, unit: str) -> 
 
 
 def test_recency_is_chosen_without_the_ranking_too() -> None:
-    log, truth, other = planted()
+    log, truth, other = planted_model()
     model = LTOCF(other.graph, dim=3, recency="auto")
     model.load_state_dict({**model.state_dict(), "initial_embeddings": other.initial_embeddings.detach()})
     validation, context = Validation(truth, log, 5), FitContext(select_by="ndcg@5")

@@ -21,7 +21,7 @@ NAMES = ("ease", "item-knn", "rp3beta")
 SETTINGS = TrainingSettings(epochs=30)
 
 
-def prepared(name: str, log: Interactions, **options: Any) -> SimilarityModel:
+def prepared_model(name: str, log: Interactions, **options: Any) -> SimilarityModel:
     model = build_model(name, BipartiteGraph.from_interactions(log), options)
     model.prepare()
     assert isinstance(model, SimilarityModel)
@@ -58,9 +58,11 @@ def test_ease_solves_its_least_squares_column_by_column(log: Interactions) -> No
         others = np.arange(40) != item
         left = matrix[:, others]
         expected[others, item] = np.linalg.solve(left.T @ left + penalty * np.eye(39), left.T @ matrix[:, item])
-    model = prepared("ease", log, penalty=penalty)
+    model = prepared_model("ease", log, penalty=penalty)
     assert model.n_users < model.n_items  # with more users than items, as in `tall`, the algebra is another one
-    tall = prepared("ease", Interactions.from_pairs(log.users, log.items, 99, 40, weights=log.weights), penalty=penalty)
+    tall = prepared_model(
+        "ease", Interactions.from_pairs(log.users, log.items, 99, 40, weights=log.weights), penalty=penalty
+    )
     torch.testing.assert_close(tall.similarities, model.similarities)
     np.testing.assert_allclose(model.similarities.numpy(), expected, atol=1e-6)
     np.testing.assert_allclose(scores_of_all_users(model), matrix @ expected, atol=1e-5)
@@ -73,7 +75,7 @@ def test_item_knn_is_the_cosine_of_the_k_nearest(log: Interactions, k: int, shri
     norms = np.linalg.norm(matrix, axis=0)
     similarity = k_largest(matrix.T @ matrix / (np.outer(norms, norms) + shrinkage), k)
     np.testing.assert_allclose(
-        scores_of_all_users(prepared("item-knn", log, k=k, shrinkage=shrinkage)), matrix @ similarity, atol=1e-5
+        scores_of_all_users(prepared_model("item-knn", log, k=k, shrinkage=shrinkage)), matrix @ similarity, atol=1e-5
     )
 
 
@@ -87,7 +89,7 @@ def test_rp3beta_is_the_product_of_transitions_of_the_k_nearest(
     walk = (matrix.T / item_sums[:, None]) ** alpha @ (matrix / user_sums[:, None]) ** alpha
     expected = matrix @ k_largest((walk / item_sums**beta).T, k).T
     np.testing.assert_allclose(
-        scores_of_all_users(prepared("rp3beta", log, k=k, alpha=alpha, beta=beta)), expected, atol=1e-5
+        scores_of_all_users(prepared_model("rp3beta", log, k=k, alpha=alpha, beta=beta)), expected, atol=1e-5
     )
 
 
@@ -104,7 +106,7 @@ def test_item_knn_is_the_cosine_recommender_of_implicit() -> None:
     similarity = theirs.similarity.toarray()
     assert ((similarity > 0).sum(1) == 9).all()
     np.fill_diagonal(similarity, 0.0)  # in implicit an item is among its own neighbours
-    model, items = prepared("item-knn", log, k=8, shrinkage=0.0), torch.arange(50)
+    model, items = prepared_model("item-knn", log, k=8, shrinkage=0.0), torch.arange(50)
     ours = torch.stack([model.kernel(items, item)[0] for item in range(50)])
     np.testing.assert_allclose(ours.double().numpy(), similarity, atol=1e-6)
 
@@ -112,9 +114,9 @@ def test_item_knn_is_the_cosine_recommender_of_implicit() -> None:
 @pytest.mark.parametrize("name", ["item-knn", "rp3beta"])
 def test_computing_blocks_of_rows_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     log = random_interactions()
-    whole = prepared(name, log)
+    whole = prepared_model(name, log)
     monkeypatch.setattr(nearest, "PRODUCTS_AT_A_TIME", 20)
-    pieces = prepared(name, log)
+    pieces = prepared_model(name, log)
     assert pieces.similarities.equal(whole.similarities)
     assert pieces.neighbours.equal(whole.neighbours)
 
@@ -122,9 +124,9 @@ def test_computing_blocks_of_rows_changes_nothing(name: str, monkeypatch: pytest
 @pytest.mark.parametrize("name", ["item-knn", "rp3beta"])
 def test_leaving_out_neighbours_beyond_k_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     log = random_interactions()
-    expected = scores_of_all_users(prepared(name, log, k=4))
+    expected = scores_of_all_users(prepared_model(name, log, k=4))
     monkeypatch.setattr(neighbours, "MOST_NEIGHBOURS", 4)
-    fewer = prepared(name, log, k=4)
+    fewer = prepared_model(name, log, k=4)
     assert fewer.similarities.shape == (40, 4)
     np.testing.assert_allclose(scores_of_all_users(fewer), expected)
 
@@ -132,7 +134,7 @@ def test_leaving_out_neighbours_beyond_k_changes_nothing(name: str, monkeypatch:
 @pytest.mark.parametrize("name", NAMES)
 def test_contributions_add_up_to_the_score(name: str) -> None:
     log = weighted(random_interactions())
-    model = prepared(name, log)
+    model = prepared_model(name, log)
     found = model.score_map()
     row = Histories.of(log).rows(torch.tensor([7]))
     for user, expected in ((7, model.scores(torch.tensor([7]))[0]), (None, found.scores(row)[0])):
@@ -146,7 +148,7 @@ def test_the_numbers_that_validate_best_are_kept(name: str) -> None:
     log = random_interactions(60, 50, seed=3)
     held_out = np.random.default_rng(0).random(len(log)) < 0.2
     train, truth = log.where(~held_out), log.where(held_out)
-    model, records = prepared(name, train), []
+    model, records = prepared_model(name, train), []
     context = FitContext(select_by="recall@20", on_epoch=records.append)
     found = model.train_on(train, settings=SETTINGS, validation=Validation(truth, train), context=context)
     assert found.stopped_by == "converged"
@@ -154,7 +156,7 @@ def test_the_numbers_that_validate_best_are_kept(name: str) -> None:
     assert found.best_value == max(record["recall@20"] for record in records)
     best = records[found.best_epoch - 1]
     assert model.learned() == {number: best[number] for number in model.learned()}
-    retrained = prepared(name, train)
+    retrained = prepared_model(name, train)
     retrained.take_over(model)
     retrained.train_on(train, settings=SETTINGS)
     assert retrained.scores(torch.arange(60)).equal(model.scores(torch.arange(60)))
@@ -163,7 +165,7 @@ def test_the_numbers_that_validate_best_are_kept(name: str) -> None:
 
 def test_a_single_evaluation_keeps_the_given_numbers() -> None:
     train, truth = checkerboard()
-    model = prepared("rp3beta", train, k=7, alpha=1.1, beta=0.33)
+    model = prepared_model("rp3beta", train, k=7, alpha=1.1, beta=0.33)
     model.train_on(train, settings=TrainingSettings(epochs=1), validation=Validation(truth, train))
     assert model.learned() == pytest.approx({"k": 7, "alpha": 1.1, "beta": 0.33})
 

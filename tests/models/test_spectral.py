@@ -142,7 +142,7 @@ def test_list_scores_are_the_scores_of_the_items_listed(interactions: Interactio
     torch.testing.assert_close(model.list_scores(users, items), model.scores(users).gather(1, items))
 
 
-def test_finds_the_withheld_cells_of_a_checkerboard_untrained() -> None:
+def test_without_training_it_finds_the_withheld_cells_of_a_checkerboard() -> None:
     train, withheld = checkerboard()
     ranked = rank_items(build(train, rank=2), torch.arange(20), 1, seen=train)
     assert ranked.items.squeeze(1).tolist() == withheld.items[np.argsort(withheld.users)].tolist()

@@ -60,7 +60,7 @@ def test_stated_parts_are_the_sizes_of_the_arrays() -> None:
         assert found.sampler == pytest.approx(tensors + order, rel=0.15)
 
 
-def test_columns_and_precision_lower_it_and_a_validation_set_trains_again() -> None:
+def test_columns_and_half_precision_lower_it_and_a_second_training_does_not() -> None:
     split = split_of(60_000, 60_000, 200_000)
     whole = stated(split, dim=64)
     assert stated(split, 2, dim=64).parameters == whole.parameters // 2

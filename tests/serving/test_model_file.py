@@ -55,7 +55,7 @@ def complete_model() -> TrainedModel:
     return replace(plain, seen=seen, names=replace(plain.names, attributes=films), also_seen=also_seen)
 
 
-def rewritten(
+def rewrite(
     path: Path,
     change: Callable[[dict[str, np.ndarray]], Any] = lambda _: None,
     metadata: Callable[[dict[str, Any]], Any] = lambda _: None,
@@ -102,7 +102,7 @@ def test_files_of_an_earlier_version_are_read(run: str, tmp_path: Path) -> None:
 
 def test_a_file_without_a_checksum_is_read(path: Path) -> None:
     expected = TrainedModel.load(path).recommend(["u1"], 3)
-    assert TrainedModel.load(rewritten(path)).recommend(["u1"], 3).equals(expected)
+    assert TrainedModel.load(rewrite(path)).recommend(["u1"], 3).equals(expected)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=[FORMAT, WITHOUT_CHECKSUM])
@@ -112,7 +112,7 @@ def test_damage_raises_nothing_but_a_value_error(name: str, old: bool, tmp_path:
     path = tmp_path / "model.safetensors"
     small_model(name).save(path)
     if old:
-        rewritten(path)
+        rewrite(path)
     assert_damage_is_refused(path, at_least=100 if old else 240)
 
 
@@ -121,7 +121,7 @@ def test_damage_of_a_complete_file_raises_nothing_but_a_value_error(old: bool, t
     path = tmp_path / "model.safetensors"
     complete_model().save(path)
     if old:
-        rewritten(path)
+        rewrite(path)
     assert_damage_is_refused(path, at_least=100 if old else 240)
 
 
@@ -204,7 +204,7 @@ def test_wrong_optional_arrays_are_refused(name: str, value: Any, message: str, 
     complete_model().save(path)
     change = (lambda arrays: arrays.pop(name)) if value is None else set_item(name, value)
     with pytest.raises(ValueError, match=message) as caught:
-        TrainedModel.load(rewritten(path, change))
+        TrainedModel.load(rewrite(path, change))
     assert str(caught.value).startswith(f"{path} cannot be used as a model file: ")
 
 
@@ -264,7 +264,7 @@ def options(**changes: Any) -> Callable[[dict[str, Any]], Any]:
 )
 def test_wrong_arrays_are_refused(change: Callable[[dict[str, Any]], Any], message: str, path: Path) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        TrainedModel.load(rewritten(path, change))
+        TrainedModel.load(rewrite(path, change))
     assert str(caught.value).startswith(f"{path} cannot be used as a model file: ")
 
 
@@ -289,7 +289,7 @@ def test_wrong_arrays_are_refused(change: Callable[[dict[str, Any]], Any], messa
 )
 def test_wrong_metadata_are_refused(change: Callable[[dict[str, Any]], Any], message: str, path: Path) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        TrainedModel.load(rewritten(path, metadata=change))
+        TrainedModel.load(rewrite(path, metadata=change))
     assert str(caught.value).startswith(f"{path} cannot be used as a model file: ")
 
 
