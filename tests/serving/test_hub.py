@@ -115,8 +115,9 @@ def test_limits_are_those_of_the_model_and_the_protocol(tmp_path: Path) -> None:
     assert "4 items of the data have no pair in training" in body
     assert "a history of known items stands for anybody else" in body
     assert "with the ids of users and items, and titles or attributes of items" in body
-    _, body = card_of(write_hub_folder(trained_model("popularity"), tmp_path / "b"))
-    assert ("fold_in" in body) == ("stands for anybody else" in body)
+    for name, can_fold_in in (("popularity", True), ("cmn", False)):
+        _, body = card_of(write_hub_folder(trained_model(name), tmp_path / name))
+        assert ("fold_in" in body, "stands for anybody else" in body) == (can_fold_in, can_fold_in)
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
