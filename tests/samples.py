@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from ltocf.data.interactions import Interactions
@@ -22,3 +25,15 @@ def checkerboard(n_users: int = 20, n_items: int = 20) -> tuple[Interactions, In
     withheld = items == (users + 2) % n_items
     board = Interactions.from_pairs(users, items, n_users, n_items)
     return board.where(~withheld), board.where(withheld)
+
+
+def weighted(log: Interactions) -> Interactions:
+    """The same pairs with weights that all differ."""
+    weights = np.linspace(0.5, 2.0, len(log), dtype=np.float32)
+    return Interactions(log.users, log.items, log.n_users, log.n_items, weights=weights)
+
+
+def ordered_interactions(seed: int = 0, **options: Any) -> Interactions:
+    """Random pairs in a random order, the same pairs for every seed."""
+    log = random_interactions(**options)
+    return replace(log, places=np.random.default_rng(seed).permutation(len(log)))

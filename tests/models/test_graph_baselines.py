@@ -1,4 +1,4 @@
-"""The baselines on the graph against slow NumPy versions of their equations, and where one is another."""
+"""The graph baselines against slow NumPy versions of their equations, and cases where one equals another."""
 
 from __future__ import annotations
 
@@ -35,37 +35,37 @@ def normalised(matrix: np.ndarray) -> np.ndarray:
     return matrix / np.sqrt(np.outer(degrees, degrees))
 
 
-def numbers(model: EmbeddingRecommender) -> dict[str, np.ndarray]:
+def parameters_of(model: EmbeddingRecommender) -> dict[str, np.ndarray]:
     return {name: value.detach().double().numpy() for name, value in model.named_parameters()}
 
 
-def check(model: EmbeddingRecommender, final: np.ndarray) -> None:
+def assert_scores_are_products(model: EmbeddingRecommender, final: np.ndarray) -> None:
     expected = final[: LOG.n_users] @ final[LOG.n_users :].T
     np.testing.assert_allclose(model.eval().scores(USERS).numpy(), expected, rtol=2e-4, atol=1e-5)
 
 
-def test_lr_gccf_is_its_equation() -> None:
+def test_lr_gccf_follows_its_equation() -> None:
     model = LRGCCF(GRAPH, dim=5, n_layers=2)
     smoothing = normalised(adjacency() + np.eye(GRAPH.n_nodes))
-    start = numbers(model)["initial_embeddings"]
-    check(model, np.hstack([start, smoothing @ start, smoothing @ smoothing @ start]))
+    start = parameters_of(model)["initial_embeddings"]
+    assert_scores_are_products(model, np.hstack([start, smoothing @ start, smoothing @ smoothing @ start]))
 
 
-def test_ngcf_is_its_equation() -> None:
-    model = NGCF(GRAPH, dim=5, n_layers=2)
+def test_ngcf_follows_its_equation() -> None:
+    model, generator = NGCF(GRAPH, dim=5, n_layers=2), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for bias in model.biases:
-            bias.normal_()
-    found, smoothing = numbers(model), normalised(adjacency())
+            bias.normal_(generator=generator)
+    found, smoothing = parameters_of(model), normalised(adjacency())
     state = found["initial_embeddings"]
     layers = [state]
     for layer in range(2):
         neighbours = smoothing @ state
         raw = (neighbours + state) @ found[f"own.{layer}"] + found[f"biases.{layer}"]
         raw += (neighbours * state) @ found[f"shared.{layer}"]
-        state = np.where(raw > 0, raw, 0.2 * raw)
+        state = leaky(raw)
         layers.append(state / np.linalg.norm(state, axis=1, keepdims=True))
-    check(model, np.hstack(layers))
+    assert_scores_are_products(model, np.hstack(layers))
 
 
 def mean_of_neighbours(matrix: np.ndarray) -> np.ndarray:
@@ -86,25 +86,25 @@ def l2_of_final(final: np.ndarray) -> float:
 
 def test_the_published_ngcf_has_self_loops_in_both_terms_and_penalises_its_outputs() -> None:
     model = NGCF(GRAPH, dim=5, n_layers=2, message_dropout=0.0, variant="published")
-    found, means = numbers(model), mean_of_neighbours(adjacency() + np.eye(GRAPH.n_nodes))
+    found, means = parameters_of(model), mean_of_neighbours(adjacency() + np.eye(GRAPH.n_nodes))
     state = found["initial_embeddings"]
     layers = [state]
     for layer in range(2):
-        around = means @ state
-        raw = around @ found[f"own.{layer}"] + found[f"biases.{layer}"]
-        raw += (around * state) @ found[f"shared.{layer}"] + found[f"shared_biases.{layer}"]
+        neighbours = means @ state
+        raw = neighbours @ found[f"own.{layer}"] + found[f"biases.{layer}"]
+        raw += (neighbours * state) @ found[f"shared.{layer}"] + found[f"shared_biases.{layer}"]
         state = leaky(raw)
         layers.append(state / np.linalg.norm(state, axis=1, keepdims=True))
-    check(model, np.hstack(layers))
+    assert_scores_are_products(model, np.hstack(layers))
     assert model(BATCH).l2.item() == pytest.approx(l2_of_final(np.hstack(layers)), rel=1e-4)
 
 
 def test_the_published_gc_mc_scores_by_the_inner_product() -> None:
     model = GCMC(GRAPH, dim=5, dropout=0.0, variant="published")
-    found = numbers(model)
+    found = parameters_of(model)
     hidden = leaky(mean_of_neighbours(adjacency()) @ found["initial_embeddings"] @ found["convolution"] + found["bias"])
     final = hidden @ found["dense"] + found["dense_bias"]
-    check(model, final)
+    assert_scores_are_products(model, final)
     assert model(BATCH).l2.item() == pytest.approx(l2_of_final(final), rel=1e-4)
 
 
@@ -121,31 +121,31 @@ def test_ngcf_without_products_and_activations_is_a_linear_network(monkeypatch: 
     torch.testing.assert_close(model.propagate(start), torch.cat([start, once, GRAPH(once) + once], dim=1))
 
 
-def test_gc_mc_is_its_equation() -> None:
+def test_gc_mc_follows_its_equation() -> None:
     model = GCMC(GRAPH, dim=5)
-    found = numbers(model)
+    found = parameters_of(model)
     encoded = np.maximum(normalised(adjacency()) @ found["initial_embeddings"], 0) @ found["dense"]
     encoded[: LOG.n_users] = encoded[: LOG.n_users] @ found["decoder"]
-    check(model, encoded)
+    assert_scores_are_products(model, encoded)
 
 
 @pytest.mark.parametrize("build", [GRMF, GRMFNorm])
-def test_grmf_is_mf_and_the_energy_of_the_laplacian(build: type[GRMF]) -> None:
+def test_the_loss_of_grmf_is_that_of_mf_plus_the_energy_of_the_laplacian(build: type[GRMF]) -> None:
     model, plain = build(GRAPH, dim=5, smoothness=0.3), MF(GRAPH, dim=5)
     assert model.scores(USERS).equal(plain.scores(USERS))
-    start = numbers(model)["initial_embeddings"]
+    start = parameters_of(model)["initial_embeddings"]
     pairs = Batch(torch.tensor(LOG.users), torch.tensor(LOG.items), torch.tensor(LOG.items))
     matrix = adjacency()
     plain_laplacian = np.diag(matrix.sum(1)) - matrix
     laplacian = np.eye(GRAPH.n_nodes) - normalised(matrix) if build is GRMFNorm else plain_laplacian
     expected = np.trace(start.T @ laplacian @ start) / len(LOG)
     assert model.energy(pairs).item() == pytest.approx(expected, rel=1e-4)
-    terms, others = model(BATCH), plain(BATCH)
-    assert terms.ranking.item() == pytest.approx(others.ranking.item() + 0.3 * model.energy(BATCH).item())
-    assert build(GRAPH, dim=5, smoothness=0.0)(BATCH).ranking.equal(others.ranking)
+    terms, plain_terms = model(BATCH), plain(BATCH)
+    assert terms.ranking.item() == pytest.approx(plain_terms.ranking.item() + 0.3 * model.energy(BATCH).item())
+    assert build(GRAPH, dim=5, smoothness=0.0)(BATCH).ranking.equal(plain_terms.ranking)
 
 
-def test_no_layers_are_mf() -> None:
+def test_models_without_layers_are_mf() -> None:
     plain = MF(GRAPH, dim=5)
     for build in (LRGCCF, NGCF, LightGCN):
         model = build(GRAPH, dim=5, n_layers=0)
@@ -163,7 +163,7 @@ def test_no_layers_are_mf() -> None:
         (GCMC, {"dropout": 0.5, "variant": "published"}),
     ],
 )
-def test_dropout_is_for_training_alone(build: Any, options: dict[str, Any]) -> None:
+def test_dropout_is_active_in_training_mode_only(build: Any, options: dict[str, Any]) -> None:
     model = build(GRAPH, dim=5, **options)
     model.train()
     torch.manual_seed(0)
@@ -173,9 +173,9 @@ def test_dropout_is_for_training_alone(build: Any, options: dict[str, Any]) -> N
     assert model.propagate(model.initial_embeddings).equal(model.propagate(model.initial_embeddings))
 
 
-def test_one_step_of_training_is_that_of_the_equation() -> None:
-    """The gradient of LR-GCCF's loss by finite differences of the NumPy version."""
-    model = LRGCCF(BipartiteGraph.from_interactions(LOG), dim=3, n_layers=1).double()  # its graph too
+def test_the_gradient_of_lr_gccf_is_that_of_the_equation() -> None:
+    """Against finite differences of the loss of the NumPy version."""
+    model = LRGCCF(BipartiteGraph.from_interactions(LOG), dim=3, n_layers=1).double()  # its own graph, double too
     smoothing = normalised(adjacency() + np.eye(GRAPH.n_nodes))
     model(BATCH).ranking.backward()
 
@@ -186,7 +186,7 @@ def test_one_step_of_training_is_that_of_the_equation() -> None:
         )
         return float(softplus((users * negatives).sum(1) - (users * positives).sum(1)).mean())
 
-    start = numbers(model)["initial_embeddings"]
+    start = parameters_of(model)["initial_embeddings"]
     direction = np.random.default_rng(0).normal(size=start.shape)
     slope = (loss(start + 1e-6 * direction) - loss(start - 1e-6 * direction)) / 2e-6
     gradient = model.initial_embeddings.grad
@@ -204,14 +204,16 @@ def test_one_step_of_training_is_that_of_the_equation() -> None:
         (GCMC, {"dropout": -0.1}, r"`dropout` must be in \[0, 1\), got -0.1"),
     ],
 )
-def test_rejects_with_the_rule_and_the_value(build: Any, options: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_rejected_with_the_rule_and_the_value(
+    build: Any, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         build(GRAPH, dim=4, **options)
 
 
 @pytest.mark.parametrize("build", [GRMF, GRMFNorm])
 def test_the_energy_of_a_sampled_batch_weighs_pairs_as_the_sampler_does(build: type[GRMF]) -> None:
-    """Planted: one user with 30 far items, 30 users with a near one. BPR weighs users alike, the softmax pairs."""
+    """One user has 30 distant items, 30 users have a near one. BPR weighs users equally, the softmax pairs."""
     log = Interactions.from_pairs([0] * 30 + list(range(1, 31)), [*range(30)] + [30] * 30, 31, 31)
     for loss in LOSSES:
         model = build(BipartiteGraph.from_interactions(log), dim=3, smoothness=1.0, loss=loss, n_negatives=2)
@@ -219,9 +221,9 @@ def test_the_energy_of_a_sampled_batch_weighs_pairs_as_the_sampler_does(build: t
             model.initial_embeddings[log.n_users : log.n_users + 30] *= 10
         rows = model.initial_embeddings.detach() * model.scales
         users, items = torch.tensor(log.users), torch.tensor(log.items)
-        each = (rows[users] - rows[items + log.n_users]).square().sum(1).double().numpy()
+        distances = (rows[users] - rows[items + log.n_users]).square().sum(1).double().numpy()
         weights = 1 / log.user_degrees[log.users] if loss != "softmax" else np.ones(len(log))
-        expected = float((weights * each).sum() / weights.sum())
+        expected = float((weights * distances).sum() / weights.sum())
         batches = model.batches(log, 60, seed=0)
         with torch.no_grad():
             drawn = [model.energy(batch).item() for epoch in range(200) for batch in batches.epoch(epoch)]

@@ -1,4 +1,4 @@
-"""How parameters begin: the distribution that each model's source draws from."""
+"""Initial parameters follow the distribution that the source of each model draws from."""
 
 from __future__ import annotations
 
@@ -37,29 +37,33 @@ EMBEDDINGS: list[tuple[Any, dict[str, Any], float, float]] = [
     (PinSage, {"n_walks": 2}, glorot(USERS), glorot(ITEMS)),
     (PinSage, {"variant": "published"}, glorot(USERS), glorot(ITEMS)),
 ]
-"""Model, options, and the deviations of the embeddings of its users and of its items."""
+"""Model, options, and the standard deviations of the embeddings of its users and of its items."""
 
 
-def is_drawn_with(values: torch.Tensor, deviation: float) -> bool:
-    """Whether mean and deviation are within four standard errors of those of a draw; a normal one's are the larger."""
+def has_deviation(values: torch.Tensor, deviation: float) -> bool:
+    """Whether the mean is 0 and the deviation as given, up to four standard errors of a normal draw, the larger."""
     found, n = values.detach().double(), values.numel()
     centred = abs(float(found.mean())) < 4 * deviation / np.sqrt(n)
     return bool(centred and abs(float(found.std()) / deviation - 1) < 4 / np.sqrt(2 * n))
 
 
-@pytest.mark.parametrize(("build", "options", "of_users", "of_items"), EMBEDDINGS, ids=lambda value: str(value)[-40:])
-def test_embeddings_start_as_in_the_source(build: Any, options: Any, of_users: float, of_items: float) -> None:
+@pytest.mark.parametrize(
+    ("build", "options", "user_deviation", "item_deviation"), EMBEDDINGS, ids=lambda value: str(value)[-40:]
+)
+def test_embeddings_start_with_the_deviations_of_the_source(
+    build: Any, options: Any, user_deviation: float, item_deviation: float
+) -> None:
     start = build(GRAPH, dim=DIM, **options).initial_embeddings
-    assert is_drawn_with(start[:USERS], of_users)
-    assert is_drawn_with(start[USERS:], of_items)
+    assert has_deviation(start[:USERS], user_deviation)
+    assert has_deviation(start[USERS:], item_deviation)
 
 
-def test_neumf_starts_small_and_its_output_as_one_layer_of_both_towers() -> None:
+def test_neumf_starts_small_with_its_output_as_one_layer_over_both_towers() -> None:
     model = NeuMF(GRAPH, dim=DIM)
-    assert is_drawn_with(model.gmf_embeddings, 0.01)
-    assert is_drawn_with(model.mlp_embeddings, 0.01)
+    assert has_deviation(model.gmf_embeddings, 0.01)
+    assert has_deviation(model.mlp_embeddings, 0.01)
     for layer in model.layers:
-        assert is_drawn_with(layer, np.sqrt(2 / sum(layer.shape)))
+        assert has_deviation(layer, np.sqrt(2 / sum(layer.shape)))
     output = torch.cat([model.gmf_weights, model.mlp_weights])
     assert len(output) == DIM + DIM // 4
     assert output.abs().max() <= np.sqrt(3 / len(output))
@@ -67,15 +71,15 @@ def test_neumf_starts_small_and_its_output_as_one_layer_of_both_towers() -> None
     assert not model.output_bias.any()
 
 
-def test_cmn_starts_as_its_program() -> None:
+def test_cmn_starts_as_in_its_source() -> None:
     model = CMN(GRAPH, dim=DIM, n_hops=3)
-    of_cut_normal = 0.01 * 0.8796  # the deviation of what is left within two of them
+    truncated = 0.01 * 0.8796  # the deviation of a normal distribution that is cut off at two deviations
     for table in (model.user_memory, model.item_embeddings, model.external_memory):
-        assert is_drawn_with(table, of_cut_normal)
+        assert has_deviation(table, truncated)
         assert table.abs().max() <= 0.02
-    assert is_drawn_with(torch.cat([model.of_product, model.of_memory]), np.sqrt(2 / (2 * DIM)))
+    assert has_deviation(torch.cat([model.of_product, model.of_memory]), np.sqrt(2 / (2 * DIM)))
     for hop, bias in zip(model.hops, model.hop_biases, strict=True):
-        assert is_drawn_with(hop, np.sqrt(2 / DIM))
+        assert has_deviation(hop, np.sqrt(2 / DIM))
         assert bias.eq(1).all()
 
 
@@ -84,14 +88,14 @@ def test_the_decoder_of_gc_mc_starts_as_a_scaled_rotation() -> None:
     torch.testing.assert_close(decoder @ decoder.T, 1.21 * torch.eye(DIM), atol=1e-5, rtol=0)
 
 
-def test_matrices() -> None:
+def test_initialisers_draw_with_their_deviation() -> None:
     generator = torch.Generator().manual_seed(0)
-    assert is_drawn_with(xavier(200, 100, generator), np.sqrt(2 / 300))
-    assert is_drawn_with(lecun(200, 100, generator), np.sqrt(1 / 200))
-    assert is_drawn_with(he(200, 100, generator), np.sqrt(2 / 200))
-    assert is_drawn_with(truncated_normal(200, 100, 0.5, generator), 0.5 * 0.8796)
+    assert has_deviation(xavier(200, 100, generator), np.sqrt(2 / 300))
+    assert has_deviation(lecun(200, 100, generator), np.sqrt(1 / 200))
+    assert has_deviation(he(200, 100, generator), np.sqrt(2 / 200))
+    assert has_deviation(truncated_normal(200, 100, 0.5, generator), 0.5 * 0.8796)
 
 
-def test_a_variant_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_variant_is_refused() -> None:
     with pytest.raises(ValueError, match="`variant` must be one of source, published, got 'paper'"):
         check_variant("paper")

@@ -1,4 +1,4 @@
-"""Models of other packages: found, trained by name, and never in the way."""
+"""Models of other packages are found and trained by name; those that fail are left out."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ MODULE = """
 from ltocf import MF
 
 
-class Mine(MF):
+class TheirModel(MF):
     pass
 """
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the path as pip leaves it: a module and what it declares."""
+    """A folder on the import path as pip leaves it: a module and its metadata."""
     information = tmp_path / "their_models-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: their-models\nVersion: 1.0\n")
-    entries = ["[ltocf.models]", "mine = their_models:Mine", "mf = their_models:Mine", "broken = no_such_module:Model"]
+    entries = [
+        "[ltocf.models]",
+        "theirs = their_models:TheirModel",
+        "mf = their_models:TheirModel",
+        "broken = no_such_module:Model",
+    ]
     (information / "entry_points.txt").write_text("\n".join(entries) + "\n")
     (tmp_path / "their_models.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
@@ -36,21 +41,21 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("package")
-def test_others_are_added_and_what_cannot_be_is_said() -> None:
+def test_installed_models_are_added_and_failures_are_warned_about() -> None:
     models = {"mf": MF}
     with pytest.warns(UserWarning, match="is left out") as warned:
         register_installed(models)
     assert models["mf"] is MF
-    assert models["mine"].__name__ == "Mine"
-    assert list(models) == ["mf", "mine"]
-    said = [str(warning.message) for warning in warned]
-    assert any("'broken' of their-models is left out: ModuleNotFoundError" in message for message in said)
-    assert any("'mf' of their-models is left out: its name is taken" in message for message in said)
+    assert models["theirs"].__name__ == "TheirModel"
+    assert list(models) == ["mf", "theirs"]
+    messages = [str(warning.message) for warning in warned]
+    assert any("'broken' of their-models is left out: ModuleNotFoundError" in message for message in messages)
+    assert any("'mf' of their-models is left out: its name is taken" in message for message in messages)
 
 
 def test_an_installed_model_trains_by_its_name(package: Path) -> None:
     out = package / "run"
-    command = [sys.executable, "-m", "ltocf", "train", "movielens-small", "--model", "mine", "--out", str(out)]
+    command = [sys.executable, "-m", "ltocf", "train", "movielens-small", "--model", "theirs", "--out", str(out)]
     environment = os.environ | {"PYTHONPATH": str(package)}
     subprocess.run([*command, "--epochs", "1", "--set", "dim=4"], check=True, env=environment, capture_output=True)
-    assert json.loads((out / "metrics.json").read_text())["model"] == "mine"
+    assert json.loads((out / "metrics.json").read_text())["model"] == "theirs"

@@ -1,4 +1,4 @@
-"""A new user's vector by least squares: against a dense solve, and what has to come out by symmetry."""
+"""A new user's vector by least squares: against a dense solution, and what symmetry demands."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ HISTORIES = Histories(torch.tensor([0, 2, 2, 5]), torch.tensor([1, 4, 0, 2, 6], 
 def dense_solution(history: list[int], weight: float, ridge: float) -> np.ndarray:
     """The minimum of the sum of squares over every item, as one least-squares problem of weighted rows."""
     items = ITEMS.double().numpy()
-    ones = np.isin(np.arange(7), history)
-    roots = np.where(ones, 1.0, np.sqrt(weight))
+    in_history = np.isin(np.arange(7), history)
+    roots = np.where(in_history, 1.0, np.sqrt(weight))
     penalty = np.sqrt(ridge * np.mean(np.sum(items**2, 1))) * np.eye(3)
-    rows, targets = np.vstack([roots[:, None] * items, penalty]), np.concatenate([ones.astype(float), np.zeros(3)])
+    rows = np.vstack([roots[:, None] * items, penalty])
+    targets = np.concatenate([in_history.astype(float), np.zeros(3)])
     solution: np.ndarray = np.linalg.lstsq(rows, targets, rcond=None)[0]
     return solution
 
 
 @pytest.mark.parametrize(("weight", "ridge"), [(0.1, 100.0), (0.0, 0.1), (1.0, 0.5)])
-def test_it_is_the_minimum_of_the_sum_of_squares(weight: float, ridge: float) -> None:
+def test_the_vector_minimises_the_sum_of_squares(weight: float, ridge: float) -> None:
     found = LeastSquares(ITEMS, 2.5, None, weight, ridge).vectors(HISTORIES)
     for row, history in zip(found.numpy(), [[1, 4], [], [0, 2, 6]], strict=True):
         expected = dense_solution(history, weight, ridge)
@@ -39,7 +40,7 @@ def test_it_is_the_minimum_of_the_sum_of_squares(weight: float, ridge: float) ->
         np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_scores_are_products_and_popularity() -> None:
+def test_scores_are_inner_products_plus_popularity() -> None:
     model = LeastSquares(ITEMS, 1.0, torch.arange(7.0))
     scores = model.scores(HISTORIES)
     assert scores.shape == (3, 7)
@@ -49,11 +50,11 @@ def test_scores_are_products_and_popularity() -> None:
 
 
 def test_the_scale_of_the_items_does_not_matter() -> None:
-    one, other = LeastSquares(ITEMS, 1.0, None), LeastSquares(1000 * ITEMS, 1.0, None)
-    assert one.vectors(HISTORIES).allclose(other.vectors(HISTORIES), atol=1e-5)
+    plain, scaled = LeastSquares(ITEMS, 1.0, None), LeastSquares(1000 * ITEMS, 1.0, None)
+    assert plain.vectors(HISTORIES).allclose(scaled.vectors(HISTORIES), atol=1e-5)
 
 
-def test_of_a_model_it_has_the_lengths_and_the_popularity_of_its_users() -> None:
+def test_least_squares_of_a_model_has_the_length_of_its_users_and_its_popularity() -> None:
     graph = BipartiteGraph.from_interactions(random_interactions())
     plain = MF(graph, dim=4).least_squares()
     users, items = MF(graph, dim=4).embeddings()
@@ -66,8 +67,8 @@ def test_of_a_model_it_has_the_lengths_and_the_popularity_of_its_users() -> None
     assert cosine.bias.allclose(0.5 * graph.item_degrees.log())
 
 
-def test_planted_a_new_user_of_one_colour_gets_that_colour() -> None:
-    """Items of a colour have one direction: whoever has two of them gets the others, and nothing of the other."""
+def test_a_new_user_of_one_colour_gets_that_colour() -> None:
+    """Items of one colour share a direction: a user with two of them gets the rest of that colour and no other item."""
     _, missing = checkerboard()
     colours = torch.eye(2)[torch.arange(20) % 2] + 0.01 * torch.randn(20, 2, generator=torch.Generator().manual_seed(1))
     model = replace(LeastSquares(colours, 1.0, None), ridge=0.1)

@@ -1,4 +1,4 @@
-"""A batch in pieces has the loss and the gradient of the whole, whatever the model, the loss and its extras."""
+"""A batch in pieces has the loss and the gradient of the whole batch, for every model, loss and extra term."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def built(case: str, *, weighted: bool = False) -> tuple[GradientRecommender, Batch]:
+def build(case: str, *, weighted: bool = False) -> tuple[GradientRecommender, Batch]:
     """A model and a batch of 103 examples for it."""
     name, options = CASES[case]
     log = random_interactions()
@@ -46,26 +46,26 @@ def built(case: str, *, weighted: bool = False) -> tuple[GradientRecommender, Ba
     return model, batch._replace(weights=weights) if weighted and "softmax" in str(options) else batch
 
 
-def cut(batch: Batch, *, shared: bool) -> list[Batch]:
-    """Five pieces, the last one smaller; items of a piece are those of its users, or all where they are shared."""
+def cut_into_pieces(batch: Batch, *, shared: bool) -> list[Batch]:
+    """Five pieces, the last one smaller; each has the negatives of its own examples, or all of them if ``shared``."""
     n_examples, pieces = len(batch.users), []
     for start in range(0, n_examples, 22):
         part = slice(start, start + 22)
 
-        def of(items: Tensor, part: slice = part) -> Tensor:
+        def rows_of(items: Tensor, part: slice = part) -> Tensor:
             return items.view(n_examples, -1)[part].flatten()
 
-        negatives = batch.negatives if shared else of(batch.negatives)
+        negatives = batch.negatives if shared else rows_of(batch.negatives)
         weights = None if batch.weights is None else batch.weights[part]
-        pieces.append(Batch(batch.users[part], of(batch.positives), negatives, weights))
+        pieces.append(Batch(batch.users[part], rows_of(batch.positives), negatives, weights))
     assert [len(piece.users) for piece in pieces] == [22, 22, 22, 22, 15]
     return pieces
 
 
-def outcome(case: str, weighted: bool, l2: float, *, in_pieces: bool) -> dict[str, Tensor]:
-    """Loss, penalty, gradients and what the model remembers after one batch; negatives are the same for all pieces."""
-    model, batch = built(case, weighted=weighted)
-    pieces = cut(batch, shared="softmax" in str(CASES[case])) if in_pieces else [batch]
+def loss_and_gradients(case: str, weighted: bool, l2: float, *, in_pieces: bool) -> dict[str, Tensor]:
+    """The loss, the gradients and the buffers after one batch; the negatives are the same for all pieces."""
+    model, batch = build(case, weighted=weighted)
+    pieces = cut_into_pieces(batch, shared="softmax" in str(CASES[case])) if in_pieces else [batch]
     torch.manual_seed(0)
     terms = model(*pieces)
     terms.total(l2).backward()
@@ -73,24 +73,26 @@ def outcome(case: str, weighted: bool, l2: float, *, in_pieces: bool) -> dict[st
     return {"loss": terms.ranking.detach(), **found, **dict(model.named_buffers())}
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("weighted", [False, True])
-def test_pieces_with_the_same_negatives_are_the_whole(case: str, weighted: bool) -> None:
-    whole, pieces = (outcome(case, weighted, 0.0, in_pieces=in_pieces) for in_pieces in (False, True))
+def assert_pieces_are_the_whole(case: str, weighted: bool, l2: float) -> None:
+    whole, pieces = (loss_and_gradients(case, weighted, l2, in_pieces=in_pieces) for in_pieces in (False, True))
     assert whole.keys() == pieces.keys()
     for name, value in whole.items():
         torch.testing.assert_close(pieces[name], value, atol=1e-6, rtol=1e-4, msg=lambda text, name=name: name + text)
 
 
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_pieces_with_the_same_negatives_are_the_whole(case: str, weighted: bool) -> None:
+    assert_pieces_are_the_whole(case, weighted, l2=0.0)
+
+
 @pytest.mark.parametrize("case", [case for case, (_, options) in CASES.items() if "softmax" not in str(options)])
-def test_the_penalty_of_pieces_is_that_of_the_whole(case: str) -> None:
-    whole, pieces = (outcome(case, False, 0.7, in_pieces=in_pieces) for in_pieces in (False, True))
-    for name, value in whole.items():
-        torch.testing.assert_close(pieces[name], value, atol=1e-6, rtol=1e-4, msg=lambda text, name=name: name + text)
+def test_pieces_with_a_penalty_are_the_whole(case: str) -> None:
+    assert_pieces_are_the_whole(case, weighted=False, l2=0.7)
 
 
 def test_pieces_with_negatives_of_their_own_are_the_mean_of_batches() -> None:
-    """By autograd alone: each piece as a batch with a propagation of its own, weighed by its size."""
+    """By autograd alone: each piece as a batch with a propagation of its own, weighted by its size."""
     log = random_interactions()
     graph, options = BipartiteGraph.from_interactions(log), SOFTMAX | {"dim": 6, "robustness": 0.2, "n_times": 2}
     model = build_model("ltocf", graph, options)
@@ -105,36 +107,36 @@ def test_pieces_with_negatives_of_their_own_are_the_mean_of_batches() -> None:
     sum(size / sum(sizes) * model(piece).total(0.3) for size, piece in zip(sizes, pieces, strict=True)).backward()
     expected = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     assert len(found) == len(expected) == 2
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other)
+    for gradient, expected_gradient in zip(found, expected, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient)
 
 
 def test_one_propagation_serves_all_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, batch = built("ltocf, BPR")
+    model, batch = build("ltocf, BPR")
     calls = 0
     products = BipartiteGraph.multiply_sides
 
-    def counted(*arguments: Any, **keywords: Any) -> Any:
+    def counted_products(*arguments: Any, **keywords: Any) -> Any:
         nonlocal calls
         calls += 1
         return products(*arguments, **keywords)
 
-    monkeypatch.setattr(BipartiteGraph, "multiply_sides", counted)
+    monkeypatch.setattr(BipartiteGraph, "multiply_sides", counted_products)
     found = []
-    for pieces in ([batch], cut(batch, shared=False)):
+    for pieces in ([batch], cut_into_pieces(batch, shared=False)):
         calls = 0
         model(*pieces).total(0.1).backward()
         found.append(calls)
     assert found[0] == found[1] > 0
 
 
-def test_losses_are_remembered_once_for_all_pieces() -> None:
+def test_running_losses_move_once_for_all_pieces() -> None:
     """A user in several pieces moves once, towards the mean of all of them."""
-    model, batch = built("mf, adaptive temperature")
+    model, batch = build("mf, adaptive temperature")
     users = torch.zeros_like(batch.users)
-    model(*cut(batch._replace(users=users), shared=True))
+    model(*cut_into_pieces(batch._replace(users=users), shared=True))
     moved = model.get_buffer("user_losses").clone()
-    again, _ = built("mf, adaptive temperature")
-    again(batch._replace(users=users))
-    torch.testing.assert_close(moved, again.get_buffer("user_losses"))
+    whole, _ = build("mf, adaptive temperature")
+    whole(batch._replace(users=users))
+    torch.testing.assert_close(moved, whole.get_buffer("user_losses"))
     assert int((moved != 0).sum()) == 1

@@ -1,4 +1,4 @@
-"""Numbers of a ranking are chosen by scoring again, live with the model, and mean the same wherever it is asked."""
+"""The numbers of a ranking are chosen by rescoring, kept with the model, and mean the same in all its answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NUMBERS = {"popularity": 0.7, "norm": 0.6}
 TRAINED = FitResult(3, 2, None, 1.0, "epochs")
 
 
-def chosen(model_class: type[EmbeddingRecommender] = LightGCN, **options: Any) -> EmbeddingRecommender:
+def model_with_numbers(model_class: type[EmbeddingRecommender] = LightGCN, **options: Any) -> EmbeddingRecommender:
     model = model_class(GRAPH, **OPTIONS, **options)
     assert model.ranking_numbers is not None
     model.ranking_numbers.set(NUMBERS)
@@ -42,8 +42,8 @@ def rescoring_of(model: EmbeddingRecommender) -> Rescoring:
     return Rescoring(ranking.users(model.final_users()), model.final_items(), model.log_degrees, ranking)
 
 
-def test_scores_are_the_formula() -> None:
-    model = chosen(MF)
+def test_scores_follow_the_formula() -> None:
+    model = model_with_numbers(MF)
     embeddings = model.initial_embeddings.detach().double().numpy()
     users, items = embeddings[: LOG.n_users], embeddings[LOG.n_users :]
     lengths = np.linalg.norm(items, axis=1)
@@ -52,16 +52,16 @@ def test_scores_are_the_formula() -> None:
     np.testing.assert_allclose(model.scores(USERS).numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_it_starts_as_the_ranking_that_is_not_chosen() -> None:
+def test_the_numbers_start_at_the_ranking_without_choice() -> None:
     for popularity in (0.0, 0.8):
         options = {"dim": 5, "ranking": "cosine", "temperature": 0.2, "popularity": popularity}
         plain, numbered = MF(GRAPH, **options), MF(GRAPH, **options, choose_ranking=True)
         torch.testing.assert_close(numbered.scores(USERS), plain.scores(USERS))
-    product, numbered = MF(GRAPH, dim=5), MF(GRAPH, dim=5, choose_ranking=True)
-    assert numbered.scores(USERS).argsort().equal(product.scores(USERS).argsort())
+    plain, numbered = MF(GRAPH, dim=5), MF(GRAPH, dim=5, choose_ranking=True)
+    assert numbered.scores(USERS).argsort().equal(plain.scores(USERS).argsort())
 
 
-def test_a_model_that_does_not_choose_has_nothing_more_in_its_file() -> None:
+def test_only_a_model_that_chooses_its_ranking_stores_numbers() -> None:
     assert set(MF(GRAPH).state_dict()) == {"initial_embeddings"}
     assert set(MF(GRAPH, choose_ranking=True).state_dict()) - {"initial_embeddings"} == {
         f"ranking_numbers.{name}" for name in STEPS
@@ -69,8 +69,8 @@ def test_a_model_that_does_not_choose_has_nothing_more_in_its_file() -> None:
 
 
 @pytest.mark.parametrize("numbers", [[0.0, 0.0], [1.1, 0.0], [-0.4, 1.0], [2.0, 0.3]], ids=str)
-def test_scoring_anew_is_the_whole_model_scored_again(numbers: list[float]) -> None:
-    model = chosen()
+def test_rescoring_gives_the_scores_of_the_whole_model(numbers: list[float]) -> None:
+    model = model_with_numbers()
     rescoring = rescoring_of(model)
     rescoring.numbers.copy_(torch.tensor(numbers))
     assert model.ranking_numbers is not None
@@ -82,8 +82,8 @@ def test_scoring_anew_is_the_whole_model_scored_again(numbers: list[float]) -> N
     assert validation(Shortlist(rescoring, validation.truth, LOG, 5)) == validation(model.scorer())
 
 
-def planted(popularity: float, norm: float) -> tuple[EmbeddingRecommender, Validation]:
-    """A model of any embeddings, and a truth that is each user's best five items at these numbers."""
+def planted_numbers(popularity: float, norm: float) -> tuple[EmbeddingRecommender, Validation]:
+    """A model with random embeddings, and a validation set of the five best items of each user at these numbers."""
     log = random_interactions(400, 120, density=0.05, seed=3)
     users, items = np.nonzero(np.random.default_rng(4).random((400, 120)) < np.geomspace(0.01, 0.6, 120))
     log = log.union(Interactions.from_pairs(users, items, 400, 120))
@@ -98,8 +98,8 @@ def planted(popularity: float, norm: float) -> tuple[EmbeddingRecommender, Valid
 
 
 @pytest.mark.parametrize(("popularity", "norm"), [(1.8, 0.0), (0.5, 1.0), (-0.6, 0.5)], ids=str)
-def test_finds_the_numbers_that_made_the_truth(popularity: float, norm: float) -> None:
-    model, validation = planted(popularity, norm)
+def test_the_search_finds_the_numbers_that_made_the_truth(popularity: float, norm: float) -> None:
+    model, validation = planted_numbers(popularity, norm)
     assert model.ranking_numbers is not None
     context = FitContext(select_by="recall@5")
     result = choose_ranking(rescoring_of(model), model.ranking_numbers, model.scorer, validation, TRAINED, context)
@@ -112,8 +112,8 @@ def test_finds_the_numbers_that_made_the_truth(popularity: float, norm: float) -
     assert result.seconds > 1.0
 
 
-def test_what_validates_worse_among_all_items_is_not_taken() -> None:
-    model, validation = planted(1.8, 0.0)
+def test_numbers_that_validate_worse_among_all_items_are_not_taken() -> None:
+    model, validation = planted_numbers(1.8, 0.0)
     assert model.ranking_numbers is not None
     before = model.learned()
     trained, context = TRAINED._replace(best_value=1.0), FitContext(select_by="recall@5")
@@ -122,18 +122,18 @@ def test_what_validates_worse_among_all_items_is_not_taken() -> None:
     assert model.learned() == before
 
 
-def test_training_chooses_and_retraining_takes_over() -> None:
+def test_training_chooses_numbers_and_retraining_takes_them_over() -> None:
     settings = TrainingSettings(epochs=1, batch_size=256, validate_every=1, learning_rate=0.05)
     validation = Validation(random_interactions(seed=5), LOG, depth=5)
     model = LTOCF(GRAPH, **OPTIONS, loss="softmax", n_negatives=16)
     context = FitContext(select_by="recall@5")
     result = model.train_on(LOG, settings=settings, validation=validation, context=context)
     assert validation(model.scorer())["recall@5"] == result.best_value
-    again = LTOCF(GRAPH, **OPTIONS, loss="softmax", n_negatives=16)
-    again.take_over(model)
-    again.train_on(LOG, settings=settings)
-    assert {name: again.learned()[name] for name in STEPS} == {name: model.learned()[name] for name in STEPS}
-    assert "t_1" in again.learned()
+    retrained = LTOCF(GRAPH, **OPTIONS, loss="softmax", n_negatives=16)
+    retrained.take_over(model)
+    retrained.train_on(LOG, settings=settings)
+    assert {name: retrained.learned()[name] for name in STEPS} == {name: model.learned()[name] for name in STEPS}
+    assert "t_1" in retrained.learned()
 
 
 @pytest.mark.parametrize("name", ["mf", "lightgcn", "ltocf"])
@@ -155,7 +155,7 @@ def test_files_serving_and_explanations_have_the_chosen_numbers(name: str, tmp_p
 
 
 def test_steps_of_a_new_user_are_scored_with_the_chosen_numbers() -> None:
-    model, histories = chosen(), Histories.of(LOG)
+    model, histories = model_with_numbers(), Histories.of(LOG)
     start = model.user_map().vectors(histories)  # type: ignore[attr-defined]
     ranking = model.ranking
     expected = normalize(start) / 0.2 @ ranking.items(model.final_items()).T + 0.7 * model.log_degrees
@@ -163,14 +163,14 @@ def test_steps_of_a_new_user_are_scored_with_the_chosen_numbers() -> None:
 
 
 def test_a_norm_of_one_orders_as_the_inner_product() -> None:
-    items, users = torch.randn(9, 4), torch.randn(3, 4)
+    items, users = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)).split([9, 3])
     ranking = Ranking(norm=1.0, temperature=0.3)
     scores = ranking.users(users) @ ranking.items(items).T
     assert scores.argsort().equal((users @ items.T).argsort())
 
 
-def test_without_time_the_numbers_stay() -> None:
-    model, validation = planted(1.8, 0.0)
+def test_without_time_left_the_numbers_stay() -> None:
+    model, validation = planted_numbers(1.8, 0.0)
     assert model.ranking_numbers is not None
     before, context = model.learned(), FitContext(select_by="recall@5", deadline=time.monotonic())
     result = choose_ranking(rescoring_of(model), model.ranking_numbers, model.scorer, validation, TRAINED, context)

@@ -1,4 +1,4 @@
-"""Recency: what happened lately counts more, exactly, in scores, explanations, fold-in and files."""
+"""Recency: recent items weigh more, exactly, in scores, explanations, fold-in and files."""
 
 from __future__ import annotations
 
@@ -17,18 +17,12 @@ from ltocf.models import HistoryRecommender, LightGCN, Recency, build_model
 from ltocf.models.recency import POWERS
 from ltocf.serving import Snapshot, TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings
-from samples import random_interactions
+from samples import ordered_interactions, random_interactions
 
 NAMES = ("spectral", "ease", "item-knn", "rp3beta")
 
 
-def ordered(seed: int = 0, **options: Any) -> Interactions:
-    """Random pairs with random places."""
-    log = random_interactions(**options)
-    return replace(log, places=np.random.default_rng(seed).permutation(len(log)))
-
-
-def built(name: str, log: Interactions, power: float = 0.0, in_days: int = 0, **options: Any) -> HistoryRecommender:
+def build(name: str, log: Interactions, power: float = 0.0, in_days: int = 0, **options: Any) -> HistoryRecommender:
     model = build_model(name, BipartiteGraph.from_interactions(log), options)
     model.prepare()
     assert isinstance(model, HistoryRecommender)
@@ -38,50 +32,52 @@ def built(name: str, log: Interactions, power: float = 0.0, in_days: int = 0, **
     return model
 
 
-def everyone(model: HistoryRecommender) -> torch.Tensor:
+def scores_of_all_users(model: HistoryRecommender) -> torch.Tensor:
     return model.scores(torch.arange(model.n_users))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_scores_are_those_of_the_weighed_history(name: str) -> None:
-    """By the matrix of the set-based model, which its scores of single items are, and ages counted by hand."""
-    log, power = ordered(), 0.7
-    plain = built(name, log)
+def test_scores_are_those_of_the_weighted_history(name: str) -> None:
+    """By the matrix of the set-based model, read from its scores of single items, and ages counted by hand."""
+    log, power = ordered_interactions(), 0.7
+    plain = build(name, log)
     matrix = plain.history_scores(torch.eye(log.n_items)).double()
     expected = torch.zeros(log.n_users, log.n_items, dtype=torch.float64)
     for user in range(log.n_users):
-        mine = log.users == user
-        by_age = log.items[mine][np.argsort(-log.places[mine])]
+        of_user = log.users == user
+        by_age = log.items[of_user][np.argsort(-log.places[of_user])]
         weights = (1 + np.arange(len(by_age))) ** -power
         for item, weight in zip(by_age, weights / weights.mean(), strict=True):
             expected[user] += weight * matrix[item]
-    found = everyone(built(name, log, power, recency="auto")).double()
+    found = scores_of_all_users(build(name, log, power, recency="auto")).double()
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_set_has_no_order_and_an_ordered_history_has(name: str) -> None:
-    log, other = ordered(0), ordered(1)
-    assert everyone(built(name, log)).equal(everyone(built(name, other)))
-    assert everyone(built(name, log, recency="auto")).allclose(everyone(built(name, log)), atol=1e-6)
+def test_the_order_matters_with_recency_alone(name: str) -> None:
+    log, other = ordered_interactions(0), ordered_interactions(1)
+    assert scores_of_all_users(build(name, log)).equal(scores_of_all_users(build(name, other)))
+    assert scores_of_all_users(build(name, log, recency="auto")).allclose(
+        scores_of_all_users(build(name, log)), atol=1e-6
+    )
     backwards = replace(log, places=-log.places)
-    scores = everyone(built(name, log, 0.5, recency="auto"))
-    assert not scores.allclose(everyone(built(name, backwards, 0.5, recency="auto")), atol=1e-3)
-    assert not built(name, random_interactions(), recency="auto").reads_order
-    assert built(name, log, recency="auto").reads_order
-    assert not built(name, log).reads_order
+    scores = scores_of_all_users(build(name, log, 0.5, recency="auto"))
+    assert not scores.allclose(scores_of_all_users(build(name, backwards, 0.5, recency="auto")), atol=1e-3)
+    assert not build(name, random_interactions(), recency="auto").reads_order
+    assert build(name, log, recency="auto").reads_order
+    assert not build(name, log).reads_order
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_fold_in_explanation_and_file_are_the_model(name: str, tmp_path: Path) -> None:
-    log = ordered()
-    model = built(name, log, 0.6, recency="auto")
+def test_fold_in_explanations_and_files_agree_with_the_model(name: str, tmp_path: Path) -> None:
+    log = ordered_interactions()
+    model = build(name, log, 0.6, recency="auto")
     TrainedModel(name, {"recency": "auto"}, model, log, Names.identity(30, 40)).save(tmp_path / "model")
     trained = TrainedModel.load(tmp_path / "model")
     assert trained.model.learned() == model.learned()
     snapshot = trained.snapshot
-    mine = log.users == 7
-    history = log.items[mine][np.argsort(log.places[mine])].tolist()
+    of_user = log.users == 7
+    history = log.items[of_user][np.argsort(log.places[of_user])].tolist()
     expected, folded = snapshot.recommend([7], k=10), snapshot.fold_in([history], k=10)
     assert folded["item"].to_list() == expected["item"].to_list()
     np.testing.assert_allclose(folded["score"], expected["score"], rtol=1e-4)
@@ -92,19 +88,19 @@ def test_fold_in_explanation_and_file_are_the_model(name: str, tmp_path: Path) -
     assert why.columns_of_parts() == ({"part_1": "low-rank", "part_2": "exact"} if name == "spectral" else {})
 
 
-def planted() -> tuple[Interactions, Interactions]:
-    """Each user likes one of three groups of items lately; the next item is one of it.
+def planted_log() -> tuple[Interactions, Interactions]:
+    """Each user lately likes one of three groups of items; the next item belongs to it.
 
-    Half of them have one item of it, two months after four of another group. The other half, all on one day, four of it
-    and then two of the other, which no power in places gets right together with the first half.
+    Half of the users have one item of it, two months after four of another group. The other half have, all on one day,
+    four of it and then two of the other group; no power of ages in items is right for both halves.
     """
     generator = np.random.default_rng(0)
     rows, truth = [], []
     for user in range(90):
         now, other = user % 3, (user + 1 + (user // 3) % 2) % 3
-        liked, passed = generator.permutation(8) + 8 * now, generator.permutation(8) + 8 * other
+        liked, former = generator.permutation(8) + 8 * now, generator.permutation(8) + 8 * other
         one_day = user >= 45
-        history = [*liked[:4], *passed[:2]] if one_day else [*passed[:4], liked[0]]
+        history = [*liked[:4], *former[:2]] if one_day else [*former[:4], liked[0]]
         days = [0] * 6 if one_day else [0] * 4 + [60]
         rows += [(user, item, day) for item, day in zip(history, days, strict=True)]
         truth.append(liked[7])
@@ -114,12 +110,12 @@ def planted() -> tuple[Interactions, Interactions]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_search_finds_that_what_is_old_says_nothing(name: str) -> None:
-    log, truth = planted()
+def test_the_search_chooses_recency_where_old_items_mislead(name: str) -> None:
+    log, truth = planted_log()
     log, truth = (part.where(part.users < 45) for part in (log, truth))
     log = replace(log, timestamps=None, places=log.timestamps)
     settings, context = TrainingSettings(epochs=30), FitContext(select_by="ndcg@5")
-    plain, aged = built(name, log), built(name, log, recency="auto")
+    plain, aged = build(name, log), build(name, log, recency="auto")
     as_a_set, in_order = (
         model.train_on(log, settings=settings, validation=Validation(truth, log, 5), context=context).best_value
         for model in (plain, aged)
@@ -128,16 +124,16 @@ def test_a_search_finds_that_what_is_old_says_nothing(name: str) -> None:
     assert in_order is not None
     assert in_order > as_a_set
     assert aged.learned()["recency_in_items"] > 0
-    again = built(name, log, recency="auto")
-    again.take_over(aged)
-    again.train_on(log, settings=settings)
-    assert everyone(again).equal(everyone(aged))
+    retrained = build(name, log, recency="auto")
+    retrained.take_over(aged)
+    retrained.train_on(log, settings=settings)
+    assert scores_of_all_users(retrained).equal(scores_of_all_users(aged))
 
 
 @pytest.mark.parametrize("name", ["spectral", "item-knn"])
-def test_days_are_taken_where_they_say_more(name: str) -> None:
-    log, truth = planted()
-    model = built(name, log, recency="auto")
+def test_ages_in_days_are_chosen_where_they_validate_better(name: str) -> None:
+    log, truth = planted_log()
+    model = build(name, log, recency="auto")
     model.train_on(
         log,
         settings=TrainingSettings(epochs=30),
@@ -147,19 +143,19 @@ def test_days_are_taken_where_they_say_more(name: str) -> None:
     assert set(model.learned()) & {"recency_in_items", "recency_in_days"} == {"recency_in_days"}
 
 
-def test_a_history_without_times_has_the_order_at_least() -> None:
-    """A model that counts in days takes the number of later items for days, not a set."""
-    log = ordered()
+def test_a_history_without_timestamps_is_aged_by_its_order() -> None:
+    """A model that counts in days then takes the number of later items for days, instead of reading a set."""
+    log = ordered_interactions()
     log = replace(log, timestamps=log.places * 86_400, places=None)
-    model = built("ease", log, 0.75, recency="auto")
+    model = build("ease", log, 0.75, recency="auto")
     in_items = model.score_map().scores(Histories.of(log).rows(torch.arange(30)))
     model.in_days.fill_(1)
     rows = Histories.of(log).rows(torch.arange(30))
     assert not model.score_map().scores(rows).allclose(in_items, atol=1e-3)
     torch.testing.assert_close(model.score_map().scores(replace(rows, days=None)), in_items)
     snapshot = Snapshot.of("ease", model, log, Names.identity(30, 40))
-    mine = log.users == 7
-    history = log.items[mine][np.argsort(log.timestamps[mine])].tolist()
+    of_user = log.users == 7
+    history = log.items[of_user][np.argsort(log.timestamps[of_user])].tolist()
     forwards, backwards = (snapshot.fold_in([each], k=5)["score"] for each in (history, history[::-1]))
     assert not np.allclose(forwards, backwards, rtol=1e-3)
     placed = BipartiteGraph.from_interactions(replace(log, timestamps=None, places=log.timestamps))
@@ -167,10 +163,10 @@ def test_a_history_without_times_has_the_order_at_least() -> None:
 
 
 @pytest.mark.parametrize("name", ["spectral", "item-knn"])
-def test_powers_that_were_tried_are_evaluations_like_others(name: str) -> None:
-    log, truth = planted()
+def test_tried_powers_are_recorded_as_evaluations(name: str) -> None:
+    log, truth = planted_log()
     records: list[dict[str, Any]] = []
-    model = built(name, log, recency="auto")
+    model = build(name, log, recency="auto")
     found = model.train_on(
         log,
         settings=TrainingSettings(epochs=12),
@@ -189,34 +185,34 @@ def test_powers_that_were_tried_are_evaluations_like_others(name: str) -> None:
     assert found.epochs <= 2 * len(POWERS) - 1 + 12
 
 
-def test_the_joint_search_has_ten_evaluations_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    log, truth = planted()
-    asked: list[int] = []
+def test_with_recency_the_search_has_ten_more_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, truth = planted_log()
+    requested: list[int] = []
 
-    def remembered(*arguments: Any, evaluations: int, **rest: Any) -> FitResult:
-        asked.append(evaluations)
+    def search(*arguments: Any, evaluations: int, **keywords: Any) -> FitResult:
+        requested.append(evaluations)
         return FitResult(1, 1, 0.0, 0.0, "epochs")
 
-    monkeypatch.setattr("ltocf.models.spectral.search", remembered)
+    monkeypatch.setattr("ltocf.models.spectral.search", search)
     for recency, epochs in (("off", 1000), ("auto", 1000), ("auto", 12)):
-        model = built("spectral", log, recency=recency)
+        model = build("spectral", log, recency=recency)
         model.train_on(
             log,
             settings=TrainingSettings(epochs=epochs),
             validation=Validation(truth, log, 5),
             context=FitContext(select_by="ndcg@5"),
         )
-    assert asked == [30, 40, 12]
+    assert requested == [30, 40, 12]
 
 
-def test_no_such_recency(graph: BipartiteGraph) -> None:
+def test_an_unknown_recency_is_refused(graph: BipartiteGraph) -> None:
     with pytest.raises(ValueError, match="`recency` must be one of off, auto, got 'yes'"):
         build_model("ease", graph, {"recency": "yes"})
 
 
 @pytest.mark.parametrize("options", [{}, {"ranking": "cosine", "popularity": 0.5}], ids=str)
-def test_the_map_of_a_trained_model_weighs_by_age_too(options: dict[str, Any]) -> None:
-    log = ordered()
+def test_the_map_of_a_trained_model_weights_by_age_too(options: dict[str, Any]) -> None:
+    log = ordered_interactions()
     model = LightGCN(BipartiteGraph.from_interactions(log), dim=5, **options)
     plain, histories, users = model.user_map(), Histories.of(log), torch.arange(30)
     as_trained = plain.scores(histories, users)
@@ -227,7 +223,7 @@ def test_the_map_of_a_trained_model_weighs_by_age_too(options: dict[str, Any]) -
     row = histories.rows(torch.tensor([7]))
     parts = aged.contributions(row, 3, 7)
     assert parts.score.item() == pytest.approx(found[7, 3].item(), rel=1e-4)
-    # Without the own part and the division by the norm only the history is left, of which each item has its weight.
+    # Without the own part and the division by the norm only the history is left, each item with its weight.
     history = replace(aged, own=None, temperature=None, bias=None)
     as_a_set = replace(history, recency=None)
     assert row.later is not None
@@ -236,7 +232,9 @@ def test_the_map_of_a_trained_model_weighs_by_age_too(options: dict[str, Any]) -
     torch.testing.assert_close(history.contributions(row, 3).history, expected)
 
 
-def test_snapshots_of_ordered_histories_refuse_windows_of_time() -> None:
-    snapshot = Snapshot.of("ease", built("ease", ordered()), ordered(), Names.identity(30, 40))
+def test_snapshots_with_an_order_but_no_timestamps_refuse_time_windows() -> None:
+    snapshot = Snapshot.of(
+        "ease", build("ease", ordered_interactions()), ordered_interactions(), Names.identity(30, 40)
+    )
     with pytest.raises(ValueError, match="needs timestamps"):
         snapshot.popular(3, days=7)

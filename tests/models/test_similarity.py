@@ -15,38 +15,33 @@ from ltocf.graph import BipartiteGraph
 from ltocf.models import EASE, ItemKNN, RP3beta, build_model, nearest, neighbours
 from ltocf.models.similarity import SimilarityModel
 from ltocf.training import FitContext, TrainingSettings
-from samples import checkerboard, random_interactions
+from samples import checkerboard, random_interactions, weighted
 
 NAMES = ("ease", "item-knn", "rp3beta")
 SETTINGS = TrainingSettings(epochs=30)
 
 
-def ready(name: str, log: Interactions, **options: Any) -> SimilarityModel:
+def prepared_model(name: str, log: Interactions, **options: Any) -> SimilarityModel:
     model = build_model(name, BipartiteGraph.from_interactions(log), options)
     model.prepare()
     assert isinstance(model, SimilarityModel)
     return model
 
 
-def everyone(model: SimilarityModel) -> np.ndarray:
+def scores_of_all_users(model: SimilarityModel) -> np.ndarray:
     return model.scores(torch.arange(model.n_users)).double().numpy()
 
 
-def weighted(log: Interactions) -> Interactions:
-    weights = np.linspace(0.5, 2.0, len(log), dtype=np.float32)
-    return Interactions(log.users, log.items, log.n_users, log.n_items, weights=weights)
-
-
 def matrix_of(log: Interactions) -> np.ndarray:
-    """R, weights relative to their mean."""
+    """R, its weights relative to their mean."""
     dense = log.matrix().toarray().astype(np.float64)
     if log.weights is not None:
         dense[log.users, log.items] = log.weights / log.weights.mean()
     return dense
 
 
-def cut(similarity: np.ndarray, k: int) -> np.ndarray:
-    """The k largest of each column but the diagonal."""
+def k_largest(similarity: np.ndarray, k: int) -> np.ndarray:
+    """The k largest entries of each column, without the diagonal."""
     similarity = similarity.copy()
     np.fill_diagonal(similarity, 0.0)
     for row in similarity.T:
@@ -63,40 +58,46 @@ def test_ease_solves_its_least_squares_column_by_column(log: Interactions) -> No
         others = np.arange(40) != item
         left = matrix[:, others]
         expected[others, item] = np.linalg.solve(left.T @ left + penalty * np.eye(39), left.T @ matrix[:, item])
-    model = ready("ease", log, penalty=penalty)
-    assert model.n_users < model.n_items  # the other side has its own algebra
-    tall = ready("ease", Interactions.from_pairs(log.users, log.items, 99, 40, weights=log.weights), penalty=penalty)
+    model = prepared_model("ease", log, penalty=penalty)
+    assert model.n_users < model.n_items  # with more users than items, as in `tall`, the algebra is another one
+    tall = prepared_model(
+        "ease", Interactions.from_pairs(log.users, log.items, 99, 40, weights=log.weights), penalty=penalty
+    )
     torch.testing.assert_close(tall.similarities, model.similarities)
     np.testing.assert_allclose(model.similarities.numpy(), expected, atol=1e-6)
-    np.testing.assert_allclose(everyone(model), matrix @ expected, atol=1e-5)
+    np.testing.assert_allclose(scores_of_all_users(model), matrix @ expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("log", [random_interactions(), weighted(random_interactions())], ids=["plain", "weighted"])
 @pytest.mark.parametrize(("k", "shrinkage"), [(7, 0.0), (40, 5.0)])
-def test_item_knn_is_the_cut_cosine(log: Interactions, k: int, shrinkage: float) -> None:
+def test_item_knn_is_the_cosine_of_the_k_nearest(log: Interactions, k: int, shrinkage: float) -> None:
     matrix = matrix_of(log)
     norms = np.linalg.norm(matrix, axis=0)
-    similarity = cut(matrix.T @ matrix / (np.outer(norms, norms) + shrinkage), k)
+    similarity = k_largest(matrix.T @ matrix / (np.outer(norms, norms) + shrinkage), k)
     np.testing.assert_allclose(
-        everyone(ready("item-knn", log, k=k, shrinkage=shrinkage)), matrix @ similarity, atol=1e-5
+        scores_of_all_users(prepared_model("item-knn", log, k=k, shrinkage=shrinkage)), matrix @ similarity, atol=1e-5
     )
 
 
 @pytest.mark.parametrize("log", [random_interactions(), weighted(random_interactions())], ids=["plain", "weighted"])
 @pytest.mark.parametrize(("k", "alpha", "beta"), [(6, 0.7, 0.5), (40, 1.0, 0.0)])
-def test_rp3beta_is_the_cut_product_of_transitions(log: Interactions, k: int, alpha: float, beta: float) -> None:
+def test_rp3beta_is_the_product_of_transitions_of_the_k_nearest(
+    log: Interactions, k: int, alpha: float, beta: float
+) -> None:
     matrix = matrix_of(log)
-    of_items, of_users = matrix.sum(0), matrix.sum(1)
-    walk = (matrix.T / of_items[:, None]) ** alpha @ (matrix / of_users[:, None]) ** alpha
-    expected = matrix @ cut((walk / of_items**beta).T, k).T
-    np.testing.assert_allclose(everyone(ready("rp3beta", log, k=k, alpha=alpha, beta=beta)), expected, atol=1e-5)
+    item_sums, user_sums = matrix.sum(0), matrix.sum(1)
+    walk = (matrix.T / item_sums[:, None]) ** alpha @ (matrix / user_sums[:, None]) ** alpha
+    expected = matrix @ k_largest((walk / item_sums**beta).T, k).T
+    np.testing.assert_allclose(
+        scores_of_all_users(prepared_model("rp3beta", log, k=k, alpha=alpha, beta=beta)), expected, atol=1e-5
+    )
 
 
-@pytest.mark.filterwarnings("ignore:Method expects CSR input")  # it converts its own matrix
+@pytest.mark.filterwarnings("ignore:Method expects CSR input")  # implicit converts its own matrix
 def test_item_knn_is_the_cosine_recommender_of_implicit() -> None:
     implicit = pytest.importorskip("implicit.nearest_neighbours")
     plain = random_interactions(60, 50)
-    weights = np.random.default_rng(0).uniform(0.5, 2, len(plain)).astype(np.float32)  # so that no two are as near
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(plain)).astype(np.float32)  # no ties
     log = Interactions(plain.users, plain.items, 60, 50, weights=weights)
     theirs = implicit.CosineRecommender(K=9, num_threads=1)
     matrix = log.matrix()
@@ -104,36 +105,36 @@ def test_item_knn_is_the_cosine_recommender_of_implicit() -> None:
     theirs.fit(matrix, show_progress=False)
     similarity = theirs.similarity.toarray()
     assert ((similarity > 0).sum(1) == 9).all()
-    np.fill_diagonal(similarity, 0.0)  # an item is among its own neighbours there
-    model, items = ready("item-knn", log, k=8, shrinkage=0.0), torch.arange(50)
+    np.fill_diagonal(similarity, 0.0)  # in implicit an item is among its own neighbours
+    model, items = prepared_model("item-knn", log, k=8, shrinkage=0.0), torch.arange(50)
     ours = torch.stack([model.kernel(items, item)[0] for item in range(50)])
     np.testing.assert_allclose(ours.double().numpy(), similarity, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["item-knn", "rp3beta"])
-def test_blocks_of_rows_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_computing_blocks_of_rows_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     log = random_interactions()
-    whole = ready(name, log)
+    whole = prepared_model(name, log)
     monkeypatch.setattr(nearest, "PRODUCTS_AT_A_TIME", 20)
-    pieces = ready(name, log)
+    pieces = prepared_model(name, log)
     assert pieces.similarities.equal(whole.similarities)
     assert pieces.neighbours.equal(whole.neighbours)
 
 
 @pytest.mark.parametrize("name", ["item-knn", "rp3beta"])
-def test_neighbours_that_are_not_kept_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaving_out_neighbours_beyond_k_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     log = random_interactions()
-    expected = everyone(ready(name, log, k=4))
+    expected = scores_of_all_users(prepared_model(name, log, k=4))
     monkeypatch.setattr(neighbours, "MOST_NEIGHBOURS", 4)
-    fewer = ready(name, log, k=4)
+    fewer = prepared_model(name, log, k=4)
     assert fewer.similarities.shape == (40, 4)
-    np.testing.assert_allclose(everyone(fewer), expected)
+    np.testing.assert_allclose(scores_of_all_users(fewer), expected)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_parts_of_a_score_are_entries_of_the_matrix(name: str) -> None:
+def test_contributions_add_up_to_the_score(name: str) -> None:
     log = weighted(random_interactions())
-    model = ready(name, log)
+    model = prepared_model(name, log)
     found = model.score_map()
     row = Histories.of(log).rows(torch.tensor([7]))
     for user, expected in ((7, model.scores(torch.tensor([7]))[0]), (None, found.scores(row)[0])):
@@ -145,9 +146,9 @@ def test_parts_of_a_score_are_entries_of_the_matrix(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_numbers_that_validate_best_are_kept(name: str) -> None:
     log = random_interactions(60, 50, seed=3)
-    held = np.random.default_rng(0).random(len(log)) < 0.2
-    train, truth = log.where(~held), log.where(held)
-    model, records = ready(name, train), []
+    held_out = np.random.default_rng(0).random(len(log)) < 0.2
+    train, truth = log.where(~held_out), log.where(held_out)
+    model, records = prepared_model(name, train), []
     context = FitContext(select_by="recall@20", on_epoch=records.append)
     found = model.train_on(train, settings=SETTINGS, validation=Validation(truth, train), context=context)
     assert found.stopped_by == "converged"
@@ -155,16 +156,16 @@ def test_the_numbers_that_validate_best_are_kept(name: str) -> None:
     assert found.best_value == max(record["recall@20"] for record in records)
     best = records[found.best_epoch - 1]
     assert model.learned() == {number: best[number] for number in model.learned()}
-    again = ready(name, train)
-    again.take_over(model)
-    again.train_on(train, settings=SETTINGS)
-    assert again.scores(torch.arange(60)).equal(model.scores(torch.arange(60)))
+    retrained = prepared_model(name, train)
+    retrained.take_over(model)
+    retrained.train_on(train, settings=SETTINGS)
+    assert retrained.scores(torch.arange(60)).equal(model.scores(torch.arange(60)))
     assert Validation(truth, train)(model)["recall@20"] == found.best_value
 
 
-def test_one_evaluation_keeps_the_numbers_given() -> None:
+def test_a_single_evaluation_keeps_the_given_numbers() -> None:
     train, truth = checkerboard()
-    model = ready("rp3beta", train, k=7, alpha=1.1, beta=0.33)
+    model = prepared_model("rp3beta", train, k=7, alpha=1.1, beta=0.33)
     model.train_on(train, settings=TrainingSettings(epochs=1), validation=Validation(truth, train))
     assert model.learned() == pytest.approx({"k": 7, "alpha": 1.1, "beta": 0.33})
 
@@ -187,12 +188,14 @@ def test_a_catalogue_too_large_is_refused_before_anything_is_allocated() -> None
     ],
     ids=str,
 )
-def test_numbers_out_of_range(build: Any, options: dict[str, Any], message: str, graph: BipartiteGraph) -> None:
+def test_numbers_out_of_range_are_refused(
+    build: Any, options: dict[str, Any], message: str, graph: BipartiteGraph
+) -> None:
     with pytest.raises(ValueError, match=message):
         build(graph, **options)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_scores_before_similarities(name: str, graph: BipartiteGraph) -> None:
+def test_scores_before_prepare_are_an_error(name: str, graph: BipartiteGraph) -> None:
     with pytest.raises(ValueError, match="no similarities yet; call `prepare`"):
         build_model(name, graph, {}).scores(torch.tensor([0]))

@@ -1,4 +1,4 @@
-"""Starting from a factorisation: what is copied, and who can."""
+"""Starting from a factorisation: what is copied, and which models can."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ def test_the_start_is_a_trained_factorisation(graph: BipartiteGraph, interaction
     factors = MF(graph, dim=4, seed=3)
     fit(factors, factors.batches(interactions, 64, seed=3), settings=SETTINGS)
     users, items = factors.embeddings()
-    memory, embeddings = CMN(graph, dim=4), LightGCN(graph, dim=4)
-    for model in (memory, embeddings):
+    cmn, lightgcn = CMN(graph, dim=4), LightGCN(graph, dim=4)
+    for model in (cmn, lightgcn):
         start_from_factorisation(model, graph, interactions, SETTINGS, seed=3)
-    assert memory.user_memory.equal(users)
-    assert memory.item_embeddings.equal(items)
-    assert embeddings.initial_embeddings.equal(torch.cat([users, items]))
-    assert embeddings.initial_embeddings.requires_grad
+    assert cmn.user_memory.equal(users)
+    assert cmn.item_embeddings.equal(items)
+    assert lightgcn.initial_embeddings.equal(torch.cat([users, items]))
+    assert lightgcn.initial_embeddings.requires_grad
 
 
-def test_a_model_without_an_embedding_of_every_node_cannot(graph: BipartiteGraph, interactions: Interactions) -> None:
+def test_a_model_without_an_embedding_of_every_node_is_refused(
+    graph: BipartiteGraph, interactions: Interactions
+) -> None:
     with pytest.raises(ValueError, match='`init = "mf"` needs a model with an embedding of every node, got MultVAE'):
         start_from_factorisation(MultVAE(graph, dim=4), graph, interactions, SETTINGS, seed=0)
 

@@ -1,4 +1,4 @@
-"""A user's vector is a linear map of their history: of every linear model, and of users who were not there."""
+"""A user's vector is a linear map of their history, for every linear model and for users unknown in training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("ltocf", {"operator": "laplacian", "connection": "residual", "n_times": 0}),
     ("ltocf", {"solver": "adams_moulton", "steps_per_interval": 4, "horizon": 2.0, "n_times": 1}),
     ("ltocf", {"tolerance": 0.02}),
-    # Its series is sampled at more nodes than its degree asks for.
+    # Its series is sampled at more nodes than its degree needs.
     (
         "ltocf",
         {"tolerance": 0.1, "horizon": 400.0, "operator": "laplacian", "solver": "exact", "connection": "residual"},
@@ -53,10 +53,10 @@ every_ranking = pytest.mark.parametrize("ranking", RANKINGS, ids=lambda value: "
 
 
 def build(name: str, options: dict[str, Any], log: Interactions) -> Any:
-    """A model in double precision, with times away from the even ones."""
+    """A model in double precision, with times that are not evenly spaced."""
     model = MODELS[name](BipartiteGraph.from_interactions(log), dim=6, seed=3, **options).double()
     with torch.no_grad():
-        # The degrees are whole numbers; the graph's single precision square roots are not what is tested here.
+        # In double precision from the degrees: the graph's square roots in single precision are not tested here.
         graph = getattr(model, "graph", None)
         if graph is not None:
             graph.user_values.copy_(precise_values(log, "user"))
@@ -86,7 +86,7 @@ def test_vectors_of_training_users_are_those_of_the_model(
     users = torch.arange(interactions.n_users)
     expected = model.embeddings()[0]
     found = model.user_map().vectors(Histories.of(interactions), users)
-    # A solver that adapts its steps to its state takes others on the embeddings than on the eigenvalues.
+    # A solver that adapts its steps to its state takes different steps on the embeddings and on the eigenvalues.
     tolerance = 1e-6 if options.get("propagation") == "solver" else 1e-12
     torch.testing.assert_close(found, expected, atol=tolerance * expected.abs().max().item(), rtol=0)
 
@@ -117,7 +117,7 @@ def test_single_precision_agrees_to_rounding(interactions: Interactions) -> None
     torch.testing.assert_close(found, expected, atol=1e-6 * expected.abs().max().item(), rtol=0)
 
 
-def test_sixteen_bits_between_products_are_not_part_of_the_map(interactions: Interactions) -> None:
+def test_half_precision_between_products_is_not_part_of_the_map(interactions: Interactions) -> None:
     model = LTOCF(BipartiteGraph.from_interactions(interactions), dim=6, precision="bfloat16")
     users = torch.arange(interactions.n_users)
     expected = model.embeddings()[0]
@@ -125,7 +125,7 @@ def test_sixteen_bits_between_products_are_not_part_of_the_map(interactions: Int
     assert 0 < (found - expected).abs().max() < 0.02 * expected.abs().max()
 
 
-def test_a_part_is_what_a_state_adds(interactions: Interactions) -> None:
+def test_each_part_is_what_one_state_adds(interactions: Interactions) -> None:
     """Each state of the ODE is h_s(Â) E(0), computed here from the eigenvectors of Â."""
     model = build("ltocf", {"tolerance": 1e-12}, interactions)
     values, vectors = torch.linalg.eigh(model.graph.dense())
@@ -150,7 +150,7 @@ def without_user_4() -> tuple[Interactions, torch.Tensor, torch.Tensor, Historie
 
 @pytest.mark.parametrize("name", ["ltocf", "lightgcn"])
 def test_a_hidden_user_is_folded_in_by_the_closed_form(name: str) -> None:
-    """Nobody else moves: a new row of Â times q(Â) E(0), here from the eigenvectors of Â."""
+    """No other node changes: a new row of Â times q(Â) E(0), here from the eigenvectors of Â."""
     train, degrees, items, history = without_user_4()
     model = build(name, {"tolerance": 1e-12} if name == "ltocf" else {}, train)
     values, vectors = torch.linalg.eigh(model.graph.dense())
@@ -160,27 +160,27 @@ def test_a_hidden_user_is_folded_in_by_the_closed_form(name: str) -> None:
         return model.response(eigenvalues) if name == "ltocf" else powers.mean(0)
 
     # Where the eigenvalue is 0, q is the slope of h.
-    at = torch.where(values.abs() < 1e-9, 1e-6, values)
-    q = (h(at) - h(torch.zeros_like(at))) / at
+    points = torch.where(values.abs() < 1e-9, 1e-6, values)
+    q = (h(points) - h(torch.zeros_like(points))) / points
     filtered = (vectors @ (q[:, None] * (vectors.T @ model.initial_embeddings)))[model.n_users :]
     row = (len(items) * degrees[model.n_users :][items]).rsqrt()
     found = model.user_map().vectors(history)[0]
     torch.testing.assert_close(found, row @ filtered[items], atol=1e-6, rtol=1e-6)
 
 
-def test_a_hidden_user_of_lr_gccf_passes_their_own_loop() -> None:
+def test_a_hidden_user_of_lr_gccf_is_folded_in_with_their_self_loop() -> None:
     """Layer by layer: s z + Σ_j S[u, j] X[j] from z = 0, with the row S[u, :] that the user would have."""
     train, degrees, items, history = without_user_4()
     model, n = build("lr-gccf", {}, train), len(items)
     row = ((n + 1) * (degrees[model.n_users :][items] + 1)).rsqrt()
     adjacency = (model.graph.dense() > 0).double() + torch.eye(len(degrees), dtype=torch.float64)
     smooth = adjacency * ((degrees + 1)[:, None] * (degrees + 1)).rsqrt()
-    mine, layer = torch.zeros(6, dtype=torch.float64), model.initial_embeddings.detach()
-    expected = [mine]
+    vector, layer = torch.zeros(6, dtype=torch.float64), model.initial_embeddings.detach()
+    expected = [vector]
     for _ in range(model.n_layers):
-        mine = mine / (n + 1) + row @ layer[model.n_users :][items]
+        vector = vector / (n + 1) + row @ layer[model.n_users :][items]
         layer = smooth @ layer
-        expected.append(mine)
+        expected.append(vector)
     torch.testing.assert_close(model.user_map().vectors(history)[0], torch.cat(expected), atol=1e-12, rtol=0)
 
 
@@ -197,13 +197,13 @@ def test_contributions_of_a_new_user_add_up_without_an_own_part(
 ) -> None:
     found = build("ltocf", ranking, interactions).user_map()
     row = Histories.of(interactions).rows(torch.tensor([7]))
-    for known in (found, replace(found, own=None)):
-        parts = known.contributions(row, 3)
+    for user_map in (found, replace(found, own=None)):
+        parts = user_map.contributions(row, 3)
         assert parts.own.item() == 0
         assert parts.score.item() == pytest.approx(found.scores(row)[0, 3].item(), rel=1e-12)
 
 
-def test_an_empty_history_and_an_item_nobody_touched() -> None:
+def test_an_empty_history_has_a_zero_vector_and_finite_scores() -> None:
     log = Interactions.from_pairs([0, 0, 1], [0, 1, 1], 2, 3)
     found = build("ltocf", {}, log).user_map()
     rows = Histories(torch.tensor([0, 0, 1]), torch.tensor([2], dtype=torch.int32), 3)
@@ -211,26 +211,26 @@ def test_an_empty_history_and_an_item_nobody_touched() -> None:
     assert torch.isfinite(found.scores(rows)).all()
 
 
-def test_factorisations_have_no_way_from_a_history_to_a_user(interactions: Interactions) -> None:
+def test_factorisations_have_no_map_from_a_history_to_a_user(interactions: Interactions) -> None:
     assert not build("mf", {}, interactions).user_map().depends_on_history
     assert build("lightgcn", {}, interactions).user_map().depends_on_history
 
 
-def test_who_is_linear() -> None:
+def test_the_linear_models() -> None:
     linear = {name for name, model in MODELS.items() if hasattr(model, "user_map")}
     assert linear == {"ltocf", "lightgcn", "lr-gccf", "mf", "grmf", "grmf-norm", "hop-rec"}
     graph = BipartiteGraph.from_interactions(random_interactions())
     assert isinstance(LightGCN(graph, dim=2), LinearModel)
 
 
-def test_maps_show_themselves_in_one_line(interactions: Interactions) -> None:
+def test_maps_and_contributions_have_a_repr(interactions: Interactions) -> None:
     found = build("ltocf", {}, interactions).user_map()
     assert repr(found) == "UserMap(n_parts=5, n_items=40, dim=6, cosine=False)"
     parts = found.contributions(Histories.of(interactions).rows(torch.tensor([7])), 3, 7)
     assert repr(parts).startswith("Contributions(score=")
 
 
-def test_one_history_at_a_time(interactions: Interactions) -> None:
+def test_contributions_take_one_history_at_a_time(interactions: Interactions) -> None:
     with pytest.raises(ValueError, match="must be one row, got 30"):
         build("lightgcn", {}, interactions).user_map().contributions(Histories.of(interactions), 0)
 
@@ -240,5 +240,5 @@ def test_a_series_is_its_constant_and_the_rest_times_the_eigenvalue(degree: int)
     generator = torch.Generator().manual_seed(degree)
     series = torch.randn(degree + 1, generator=generator, dtype=torch.float64)
     constant, rest = without_constant(series)
-    places = torch.linspace(-1, 1, 101, dtype=torch.float64)
-    torch.testing.assert_close(constant + places * evaluate_series(rest, places), evaluate_series(series, places))
+    points = torch.linspace(-1, 1, 101, dtype=torch.float64)
+    torch.testing.assert_close(constant + points * evaluate_series(rest, points), evaluate_series(series, points))

@@ -26,7 +26,7 @@ PLAIN = Config(DataSettings("gowalla"))
     st.text(max_size=20).filter(lambda text: "\x00" not in text),
     st.none() | st.floats(-5, 5),
 )
-def test_survives_the_way_through_toml(
+def test_a_configuration_survives_the_way_through_toml(
     model: str, learning_rate: float, seed: int, column: str, min_rating: float | None
 ) -> None:
     data = DataSettings("log.csv", user_column=column, min_rating=min_rating)
@@ -57,7 +57,7 @@ def test_changing_the_model_takes_its_own_defaults() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("model", MODELS)
-def test_a_preset_fills_what_is_not_said(preset: str, model: str) -> None:
+def test_a_preset_fills_the_settings_that_are_not_given(preset: str, model: str) -> None:
     config = Config(DataSettings("gowalla"), model, run=RunSettings(preset=preset))
     defaults = model_options(model) | vars(TrainingSettings()) | {"init": "random"}
     expected = defaults | PRESETS[preset].get(model, {})
@@ -65,14 +65,14 @@ def test_a_preset_fills_what_is_not_said(preset: str, model: str) -> None:
     assert PLAIN.with_values({"model": model, "preset": preset}) == config
 
 
-def test_the_preset_is_fast_unless_said_otherwise_and_paper_is_the_models_own_defaults() -> None:
+def test_the_default_preset_is_fast_and_paper_is_the_models_own_defaults() -> None:
     assert PLAIN.run.preset == "fast"
     paper = PLAIN.with_values({"preset": "paper"})
     assert paper.training == TrainingSettings()
     assert paper.options == model_options("ltocf")
 
 
-def test_what_is_said_comes_before_the_preset_whoever_says_it() -> None:
+def test_a_given_setting_comes_before_the_preset_wherever_it_is_given() -> None:
     text = '[run]\npreset = "paper"\n[training]\nlearning_rate = 0.5\n[model]\nhorizon = 7.0'
     config = Config.from_toml(text, "gowalla", {"preset": "fast", "epochs": 3})
     assert (config.training.learning_rate, config.options["horizon"], config.training.epochs) == (0.5, 7.0, 3)
@@ -115,7 +115,7 @@ def test_what_is_said_comes_before_the_preset_whoever_says_it() -> None:
         ({"select_by": "recall"}, "`select_by` must be one of recall, precision"),
     ],
 )
-def test_rejects_with_the_rule_and_the_value(values: dict[str, Any], message: str) -> None:
+def test_invalid_values_are_rejected_with_the_rule_and_the_value(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PLAIN.with_values(values)
 
@@ -149,14 +149,14 @@ def test_a_wrong_file_is_a_clear_error(text: str, message: str) -> None:
     ],
     ids=str,
 )
-def test_the_last_values_that_are_right(values: dict[str, Any]) -> None:
+def test_values_at_the_limits_are_accepted(values: dict[str, Any]) -> None:
     ((name, value),) = values.items()
     changed = PLAIN.with_values(values)
     assert getattr(changed.data if hasattr(changed.data, name) else changed.run, name) == value
 
 
-def test_an_error_says_what_may_have_been_meant_or_where_all_settings_are() -> None:
-    for name, said in {
+def test_an_unknown_setting_gets_a_suggestion_or_a_way_to_the_list() -> None:
+    for name, hint in {
         "learning_rat": "did you mean `learning_rate`?",
         "smoothnes": "`ltocf settings mf` lists all there are",
         "smoothness": None,
@@ -164,7 +164,7 @@ def test_an_error_says_what_may_have_been_meant_or_where_all_settings_are() -> N
         with pytest.raises(ValueError) as caught:
             PLAIN.with_values({"model": "mf", name: 1})
         expected = (
-            f"no setting `{name}`; {said}" if said else f"no setting `{name}` of mf; it is one of grmf, grmf-norm"
+            f"no setting `{name}`; {hint}" if hint else f"no setting `{name}` of mf; it is one of grmf, grmf-norm"
         )
         assert str(caught.value) == expected
     with pytest.raises(ValueError, match="no setting `speed`; there are learning_rate, time_learning_rate"):
@@ -223,16 +223,16 @@ def test_initial_embeddings_that_are_given_are_kept(values: dict[str, str]) -> N
     assert Config.from_toml('[run]\ninit = "mf"', "gowalla", values).run.init == "mf"
 
 
-def test_what_may_differ_between_two_calls_of_a_run_does_not_matter() -> None:
+def test_settings_that_may_change_between_two_calls_of_a_run_do_not_matter() -> None:
     elsewhere = {"source": "b", "data_dir": "sets", "max_minutes": 3.0, "device": "cpu", "threads": 4}
     assert PLAIN.with_values({**elsewhere, "tensorboard": True}).that_matters() == PLAIN.that_matters()
     names = {name for table in PLAIN.tables().values() for name in table}
     assert names - {name for table in PLAIN.that_matters().values() for name in table} == {*elsewhere, "tensorboard"}
     assert PLAIN.tables()["model"] == {"name": "ltocf", **PLAIN.options}
-    assert "init_l2" not in PLAIN.tables()["run"], "TOML has no word for nothing"
+    assert "init_l2" not in PLAIN.tables()["run"], "TOML has no null"
 
 
-def test_a_file_is_read_with_what_comes_before_it(tmp_path: Path) -> None:
+def test_given_values_come_before_those_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text(
         '[data]\nsource = "théâtre"\nsplit_seed = 2\n[model]\nname = "mf"\ndim = 5\n[run]\nseed = 3', encoding="utf-8"

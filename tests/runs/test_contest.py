@@ -1,4 +1,4 @@
-"""auto: everybody competes on validation, the sum is trained again, and the run folder says what happened."""
+"""auto: all candidates compete on the validation set, their sum is retrained, and the run folder records it."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ltocf.evaluation import evaluate
 from ltocf.runs import contest
 from ltocf.runs.candidates import Candidate, candidates_for, default_minutes
 from ltocf.runs.config import Config
-from ltocf.runs.experiment import evaluate_run, resume
+from ltocf.runs.experiment import evaluate_run, resume, select
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.settings import DataSettings
 from ltocf.runs.update import update
@@ -32,12 +32,16 @@ def few_compete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contest, "candidates_for", lambda *_: FEW)
 
 
-def trained(out: Path, **settings: object) -> dict[str, object]:
+def interrupt(*_: object) -> object:
+    raise KeyboardInterrupt
+
+
+def train(out: Path, **settings: object) -> dict[str, object]:
     return ltocf.train(VISITS, out, show_progress=False, select_by="recall@5", **settings)
 
 
-def test_everybody_is_in_the_table_and_the_sum_is_measured(few_compete: None, tmp_path: Path) -> None:
-    metrics = trained(tmp_path / "run")
+def test_every_candidate_is_in_the_table_and_the_sum_is_measured(few_compete: None, tmp_path: Path) -> None:
+    metrics = train(tmp_path / "run")
     table = {row["name"]: row for row in metrics["contest"]}
     assert list(table) == ["ease", "spectral-4", "lightgcn-4", "huge"]
     assert table["ease"]["learned"]["penalty"] > 0
@@ -53,30 +57,30 @@ def test_everybody_is_in_the_table_and_the_sum_is_measured(few_compete: None, tm
 
 
 def test_the_selected_models_have_not_seen_the_validation_set(few_compete: None, tmp_path: Path) -> None:
-    metrics = trained(tmp_path / "run")
+    metrics = train(tmp_path / "run")
     found = evaluate_run(tmp_path / "run", on="validation", ks=[5])
     assert found["ndcg@5"] == pytest.approx(metrics["selected"]["ndcg@5"], abs=1e-6)
 
 
-def test_who_diverges_is_set_aside(
+def test_a_candidate_that_diverges_is_set_aside(
     few_compete: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The others go on as if it had not competed; a run that is continued does not try it again."""
-    without = trained(tmp_path / "without")
-    wild = Candidate("wild", "mf", {"dim": 4, "epochs": 2, "n_negatives": 16, "learning_rate": 1e30})
-    monkeypatch.setattr(contest, "candidates_for", lambda *_: [FEW[0], wild, *FEW[1:]])
-    real = contest.choose_weights
-    monkeypatch.setattr(contest, "choose_weights", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    """The others continue as if it had not competed; a resumed run does not try it again."""
+    without = train(tmp_path / "without")
+    diverging = Candidate("diverging", "mf", {"dim": 4, "epochs": 2, "n_negatives": 16, "learning_rate": 1e30})
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: [FEW[0], diverging, *FEW[1:]])
+    choose_weights = contest.choose_weights
+    monkeypatch.setattr(contest, "choose_weights", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "run")
+        train(tmp_path / "run")
     history = RunFolder(tmp_path / "run").history()
-    monkeypatch.setattr(contest, "choose_weights", real)
+    monkeypatch.setattr(contest, "choose_weights", choose_weights)
     metrics = resume(tmp_path / "run", show_progress=False)
-    again = [row for row in RunFolder(tmp_path / "run").history() if row["phase"] == "wild selection"]
-    assert again == [row for row in history if row["phase"] == "wild selection"]
-    (row,) = [row for row in metrics["contest"] if row["name"] == "wild"]
+    resumed = [row for row in RunFolder(tmp_path / "run").history() if row["phase"] == "diverging selection"]
+    assert resumed == [row for row in history if row["phase"] == "diverging selection"]
+    (row,) = [row for row in metrics["contest"] if row["name"] == "diverging"]
     assert "diverged" in row["set_aside"]
-    assert [row.get("weight") for row in metrics["contest"] if row["name"] != "wild"] == [
+    assert [row.get("weight") for row in metrics["contest"] if row["name"] != "diverging"] == [
         row.get("weight") for row in without["contest"]
     ]
     assert metrics["ndcg@10"] == without["ndcg@10"]
@@ -85,60 +89,54 @@ def test_who_diverges_is_set_aside(
     assert "set aside: " in capsys.readouterr().out
 
 
-def test_a_contest_without_anybody_left_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    wild = {"dim": 4, "epochs": 2, "n_negatives": 16, "learning_rate": 1e30}
-    monkeypatch.setattr(contest, "candidates_for", lambda *_: [Candidate("wild", "mf", wild)])
+def test_a_contest_without_a_candidate_left_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = {"dim": 4, "epochs": 2, "n_negatives": 16, "learning_rate": 1e30}
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: [Candidate("diverging", "mf", settings)])
     with pytest.raises(FloatingPointError, match=r"no candidate is left: .* diverged"):
-        trained(tmp_path / "run")
+        train(tmp_path / "run")
 
 
-def test_an_interrupted_contest_goes_on_and_ends_the_same(
+def test_an_interrupted_contest_is_resumed_and_ends_the_same(
     few_compete: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = trained(tmp_path / "whole")
-    real, calls = contest.choose_weights, []
-
-    def interrupted(*arguments: object) -> object:
-        calls.append(arguments)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(contest, "choose_weights", interrupted)
+    whole = train(tmp_path / "whole")
+    choose_weights = contest.choose_weights
+    monkeypatch.setattr(contest, "choose_weights", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "cut")
+        train(tmp_path / "cut")
     assert len(list((tmp_path / "cut").glob("candidate-*.json"))) == 3
-    monkeypatch.setattr(contest, "choose_weights", real)
-    again = resume(tmp_path / "cut", show_progress=False)
-    assert [row.get("weight") for row in again["contest"]] == [row.get("weight") for row in whole["contest"]]
-    assert again["ndcg@10"] == whole["ndcg@10"]
-    one, two = (ltocf.load(tmp_path / name).model.scores(torch.arange(40)) for name in ("whole", "cut"))
-    assert torch.equal(one, two)
+    monkeypatch.setattr(contest, "choose_weights", choose_weights)
+    resumed = resume(tmp_path / "cut", show_progress=False)
+    assert [row.get("weight") for row in resumed["contest"]] == [row.get("weight") for row in whole["contest"]]
+    assert resumed["ndcg@10"] == whole["ndcg@10"]
+    whole_scores, resumed_scores = (
+        ltocf.load(tmp_path / name).model.scores(torch.arange(40)) for name in ("whole", "cut")
+    )
+    assert torch.equal(whole_scores, resumed_scores)
 
 
-def test_who_competes_depends_on_the_whole_limit_when_a_contest_goes_on(
+def test_the_candidates_of_a_resumed_contest_depend_on_the_whole_time_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    calls = []
 
     def few(*sizes: float) -> list[Candidate]:
-        asked.append(sizes)
+        calls.append(sizes)
         return FEW
 
-    def interrupted(*_: object) -> object:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(contest, "candidates_for", few)
-    real = contest.choose_weights
-    monkeypatch.setattr(contest, "choose_weights", interrupted)
+    choose_weights = contest.choose_weights
+    monkeypatch.setattr(contest, "choose_weights", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "run", max_minutes=4.0)
-    monkeypatch.setattr(contest, "choose_weights", real)
+        train(tmp_path / "run", max_minutes=4.0)
+    monkeypatch.setattr(contest, "choose_weights", choose_weights)
     resume(tmp_path / "run", show_progress=False)
-    assert asked[0] == asked[1]
-    assert asked[0][3] == 4.0
+    assert calls[0] == calls[1]
+    assert calls[0][3] == 4.0
 
 
 def test_the_model_answers_folds_in_explains_and_grows(few_compete: None, tmp_path: Path) -> None:
-    trained(tmp_path / "run")
+    train(tmp_path / "run")
     model = ltocf.load(tmp_path / "run")
     assert len(model.recommend([0, 1], k=3)) == 6
     assert len(model.snapshot.fold_in([1, 2, 3], k=3)) == 3
@@ -150,24 +148,26 @@ def test_the_model_answers_folds_in_explains_and_grows(few_compete: None, tmp_pa
     assert len(grown.recommend([100], k=2)) == 2
 
 
-def test_a_single_winner_is_itself(few_compete: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_winner_is_the_model_itself(
+    few_compete: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(contest, "candidates_for", lambda *_: FEW[:1])
-    trained(tmp_path / "run")
+    train(tmp_path / "run")
     assert ltocf.load(tmp_path / "run").name == "ease"
 
 
-def test_nothing_to_validate_on_leaves_the_first(few_compete: None, tmp_path: Path) -> None:
+def test_without_a_validation_set_the_first_candidate_is_trained(few_compete: None, tmp_path: Path) -> None:
     metrics = ltocf.train([("a", 1), ("b", 2), ("c", 1)], tmp_path / "run", show_progress=False)
     assert "contest" not in metrics
     assert ltocf.load(tmp_path / "run").name == "ease"
 
 
-def test_the_default_is_auto_unless_a_setting_speaks_of_a_model(few_compete: None, tmp_path: Path) -> None:
-    assert trained(tmp_path / "auto", seed=3)["model"] == "auto"
-    assert trained(tmp_path / "own", dim=4, epochs=1, n_negatives=8)["model"] == "ltocf"
+def test_the_default_is_auto_unless_a_setting_belongs_to_a_model(few_compete: None, tmp_path: Path) -> None:
+    assert train(tmp_path / "auto", seed=3)["model"] == "auto"
+    assert train(tmp_path / "own", dim=4, epochs=1, n_negatives=8)["model"] == "ltocf"
 
 
-def test_what_one_model_is_told_auto_refuses() -> None:
+def test_auto_refuses_the_settings_of_a_single_model() -> None:
     config = Config(DataSettings("x"), "auto")
     with pytest.raises(ValueError, match="name the `model`"):
         config.with_values({"learning_rate": 0.1})
@@ -188,8 +188,6 @@ def test_candidates_suit_the_size_and_the_time() -> None:
     assert default_minutes(2_000_000) == 40.0
 
 
-def test_settings_are_searched_for_a_model(tmp_path: Path) -> None:
-    from ltocf.runs.experiment import select
-
+def test_a_search_of_settings_needs_a_named_model(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="name the `model`"):
         select(Config(DataSettings("x"), "auto"), tmp_path / "run")

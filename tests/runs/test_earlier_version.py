@@ -1,4 +1,4 @@
-"""What version 0.1.0 wrote in its first form is still read: run folders, an interrupted one, model files."""
+"""Files that version 0.1.0 wrote in its first form are still read: finished runs, an interrupted one, model files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text(encod
 RUNS = ("run-ltocf", "run-fast", "run-spectral")
 
 
-def same_lists(path: Path, name: str) -> None:
+def assert_same_lists(path: Path, name: str) -> None:
     expected = EXPECTED["lists"][name]
     lists = ltocf.load(path).recommend(["u1", "u7"], k=3).to_dicts()
     scores = [row.pop("score") for row in lists]
@@ -27,9 +27,9 @@ def same_lists(path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_finished_run_answers_as_it_did(name: str) -> None:
-    same_lists(FOLDER / name, name)
-    same_lists(FOLDER / name / "model.safetensors", name)
+def test_a_finished_run_answers_as_before(name: str) -> None:
+    assert_same_lists(FOLDER / name, name)
+    assert_same_lists(FOLDER / name / "model.safetensors", name)
     metrics = ltocf.resume(FOLDER / name)
     measured = ltocf.evaluate_run(FOLDER / name, show_progress=False)
     assert {key: metrics[key] for key in measured} == pytest.approx(measured)
@@ -41,15 +41,15 @@ def test_an_interrupted_run_ends_as_it_would_have(tmp_path: Path) -> None:
     shutil.copytree(FOLDER / "run-interrupted", folder)
     losses = [row["loss"] for row in RunFolder(folder).history()]
     metrics = ltocf.resume(folder)
-    # Selection goes on from its checkpoint; retraining starts as NGCF starts today, by Xavier.
+    # Selection continues from its checkpoint; retraining starts as NGCF starts today, by Xavier.
     assert [row["loss"] for row in RunFolder(folder).history()][: len(losses)] == pytest.approx(losses, rel=1e-6)
     assert {name: metrics[name] for name in EXPECTED["metrics_of_the_resumed_run"]} == pytest.approx(
         EXPECTED["metrics_of_the_resumed_run"]
     )
-    same_lists(folder, "resumed")
+    assert_same_lists(folder, "resumed")
 
 
-def test_settings_that_came_later_have_the_default_that_leaves_a_run_as_it_was() -> None:
+def test_settings_added_later_default_to_what_leaves_a_run_as_it_was() -> None:
     config = RunFolder(FOLDER / "run-fast").config()
     assert config.run.preset == "fast"
     assert (config.options["recency"], config.options["choose_ranking"]) == ("off", False)

@@ -1,4 +1,4 @@
-"""The minutes that are said before training, beside what was measured."""
+"""The minutes announced before training, compared with what was measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("gowalla", (40_981, 810_128)), ("yelp2018", (38_048, 1_237_259))])
-def test_minutes_are_within_a_factor_of_two(name: str, sizes: tuple[int, int]) -> None:
+def test_estimated_minutes_are_within_a_factor_of_two(name: str, sizes: tuple[int, int]) -> None:
     measured = json.loads((RESULTS / name / "ltocf-fast.json").read_text())
     assert measured["environment"]["cores"] == 2
     assert 0.5 < training_minutes(*sizes) / (measured["seconds"] / 60) < 2

@@ -1,4 +1,4 @@
-"""A folder that holds a run already is never half lost, and no other run is taken for the one that was asked for."""
+"""A folder that holds a run already is never half lost, and no other run is taken for the requested one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.name != ".lock"}
 
 
-def test_load_gives_the_run_that_is_there(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_returns_the_existing_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = content(run)
     monkeypatch.setattr(experiment, "Experiment", None)  # nothing is trained
     assert ltocf.train(VISITS, run, exists="load", **SETTINGS) == RunFolder(run).metrics()
@@ -49,15 +49,15 @@ def test_load_refuses_another_run(run: Path) -> None:
         ltocf.train(VISITS, run, exists="load", **SETTINGS)
 
 
-def test_replace_puts_the_new_run_whole_in_the_place_of_the_old(run: Path) -> None:
+def test_replace_puts_the_whole_new_run_in_the_place_of_the_old(run: Path) -> None:
     ltocf.train(VISITS, run, exists="replace", **SETTINGS | {"dim": 3})
     assert RunFolder(run).config().options["dim"] == 3
     assert [file.name for file in run.parent.iterdir()] == ["run"]
     assert ltocf.load(run).model.dim == 3
 
 
-def test_a_run_that_another_process_puts_in_its_place_is_left_to_it(run: Path) -> None:
-    """The old one has no name for a moment; only if nobody is at work is it given its name again."""
+def test_a_run_that_another_process_is_replacing_is_left_alone(run: Path) -> None:
+    """The old run has no name for a moment; it gets its name back only if no process is at work."""
     old = run.rename(run.with_name(f".{run.name}.old"))
     with locked_name(run), pytest.raises(BlockingIOError, match="another process is at work"):
         ltocf.train(VISITS, run, exists="replace", **SETTINGS)
@@ -83,20 +83,20 @@ def test_replace_that_fails_leaves_the_old_run(run: Path, monkeypatch: pytest.Mo
     assert [file.name for file in run.parent.iterdir()] == ["run"]
 
 
-def test_replace_keeps_its_hands_off_what_is_not_of_a_run(run: Path) -> None:
-    (run / "notes.txt").write_text("mine")
+def test_replace_refuses_a_folder_with_other_files(run: Path) -> None:
+    (run / "notes.txt").write_text("my notes")
     with pytest.raises(FileExistsError, match=r"notes.txt in it does not belong to a run; move it away first"):
         ltocf.train(VISITS, run, exists="replace", **SETTINGS)
-    assert (run / "notes.txt").read_text() == "mine"
+    assert (run / "notes.txt").read_text() == "my notes"
 
 
-def test_replace_waits_for_nobody(run: Path) -> None:
+def test_replace_refuses_a_locked_run(run: Path) -> None:
     with RunFolder(run).locked(), pytest.raises(BlockingIOError, match="another process is at work"):
         ltocf.train(VISITS, run, exists="replace", **SETTINGS)
 
 
 def test_a_run_without_its_name_gets_it_back(run: Path) -> None:
-    """A process was killed in the moment when the new run was to take its place."""
+    """A process was killed just before the new run took the place of the old one."""
     before = content(run)
     run.rename(run.with_name(f".{run.name}.old"))
     (run.with_name(f".{run.name}.new")).mkdir()
@@ -115,18 +115,18 @@ def test_fit_loads_and_replaces_too(tmp_path: Path) -> None:
     assert ltocf.fit(VISITS, out, exists="replace", **SETTINGS | {"dim": 3}).model.dim == 3
 
 
-def test_at_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_loads_and_replaces_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "log.csv"
     log.write_text("user,item\n" + "".join(f"{user},{item}\n" for user, item in VISITS))
     call = ["train", str(log), "--out", str(tmp_path / "run"), "--model", "popularity"]
     main(call)
-    for again in (["--exists", "load"], ["--replace"], ["--exists", "replace"]):
-        main([*call, *again])
+    for options in (["--exists", "load"], ["--replace"], ["--exists", "replace"]):
+        main([*call, *options])
     capsys.readouterr()
-    for wrong, said in (
+    for options, message in (
         (["--seed", "1", "--exists", "load"], "--exists replace"),
         (["--replace", "--exists", "load"], "one of"),
     ):
         with pytest.raises(SystemExit):
-            main([*call, *wrong])
-        assert said in capsys.readouterr().err
+            main([*call, *options])
+        assert message in capsys.readouterr().err

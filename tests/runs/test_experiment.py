@@ -1,4 +1,4 @@
-"""The calls around a run: what each hands to the experiment, what it refuses, and what it leaves behind."""
+"""The calls around a run: what each passes to the experiment, what it refuses, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ TRIALS: list[Any] = []
 
 
 @dataclass
-class Asked:
-    """Stands for an experiment: keeps what it is told, and looks at the machine while it would run."""
+class FakeExperiment:
+    """Stands for an experiment: keeps its arguments, and checks threads and lock where it would run."""
 
     folder: RunFolder
     config: Config
@@ -53,7 +53,7 @@ class Asked:
         assert torch.get_num_threads() == 1
         with pytest.raises(BlockingIOError), self.folder.locked():
             pytest.fail("the folder is not locked while the run is at work")
-        return {"asked": self}
+        return {"experiment": self}
 
     def phase(self, name: str, pairs: Interactions, truth: Interactions) -> tuple[None, FitResult]:
         self.run()
@@ -63,13 +63,13 @@ class Asked:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Asked]:
-    monkeypatch.setattr(experiment, "Experiment", Asked)
-    return lambda metrics: metrics["asked"]
+def experiment_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], FakeExperiment]:
+    monkeypatch.setattr(experiment, "Experiment", FakeExperiment)
+    return lambda metrics: metrics["experiment"]
 
 
 def expected_split(config: Config) -> str:
-    """The digest of the split that the settings mean."""
+    """The digest of the split that the settings describe."""
     settings = config.data
     split = split_dataset(load_dataset(LOG), settings.split, test_fraction=settings.test_fraction, seed=3)
     core, fraction = settings.validation_core, settings.validation_fraction
@@ -98,43 +98,49 @@ def test_a_run_that_selects_on_the_test_set_has_no_validation_part() -> None:
     assert split.digest == split_dataset(load_dataset(LOG), "auto", test_fraction=0.2, seed=3).digest
 
 
-def test_named_sets_are_looked_for_where_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+def test_named_sets_are_looked_for_in_the_folder_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
 
     def load(source: str, *, data_dir: str | None) -> Any:
-        asked.append((source, data_dir))
+        calls.append((source, data_dir))
         return load_dataset(LOG)
 
     monkeypatch.setattr(preparation, "load_dataset", load)
     for folder in ("", "sets"):
         prepare_data(replace(CONFIG, data=DataSettings("gowalla", data_dir=folder)))
-    assert asked == [("gowalla", None), ("gowalla", "sets")]
+    assert calls == [("gowalla", None), ("gowalla", "sets")]
 
 
 @pytest.mark.parametrize("show_progress", [True, False])
-def test_training_hands_over_what_it_was_given(show_progress: bool, asked: Any, tmp_path: Path) -> None:
+def test_training_passes_on_its_arguments(show_progress: bool, experiment_of: Any, tmp_path: Path) -> None:
     config = CONFIG.with_values({"max_minutes": 1.5})
-    given = asked(train_config(config, tmp_path / "deep" / "run", show_progress=show_progress))
-    assert (given.folder.path, given.config, given.show_progress) == (tmp_path / "deep" / "run", config, show_progress)
-    assert (given.budget.seconds, given.device) == (90, torch.device("cpu"))
-    assert given.folder.config() == config
-    assert given.folder.read_data().split.digest == given.data.split.digest == prepare_data(config).split.digest
+    started = experiment_of(train_config(config, tmp_path / "deep" / "run", show_progress=show_progress))
+    assert (started.folder.path, started.config, started.show_progress) == (
+        tmp_path / "deep" / "run",
+        config,
+        show_progress,
+    )
+    assert (started.budget.seconds, started.device) == (90, torch.device("cpu"))
+    assert started.folder.config() == config
+    assert started.folder.read_data().split.digest == started.data.split.digest == prepare_data(config).split.digest
 
 
-def test_without_a_limit_the_budget_is_infinite_and_a_bar_is_shown(asked: Any, tmp_path: Path) -> None:
-    given = asked(train_config(CONFIG, tmp_path / "run"))
-    assert given.budget.seconds == math.inf
-    assert given.show_progress
-    assert asked(ltocf.train(LOG, tmp_path / "second", model="mf")).show_progress
-    assert asked(resume(tmp_path / "run")).show_progress
-    assert not asked(ltocf.train(LOG, tmp_path / "third", model="mf", threads=1, show_progress=False)).show_progress
+def test_without_a_limit_the_budget_is_infinite_and_a_bar_is_shown(experiment_of: Any, tmp_path: Path) -> None:
+    started = experiment_of(train_config(CONFIG, tmp_path / "run"))
+    assert started.budget.seconds == math.inf
+    assert started.show_progress
+    assert experiment_of(ltocf.train(LOG, tmp_path / "second", model="mf")).show_progress
+    assert experiment_of(resume(tmp_path / "run")).show_progress
+    assert not experiment_of(
+        ltocf.train(LOG, tmp_path / "third", model="mf", threads=1, show_progress=False)
+    ).show_progress
 
 
-def test_a_model_is_that_of_the_call_else_that_of_the_file_else_ltocf(asked: Any, tmp_path: Path) -> None:
+def test_the_model_is_that_of_the_call_or_else_of_the_file_or_else_ltocf(experiment_of: Any, tmp_path: Path) -> None:
     file = tmp_path / "mf.toml"
     file.write_text('[model]\nname = "mf"\n[run]\nthreads = 1\n')
     models = [
-        asked(ltocf.train(LOG, tmp_path / str(number), threads=1, **given)).config.model
+        experiment_of(ltocf.train(LOG, tmp_path / str(number), threads=1, **given)).config.model
         for number, given in enumerate(
             ({"dim": 3}, {"config": file}, {"config": file, "model": "ngcf"}, {"model": "gc-mc"})
         )
@@ -143,26 +149,26 @@ def test_a_model_is_that_of_the_call_else_that_of_the_file_else_ltocf(asked: Any
 
 
 @pytest.mark.parametrize("show_progress", [True, False])
-def test_a_resumed_run_has_what_is_left_of_its_time(show_progress: bool, asked: Any, tmp_path: Path) -> None:
-    asked(train_config(CONFIG.with_values({"max_minutes": 2.0}), tmp_path / "run"))
+def test_a_resumed_run_has_the_rest_of_its_time(show_progress: bool, experiment_of: Any, tmp_path: Path) -> None:
+    experiment_of(train_config(CONFIG.with_values({"max_minutes": 2.0}), tmp_path / "run"))
     run = RunFolder(tmp_path / "run")
     for epoch, seconds in enumerate((20.0, 12.5), start=1):
         run.add_history({"phase": "selection", "epoch": epoch, "seconds": seconds})
     before = run.data_file.read_bytes()
-    given = asked(resume(run.path, show_progress=show_progress))
-    assert (given.budget.seconds, given.show_progress) == (120 - 32.5, show_progress)
-    assert (given.folder.path, given.config) == (run.path, run.config())
+    started = experiment_of(resume(run.path, show_progress=show_progress))
+    assert (started.budget.seconds, started.show_progress) == (120 - 32.5, show_progress)
+    assert (started.folder.path, started.config) == (run.path, run.config())
     assert run.data_file.read_bytes() == before
     run.data_file.unlink()
-    assert asked(resume(run.path)).data.split.digest == given.data.split.digest
+    assert experiment_of(resume(run.path)).data.split.digest == started.data.split.digest
 
 
-def test_a_finished_run_is_answered_from_its_file(asked: Any) -> None:
+def test_resuming_a_finished_run_returns_its_metrics(experiment_of: Any) -> None:
     run = RunFolder(EARLIER / "run-fast")
     assert resume(run.path) == run.metrics()
 
 
-def test_a_trial_is_the_selection_of_a_run_and_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
+def test_a_trial_is_the_selection_of_a_run_and_is_trained_once(tmp_path: Path) -> None:
     metrics = train_config(CONFIG, tmp_path / "run", show_progress=False)
     found = select(CONFIG, tmp_path / "trial")
     whole = metrics["fits"]["selection"]
@@ -177,21 +183,21 @@ def test_a_trial_is_the_selection_of_a_run_and_goes_on_where_it_was_cut_off(tmp_
         select(CONFIG.with_values({"seed": 1}), trial.path)
 
 
-def test_what_a_trial_is_told(asked: Any, tmp_path: Path) -> None:
+def test_a_trial_passes_on_its_arguments(experiment_of: Any, tmp_path: Path) -> None:
     config = CONFIG.with_values({"max_minutes": 1.5})
     for _ in range(2):
         assert select(config, tmp_path / "trial") == FITTED
-        given = TRIALS.pop()
-        assert (given.config, given.show_progress, given.budget.seconds) == (config, False, 90)
-        assert given.data.split.digest == prepare_data(config).split.digest
-        given.folder.data_file.unlink()
+        started = TRIALS.pop()
+        assert (started.config, started.show_progress, started.budget.seconds) == (config, False, 90)
+        assert started.data.split.digest == prepare_data(config).split.digest
+        started.folder.data_file.unlink()
     with pytest.raises(ValueError, match="settings are chosen on the validation set, got select_on = 'test'"):
         select(CONFIG.with_values({"select_on": "test"}), tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
-def test_an_extra_that_is_missing_is_named_before_anything_is_written(
-    asked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_extra_is_named_before_anything_is_written(
+    experiment_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboard" else installed(name))
@@ -200,8 +206,10 @@ def test_an_extra_that_is_missing_is_named_before_anything_is_written(
     assert not (tmp_path / "run").exists()
     train_config(CONFIG, tmp_path / "run")
     monkeypatch.undo()
-    monkeypatch.setattr(experiment, "Experiment", Asked)
-    assert asked(train_config(CONFIG.with_values({"tensorboard": True}), tmp_path / "other")).config.run.tensorboard
+    monkeypatch.setattr(experiment, "Experiment", FakeExperiment)
+    assert experiment_of(
+        train_config(CONFIG.with_values({"tensorboard": True}), tmp_path / "other")
+    ).config.run.tensorboard
 
 
 def test_a_run_is_measured_again_at_any_depth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,13 +235,13 @@ def test_a_run_is_measured_again_at_any_depth(tmp_path: Path, monkeypatch: pytes
         evaluate_run(run.path, on="train")
 
 
-def test_a_run_that_selected_on_its_test_set_has_nothing_to_validate(asked: Any, tmp_path: Path) -> None:
+def test_a_run_that_selected_on_its_test_set_has_nothing_to_validate(experiment_of: Any, tmp_path: Path) -> None:
     train_config(CONFIG.with_values({"select_on": "test"}), tmp_path / "run")
     with pytest.raises(ValueError, match=r"has no validation set: it was selected on its test set"):
         evaluate_run(tmp_path / "run", on="validation")
 
 
-def test_loading_takes_the_model_on_all_of_train_and_says_what_is_missing(tmp_path: Path) -> None:
+def test_loading_takes_the_model_retrained_on_all_pairs_and_says_what_is_missing(tmp_path: Path) -> None:
     run = RunFolder(EARLIER / "run-ltocf")
     data = run.read_data().split
     assert len(ltocf.load(str(run.path)).seen) > len(data.train)

@@ -1,4 +1,4 @@
-"""One process at a time, one configuration for ever, and nothing else's files; each file holds what it is for."""
+"""A run folder has one process at a time, one configuration for ever, no other files; each file has its content."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class StoppedError(Exception):
+class CrashError(Exception):
     """Stands for a crash: nothing in the package catches it."""
 
 
@@ -43,13 +43,13 @@ def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 
     def stop(run: RunFolder, record: dict[str, Any]) -> None:
         if record["epoch"] == 3:
-            raise StoppedError
+            raise CrashError
         add(run, record)
 
     add = RunFolder.add_history
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "add_history", stop)
-        with pytest.raises(StoppedError):
+        with pytest.raises(CrashError):
             ltocf.train(LOG, tmp_path / "run", **SETTINGS)
     return RunFolder(tmp_path / "run")
 
@@ -63,7 +63,7 @@ def test_a_second_process_is_refused(interrupted: RunFolder) -> None:
     assert ltocf.resume(interrupted.path)["fits"]["selection"]["epochs"] == 4
 
 
-def test_a_finished_run_drops_what_a_killed_process_has_left_of_it(interrupted: RunFolder) -> None:
+def test_a_finished_run_removes_what_a_killed_process_left(interrupted: RunFolder) -> None:
     checkpoint = interrupted.checkpoint_file("selection")
     kept = checkpoint.read_bytes()
     metrics = ltocf.resume(interrupted.path)
@@ -78,8 +78,8 @@ def test_a_finished_run_drops_what_a_killed_process_has_left_of_it(interrupted: 
     assert not {name for name in left if name.startswith(("checkpoint", "candidate", ".metrics"))}
 
 
-def test_a_new_run_is_refused_where_another_process_begins_one(tmp_path: Path) -> None:
-    """Both looked while the folder was empty; the second to lock it finds the first one's file."""
+def test_a_new_run_is_refused_where_another_process_starts_one(tmp_path: Path) -> None:
+    """Both processes saw an empty folder; the second to lock it finds the file of the first."""
     config = RunFolder(EARLIER / "run-ltocf").config()
     second = RunFolder.started(tmp_path / "run", config)
     with RunFolder.started(tmp_path / "run", config), pytest.raises(BlockingIOError), second:
@@ -100,7 +100,7 @@ def test_a_dead_process_holds_no_lock(interrupted: RunFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "change"),
     [
         ("learning_rate = 0.001", "learning_rate = 0.5", "learning_rate 0.001 -> 0.5"),
         ("\nseed = 0", "\nseed = 3", "seed 0 -> 3"),
@@ -108,20 +108,22 @@ def test_a_dead_process_holds_no_lock(interrupted: RunFolder) -> None:
         ("test_fraction = 0.2", "test_fraction = 0.3", "test_fraction 0.2 -> 0.3"),
     ],
 )
-def test_an_edited_configuration_is_noticed(interrupted: RunFolder, old: str, new: str, said: str) -> None:
+def test_an_edited_configuration_is_noticed(interrupted: RunFolder, old: str, new: str, change: str) -> None:
     text = interrupted.config_file.read_text()
     assert old in text
     interrupted.config_file.write_text(text.replace(old, new, 1))
-    with pytest.raises(ValueError, match=f"was changed after the run was started: {said}; restore it"):
+    with pytest.raises(ValueError, match=f"was changed after the run was started: {change}; restore it"):
         ltocf.resume(interrupted.path)
     interrupted.config_file.write_text(text)
     assert ltocf.resume(interrupted.path)["seed"] == 0
 
 
-def test_where_and_how_long_it_runs_may_change(interrupted: RunFolder) -> None:
+def test_the_device_and_the_time_limit_may_change(interrupted: RunFolder) -> None:
     text = interrupted.config_file.read_text()
-    interrupted.config_file.write_text(text.replace("max_minutes = 0.0", "max_minutes = 60.0"))
-    assert ltocf.resume(interrupted.path)["training"]["max_minutes"] == 60
+    changed = text.replace("max_minutes = 0.0", "max_minutes = 60.0").replace('device = "auto"', 'device = "cpu"')
+    interrupted.config_file.write_text(changed)
+    configuration = ltocf.resume(interrupted.path)["configuration"]
+    assert (configuration["training"]["max_minutes"], configuration["run"]["device"]) == (60, "cpu")
 
 
 def test_a_checkpoint_of_another_run_is_refused(interrupted: RunFolder, tmp_path: Path) -> None:
@@ -156,10 +158,10 @@ def test_a_damaged_file_is_named(interrupted: RunFolder, name: str, content: byt
 
 
 def test_a_run_is_not_written_over_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
+    (tmp_path / "file").write_text("my notes")
     with pytest.raises(NotADirectoryError, match="is a file; choose a folder"):
         ltocf.train(LOG, tmp_path / "file", **SETTINGS)
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text() == "my notes"
 
 
 def test_the_callers_threads_and_random_numbers_are_left_alone(tmp_path: Path) -> None:
@@ -181,81 +183,74 @@ def test_no_more_threads_than_cores(caplog: pytest.LogCaptureFixture) -> None:
     assert "`threads` is 99999" in caplog.text
 
 
-@pytest.fixture
-def begun(tmp_path: Path) -> RunFolder:
-    """A run that has its configuration and nothing else."""
-    shutil.copy(EARLIER / "run-ltocf" / "config.toml", tmp_path)
-    return RunFolder(tmp_path)
-
-
 def record(phase: str, epoch: int) -> dict[str, Any]:
     return {"phase": phase, "epoch": epoch, "loss": 0.5}
 
 
-def test_a_history_grows_by_lines_and_is_cut_where_a_run_goes_on(begun: RunFolder) -> None:
+def test_a_history_grows_by_lines_and_is_cut_where_a_run_continues(started_run: RunFolder) -> None:
     rows = [record("selection", 1), record("selection", 2), record("retraining", 1), record("retraining", 2)]
-    assert begun.history() == []
+    assert started_run.history() == []
     for row in rows:
-        begun.add_history(row)
-    assert begun.history() == rows
-    assert begun.history_file.read_text() == "".join(json.dumps(row) + "\n" for row in rows)
-    with begun.history_file.open("a") as file:
+        started_run.add_history(row)
+    assert started_run.history() == rows
+    assert started_run.history_file.read_text() == "".join(json.dumps(row) + "\n" for row in rows)
+    with started_run.history_file.open("a") as file:
         file.write('{"phase": "retraining", "epo')
-    assert begun.history() == rows, "a line that a crash cut short"
-    begun.cut_history("retraining", 2)
-    assert begun.history() == rows[:3]
-    begun.cut_history("selection", 2)
-    assert begun.history() == rows[:1]
-    begun.add_history(rows[1])
-    assert begun.history() == rows[:2], "the new line is one of its own"
+    assert started_run.history() == rows, "a line that a crash cut short"
+    started_run.cut_history("retraining", 2)
+    assert started_run.history() == rows[:3]
+    started_run.cut_history("selection", 2)
+    assert started_run.history() == rows[:1]
+    started_run.add_history(rows[1])
+    assert started_run.history() == rows[:2], "the new line is one of its own"
 
 
-def test_data_come_back_as_they_were(begun: RunFolder) -> None:
+def test_data_come_back_as_they_were(started_run: RunFolder) -> None:
     data = RunFolder(EARLIER / "run-ltocf").read_data()
     titles = tuple(f"Théâtre {item}" for item in range(data.split.n_items))
     data = dataclasses.replace(data, name="théâtre", names=dataclasses.replace(data.names, titles=titles))
     assert data.split.validation is not None
     for split in (data.split, dataclasses.replace(data.split, validation=None)):
-        begun.write_data(dataclasses.replace(data, split=split))
-        again = begun.read_data()
-        assert (again.name, again.split.digest) == ("théâtre", split.digest)
-        assert again.names.user_ids.ids.equals(data.names.user_ids.ids)
-        assert again.names.item_ids.ids.equals(data.names.item_ids.ids)
-        assert again.names.titles == titles
+        started_run.write_data(dataclasses.replace(data, split=split))
+        loaded = started_run.read_data()
+        assert (loaded.name, loaded.split.digest) == ("théâtre", split.digest)
+        assert loaded.names.user_ids.ids.equals(data.names.user_ids.ids)
+        assert loaded.names.item_ids.ids.equals(data.names.item_ids.ids)
+        assert loaded.names.titles == titles
 
 
-def test_a_fingerprint_is_that_of_what_matters(begun: RunFolder) -> None:
+def test_a_fingerprint_is_that_of_what_matters(started_run: RunFolder) -> None:
     data = RunFolder(EARLIER / "run-ltocf").read_data()
-    text, first = begun.config_file.read_text(), begun.fingerprint(data.split)
-    content = json.dumps([begun.config().that_matters(), data.split.digest], sort_keys=True)
+    text, first = started_run.config_file.read_text(), started_run.fingerprint(data.split)
+    content = json.dumps([started_run.config().that_matters(), data.split.digest], sort_keys=True)
     assert first == hashlib.sha256(content.encode()).hexdigest()
-    begun.config_file.write_text(text.replace("max_minutes = 0.0", "max_minutes = 9.0"))
-    assert begun.fingerprint(data.split) == first
-    assert begun.fingerprint(dataclasses.replace(data.split, validation=None)) != first
+    started_run.config_file.write_text(text.replace("max_minutes = 0.0", "max_minutes = 9.0"))
+    assert started_run.fingerprint(data.split) == first
+    assert started_run.fingerprint(dataclasses.replace(data.split, validation=None)) != first
 
 
-def test_the_data_remember_what_was_asked(begun: RunFolder) -> None:
-    text = begun.config_file.read_text()
-    begun.config_file.write_text(text.replace("seed = 0", "seed = 3"))
-    assert begun.config().run.seed == 3, "before there are data nothing has begun"
-    begun.config_file.write_text(text)
-    begun.write_data(RunFolder(EARLIER / "run-ltocf").read_data())
-    assert begun.config() == Config.from_toml(text)
-    begun.config_file.write_text(text.replace("\nseed = 0", "\nseed = 3").replace("\nepochs = 6", "\nepochs = 7"))
+def test_the_data_remember_the_configuration_they_were_read_with(started_run: RunFolder) -> None:
+    text = started_run.config_file.read_text()
+    started_run.config_file.write_text(text.replace("seed = 0", "seed = 3"))
+    assert started_run.config().run.seed == 3, "without data the run has not started"
+    started_run.config_file.write_text(text)
+    started_run.write_data(RunFolder(EARLIER / "run-ltocf").read_data())
+    assert started_run.config() == Config.from_toml(text)
+    started_run.config_file.write_text(text.replace("\nseed = 0", "\nseed = 3").replace("\nepochs = 6", "\nepochs = 7"))
     with pytest.raises(ValueError, match=r"changed after the run was started: epochs 6 -> 7, seed 0 -> 3; restore it"):
-        begun.config()
+        started_run.config()
 
 
-def test_metrics_are_text_that_people_read(begun: RunFolder) -> None:
+def test_metrics_are_text_that_people_read(started_run: RunFolder) -> None:
     with pytest.raises(FileNotFoundError, match="is not finished; continue it with `ltocf train --resume"):
-        begun.metrics()
-    begun.write_metrics({"recall@20": 0.5, "dataset": "a"})
-    assert begun.metrics_file.read_text() == '{\n  "recall@20": 0.5,\n  "dataset": "a"\n}\n'
-    assert begun.metrics() == {"recall@20": 0.5, "dataset": "a"}
+        started_run.metrics()
+    started_run.write_metrics({"recall@20": 0.5, "dataset": "a"})
+    assert started_run.metrics_file.read_text() == '{\n  "recall@20": 0.5,\n  "dataset": "a"\n}\n'
+    assert started_run.metrics() == {"recall@20": 0.5, "dataset": "a"}
 
 
-def test_the_names_of_the_files_are_those_of_the_pages(begun: RunFolder) -> None:
-    paths = {value.name for value in vars(begun).values()} - {begun.path.name}
+def test_the_names_of_the_files_are_those_of_the_pages(started_run: RunFolder) -> None:
+    paths = {value.name for value in vars(started_run).values()} - {started_run.path.name}
     assert paths == {
         "config.toml",
         "data.safetensors",
@@ -266,5 +261,5 @@ def test_the_names_of_the_files_are_those_of_the_pages(begun: RunFolder) -> None
         "model.safetensors",
         "model-selection.safetensors",
     }
-    assert begun.checkpoint_file("selection") == begun.path / "checkpoint-selection.safetensors"
-    assert {value.parent for name, value in vars(begun).items() if name != "path"} == {begun.path}
+    assert started_run.checkpoint_file("selection") == started_run.path / "checkpoint-selection.safetensors"
+    assert {value.parent for name, value in vars(started_run).items() if name != "path"} == {started_run.path}

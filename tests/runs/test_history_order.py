@@ -35,35 +35,38 @@ def write_lines(folder: Path, seed: int) -> Path:
     return folder
 
 
-def run(source: Path, out: Path, **settings: Any) -> dict[str, Any]:
+def train_ease(source: Path, out: Path, **settings: Any) -> dict[str, Any]:
     return train(source, out, model="ease", show_progress=False, **settings)
 
 
-def measured(metrics: dict[str, Any]) -> dict[str, Any]:
+def measurements(metrics: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metrics.items() if "@" in name or name in ("learned", "selected")}
 
 
-def test_a_run_without_recency_never_sees_an_order(tmp_path: Path) -> None:
+def test_a_run_without_recency_does_not_depend_on_the_order(tmp_path: Path) -> None:
     first, second = (write_lines(tmp_path / name, seed) for name, seed in (("a", 0), ("b", 99)))
     runs = [
-        run(source, tmp_path / f"run-{source.name}", lines_in_time=True, recency="off", validation_split="random")
+        train_ease(
+            source, tmp_path / f"run-{source.name}", lines_in_time=True, recency="off", validation_split="random"
+        )
         for source in (first, second)
     ]
-    assert measured(runs[0]) == measured(runs[1])
+    assert measurements(runs[0]) == measurements(runs[1])
     assert {metrics["history"] for metrics in runs} == {"as a set"}
     in_order = [
-        run(source, tmp_path / f"aged-{source.name}", lines_in_time=True, recency="auto") for source in (first, second)
+        train_ease(source, tmp_path / f"aged-{source.name}", lines_in_time=True, recency="auto")
+        for source in (first, second)
     ]
     assert {metrics["history"] for metrics in in_order} == {"in order"}
-    assert measured(in_order[0]) != measured(in_order[1])
-    unordered = run(first, tmp_path / "unordered", recency="auto")
+    assert measurements(in_order[0]) != measurements(in_order[1])
+    unordered = train_ease(first, tmp_path / "unordered", recency="auto")
     assert unordered["history"] == "as a set"
-    assert measured(unordered) == measured(runs[0])
+    assert measurements(unordered) == measurements(runs[0])
 
 
-def test_places_are_kept_in_run_and_model_and_timestamps_are_not_made_of_them(tmp_path: Path) -> None:
+def test_places_are_kept_in_run_and_model_and_do_not_become_timestamps(tmp_path: Path) -> None:
     source = write_lines(tmp_path / "a", 0)
-    run(source, tmp_path / "run", lines_in_time=True, recency="auto", epochs=2)
+    train_ease(source, tmp_path / "run", lines_in_time=True, recency="auto", epochs=2)
     kept = RunFolder(tmp_path / "run").read_data().split.train
     assert kept.timestamps is None
     assert kept.places is not None
@@ -71,22 +74,22 @@ def test_places_are_kept_in_run_and_model_and_timestamps_are_not_made_of_them(tm
     assert trained.seen.places is not None
     with pytest.raises(ValueError, match="needs timestamps"):
         trained.snapshot.popular(3, days=1)
-    again = fit(like=tmp_path / "run", show_progress=False)
-    assert len(again.seen) == len(LOG)
-    assert again.seen.places is not None
-    unsaid = prepare_data(Config(DataSettings(str(source))))
-    assert unsaid.split.train.places is None
+    fitted = fit(like=tmp_path / "run", show_progress=False)
+    assert len(fitted.seen) == len(LOG)
+    assert fitted.seen.places is not None
+    by_default = prepare_data(Config(DataSettings(str(source))))
+    assert by_default.split.train.places is None
 
 
-def carved(source: Path, **settings: Any) -> tuple[Interactions, Interactions, Interactions]:
+def split_parts(source: Path, **settings: Any) -> tuple[Interactions, Interactions, Interactions]:
     split = prepare_data(Config(DataSettings(str(source), **settings))).split
     assert split.validation is not None
     return split.train, split.validation, split.test
 
 
-def test_the_validation_part_is_made_as_the_test_part_is(tmp_path: Path) -> None:
+def test_the_validation_set_is_taken_out_as_the_test_set_is(tmp_path: Path) -> None:
     source = write_lines(tmp_path / "a", 0)
-    train_part, validation, test = carved(source, lines_in_time=True)
+    train_part, validation, test = split_parts(source, lines_in_time=True)
     assert train_part.places is not None
     assert validation.places is not None
     for user in range(30):
@@ -94,13 +97,13 @@ def test_the_validation_part_is_made_as_the_test_part_is(tmp_path: Path) -> None
         assert not len(after) or before.max() < after.min()
     share = len(test) / (len(test) + len(validation) + len(train_part))
     assert len(validation) / (len(validation) + len(train_part)) == pytest.approx(share, abs=0.02)
-    at_random = carved(source)[1]
-    by_name = carved(source, lines_in_time=True, validation_split="random")[1]
+    at_random = split_parts(source)[1]
+    by_name = split_parts(source, lines_in_time=True, validation_split="random")[1]
     assert at_random.keys.tolist() == by_name.keys.tolist() != validation.keys.tolist()
 
 
-def test_a_known_core_gives_the_validation_set_of_the_given_test_set(tmp_path: Path) -> None:
-    """A folder with the files of a set that was reduced before its test set was taken out."""
+def test_a_known_core_is_the_default_core_of_the_validation_set(tmp_path: Path) -> None:
+    """The files of a data set that was reduced to a core before its test set was taken out."""
     source = write_lines(tmp_path / "a", 0)
     known = replace(load_dataset(source, lines_in_time=True), core=6)
 
@@ -112,14 +115,14 @@ def test_a_known_core_gives_the_validation_set_of_the_given_test_set(tmp_path: P
     keys = validation().keys.tolist()
     assert keys == validation(validation_core=6).keys.tolist()
     assert keys != validation(validation_core=1).keys.tolist()
-    # Where the set is split anew, nothing of the kind was done before.
+    # Where the data are split anew, the core has no effect.
     for split in ("none", "leave-last-out"):
         without = prepare_data(Config(DataSettings(str(source), split=split)), replace(known, core=0)).split.validation
         assert without is not None
         assert validation(split=split).keys.tolist() == without.keys.tolist()
-    unsaid = prepare_data(Config(DataSettings(str(source), validation_split="last")), replace(known, core=0)).split
-    assert unsaid.validation is not None
-    assert validation(validation_split="last").keys.tolist() == unsaid.validation.keys.tolist()
+    by_last = prepare_data(Config(DataSettings(str(source), validation_split="last")), replace(known, core=0)).split
+    assert by_last.validation is not None
+    assert validation(validation_split="last").keys.tolist() == by_last.validation.keys.tolist()
 
 
 def write_log(folder: Path) -> Path:
@@ -129,48 +132,48 @@ def write_log(folder: Path) -> Path:
     return folder / "log.csv"
 
 
-def latest(train_part: Interactions, validation: Interactions) -> bool:
-    """Whether all that a user has in the validation set came after the rest."""
-    when = "timestamps" if train_part.timestamps is not None else "places"
-    for user in np.flatnonzero(validation.user_degrees):
-        before, after = (getattr(part, when)[part.users == user] for part in (train_part, validation))
+def all_come_after(earlier: Interactions, later: Interactions) -> bool:
+    """Whether all pairs of each user in ``later`` come after those in ``earlier``."""
+    column = "timestamps" if earlier.timestamps is not None else "places"
+    for user in np.flatnonzero(later.user_degrees):
+        before, after = (getattr(part, column)[part.users == user] for part in (earlier, later))
         if before.max() >= after.min():
             return False
     return True
 
 
-def test_leaving_the_last_item_out_validates_on_the_one_before(tmp_path: Path) -> None:
+def test_leaving_out_the_last_item_validates_on_the_one_before(tmp_path: Path) -> None:
     source = write_log(tmp_path)
-    train_part, validation, test = carved(source, split="leave-last-out")
+    train_part, validation, test = split_parts(source, split="leave-last-out")
     assert validation.user_degrees.tolist() == test.user_degrees.tolist() == [1] * 30
-    assert latest(train_part, validation)
-    assert latest(validation, test)
-    share = carved(source, split="leave-last-out", validation_split="last", validation_fraction=0.3)[1]
+    assert all_come_after(train_part, validation)
+    assert all_come_after(validation, test)
+    share = split_parts(source, split="leave-last-out", validation_split="last", validation_fraction=0.3)[1]
     assert len(share) > 2 * len(validation)
 
 
 @pytest.mark.parametrize("kind", ["log", "lines"])
-def test_what_comes_next_is_what_a_model_for_use_is_chosen_on(tmp_path: Path, kind: str) -> None:
+def test_without_a_test_set_the_latest_pairs_are_the_validation_set(tmp_path: Path, kind: str) -> None:
     in_time = write_log(tmp_path) if kind == "log" else write_lines(tmp_path / "a", 0)
-    more = {} if kind == "log" else {"lines_in_time": True}
-    train_part, validation, test = carved(in_time, split="none", **more)
+    options = {} if kind == "log" else {"lines_in_time": True}
+    train_part, validation, test = split_parts(in_time, split="none", **options)
     assert len(test) == 0
-    assert latest(train_part, validation)
+    assert all_come_after(train_part, validation)
     assert len(validation) == pytest.approx(0.1 * len(LOG), abs=15)
 
 
-def test_a_model_for_use_is_chosen_so_by_default(tmp_path: Path) -> None:
+def test_fit_validates_on_the_latest_pairs_by_default(tmp_path: Path) -> None:
     fit(write_log(tmp_path), tmp_path / "run", model="ease", epochs=2, show_progress=False)
     split = RunFolder(tmp_path / "run").read_data().split
     assert split.validation is not None
-    assert latest(split.train, split.validation)
+    assert all_come_after(split.train, split.validation)
 
 
-def test_a_random_test_set_is_validated_at_random(tmp_path: Path) -> None:
+def test_a_random_test_set_has_a_random_validation_set(tmp_path: Path) -> None:
     source = write_log(tmp_path)
-    train_part, validation, _ = carved(source)
-    assert not latest(train_part, validation)
-    assert validation.keys.tolist() == carved(source, validation_split="random")[1].keys.tolist()
+    train_part, validation, _ = split_parts(source)
+    assert not all_come_after(train_part, validation)
+    assert validation.keys.tolist() == split_parts(source, validation_split="random")[1].keys.tolist()
 
 
 @pytest.mark.parametrize(
@@ -184,9 +187,9 @@ def test_a_random_test_set_is_validated_at_random(tmp_path: Path) -> None:
         ("ease", {"recency": "auto"}, {"validation_split": "random"}, False),
         ("ease", {"recency": "auto"}, {}, False),
     ],
-    ids=["last", "fit", "blend", "as-the-test", "a-set", "random-test", "nothing-said"],
+    ids=["last", "fit", "blend", "as-the-test", "a-set", "random-test", "defaults"],
 )
-def test_recency_chosen_on_pairs_that_are_not_the_latest_is_warned_of(
+def test_recency_chosen_on_pairs_that_are_not_the_latest_gives_a_warning(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     model: str,
@@ -201,22 +204,22 @@ def test_recency_chosen_on_pairs_that_are_not_the_latest_is_warned_of(
     assert caplog.messages.count(text) == warned
 
 
-def test_splits_by_time_are_validated_by_time(tmp_path: Path) -> None:
+def test_a_split_by_time_has_a_validation_set_by_time(tmp_path: Path) -> None:
     source = write_log(tmp_path)
-    train_part, validation, test = carved(source, split="time")
-    assert latest(train_part, validation)
+    train_part, validation, test = split_parts(source, split="time")
+    assert all_come_after(train_part, validation)
     share = len(test) / len(LOG)
     assert len(validation) == pytest.approx(share * (len(train_part) + len(validation)), abs=15)
     assert load_dataset(source).is_in_order
 
 
-def test_new_events_come_after_what_was_there(tmp_path: Path) -> None:
-    run(write_lines(tmp_path / "a", 0), tmp_path / "run", lines_in_time=True, recency="auto", epochs=2)
+def test_new_events_come_after_the_known_history(tmp_path: Path) -> None:
+    train_ease(write_lines(tmp_path / "a", 0), tmp_path / "run", lines_in_time=True, recency="auto", epochs=2)
     before = load(tmp_path / "run")
-    fresh = [item for item in range(40) if item not in before.history(3)["item"].to_list()][:2]
-    after = update(tmp_path / "run", [(3, fresh[0], 9), (3, fresh[1], 5), (99, 0, 7)])
-    mine = after.seen.users == 3
-    order = after.seen.items[mine][np.argsort(after.seen.places[mine])]
-    assert order[-2:].tolist() == [fresh[1], fresh[0]]  # by their own times
+    new_items = [item for item in range(40) if item not in before.history(3)["item"].to_list()][:2]
+    after = update(tmp_path / "run", [(3, new_items[0], 9), (3, new_items[1], 5), (99, 0, 7)])
+    of_user = after.seen.users == 3
+    history = after.seen.items[of_user][np.argsort(after.seen.places[of_user])]
+    assert history[-2:].tolist() == [new_items[1], new_items[0]]  # in the order of their timestamps
     assert after.model.reads_order
     assert after.model.learned() == before.model.learned()

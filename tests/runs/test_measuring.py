@@ -1,4 +1,4 @@
-"""A run measured beside popularity and another run, and runs compared: the same numbers whatever the way."""
+"""A run measured against popularity and another run, and a comparison of runs: both give the same numbers."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def other_split(tmp_path: Path) -> Path:
     return run.path
 
 
-def test_what_is_not_asked_for_is_not_there() -> None:
+def test_only_the_requested_metrics_are_measured() -> None:
     assert set(evaluate_run(LTOCF, ks=[3])) == {f"{name}@3" for name in (*METRICS, "coverage")}
 
 
 @pytest.mark.parametrize("on", ["test", "validation"])
-def test_a_few_users_are_the_same_for_every_run_of_the_split(on: str) -> None:
+def test_a_sample_of_users_is_the_same_for_every_run_of_the_split(on: str) -> None:
     found = evaluate_run(LTOCF, on=on, ks=[3], against=SPECTRAL, users=7)
     run = RunFolder(LTOCF)
     trained = ltocf.load(LTOCF if on == "test" else run.selection_model_file)
@@ -85,7 +85,7 @@ def test_differences_are_the_paired_test_over_the_kept_values() -> None:
     assert evaluate_run(SPECTRAL, ks=[3], against=LTOCF)["against"][str(LTOCF)]["recall@3"]["difference"] < 0
 
 
-def test_against_popularity_alone_adds_no_more() -> None:
+def test_against_popularity_alone_adds_no_other_metrics() -> None:
     found = evaluate_run(LTOCF, ks=[3], against="popularity")
     assert list(found["against"]) == ["popularity"]
     assert "gini@3" not in found
@@ -127,7 +127,7 @@ def test_the_tests_of_a_comparison_are_adjusted_for_its_lines(against: Path | st
     assert next(line for line in found.lines if line.name == found.against).significance == {}
 
 
-def test_one_run_is_compared_with_popularity_and_the_best_are_known() -> None:
+def test_a_single_run_is_compared_with_popularity_and_the_best_are_known() -> None:
     found = compare_runs([LTOCF], ks=[3])
     assert found.against == "popularity"
     assert set(found.lines[0].significance) == {"recall@3", "ndcg@3"}
@@ -136,7 +136,7 @@ def test_one_run_is_compared_with_popularity_and_the_best_are_known() -> None:
     assert found.best("coverage@3") == {"run-ltocf"}
 
 
-def test_names_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_the_same_name_get_different_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("a/run", "b/run", "popularity"):
         shutil.copytree(LTOCF, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
@@ -147,13 +147,15 @@ def test_names_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_runs_of_other_splits_are_refused_by_name_and_digest(other_split: Path) -> None:
     digests = [RunFolder(run).read_data().split.digest[:12] for run in (LTOCF, other_split)]
-    said = f"{LTOCF} with the digest {digests[0]}, {other_split} with the digest {digests[1]}; train them on the same"
+    message = (
+        f"{LTOCF} with the digest {digests[0]}, {other_split} with the digest {digests[1]}; train them on the same"
+    )
     with pytest.raises(ValueError) as refused:
         compare_runs([LTOCF, other_split])
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     with pytest.raises(ValueError) as refused:
         evaluate_run(LTOCF, against=other_split)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Memory is stated by sizes alone, said and kept beside the metrics, and refused where it is not there."""
+"""Memory is stated from sizes alone, shown and kept beside the metrics, and refused if there is too little."""
 
 from __future__ import annotations
 
@@ -40,45 +40,45 @@ def stated(split: Split, world: int = 1, **settings: Any) -> Memory:
     return found
 
 
-def test_parts_are_what_the_arrays_hold() -> None:
-    """Against the bytes of the tensors that a model and its sampler really have."""
+def test_stated_parts_are_the_sizes_of_the_arrays() -> None:
+    """Against the bytes of the tensors that a model and its sampler hold."""
     split = split_of(3_000, 1_000, 200_000)
     for settings in ({"preset": "fast"}, {"preset": "paper"}):
-        said, n_pairs = stated(split, dim=16, **settings), len(split.train)
+        found, n_pairs = stated(split, dim=16, **settings), len(split.train)
         graph = ltocf.BipartiteGraph.from_interactions(split.train)
         config = Config(DataSettings("")).with_values({"model": "ltocf", "dim": 16, **settings})
         model = LTOCF(graph, **config.options)
         arrays = sum(buffer.nbytes for buffer in graph.buffers())
-        assert said.graph == pytest.approx(arrays, rel=0.01)
-        assert said.parameters == 4 * model.initial_embeddings.nbytes
+        assert found.graph == pytest.approx(arrays, rel=0.01)
+        assert found.parameters == 4 * model.initial_embeddings.nbytes
         batches = model.batches(split.train, 256, 0)
         kept = [
             value for part in (batches, getattr(batches, "_untouched", None)) if part for value in vars(part).values()
         ]
         tensors = sum(value.nbytes for value in kept if isinstance(value, torch.Tensor))
         order = 4 * n_pairs if settings["preset"] == "fast" else 0
-        assert said.sampler == pytest.approx(tensors + order, rel=0.15)
+        assert found.sampler == pytest.approx(tensors + order, rel=0.15)
 
 
-def test_columns_and_precision_lower_it_and_a_validation_set_trains_again() -> None:
+def test_columns_and_half_precision_lower_it_and_a_second_training_does_not() -> None:
     split = split_of(60_000, 60_000, 200_000)
     whole = stated(split, dim=64)
     assert stated(split, 2, dim=64).parameters == whole.parameters // 2
     assert stated(split, dim=64, precision="bfloat16").step < whole.step
     assert stated(split, dim=128).step > whole.step
-    again = Split(split.train, split.test, split.train.where(np.zeros(len(split.train), bool)))
-    found = stated(again, dim=64)
+    with_validation = Split(split.train, split.test, split.train.where(np.zeros(len(split.train), bool)))
+    found = stated(with_validation, dim=64)
     assert found.total - found.held >= whole.total - whole.held
     assert whole.pairs == 0
 
 
-def test_times_and_weights_count() -> None:
+def test_timestamps_and_weights_count() -> None:
     plain = split_of(500, 400, 50_000)
     both = split_of(500, 400, 50_000, timestamps=np.arange(50_000, dtype=np.int64), weights=np.ones(50_000, np.float32))
     assert stated(both, dim=8).graph - stated(plain, dim=8).graph == 12 * 50_000
 
 
-def test_models_whose_memory_is_unknown_say_nothing() -> None:
+def test_models_whose_memory_is_unknown_state_nothing() -> None:
     for settings in ({"model": "ease"}, {"model": "ltocf", "propagation": "solver"}):
         config = Config(DataSettings("")).with_values(settings)
         assert stated_memory(config, TrainingSizes.of_split(split_of(10, 10, 20))) is None
@@ -91,7 +91,7 @@ def test_too_much_is_refused_before_anything_is_trained(tmp_path: Path, monkeypa
     assert not (tmp_path / "run" / "history.jsonl").exists()
 
 
-def test_a_large_one_is_said_and_every_one_is_kept(
+def test_a_large_memory_is_shown_and_every_one_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ltocf.fit(VISITS, tmp_path / "small", model="mf", dim=4, epochs=1)
@@ -106,9 +106,7 @@ def test_a_large_one_is_said_and_every_one_is_kept(
         assert kept["peak"] > 10**7
 
 
-def test_the_model_that_was_selected_is_gone_when_all_is_trained_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_selected_model_is_freed_before_retraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alive: list[int] = []
     models: list[weakref.ref[LTOCF]] = []
     train_on = LTOCF.train_on
@@ -128,13 +126,13 @@ def test_the_model_that_was_selected_is_gone_when_all_is_trained_on(
 
 
 @pytest.mark.parametrize(
-    ("limit", "usage", "cached", "left"),
+    ("limit", "usage", "cached", "available"),
     [("3000", "1000", "200", 2200), ("max", "1000", "0", system.WITHOUT_LIMIT), ("500", "900", "0", 0)],
 )
 def test_a_control_group_bounds_what_is_available(
-    limit: str, usage: str, cached: str, left: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limit: str, usage: str, cached: str, available: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = tmp_path / "jobs" / "mine"
+    own = tmp_path / "jobs" / "own"
     own.mkdir(parents=True)
     for name, value in (
         ("memory.max", limit),
@@ -142,13 +140,13 @@ def test_a_control_group_bounds_what_is_available(
         ("memory.stat", f"anon 5\ninactive_file {cached}"),
     ):
         (own / name).write_text(f"{value}\n")
-    (tmp_path / "cgroup").write_text("0::/jobs/mine\n")
+    (tmp_path / "cgroup").write_text("0::/jobs/own\n")
     monkeypatch.setattr(system, "OWN_GROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(system, "GROUPS", ((tmp_path, "memory.max", "memory.current", "inactive_file"),))
     monkeypatch.setattr(system, "INFORMATION", tmp_path / "meminfo")
-    assert system.available_bytes(CPU) == left
+    assert system.available_bytes(CPU) == available
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 1 kB\n")
-    assert system.available_bytes(CPU) == min(left, 1024)
+    assert system.available_bytes(CPU) == min(available, 1024)
 
 
 def test_measured_trainings_kept_within_a_fifth_of_what_was_stated() -> None:
@@ -158,8 +156,8 @@ def test_measured_trainings_kept_within_a_fifth_of_what_was_stated() -> None:
         assert 1 / 1.2 < row["stated_by_peak"] < 1.2, (row["variant"], row["pairs"])
 
 
-def test_a_measured_training_is_stated_so_by_the_formula() -> None:
-    """The rows are those of this formula, and not of an earlier one."""
+def test_recorded_trainings_are_stated_by_the_current_formula() -> None:
+    """The recorded rows are those of this formula, not of an earlier one."""
     for row in json.loads(RESULTS.read_text(encoding="utf-8"))["rows"]:
         parts = dict(row["stated"])
         assert parts.pop("total") == sum(parts.values())

@@ -1,4 +1,4 @@
-"""One experiment, step by step: what a phase tells the training, how time is shared, what is written about a run."""
+"""One experiment, step by step: what a phase passes to the training, how time is shared, what is recorded of a run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def experiment(
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Time that passes only when something is said to take it."""
+    """A clock that stands still until a test moves it."""
     clock = SimpleNamespace(now=NOW)
     monkeypatch.setattr(time, "monotonic", lambda: clock.now)
     monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
@@ -65,31 +65,31 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace) -> list[SimpleNamespace]:
-    """What each training was told, and the weights that it would have started from; none takes place, in 5 s."""
-    told: list[SimpleNamespace] = []
+    """The arguments and initial weights of each training; none takes place, but each takes 5 s on the clock."""
+    calls: list[SimpleNamespace] = []
 
     def train_on(self: LTOCF, pairs: Interactions, **given: Any) -> FitResult:
         weights = {name: value.clone() for name, value in self.state_dict().items()}
-        told.append(SimpleNamespace(model=self, pairs=pairs, weights=weights, **given))
+        calls.append(SimpleNamespace(model=self, pairs=pairs, weights=weights, **given))
         clock.now += 5
         given["context"].on_epoch({"epoch": 1, "loss": 0.5})
         return FitResult(7, 3, 0.25, 11.0, "epochs")
 
     monkeypatch.setattr(LTOCF, "train_on", train_on)
-    return told
+    return calls
 
 
 @pytest.mark.parametrize("show_progress", [True, False])
-def test_what_a_phase_tells_the_training(
+def test_what_a_phase_passes_to_the_training(
     show_progress: bool, trainings: list[Any], tmp_path: Path, stack: ExitStack
 ) -> None:
     run = experiment(tmp_path, stack, show_progress=show_progress)
     split = run.data.split
     assert split.validation is not None
     trained, result = run.phase("selection", split.train, split.validation)
-    (told,) = trainings
-    assert (told.pairs, told.settings, told.seed) == (split.train, run.config.training, 4)
-    context: FitContext = told.context
+    (call,) = trainings
+    assert (call.pairs, call.settings, call.seed) == (split.train, run.config.training, 4)
+    context: FitContext = call.context
     assert context.checkpoint == run.folder.path / "checkpoint-selection.safetensors"
     assert context.fingerprint == run.folder.fingerprint(run.data.split)
     assert (context.select_by, context.description) == ("ndcg@5", "ltocf selection")
@@ -99,8 +99,8 @@ def test_what_a_phase_tells_the_training(
     assert not (run.folder.path / "tensorboard").exists()
     graph = BipartiteGraph.from_interactions(split.train)
     expected = build_model("ltocf", graph, run.config.options, seed=4).state_dict()
-    assert all(told.weights[name].equal(value) for name, value in expected.items())
-    assert (trained.model, trained.seen, trained.names) == (told.model, split.train, run.data.names)
+    assert all(call.weights[name].equal(value) for name, value in expected.items())
+    assert (trained.model, trained.seen, trained.names) == (call.model, split.train, run.data.names)
     assert (trained.name, trained.options) == ("ltocf", run.config.options)
     assert trained.notes == {"dataset": "log.csv", "phase": "selection", "select_on": "validation", "seed": "4"}
     assert result.best_epoch == 3
@@ -109,35 +109,33 @@ def test_what_a_phase_tells_the_training(
 def test_retraining_has_no_validation_and_takes_over_what_was_chosen(
     trainings: list[Any], tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken: list[Any] = []
-    monkeypatch.setattr(LTOCF, "take_over", lambda _, chosen: taken.append(chosen))
+    taken_over: list[Any] = []
+    monkeypatch.setattr(LTOCF, "take_over", lambda _, chosen: taken_over.append(chosen))
     run = experiment(tmp_path, stack, tensorboard=True)
     chosen, selection = run.phase("selection", run.data.split.train, run.data.split.validation)
-    assert taken == []
+    assert taken_over == []
     selected = Selected(chosen.model, selection)
     run.phase("retraining", run.data.split.train, None, selected)
-    assert (taken, selected.model) == ([chosen.model], None)
+    assert (taken_over, selected.model) == ([chosen.model], None)
     assert trainings[1].validation is None
     assert trainings[1].context.description == "ltocf retraining"
     assert (run.folder.path / "tensorboard" / "retraining").is_dir()
 
 
 @pytest.mark.parametrize("select_on", ["validation", "test"])
-def test_a_validation_may_ask_a_sample_and_a_test_must_ask_all(
-    select_on: str, tmp_path: Path, stack: ExitStack
-) -> None:
+def test_a_validation_may_sample_users_and_a_test_has_all(select_on: str, tmp_path: Path, stack: ExitStack) -> None:
     run = experiment(tmp_path, stack, select_on=select_on)
     split = run.data.split
-    asked = run.validation(split.test, split.train)
-    assert (asked.seen, asked.depth, asked.n_users, asked.seed) == (split.train, 5, 12, 4)
-    assert asked.may_sample == (select_on == "validation")
-    expected = sample_users(split.test, 4, 12) if asked.may_sample else split.test
-    assert asked.truth.keys.tolist() == expected.keys.tolist()
+    validation = run.validation(split.test, split.train)
+    assert (validation.seen, validation.depth, validation.n_users, validation.seed) == (split.train, 5, 12, 4)
+    assert validation.may_sample == (select_on == "validation")
+    expected = sample_users(split.test, 4, 12) if validation.may_sample else split.test
+    assert validation.truth.keys.tolist() == expected.keys.tolist()
 
 
-@pytest.mark.parametrize(("given", "l2"), [({"l2": 0.5}, 0.5), ({"l2": 0.5, "init_l2": 0.0}, 0.0)])
-def test_what_initial_embeddings_are_made_from(
-    given: dict[str, Any],
+@pytest.mark.parametrize(("settings", "l2"), [({"l2": 0.5}, 0.5), ({"l2": 0.5, "init_l2": 0.0}, 0.0)])
+def test_initial_embeddings_have_their_own_settings_and_half_of_the_time(
+    settings: dict[str, Any],
     l2: float,
     trainings: list[Any],
     clock: SimpleNamespace,
@@ -148,13 +146,13 @@ def test_what_initial_embeddings_are_made_from(
     started: list[Any] = []
     monkeypatch.setitem(STARTS, "mf", lambda *start: started.append(start))
     monkeypatch.setattr(protocol, "ranking_seconds", lambda *_: 40.0)
-    run = experiment(tmp_path, stack, 440.0, init="mf", init_epochs=9, **given)
+    run = experiment(tmp_path, stack, 440.0, init="mf", init_epochs=9, **settings)
     train = run.data.split.train
     run.phase("selection", train, run.data.split.validation)
-    (model, graph, pairs, settings, seed, context) = started[0]
+    (model, graph, pairs, start_settings, seed, context) = started[0]
     assert (model, pairs, seed) == (trainings[0].model, train, 4)
     assert graph.n_users == train.n_users
-    assert settings == dataclasses.replace(run.config.training, epochs=9, l2=l2)
+    assert start_settings == dataclasses.replace(run.config.training, epochs=9, l2=l2)
     assert (context.deadline, trainings[0].context.deadline) == (NOW + 100, NOW + 200), "half of half of the time"
     assert trainings[0].context.validation_seconds == 40
     run.folder.checkpoint_file("selection").touch()
@@ -200,7 +198,7 @@ def test_a_phase_ends_early_enough_for_what_follows(
 
 @pytest.mark.parametrize("show_progress", [True, False])
 @pytest.mark.parametrize(("n_items", "ks"), [(30, [5, 10, 20]), (10, [5, 10]), (4, [4])])
-def test_what_is_measured_on_the_test_set(
+def test_the_test_set_is_measured_and_its_values_kept_for_each_user(
     n_items: int,
     ks: list[int],
     show_progress: bool,
@@ -237,7 +235,7 @@ def test_what_is_measured_on_the_test_set(
     }
 
 
-def test_what_stands_beside_the_numbers(tmp_path: Path, stack: ExitStack) -> None:
+def test_what_is_recorded_beside_the_metrics(tmp_path: Path, stack: ExitStack) -> None:
     run = experiment(tmp_path, stack)
     split = run.data.split
     model = build_model("ltocf", BipartiteGraph.from_interactions(split.train), run.config.options)
@@ -276,8 +274,8 @@ def test_what_stands_beside_the_numbers(tmp_path: Path, stack: ExitStack) -> Non
 def test_a_run_is_its_phases_and_the_test(
     select_on: str, trainings: list[Any], tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken: list[Any] = []
-    monkeypatch.setattr(LTOCF, "take_over", lambda _, chosen: taken.append(chosen))
+    taken_over: list[Any] = []
+    monkeypatch.setattr(LTOCF, "take_over", lambda _, chosen: taken_over.append(chosen))
     run = experiment(tmp_path, stack, select_on=select_on)
     split = run.data.split
     assert (split.validation is None) == (select_on == "test")
@@ -286,7 +284,7 @@ def test_a_run_is_its_phases_and_the_test(
         run.folder.checkpoint_file(phase).touch()
     metrics = run.run()
     assert metrics["seconds_of_this_process"] == 5.0 * len(phases)
-    assert [told.context.checkpoint.name for told in trainings] == [f"checkpoint-{name}.safetensors" for name in phases]
+    assert [call.context.checkpoint.name for call in trainings] == [f"checkpoint-{name}.safetensors" for name in phases]
     assert list(metrics["fits"]) == phases
     assert metrics["seconds"] == 11.0 * len(phases)
     if split.validation is None:
@@ -295,7 +293,7 @@ def test_a_run_is_its_phases_and_the_test(
     else:
         assert trainings[0].validation.truth.n_users == split.validation.n_users
         assert trainings[1].settings == dataclasses.replace(run.config.training, epochs=3)
-        assert taken == [trainings[0].model]
+        assert taken_over == [trainings[0].model]
         assert len(trainings[1].pairs) == len(split.train) + len(split.validation)
         assert len(TrainedModel.load(run.folder.selection_model_file).seen) == len(split.train)
     assert len(TrainedModel.load(run.folder.model_file).seen) == len(trainings[-1].pairs)

@@ -1,4 +1,4 @@
-"""The protocol by hand: what a run trains, chooses and reports, from plain calls of what it is made of."""
+"""The protocol by hand: what a run trains, selects and reports, from plain calls of its parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS: dict[str, Any] = {"epochs": 6, "validate_every": 1, "batch_size": 64, 
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Path:
+def log_file(tmp_path: Path) -> Path:
     log = random_interactions()
     path = tmp_path / "log.csv"
     rows = (f"{user},{item}" for user, item in zip(log.users, log.items, strict=True))
@@ -32,10 +32,10 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def by_hand(
+def train_by_hand(
     name: str, options: dict[str, Any], pairs: Interactions, epochs: int, truth: Interactions | None = None
 ) -> tuple[Recommender, int]:
-    """The model after so many epochs, or with a truth after the best of them; and how many that were."""
+    """The model after so many epochs, or after the best of them if there is a truth, and the number of its epochs."""
     model = build_model(name, BipartiteGraph.from_interactions(pairs), options)
     assert hasattr(model, "batches")
     settings = TrainingSettings(epochs=epochs, validate_every=1, batch_size=64, learning_rate=0.05)
@@ -64,31 +64,31 @@ def same_weights(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     [("ltocf", {"dim": 4}), ("ngcf", {"dim": 4, "n_layers": 1, "message_dropout": 0.3}), ("mf", {"dim": 3})],
     ids=lambda value: str(value),
 )
-def test_a_run_is_selection_then_training_anew_on_all_of_train(
-    table: Path, tmp_path: Path, name: str, options: dict[str, Any]
+def test_a_run_is_selection_then_retraining_on_training_and_validation_set(
+    log_file: Path, tmp_path: Path, name: str, options: dict[str, Any]
 ) -> None:
-    metrics = ltocf.train(table, tmp_path / "run", model=name, preset="paper", **options, **SETTINGS)
-    split = carve_validation(split_dataset(load_dataset(table), "auto", test_fraction=0.2, seed=0), 0.1, 0)
+    metrics = ltocf.train(log_file, tmp_path / "run", model=name, preset="paper", **options, **SETTINGS)
+    split = carve_validation(split_dataset(load_dataset(log_file), "auto", test_fraction=0.2, seed=0), 0.1, 0)
     assert split.validation is not None
-    chosen, best_epoch = by_hand(name, options, split.train, SETTINGS["epochs"], split.validation)
+    chosen, best_epoch = train_by_hand(name, options, split.train, SETTINGS["epochs"], split.validation)
     assert metrics["selected"]["epoch"] == best_epoch < SETTINGS["epochs"], "or all epochs would do as well"
     everything = split.train.union(split.validation)
-    again, _ = by_hand(name, options, everything, best_epoch)
+    retrained, _ = train_by_hand(name, options, everything, best_epoch)
     run = RunFolder(tmp_path / "run")
     assert same_weights(ltocf.load(run.selection_model_file).model, chosen)
-    assert same_weights(ltocf.load(run.model_file).model, again)
-    by_user = evaluate_per_user(again.scorer(), split.test, seen=everything, ks=(20,))
+    assert same_weights(ltocf.load(run.model_file).model, retrained)
+    by_user = evaluate_per_user(retrained.scorer(), split.test, seen=everything, ks=(20,))
     assert metrics["ndcg@20"] == float(by_user.values["ndcg@20"].mean())
     assert metrics["fits"]["retraining"]["epochs"] == best_epoch
 
 
-def test_retraining_goes_step_by_step_at_the_rates_of_selection(table: Path, tmp_path: Path) -> None:
+def test_retraining_takes_the_steps_of_selection_at_its_rates(log_file: Path, tmp_path: Path) -> None:
     settings = SETTINGS | {"schedule": "cosine", "warm_up": 0.1, "epochs": 12}
-    run, split, best_epoch = run_and_split(table, tmp_path, settings, retraining="repeated")
+    run, split, best_epoch = run_and_split(log_file, tmp_path, settings, retraining="repeated")
     everything = split.train.union(split.validation)
     model = MF(BipartiteGraph.from_interactions(everything), dim=3)
-    told = TrainingSettings(epochs=12, batch_size=64, learning_rate=0.05, schedule="cosine", warm_up=0.1)
-    stepper, batches = Stepper(model, told), model.batches(everything, 64, 0)
+    training_settings = TrainingSettings(epochs=12, batch_size=64, learning_rate=0.05, schedule="cosine", warm_up=0.1)
+    stepper, batches = Stepper(model, training_settings), model.batches(everything, 64, 0)
     (step,) = stepper.steps()
     model.train()
     for epoch in range(best_epoch):
@@ -98,35 +98,37 @@ def test_retraining_goes_step_by_step_at_the_rates_of_selection(table: Path, tmp
     assert same_weights(ltocf.load(run.model_file).model, model)
 
 
-def test_retraining_goes_on_from_what_was_selected_for_one_pass(table: Path, tmp_path: Path) -> None:
+def test_retraining_continues_from_the_selected_model_for_one_pass(log_file: Path, tmp_path: Path) -> None:
     settings = SETTINGS | {"epoch_share": 0.5, "epochs": 12}
-    run, split, _ = run_and_split(table, tmp_path, settings, retraining="continued", choose_ranking=True)
+    run, split, _ = run_and_split(log_file, tmp_path, settings, retraining="continued", choose_ranking=True)
     everything = split.train.union(split.validation)
     model = MF(BipartiteGraph.from_interactions(everything), dim=3, choose_ranking=True)
     chosen = ltocf.load(run.selection_model_file).model
     model.load_state_dict(chosen.state_dict())
-    told = TrainingSettings(
+    training_settings = TrainingSettings(
         epochs=2, epoch_share=0.5, batch_size=64, learning_rate=0.1 * 0.05, time_learning_rate=1e-4, schedule="cosine"
     )
-    fit(model, model.batches(everything, 64, 0), settings=told)
-    again = ltocf.load(run.model_file).model
-    assert same_weights(again, model)
-    assert not same_weights(again, chosen)
-    assert again.learned() == chosen.learned()
+    fit(model, model.batches(everything, 64, 0), settings=training_settings)
+    retrained = ltocf.load(run.model_file).model
+    assert same_weights(retrained, model)
+    assert not same_weights(retrained, chosen)
+    assert retrained.learned() == chosen.learned()
 
 
-def run_and_split(table: Path, tmp_path: Path, settings: dict[str, Any], **more: Any) -> tuple[RunFolder, Split, int]:
+def run_and_split(
+    log_file: Path, tmp_path: Path, settings: dict[str, Any], **more: Any
+) -> tuple[RunFolder, Split, int]:
     """A run of MF, its split, and the epoch it selected, which is not the last one."""
-    metrics = ltocf.train(table, tmp_path / "run", model="mf", preset="paper", dim=3, **settings, **more)
+    metrics = ltocf.train(log_file, tmp_path / "run", model="mf", preset="paper", dim=3, **settings, **more)
     assert metrics["selected"]["epoch"] < settings["epochs"], "or all rates would do as well"
     run = RunFolder(tmp_path / "run")
     return run, run.read_data().split, metrics["selected"]["epoch"]
 
 
-def test_selection_on_test_reports_the_best_epoch_on_it(table: Path, tmp_path: Path) -> None:
-    metrics = ltocf.train(table, tmp_path / "run", model="mf", preset="paper", dim=3, select_on="test", **SETTINGS)
-    split: Split = split_dataset(load_dataset(table), "auto", test_fraction=0.2, seed=0)
-    chosen, best_epoch = by_hand("mf", {"dim": 3}, split.train, SETTINGS["epochs"], split.test)
+def test_selection_on_test_reports_the_best_epoch_on_it(log_file: Path, tmp_path: Path) -> None:
+    metrics = ltocf.train(log_file, tmp_path / "run", model="mf", preset="paper", dim=3, select_on="test", **SETTINGS)
+    split: Split = split_dataset(load_dataset(log_file), "auto", test_fraction=0.2, seed=0)
+    chosen, best_epoch = train_by_hand("mf", {"dim": 3}, split.train, SETTINGS["epochs"], split.test)
     assert metrics["selected"]["epoch"] == best_epoch
     assert same_weights(ltocf.load(tmp_path / "run").model, chosen)
     assert "optimistic" in metrics["protocol"]
@@ -134,18 +136,18 @@ def test_selection_on_test_reports_the_best_epoch_on_it(table: Path, tmp_path: P
 
 @pytest.mark.parametrize(("options", "l2"), [({}, 0.1), ({"init_l2": 0.002}, 0.002)])
 def test_a_factorisation_has_its_own_epochs_and_l2(
-    table: Path, tmp_path: Path, options: dict[str, Any], l2: float, monkeypatch: pytest.MonkeyPatch
+    log_file: Path, tmp_path: Path, options: dict[str, Any], l2: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[TrainingSettings] = []
-    monkeypatch.setitem(STARTS, "mf", lambda *start: asked.append(start[3]))
+    start_settings: list[TrainingSettings] = []
+    monkeypatch.setitem(STARTS, "mf", lambda *start: start_settings.append(start[3]))
     settings = {"epochs": 1, "dim": 4, "batch_size": 64, "l2": 0.1, "init": "mf", "init_epochs": 3, **options}
-    ltocf.train(table, tmp_path / "run", model="cmn", preset="paper", **settings)
-    assert [(start.epochs, start.l2) for start in asked] == [(3, l2)] * 2
+    ltocf.train(log_file, tmp_path / "run", model="cmn", preset="paper", **settings)
+    assert [(start.epochs, start.l2) for start in start_settings] == [(3, l2)] * 2
 
 
-def test_a_validation_can_ask_a_few_users(table: Path, tmp_path: Path) -> None:
+def test_a_validation_can_sample_users(log_file: Path, tmp_path: Path) -> None:
     settings = {"epochs": 2, "dim": 4, "batch_size": 64, "validate_every": 1, "validation_users": 5}
-    metrics = ltocf.train(table, tmp_path / "run", model="mf", preset="paper", **settings)
+    metrics = ltocf.train(log_file, tmp_path / "run", model="mf", preset="paper", **settings)
     run = RunFolder(tmp_path / "run")
     split = run.read_data().split
     assert split.validation is not None
@@ -154,9 +156,9 @@ def test_a_validation_can_ask_a_few_users(table: Path, tmp_path: Path) -> None:
     assert metrics["selected"]["recall@20"] == evaluate(scorer, sample, seen=split.train, ks=(20,))["recall@20"]
 
 
-def test_a_test_can_ask_a_few_users_and_says_so(table: Path, tmp_path: Path) -> None:
+def test_a_test_can_sample_users_and_says_so(log_file: Path, tmp_path: Path) -> None:
     settings = {"epochs": 1, "dim": 4, "batch_size": 64, "test_users": 5, "split_seed": 3}
-    metrics = ltocf.train(table, tmp_path / "run", model="mf", preset="paper", **settings)
+    metrics = ltocf.train(log_file, tmp_path / "run", model="mf", preset="paper", **settings)
     trained = ltocf.load(tmp_path / "run")
     test = RunFolder(tmp_path / "run").read_data().split.test
     n_users = len(set(test.users.tolist()))
@@ -167,9 +169,9 @@ def test_a_test_can_ask_a_few_users_and_says_so(table: Path, tmp_path: Path) -> 
     assert metrics["protocol"].endswith(f"test set read once; an estimate from 5 of the {n_users} test users")
 
 
-def test_a_sample_of_all_test_users_is_no_estimate(table: Path, tmp_path: Path) -> None:
+def test_a_sample_of_all_test_users_is_no_estimate(log_file: Path, tmp_path: Path) -> None:
     settings = {"epochs": 1, "dim": 4, "batch_size": 64, "test_users": 10_000}
-    metrics = ltocf.train(table, tmp_path / "run", model="mf", preset="paper", **settings)
+    metrics = ltocf.train(log_file, tmp_path / "run", model="mf", preset="paper", **settings)
     assert metrics["protocol"].endswith("test set read once")
 
 
@@ -194,14 +196,14 @@ def test_a_sample_of_all_test_users_is_no_estimate(table: Path, tmp_path: Path) 
     ids=str,
 )
 def test_nothing_is_written_when_settings_are_wrong(
-    table: Path, tmp_path: Path, settings: dict[str, Any], message: str
+    log_file: Path, tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises((ValueError, FloatingPointError), match=message):
-        ltocf.train(table, tmp_path / "new" / "run", **settings)
+        ltocf.train(log_file, tmp_path / "new" / "run", **settings)
     assert not (tmp_path / "new").exists()
 
 
-def test_every_start_is_taken_by_the_models_that_say_so(table: Path, tmp_path: Path) -> None:
+def test_every_start_is_accepted_by_the_models_that_declare_it(log_file: Path, tmp_path: Path) -> None:
     """Each start changes what an untrained model scores, and only for those who declare it."""
     log = random_interactions()
     graph = BipartiteGraph.from_interactions(log)
@@ -220,9 +222,9 @@ def test_every_start_is_taken_by_the_models_that_say_so(table: Path, tmp_path: P
                     STARTS[start](model, graph, log, TrainingSettings(epochs=1), 0, FitContext())
 
 
-def test_metrics_say_the_whole_configuration_and_the_split(table: Path, tmp_path: Path) -> None:
+def test_metrics_contain_the_whole_configuration_and_the_split(log_file: Path, tmp_path: Path) -> None:
     settings = {"epochs": 1, "dim": 4, "batch_size": 64, "init": "mf", "init_epochs": 1, "validation_fraction": 0.2}
-    ltocf.train(table, tmp_path / "run", model="mf", preset="paper", **settings)
+    ltocf.train(log_file, tmp_path / "run", model="mf", preset="paper", **settings)
     run = RunFolder(tmp_path / "run")
     metrics, split = run.metrics(), run.read_data().split
     assert metrics["split"] == split.summary()

@@ -1,4 +1,4 @@
-"""The class for notebooks is `fit` and its answers with the manners of scikit-learn, and nothing of its own."""
+"""The class for notebooks is `fit` and its answers with the conventions of scikit-learn, and nothing of its own."""
 
 from __future__ import annotations
 
@@ -22,24 +22,22 @@ from ltocf.training import TrainingSettings
 from samples import random_interactions
 
 QUICK: dict[str, Any] = {"model": "lightgcn", "dim": 4, "epochs": 2, "learning_rate": 0.02, "show_progress": False}
-ANSWERS = (
-    *("explain", "fold_in", "history", "popular", "recommend", "recommend_all", "similar_items", "similar_users"),
-)
+ANSWERS = ("explain", "fold_in", "history", "popular", "recommend", "recommend_all", "similar_items", "similar_users")
 
 
-def log() -> pl.DataFrame:
-    """Ids that are no indices."""
+def text_log() -> pl.DataFrame:
+    """A log whose ids are texts."""
     pairs = random_interactions(30, 40, density=0.3)
     return pl.DataFrame({"user": [f"u{user}" for user in pairs.users], "item": [f"i{item}" for item in pairs.items]})
 
 
 @pytest.fixture(scope="module")
 def fitted() -> LTOCFRecommender:
-    return LTOCFRecommender(**QUICK).fit(log())
+    return LTOCFRecommender(**QUICK).fit(text_log())
 
 
-def test_it_is_the_model_that_fit_makes(fitted: LTOCFRecommender) -> None:
-    trained = ltocf.fit(log(), **QUICK)
+def test_the_class_trains_the_model_that_fit_trains(fitted: LTOCFRecommender) -> None:
+    trained = ltocf.fit(text_log(), **QUICK)
     users = trained.user_ids.ids.to_list()
     assert fitted.recommend(users, k=3).equals(trained.recommend(users, k=3))
     assert (fitted.n_users_, fitted.n_items_) == (30, 40)
@@ -61,34 +59,34 @@ def test_answers_take_what_the_snapshot_takes(fitted: LTOCFRecommender) -> None:
     assert fitted.explain("u1", "i1").history.equals(snapshot.explain("u1", "i1").history)
 
 
-def test_fit_keeps_a_run_where_it_is_told_to(tmp_path: Path) -> None:
+def test_fit_writes_a_run_to_the_given_folder(tmp_path: Path) -> None:
     recommender = LTOCFRecommender(**QUICK)
-    assert recommender.fit(log(), None, out=tmp_path / "run") is recommender
+    assert recommender.fit(text_log(), None, out=tmp_path / "run") is recommender
     assert (tmp_path / "run" / "history.jsonl").exists()
-    again = ltocf.load(tmp_path / "run")
-    assert again.recommend("u3").equals(recommender.recommend("u3"))
+    loaded = ltocf.load(tmp_path / "run")
+    assert loaded.recommend("u3").equals(recommender.recommend("u3"))
 
 
-def test_y_is_not_looked_at() -> None:
-    first, second = LTOCFRecommender(**QUICK).fit(log()), LTOCFRecommender(**QUICK).fit(log(), y=None)
+def test_y_is_ignored() -> None:
+    first, second = LTOCFRecommender(**QUICK).fit(text_log()), LTOCFRecommender(**QUICK).fit(text_log(), y=None)
     assert first.recommend("u1").equals(second.recommend("u1"))
 
 
 @pytest.mark.parametrize("name", [*ANSWERS, "score", "save"])
-def test_before_fit_every_question_says_so(name: str) -> None:
+def test_before_fit_every_answer_is_an_error(name: str) -> None:
     arguments = {"explain": ("u1", "i1"), "popular": (), "recommend_all": ()}.get(name, ("u1",))
     with pytest.raises(NotFittedError, match="call `fit` first"):
         getattr(LTOCFRecommender(), name)(*arguments)
 
 
-def test_nothing_fitted_is_there_before_fit() -> None:
+def test_before_fit_there_are_no_fitted_attributes() -> None:
     recommender = LTOCFRecommender()
     assert not any(hasattr(recommender, name) for name in ("trained_", "n_users_", "n_items_"))
     with pytest.raises(AttributeError, match="'LTOCFRecommender' object has no attribute 'recomend'"):
         _ = recommender.recomend
 
 
-def test_parameters_are_those_given_and_attributes_of_their_name() -> None:
+def test_parameters_are_those_given_and_are_attributes() -> None:
     recommender = LTOCFRecommender("mf", dim=8, min_rating=4, show_progress=False)
     assert recommender.get_params() == {"model": "mf", "show_progress": False, "dim": 8, "min_rating": 4}
     assert repr(recommender) == "LTOCFRecommender(model='mf', show_progress=False, dim=8, min_rating=4)"
@@ -125,10 +123,10 @@ def test_a_wrong_parameter_is_an_error_at_once_and_changes_nothing(given: dict[s
 
 def test_an_item_table_in_memory_is_a_parameter() -> None:
     items = pl.DataFrame({"item": [f"i{item}" for item in range(40)], "price": range(40)})
-    recommender = LTOCFRecommender(**QUICK, items=items).fit(log())
+    recommender = LTOCFRecommender(**QUICK, items=items).fit(text_log())
     found = recommender.recommend("u1", k=3, where="price < 20")["item"]
     assert {int(item[1:]) < 20 for item in found} == {True}
-    titled = LTOCFRecommender(**QUICK, items=items, title_column="price").fit(log())
+    titled = LTOCFRecommender(**QUICK, items=items, title_column="price").fit(text_log())
     held_out = pl.DataFrame({"user": ["u1"], "item": [titled.recommend("u1", k=1)["item"][0]]})
     assert titled.score(held_out) == 1.0  # the pairs have no prices: they are in the table
     assert recommender.items is items
@@ -162,13 +160,13 @@ def test_saved_and_loaded_it_answers_and_fits_the_same(fitted: LTOCFRecommender,
     loaded = LTOCFRecommender.load(tmp_path / "shop.safetensors")
     assert loaded.get_params() == fitted.get_params()
     assert loaded.recommend("u1").equals(fitted.recommend("u1"))
-    assert loaded.fit(log()).recommend("u1").equals(fitted.recommend("u1"))
+    assert loaded.fit(text_log()).recommend("u1").equals(fitted.recommend("u1"))
     assert ltocf.load(tmp_path / "shop.safetensors").recommend("u1").equals(fitted.recommend("u1"))
 
 
 def test_a_path_is_saved_as_text_and_an_item_table_not_at_all(tmp_path: Path) -> None:
     items = pl.DataFrame({"item": ["i1"], "title": ["One"]})
-    recommender = LTOCFRecommender(**QUICK, items=items, title_column="title", data_dir=tmp_path).fit(log())
+    recommender = LTOCFRecommender(**QUICK, items=items, title_column="title", data_dir=tmp_path).fit(text_log())
     recommender.save(tmp_path / "shop.safetensors")
     loaded = LTOCFRecommender.load(tmp_path / "shop.safetensors")
     assert loaded.get_params() == {**QUICK, "title_column": "title", "data_dir": str(tmp_path)}
@@ -176,7 +174,7 @@ def test_a_path_is_saved_as_text_and_an_item_table_not_at_all(tmp_path: Path) ->
 
 
 def test_any_run_can_be_loaded(tmp_path: Path) -> None:
-    trained = ltocf.fit(log(), tmp_path / "run", **QUICK)
+    trained = ltocf.fit(text_log(), tmp_path / "run", **QUICK)
     loaded = LTOCFRecommender.load(tmp_path / "run")
     assert loaded.get_params() == {"model": "lightgcn", "show_progress": True, **trained.options}
     assert loaded.recommend("u1").equals(trained.recommend("u1"))
@@ -184,32 +182,32 @@ def test_any_run_can_be_loaded(tmp_path: Path) -> None:
 
 def test_the_score_is_the_recall_that_train_measures(tmp_path: Path) -> None:
     """A run with a test set, its model in the class: both measure the same lists against the same pairs."""
-    metrics = ltocf.train(log(), tmp_path / "run", **QUICK)
-    loaded, (names, parts) = LTOCFRecommender.load(tmp_path / "run"), _parts(tmp_path / "run")
+    metrics = ltocf.train(text_log(), tmp_path / "run", **QUICK)
+    loaded, (names, parts) = LTOCFRecommender.load(tmp_path / "run"), names_and_parts(tmp_path / "run")
     test = pl.DataFrame(
         {"user": names.user_ids.decode(parts.test.users), "item": names.item_ids.decode(parts.test.items)}
     )
     assert loaded.score(test) == pytest.approx(metrics["recall@20"], rel=1e-12)
-    # Pairs of training change nothing, nor do users who were not there.
-    everything = pl.concat([log(), pl.DataFrame({"user": ["new"], "item": ["i1"]})])
+    # Training pairs change nothing, nor do unknown users.
+    everything = pl.concat([text_log(), pl.DataFrame({"user": ["new"], "item": ["i1"]})])
     assert loaded.score(everything) == loaded.score(test)
 
 
-def _parts(folder: Path) -> Any:
+def names_and_parts(folder: Path) -> Any:
     data = ltocf.runs.folder.RunFolder(folder).read_data()
     return data.names, data.split
 
 
-def test_a_held_out_item_that_was_not_in_training_is_missed(fitted: LTOCFRecommender) -> None:
+def test_a_held_out_item_unknown_in_training_counts_as_missed(fitted: LTOCFRecommender) -> None:
     (first,) = fitted.recommend("u1", k=1)["item"]
     assert fitted.score([("u1", first)]) == 1.0
     assert fitted.score([("u1", first), ("u1", "unheard of")]) == 0.5
     assert fitted.score([("u1", first), ("u2", "unheard of")]) == 0.5
 
 
-def test_held_out_pairs_are_read_as_the_log_is_and_not_as_a_whole() -> None:
+def test_held_out_pairs_are_read_by_the_columns_of_the_log_without_its_minimum() -> None:
     options: dict[str, Any] = {"user_column": "who", "item_column": "what", "min_user_interactions": 2}
-    recommender = LTOCFRecommender(**QUICK, **options).fit(log().rename({"user": "who", "item": "what"}))
+    recommender = LTOCFRecommender(**QUICK, **options).fit(text_log().rename({"user": "who", "item": "what"}))
     (first,) = recommender.recommend("u1", k=1)["item"]
     assert recommender.score(pl.DataFrame({"item": ["x"], "what": [first], "who": ["u1"]})) == 1.0
 
@@ -221,7 +219,7 @@ def test_a_short_catalogue_is_scored_at_half_its_size() -> None:
 
 
 def test_without_a_held_out_pair_there_is_no_score(fitted: LTOCFRecommender) -> None:
-    seen = log().filter(user="u1").rows()
+    seen = text_log().filter(user="u1").rows()
     for pairs in (seen, [("new", "i1")]):
         with pytest.raises(ValueError, match="`X` must have a pair of a user of training that was not trained on"):
             fitted.score(pairs)
@@ -235,7 +233,7 @@ def test_scikit_learn_clones_and_searches_with_it() -> None:
         validation.check_is_fitted(recommender)
     assert base.clone(recommender).get_params() == recommender.get_params()
     folds = search.KFold(2, shuffle=True, random_state=0)
-    found = search.GridSearchCV(recommender, {"dim": [2, 4]}, cv=folds, error_score="raise").fit(log().to_pandas())
+    found = search.GridSearchCV(recommender, {"dim": [2, 4]}, cv=folds, error_score="raise").fit(text_log().to_pandas())
     validation.check_is_fitted(found.best_estimator_)
     assert found.best_params_["dim"] in (2, 4)
     assert 0 < found.best_score_ < 1

@@ -1,4 +1,4 @@
-"""A run reads the source that was meant: the set of a name, or the folder of that name."""
+"""A run reads the source that was given: the data set of a name, or the folder at a path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SETTINGS = {"model": "mf", "preset": "paper", "dim": 4, "epochs": 1, "select_by"
 
 @pytest.fixture
 def namesake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of ours called like a set of the catalog."""
+    """A local folder with the name of a data set in the catalog."""
     folder = tmp_path / "movielens-small"
     folder.mkdir()
     (folder / "train.txt").write_text("".join(f"{user} 0 1 2 3 4 5 6 7 {8 + user % 3} 11\n" for user in range(20)))
@@ -31,7 +31,7 @@ def namesake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.parametrize("with_file", [False, True])
-def test_a_folder_called_like_a_set_is_the_folder(
+def test_a_path_is_the_folder_and_a_name_is_the_data_set(
     source: str | Path, n_users: int, written: str, with_file: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "config.toml").write_text("[training]\nbatch_size = 4096\n")

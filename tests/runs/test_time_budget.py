@@ -23,7 +23,7 @@ LOG = Path(__file__).with_name("earlier_version") / "log.csv"
 
 
 class Clock:
-    """Time that passes only when something is said to take it."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -41,12 +41,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_ranking_is_measured_on_a_few_users_and_scaled(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two seconds to prepare, 0.01 s for each user: 400 users take 6 s, of which few are really ranked.
+    """Two seconds to prepare, 0.01 s for each user: 400 users take 6 s, though few are ranked.
 
-    The first ranking takes a minute more, as it does on a cold GPU; it counts for nothing.
+    The first ranking takes a minute more, as it does on a cold GPU; its time is ignored.
     """
     log = random_interactions(400, 30)
-    asked: list[int] = []
+    n_ranked: list[int] = []
 
     class Slow(Recommender):
         def train_on(self, *_: Any, **__: Any) -> FitResult:
@@ -58,12 +58,12 @@ def test_ranking_is_measured_on_a_few_users_and_scaled(clock: Clock, monkeypatch
 
     def rank(_scorer: Any, users: torch.Tensor, k: int, *, seen: Any) -> None:
         assert (k, seen) == (20, log), "the lists of the test itself"
-        clock.now += 0.01 * len(users) + (0 if asked else 60)
-        asked.append(len(users))
+        clock.now += 0.01 * len(users) + (0 if n_ranked else 60)
+        n_ranked.append(len(users))
 
     monkeypatch.setattr(time_budget, "rank", rank)
     assert ranking_seconds(Slow(400, 30), log, log) == pytest.approx(6)
-    assert asked == [8, 8, 16, 32]
+    assert n_ranked == [8, 8, 16, 32]
 
 
 def test_a_budget_runs_down(clock: Clock) -> None:
@@ -74,10 +74,8 @@ def test_a_budget_runs_down(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("model", ["ltocf", "mf", "spectral", "neumf", "mult-vae"])
-def test_a_budget_that_is_spent_leaves_a_finished_run(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The test alone would take longer than there is: one step for selection, one for retraining, and the test."""
+def test_a_spent_budget_leaves_a_finished_run(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test alone would take longer than the limit: one step for selection, one for retraining, and the test."""
     monkeypatch.setattr(protocol, "ranking_seconds", lambda *_: 3600.0)
     options: dict[str, Any] = {"model": model, "select_by": "recall@5", "batch_size": 16, "max_minutes": 1.0}
     metrics = ltocf.train(LOG, tmp_path / "run", preset="paper", epochs=50, **options)
@@ -90,13 +88,13 @@ def test_a_retraining_that_is_cut_short_keeps_the_selected_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One epoch of the nine that were selected would be a model that nobody measured."""
-    real = MF.train_on
+    train_on = MF.train_on
 
     def slow(self: MF, pairs: Any, **given: Any) -> FitResult:
         if given["validation"] is None:
             given["context"] = replace(given["context"], deadline=time.monotonic())
-            return real(self, pairs, **given)
-        return real(self, pairs, **given)._replace(best_epoch=9)
+            return train_on(self, pairs, **given)
+        return train_on(self, pairs, **given)._replace(best_epoch=9)
 
     monkeypatch.setattr(MF, "train_on", slow)
     options: dict[str, Any] = {"model": "mf", "select_by": "recall@5", "batch_size": 16, "preset": "paper"}
@@ -111,44 +109,44 @@ def test_a_retraining_that_is_cut_short_keeps_the_selected_weights(
 
 @pytest.fixture
 def slow_selection(monkeypatch: pytest.MonkeyPatch) -> list[FitContext]:
-    """A selection that says it took days for its nine epochs; what each retraining was given."""
-    real, given_contexts = MF.train_on, []
+    """A selection that reports days for its nine epochs; the context of each retraining."""
+    train_on, contexts = MF.train_on, list[FitContext]()
 
     def slow(self: MF, pairs: Any, **given: Any) -> FitResult:
         if given["validation"] is None:
-            given_contexts.append(given["context"])
-            return real(self, pairs, **given)
-        return real(self, pairs, **given)._replace(best_epoch=9, seconds=1e6)
+            contexts.append(given["context"])
+            return train_on(self, pairs, **given)
+        return train_on(self, pairs, **given)._replace(best_epoch=9, seconds=1e6)
 
     monkeypatch.setattr(MF, "train_on", slow)
-    return given_contexts
+    return contexts
 
 
 SLOW: dict[str, Any] = {"model": "mf", "select_by": "recall@5", "batch_size": 16, "preset": "paper", "epochs": 9}
 
 
 @pytest.mark.parametrize("retraining", ["compressed", "repeated"])
-def test_too_little_time_to_train_again_is_spent_on_one_more_pass(
+def test_too_little_time_to_retrain_is_spent_on_one_more_pass(
     retraining: str, slow_selection: list[FitContext], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As `continued` does it from the start: the same weights, without the days that nine epochs would take."""
+    """The same weights as with `continued` from the start, without the days that nine epochs would take."""
     caplog.set_level("INFO")
-    told = SLOW | {"retraining": retraining, "epoch_share": 0.5}
-    metrics = ltocf.train(LOG, tmp_path / "short", max_minutes=600.0, **told)
+    settings = SLOW | {"retraining": retraining, "epoch_share": 0.5}
+    metrics = ltocf.train(LOG, tmp_path / "short", max_minutes=600.0, **settings)
     assert "9 epochs would take about 277 h 46 min, longer than the time limit leaves" in caplog.text
     assert (metrics["fits"]["retraining"]["epochs"], metrics["fits"]["retraining"]["stopped_by"]) == (2, "epochs")
-    ltocf.train(LOG, tmp_path / "asked", **told | {"retraining": "continued"})
-    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("short", "asked"))
-    assert all((one[name] == other[name]).all() for name in one if name.startswith("weights."))
+    ltocf.train(LOG, tmp_path / "continued", **settings | {"retraining": "continued"})
+    found, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("short", "continued"))
+    assert all((found[name] == expected[name]).all() for name in found if name.startswith("weights."))
     assert not list((tmp_path / "short").glob("checkpoint-*"))
-    assert ltocf.train(LOG, tmp_path / "long", **told)["fits"]["retraining"]["epochs"] == 9
+    assert ltocf.train(LOG, tmp_path / "long", **settings)["fits"]["retraining"]["epochs"] == 9
 
 
-def test_one_more_pass_that_was_interrupted_goes_on_as_one(
+def test_an_interrupted_extra_pass_is_resumed_as_one(
     slow_selection: list[FitContext], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = SLOW | {"epoch_share": 0.1, "max_minutes": 600.0}
-    undisturbed = ltocf.train(LOG, tmp_path / "undisturbed", **told)
+    settings = SLOW | {"epoch_share": 0.1, "max_minutes": 600.0}
+    undisturbed = ltocf.train(LOG, tmp_path / "undisturbed", **settings)
 
     def interrupted(self: MF, pairs: Any, **given: Any) -> FitResult:
         def after_three(record: EpochRecord) -> None:
@@ -162,20 +160,20 @@ def test_one_more_pass_that_was_interrupted_goes_on_as_one(
         train_on = MF.train_on
         patched.setattr(MF, "train_on", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            ltocf.train(LOG, tmp_path / "run", **told)
+            ltocf.train(LOG, tmp_path / "run", **settings)
     assert [file.name for file in (tmp_path / "run").glob("checkpoint-ret*")] == [
         "checkpoint-retraining-continued.safetensors"
     ]
     resumed = ltocf.resume(tmp_path / "run")
     assert resumed["fits"]["retraining"]["epochs"] == undisturbed["fits"]["retraining"]["epochs"] == 10
-    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("run", "undisturbed"))
-    assert all((one[name] == other[name]).all() for name in one if name.startswith("weights."))
+    found, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("run", "undisturbed"))
+    assert all((found[name] == expected[name]).all() for name in found if name.startswith("weights."))
 
 
 def test_initial_embeddings_have_half_of_the_time_of_a_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "ranking_seconds", lambda *_: 60.0)
-    left: list[float] = []
-    monkeypatch.setitem(STARTS, "mf", lambda *start: left.append(start[5].seconds_left()))
+    seconds_left: list[float] = []
+    monkeypatch.setitem(STARTS, "mf", lambda *start: seconds_left.append(start[5].seconds_left()))
     ltocf.train(LOG, tmp_path / "run", model="mf", init="mf", epochs=1, select_by="recall@5", max_minutes=101.0)
-    # Selection: half of 6,060 s less the test's 60; retraining: all that is left of them.
-    assert left == pytest.approx([1500, 3000], rel=0.05)
+    # Selection: half of 6,060 s less the test's 60; retraining: all that is left of these.
+    assert seconds_left == pytest.approx([1500, 3000], rel=0.05)

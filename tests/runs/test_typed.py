@@ -1,4 +1,4 @@
-"""What an editor completes is what there is: the types of settings, and the public names."""
+"""What an editor completes exists: the settings with their types, and the public names."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ltocf.training import TrainingSettings
 
 SNAPSHOT = Path(__file__).with_name("public_names.json")
 ALSO_A_PATH = {"data_dir"}
-"""Python takes a path where the file of a run has text."""
+"""Settings that may be a path in Python and are text in the file of a run."""
 
 
-def hints() -> dict[str, Any]:
+def expected_hints() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for model in MODELS.values():
         of_model = get_type_hints(model.__init__) | get_type_hints(ObjectiveOptions)
@@ -34,8 +34,8 @@ def hints() -> dict[str, Any]:
     return found
 
 
-def test_the_typed_settings_are_those_there_are_with_their_types() -> None:
-    typed, expected = get_type_hints(Settings), hints()
+def test_the_typed_settings_are_all_settings_with_their_types() -> None:
+    typed, expected = get_type_hints(Settings), expected_hints()
     assert typed.keys() == expected.keys()
     assert {name: typed[name] for name in typed if name not in ALSO_A_PATH} == {
         name: hint for name, hint in expected.items() if name not in ALSO_A_PATH
@@ -43,14 +43,14 @@ def test_the_typed_settings_are_those_there_are_with_their_types() -> None:
     assert {name for model in MODELS for name in model_options(model)} <= typed.keys()
 
 
-def test_every_model_is_at_the_top() -> None:
+def test_every_model_is_exported_by_the_package() -> None:
     assert all(getattr(ltocf, model.__name__) is model for model in MODELS.values())
     assert {model.__name__ for model in MODELS.values()} <= set(ltocf.__all__)
 
 
 @pytest.mark.parametrize("package", json.loads(SNAPSHOT.read_text()))
-def test_public_names_change_on_purpose_only(package: str) -> None:
-    """A new name: add it to the file. A name that goes: say so in the changelog."""
+def test_public_names_change_only_on_purpose(package: str) -> None:
+    """Add a new name to the file; name a removed one in the changelog."""
     module = importlib.import_module(package)
     assert sorted(module.__all__) == json.loads(SNAPSHOT.read_text())[package]
     assert all(hasattr(module, name) for name in module.__all__)

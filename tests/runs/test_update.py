@@ -1,4 +1,4 @@
-"""New events are read as the log was, though a day has not everything that a log has."""
+"""New events are read as the log was, although one day does not have everything that a log has."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_day_without_some_kinds_of_events(run: Path, tmp_path: Path) -> None:
+def test_a_day_may_lack_some_kinds_of_events(run: Path, tmp_path: Path) -> None:
     newer = ltocf.update(run, {"user": ["new"], "item": ["i0"], "event": ["purchase"]}, tmp_path / "newer")
     assert newer.recommend("new", k=1)["item"][0] != "i0"
     assert "1 row, 1 distinct pair" in (tmp_path / "newer" / "reading.txt").read_text()  # of the new events
@@ -41,7 +41,7 @@ def test_filters_given_for_the_new_events_must_occur(run: Path, tmp_path: Path) 
         ltocf.update(run, day, tmp_path / "newer", drop={"event": "retrun"}, event_weights={"event": {"purchase": 1}})
 
 
-def test_a_day_whose_ids_all_look_like_integers(tmp_path: Path) -> None:
+def test_a_day_whose_ids_all_look_like_integers_keeps_them_as_texts(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text("user,item\n" + "".join(f"{u},{i}\n" for u in ("1", "2", "x") for i in ("5", "6", "y") if u != i))
     ltocf.fit(log, tmp_path / "run", **SMALL)
@@ -53,13 +53,13 @@ def test_a_day_whose_ids_all_look_like_integers(tmp_path: Path) -> None:
     assert set(newer.recommend(30, k=2)["item"]) == {"6", "y"}
 
 
-def test_a_word_among_integers(tmp_path: Path) -> None:
+def test_a_text_among_integer_ids_is_refused(tmp_path: Path) -> None:
     ltocf.fit([(1, 5), (1, 6), (2, 5)], tmp_path / "run", **SMALL)
     with pytest.raises(ValueError, match="user ids of new events must be integers as they were before, got the text"):
         ltocf.update(tmp_path / "run", [("ann", 5)])
 
 
-def test_integers_that_have_lost_their_zeros(tmp_path: Path) -> None:
+def test_integers_that_have_lost_their_leading_zeros_are_refused(tmp_path: Path) -> None:
     ltocf.fit([("a", "007"), ("a", "008"), ("b", "007")], tmp_path / "run", **SMALL)
     with pytest.raises(
         ValueError, match=r"item ids .* must be texts as they were before, got the integer 7 where '007'"
@@ -67,7 +67,7 @@ def test_integers_that_have_lost_their_zeros(tmp_path: Path) -> None:
         ltocf.update(tmp_path / "run", [("b", 9), ("b", 7)])
 
 
-def test_an_item_table_that_has_moved(tmp_path: Path) -> None:
+def test_an_item_table_that_has_moved_must_be_given_again(tmp_path: Path) -> None:
     items = tmp_path / "items.csv"
     items.write_text("item,price\n5,1\n6,2\n7,3\n")
     ltocf.fit([(1, 5), (1, 6), (2, 5)], tmp_path / "run", items=items, **SMALL)
@@ -95,7 +95,7 @@ def test_the_item_table_is_read_again(tmp_path: Path) -> None:
     items.write_text("item,in_stock,name,colour,price\n5,true,Green tea,red,1.5\n6,false,Cup,blue,2\n8,true,Lid,,4\n")
     names = ltocf.update(tmp_path / "run", [(2, 8)]).names
     assert names.item_ids.ids.to_list() == [5, 6, 7, 8]
-    assert names.titles == ("Green tea", "Cup", "Pot", "Lid")  # 7 is not in it any more, and keeps what it had
+    assert names.titles == ("Green tea", "Cup", "Pot", "Lid")  # item 7 is no longer in it and keeps what it had
     assert names.attributes is not None
     assert names.attributes.select("price", "in_stock", "colour").rows() == [
         (1.5, True, "red"),
@@ -105,7 +105,7 @@ def test_the_item_table_is_read_again(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_rated_low_tomorrow_is_not_recommended(tmp_path: Path) -> None:
+def test_an_item_rated_low_in_an_update_is_not_recommended(tmp_path: Path) -> None:
     rows = [(f"u{user}", f"p{item}", 5) for user in range(6) for item in range(4) if user % 3 != item]
     log = pl.DataFrame(rows, schema=["user", "item", "rating"], orient="row")
     ltocf.fit(log, tmp_path / "run", model="spectral", min_rating=4, show_progress=False)
@@ -131,17 +131,17 @@ def test_an_interrupted_update_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
-def test_what_a_killed_update_left_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_what_a_killed_update_left_is_removed(tmp_path: Path) -> None:
     visits = [(user, item) for user in range(6) for item in range(4) if user % 3 != item]
     ltocf.fit(visits, tmp_path / "run", model="lightgcn", dim=4, epochs=1, show_progress=False)
     shutil.copytree(tmp_path / "run", tmp_path / ".run-2.part")
-    (tmp_path / "run-2").mkdir()  # an empty folder is as good as none
+    (tmp_path / "run-2").mkdir()  # an empty folder counts as none
     ltocf.update(tmp_path / "run", [(6, 0)], tmp_path / "run-2")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run-2"]
     assert not list((tmp_path / "run-2").glob("checkpoint*"))
     with pytest.raises(FileExistsError, match="already holds a run"):
         ltocf.update(tmp_path / "run", [(6, 0)], tmp_path / "run-2")
     (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "mine.txt").touch()
+    (tmp_path / "notes" / "notes.txt").touch()
     with pytest.raises(FileExistsError, match="exists and is not empty"):
         ltocf.update(tmp_path / "run", [(6, 0)], tmp_path / "notes")

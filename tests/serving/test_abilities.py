@@ -1,4 +1,4 @@
-"""Which model can what is what the page says."""
+"""The page on recommending says correctly what each model can do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CALLS: tuple[Callable[[Snapshot], Any], ...] = (
 )
 
 
-def can(call: Callable[[Snapshot], Any], snapshot: Snapshot) -> str:
+def ability(call: Callable[[Snapshot], Any], snapshot: Snapshot) -> str:
     try:
         call(snapshot)
     except ValueError as error:
@@ -33,11 +33,11 @@ def can(call: Callable[[Snapshot], Any], snapshot: Snapshot) -> str:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_page_says_what_a_model_can(name: str) -> None:
+def test_the_page_says_what_a_model_can_do(name: str) -> None:
     log = random_interactions(6, 8)
     model = MODELS[name](BipartiteGraph.from_interactions(log))
     model.prepare()
     snapshot = Snapshot.of(name, model, log, Names.identity(6, 8))
     section = PAGE.read_text(encoding="utf-8").partition("### Which model can what")[2]
     row = next(line for line in section.splitlines() if line.startswith(f"| `{name}` |"))
-    assert row.strip("| ").split(" | ")[1:] == [can(call, snapshot) for call in CALLS]
+    assert row.strip("| ").split(" | ")[1:] == [ability(call, snapshot) for call in CALLS]

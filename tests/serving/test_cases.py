@@ -1,4 +1,4 @@
-"""What people met with lists, each from a small log of the same kind: the cases of the trial with public reports."""
+"""Problems with lists in public reports on recommenders, each on a small log of the same kind."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def blocks_of_taste(n_users: int, rng: np.random.Generator) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("model", ["spectral", "ltocf", "mf"])
-def test_the_newest_users_get_the_popular_list_and_no_noise(model: str, tmp_path: Path) -> None:
-    """A time split puts everything that the newest customers have into the test set."""
+def test_the_newest_users_get_the_popular_list_and_not_noise(model: str, tmp_path: Path) -> None:
+    """A time split puts all pairs of the newest users into the test set."""
     old = blocks_of_taste(30, np.random.default_rng(0))
     new = pl.DataFrame({"user": [f"n{row % 10}" for row in range(80)], "item": old["item"][:80], "timestamp": 10_000})
     pl.concat([old, new.cast({"timestamp": pl.Int64})]).unique(maintain_order=True).write_csv(tmp_path / "log.csv")
@@ -48,8 +48,8 @@ def test_the_newest_users_get_the_popular_list_and_no_noise(model: str, tmp_path
         trained.recommend(newest, k=3)
 
 
-def test_what_was_rated_low_is_not_recommended(tmp_path: Path) -> None:
-    """Pairs that are no positives, as rows below ``min_rating`` are, were seen all the same."""
+def test_pairs_that_are_seen_but_not_liked_are_not_recommended(tmp_path: Path) -> None:
+    """Pairs that are not positives, such as rows below ``min_rating``, still count as seen."""
     log = blocks_of_taste(30, np.random.default_rng(1))
     users, items = IdMap.of(log["user"]), IdMap(sorted({*log["item"]}))
     pairs = Interactions.from_pairs(users.encode(log["user"]), items.encode(log["item"]), len(users), len(items))
@@ -66,7 +66,7 @@ def test_what_was_rated_low_is_not_recommended(tmp_path: Path) -> None:
     assert not kept.join(low, on=["user", "item"]).is_empty()
 
 
-def test_rows_below_the_lowest_rating_are_not_recommended(tmp_path: Path) -> None:
+def test_rows_below_the_minimum_rating_are_not_recommended(tmp_path: Path) -> None:
     """The same from a file of ratings."""
     log = blocks_of_taste(30, np.random.default_rng(4)).drop("timestamp")
     log = log.with_columns(rating=pl.Series([5 if row % 14 < 9 else 1 for row in range(len(log))]))
@@ -76,8 +76,10 @@ def test_rows_below_the_lowest_rating_are_not_recommended(tmp_path: Path) -> Non
     assert set(found["rating"]) == {5}, "held out for the test, and nothing that was rated low"
 
 
-def test_every_user_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One flag for each user, a file of them, or all: the same lists, and the time of one call of Python."""
+def test_the_command_line_recommends_to_users_given_in_three_ways(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One flag for each user, a file of users, or all: the same lists."""
     log = blocks_of_taste(300, np.random.default_rng(2))
     log.write_csv(tmp_path / "log.csv")
     ltocf.train(tmp_path / "log.csv", tmp_path / "run", dim=4, **FEW_EPOCHS)
@@ -90,8 +92,8 @@ def test_every_user_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture
         "all": ["--all", "--unknown", "error"],
     }
     printed = {}
-    for way, whom in ways.items():
-        main(["recommend", str(tmp_path / "run"), *whom, "--k", "5", "--format", "csv"])
+    for way, user_arguments in ways.items():
+        main(["recommend", str(tmp_path / "run"), *user_arguments, "--k", "5", "--format", "csv"])
         printed[way] = pl.read_csv(capsys.readouterr().out.encode())
     assert len(printed["flags"]) == 5 * 300
     for way in ("file", "all"):
@@ -99,8 +101,8 @@ def test_every_user_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("n_users", [65, 129, 193, 257])
-def test_one_user_more_than_whole_tiles(n_users: int, tmp_path: Path) -> None:
-    """Ranking takes 64 users at a time: one alone in the last call has as many candidates as the others."""
+def test_one_user_more_than_whole_tiles_gets_a_full_list(n_users: int, tmp_path: Path) -> None:
+    """Ranking takes 64 users at a time: a single user in the last call has as many candidates as the others."""
     rng = np.random.default_rng(3)
     rows = [(f"u{user:03}", f"p{item:03}") for user in range(n_users) for item in rng.permutation(400)[:10]]
     pl.DataFrame(rows, schema=["user", "item"], orient="row").write_csv(tmp_path / "log.csv")

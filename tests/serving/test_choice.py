@@ -33,7 +33,7 @@ def test_where_is_true_or_false_for_each_item(where: Any, expected: list[bool]) 
     assert allowed.tolist() == expected
 
 
-def test_all_choices_hold_together() -> None:
+def test_all_conditions_apply_together() -> None:
     allowed = allowed_items(NAMES, only=[10, 20, 40], exclude=[40], where="price < 20")
     assert allowed is not None
     assert allowed.tolist() == [True, False, False, False]
@@ -59,16 +59,16 @@ def test_a_condition_that_cannot_be_answered_lists_the_columns(where: Any, messa
         allowed_items(NAMES, where=where)
 
 
-def test_without_an_item_table_there_is_nothing_to_ask() -> None:
+def test_a_condition_without_an_item_table_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`where` needs attributes of the items, .* without an item table"):
         allowed_items(Names.identity(2, 2), where="price < 20")
 
 
 def test_candidates_are_rows_in_the_order_of_the_users() -> None:
-    asked: list[Any] = [7, "bob", "new"]
-    indices = NAMES.user_ids.encode(asked)
-    rows = candidate_rows(NAMES, {"bob": [40, 10, 99], "7": [20], "new": [30, 30], "ann": []}, asked, indices)
+    users: list[Any] = [7, "bob", "new"]
+    indices = NAMES.user_ids.encode(users)
+    rows = candidate_rows(NAMES, {"bob": [40, 10, 99], "7": [20], "new": [30, 30], "ann": []}, users, indices)
     assert (rows.items.tolist(), rows.lengths.tolist()) == ([1, 0, 3, 2], [1, 2, 1])
     with pytest.raises(ValueError, match=r"list of items for each requested user, 2 of 3 have none: 7, 'new'"):
-        candidate_rows(NAMES, {"bob": [40]}, asked, indices)
+        candidate_rows(NAMES, {"bob": [40]}, users, indices)
     assert candidate_rows(NAMES, {}, [], np.array([], np.int64)).n_items == 4

@@ -20,7 +20,7 @@ HISTORY = pl.DataFrame(
 LOG = random_interactions()
 
 
-def explained(history: pl.DataFrame = HISTORY, own: float = 0.0, popularity: float = 0.0) -> Explanation:
+def explanation(history: pl.DataFrame = HISTORY, own: float = 0.0, popularity: float = 0.0) -> Explanation:
     score = history["contribution"].sum() + own + popularity
     return Explanation("ann", 7, score, own, popularity, history, "Heat $1$")
 
@@ -29,22 +29,22 @@ def explained(history: pl.DataFrame = HISTORY, own: float = 0.0, popularity: flo
     ("n", "expected"),
     [(1, "Ran"), (2, "Ran and Up"), (3, "Ran, Up and M"), (9, "Ran, Up and M")],
 )
-def test_the_items_that_add_most_in_words(n: int, expected: str) -> None:
-    assert explained().sentence(n) == f"Heat $1$, because of {expected}"
+def test_the_sentence_names_the_items_that_add_most(n: int, expected: str) -> None:
+    assert explanation().sentence(n) == f"Heat $1$, because of {expected}"
 
 
-def test_without_a_reason_in_the_history() -> None:
-    assert explained(HISTORY[3:], popularity=1.0).sentence() == "Heat $1$, because of its popularity"
+def test_the_sentence_without_a_reason_in_the_history() -> None:
+    assert explanation(HISTORY[3:], popularity=1.0).sentence() == "Heat $1$, because of its popularity"
     words = "what the model learned about the user"
-    assert explained(HISTORY[:0], own=1.0).sentence() == f"Heat $1$, because of {words}"
+    assert explanation(HISTORY[:0], own=1.0).sentence() == f"Heat $1$, because of {words}"
     untitled = Explanation("ann", 7, 0.5, 0.0, 0.0, HISTORY[:1].drop("title"))
     assert untitled.sentence() == "7, because of 1"
     with pytest.raises(ValueError, match="`n` must be >= 1, got 0"):
         untitled.sentence(0)
 
 
-def test_the_largest_are_bars_of_their_own_and_all_sum_to_the_score() -> None:
-    why = explained(own=0.25, popularity=0.5)
+def test_the_largest_items_are_bars_of_their_own_and_all_bars_sum_to_the_score() -> None:
+    why = explanation(own=0.25, popularity=0.5)
     assert why.bars(2) == {"Ran": 0.5, "Up": -0.5, "2 other items": 0.5, "the user's own": 0.25, "popularity": 0.5}
     assert list(why.bars()) == ["Ran", "Up", "M", "Up [4]", "the user's own", "popularity"]
     for n in (1, 2, 3, 10):
@@ -77,11 +77,11 @@ def test_parts_are_called_by_the_times_of_the_states() -> None:
 
 
 def test_the_chart_names_every_bar(tmp_path: Path) -> None:
-    explained(own=0.25).draw(tmp_path / "why.svg")
+    explanation(own=0.25).draw(tmp_path / "why.svg")
     text = (tmp_path / "why.svg").read_text(encoding="utf-8")
     for word in ("Heat $1$", "Ran", "Up [4]", "the user's own", "popularity", "user ann"):
         assert f"<!-- {word}" in text or word in text
     title = text.partition("<title>")[2].partition("</title>")[0]
     assert title.startswith("Heat $1$, score"), "the title of the figure, not that of a panel"
     with pytest.raises(ValueError, match=r"must end in \.svg"):
-        explained().draw(tmp_path / "why.txt")
+        explanation().draw(tmp_path / "why.txt")

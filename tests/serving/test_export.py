@@ -1,4 +1,4 @@
-"""Vectors that leave the package rank as it does, in the real libraries."""
+"""Exported vectors give the lists of the package, in the real libraries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def snapshot_of(name: str, names: Names = STRINGS) -> Snapshot:
     return Snapshot.of(name, model, WIDER, names)
 
 
-def expected_lists(snapshot: Snapshot, vectors: Any, search: Any) -> None:
+def assert_same_lists(snapshot: Snapshot, vectors: Any, search: Any) -> None:
     for place in range(0, 20, 3):
         user = vectors.user_ids[place]
         seen = set(snapshot.history(user)["item"])
@@ -57,7 +57,7 @@ def test_the_search_of_the_real_library_gives_the_same_lists(target: str, names:
     assert (done.recall, done.measured) == (1.0, 20)
     assert (done.n_users, done.n_items, done.dim) == (20, 30, 9)
     if target != "qdrant":  # a local Qdrant is open once
-        expected_lists(snapshot, vectors_of(snapshot), TARGETS[target].search(done.path))
+        assert_same_lists(snapshot, vectors_of(snapshot), TARGETS[target].search(done.path))
     assert [path.name for path in tmp_path.iterdir()] == [done.path.name]
 
 
@@ -68,7 +68,7 @@ def test_products_of_the_vectors_are_the_scores(name: str) -> None:
     with torch.no_grad():
         scores = snapshot.model.eval().scores(torch.arange(20)).numpy()
     np.testing.assert_allclose(vectors.users @ vectors.items.T, scores, rtol=1e-4, atol=1e-5)
-    assert vectors.user_ids.to_list() == STRINGS.user_ids.ids[:20].to_list(), "others have no history"
+    assert vectors.user_ids.to_list() == STRINGS.user_ids.ids[:20].to_list(), "the others have no history"
 
 
 def test_files_can_be_read_without_the_package(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_recall_counts_what_a_search_misses() -> None:
     assert MEASURED_USERS == 200
 
 
-def test_what_cannot_be_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_impossible_exports_are_refused_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot = snapshot_of("mf")
     for call, error, message in (
         (lambda: export(snapshot, "milvus", tmp_path / "x"), ValueError, "`target` must be one of parquet, numpy, fa"),

@@ -1,4 +1,4 @@
-"""New users by every model that can, and fresh histories of users who were there."""
+"""Fold-in of new users by every model that has it, and of new histories of known users."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from ltocf.data.names import Names
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MODELS, build_model
 from ltocf.serving import Snapshot, UnknownItemError, UnknownUserError
+from ltocf.training import TrainingSettings
 from samples import checkerboard, random_interactions
 
-CANNOT = ("cmn", "neumf")
-CAN = [name for name in MODELS if name not in CANNOT]
+WITHOUT_FOLD_IN = ("cmn", "neumf")
+WITH_FOLD_IN = [name for name in MODELS if name not in WITHOUT_FOLD_IN]
 
 
 def snapshot_of(name: str, log: Interactions, **options: Any) -> Snapshot:
@@ -29,19 +30,19 @@ def snapshot_of(name: str, log: Interactions, **options: Any) -> Snapshot:
     return Snapshot.of(name, model, log, names)
 
 
-@pytest.mark.parametrize("name", CAN)
-def test_one_new_user_is_the_same_alone_and_among_others(name: str) -> None:
+@pytest.mark.parametrize("name", WITH_FOLD_IN)
+def test_a_new_user_gets_the_same_list_alone_and_among_others(name: str) -> None:
     snapshot = snapshot_of(name, random_interactions())
     alone = snapshot.fold_in(["f3", "f5"], k=5)
     assert alone["user"].to_list() == [0] * 5
     assert not {"f3", "f5"} & set(alone["item"])
-    among = snapshot.fold_in({"x": ["f1"], "new": ["f5", "f3", "f3"], "y": ["f7", "f8"]}, k=5).filter(user="new")
-    assert among["item"].to_list() == alone["item"].to_list()
-    np.testing.assert_allclose(among["score"], alone["score"], rtol=1e-4)
+    among_others = snapshot.fold_in({"x": ["f1"], "new": ["f5", "f3", "f3"], "y": ["f7", "f8"]}, k=5).filter(user="new")
+    assert among_others["item"].to_list() == alone["item"].to_list()
+    np.testing.assert_allclose(among_others["score"], alone["score"], rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", CANNOT)
-def test_models_that_cannot_say_so(name: str) -> None:
+@pytest.mark.parametrize("name", WITHOUT_FOLD_IN)
+def test_models_without_fold_in_say_so(name: str) -> None:
     with pytest.raises(ValueError, match=f"`{name}` has no way from a history to a user: .* needs training; ltocf, "):
         snapshot_of(name, random_interactions()).fold_in(["f1"])
 
@@ -52,7 +53,7 @@ def test_models_that_cannot_say_so(name: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("name", ["ltocf", "lightgcn", "lr-gccf"])
-def test_with_what_is_their_own_a_known_user_has_the_scores_of_the_model(name: str, options: dict[str, Any]) -> None:
+def test_with_their_own_part_a_known_user_has_the_scores_of_the_model(name: str, options: dict[str, Any]) -> None:
     snapshot = snapshot_of(name, random_interactions(), **options)
     if "adaptive_temperature" in options:
         snapshot.model.user_losses.copy_(torch.linspace(0, 2, 30))
@@ -66,7 +67,7 @@ def test_with_what_is_their_own_a_known_user_has_the_scores_of_the_model(name: s
         snapshot.fold_in({"ann": ["f1"]}, own=True)
 
 
-def test_what_is_unknown_is_never_mistaken_for_something_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_items_are_ignored_and_never_taken_for_known_ones(caplog: pytest.LogCaptureFixture) -> None:
     snapshot = snapshot_of("ltocf", random_interactions())
     found = snapshot.fold_in(["f3", "F3", "f03", 3, " f3", "f5", None], k=5)
     assert found.equals(snapshot.fold_in(["f3", "f5"], k=5))
@@ -76,7 +77,7 @@ def test_what_is_unknown_is_never_mistaken_for_something_else(caplog: pytest.Log
     assert not caplog.text
 
 
-def test_a_history_of_nothing_known_gets_what_the_policy_says() -> None:
+def test_a_history_without_known_items_gets_what_the_policy_says() -> None:
     snapshot = snapshot_of("ltocf", random_interactions())
     histories = {"a": ["f3"], "b": ["x"], "c": []}
     with pytest.raises(UnknownUserError, match=r"2 of 3 histories have no item of training, those of 'b', 'c'; "):
@@ -91,7 +92,7 @@ def test_a_history_of_nothing_known_gets_what_the_policy_says() -> None:
         snapshot.fold_in(["f3"], k=3, unknown="none")
 
 
-def test_items_are_chosen_as_for_everybody() -> None:
+def test_conditions_on_items_apply_to_fold_in_too() -> None:
     snapshot = snapshot_of("ltocf", random_interactions())
     everything = snapshot.fold_in(["f3"], k=40)["item"].to_list()
     chosen = snapshot.fold_in(["f3"], k=40, only=everything[:9], exclude=everything[0], where="price > 9")
@@ -101,10 +102,8 @@ def test_items_are_chosen_as_for_everybody() -> None:
 
 
 @pytest.mark.parametrize("name", ["mf", "grmf", "ngcf"])
-def test_planted_least_squares_finds_the_colour_of_a_new_user(name: str) -> None:
+def test_least_squares_finds_the_planted_colour_of_a_new_user(name: str) -> None:
     """Trained on a checkerboard, half of a colour's items make the other half the best."""
-    from ltocf.training import TrainingSettings
-
     board, _ = checkerboard()
     snapshot = snapshot_of(name, board, dim=8)
     settings = TrainingSettings(epochs=30, batch_size=200, learning_rate=0.05, l2=0.0)
@@ -116,16 +115,16 @@ def test_planted_least_squares_finds_the_colour_of_a_new_user(name: str) -> None
         assert {int(item[1:]) % 2 for item in best} == {colour}
 
 
-def test_steps_move_the_user_alone() -> None:
+def test_steps_change_the_scores_of_the_new_user_alone() -> None:
     log = random_interactions(8, 12)
     options = {"dim": 4, "ranking": "cosine", "loss": "softmax"}
     model = MODELS["lightgcn"](BipartiteGraph.from_interactions(log), **options)
     snapshot = Snapshot.of("lightgcn", model, log, Names.identity(8, 12))
     before = snapshot.scorer.scores(torch.arange(8)).clone()
     history = [[1, 2, 3]]
-    still, moved = (snapshot.fold_in(history, k=9, steps=n)["score"].to_list() for n in (0, 3))
-    assert still == snapshot.fold_in(history, k=9)["score"].to_list()
-    assert still != moved
+    without_steps, with_steps = (snapshot.fold_in(history, k=9, steps=n)["score"].to_list() for n in (0, 3))
+    assert without_steps == snapshot.fold_in(history, k=9)["score"].to_list()
+    assert without_steps != with_steps
     assert snapshot.scorer.scores(torch.arange(8)).equal(before)
     with pytest.raises(ValueError, match="`steps` must be >= 0, got -1"):
         snapshot.fold_in(history, steps=-1)

@@ -90,13 +90,13 @@ def test_the_card_has_the_measurements_of_the_run(run: Path, tmp_path: Path) -> 
     assert front["metrics"] == list(found)
     assert result["dataset"]["name"] == metrics["dataset"]
     assert f"| recall@10 | {metrics['recall@10']:.4f} |" in body
-    for said in ("| seed | 5 |", "then trained on the whole training set, test set read once"):
-        assert said in body
+    for text in ("| seed | 5 |", "then trained on the whole training set, test set read once"):
+        assert text in body
     assert f"train {metrics['split']['train']:,}, validation" in body
     assert str(run) not in body
 
 
-def test_a_run_of_fit_says_that_nothing_was_measured(tmp_path: Path) -> None:
+def test_the_card_of_a_run_of_fit_says_that_nothing_was_measured(tmp_path: Path) -> None:
     visits = [(user, item) for user in range(6) for item in range(4) if user % 3 != item]
     ltocf.fit(visits, tmp_path / "run", model="mf", dim=2, epochs=1, n_negatives=4, show_progress=False)
     ltocf.update(tmp_path / "run", [(7, 1), (7, 2)], tmp_path / "newer", show_progress=False)
@@ -115,8 +115,9 @@ def test_limits_are_those_of_the_model_and_the_protocol(tmp_path: Path) -> None:
     assert "4 items of the data have no pair in training" in body
     assert "a history of known items stands for anybody else" in body
     assert "with the ids of users and items, and titles or attributes of items" in body
-    _, body = card_of(write_hub_folder(trained_model("popularity"), tmp_path / "b"))
-    assert ("fold_in" in body) == ("stands for anybody else" in body)
+    for name, can_fold_in in (("popularity", True), ("cmn", False)):
+        _, body = card_of(write_hub_folder(trained_model(name), tmp_path / name))
+        assert ("fold_in" in body, "stands for anybody else" in body) == (can_fold_in, can_fold_in)
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
@@ -133,14 +134,14 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert all(line.count("|") - line.count("\\|") in (0, 3) for line in body.splitlines())
 
 
-def test_what_was_given_for_training_is_not_published(tmp_path: Path) -> None:
+def test_the_parameters_of_the_training_are_not_published(tmp_path: Path) -> None:
     trained = trained_model(parameters='{"items": "/home/ann/items.csv"}')
     folder = write_hub_folder(trained, tmp_path / "hub")
     assert set(ltocf.load(folder).notes) == {"dataset", "seed"}
     assert not any(b"/home/ann" in file.read_bytes() for file in folder.iterdir())
 
 
-def test_what_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(FileExistsError, match="there exists already; give a new folder"):
         write_hub_folder(trained_model(), tmp_path / "there")
@@ -165,7 +166,7 @@ def test_a_license_is_only_for_the_hub(run: Path, tmp_path: Path, capsys: pytest
     )
 
 
-def test_other_folders_with_a_config_are_no_models(tmp_path: Path) -> None:
+def test_other_folders_with_a_config_are_not_loaded(tmp_path: Path) -> None:
     for content in ('{"format": "other"}', "[]", "[" * 100_000, "\x00"):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(FileNotFoundError, match="holds no run"):

@@ -32,7 +32,7 @@ UNTITLED = Names(NAMES.user_ids, NAMES.item_ids)
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("given", "expected"),
     [
         ("42", ["42"]),
         (b"42", [b"42"]),
@@ -46,13 +46,13 @@ UNTITLED = Names(NAMES.user_ids, NAMES.item_ids)
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_one_id_is_a_list_of_one(asked: Any, expected: list[Any]) -> None:
-    found = as_list(asked)
+def test_one_id_is_a_list_of_one(given: Any, expected: list[Any]) -> None:
+    found = as_list(given)
     assert found == expected
     assert [type(value) for value in found] == [type(value) for value in expected]
 
 
-def test_an_error_names_five_at_most() -> None:
+def test_at_most_five_values_are_named() -> None:
     assert first_few(["a", 2]) == "'a', 2"
     assert first_few(range(5)) == "0, 1, 2, 3, 4"
     assert first_few(range(6)) == "0, 1, 2, 3, 4, ..."
@@ -79,13 +79,13 @@ def test_items_of_training_have_indices_and_others_are_named() -> None:
     ],
     ids=str,
 )
-def test_what_may_be_listed_is_among_those_and_not_excluded(only: Any, exclude: Any, expected: list[bool]) -> None:
+def test_allowed_items_are_among_only_and_not_among_exclude(only: Any, exclude: Any, expected: list[bool]) -> None:
     allowed = allowed_items(NAMES, only, exclude)
     assert allowed is not None
     assert (allowed.tolist(), allowed.dtype) == (expected, torch.bool)
 
 
-def test_without_a_wish_everything_may_be_listed_and_an_impossible_one_is_an_error() -> None:
+def test_without_conditions_every_item_is_allowed_and_an_unknown_only_is_an_error() -> None:
     assert allowed_items(NAMES, None, None) is None
     with pytest.raises(UnknownItemError, match="none of the items of `only` was in training: 7, 8"):
         allowed_items(NAMES, [7, 8], None)
@@ -101,8 +101,8 @@ def test_histories_are_rows_of_sorted_items_each_once() -> None:
         assert found == users
         assert (histories.offsets.tolist(), histories.items.tolist()) == ([0, 2, 2, 3], [0, 2, 1])
         assert histories.n_items == 3
-    users, none = histories_of(NAMES, [])
-    assert (users, len(none), none.n_items) == ([], 0, 3)
+    users, empty = histories_of(NAMES, [])
+    assert (users, len(empty), empty.n_items) == ([], 0, 3)
     users, same = histories_of(NAMES, histories)
     assert (users, same) == ([0, 1, 2], histories)
 
@@ -115,7 +115,7 @@ def test_one_list_of_items_is_one_user(given: Any) -> None:
     assert (users, histories.items.tolist(), histories.lengths.tolist()) == ([0], [0], [1])
 
 
-def test_items_that_were_not_in_training_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_items_of_histories_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     users, histories = histories_of(NAMES, {"x": [30, "010", 7], "y": [7.5, True, None]})
     assert (users, histories.items.tolist(), histories.lengths.tolist()) == (["x", "y"], [2], [1, 0])
     assert "5 of 6 items of histories were not in training: ignored '010', 7, 7.5, True, None" in caplog.text
@@ -134,7 +134,7 @@ def test_histories_over_another_catalogue_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "asked", "indices", "expected"),
+    ("ids", "requested", "indices", "expected"),
     [
         ([7, 9], ["9", 7], [1, 0], [9, 7]),
         ([7, 9], ["9", "8"], [1, -1], [9, 8]),
@@ -151,10 +151,10 @@ def test_histories_over_another_catalogue_are_refused() -> None:
     ],
     ids=str,
 )
-def test_a_user_keeps_the_type_of_the_data_where_all_can_have_it(
-    ids: list[Any], asked: list[Any], indices: list[int], expected: list[Any]
+def test_users_have_the_type_of_the_data_where_all_of_them_can(
+    ids: list[Any], requested: list[Any], indices: list[int], expected: list[Any]
 ) -> None:
-    assert user_column(IdMap(ids), asked, np.array(indices)).to_list() == expected
+    assert user_column(IdMap(ids), requested, np.array(indices)).to_list() == expected
 
 
 def test_columns_of_items_with_and_without_titles() -> None:

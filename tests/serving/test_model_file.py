@@ -1,4 +1,4 @@
-"""A model file is believed only after it was checked: whatever is wrong with it is one clear line."""
+"""A model file is used only after it was checked: whatever is wrong with it is an error of one clear line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MODEL_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def small(name: str) -> TrainedModel:
+def small_model(name: str) -> TrainedModel:
     log = random_interactions(6, 8)
     model = MODELS[name](BipartiteGraph.from_interactions(log), **MODEL_OPTIONS[name])
     if isinstance(model, SpectralLTOCF):
@@ -45,9 +45,9 @@ def small(name: str) -> TrainedModel:
     return TrainedModel(name, MODEL_OPTIONS[name], model, log, names, {"dataset": "tiny", "seed": "0"})
 
 
-def complete() -> TrainedModel:
+def complete_model() -> TrainedModel:
     """A model with everything that a file may hold."""
-    plain = small("ltocf")
+    plain = small_model("ltocf")
     log = plain.seen
     seen = Interactions(log.users, log.items, 6, 8, np.arange(len(log)), np.linspace(1, 2, len(log), dtype=np.float32))
     films = pl.DataFrame({"price": [1.5, None, *range(6)], "genre": ["Drama", None, *"abcdef"]})
@@ -55,7 +55,7 @@ def complete() -> TrainedModel:
     return replace(plain, seen=seen, names=replace(plain.names, attributes=films), also_seen=also_seen)
 
 
-def rewritten(
+def rewrite(
     path: Path,
     change: Callable[[dict[str, np.ndarray]], Any] = lambda _: None,
     metadata: Callable[[dict[str, Any]], Any] = lambda _: None,
@@ -78,15 +78,15 @@ def content_of(path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    small("ltocf").save(tmp_path / "model.safetensors")
+    small_model("ltocf").save(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
 
 
 @pytest.mark.parametrize("name", MODEL_OPTIONS)
 def test_the_same_model_gives_the_same_bytes_and_comes_back_whole(name: str, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    small(name).save(first)
-    small(name).save(second)
+    small_model(name).save(first)
+    small_model(name).save(second)
     assert first.read_bytes() == second.read_bytes()
     TrainedModel.load(first).save(second)
     assert first.read_bytes() == second.read_bytes()
@@ -102,30 +102,30 @@ def test_files_of_an_earlier_version_are_read(run: str, tmp_path: Path) -> None:
 
 def test_a_file_without_a_checksum_is_read(path: Path) -> None:
     expected = TrainedModel.load(path).recommend(["u1"], 3)
-    assert TrainedModel.load(rewritten(path)).recommend(["u1"], 3).equals(expected)
+    assert TrainedModel.load(rewrite(path)).recommend(["u1"], 3).equals(expected)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=[FORMAT, WITHOUT_CHECKSUM])
 @pytest.mark.parametrize("name", MODEL_OPTIONS)
-def test_damage_never_raises_anything_else(name: str, old: bool, tmp_path: Path) -> None:
+def test_damage_raises_nothing_but_a_value_error(name: str, old: bool, tmp_path: Path) -> None:
     """Flipped bits and cut ends: a ValueError with the file's name, or, without a checksum, a model."""
     path = tmp_path / "model.safetensors"
-    small(name).save(path)
+    small_model(name).save(path)
     if old:
-        rewritten(path)
-    damage(path, at_least=100 if old else 240)
+        rewrite(path)
+    assert_damage_is_refused(path, at_least=100 if old else 240)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=[FORMAT, WITHOUT_CHECKSUM])
-def test_damage_of_everything_a_file_may_hold(old: bool, tmp_path: Path) -> None:
+def test_damage_of_a_complete_file_raises_nothing_but_a_value_error(old: bool, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    complete().save(path)
+    complete_model().save(path)
     if old:
-        rewritten(path)
-    damage(path, at_least=100 if old else 240)
+        rewrite(path)
+    assert_damage_is_refused(path, at_least=100 if old else 240)
 
 
-def damage(path: Path, at_least: int) -> None:
+def assert_damage_is_refused(path: Path, at_least: int) -> None:
     content, generator, refused = path.read_bytes(), random.Random(0), list[str]()
     header = int.from_bytes(content[:8], "little") + 8
     for case in range(250):
@@ -153,20 +153,20 @@ def test_a_single_bit_of_the_weights_is_noticed(path: Path) -> None:
 
 
 def test_a_file_with_everything_comes_back_whole(tmp_path: Path) -> None:
-    first, second, trained = tmp_path / "first", tmp_path / "second", complete()
+    first, second, trained = tmp_path / "first", tmp_path / "second", complete_model()
     trained.save(first)
-    complete().save(second)
+    complete_model().save(second)
     assert first.read_bytes() == second.read_bytes()
-    again = TrainedModel.load(first)
-    again.save(second)
+    loaded = TrainedModel.load(first)
+    loaded.save(second)
     assert first.read_bytes() == second.read_bytes()
-    assert again.also_seen is not None
-    assert again.also_seen.keys.tolist() == [1, 47]
-    assert again.names.attributes is not None
-    assert again.names.attributes.equals(trained.names.attributes)
-    assert again.recommend("u1", 3, where="price >= 1").equals(trained.recommend("u1", 3, where="price >= 1"))
-    assert again.snapshot.popular(3, since=4).equals(trained.snapshot.popular(3, since=4))
-    np.testing.assert_array_equal(again.seen.weights, trained.seen.weights)
+    assert loaded.also_seen is not None
+    assert loaded.also_seen.keys.tolist() == [1, 47]
+    assert loaded.names.attributes is not None
+    assert loaded.names.attributes.equals(trained.names.attributes)
+    assert loaded.recommend("u1", 3, where="price >= 1").equals(trained.recommend("u1", 3, where="price >= 1"))
+    assert loaded.snapshot.popular(3, since=4).equals(trained.snapshot.popular(3, since=4))
+    np.testing.assert_array_equal(loaded.seen.weights, trained.seen.weights)
 
 
 def parquet(frame: pl.DataFrame) -> np.ndarray:
@@ -199,16 +199,16 @@ def parquet(frame: pl.DataFrame) -> np.ndarray:
     ],
     ids=[f"array-{number}" for number in range(14)],
 )
-def test_optional_arrays_that_are_wrong(name: str, value: Any, message: str, tmp_path: Path) -> None:
+def test_wrong_optional_arrays_are_refused(name: str, value: Any, message: str, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    complete().save(path)
+    complete_model().save(path)
     change = (lambda arrays: arrays.pop(name)) if value is None else set_item(name, value)
     with pytest.raises(ValueError, match=message) as caught:
-        TrainedModel.load(rewritten(path, change))
+        TrainedModel.load(rewrite(path, change))
     assert str(caught.value).startswith(f"{path} cannot be used as a model file: ")
 
 
-def test_arrays_that_change_names_are_noticed(path: Path) -> None:
+def test_swapped_or_reshaped_arrays_are_noticed(path: Path) -> None:
     arrays, content = load_file(path), content_of(path)
     arrays["seen.users"], arrays["seen.items"] = arrays["seen.items"], arrays["seen.users"]
     reshaped = load_file(path)
@@ -262,9 +262,9 @@ def options(**changes: Any) -> Callable[[dict[str, Any]], Any]:
         ),
     ],
 )
-def test_arrays_that_are_wrong(change: Callable[[dict[str, Any]], Any], message: str, path: Path) -> None:
+def test_wrong_arrays_are_refused(change: Callable[[dict[str, Any]], Any], message: str, path: Path) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        TrainedModel.load(rewritten(path, change))
+        TrainedModel.load(rewrite(path, change))
     assert str(caught.value).startswith(f"{path} cannot be used as a model file: ")
 
 
@@ -287,9 +287,9 @@ def test_arrays_that_are_wrong(change: Callable[[dict[str, Any]], Any], message:
         (options(n_times=True), "must have the shape"),
     ],
 )
-def test_metadata_that_are_wrong(change: Callable[[dict[str, Any]], Any], message: str, path: Path) -> None:
+def test_wrong_metadata_are_refused(change: Callable[[dict[str, Any]], Any], message: str, path: Path) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        TrainedModel.load(rewritten(path, metadata=change))
+        TrainedModel.load(rewrite(path, metadata=change))
     assert str(caught.value).startswith(f"{path} cannot be used as a model file: ")
 
 
@@ -302,7 +302,7 @@ def test_many_small_tensors_are_counted_together(tmp_path: Path) -> None:
         TrainedModel.load(path)
 
 
-def test_numbers_that_numpy_does_not_have(path: Path) -> None:
+def test_types_that_numpy_does_not_have_are_refused(path: Path) -> None:
     arrays = {"a": torch.zeros(2, dtype=torch.bfloat16)}
     from safetensors.torch import save_file as save_tensors
 
@@ -326,10 +326,8 @@ def test_a_full_disk_is_an_error_of_the_disk(path: Path) -> None:
 
 def test_a_snapshot_has_the_version_of_the_file_it_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another file takes the name while this one is read: model and version are both of the newer one."""
-    from ltocf.serving import model_file
-
     newer = path.with_name("newer")
-    other = small("ltocf")
+    other = small_model("ltocf")
     with torch.no_grad():
         other.model.initial_embeddings.add_(1)
     other.save(newer)
@@ -344,13 +342,13 @@ def test_a_snapshot_has_the_version_of_the_file_it_read(path: Path, monkeypatch:
     monkeypatch.setattr(model_file, "read_model", read_and_replace)
     replaced = Snapshot.open(path)
     monkeypatch.undo()
-    again = Snapshot.open(path)
-    assert replaced.version == again.version
-    assert replaced.recommend("u1", 3).equals(again.recommend("u1", 3))
+    expected = Snapshot.open(path)
+    assert replaced.version == expected.version
+    assert replaced.recommend("u1", 3).equals(expected.recommend("u1", 3))
 
 
-def test_a_weight_that_came_later_starts_as_it_does(tmp_path: Path) -> None:
-    """A file of NeuMF before it had a bias of its output."""
+def test_a_weight_added_later_has_its_initial_value(tmp_path: Path) -> None:
+    """A file of NeuMF from before its output had a bias."""
     log = random_interactions()
     model = NeuMF(BipartiteGraph.from_interactions(log), dim=8)
     with torch.no_grad():

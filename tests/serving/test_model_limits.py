@@ -1,4 +1,4 @@
-"""How much a model file may ask for, and what stands in one: the boundaries, by numbers."""
+"""How much a model file may ask for, and what it contains: the limits, in numbers."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def trained() -> TrainedModel:
     return TrainedModel("mf", {"popularity": 0.0, "dim": 2}, model, LOG, names, {"phase": "selection"})
 
 
-def test_numbers_are_counted_before_they_are_made() -> None:
+def test_numbers_are_counted_before_they_are_allocated() -> None:
     generator = torch.Generator().manual_seed(0)
-    with _SizeLimit(24) as most:
+    with _SizeLimit(24) as limit:
         torch.zeros(2, 3)
         torch.ones(3, dtype=torch.int64)
         torch.empty((1, 2), device="cpu")
         torch.randn(4, generator=generator)
         torch.rand(2, out=torch.full((2,), 1.0))
-        assert most.left == 24 - 6 - 3 - 2 - 4 - 4
+        assert limit.left == 24 - 6 - 3 - 2 - 4 - 4
         torch.linspace(0, 1, steps=5)
-        assert most.left == 0
+        assert limit.left == 0
         torch.zeros(0)
         (torch.arange(99) + 1).clone()
         with pytest.raises(ValueError, match="far more numbers than the file holds"):
@@ -52,16 +52,16 @@ def test_numbers_are_counted_before_they_are_made() -> None:
     assert torch.zeros(9).tolist() == [0] * 9
 
 
-def test_a_model_may_ask_for_eight_times_what_the_file_holds_and_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MF with 14 nodes and dim 4 makes tensors of so many numbers: with one less it cannot be made."""
-    with _SizeLimit(2**40) as most:
+def test_a_model_may_allocate_eight_times_what_the_file_holds_and_a_spare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one number less than MF with 14 nodes and dim 4 allocates, it cannot be built."""
+    with _SizeLimit(2**40) as limit:
         MODELS["mf"](BipartiteGraph.from_interactions(LOG), dim=4)
-    asked = 2**40 - most.left
-    assert asked >= 14 * 4
-    held = asked // 8
-    monkeypatch.setattr(model_file, "SPARE_NUMBERS", asked - 8 * held)
+    allocated = 2**40 - limit.left
+    assert allocated >= 14 * 4
+    held = allocated // 8
+    monkeypatch.setattr(model_file, "SPARE_NUMBERS", allocated - 8 * held)
     assert isinstance(_built("mf", {"dim": 4}, LOG, held), MF)
-    monkeypatch.setattr(model_file, "SPARE_NUMBERS", asked - 8 * held - 1)
+    monkeypatch.setattr(model_file, "SPARE_NUMBERS", allocated - 8 * held - 1)
     with pytest.raises(ValueError, match=r"cannot be made with its options \(they ask for far more"):
         _built("mf", {"dim": 4}, LOG, held)
 
@@ -74,7 +74,7 @@ def test_options_beyond_reason_are_refused() -> None:
         _built("mf", {"dim": LARGEST_OPTION}, LOG, 100)
 
 
-def test_a_constructor_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_without_a_message_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise MemoryError
 
@@ -98,7 +98,7 @@ def test_a_constructor_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatc
     ],
     ids=str,
 )
-def test_where_texts_end(ends: list[int], n_bytes: int, right: bool) -> None:
+def test_the_ends_of_texts_are_checked(ends: list[int], n_bytes: int, right: bool) -> None:
     if right:
         check_ends("titles", np.array(ends, np.int64), n_bytes)
         return
@@ -106,7 +106,7 @@ def test_where_texts_end(ends: list[int], n_bytes: int, right: bool) -> None:
         check_ends("titles", np.array(ends, np.int64), n_bytes)
 
 
-def test_what_stands_in_a_file(trained: TrainedModel, tmp_path: Path) -> None:
+def test_the_content_of_a_file(trained: TrainedModel, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     trained.save(str(path))
     with safe_open(path, "np") as file:
@@ -122,15 +122,15 @@ def test_what_stands_in_a_file(trained: TrainedModel, tmp_path: Path) -> None:
         "options": options,
         "notes": {"phase": "selection"},
     }
-    again = TrainedModel.load(str(path))
-    assert (again.name, again.options, again.notes) == ("mf", options, {"phase": "selection"})
-    assert (again.names.titles, again.seen.keys.tolist()) == (trained.titles, LOG.keys.tolist())
-    assert not again.model.training
+    loaded = TrainedModel.load(str(path))
+    assert (loaded.name, loaded.options, loaded.notes) == ("mf", options, {"phase": "selection"})
+    assert (loaded.names.titles, loaded.seen.keys.tolist()) == (trained.titles, LOG.keys.tolist())
+    assert not loaded.model.training
     assert Snapshot.open(path).version == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def checksum(arrays: dict[str, np.ndarray], content: dict[str, Any]) -> str:
-    """What docs and files of this format mean by it, written down once more."""
+    """The checksum of this format as documented, computed on its own."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
@@ -150,7 +150,7 @@ def checksum(arrays: dict[str, np.ndarray], content: dict[str, Any]) -> str:
     ],
     ids=str,
 )
-def test_metadata_of_this_format_that_are_wrong(
+def test_wrong_metadata_of_this_format_are_refused(
     changed: dict[str, Any], message: str, trained: TrainedModel, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.safetensors"

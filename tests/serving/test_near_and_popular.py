@@ -1,4 +1,4 @@
-"""Who is near whom, and what many touched: against numbers worked out from the sets themselves."""
+"""Similar users and items, and popular items: against numbers computed from the sets themselves."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def test_popular_items_with_their_counts() -> None:
     ],
     ids=str,
 )
-def test_popular_in_a_window(window: dict[str, Any], expected: dict[int, int]) -> None:
+def test_popular_items_in_a_time_window(window: dict[str, Any], expected: dict[int, int]) -> None:
     frame = snapshot_of().popular(5, **window)
     assert dict(frame.select("item", "count").rows()) == expected
     assert frame["count"].is_sorted(descending=True)
 
 
-def test_windows_that_cannot_be() -> None:
+def test_impossible_time_windows_are_refused() -> None:
     snapshot = snapshot_of()
     for window, message in (
         ({"days": 1, "since": 3}, "give `days` or `since`, not both"),
@@ -85,15 +85,15 @@ def test_a_moment_without_a_zone_is_utc() -> None:
     assert seconds_of(date(1970, 1, 2)) == DAY
 
 
-def test_similar_by_history_is_the_cosine_of_sets() -> None:
+def test_similarity_by_history_is_the_cosine_of_sets() -> None:
     snapshot = snapshot_of(name="neumf", dim=4)
-    near = snapshot.similar_users("bob", 3, by="history")
-    assert near["user"].to_list() == ["cid", "ann", "dan"]
-    np.testing.assert_allclose(near["score"], [1, 0.5, 0], rtol=1e-6)
-    near = snapshot.similar_items(10, 4, by="history")
-    assert near["item"].to_list() == [30, 20, 40, 50]
-    np.testing.assert_allclose(near["score"], [2 / np.sqrt(6), 1 / np.sqrt(3), 0, 0], rtol=1e-6)
-    assert near.columns == ["rank", "item", "score", "title"]
+    similar = snapshot.similar_users("bob", 3, by="history")
+    assert similar["user"].to_list() == ["cid", "ann", "dan"]
+    np.testing.assert_allclose(similar["score"], [1, 0.5, 0], rtol=1e-6)
+    similar = snapshot.similar_items(10, 4, by="history")
+    assert similar["item"].to_list() == [30, 20, 40, 50]
+    np.testing.assert_allclose(similar["score"], [2 / np.sqrt(6), 1 / np.sqrt(3), 0, 0], rtol=1e-6)
+    assert similar.columns == ["rank", "item", "score", "title"]
 
 
 @pytest.mark.parametrize("name", ["ltocf", "mf", "ngcf"])
@@ -114,7 +114,7 @@ def test_similar_users_are_near_in_their_final_vectors(name: str, by: str) -> No
     assert len(snapshot.similar_users(4, 30)) == 29
 
 
-def test_users_without_a_history_are_near_nobody() -> None:
+def test_users_without_a_history_are_similar_to_nobody() -> None:
     wider = Interactions.from_pairs(LOG.users, LOG.items, 5, 5)
     names = Names(IdMap([*"abcde"]), NAMES.item_ids)
     for by in ("cosine", "history"):

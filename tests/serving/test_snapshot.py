@@ -1,8 +1,9 @@
-"""A snapshot answers for whoever is asked about, in the caller's ids, at the cost of what was asked."""
+"""A snapshot answers for any user, in the caller's ids, at the cost of that answer alone."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +52,19 @@ def test_scores_and_items_are_those_of_the_model(snapshot: Snapshot, interaction
     for row, user in enumerate((7, 0)):
         scores[row, interactions.items[interactions.users == user]] = -np.inf
         best = np.argsort(-scores[row])[:4]
-        mine = frame.filter(user=100 + user)
-        assert mine["item"].to_list() == [10 * item for item in best]
-        assert mine["title"].to_list() == [f"Film {item}" for item in best]
-        assert mine["score"].to_list() == scores[row, best].tolist()
+        of_user = frame.filter(user=100 + user)
+        assert of_user["item"].to_list() == [10 * item for item in best]
+        assert of_user["title"].to_list() == [f"Film {item}" for item in best]
+        assert of_user["score"].to_list() == scores[row, best].tolist()
 
 
-@pytest.mark.parametrize("asked", [107, "107", np.int64(107), [107], ["107"], np.array([107]), pl.Series([107])])
-def test_one_id_is_one_user_and_has_the_type_of_the_data(asked: Any, snapshot: Snapshot) -> None:
-    assert snapshot.recommend(asked, k=3).equals(snapshot.recommend([107], k=3))
-    assert snapshot.recommend(asked, k=3).to_dicts()[0]["user"] == 107
+@pytest.mark.parametrize("user", [107, "107", np.int64(107), [107], ["107"], np.array([107]), pl.Series([107])])
+def test_one_id_is_one_user_and_has_the_type_of_the_data(user: Any, snapshot: Snapshot) -> None:
+    assert snapshot.recommend(user, k=3).equals(snapshot.recommend([107], k=3))
+    assert snapshot.recommend(user, k=3).to_dicts()[0]["user"] == 107
 
 
-def test_an_id_is_not_its_letters(interactions: Interactions) -> None:
+def test_a_text_id_is_not_taken_for_its_letters(interactions: Interactions) -> None:
     names = Names(IdMap([*"0123456789", *map(str, range(10, 30))]), IdMap.identity(40))
     snapshot = snapshot_of("mf", interactions, names)
     assert snapshot.recommend("12", k=2)["user"].to_list() == ["12", "12"]
@@ -71,7 +72,7 @@ def test_an_id_is_not_its_letters(interactions: Interactions) -> None:
     assert snapshot.history("12")["item"].to_list() == interactions.items[interactions.users == 12].tolist()
 
 
-def test_unknown_users(snapshot: Snapshot, interactions: Interactions) -> None:
+def test_the_policies_for_unknown_users(snapshot: Snapshot, interactions: Interactions) -> None:
     with pytest.raises(UnknownUserError, match=r'2 of 3 users were not in training: 1, 2;.*`unknown="popular"`'):
         snapshot.recommend([1, 101, 2])
     frame = snapshot.recommend([1, 101, 2], k=3, unknown="popular")
@@ -89,7 +90,7 @@ def test_unknown_users(snapshot: Snapshot, interactions: Interactions) -> None:
         snapshot.history(1)
 
 
-def test_what_may_be_listed(snapshot: Snapshot) -> None:
+def test_only_and_exclude_restrict_the_list(snapshot: Snapshot) -> None:
     everything = snapshot.recommend(107, k=40)["item"].to_list()
     assert snapshot.recommend(107, k=40, exclude=everything[:3])["item"].to_list() == everything[3:]
     assert snapshot.recommend(107, k=40, only=everything[5:2:-1])["item"].to_list() == everything[3:6]
@@ -106,7 +107,7 @@ def test_what_may_be_listed(snapshot: Snapshot) -> None:
         snapshot.recommend(107, only=[7, 8])
 
 
-def test_lengths_of_lists(snapshot: Snapshot) -> None:
+def test_lists_have_at_least_one_place_and_at_most_all_items(snapshot: Snapshot) -> None:
     for answer in (
         lambda: snapshot.recommend(107, 0),
         lambda: snapshot.recommend_all(0),
@@ -122,7 +123,7 @@ def test_lengths_of_lists(snapshot: Snapshot) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 7, 30, 4096])
-def test_recommending_to_all_in_frames(rows: int, snapshot: Snapshot) -> None:
+def test_recommend_all_gives_frames_of_so_many_users(rows: int, snapshot: Snapshot) -> None:
     frames = list(snapshot.recommend_all(k=3, rows=rows))
     assert [frame["user"].n_unique() for frame in frames] == [min(rows, 30 - start) for start in range(0, 30, rows)]
     expected = snapshot.recommend(range(100, 130), k=3)
@@ -132,7 +133,7 @@ def test_recommending_to_all_in_frames(rows: int, snapshot: Snapshot) -> None:
     np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-5)
 
 
-def test_nobody_asked_for(snapshot: Snapshot) -> None:
+def test_no_users_get_an_empty_frame(snapshot: Snapshot) -> None:
     frame = snapshot.recommend([])
     assert frame.schema == snapshot.recommend(107).schema
     assert len(frame) == 0
@@ -142,7 +143,9 @@ def test_nobody_asked_for(snapshot: Snapshot) -> None:
 @pytest.mark.parametrize(
     ("name", "options"), [("ltocf", {"popularity": 0.5}), ("ngcf", {"popularity": 0.5}), ("mf", {})]
 )
-def test_similar_items(name: str, options: dict[str, Any], by: Any, interactions: Interactions) -> None:
+def test_similar_items_are_near_in_their_final_vectors(
+    name: str, options: dict[str, Any], by: Any, interactions: Interactions
+) -> None:
     snapshot = snapshot_of(name, interactions, **options)
     with torch.no_grad():
         vectors = snapshot.model.eval().propagate(snapshot.model.initial_embeddings)[30:].detach()
@@ -156,7 +159,7 @@ def test_similar_items(name: str, options: dict[str, Any], by: Any, interactions
     assert frame["rank"].to_list() == [1, 2, 3, 4, 5]
 
 
-def test_what_similar_items_needs(interactions: Interactions, snapshot: Snapshot) -> None:
+def test_impossible_calls_of_similar_items_are_refused(interactions: Interactions, snapshot: Snapshot) -> None:
     with pytest.raises(UnknownItemError, match="1 of 1 items were not in training: 7"):
         snapshot.similar_items(7)
     with pytest.raises(ValueError, match="`by` must be one of cosine, inner_product, history, got 'dot'"):
@@ -166,7 +169,7 @@ def test_what_similar_items_needs(interactions: Interactions, snapshot: Snapshot
 
 
 @pytest.mark.parametrize("name", ["ltocf", "lightgcn", "lr-gccf", "mult-vae", "spectral"])
-def test_folding_in(name: str, interactions: Interactions) -> None:
+def test_fold_in_gives_the_scores_of_the_history_alone(name: str, interactions: Interactions) -> None:
     """A user of training, taken for a new one, has the scores that their history alone gives them."""
     snapshot = snapshot_of(name, interactions)
     history = snapshot.history(107)["item"].to_list()
@@ -174,11 +177,11 @@ def test_folding_in(name: str, interactions: Interactions) -> None:
     assert frame["user"].unique(maintain_order=True).to_list() == ["new", "other"]
     row = Histories.of(interactions).rows(torch.tensor([7]))
     scores = snapshot.model.user_map().scores(row) if name in LINEAR else snapshot.model.scores(torch.tensor([7]))
-    mine = frame.filter(user="new")
-    assert not set(mine["item"]) & set(history)
-    assert len(mine) == 40 - len(history)
-    np.testing.assert_allclose(mine["score"], scores[0].numpy()[mine["item"] // 10], rtol=1e-4, atol=1e-6)
-    assert mine["score"].is_sorted(descending=True)
+    of_user = frame.filter(user="new")
+    assert not set(of_user["item"]) & set(history)
+    assert len(of_user) == 40 - len(history)
+    np.testing.assert_allclose(of_user["score"], scores[0].numpy()[of_user["item"] // 10], rtol=1e-4, atol=1e-6)
+    assert of_user["score"].is_sorted(descending=True)
     indices = Histories.of(interactions).rows(torch.tensor([7]))
     assert snapshot.fold_in(indices, k=40).drop("user").equals(snapshot.fold_in([history], k=40).drop("user"))
     unmasked = snapshot.fold_in([history], k=40, exclude_seen=False)
@@ -186,16 +189,16 @@ def test_folding_in(name: str, interactions: Interactions) -> None:
     assert set(history) < set(unmasked["item"])
 
 
-def test_what_folding_in_needs(interactions: Interactions, snapshot: Snapshot) -> None:
+def test_impossible_calls_of_fold_in_are_refused(interactions: Interactions, snapshot: Snapshot) -> None:
     with pytest.raises(UnknownUserError, match=r"1 of 2 histories have no item of training, those of 1; .*popular"):
         snapshot.fold_in([[10, 7, 8], [7, 8]])
     with pytest.raises(ValueError, match=r"must have a list of items for each user, got 20 for one; pass \[1, 2\]"):
         snapshot.fold_in([[10], 20])
     with pytest.raises(ValueError, match="`histories` must be over the 40 items, got 8"):
         snapshot.fold_in(Histories.of(random_interactions(6, 8)))
-    takes = ", ".join(name for name in MODELS if name not in ("cmn", "neumf")) + " have"
+    with_fold_in = ", ".join(name for name in MODELS if name not in ("cmn", "neumf")) + " have"
     for name in ("cmn", "neumf"):
-        with pytest.raises(ValueError, match=f"`{name}` has no way from a history to a user.*; {takes}"):
+        with pytest.raises(ValueError, match=f"`{name}` has no way from a history to a user.*; {with_fold_in}"):
             snapshot_of(name, interactions).fold_in([[10, 20]])
 
 
@@ -254,7 +257,7 @@ def test_lists_as_values_are_those_of_the_frame(snapshot: Snapshot) -> None:
         assert [place.title for place in places] == of_user["title"].to_list()
 
 
-def test_what_an_explanation_needs(interactions: Interactions, snapshot: Snapshot) -> None:
+def test_impossible_explanations_are_refused(interactions: Interactions, snapshot: Snapshot) -> None:
     with pytest.raises(UnknownUserError, match="user 1 was not"):
         snapshot.explain(1, 10)
     with pytest.raises(UnknownItemError, match="items were not in training: 7"):
@@ -264,11 +267,11 @@ def test_what_an_explanation_needs(interactions: Interactions, snapshot: Snapsho
 
 
 LOOK_UPS = ("aten::index", "aten::index_select", "aten::slice", "aten::select", "aten::detach", "aten::alias")
-"""What takes a few entries of a tensor, however many it has."""
+"""Operations that take a few entries of a tensor, however many it has."""
 
 
 class _LargestTensor(TorchDispatchMode):
-    """How many numbers the largest tensor has that any operation reads or makes, but for look-ups and views."""
+    """The size of the largest tensor that any operation reads or makes, other than look-ups and views."""
 
     largest = 0
 
@@ -281,7 +284,7 @@ class _LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_an_answer_does_not_look_through_all_pairs() -> None:
+def test_an_answer_does_not_read_all_pairs() -> None:
     log = random_interactions(500, 50, density=0.3)
     snapshot = snapshot_of("mf", log)
     answers = (
@@ -296,20 +299,19 @@ def test_an_answer_does_not_look_through_all_pairs() -> None:
         assert mode.largest <= ROWS * log.n_items < len(log)
 
 
-def test_threads_get_what_one_gets(snapshot: Snapshot) -> None:
+def test_many_threads_get_the_answers_of_one(snapshot: Snapshot) -> None:
     users = [100 + number % 5 for number in range(40)]
 
-    def answers(user: int) -> list[pl.DataFrame]:
-        item = snapshot.recommend(user, 3)["item"][0]
-        return [snapshot.fold_in([[item]], 3), snapshot.similar_items(item, 3), snapshot.explain(user, item).history]
+    def answers(source: Snapshot, user: int) -> list[pl.DataFrame]:
+        item = source.recommend(user, 3)["item"][0]
+        return [source.fold_in([[item]], 3), source.similar_items(item, 3), source.explain(user, item).history]
 
-    cold = Snapshot.of(snapshot.name, snapshot.model, random_interactions(), snapshot.names)
-    alone = [answers(user) for user in users[:5]]
-    snapshot = cold
+    unused = Snapshot.of(snapshot.name, snapshot.model, random_interactions(), snapshot.names)
+    expected = [answers(snapshot, user) for user in users[:5]]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(answers, users))
-    for place, frames in enumerate(together):
-        assert all(one.equals(other) for one, other in zip(frames, alone[place % 5], strict=True))
+        found = list(pool.map(partial(answers, unused), users))
+    for place, frames in enumerate(found):
+        assert all(frame.equals(other) for frame, other in zip(frames, expected[place % 5], strict=True))
 
 
 def test_dropout_is_off_and_the_model_left_as_it_was(interactions: Interactions) -> None:
@@ -320,7 +322,7 @@ def test_dropout_is_off_and_the_model_left_as_it_was(interactions: Interactions)
     assert model.training
 
 
-def test_opening_a_run_or_a_file(snapshot: Snapshot, interactions: Interactions, tmp_path: Path) -> None:
+def test_a_snapshot_opens_a_run_or_a_file(snapshot: Snapshot, interactions: Interactions, tmp_path: Path) -> None:
     file = tmp_path / "run" / "model.safetensors"
     with pytest.raises(FileNotFoundError, match="no model file at"):
         Snapshot.open(file)
@@ -340,12 +342,12 @@ def test_a_snapshot_on_a_gpu_answers_the_same(name: str, interactions: Interacti
     snapshot = snapshot_of(name, interactions)
     options = {} if name == "spectral" else {"dim": 8}
     TrainedModel(name, options, snapshot.model, interactions, snapshot.names).save(tmp_path / "model.safetensors")
-    there = Snapshot.open(tmp_path / "model.safetensors", device="cuda")
+    on_gpu = Snapshot.open(tmp_path / "model.safetensors", device="cuda")
     answers: list[Any] = [lambda s: s.recommend(107, k=5), lambda s: s.fold_in([[10, 20]], k=5)]
     if name != "spectral":
         answers += [lambda s: s.similar_items(10, k=5), lambda s: s.explain(107, 10).history]
     for answer in answers:
-        found, expected = answer(there), answer(snapshot)
+        found, expected = answer(on_gpu), answer(snapshot)
         assert found["item"].to_list() == expected["item"].to_list()
         numbers, others = (frame.select(pl.selectors.float()).to_numpy() for frame in (found, expected))
         np.testing.assert_allclose(numbers, others, rtol=1e-3, atol=1e-5)

@@ -33,7 +33,7 @@ def trained(interactions: Interactions) -> TrainedModel:
     return TrainedModel("ltocf", OPTIONS, model, interactions, Names(users, items, titles), {"dataset": "tiny"})
 
 
-def test_recommends_the_best_unseen_items(trained: TrainedModel) -> None:
+def test_the_best_unseen_items_are_recommended(trained: TrainedModel) -> None:
     scores = trained.model.scores(torch.tensor([7]))[0].numpy()
     unseen = np.setdiff1d(np.arange(40), trained.seen.items[trained.seen.users == 7])
     best = unseen[np.argsort(-scores[unseen])][:5]
@@ -44,7 +44,7 @@ def test_recommends_the_best_unseen_items(trained: TrainedModel) -> None:
     assert frame["rank"].to_list() == [1, 2, 3, 4, 5]
 
 
-def test_seen_items_come_back_when_asked(trained: TrainedModel) -> None:
+def test_seen_items_are_recommended_on_request(trained: TrainedModel) -> None:
     everything = trained.recommend(["007"], k=40, exclude_seen=False)
     unseen = trained.recommend(["007"], k=40)
     seen = set(trained.history("007")["item"])
@@ -52,14 +52,14 @@ def test_seen_items_come_back_when_asked(trained: TrainedModel) -> None:
     assert set(everything["item"]) - set(unseen["item"]) == seen
 
 
-def test_the_file_holds_everything(trained: TrainedModel, tmp_path: Path) -> None:
+def test_the_file_holds_the_whole_model(trained: TrainedModel, tmp_path: Path) -> None:
     trained.save(tmp_path / "model.safetensors")
-    again = TrainedModel.load(tmp_path / "model.safetensors")
+    loaded = TrainedModel.load(tmp_path / "model.safetensors")
     users = ["029", "000", "007"]
-    assert again.recommend(users).equals(trained.recommend(users))
-    assert again.history("003").equals(trained.history("003"))
-    assert again.notes == {"dataset": "tiny"}
-    assert again.model.state_dict()["times.values"].equal(trained.model.state_dict()["times.values"])
+    assert loaded.recommend(users).equals(trained.recommend(users))
+    assert loaded.history("003").equals(trained.history("003"))
+    assert loaded.notes == {"dataset": "tiny"}
+    assert loaded.model.state_dict()["times.values"].equal(trained.model.state_dict()["times.values"])
 
 
 def test_without_titles_there_is_no_title_column(trained: TrainedModel, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_unknown_users_are_an_error_or_get_the_most_popular(trained: TrainedMode
         trained.history("x")
 
 
-def test_a_user_of_nearly_everything_gets_what_is_left() -> None:
+def test_a_user_of_nearly_all_items_gets_the_rest() -> None:
     log = Interactions.from_pairs([0, 0, 1], [0, 1, 2])
     model = LTOCF(BipartiteGraph.from_interactions(log), dim=2)
     trained = TrainedModel("ltocf", {"dim": 2}, model, log, Names.identity(2, 3))
@@ -98,7 +98,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         TrainedModel.load(tmp_path / "other")
 
 
-def test_it_shows_itself_in_one_line_and_as_a_small_table(trained: TrainedModel) -> None:
+def test_its_repr_is_one_line_and_its_html_a_small_table(trained: TrainedModel) -> None:
     shown = f"TrainedModel(model='ltocf', dataset='tiny', n_users=30, n_items=40, n_pairs={len(trained.seen)})"
     assert repr(trained) == shown
     table = trained._repr_html_()
@@ -111,7 +111,7 @@ def test_the_snapshot_is_made_once(trained: TrainedModel) -> None:
     assert trained.recommend(["007"], k=5).equals(trained.snapshot.recommend("007", k=5))
 
 
-def test_ten_unseen_items_are_listed_unless_asked_otherwise(trained: TrainedModel) -> None:
+def test_ten_unseen_items_are_listed_by_default(trained: TrainedModel) -> None:
     snapshot = trained.snapshot
     history = trained.history("007")["item"].to_list()
     for frame in (
@@ -137,7 +137,7 @@ def test_ten_unseen_items_are_listed_unless_asked_otherwise(trained: TrainedMode
 def test_a_new_snapshot_is_warm_and_has_no_version(trained: TrainedModel) -> None:
     assert trained.snapshot.version == ""
     for ids in (trained.user_ids, trained.item_ids):
-        assert "_indices" in vars(ids), "the first answer would make the table"
+        assert "_indices" in vars(ids), "the first answer would have to build the table"
 
 
 def test_integer_ids_may_be_typed_as_text() -> None:

@@ -52,8 +52,8 @@ def test_an_error_on_the_way_leaves_the_old_file(ending: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("ending", WRITERS)
-def test_what_a_killed_process_leaves_goes_with_the_next_call(ending: str, tmp_path: Path) -> None:
-    """The folder as it is when the process is killed before the second frame."""
+def test_what_a_killed_process_leaves_is_removed_by_the_next_call(ending: str, tmp_path: Path) -> None:
+    """The folder of a process that is killed before the second frame."""
     (tmp_path / "now").mkdir()
 
     def killed() -> Iterator[pl.DataFrame]:
@@ -74,7 +74,7 @@ def test_another_ending_is_refused(tmp_path: Path) -> None:
         write_frames(FRAMES, tmp_path / "lists.xlsx")
 
 
-def test_titles_that_a_spreadsheet_would_compute_are_text_in_csv_and_as_they_are_elsewhere(tmp_path: Path) -> None:
+def test_titles_that_a_spreadsheet_would_compute_are_escaped_in_csv_only(tmp_path: Path) -> None:
     titles = ["=1+1", "+1", "-1", "@sum(a1)", "\t=1", "1=1", "It", None]
     frame = pl.DataFrame({"user": ["=u"] * 8, "item": ["@i"] * 8, "title": titles})
     for name in ("a.csv", "a.jsonl"):

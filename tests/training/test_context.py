@@ -1,4 +1,4 @@
-"""What surrounds a training, by a clock that stands still."""
+"""The context of a training, by a clock that stands still."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ltocf.training import FitContext, Trainable
 
 
 class Plain(Trainable):
-    """A model that says nothing about recording."""
+    """A model that does not say whether it can be recorded."""
 
     def forward(self, batch: Batch) -> LossTerms:
         raise NotImplementedError
@@ -30,11 +30,11 @@ def test_seconds_left_of_the_time_limit() -> None:
     assert FitContext(deadline=98.0).seconds_left() == -2.0
 
 
-@pytest.mark.parametrize(("deadline", "earlier"), [(math.inf, 105.0), (104.0, 104.0), (200.0, 105.0), (90.0, 90.0)])
-def test_a_share_of_the_time_ends_no_later_than_all_of_it(deadline: float, earlier: float) -> None:
+@pytest.mark.parametrize(("deadline", "expected"), [(math.inf, 105.0), (104.0, 104.0), (200.0, 105.0), (90.0, 90.0)])
+def test_a_share_of_the_time_ends_no_later_than_all_of_it(deadline: float, expected: float) -> None:
     whole = FitContext(select_by="ndcg@5", deadline=deadline, description="whole")
     part = whole.within(5.0)
-    assert (part.deadline, part.select_by, part.description) == (earlier, "ndcg@5", "whole")
+    assert (part.deadline, part.select_by, part.description) == (expected, "ndcg@5", "whole")
     assert whole.deadline == deadline
 
 

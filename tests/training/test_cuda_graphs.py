@@ -1,4 +1,4 @@
-"""What a CUDA graph asks of a training step, as far as it can be seen without a GPU; and the recording's order."""
+"""What a CUDA graph needs of a training step, as far as it shows without a GPU, and the order of a recording."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ltocf.sampling import Batch, PairwiseBatches
 from ltocf.training import TrainingSettings, fit
 from ltocf.training.cuda_graphs import WARM_UPS, RecordedStep
 
-READING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "equal")
-"""Operations whose result the CPU has to see: each waits for the GPU."""
+READING_OPERATIONS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "equal")
+"""Operations whose result the CPU needs: each waits for the GPU."""
 
 
 class ReadError(Exception):
     """A value was read."""
 
 
-class NothingIsRead(TorchDispatchMode):
-    """Inside, an operation that would wait for a GPU is an error."""
+class NoReading(TorchDispatchMode):
+    """A context in which an operation that would wait for a GPU is an error."""
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if any(name in str(operation) for name in READING):
+        if any(name in str(operation) for name in READING_OPERATIONS):
             raise ReadError(str(operation))
         return operation(*args, **kwargs or {})
 
@@ -48,7 +48,7 @@ MODELS: list[tuple[type[EmbeddingRecommender], dict[str, Any]]] = [
 ]
 
 
-def step(model: EmbeddingRecommender, batch: Batch) -> None:
+def training_step(model: EmbeddingRecommender, batch: Batch) -> None:
     model(batch).total(1e-4).backward()
     for times in learnable_times(model):
         times.project_()
@@ -60,16 +60,16 @@ def test_a_step_of_a_frozen_model_reads_nothing(
 ) -> None:
     model = build(BipartiteGraph.from_interactions(interactions), dim=4, **options)
     assert model.freeze()
-    with NothingIsRead():
+    with NoReading():
         for batch in model.batches(interactions, 32, seed=0).epoch(0):
-            step(model, batch)
+            training_step(model, batch)
 
 
-def test_a_step_that_chooses_its_degree_reads(graph: BipartiteGraph, interactions: Interactions) -> None:
+def test_a_step_that_chooses_its_degree_reads_values(graph: BipartiteGraph, interactions: Interactions) -> None:
     model = LTOCF(graph, dim=4, solver="exact")
     (batch, *_) = PairwiseBatches(interactions, 32, seed=0).epoch(0)
-    with pytest.raises(ReadError), NothingIsRead():
-        step(model, batch)
+    with pytest.raises(ReadError), NoReading():
+        training_step(model, batch)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_a_step_that_chooses_its_degree_reads(graph: BipartiteGraph, interaction
     [{"solver": "adams_moulton"}, {"solver": "dopri5"}, {"solver": "exact", "propagation": "solver"}],
     ids=str,
 )
-def test_models_that_must_read_say_so(graph: BipartiteGraph, options: dict[str, Any]) -> None:
+def test_models_whose_steps_read_values_cannot_be_frozen(graph: BipartiteGraph, options: dict[str, Any]) -> None:
     assert not LTOCF(graph, dim=4, **options).freeze()
     assert not MF(graph, dim=4, loss="softmax", adaptive_temperature=0.5).freeze()
 
 
-def test_freezing_changes_nothing(graph: BipartiteGraph) -> None:
+def test_freezing_keeps_the_coefficients_and_their_gradient(graph: BipartiteGraph) -> None:
     model = LTOCF(graph, dim=4, solver="exact", horizon=3.0)
     free = model.coefficients()
     (expected,) = torch.autograd.grad(free.square().sum(), model.times.values)
@@ -96,8 +96,8 @@ def test_freezing_changes_nothing(graph: BipartiteGraph) -> None:
     assert len(model.coefficients()) != len(free)
 
 
-class Recording:
-    """Stands for `torch.cuda.CUDAGraph`: replaying does the recorded step again on the recorded inputs."""
+class FakeGraph:
+    """Stands for `torch.cuda.CUDAGraph`: counts how often it is replayed."""
 
     def __init__(self) -> None:
         self.replays = 0
@@ -107,11 +107,11 @@ class Recording:
 
 
 @contextmanager
-def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     class Stream:
         def wait_stream(self, other: Any) -> None: ...
 
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", Recording)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", FakeGraph)
     monkeypatch.setattr(torch.cuda, "graph", lambda graph: nullcontext())
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
@@ -124,29 +124,29 @@ def batch_of(n: int, value: int) -> Batch:
 
 
 def test_warm_ups_are_steps_and_batches_of_another_size_are_not_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
 
-    def take(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        taken.append((len(batch.users), int(batch.users[0])))
+    def step(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        steps.append((len(batch.users), int(batch.users[0])))
         return batch.users.sum(), batch.users.sum()
 
-    with recording(monkeypatch):
-        recorded = RecordedStep(take)
+    with fake_cuda(monkeypatch):
+        recorded = RecordedStep(step)
         for value in range(WARM_UPS):
             recorded(batch_of(4, value))
-        assert taken == [(4, value) for value in range(WARM_UPS)]
+        assert steps == [(4, value) for value in range(WARM_UPS)]
         recorded(batch_of(4, 7))
-        assert len(taken) == WARM_UPS + 1  # the recording itself
+        assert len(steps) == WARM_UPS + 1  # the recording itself
         recorded(batch_of(4, 8))
-        assert (len(taken), recorded.inputs.users.tolist()) == (WARM_UPS + 1, [8] * 4)
-        assert isinstance(recorded.graph, Recording)
+        assert (len(steps), recorded.inputs.users.tolist()) == (WARM_UPS + 1, [8] * 4)
+        assert isinstance(recorded.graph, FakeGraph)
         assert recorded.graph.replays == 2
         recorded(batch_of(3, 9))
-        assert taken[-1] == (3, 9)
+        assert steps[-1] == (3, 9)
         assert recorded.graph.replays == 2
 
 
-def test_needs_a_gpu(graph: BipartiteGraph, interactions: Interactions) -> None:
+def test_cuda_graphs_need_a_gpu(graph: BipartiteGraph, interactions: Interactions) -> None:
     settings = TrainingSettings(cuda_graphs=True, epochs=1)
     with pytest.raises(ValueError, match="`cuda_graphs` needs a CUDA GPU, the batches are on cpu"):
         fit(MF(graph, dim=4), PairwiseBatches(interactions, 32, seed=0), settings=settings)
@@ -154,7 +154,7 @@ def test_needs_a_gpu(graph: BipartiteGraph, interactions: Interactions) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize(("build", "options"), MODELS, ids=str)
-def test_replayed_steps_are_the_steps(build: Any, options: dict[str, Any], interactions: Interactions) -> None:
+def test_replayed_steps_train_the_same_weights(build: Any, options: dict[str, Any], interactions: Interactions) -> None:
     trained = []
     for cuda_graphs in (False, True):
         model = build(BipartiteGraph.from_interactions(interactions), dim=4, **options).to("cuda")
@@ -164,8 +164,8 @@ def test_replayed_steps_are_the_steps(build: Any, options: dict[str, Any], inter
     torch.testing.assert_close(trained[1], trained[0], atol=1e-4, rtol=1e-3)
 
 
-class _Copies(TorchDispatchMode):
-    """Writes down what is copied from the CPU to another device."""
+class _CopiesToDevice(TorchDispatchMode):
+    """Records the operations that copy from the CPU to another device."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,8 +173,8 @@ class _Copies(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        came_from = [tensor.device.type for tensor in args if isinstance(tensor, torch.Tensor)]
-        if isinstance(result, torch.Tensor) and result.device.type != "cpu" and "cpu" in came_from:
+        devices = [tensor.device.type for tensor in args if isinstance(tensor, torch.Tensor)]
+        if isinstance(result, torch.Tensor) and result.device.type != "cpu" and "cpu" in devices:
             self.found.append(str(func))
         return result
 
@@ -184,10 +184,10 @@ def test_coefficients_of_a_frozen_model_copy_nothing_to_the_device(graph: Bipart
     model = LTOCF(graph, dim=4, solver="exact")
     assert model.freeze()
     model.times.to("meta")
-    model.coefficients()  # the first call takes nodes and transform there
-    with _Copies() as copies:
+    model.coefficients()  # the first call moves nodes and transform to the device
+    with _CopiesToDevice() as copies:
         assert model.coefficients().device.type == "meta"
     assert copies.found == []
-    with _Copies() as copies:
+    with _CopiesToDevice() as copies:
         torch.ones(2).to("meta")
     assert copies.found

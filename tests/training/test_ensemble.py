@@ -1,4 +1,4 @@
-"""Weights of a sum of scorers: planted answers, and the plain ranking of the whole catalogue as the judge."""
+"""Weights of a sum of scorers: planted answers, checked by the plain ranking of the whole catalogue."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from ltocf.evaluation import Validation
 from ltocf.training.ensemble import ROUNDS, choose_weights, spreads
 
 
-class Fixed:
+class FixedScores:
     def __init__(self, scores: torch.Tensor) -> None:
         self.table = scores
 
@@ -16,8 +16,8 @@ class Fixed:
         return self.table[users]
 
 
-def made(n_users: int, n_items: int, seed: int = 0) -> tuple[Interactions, Interactions, torch.Tensor]:
-    """Seen and withheld pairs of made-up tastes, and the tastes."""
+def random_tastes(n_users: int, n_items: int, seed: int = 0) -> tuple[Interactions, Interactions, torch.Tensor]:
+    """Seen and withheld pairs of users with random tastes, and the tastes."""
     generator = torch.Generator().manual_seed(seed)
     tastes = torch.randn(n_users, n_items, generator=generator)
     best = tastes.topk(6, dim=1).indices
@@ -27,12 +27,12 @@ def made(n_users: int, n_items: int, seed: int = 0) -> tuple[Interactions, Inter
     return seen, truth, tastes
 
 
-def test_two_halves_of_the_truth_are_weighed_alike_and_noise_is_left_out() -> None:
-    seen, truth, tastes = made(300, 60)
+def test_two_noisy_copies_of_the_truth_get_equal_weights_and_noise_none() -> None:
+    seen, truth, tastes = random_tastes(300, 60)
     noise = torch.randn(3, 300, 60, generator=torch.Generator().manual_seed(1))
-    halves = [Fixed(10 * (tastes + noise[0])), Fixed(tastes + noise[1]), Fixed(noise[2])]
+    scorers = [FixedScores(10 * (tastes + noise[0])), FixedScores(tastes + noise[1]), FixedScores(noise[2])]
 
-    found = choose_weights(halves, Validation(truth, seen, depth=5))
+    found = choose_weights(scorers, Validation(truth, seen, depth=5))
 
     assert found.weights[0] == pytest.approx(0.5, abs=0.15)
     assert found.weights[2] <= 0.15
@@ -41,51 +41,53 @@ def test_two_halves_of_the_truth_are_weighed_alike_and_noise_is_left_out() -> No
 
 
 def test_the_value_is_what_the_sum_gets_on_the_whole_catalogue() -> None:
-    seen, truth, tastes = made(80, 40, seed=2)
+    seen, truth, tastes = random_tastes(80, 40, seed=2)
     noise = torch.randn(2, 80, 40, generator=torch.Generator().manual_seed(3))
     tables = [tastes + noise[0], 3 * (tastes + noise[1])]
     validation = Validation(truth, seen, depth=4)
 
-    found = choose_weights([Fixed(table) for table in tables], validation)
+    found = choose_weights([FixedScores(table) for table in tables], validation)
 
     def standardised(table: torch.Tensor) -> torch.Tensor:
         return table / table.std(dim=1, correction=0, keepdim=True)
 
     summed = sum(w * standardised(table) for w, table in zip(found.weights, tables, strict=True))
     assert isinstance(summed, torch.Tensor)
-    assert found.value == pytest.approx(validation(Fixed(summed))["ndcg@4"])
+    assert found.value == pytest.approx(validation(FixedScores(summed))["ndcg@4"])
     for table, alone in zip(tables, found.alone, strict=True):
-        assert alone == pytest.approx(validation(Fixed(table))["ndcg@4"])
+        assert alone == pytest.approx(validation(FixedScores(table))["ndcg@4"])
 
 
-def test_one_scorer_has_all_the_weight_whatever_its_unit() -> None:
-    seen, truth, tastes = made(30, 20)
+def test_a_single_scorer_has_all_the_weight_whatever_its_scale() -> None:
+    seen, truth, tastes = random_tastes(30, 20)
     validation = Validation(truth, seen, depth=3)
-    values = {choose_weights([Fixed(unit * tastes)], validation).value for unit in (1e-3, 1.0, 1e3)}
+    values = {choose_weights([FixedScores(scale * tastes)], validation).value for scale in (1e-3, 1.0, 1e3)}
     assert len(values) == 1
-    assert choose_weights([Fixed(tastes)], validation).weights == (1.0,)
+    assert choose_weights([FixedScores(tastes)], validation).weights == (1.0,)
 
 
 def test_of_equal_scorers_the_first_is_taken_alone() -> None:
-    seen, truth, tastes = made(30, 20)
-    found = choose_weights([Fixed(tastes), Fixed(tastes)], Validation(truth, seen, depth=3))
+    seen, truth, tastes = random_tastes(30, 20)
+    found = choose_weights([FixedScores(tastes), FixedScores(tastes)], Validation(truth, seen, depth=3))
     assert found.weights == (1.0, 0.0)
 
 
 def test_weights_are_multiples_of_a_share() -> None:
-    seen, truth, tastes = made(60, 30, seed=4)
+    seen, truth, tastes = random_tastes(60, 30, seed=4)
     noise = torch.randn(2, 60, 30, generator=torch.Generator().manual_seed(5))
-    found = choose_weights([Fixed(tastes + noise[0]), Fixed(tastes + noise[1])], Validation(truth, seen, depth=5))
+    found = choose_weights(
+        [FixedScores(tastes + noise[0]), FixedScores(tastes + noise[1])], Validation(truth, seen, depth=5)
+    )
     assert any(found.weights[0] * n == pytest.approx(round(found.weights[0] * n)) for n in range(1, ROUNDS + 1))
 
 
 def test_items_that_are_not_available_stay_out() -> None:
-    seen, truth, tastes = made(30, 20)
+    seen, truth, tastes = random_tastes(30, 20)
     barred = tastes.clone()
     barred[:, ::2] = -torch.inf
     validation = Validation(truth, seen, depth=3)
-    found = choose_weights([Fixed(barred)], validation)
-    assert found.value == pytest.approx(validation(Fixed(barred))["ndcg@3"])
+    found = choose_weights([FixedScores(barred)], validation)
+    assert found.value == pytest.approx(validation(FixedScores(barred))["ndcg@3"])
 
 
 def test_spreads_ignore_what_is_not_available() -> None:
@@ -93,7 +95,7 @@ def test_spreads_ignore_what_is_not_available() -> None:
     assert spreads(scores).item() == pytest.approx(scores[0, :3].std(correction=0).item())
 
 
-def test_nothing_to_weigh_is_refused() -> None:
-    seen, truth, _ = made(5, 10)
+def test_no_scorers_are_refused() -> None:
+    seen, truth, _ = random_tastes(5, 10)
     with pytest.raises(ValueError, match="at least one"):
         choose_weights([], Validation(truth, seen, depth=3))

@@ -1,4 +1,4 @@
-"""The loop by itself: a model of one number, batches of known sizes, and a clock that only they move."""
+"""The loop on its own: a model of one number, batches of known sizes, and a clock that only they move."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SETTINGS = TrainingSettings(learning_rate=1e-9, l2=0.0, epochs=4, validate_every
 
 
 class Clock:
-    """Seconds that pass when told."""
+    """A clock that stands still until a test moves it."""
 
     now = 1000.0
 
-    def passes(self, seconds: float) -> None:
-        """Let some pass."""
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward."""
         self.now += seconds
 
 
@@ -58,7 +58,7 @@ class KnownBatches(Batches):
 
 
 class Number(Trainable):
-    """Its loss is the size of the batch and its penalty the size squared; it notes what it saw."""
+    """Its loss is the size of the batch and its penalty the size squared; it records its mode and a random number."""
 
     def __init__(self, clock: Clock | None = None, seconds: float = 0.0, l2: float = 1.0) -> None:
         super().__init__()
@@ -71,13 +71,15 @@ class Number(Trainable):
         self.modes.append(self.training)
         self.draws.append(float(torch.rand(())))
         if self.clock is not None:
-            self.clock.passes(self.seconds)
+            self.clock.advance(self.seconds)
         size = float(len(batch.users))
         return LossTerms(size + 0 * self.value, self.l2 * size**2 + 0 * self.value)
 
 
-def validation(values: list[float], effect: Callable[[], None] = lambda: None) -> Callable[[], dict[str, float]]:
-    """Each value once, in order."""
+def scripted_validation(
+    values: list[float], effect: Callable[[], None] = lambda: None
+) -> Callable[[], dict[str, float]]:
+    """A validation that returns each value once, in order."""
     remaining = iter(values)
 
     def validate() -> dict[str, float]:
@@ -87,15 +89,15 @@ def validation(values: list[float], effect: Callable[[], None] = lambda: None) -
     return validate
 
 
-def run(model: Number, batches: Batches, settings: TrainingSettings = SETTINGS, **options: Any) -> FitResult:
+def train(model: Number, batches: Batches, settings: TrainingSettings = SETTINGS, **options: Any) -> FitResult:
     validate = options.pop("validate", None)
     return fit(model, batches, settings=settings, validate=validate, context=FitContext(**options))
 
 
 def test_a_record_is_a_mean_over_examples_with_the_metrics_of_its_epoch(clock: Clock) -> None:
     records: list[dict[str, Any]] = []
-    validate = validation([0.1, 0.2], lambda: clock.passes(7.0))
-    result = run(Number(clock, 2.0), KnownBatches(3, 1, 1), validate=validate, on_epoch=records.append)
+    validate = scripted_validation([0.1, 0.2], lambda: clock.advance(7.0))
+    result = train(Number(clock, 2.0), KnownBatches(3, 1, 1), validate=validate, on_epoch=records.append)
     plain = {"loss": 11 / 5, "l2": 29 / 5, "times": [], "seconds": 6.0}  # (3·3 + 1 + 1) / 5, (3·9 + 1 + 1) / 5
     validated = {**plain, "ndcg@20": 0.5, "seconds": 13.0}
     assert records == [
@@ -107,35 +109,36 @@ def test_a_record_is_a_mean_over_examples_with_the_metrics_of_its_epoch(clock: C
     assert result == FitResult(4, 4, 0.2, 2 * 6.0 + 2 * 13.0, "epochs")
 
 
-def test_the_last_epoch_is_validated_though_it_is_not_due() -> None:
-    result = run(Number(), KnownBatches(2), replace(SETTINGS, epochs=3), validate=validation([0.1, 0.3]))
+def test_the_last_epoch_is_validated_even_if_it_is_not_due() -> None:
+    result = train(Number(), KnownBatches(2), replace(SETTINGS, epochs=3), validate=scripted_validation([0.1, 0.3]))
     assert (result.epochs, result.best_epoch, result.best_value, result.stopped_by) == (3, 3, 0.3, "epochs")
 
 
-def test_an_equal_value_is_no_gain_and_patience_counts_anew_after_one() -> None:
+def test_an_equal_value_is_no_gain_and_patience_restarts_after_a_gain() -> None:
     values = [0.2, 0.2, 0.3, 0.1, 0.3, 0.9]
     settings = replace(SETTINGS, epochs=100, validate_every=1, patience=2)
-    result = run(Number(), KnownBatches(2), settings, validate=validation(values))
+    result = train(Number(), KnownBatches(2), settings, validate=scripted_validation(values))
     assert (result.epochs, result.best_epoch, result.best_value, result.stopped_by) == (5, 3, 0.3, "patience")
 
 
-def test_another_metric_can_choose() -> None:
-    result = run(Number(), KnownBatches(2), validate=validation([0.1, 0.2]), select_by="ndcg@20")
+def test_another_metric_can_select_the_epoch() -> None:
+    result = train(Number(), KnownBatches(2), validate=scripted_validation([0.1, 0.2]), select_by="ndcg@20")
     assert (result.best_epoch, result.best_value) == (2, 0.5)
 
 
-def test_trains_in_training_mode_and_validates_and_ends_in_the_other() -> None:
-    model, seen = Number(), []
-    run(model, KnownBatches(2, 2), validate=validation([0.1, 0.2], lambda: seen.append(model.training)))
-    assert (model.modes, seen, model.training) == ([True] * 8, [False] * 2, False)
+def test_steps_are_in_training_mode_and_validation_and_the_end_are_not() -> None:
+    model, validation_modes = Number(), []
+    validate = scripted_validation([0.1, 0.2], lambda: validation_modes.append(model.training))
+    train(model, KnownBatches(2, 2), validate=validate)
+    assert (model.modes, validation_modes, model.training) == ([True] * 8, [False] * 2, False)
 
 
-def test_random_numbers_of_a_model_depend_on_seed_and_epoch_and_the_callers_stay() -> None:
+def test_random_numbers_of_a_model_depend_on_seed_and_epoch_alone_and_leave_the_callers() -> None:
     models = [Number() for _ in range(3)]
     for model, seed in zip(models, (5, 5, 6), strict=True):
-        torch.manual_seed(len(model.draws) + seed)
+        torch.manual_seed(seed)
         before = torch.get_rng_state()
-        run(model, KnownBatches(1, 1, seed=seed))
+        train(model, KnownBatches(1, 1, seed=seed))
         assert torch.get_rng_state().equal(before)
     assert models[0].draws == models[1].draws
     assert len(set(models[0].draws + models[2].draws)) == 16
@@ -144,7 +147,7 @@ def test_random_numbers_of_a_model_depend_on_seed_and_epoch_and_the_callers_stay
 
 
 @pytest.mark.parametrize(
-    ("every", "seconds", "epochs", "left"),
+    ("validate_every", "seconds", "epochs", "seconds_left"),
     [
         (1, 100.0, 2, 20.0),  # 10 + 30, 10 + 30; a third would end at 120
         (1, 121.0, 3, 1.0),
@@ -154,59 +157,59 @@ def test_random_numbers_of_a_model_depend_on_seed_and_epoch_and_the_callers_stay
         (2, 99.0, 3, 9.0),  # a fourth would end at 100, so the third is validated at once
     ],
 )
-def test_no_epoch_is_begun_that_would_not_fit_with_its_validation(
-    every: int, seconds: float, epochs: int, left: float, clock: Clock
+def test_no_epoch_starts_that_would_not_end_in_time_with_its_validation(
+    validate_every: int, seconds: float, epochs: int, seconds_left: float, clock: Clock
 ) -> None:
     deadline = clock.now + seconds
-    settings = replace(SETTINGS, epochs=100, validate_every=every)
-    validate = validation([0.1] * 9, lambda: clock.passes(30.0))
+    settings = replace(SETTINGS, epochs=100, validate_every=validate_every)
+    validate = scripted_validation([0.1] * 9, lambda: clock.advance(30.0))
     options = {"deadline": deadline, "validation_seconds": 30.0}
-    result = run(Number(clock, 10.0), KnownBatches(2), settings, validate=validate, **options)
-    assert (result.epochs, result.stopped_by, deadline - clock.now) == (epochs, "max_minutes", left)
+    result = train(Number(clock, 10.0), KnownBatches(2), settings, validate=validate, **options)
+    assert (result.epochs, result.stopped_by, deadline - clock.now) == (epochs, "max_minutes", seconds_left)
 
 
 @pytest.mark.parametrize(("seconds", "epochs"), [(35.0, 3), (40.0, 4), (50.0, 5)])
-def test_without_validation_only_epochs_have_to_fit(seconds: float, epochs: int, clock: Clock) -> None:
+def test_without_validation_only_epochs_have_to_end_in_time(seconds: float, epochs: int, clock: Clock) -> None:
     options = {"deadline": clock.now + seconds, "validation_seconds": 7.0}
-    result = run(Number(clock, 10.0), KnownBatches(2), replace(SETTINGS, epochs=100), **options)
+    result = train(Number(clock, 10.0), KnownBatches(2), replace(SETTINGS, epochs=100), **options)
     assert (result.epochs, result.best_epoch, result.stopped_by) == (epochs, None, "max_minutes")
 
 
 def test_an_epoch_is_cut_short_where_its_validation_would_be_late(clock: Clock) -> None:
     model, settings = Number(clock, 10.0), replace(SETTINGS, epochs=100)
-    validate = validation([0.4], lambda: clock.passes(10.0))
+    validate = scripted_validation([0.4], lambda: clock.advance(10.0))
     options = {"deadline": clock.now + 35.0, "validation_seconds": 10.0}
-    result = run(model, KnownBatches(*[1] * 9), settings, validate=validate, **options)
+    result = train(model, KnownBatches(*[1] * 9), settings, validate=validate, **options)
     assert (len(model.modes), result.epochs, result.best_epoch, result.stopped_by) == (3, 1, 1, "max_minutes")
 
 
 @pytest.mark.parametrize(
     ("seconds_between", "saved"), [(0.0, [1, 2, 3, 4]), (15.0, [1, 3, 4]), (20.0, [1, 4]), (1e9, [1, 4])]
 )
-def test_checkpoints_are_written_first_last_and_when_the_time_has_come(
+def test_checkpoints_are_written_after_the_first_and_last_epoch_and_when_due(
     seconds_between: float, saved: list[int], clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs: list[int] = []
-    monkeypatch.setattr(LOOP, "save_checkpoint", lambda *saved: epochs.append(saved[3].epoch))
+    monkeypatch.setattr(LOOP, "save_checkpoint", lambda *arguments: epochs.append(arguments[3].epoch))
     options = {"checkpoint": tmp_path / "checkpoint", "seconds_between_checkpoints": seconds_between}
-    run(Number(clock, 10.0), KnownBatches(2), **options)
+    train(Number(clock, 10.0), KnownBatches(2), **options)
     assert epochs == saved
 
 
-def test_lines_of_a_log_tell_epoch_loss_value_and_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_a_log_show_epoch_loss_value_and_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     monkeypatch.setattr(LOOP, "log_line", lines.append)
-    validate = validation([0.125, 0.25], lambda: clock.passes(5.0))
-    run(Number(clock, 10.0), KnownBatches(2), validate=validate, show_progress=True, description="mf selection")
+    validate = scripted_validation([0.125, 0.25], lambda: clock.advance(5.0))
+    train(Number(clock, 10.0), KnownBatches(2), validate=validate, show_progress=True, description="mf selection")
     assert lines == [
         "mf selection: epoch 2 of 4, loss 2.0000 recall@20 0.1250, 25.0 s, at most 25.0 s left",
         "mf selection: epoch 4 of 4, loss 2.0000 recall@20 0.2500, stopped by epochs after 50.0 s",
     ]
     lines.clear()
-    run(Number(clock, 10.0), KnownBatches(2), show_progress=True)
+    train(Number(clock, 10.0), KnownBatches(2), show_progress=True)
     assert lines == ["training: epoch 4 of 4, loss 2.0000, stopped by epochs after 40.0 s"]
     lines.clear()
-    run(Number(clock, 10.0), KnownBatches(2), validate=validation([0.1, 0.2]))
+    train(Number(clock, 10.0), KnownBatches(2), validate=scripted_validation([0.1, 0.2]))
     assert lines == []
 
 
@@ -222,7 +225,7 @@ def test_lines_of_a_log_tell_epoch_loss_value_and_time(clock: Clock, monkeypatch
 )
 def test_a_penalty_that_diverges_is_named(l2: float, remedy: str) -> None:
     with pytest.raises(FloatingPointError, match=rf"the loss became 2.0, {remedy}"):
-        run(Number(l2=l2), KnownBatches(2), replace(SETTINGS, l2=0.5))
+        train(Number(l2=l2), KnownBatches(2), replace(SETTINGS, l2=0.5))
 
 
 def test_rates_that_a_recording_reads_are_changed_in_place() -> None:
@@ -240,6 +243,6 @@ def test_steps_that_look_values_up_cannot_be_recorded() -> None:
         stepper.steps()
 
 
-def test_graphs_need_a_gpu() -> None:
+def test_cuda_graphs_need_a_gpu() -> None:
     with pytest.raises(ValueError, match="`cuda_graphs` needs a CUDA GPU, the batches are on cpu; leave it false"):
-        run(Number(), KnownBatches(2), replace(SETTINGS, cuda_graphs=True))
+        train(Number(), KnownBatches(2), replace(SETTINGS, cuda_graphs=True))

@@ -14,22 +14,22 @@ import pytest
 from ltocf.training.processes import DiedError, run_all
 
 
-def process_of(_: int) -> int:
+def process_id(_: int) -> int:
     return os.getpid()
 
 
-def fails(task: int) -> int:
+def fail_on_one(task: int) -> int:
     if task == 1:
         raise ValueError("one is wrong")
     return task
 
 
-def test_one_process_without_a_limit_is_this_one() -> None:
-    assert [outcome.value for outcome in run_all(iter([0, 1]), process_of)] == [os.getpid()] * 2
+def test_one_process_without_a_limit_is_the_current_one() -> None:
+    assert [outcome.value for outcome in run_all(iter([0, 1]), process_id)] == [os.getpid()] * 2
 
 
-def test_an_error_here_is_an_outcome_and_the_next_task_is_done() -> None:
-    first, second, third = run_all(iter([0, 1, 2]), fails)
+def test_an_error_in_this_process_is_an_outcome_and_the_next_task_is_done() -> None:
+    first, second, third = run_all(iter([0, 1, 2]), fail_on_one)
     assert (first.value, second.value, third.value) == (0, None, 2)
     assert "ValueError: one is wrong" in str(second.error)
     assert second.error is not None
@@ -37,7 +37,7 @@ def test_an_error_here_is_an_outcome_and_the_next_task_is_done() -> None:
     assert not isinstance(second.error, DiedError)
 
 
-def test_an_interrupt_here_reaches_the_caller() -> None:
+def test_an_interrupt_in_this_process_reaches_the_caller() -> None:
     def interrupted(_: int) -> None:
         raise KeyboardInterrupt
 
@@ -50,7 +50,7 @@ def test_a_limit_ends_a_task_at_any_point_and_starts_no_other() -> None:
     assert list(run_all(iter([600.0, 0.0]), time.sleep, max_seconds=0.5)) == []
 
 
-def test_workers_tell_of_a_process_that_dies() -> None:
+def test_a_worker_that_dies_is_reported() -> None:
     outcomes = list(run_all(iter([0, 7]), os._exit, processes=2))
     assert all(isinstance(outcome.error, DiedError) for outcome in outcomes)
     assert sorted(str(outcome.error) for outcome in outcomes) == [
@@ -69,7 +69,7 @@ def work(seconds):
     try:
         time.sleep(seconds)
     finally:
-        print("wrote on", flush=True)
+        print("continued", flush=True)
 """
 PARENT = """
 from ltocf.training.processes import run_all
@@ -78,10 +78,10 @@ list(run_all(iter([600.0]), work, processes=2))
 """
 
 
-def test_a_worker_ends_with_a_killed_parent_and_does_nothing_more(tmp_path: Path) -> None:
+def test_a_worker_ends_with_its_killed_parent_and_does_nothing_more(tmp_path: Path) -> None:
     (tmp_path / "task.py").write_text(TASK)
     path = os.pathsep.join([str(tmp_path), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-    # As in the background of a script, which ignores Ctrl-C.
+    # The parent ignores Ctrl-C, as in the background of a script.
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT],
         stdout=subprocess.PIPE,
@@ -105,15 +105,15 @@ for outcome in run_all(iter([4, 9]), float, processes=2):
 """
 
 
-def test_a_script_without_its_line_is_told_what_is_missing(tmp_path: Path) -> None:
-    """The processes that it starts would start processes: they end without a word, and the first one says why."""
+def test_a_script_without_a_main_guard_gets_an_error_that_names_it(tmp_path: Path) -> None:
+    """Its processes would start processes of their own: they end silently, and the first process explains it."""
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED)
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=100)
     assert done.returncode == 1
-    *_, said = done.stderr.strip().splitlines()
-    assert said.startswith("RuntimeError: a process ended before its task.")
-    assert said.endswith(
+    *_, message = done.stderr.strip().splitlines()
+    assert message.startswith("RuntimeError: a process ended before its task.")
+    assert message.endswith(
         '`if __name__ == "__main__":`, so calls that start processes must be there; put them under that line'
     )
     assert done.stderr.count("Traceback") == 1

@@ -1,4 +1,4 @@
-"""Where a run computes, and what is written down about it."""
+"""Where a run computes, and what is recorded about the machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ print(resident() - before)
 
 
 def held_after_freeing(**environment: str) -> float:
-    """Megabytes that stay with the process of the 256 that it freed."""
+    """Of 256 megabytes that the process freed, those that it keeps."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=plain | environment, capture_output=True, text=True, check=True
@@ -47,7 +47,7 @@ def held_after_freeing(**environment: str) -> float:
 
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with two GPUs, as far as PyTorch can be asked."""
+    """A machine that has two GPUs according to PyTorch."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU number {device.index}")
@@ -55,40 +55,42 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("gpus")
 @pytest.mark.parametrize(
-    ("asked", "device"),
+    ("requested", "device"),
     [("auto", "cuda"), ("cuda", "cuda"), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1"), ("cpu", "cpu")],
 )
-def test_a_device_by_its_name(asked: str, device: str) -> None:
-    assert Runtime(asked).torch_device() == torch.device(device)
+def test_a_device_is_found_by_its_name(requested: str, device: str) -> None:
+    assert Runtime(requested).torch_device() == torch.device(device)
 
 
 @pytest.mark.usefixtures("gpus")
-def test_a_gpu_that_is_not_there() -> None:
+def test_a_missing_gpu_is_refused() -> None:
     with pytest.raises(ValueError, match="`device` is 'cuda:2' but there are 2 CUDA GPUs, from 0"):
         Runtime("cuda:2").torch_device()
 
 
-@pytest.mark.parametrize("asked", ["cuda", "cuda:0"])
-def test_without_a_gpu_cuda_is_refused_and_auto_is_the_cpu(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("requested", ["cuda", "cuda:0"])
+def test_without_a_gpu_cuda_is_refused_and_auto_is_the_cpu(requested: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match=f"`device` is '{asked}' but PyTorch finds no CUDA GPU; use `auto` or `cpu`"):
-        Runtime(asked).torch_device()
+    with pytest.raises(
+        ValueError, match=f"`device` is '{requested}' but PyTorch finds no CUDA GPU; use `auto` or `cpu`"
+    ):
+        Runtime(requested).torch_device()
     assert Runtime().torch_device() == torch.device("cpu")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cpu:0", "AUTO", "xauto", "cudax", ""])
-def test_unknown_devices(device: str) -> None:
+def test_unknown_devices_are_refused(device: str) -> None:
     with pytest.raises(ValueError, match=rf"must be one of auto, cpu, cuda \(or cuda:1, ...\), got '{device}'"):
         Runtime(device)
 
 
-def test_threads_are_not_negative() -> None:
+def test_negative_threads_are_refused() -> None:
     assert Runtime(threads=0).threads == 0
     with pytest.raises(ValueError, match=r"`threads` must be >= 0 .* got -1"):
         Runtime(threads=-1)
 
 
-def test_the_record_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_describes_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
     record = environment(torch.device("cpu"))
     known = {
@@ -107,7 +109,7 @@ def test_the_record_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("gpus")
-def test_the_record_of_a_gpu_has_its_name() -> None:
+def test_the_environment_names_the_gpu() -> None:
     assert environment(torch.device("cuda:1"))["device"] == "GPU number 1"
 
 
@@ -132,7 +134,7 @@ def test_the_commit_is_that_of_the_package_or_empty(tmp_path: Path, monkeypatch:
     git("add", "other.txt")
     git("commit", "--quiet", "-m", "other")
     git("tag", "v1")
-    assert commit() == ""  # somebody else's repository, which does not keep this file
+    assert commit() == ""  # another repository, which does not track this file
     git("add", "runtime.py")
     git("commit", "--quiet", "-m", "package")
     git("tag", "-a", "v2", "-m", "a name that is not wanted")
@@ -149,7 +151,9 @@ def test_the_commit_is_that_of_the_package_or_empty(tmp_path: Path, monkeypatch:
         (None, "some-processor"),
     ],
 )
-def test_the_processor(cpuinfo: str | None, processor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_processor_is_that_of_cpuinfo_or_of_the_platform(
+    cpuinfo: str | None, processor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "cpuinfo"
     if cpuinfo is not None:
         file.write_text(cpuinfo)
@@ -162,18 +166,18 @@ def test_the_processor(cpuinfo: str | None, processor: str, tmp_path: Path, monk
 
 
 class FakeC:
-    """Stands for the C library: says which parameters malloc was given."""
+    """Stands for the C library: records the parameters that malloc is given."""
 
-    def __init__(self, loaded: list[object]) -> None:
-        self.loaded = loaded
+    def __init__(self, calls: list[object]) -> None:
+        self.calls = calls
 
     def mallopt(self, parameter: int, value: int) -> None:
-        """Write down a call."""
-        self.loaded.append((parameter, value))
+        """Record a call."""
+        self.calls.append((parameter, value))
 
 
 @pytest.mark.parametrize(
-    ("variable", "calls"),
+    ("variable", "expected"),
     [
         ("UNRELATED_MALLOC_", ["libc.so.6", (-1, -1), (-4, 0)]),
         ("MALLOC_ARENA_MAX", []),
@@ -181,16 +185,16 @@ class FakeC:
         ("GLIBC_TUNABLES", []),
     ],
 )
-def test_malloc_is_told_unless_the_environment_told_it(
-    variable: str, calls: list[object], monkeypatch: pytest.MonkeyPatch
+def test_malloc_is_tuned_unless_the_environment_tunes_it(
+    variable: str, expected: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_TUNABLES"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(variable, "1")
-    loaded: list[object] = []
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: loaded.append(name) or FakeC(loaded))
+    calls: list[object] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: calls.append(name) or FakeC(calls))
     keep_freed_memory()
-    assert loaded == calls
+    assert calls == expected
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +212,7 @@ def test_freed_memory_is_kept_unless_the_environment_tunes_malloc() -> None:
     assert held_after_freeing(MALLOC_MMAP_MAX_="65536") < 50
 
 
-def test_training_in_python_leaves_malloc_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_training_from_python_leaves_malloc_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(runtime, "keep_freed_memory", lambda: pytest.fail("a setting of the whole process"))
     log = Path(__file__).parents[1] / "runs" / "earlier_version" / "log.csv"
     ltocf.train(log, tmp_path / "run", model="mf", preset="paper", epochs=1, dim=2, select_by="recall@5")

@@ -1,4 +1,4 @@
-"""The numbers and names that the loop obeys: their limits, the rates by formula, the batch that follows the data."""
+"""The settings of the loop: their limits, the rates by formula, the batch size that follows the data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SETTINGS = TrainingSettings()
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "epochs", "validate_every", "patience"])
-def test_must_be_positive(name: str) -> None:
+def test_settings_that_must_be_positive(name: str) -> None:
     smallest: Any = 1e-9 if name == "learning_rate" else 1
     assert getattr(replace(SETTINGS, **{name: smallest}), name) == smallest
     for value in (0, -1):
@@ -23,7 +23,7 @@ def test_must_be_positive(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["batch_size", "time_learning_rate", "l2", "max_minutes", "validation_users"])
-def test_must_not_be_negative(name: str) -> None:
+def test_settings_that_must_not_be_negative(name: str) -> None:
     kind = type(getattr(SETTINGS, name))
     assert getattr(replace(SETTINGS, **{name: kind(0)}), name) == 0
     with pytest.raises(ValueError, match=f"`{name}` must be >= 0, got -1"):
@@ -31,7 +31,7 @@ def test_must_not_be_negative(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "l2", "warm_up"])
-def test_must_be_a_number(name: str) -> None:
+def test_settings_that_must_be_a_number(name: str) -> None:
     with pytest.raises(ValueError, match=f"`{name}` must be .*, got nan"):
         replace(SETTINGS, **{name: math.nan})
 
@@ -51,7 +51,7 @@ def test_warm_up_is_a_share(warm_up: float) -> None:
         ("retraining", "compressed, repeated, continued"),
     ],
 )
-def test_names(name: str, known: str) -> None:
+def test_settings_with_a_choice_refuse_other_values(name: str, known: str) -> None:
     for value in known.split(", "):
         assert getattr(replace(SETTINGS, **{name: value}), name) == value
     with pytest.raises((ValueError, TypeError), match=rf"`{name}` must be one of {known}, got 'often'|Type-check"):
@@ -87,7 +87,7 @@ def test_a_batch_in_pieces_grows_with_the_log(n_pairs: int, steps: tuple[int, in
     assert replace(AUTO, cuda_graphs=True).steps_for(n_pairs, 8192) == (AUTO.batch_size_for(n_pairs), 1)
 
 
-def test_a_size_that_is_given_is_cut_into_pieces_as_it_is() -> None:
+def test_a_given_batch_size_is_kept_and_cut_into_pieces() -> None:
     given = replace(SETTINGS, batch_size=32_769)
     assert [given.steps_for(10**7, piece) for piece in (8192, 32_768, None)] == [(32_769, 5), (32_769, 2), (32_769, 1)]
     assert replace(given, cuda_graphs=True).steps_for(10**7, 8192) == (32_769, 1)
@@ -118,7 +118,7 @@ def test_an_epoch_is_a_share_of_a_pass(share: float) -> None:
         replace(SETTINGS, epoch_share=share)
 
 
-def test_a_rate_for_large_batches_goes_by_the_root_of_smaller_ones() -> None:
+def test_the_rate_scales_with_the_root_of_the_batch_size() -> None:
     settings = replace(SETTINGS, learning_rate=0.03, scale_rate=True)
     assert settings.for_batch(8192).learning_rate == 0.03
     assert settings.for_batch(2048).learning_rate == pytest.approx(0.015)

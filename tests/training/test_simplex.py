@@ -1,4 +1,4 @@
-"""The search finds the best of a known function, stops when told, and a run carries what it found to the end."""
+"""The search finds the maximum of a known function and stops at its limits; a run keeps the numbers that it found."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def closeness(model: SpectralLTOCF) -> dict[str, float]:
     return {"recall@20": 1 - float((model.numbers - torch.tensor(BEST)).square().sum())}
 
 
-def test_finds_the_maximum(model: SpectralLTOCF) -> None:
+def test_the_search_finds_the_maximum(model: SpectralLTOCF) -> None:
     result = search(model, validate=lambda: closeness(model), evaluations=400)
     assert result.stopped_by == "converged"
     assert result.best_value == pytest.approx(1, abs=1e-3)
     np.testing.assert_allclose(model.numbers.numpy(), BEST, atol=0.05)
 
 
-def test_keeps_the_best_evaluation_and_records_each(model: SpectralLTOCF) -> None:
+def test_the_search_keeps_the_best_evaluation_and_records_each(model: SpectralLTOCF) -> None:
     records: list[dict[str, Any]] = []
     result = search(
         model, validate=lambda: closeness(model), evaluations=12, context=FitContext(on_epoch=records.append)
@@ -73,16 +73,16 @@ def test_the_first_simplex_is_the_start_and_a_step_along_each_number(model: Spec
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds on the clock of the search, which stands still unless they are changed."""
+    """The seconds on the clock of the search, which stands still unless a test moves it."""
     now = [1000.0]
-    time_of_now = SimpleNamespace(perf_counter=lambda: now[0], monotonic=lambda: now[0])
-    monkeypatch.setattr("ltocf.training.simplex.time", time_of_now)
-    monkeypatch.setattr("ltocf.training.context.time", time_of_now)
+    fake_time = SimpleNamespace(perf_counter=lambda: now[0], monotonic=lambda: now[0])
+    monkeypatch.setattr("ltocf.training.simplex.time", fake_time)
+    monkeypatch.setattr("ltocf.training.context.time", fake_time)
     return now
 
 
 @pytest.mark.parametrize(("seconds", "evaluations"), [(0.0, 1), (19.0, 1), (20.0, 2), (49.0, 2), (50.0, 3), (1e9, 4)])
-def test_no_evaluation_is_begun_that_may_not_end_in_time(
+def test_no_evaluation_starts_that_may_not_end_in_time(
     seconds: float, evaluations: int, model: SpectralLTOCF, clock: list[float]
 ) -> None:
     costs, records = iter([10.0, 20.0, 10.0, 10.0]), []
@@ -113,7 +113,7 @@ def test_the_best_evaluation_is_kept_wherever_it_was(values: list[float], model:
     assert model.numbers.equal(tried[first])
 
 
-def test_lines_of_a_log(model: SpectralLTOCF, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_evaluation_logs_a_line(model: SpectralLTOCF, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     monkeypatch.setattr("ltocf.training.simplex.log_line", lines.append)
     values = iter([0.25, 0.5, 0.125])
@@ -125,7 +125,7 @@ def test_lines_of_a_log(model: SpectralLTOCF, monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
-def test_is_deterministic(graph: BipartiteGraph) -> None:
+def test_the_search_is_deterministic(graph: BipartiteGraph) -> None:
     models = [SpectralLTOCF(graph, rank=4) for _ in range(2)]
     for model in models:
         search(model, validate=lambda model=model: closeness(model), evaluations=30)  # type: ignore[misc]
@@ -133,7 +133,7 @@ def test_is_deterministic(graph: BipartiteGraph) -> None:
     assert models[0].item_vectors.equal(models[1].item_vectors)
 
 
-def test_out_of_time_after_one_evaluation(model: SpectralLTOCF) -> None:
+def test_without_time_left_there_is_one_evaluation(model: SpectralLTOCF) -> None:
     result = search(model, validate=lambda: closeness(model), context=FitContext(deadline=time.monotonic()))
     assert (result.epochs, result.best_epoch, result.stopped_by) == (1, 1, "max_minutes")
 
@@ -156,22 +156,24 @@ def test_without_validation_the_numbers_stay(
     assert model.singular_values.min() > 0
 
 
-def test_no_evaluations(model: SpectralLTOCF) -> None:
+def test_zero_evaluations_are_refused(model: SpectralLTOCF) -> None:
     with pytest.raises(ValueError, match="`evaluations` must be >= 1, got 0"):
         search(model, validate=lambda: closeness(model), evaluations=0)
 
 
-def test_a_shortlist_lists_the_best_of_what_was_best_at_first(model: SpectralLTOCF, interactions: Interactions) -> None:
+def test_a_shortlist_ranks_anew_the_items_that_were_best_at_first(
+    model: SpectralLTOCF, interactions: Interactions
+) -> None:
     model.decompose()
     shortlist = Shortlist(model, interactions, interactions, k=1)
     users = torch.tensor([7, 2, 11])
     best = rank(model, users, SHORTLIST, seen=interactions).items
     assert shortlist.lists(users, SHORTLIST).equal(best)
     model.numbers.add_(0.3)
-    everything = model.scores(users)
+    scores = model.scores(users)
     for row, (before, now) in enumerate(zip(best.tolist(), shortlist.lists(users, SHORTLIST).tolist(), strict=True)):
         assert sorted(now) == sorted(before)
-        assert now == sorted(before, key=lambda item: (-everything[row, item].item(), item))
+        assert now == sorted(before, key=lambda item: (-scores[row, item].item(), item))
     assert not shortlist.lists(users, SHORTLIST).equal(best)
 
 
@@ -185,7 +187,7 @@ def test_equal_scores_on_a_shortlist_go_to_the_lower_item(model: SpectralLTOCF, 
     assert shortlist.lists(users, 3).tolist() == [items[:3] for items in members]
 
 
-def test_places_left_on_a_shortlist_stay_empty(model: SpectralLTOCF, interactions: Interactions) -> None:
+def test_unfilled_places_on_a_shortlist_stay_empty(model: SpectralLTOCF, interactions: Interactions) -> None:
     model.decompose()
     n_items = interactions.n_items
     shortlist = Shortlist(model, interactions, interactions, k=n_items)
@@ -195,7 +197,7 @@ def test_places_left_on_a_shortlist_stay_empty(model: SpectralLTOCF, interaction
     assert int((lists >= 0).sum()) == n_items * len(users) - len(interactions)
 
 
-def test_sample_of_users(interactions: Interactions) -> None:
+def test_a_sample_of_users_has_all_of_their_pairs(interactions: Interactions) -> None:
     sample = sample_users(interactions, seed=3, n_users=5)
     assert len(np.unique(sample.users)) == 5
     for user in np.unique(sample.users):
@@ -205,7 +207,7 @@ def test_sample_of_users(interactions: Interactions) -> None:
     assert sample_users(interactions, seed=0, n_users=30) is interactions
 
 
-def test_a_run_carries_the_numbers_to_the_model_that_is_tested(tmp_path: Path) -> None:
+def test_a_run_tests_the_model_with_the_numbers_it_found(tmp_path: Path) -> None:
     options: dict[str, Any] = {"model": "spectral", "rank": 16, "epochs": 9, "threads": 1, "recency": "off"}
     metrics = ltocf.train("movielens-small", tmp_path / "run", **options)
     rows = RunFolder(tmp_path / "run").history()
@@ -221,12 +223,12 @@ def test_a_run_carries_the_numbers_to_the_model_that_is_tested(tmp_path: Path) -
     ] == pytest.approx(metrics["recall@20"])
 
 
-def test_an_interrupted_run_ends_the_same(tmp_path: Path) -> None:
+def test_a_resumed_run_ends_the_same(tmp_path: Path) -> None:
     options: dict[str, Any] = {"model": "spectral", "rank": 16, "epochs": 4, "threads": 1, "recency": "off"}
     metrics = ltocf.train("movielens-small", tmp_path / "run", **options)
     (tmp_path / "run" / "metrics.json").unlink()
-    again = ltocf.resume(tmp_path / "run")
-    assert {name: again[name] for name in ("recall@20", "ndcg@20", "learned", "selected")} == {
+    resumed = ltocf.resume(tmp_path / "run")
+    assert {name: resumed[name] for name in ("recall@20", "ndcg@20", "learned", "selected")} == {
         name: metrics[name] for name in ("recall@20", "ndcg@20", "learned", "selected")
     }
     assert len(RunFolder(tmp_path / "run").history()) == 4

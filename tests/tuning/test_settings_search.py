@@ -13,6 +13,7 @@ import torch
 
 from ltocf.reproduce.cells import Places
 from ltocf.runs.config import Config
+from ltocf.runs.experiment import train_config
 from ltocf.training.processes import DiedError, Outcome
 from ltocf.tuning.settings_search import Trial, search_settings
 from ltocf.tuning.space import paper_space, read_space, write_best
@@ -21,22 +22,22 @@ SPACE = {"learning_rate": [0.003, 0.03], "l2": [1e-4, 1e-2]}
 
 
 @pytest.fixture
-def toml(places: Places) -> Path:
+def config_file(places: Places) -> Path:
     return places.configs / "log" / "mf.toml"
 
 
 @pytest.fixture
-def config(toml: Path, source: str) -> Config:
-    return Config.from_file(toml, source)
+def config(config_file: Path, source: str) -> Config:
+    return Config.from_file(config_file, source)
 
 
 def search(config: Config, space: dict[str, list[Any]], tmp_path: Path, **options: Any) -> dict[str, Any]:
     return search_settings(config, space, tmp_path / "trials", tmp_path / "trials.json", **options)
 
 
-def test_the_grid_is_tried_once(config: Config, tmp_path: Path) -> None:
+def test_each_point_of_the_grid_is_tried_once(config: Config, tmp_path: Path) -> None:
     found = search(config, SPACE, tmp_path)
-    assert [(t["values"]["learning_rate"], t["values"]["l2"]) for t in found["trials"]] == [
+    assert [(trial["values"]["learning_rate"], trial["values"]["l2"]) for trial in found["trials"]] == [
         (rate, l2) for rate in SPACE["learning_rate"] for l2 in SPACE["l2"]
     ]
     assert found["best"]["recall@20"] == max(trial["recall@20"] for trial in found["trials"])
@@ -48,8 +49,6 @@ def test_the_grid_is_tried_once(config: Config, tmp_path: Path) -> None:
 
 
 def test_a_trial_is_what_a_run_with_its_settings_validates(config: Config, tmp_path: Path) -> None:
-    from ltocf.runs.experiment import train_config
-
     (trial,) = search(config, {"l2": [0.01]}, tmp_path)["trials"]
     metrics = train_config(config.with_values({"l2": 0.01}), tmp_path / "run")
     assert metrics["selected"] == {"recall@20": trial["recall@20"], "epoch": trial["epoch"]}
@@ -57,7 +56,7 @@ def test_a_trial_is_what_a_run_with_its_settings_validates(config: Config, tmp_p
 
 
 def test_a_trial_says_where_it_was_measured(config: Config, tmp_path: Path) -> None:
-    """The record is of the trial: of its threads, not of those that are set before and after it."""
+    """It records the threads of the trial, not those that are set before and after it."""
     threads = 1 if torch.get_num_threads() > 1 else min(2, os.cpu_count() or 1)
     found = search(config.with_values({"threads": threads, "device": "cpu"}), {"l2": [0.1]}, tmp_path)
     (trial,) = found["trials"]
@@ -67,14 +66,14 @@ def test_a_trial_says_where_it_was_measured(config: Config, tmp_path: Path) -> N
     assert str(tmp_path) not in (tmp_path / "trials.json").read_text()
 
 
-def test_trials_of_other_data_or_settings_are_not_taken(config: Config, source: str, tmp_path: Path) -> None:
+def test_trials_of_other_data_or_settings_are_not_reused(config: Config, source: str, tmp_path: Path) -> None:
     space = {"l2": [0.01]}
     first = search(config, space, tmp_path)
-    others = search(config.with_values({"seed": 5}), space, tmp_path)
-    assert len(others["trials"]) == 2
+    other_seed = search(config.with_values({"seed": 5}), space, tmp_path)
+    assert len(other_seed["trials"]) == 2
     with Path(source).open("a") as log:
         log.write("0,29\n1,29\n2,29\n3,29\n")
-    # Another size of the embeddings can only lose, and still is the best of what is searched now.
+    # Embeddings of size 1 can only be worse, and still are the best of what is searched now.
     edited = search(config.with_values({"dim": 1}), space, tmp_path)
     assert len(edited["trials"]) == 3
     assert edited["best"]["recall@20"] == edited["trials"][2]["recall@20"]
@@ -82,7 +81,7 @@ def test_trials_of_other_data_or_settings_are_not_taken(config: Config, source: 
     assert edited["trials"][0] == first["trials"][0]
 
 
-def test_trials_of_an_earlier_version_stay_and_are_not_counted(config: Config, tmp_path: Path) -> None:
+def test_trials_of_an_earlier_version_are_kept_and_not_counted(config: Config, tmp_path: Path) -> None:
     earlier = {"values": {"l2": 0.01}, "recall@20": 1.0, "epoch": 1, "seconds": 1.0}
     (tmp_path / "trials.json").write_text(json.dumps({"trials": [earlier], "best": earlier}))
     found = search(config, {"l2": [0.01]}, tmp_path)
@@ -102,25 +101,27 @@ SPACES = {
 }
 
 
-@pytest.mark.parametrize("what", SPACES)
-def test_what_is_found_is_written_so_that_it_is_used(what: str, source: str, places: Places, tmp_path: Path) -> None:
-    model, grid, table = SPACES[what]
-    toml = places.configs / "log" / f"{model}.toml"
-    config = Config.from_file(toml, source)
+@pytest.mark.parametrize("case", SPACES)
+def test_the_best_values_are_written_where_a_run_reads_them(
+    case: str, source: str, places: Places, tmp_path: Path
+) -> None:
+    model, grid, table = SPACES[case]
+    config_file = places.configs / "log" / f"{model}.toml"
+    config = Config.from_file(config_file, source)
     found = search(config, read_space(grid), tmp_path)
     assert len(found["trials"]) == 2
     best = found["best"]["values"]
-    write_best(toml, best)
-    assert Config.from_file(toml, source) == config.with_values(best)
-    written = tomllib.loads(toml.read_text())
+    write_best(config_file, best)
+    assert Config.from_file(config_file, source) == config.with_values(best)
+    written = tomllib.loads(config_file.read_text())
     assert best.items() <= written[table].items()
     assert written["training"]["epochs"] == 3
-    assert toml.read_text().startswith("# a comment\n\n")
-    # The configuration has changed only where it was searched, so the trials are known.
-    assert search(Config.from_file(toml, source), read_space(grid), tmp_path) == found
+    assert config_file.read_text().startswith("# a comment\n\n")
+    # The configuration has changed only in what was searched, so the trials are reused.
+    assert search(Config.from_file(config_file, source), read_space(grid), tmp_path) == found
 
 
-def test_a_trial_that_diverges_is_kept_and_the_search_goes_on(config: Config, tmp_path: Path) -> None:
+def test_a_trial_that_diverges_is_kept_and_the_search_continues(config: Config, tmp_path: Path) -> None:
     space = {"learning_rate": [1e38, 0.01]}
     found = search(config, space, tmp_path)
     diverged, trained = found["trials"]
@@ -132,7 +133,7 @@ def test_a_trial_that_diverges_is_kept_and_the_search_goes_on(config: Config, tm
         search(config.with_values({"dim": 3}), {"learning_rate": [1e38]}, tmp_path)
 
 
-def test_a_full_disk_ends_a_search_and_says_nothing_of_a_trial(
+def test_a_full_disk_ends_a_search_and_is_no_failure_of_a_trial(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any, **__: Any) -> None:
@@ -163,7 +164,7 @@ def test_a_trial_whose_process_dies_is_tried_again(
     assert "best" in search(config, {"l2": [0.01]}, tmp_path)
 
 
-def test_tpe_goes_on_from_what_is_known(config: Config, tmp_path: Path) -> None:
+def test_tpe_continues_from_known_trials(config: Config, tmp_path: Path) -> None:
     space = SPACE | {"schedule": ["constant", "cosine"]}
     search(config, space, tmp_path, sampler="tpe", n_trials=2)
     found = search(config, space, tmp_path, sampler="tpe", n_trials=3)
@@ -171,12 +172,12 @@ def test_tpe_goes_on_from_what_is_known(config: Config, tmp_path: Path) -> None:
     rates = [trial["values"]["learning_rate"] for trial in found["trials"]]
     assert len(set(rates)) == 3
     assert all(0.003 <= rate <= 0.03 for rate in rates)
-    # Trials that a narrower space does not hold are passed over.
+    # Trials outside of a narrower space are ignored.
     narrow = {"learning_rate": [0.1, 0.2], "l2": [0.01], "schedule": ["constant"]}
     assert len(search(config, narrow, tmp_path, sampler="tpe", n_trials=4)["trials"]) == 4
 
 
-def test_errors(config: Config, tmp_path: Path) -> None:
+def test_impossible_searches_are_refused(config: Config, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`l2` must have at least one value to try, got none"):
         search(config, {"l2": []}, tmp_path)
     with pytest.raises(ValueError, match="no setting `rate`; "):
@@ -190,7 +191,7 @@ def test_errors(config: Config, tmp_path: Path) -> None:
     assert not (tmp_path / "trials.json").exists()
 
 
-def test_a_space_is_read_from_words() -> None:
+def test_a_space_is_read_from_arguments() -> None:
     assert read_space(["dim=4,8", "l2=1e-3,inf", "a=true,x"]) == {
         "dim": [4, 8],
         "l2": [0.001, float("inf")],
