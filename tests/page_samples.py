@@ -110,7 +110,7 @@ def opened(browser: Any, **options: Any) -> Iterator[Any]:
         page.close()
 
 
-def history_has(page: Any, n_items: int) -> None:
+def wait_for_history(page: Any, n_items: int) -> None:
     """Wait until the history on the page has so many items; its policy forbids Playwright's own waiting for that."""
     deadline = time.monotonic() + 10
     while (found := page.text_content("#history .count")) != str(n_items):
