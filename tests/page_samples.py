@@ -110,7 +110,7 @@ def opened(browser: Any, **options: Any) -> Iterator[Any]:
         page.close()
 
 
-def history_has(page: Any, n_items: int) -> None:
+def wait_for_history(page: Any, n_items: int) -> None:
     """Wait until the history on the page has this many items; the page's policy forbids Playwright's own waiting."""
     deadline = time.monotonic() + 10
     while (found := page.text_content("#history .count")) != str(n_items):

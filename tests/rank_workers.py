@@ -122,6 +122,7 @@ def start(world: int, work: Callable[..., None], *arguments: Any) -> list[int]:
     for process in processes:
         process.join(300)
         process.kill()
+        process.join()  # otherwise the exit code of a killed process may not be known yet, and count as 0
     return [process.exitcode or 0 for process in processes]
 
 

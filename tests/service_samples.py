@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from ltocf.files import replacing
 
 VISITS = [(user, item) for user in range(40) for item in range(30) if (user * 7 + item * 3) % 4]
 HOSTILE = ["<script>alert(1)</script>", "\u202etitle", "x" * 500, ""]
@@ -86,3 +89,9 @@ def generation(url: str) -> int:
     number = httpx.get(f"{url}/v1/runs").json()[0]["generation"]
     assert isinstance(number, int)
     return number
+
+
+def replace_model(run: Path, source: Path) -> None:
+    """Put the model of another run in place, in one step."""
+    with replacing(run / "model.safetensors") as temporary:
+        shutil.copy(source / "model.safetensors", temporary)

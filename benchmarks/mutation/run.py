@@ -35,8 +35,8 @@ SLOW: dict[str, list[str]] = {
     "runs": ["test_a_dead_process_holds_no_lock"],
     "reproduce": [
         "test_committed",
-        "test_a_plan_runs_what_is_missing",
-        "test_out_of_time_leaves_the_rest",
+        "test_only_missing_cells_are_run",
+        "test_cells_that_run_out_of_time_are_left",
         "test_the_command_writes_a_report",
         "test_the_command_searches",
     ],

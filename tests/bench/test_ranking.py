@@ -1,4 +1,4 @@
-"""Everybody who ranks in the contest finds the same lists and the same metrics."""
+"""All ways of ranking in the contest give the same lists and the same metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def result(split: Split) -> dict[str, Any]:
     return bench_ranking("tiny", split, dim=8, device=CPU, repeats=2, loop_repeats=1)
 
 
-def test_all_ways_agree(result: dict[str, Any]) -> None:
+def test_all_ways_of_ranking_agree(result: dict[str, Any]) -> None:
     expected = {"loops", "loops_propagating", "rank"} | ({"implicit"} if HAS_IMPLICIT else set())
     assert {name.split()[0] for name in result["agreement"]} == expected
     assert max(result["agreement"].values()) < 1e-12
@@ -43,7 +43,7 @@ def test_the_record_is_complete(result: dict[str, Any], split: Split) -> None:
     assert set(result["skipped"]) == (set() if HAS_IMPLICIT else {"implicit"})
 
 
-def test_a_missing_peer_is_named_and_the_rest_is_measured(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported_and_the_rest_is_measured(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     lines: list[str] = []
     found = bench_ranking("tiny", split, dim=4, device=CPU, repeats=1, loop_repeats=0, say=lines.append)
@@ -51,12 +51,12 @@ def test_a_missing_peer_is_named_and_the_rest_is_measured(split: Split, monkeypa
     assert any(line.startswith("implicit is skipped") for line in lines)
 
 
-def test_the_loops_rank_nothing_that_was_seen(split: Split) -> None:
+def test_the_loops_give_the_metrics_of_ranking_without_seen_items(split: Split) -> None:
     contest = Contest(split, dim=4, threads=1, device=CPU)
     assert contest.loops() == pytest.approx(contest.metrics_of(contest.rank()))
 
 
-def test_the_programs_propagate_for_every_hundred_users(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_propagating_loops_propagate_for_every_hundred_users(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     contest = Contest(split, dim=4, threads=1, device=CPU)
     calls: list[int] = []
     propagate = contest.program.propagate

@@ -1,4 +1,4 @@
-"""What a step's measurement says of memory, agreement and ratios is true; seconds are never looked at."""
+"""The memory, agreement and ratios that the measurement of a step reports are right; seconds are not checked."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def result() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CONTENDERS)
-def test_memory_estimate(name: str) -> None:
+def test_the_memory_estimate_is_the_sum_of_arrays_and_pairs(name: str) -> None:
     contender = CONTENDERS[name]
     expected = 1000 * 16 * 4 * contender.dense_copies + 5000 * (contender.bytes_per_pair + 16)
     assert SIZES.estimate(name) == expected
     assert contender.memory_estimate(1000, 0, 16) == 2 * contender.memory_estimate(500, 0, 16)
 
 
-def test_what_does_not_fit_or_is_not_installed_is_skipped_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contenders_that_do_not_fit_or_are_not_installed_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CONTENDERS, "lightgcn", replace(CONTENDERS["lightgcn"], module="no_such_package.part"))
     lines: list[str] = []
     available = int(SIZES.estimate("filter") / 0.89)
@@ -60,7 +60,7 @@ def test_what_does_not_fit_or_is_not_installed_is_skipped_and_said(monkeypatch: 
     assert sum("is skipped" in line for line in lines) == 2
 
 
-def test_contenders_that_should_agree_do(result: dict[str, Any]) -> None:
+def test_contenders_of_the_same_result_agree(result: dict[str, Any]) -> None:
     same, close = {"filter = solver_coo", "lightgcn = lightgcn_coo"}, "filter_bfloat16 = filter"
     assert set(result["agreement"]) == same | {close}
     for label in same:
@@ -87,7 +87,7 @@ def test_the_record_is_complete(result: dict[str, Any]) -> None:
     assert result["environment"]["device"] == "cpu"
 
 
-def test_the_estimate_comes_before_anything_is_built(result: dict[str, Any]) -> None:
+def test_estimates_are_printed_before_anything_is_built(result: dict[str, Any]) -> None:
     first = next(index for index, line in enumerate(result["lines"]) if line.startswith("building"))
     assert sum(" = " in line for line in result["lines"][:first]) == len(result["contenders"])
 
@@ -103,20 +103,20 @@ def test_agreement_finds_a_planted_difference(tmp_path: Path) -> None:
     assert differences == pytest.approx({"loss": 0.1, "final": 0.1, "gradient": 0.0, "time_gradients": 0.25})
 
 
-def test_a_contender_that_fails_says_why(tmp_path: Path) -> None:
+def test_a_failed_contender_reports_its_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"pairs\.npz"):
         Worker("filter", Task(tmp_path / "nowhere", 4, 8, 1, "cpu"))
 
 
-def test_pairs_arrive_as_they_were_sent(tmp_path: Path) -> None:
+def test_pairs_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
     log = random_interactions()
     save_pairs(tmp_path, log)
-    arrived = load_pairs(tmp_path)
-    assert np.array_equal(arrived.keys, log.keys)
-    assert (arrived.n_users, arrived.n_items) == (log.n_users, log.n_items)
+    loaded = load_pairs(tmp_path)
+    assert np.array_equal(loaded.keys, log.keys)
+    assert (loaded.n_users, loaded.n_items) == (log.n_users, log.n_items)
 
 
-def test_traffic_of_a_product() -> None:
+def test_the_traffic_of_a_product_is_that_of_its_arrays() -> None:
     graph = BipartiteGraph.from_interactions(random_interactions(5, 6))
     found = product_traffic(graph, dim=4, bandwidth=1.0, repeats=1)
     n_nonzero, row = 2 * len(graph.user_values), 4 * 4
@@ -125,7 +125,7 @@ def test_traffic_of_a_product() -> None:
     assert found["most_bytes"] == matrix_and_result + n_nonzero * row
 
 
-def test_names_are_those_of_contenders() -> None:
+def test_ratios_and_comparisons_name_every_contender() -> None:
     used = {name for above, below, _ in RATIOS.values() for name in (above, below)}
     compared = SAME_RESULT | CLOSE_RESULT
     assert used | set(compared) | set(compared.values()) == set(CONTENDERS)

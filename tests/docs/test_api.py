@@ -1,4 +1,4 @@
-"""The reference has every public name, in the words of its docstring."""
+"""The reference has every public name with its docstring."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ SCRIPT = load_script(DOCS / "write_api.py")
 
 
 @pytest.mark.parametrize("module", SCRIPT.MODULES)
-def test_reference_is_what_the_docstrings_say(module: str) -> None:
+def test_the_reference_is_that_of_the_docstrings(module: str) -> None:
     name = f"{module.removeprefix('ltocf.')}.md"
-    made = SCRIPT.page(module)
-    assert (DOCS / "api" / name).read_text(encoding="utf-8") == made, "run python docs/write_api.py"
-    assert re.findall(r"^## (\w+)$", made, re.MULTILINE) == import_module(module).__all__
+    expected = SCRIPT.page(module)
+    assert (DOCS / "api" / name).read_text(encoding="utf-8") == expected, "run python docs/write_api.py"
+    assert re.findall(r"^## (\w+)$", expected, re.MULTILINE) == import_module(module).__all__
 
 
-def test_every_public_name_says_what_it_is() -> None:
+def test_every_public_name_has_a_docstring() -> None:
     for module in SCRIPT.MODULES:
         entries = re.split(r"^## ", SCRIPT.page(module), flags=re.MULTILINE)[1:]
-        silent = [
+        without_docstring = [
             entry.split()[0]
             for entry in entries
             if not re.sub(r"```text.*?```", "", entry, flags=re.DOTALL).split()[1:]
         ]
-        assert not silent, f"{module}: no docstring for {', '.join(silent)}"
+        assert not without_docstring, f"{module}: no docstring for {', '.join(without_docstring)}"
 
 
-def test_links_of_the_reference_lead_to_entries() -> None:
+def test_links_of_the_reference_lead_to_its_entries() -> None:
     pages = {f"{module.removeprefix('ltocf.')}.md": SCRIPT.page(module) for module in SCRIPT.MODULES}
     for text in pages.values():
         for file, anchor in re.findall(r"\]\((\w+\.md)#(\w+)\)", text):

@@ -1,4 +1,4 @@
-"""What the documentation says is true: its code runs, its links lead somewhere, its tables are those of the program."""
+"""The documentation is right: its code runs, its links lead somewhere, its tables are those of the program."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def blocks(page: Path, language: str) -> list[tuple[int, str]]:
-    """Line number and content of each fenced code block of a language; a command of several lines is one line."""
+    """Line number and content of each fenced code block of a language; the lines of one command are joined."""
     text = page.read_text(encoding="utf-8")
     found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     folded = "\\\n" if language in ("sh", "bash") else "\0"
@@ -42,20 +42,20 @@ def blocks(page: Path, language: str) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
-def test_code_is_no_wider_than_a_window(page: Path) -> None:
+def test_code_is_at_most_80_columns_wide(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     code = re.findall(r"^```(?:python|py|sh|bash|toml)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert [line for block in code for line in block.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_table_ends_before_a_heading(page: Path) -> None:
+def test_an_empty_line_is_between_a_table_and_a_heading(page: Path) -> None:
     """Without an empty line between them the heading would be one more row."""
     assert re.findall(r"^\|.*\n#+ .*$", page.read_text(encoding="utf-8"), re.MULTILINE) == []
 
 
 def rows(page: str, heading: str) -> list[list[str]]:
-    """Cells of the first table under a heading below the title, without backticks; its own heading left out."""
+    """Cells of the first table under a heading, without backticks and without the head of the table."""
     text = (DOCS / page).read_text(encoding="utf-8")
     after = re.split(rf"^##+ {heading}$", text, maxsplit=1, flags=re.MULTILINE)[-1]
     section = re.split(r"^#+ ", after, maxsplit=1, flags=re.MULTILINE)[0]
@@ -73,7 +73,7 @@ def names(page: str, heading: str) -> list[str]:
 
 @pytest.fixture
 def registry() -> Iterator[dict[str, Any]]:
-    """The registries of models and of metrics, put back as they were."""
+    """The registry of models; it and that of metrics are restored afterwards."""
     before, metrics_before = dict(MODELS), dict(METRICS)
     yield MODELS
     for registry, content in ((MODELS, before), (METRICS, metrics_before)):
@@ -85,7 +85,7 @@ def registry() -> Iterator[dict[str, Any]]:
 def test_python_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: dict[str, Any]
 ) -> None:
-    """With fewer negatives than the preset has for large sets: the blocks show what to call, not how long it takes."""
+    """With fewer negatives than the preset has, to save time: the blocks show what to call."""
     monkeypatch.chdir(tmp_path)
     for model in PRESETS["fast"]:
         if "n_negatives" in PRESETS["fast"][model]:
@@ -96,7 +96,7 @@ def test_python_blocks_run(
 
 
 @every_page
-def test_commands_are_ones_the_program_has(page: Path) -> None:
+def test_commands_are_valid(page: Path) -> None:
     for line, block in blocks(page, "sh"):
         for command in block.splitlines():
             program, *arguments = shlex.split(command, comments=True) or [""]
@@ -138,7 +138,7 @@ def pages_of(navigation: Any) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("heading", "settings"), [("Data", DataSettings), ("Training", TrainingSettings), ("Run", RunSettings)]
 )
-def test_settings_table(heading: str, settings: type) -> None:
+def test_the_table_of_settings_has_every_default(heading: str, settings: type) -> None:
     expected = {field.name: field.default for field in dataclasses.fields(settings)}
     documented = documented_settings(heading)
     assert dict(documented) == expected
@@ -146,7 +146,7 @@ def test_settings_table(heading: str, settings: type) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_model_settings_table(model: str) -> None:
+def test_the_table_of_a_model_has_every_option(model: str) -> None:
     options = model_options(model)
     if not options:
         assert f"`{model}` has no settings" in (DOCS / "settings.md").read_text(encoding="utf-8")
@@ -166,8 +166,8 @@ def value_of(text: str) -> Any:
     return tomllib.loads(f"v = {text}")["v"]
 
 
-def test_columns_of_the_preset_fast() -> None:
-    """What the default preset really sets stands beside what the papers have."""
+def test_the_columns_of_the_preset_fast_have_its_values() -> None:
+    """The values that the default preset sets, which stand beside those of the papers."""
     fast = Config(DataSettings("movielens-small"))
     settings = {**fast.options, **vars(fast.training)}
     documented = {
@@ -179,7 +179,7 @@ def test_columns_of_the_preset_fast() -> None:
     assert documented.keys() == settings.keys()
 
 
-def test_presets_table() -> None:
+def test_the_table_of_presets_has_what_fast_changes() -> None:
     own = model_options("ltocf") | vars(TrainingSettings()) | {"init": "random"}
     documented = {
         name: [tomllib.loads(f"v = {text}")["v"] for text in texts]
@@ -188,12 +188,12 @@ def test_presets_table() -> None:
     assert documented == {name: [own[name], value] for name, value in PRESETS["fast"]["ltocf"].items()}
 
 
-def test_complete_configuration_is_complete() -> None:
+def test_the_complete_configuration_has_every_setting() -> None:
     ((_, text),) = blocks(DOCS / "settings.md", "toml")
     assert text == Config(DataSettings("gowalla")).to_toml()
 
 
-def test_lists_of_names() -> None:
+def test_tables_list_every_name() -> None:
     assert names("mathematics.md", "Solvers") == list(SOLVERS)
     assert names("data.md", "Splits") == list(SPLITS)
     assert names("models.md", "Names") == list(MODELS)
@@ -202,24 +202,24 @@ def test_lists_of_names() -> None:
     assert re.findall(r"\.\w+", table_files) == list(TABLE_READERS)
 
 
-def test_what_lies_beyond_accuracy_is_listed() -> None:
+def test_measures_beyond_accuracy_are_listed() -> None:
     assert names("evaluation.md", "Beyond accuracy") == ["coverage", *BEYOND]
 
 
-def test_how_many_models_can_what() -> None:
-    """The page for people from other packages counts what the page on recommending lists."""
-    able = {
-        what: sum(row[place] == "yes" for row in rows("recommending.md", "Which model can what"))
-        for place, what in ((2, "fold in"), (3, "explain"))
+def test_the_numbers_of_models_by_ability_are_right() -> None:
+    """The page for users of other packages has the numbers that follow from the page on recommending."""
+    n_models = {
+        ability: sum(row[column] == "yes" for row in rows("recommending.md", "Which model can what"))
+        for column, ability in ((2, "fold in"), (3, "explain"))
     }
-    said = {row[0]: row[-1] for row in rows("coming-from.md", "What is there and what is not")}
-    assert (len(MODELS), able) == (21, {"fold in": 19, "explain": 13})
-    assert said["models of ids alone"].startswith("[twenty-one](models.md)")
-    assert said["new users without training"] == "nineteen of twenty-one models"
-    assert said["reasons that add up to the score"] == "thirteen models"
+    stated = {row[0]: row[-1] for row in rows("coming-from.md", "What is there and what is not")}
+    assert (len(MODELS), n_models) == (21, {"fold in": 19, "explain": 13})
+    assert stated["models of ids alone"].startswith("[twenty-one](models.md)")
+    assert stated["new users without training"] == "nineteen of twenty-one models"
+    assert stated["reasons that add up to the score"] == "thirteen models"
 
 
-def test_catalog_table() -> None:
+def test_the_table_of_the_catalog_has_every_count() -> None:
     expected = [
         [name, *(f"{count:,}" for count in (entry.n_users, entry.n_items, entry.n_train, entry.n_test))]
         for name, entry in CATALOG.items()
@@ -227,13 +227,13 @@ def test_catalog_table() -> None:
     assert rows("data.md", "Sets known by name") == expected
 
 
-def test_figures_are_the_ones_the_script_draws(tmp_path: Path) -> None:
+def test_figures_are_those_that_the_script_draws(tmp_path: Path) -> None:
     script = load_script(DOCS / "draw_figures.py")
     for name, (title, cases) in script.PICTURES.items():
         script.draw(tmp_path / f"{name}.svg", title, cases)
         for ending in ("", "-dark"):
             file = f"{name}{ending}.svg"
-            assert texts(tmp_path / file) == texts(DOCS / "images" / file)  # outlines may differ with the library
+            assert texts(tmp_path / file) == texts(DOCS / "images" / file)  # outlines may differ by library version
 
 
 def texts(picture: Path) -> list[str]:
@@ -245,7 +245,7 @@ DRAWN = sorted(path for path in (DOCS / "images").glob("*.svg") if path.stem.par
 
 
 @pytest.mark.parametrize("picture", DRAWN, ids=lambda path: path.stem)
-def test_a_picture_has_a_title_a_description_and_a_partner(picture: Path) -> None:
+def test_a_picture_has_a_title_a_description_and_a_dark_version(picture: Path) -> None:
     root = ElementTree.parse(picture).getroot()
     assert [element.tag.rpartition("}")[2] for element in root[:2]] == ["title", "desc"]
     title, description = ((element.text or "").strip() for element in root[:2])
@@ -259,7 +259,7 @@ def test_a_picture_has_a_title_a_description_and_a_partner(picture: Path) -> Non
     assert f"images/{picture.name}" in shown
 
 
-def test_links_to_reports_have_one(tmp_path: Path) -> None:
+def test_links_to_reports_lead_to_reports(tmp_path: Path) -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
     linked = re.findall(r'href="\.\./reports/([\w-]+)\.html"', pages)
     assert sorted(linked) == sorted(path.stem for path in (ROOT / "results" / "reports").glob("*.json"))

@@ -1,4 +1,4 @@
-"""The notebooks of examples/ run, what they say is true, and the outputs that are stored are those of a run."""
+"""The notebooks of examples/ run, their statements hold, and their stored outputs are those of a run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from scripts import load_script
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 LARGEST = 200_000
-"""Bytes of a stored notebook, pictures included."""
+"""The largest size of a stored notebook in bytes, with its pictures."""
 
 
 def texts(notebook: Any) -> list[str]:
-    """What each output says."""
+    """The text of each output."""
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     return [output.get("text") or output.data["text/plain"] for output in outputs]
 
@@ -36,7 +36,7 @@ def tables(notebook: Any) -> list[list[list[str]]]:
 
 
 def outline(text: str) -> str:
-    """A text without what another processor may compute in another way: numbers, their width, marks of significance."""
+    """A text without what may differ by processor: numbers, their width, marks of significance."""
     text = re.sub(r"[-+]?\d[\d.,]*(e[-+]\d+)?", "#", text)
     return re.sub(r"[\s─═]+", " ", re.sub("[▲▼<]", "", text))
 
@@ -50,7 +50,7 @@ def strength(product: str) -> int:
 
 
 def check_quickstart(notebook: Any) -> None:
-    """Customers were planted as drinkers of tea or of coffee, of about one strength each."""
+    """The planted customers drink tea or coffee, each of about one strength."""
     items, lists, chosen, everybody, similar, new, reasons, newer, recalls = tables(notebook)
     assert [row[1] for row in items] == ["Tea 00", "Tea 01", "Tea 02"]
     assert [(row[0], shelf(row[2])) for row in lists] == [("007", "coffee")] * 3 + [("008", "tea")] * 3
@@ -61,8 +61,8 @@ def check_quickstart(notebook: Any) -> None:
     assert not {40, 42, 47} & {strength(row[2]) for row in new}
     assert all(row[0].startswith("Coffee ") and float(row[1]) > 0 for row in reasons)
     assert all(row[0] == "240" and shelf(row[2]) == "coffee" and abs(strength(row[2]) - 25) < 10 for row in newer)
-    (_, popular), (_, ours) = recalls
-    assert float(ours) > 2 * float(popular) > 20 / 120  # by chance
+    (_, popularity), (_, model) = recalls
+    assert float(model) > 2 * float(popularity) > 20 / 120  # by chance
     report = next(text for text in texts(notebook) if text.startswith("events.csv: CSV"))
     assert "separator ';'" in report
     assert re.search(r"\d+ rows dropped: `drop` event = return", report)
@@ -81,13 +81,13 @@ def check_research(notebook: Any) -> None:
 
 
 def check_paper(notebook: Any) -> None:
-    """What holds by mathematics, and that learned times moved; which method wins is for the reader to see."""
+    """What mathematics implies, and that the learned times moved; which method is best is not checked."""
     data, errors, times, compared = tables(notebook)
     users, films, pairs, density = map(float, data[0])
     assert density == pytest.approx(pairs / users / films, abs=1e-3)
     assert texts(notebook)[2] == "True"  # LightGCN is LT-OCF by Euler's method
-    of_solver = {name: float(error) for name, error in errors}
-    assert of_solver["euler"] > 10 * of_solver["rk4"] > 100 * of_solver["dopri5"]
+    error_by_solver = {name: float(error) for name, error in errors}
+    assert error_by_solver["euler"] > 10 * error_by_solver["rk4"] > 100 * error_by_solver["dopri5"]
     assert times[0] == ["fixed", "[1.0, 2.0, 3.0]"]
     assert times[1][0] == "learned"
     assert times[1][1] != times[0][1]
@@ -111,20 +111,22 @@ def test_every_notebook_is_checked() -> None:
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_notebook_runs_and_is_stored_as_it_runs(name: str, tmp_path: Path) -> None:
+def test_a_notebook_runs_and_its_stored_outputs_are_those_of_the_run(name: str, tmp_path: Path) -> None:
     stored: Any = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
     found = load_script(ROOT / "docs" / "run_notebooks.py").run(EXAMPLES / f"{name}.ipynb", tmp_path)
     CHECKS[name](found)
     CHECKS[name](stored)
     assert [outline(text) for text in texts(stored)] == [outline(text) for text in texts(found)]
-    for before, now in zip(stored.cells, found.cells, strict=True):
-        assert before.get("execution_count") == now.get("execution_count")
-        kinds = [[sorted(output.get("data", {})) for output in cell.get("outputs", [])] for cell in (before, now)]
+    for stored_cell, found_cell in zip(stored.cells, found.cells, strict=True):
+        assert stored_cell.get("execution_count") == found_cell.get("execution_count")
+        kinds = [
+            [sorted(output.get("data", {})) for output in cell.get("outputs", [])] for cell in (stored_cell, found_cell)
+        ]
         assert kinds[0] == kinds[1]
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_stored_notebook_is_small_and_of_no_machine(name: str) -> None:
+def test_a_stored_notebook_is_small_and_names_no_local_path(name: str) -> None:
     text = (EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8")
     notebook: Any = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)

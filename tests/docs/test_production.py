@@ -1,4 +1,4 @@
-"""The page from a log to answers: its commands run too, and give the lists that its Python gives."""
+"""The page on production: its commands and its Python run, and give the same lists."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOG = Interactions.from_pairs([0, 1], [0, 1])
 def test_commands_and_python_give_the_same_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (_, log), *rest = blocks(PAGE, "python")
     commands = [line for _, block in blocks(PAGE, "sh") for line in block.splitlines()]
-    commands = [line for line in commands if not line.startswith("ltocf serve ")]  # which would not end
+    commands = [line for line in commands if not line.startswith("ltocf serve ")]  # it would not end
     namespace: dict[str, Any] = {}
     for folder in ("shell", "python"):
         (tmp_path / folder).mkdir()
@@ -41,14 +41,14 @@ def test_commands_and_python_give_the_same_lists(tmp_path: Path, monkeypatch: py
                 main(shlex.split(command)[1:])
     for _, code in rest:
         exec(code, namespace)
-    for name, answer in (("lists", "lists"), ("customer", "customer"), ("tomorrow", "tomorrows")):
-        written, asked = pl.read_parquet(tmp_path / "shell" / f"{name}.parquet"), namespace[answer]
-        assert written.drop("user", "score").equals(asked.drop("user", "score")), name
-        assert np.allclose(written["score"], asked["score"]), name
+    for name, variable in (("lists", "lists"), ("customer", "customer"), ("tomorrow", "tomorrows")):
+        written, returned = pl.read_parquet(tmp_path / "shell" / f"{name}.parquet"), namespace[variable]
+        assert written.drop("user", "score").equals(returned.drop("user", "score")), name
+        assert np.allclose(written["score"], returned["score"]), name
     liked = namespace["lists"].with_columns(
         taste=pl.col("user").str.slice(1).cast(int) % 2, kind=pl.col("item").cast(int) % 2
     )
-    assert (liked["taste"] == liked["kind"]).mean() > 0.95  # customers like the things of their own parity
+    assert (liked["taste"] == liked["kind"]).mean() > 0.95  # customers like items of their own parity
 
 
 def test_every_metric_is_listed() -> None:

@@ -1,4 +1,4 @@
-"""Programs beside the package, which nothing imports, name what the package has."""
+"""Programs outside the package, which nothing imports, import names that exist."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "docs").glob("*.py")])
-BESIDE = {path.stem for path in PROGRAMS}
-OF_OTHERS = {"recbole", "atheris"}
-"""What only the environment of benchmarks/recbole/requirements.txt has, or that of `make faults`."""
+PROGRAM_NAMES = {path.stem for path in PROGRAMS}
+OTHER_PACKAGES = {"recbole", "atheris"}
+"""Packages of the environment of benchmarks/recbole/requirements.txt, or of `make faults`, only."""
 
 
-def absent(source: str) -> list[str]:
-    """Modules and names that a program imports and that are not there."""
+def missing_imports(source: str) -> list[str]:
+    """Modules and names that a program imports and that do not exist."""
     found: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names if not _is_there(alias.name)]
+            found += [alias.name for alias in node.names if not _exists(alias.name)]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [alias.name for alias in node.names]
-            found += [f"{node.module}.{name}" for name in names if not _is_there(node.module, name)]
+            found += [f"{node.module}.{name}" for name in names if not _exists(node.module, name)]
     return found
 
 
-def _is_there(module: str, name: str = "") -> bool:
+def _exists(module: str, name: str = "") -> bool:
     first = module.partition(".")[0]
-    if first in BESIDE | OF_OTHERS:
+    if first in PROGRAM_NAMES | OTHER_PACKAGES:
         return True
     if first != "ltocf":
         return find_spec(first) is not None
@@ -43,10 +43,10 @@ def _is_there(module: str, name: str = "") -> bool:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_a_program_imports_is_there(program: Path) -> None:
-    assert absent(program.read_text(encoding="utf-8")) == []
+def test_a_program_imports_only_what_exists(program: Path) -> None:
+    assert missing_imports(program.read_text(encoding="utf-8")) == []
 
 
-def test_what_is_absent_is_found() -> None:
+def test_missing_imports_are_found() -> None:
     program = "import ltocf.nowhere\nfrom ltocf.ranks import ALONE\nfrom ltocf.graph import Bipartite\nimport json\n"
-    assert absent(program) == ["ltocf.nowhere", "ltocf.ranks.ALONE", "ltocf.graph.Bipartite"]
+    assert missing_imports(program) == ["ltocf.nowhere", "ltocf.ranks.ALONE", "ltocf.graph.Bipartite"]

@@ -1,4 +1,4 @@
-"""Every promise has tests that are there, and every figure that `make faults` writes is on the page."""
+"""Every promise has tests that exist, and every figure that `make faults` writes belongs to a promise."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ PROMISES = [promise for section in TABLES.PROMISES.values() for promise in secti
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=[promise["sentence"][:40] for promise in PROMISES])
-def test_a_promise_has_its_tests_and_says_its_figures(promise: dict[str, object]) -> None:
+def test_the_tests_and_the_figures_of_a_promise_exist(promise: dict[str, object]) -> None:
     assert all((ROOT / str(test)).is_file() for test in promise["tests"])  # type: ignore[attr-defined]
     named = {name for _, name, _, _ in Formatter().parse(str(promise["measured"])) if name}
     found = TABLES.figures_of(promise)
     assert not found or promise["figures"] == "environments" or named <= set(found)
 
 
-def test_every_test_of_faults_is_a_promise() -> None:
+def test_every_test_of_faults_belongs_to_a_promise() -> None:
     promised = {test for promise in PROMISES for test in promise["tests"]}
     assert {str(file.relative_to(ROOT)) for file in (ROOT / "tests" / "faults").glob("test_*.py")} <= promised
 
 
-def test_every_figure_of_a_full_run_belongs_to_one() -> None:
+def test_every_figure_of_a_full_run_belongs_to_a_promise() -> None:
     patterns = [promise["figures"] for promise in PROMISES]
     stems = [file.stem for file in TABLES.RESULTS.glob("*.json")]
     assert [stem for stem in stems if not any(fnmatch(stem, pattern) for pattern in patterns)] == []
 
 
-def test_sums_and_highest_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_of_several_files_are_summed_or_their_largest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TABLES, "RESULTS", tmp_path)
     assert TABLES.figures("a-*") == {}
     for number, name in enumerate(("a-x", "a-y", "b")):

@@ -1,4 +1,4 @@
-"""The README's commands work as they stand, twice in a row, in what `make demo` leaves; its badges are true."""
+"""The README's commands work unchanged, twice in a row, in the folder that `make demo` leaves; its badges are right."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ LEFT_OUT = {
     "ltocf bench": "takes turns with other programs for minutes; tests/cli/test_bench.py runs it on a small log",
     "ltocf --install-completion": "writes into the home folder; tests/cli/test_help.py writes the script elsewhere",
 }
-"""Beginnings of commands that are not run here, and why."""
+"""Prefixes of the commands that are not run here, and why."""
 SHORTENED = {
     "ltocf fit LOG": "--set max_minutes=0.02 --threads 1",
     "ltocf train LOG": "--set max_minutes=0.02 --threads 1",
     "ltocf reproduce": "--dry-run",
 }
-"""What is added to commands that take minutes or hours."""
+"""Arguments that are added to commands which take minutes or hours."""
 
 
 def shell_commands() -> list[str]:
@@ -54,7 +54,7 @@ def is_left_out(command: str) -> bool:
 
 
 def run_lines(commands: list[str], folder: Path) -> str:
-    """What the commands of a shell session print; the first that fails ends it."""
+    """What the commands print in one shell; the first failure ends it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     script = "\n".join(["set -e", *commands])
     done = subprocess.run(
@@ -75,7 +75,7 @@ def visits() -> pl.DataFrame:
 
 @pytest.fixture
 def after_the_demo(visits: pl.DataFrame, tmp_path: Path) -> Path:
-    """A folder with what `make demo` leaves in it: an environment with the command, and runs; and with two logs."""
+    """A folder with what `make demo` leaves, an environment with the command and a run, and with two logs."""
     venv.create(tmp_path / ".venv", with_pip=False)
     program = tmp_path / ".venv" / "bin" / "ltocf"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m ltocf "$@"\n')
@@ -96,33 +96,33 @@ def test_shell_blocks_work_twice(after_the_demo: Path) -> None:
 
 
 @pytest.fixture
-def in_that_folder(after_the_demo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def in_folder_of_the_demo(after_the_demo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(after_the_demo)
     return after_the_demo
 
 
-def test_commands_in_the_text_work_twice(in_that_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One after the other as the table has them, each twice."""
+def test_commands_in_the_text_work_twice(in_folder_of_the_demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the order of the table, each twice."""
     commands = [command for command in commands_in_the_text() if not is_left_out(command)]
-    # Without the data of the paper that command would download it.
-    run = [one for one in commands if "gowalla" not in one or find_source("gowalla") is not None]
-    for command in run:
-        more = next((more for beginning, more in SHORTENED.items() if command.startswith(beginning)), "")
+    # Without the data of the paper the command would download it.
+    runnable = [command for command in commands if "gowalla" not in command or find_source("gowalla") is not None]
+    for command in runnable:
+        added = next((added for prefix, added in SHORTENED.items() if command.startswith(prefix)), "")
         for _ in range(2):
-            main(shlex.split(f"{command} {more}".replace("LOG", "events.csv"))[1:])
+            main(shlex.split(f"{command} {added}".replace("LOG", "events.csv"))[1:])
             assert capsys.readouterr().out or "recommend" in command, command
-    assert {command.split()[1] for command in run} >= {"fit", "train", "recommend", "explain", "update"}
+    assert {command.split()[1] for command in runnable} >= {"fit", "train", "recommend", "explain", "update"}
     assert pl.read_parquet("lists.parquet")["user"].n_unique() == pl.read_csv("events.csv")["user"].n_unique()
     assert ltocf.load("shop-2").recommend(999, k=3).height == 3
 
 
-def test_what_is_left_out_or_shortened_is_in_the_readme() -> None:
+def test_commands_left_out_or_shortened_are_in_the_readme() -> None:
     commands = [*shell_commands(), *commands_in_the_text()]
-    for beginning in (*LEFT_OUT, *SHORTENED):
-        assert any(command.startswith(beginning) for command in commands), f"{beginning} is no longer there"
+    for prefix in (*LEFT_OUT, *SHORTENED):
+        assert any(command.startswith(prefix) for command in commands), f"{prefix} is no longer there"
 
 
-def test_commands_in_the_text_are_ones_the_program_has() -> None:
+def test_commands_in_the_text_are_valid() -> None:
     for command in commands_in_the_text():
         if "--install-completion" not in command:
             app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)

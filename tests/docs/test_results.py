@@ -1,4 +1,4 @@
-"""What is committed under results/ and configs/ agrees: every number has a configuration that makes it again."""
+"""The files under results/ and configs/ agree: every result has a configuration that reproduces it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STUDIES = {
     "trials.json": "src/ltocf/tuning/settings_search.py",
     "trials-neumf-published.json": "src/ltocf/tuning/settings_search.py",
 }
-"""Files that are not one run but many, and what makes each again."""
+"""Files of many runs, and the program that writes each again."""
 
 
 def runs_of(configuration: Path) -> list[Path]:
@@ -32,21 +32,21 @@ def runs_of(configuration: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("path", [path for path in CONFIGURATIONS if runs_of(path)], ids=lambda path: path.stem)
-def test_configuration_is_that_of_its_results(path: Path) -> None:
+def test_a_configuration_is_that_of_its_results(path: Path) -> None:
     config = Config.from_file(path, path.parent.name)
     runs = [json.loads(run.read_text()) for run in runs_of(path)]
     for run in runs:
         written = config.with_values({"seed": run["seed"]})
         assert written.model == run["model"]
         for settings, measured in ((written.options, run["options"]), (vars(written.training), run["training"])):
-            # A setting that came after the run has the default that leaves it as it was.
+            # A setting that is newer than the run has a default that does not change it.
             assert {name: settings[name] for name in measured} == measured
         assert written.run.select_on == run["select_on"]
     # Other seeds may have been run with other `--threads`, which change their seconds only.
-    assert not runs or written.run.threads in {run["environment"]["threads"] for run in runs}
+    assert config.run.threads in {run["environment"]["threads"] for run in runs}
 
 
-def test_every_search_has_a_configuration_with_its_best() -> None:
+def test_the_best_values_of_every_search_are_in_its_configuration() -> None:
     for path in (ROOT / "results").glob("*/search/*.json"):
         dataset, best = path.parents[1].name, json.loads(path.read_text())["best"]["values"]
         config = Config.from_file(ROOT / "configs" / dataset / path.name.replace(".json", ".toml"), dataset)
@@ -56,7 +56,7 @@ def test_every_search_has_a_configuration_with_its_best() -> None:
 
 def test_every_result_has_a_configuration() -> None:
     runs = {path for configuration in CONFIGURATIONS for path in runs_of(configuration)}
-    apart = (
+    other_folders = (
         "speed",
         "reports",
         "search",
@@ -72,13 +72,13 @@ def test_every_result_has_a_configuration() -> None:
         "faults",
     )
     found = (ROOT / "results").glob("**/*.json")
-    committed = {path for path in found if not set(apart) & set(path.relative_to(ROOT).parts)}
+    committed = {path for path in found if not set(other_folders) & set(path.relative_to(ROOT).parts)}
     assert {path.name for path in committed - runs} <= set(STUDIES)
     assert all((ROOT / script).exists() for script in STUDIES.values())
 
 
 @pytest.mark.usefixtures("metrics_of_users")
-def test_tables_are_what_the_results_say() -> None:
+def test_tables_have_the_numbers_of_the_results() -> None:
     subprocess.run([sys.executable, ROOT / "benchmarks" / "tables.py", "--check"], check=True)
 
 

@@ -1,4 +1,4 @@
-"""What pages show is what comes out: printed outputs, the picture of the packages, files that are named."""
+"""Pages show what is true now: printed outputs, the picture of the packages, files that they name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PYTHON_AND_OUTPUT = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```$
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "tutorial.md"], ids=lambda page: page.name)
-def test_pages_show_what_their_python_prints(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_shows_what_its_python_prints(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "page"}
     n_shown = 0
@@ -46,7 +46,7 @@ def test_the_tutorial_gives_the_same_lists_in_a_shell(tmp_path: Path, monkeypatc
     assert in_python.equals(in_shell)
 
 
-def test_the_picture_of_the_packages_is_that_of_the_contract() -> None:
+def test_the_picture_of_the_packages_is_that_of_the_script() -> None:
     script = load_script(DOCS / "draw_rooms.py")
     for name, look in script.LOOKS.items():
         assert (script.IMAGES / name).read_text(encoding="utf-8") == script.picture(look)

@@ -1,4 +1,4 @@
-"""A comparison as a page: its tables and figures are the numbers of the runs."""
+"""The page of a comparison: its tables and figures have the numbers of the runs."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ def test_the_table_has_every_value_and_marks_the_best(found: RunComparison) -> N
     assert "against run-ltocf" in table.caption
 
 
-def test_a_difference_that_is_hardly_chance_is_marked(found: RunComparison) -> None:
-    sure = compare_runs(RUNS, ks=[3, 10])
-    for line, difference in zip(sure.lines[1:], (0.1, -0.1), strict=True):
+def test_a_significant_difference_is_marked() -> None:
+    compared = compare_runs(RUNS, ks=[3, 10])
+    for line, difference in zip(compared.lines[1:], (0.1, -0.1), strict=True):
         line.significance["recall@10"] |= {"p_holm": 0.0002, "difference": difference}
         line.significance["ndcg@10"] |= {"p_holm": 0.051, "difference": difference}
-    rows = comparison_table(sure).rows
+    rows = comparison_table(compared).rows
     assert [row[-3:-1] for row in rows] == [["–", "–"], ["< 0.001 ▲", "0.051"], ["< 0.001 ▼", "0.051"]]
 
 
-def test_figures_are_the_groups_of_the_lists(found: RunComparison, report: Report) -> None:
+def test_figures_have_the_values_of_the_groups(found: RunComparison, report: Report) -> None:
     activity, popularity, beyond = report.figures
     assert [figure.name for figure in report.figures] == ["page-activity", "page-popularity", "page-beyond"]
-    for place, line in enumerate(found.lines):
+    for index, line in enumerate(found.lines):
         users, items = line.measured.beyond.by_activity, line.measured.beyond.by_popularity
-        curve = activity.panels[1].curves[place]
+        curve = activity.panels[1].curves[index]
         assert (curve.label, curve.x) == (line.name, [group.span for group in users])
         assert curve.y == [group.values["ndcg@10"] for group in users]
-        curve = popularity.panels[0].curves[place]
+        curve = popularity.panels[0].curves[index]
         assert curve.x == [group.name for group in items]
         assert curve.y == [group.values["recall@10"] for group in items]
-        point = beyond.panels[0].curves[place]
+        point = beyond.panels[0].curves[index]
         assert (point.x, point.y) == (
             [line.measured.values["novelty@10"]],
             [line.measured.values["recall@10"]],
@@ -70,7 +70,7 @@ def test_figures_are_the_groups_of_the_lists(found: RunComparison, report: Repor
     assert {panel.kind for panel in beyond.panels} == {"point"}
 
 
-def test_group_tables_say_how_many_there_are(found: RunComparison, report: Report) -> None:
+def test_group_tables_have_the_sizes_and_values_of_the_groups(found: RunComparison, report: Report) -> None:
     _, users, items = report.tables
     first = found.lines[0].measured.beyond
     assert [row[:2] for row in users.rows] == [[group.span, str(group.n_users)] for group in first.by_activity]

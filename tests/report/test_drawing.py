@@ -1,4 +1,4 @@
-"""Pictures and charts hold the values they are given."""
+"""Pictures and charts hold the values that they are given."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def figure(*panels: Panel, name: str = "figure6") -> Figure:
 def mixed() -> Figure:
     x: list[float | str] = [1.0, 2.0, 3.0]
     return figure(
-        lines(Curve("ours", x, [0.1, math.nan, 0.3], [0.01, 0.02, 0.03]), Curve("theirs", x, [0.2, 0.25, 0.125])),
-        dots(Curve("ours", METHODS, [k / 16 for k in range(13)], [0.01] * 13)),
+        lines(Curve("first", x, [0.1, math.nan, 0.3], [0.01, 0.02, 0.03]), Curve("second", x, [0.2, 0.25, 0.125])),
+        dots(Curve("first", METHODS, [k / 16 for k in range(13)], [0.01] * 13)),
     )
 
 
 def rows(specification: dict[str, Any], panel: int) -> list[dict[str, Any]]:
-    """What a panel draws: altair keeps data apart, by name, and what all panels share above them."""
+    """The data of a panel: altair keeps it apart by name, and what all panels share at the top."""
     named = specification["concat"][panel].get("data", specification.get("data"))
     found: list[dict[str, Any]] = specification["datasets"][named["name"]]
     return found
@@ -54,7 +54,7 @@ def channels(specification: dict[str, Any], panel: int) -> list[dict[str, Any]]:
     return [layer["encoding"] for layer in specification["concat"][panel]["layer"]]
 
 
-def test_files_are_pictures_with_every_text(mixed: Figure, tmp_path: Path) -> None:
+def test_the_files_are_pictures_with_every_text(mixed: Figure, tmp_path: Path) -> None:
     svg, dark, png = draw(mixed, tmp_path / "new")
     assert [svg.name, dark.name, png.name] == ["figure6.svg", "figure6-dark.svg", "figure6.png"]
     for path in (svg, dark):
@@ -65,7 +65,7 @@ def test_files_are_pictures_with_every_text(mixed: Figure, tmp_path: Path) -> No
         background = root.find(f".//{SVG}g[@id='patch_1']/{SVG}path")
         assert background is None or "fill: none" in background.attrib["style"]
     texts = [text.text for text in ElementTree.parse(svg).iter(f"{SVG}text")]
-    assert {"A figure", "lines", "dots", "epoch", "recall@20", "ours", "theirs", *map(str, METHODS)} <= set(texts)
+    assert {"A figure", "lines", "dots", "epoch", "recall@20", "first", "second", *map(str, METHODS)} <= set(texts)
     height, width, _ = imread(png).shape
     assert width > height > 300
     assert sorted(path.name for path in svg.parent.iterdir()) == ["figure6-dark.svg", "figure6.png", "figure6.svg"]
@@ -77,17 +77,17 @@ def test_the_same_figure_gives_the_same_bytes(mixed: Figure, tmp_path: Path) -> 
     assert json.dumps(chart(mixed)) == json.dumps(chart(mixed))
 
 
-def test_drawn_lines_are_the_values_with_their_gap(mixed: Figure) -> None:
+def test_drawn_lines_have_the_values_and_the_gap(mixed: Figure) -> None:
     axes = _picture(mixed).axes[0]
-    ours, theirs = (container.lines[0] for container in axes.containers)
-    np.testing.assert_array_equal(np.asarray(ours.get_ydata(), float), [0.1, math.nan, 0.3])
-    np.testing.assert_array_equal(theirs.get_xdata(), [1, 2, 3])
+    first, second = (container.lines[0] for container in axes.containers)
+    np.testing.assert_array_equal(np.asarray(first.get_ydata(), float), [0.1, math.nan, 0.3])
+    np.testing.assert_array_equal(second.get_xdata(), [1, 2, 3])
     (segments,) = axes.containers[0].lines[2]
     np.testing.assert_allclose(segments.get_segments()[2], [[3, 0.27], [3, 0.33]])
     assert not axes.containers[1].has_yerr
 
 
-def test_dots_of_a_group_lie_one_below_the_other_at_their_word() -> None:
+def test_dots_of_a_category_are_one_below_the_other() -> None:
     panel = dots(Curve("first", ["a", "b"], [1.0, 2.0], [0.5, 0.25]), Curve("second", ["b", "c"], [3.0, math.nan]))
     axes = _picture(figure(panel)).axes[0]
     first, second = (container.lines[0] for container in axes.containers)
@@ -97,11 +97,11 @@ def test_dots_of_a_group_lie_one_below_the_other_at_their_word() -> None:
     (segments,) = axes.containers[0].lines[2]
     np.testing.assert_allclose(segments.get_segments()[0], [[0.5, -0.125], [1.5, -0.125]])
     assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b", "c"]
-    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first word on top
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first category is on top
     assert not axes.xaxis.get_inverted()
 
 
-def test_panels_of_the_same_words_have_them_once() -> None:
+def test_panels_of_the_same_categories_label_them_once() -> None:
     two, other = dots(Curve("a", ["x", "y"], [1.0, 2.0])), dots(Curve("a", ["z"], [1.0]))
     shown = [axes.yaxis.get_tick_params()["labelleft"] for axes in _picture(figure(two, two, other)).axes]
     assert shown == [True, False, True]
@@ -119,7 +119,7 @@ def test_an_axis_may_be_logarithmic(kind: Literal["dot", "line"]) -> None:
     assert channels(chart(figure(panel)), 0)[0]["x" if kind == "dot" else "y"]["scale"]["type"] == "log"
 
 
-def test_thirteen_labels_can_be_told_apart_and_stand_at_the_ends() -> None:
+def test_thirteen_labels_are_distinct_and_at_the_ends_of_their_lines() -> None:
     x: list[float | str] = [1.0, 2.0]
     many = figure(lines(*(Curve(str(name), x, [0.0, 1.0]) for name in METHODS)))
     canvas = _picture(many)
@@ -136,13 +136,13 @@ def test_thirteen_labels_can_be_told_apart_and_stand_at_the_ends() -> None:
     assert len({(shade, tuple(dashes)) for shade, dashes in zip(color["range"], dash["range"], strict=True)}) == 13
 
 
-def test_more_labels_than_fit_at_the_ends_are_a_legend_below() -> None:
+def test_more_labels_than_fit_at_the_ends_are_in_a_legend() -> None:
     many = figure(lines(*(Curve(str(k), [1.0, 2.0], [0.0, 1.0]) for k in range(15))))
     (legend,) = _picture(many).legends
     assert [text.get_text() for text in legend.get_texts()] == [str(k) for k in range(15)]
 
 
-def test_few_labels_stand_below(mixed: Figure) -> None:
+def test_few_labels_are_in_a_legend_below_the_panels(mixed: Figure) -> None:
     canvas = _picture(mixed)
     canvas.draw_without_rendering()
     (legend,) = canvas.legends
@@ -176,12 +176,12 @@ def test_a_label_is_plain_text(label: str, tmp_path: Path) -> None:
     assert rows(chart(named), 0)[0]["label"] == label
 
 
-def test_a_chart_holds_every_number(mixed: Figure) -> None:
+def test_a_chart_has_every_number(mixed: Figure) -> None:
     specification = chart(mixed)
     first = rows(specification, 0)
     assert [(row["label"], row["x"], row["y"]) for row in first] == [
-        *[("ours", 1, 0.1), ("ours", 2, None), ("ours", 3, 0.3)],
-        *[("theirs", 1, 0.2), ("theirs", 2, 0.25), ("theirs", 3, 0.125)],
+        *[("first", 1, 0.1), ("first", 2, None), ("first", 3, 0.3)],
+        *[("second", 1, 0.2), ("second", 2, 0.25), ("second", 3, 0.125)],
     ]
     assert first[2]["low"] == pytest.approx(0.27)
     assert first[2]["high"] == pytest.approx(0.33)
@@ -195,13 +195,13 @@ def test_a_chart_can_be_hovered_highlighted_and_zoomed(mixed: Figure) -> None:
     parameters = {parameter["name"]: parameter for parameter in specification["params"]}
     assert parameters["highlight"]["bind"] == "legend"
     assert parameters["zoom_0"]["bind"] == "scales"
-    # Dots do not move. And Vega stops at a selection that two layers own.
+    # Panels of dots cannot be zoomed. Vega fails on a selection that belongs to two layers.
     assert set(parameters) == {"highlight", "zoom_0"}
     assert all(len(parameter["views"]) == 1 for parameter in parameters.values())
     for panel in range(2):
         for channel in channels(specification, panel):
             assert channel["opacity"]["condition"]["param"] == "highlight"
-            assert [shown["field"] for shown in channel["tooltip"]] == ["label", "x", "y", "spread"]
+            assert [tooltip["field"] for tooltip in channel["tooltip"]] == ["label", "x", "y", "spread"]
 
 
 def test_vega_lite_accepts_the_chart(mixed: Figure) -> None:
@@ -209,21 +209,21 @@ def test_vega_lite_accepts_the_chart(mixed: Figure) -> None:
 
     svg = vl_convert.vegalite_to_svg(chart(mixed))
     assert "method-12" in svg
-    # Two points of ours around the gap, three of theirs, and a dot for each method.
+    # The first line has two points around its gap, the second three; then a dot for each method.
     assert svg.count('aria-roledescription="point"') == 5 + 13
 
 
 @pytest.mark.parametrize(("n", "opacity"), [(60, None), (61, 0)])
-def test_many_points_do_not_hide_their_line_but_show_their_numbers(n: int, opacity: int | None) -> None:
+def test_many_points_are_invisible_but_still_have_tooltips(n: int, opacity: int | None) -> None:
     crowded = figure(lines(Curve("a", [float(k) for k in range(n)], [0.5] * n)))
     line, points = chart(crowded)["concat"][0]["layer"]
     assert (line["mark"]["type"], points["mark"]["type"]) == ("line", "point")
     assert points["encoding"]["opacity"].get("value") == opacity or "condition" in points["encoding"]["opacity"]
-    assert [shown["field"] for shown in points["encoding"]["tooltip"]] == ["label", "x", "y"]
+    assert [tooltip["field"] for tooltip in points["encoding"]["tooltip"]] == ["label", "x", "y"]
     assert _picture(crowded).axes[0].lines[0].get_marker() == ("." if opacity is None else "")
 
 
-def test_a_spread_of_zero_is_no_spread() -> None:
+def test_a_spread_of_zero_is_not_drawn() -> None:
     alone = figure(lines(Curve("a", [0.0, 1.0], [0.5, 0.75], [0.0, 0.0])))
     assert not _picture(alone).axes[0].containers[0].has_yerr
     assert [layer["mark"]["type"] for layer in chart(alone)["concat"][0]["layer"]] == ["line", "point"]
@@ -234,7 +234,7 @@ def test_whole_numbers_have_whole_ticks() -> None:
     assert all(tick == round(tick) for tick in axes.get_xticks())
 
 
-def test_words_on_the_axis_of_lines_are_an_error(tmp_path: Path) -> None:
+def test_words_on_the_x_axis_of_lines_are_an_error(tmp_path: Path) -> None:
     wrong = figure(lines(Curve("a", ["one"], [1.0])))
     for make in (lambda: draw(wrong, tmp_path), lambda: chart(wrong)):
         with pytest.raises(ValueError, match="numbers on its x axis, got 'one'; words need `kind` 'dot'"):
@@ -242,7 +242,7 @@ def test_words_on_the_axis_of_lines_are_an_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_points_have_colours_and_shapes_of_their_own() -> None:
+def test_each_point_has_its_own_colour_and_shape() -> None:
     panel = Panel("", "novelty", "recall@20", [Curve(f"run-{k}", [k / 3], [k / 7]) for k in range(4)], "point")
     picture = _picture(figure(panel))
     drawn = [line for line in picture.axes[0].lines if line.get_marker() not in ("None", None, "")]

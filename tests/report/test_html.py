@@ -1,4 +1,4 @@
-"""A page holds everything it was given, as text, and asks the network for nothing."""
+"""A page has everything that it is given, as text, and loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOSTILE = """<b>bold</b> & </script><script>alert("it's")</script><!-- -->"""
 
 
 class Page(HTMLParser):
-    """Tags with their attributes and the text inside each, in order."""
+    """The tags of a page with their attributes and texts, in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Page(HTMLParser):
         return [json.loads("".join(texts)) for texts in scripts]
 
 
-def figure(name: str = "figure6", label: str = "ours") -> Figure:
+def figure(name: str = "figure6", label: str = "LT-OCF") -> Figure:
     curve = Curve(label, [1.0, 2.0, 3.0], [0.1875, math.nan, 0.25], [0.0625, 0.0625, 0.0625])
     return Figure(name, f"Figure {name}", f"Caption of {name}.", [Panel("Gowalla", "epoch", "recall@20", [curve])])
 
@@ -72,12 +72,12 @@ def report() -> Report:
     )
 
 
-def written(report: Report, folder: Path) -> Page:
+def written_page(report: Report, folder: Path) -> Page:
     return Page(write_report(report, folder).read_text(encoding="utf-8"))
 
 
 def test_everything_is_on_the_page(report: Report, tmp_path: Path) -> None:
-    page = written(report, tmp_path)
+    page = written_page(report, tmp_path)
     assert page.texts("title", "h1") == ["All methods"] * 2
     assert page.texts("p")[:2] == report.summary
     assert page.texts("h2") == ["Accuracy", "Figure figure6", "Settings", "Command and environment"]
@@ -95,28 +95,28 @@ def test_everything_is_on_the_page(report: Report, tmp_path: Path) -> None:
 
 def test_a_long_paragraph_is_folded(report: Report, tmp_path: Path) -> None:
     long = "Results still missing: " + ", ".join(f"gowalla/mf-seed{seed}" for seed in range(40)) + "."
-    page = written(replace(report, summary=["First paragraph.", long]), tmp_path)
+    page = written_page(replace(report, summary=["First paragraph.", long]), tmp_path)
     assert page.texts("p")[:2] == ["First paragraph.", long]
     (summary,) = (text for text in page.texts("summary") if text.startswith("Results still missing: gowalla/mf-seed0"))
     assert len(summary) <= 90
 
 
-def test_the_contents_lead_to_every_section(report: Report, tmp_path: Path) -> None:
-    page = written(replace(report, figures=[figure("a"), figure("b")]), tmp_path)
+def test_the_contents_link_to_every_section(report: Report, tmp_path: Path) -> None:
+    page = written_page(replace(report, figures=[figure("a"), figure("b")]), tmp_path)
     links = [attributes["href"] for tag, attributes, _ in page.elements if tag == "a"]
     sections = [f"#{attributes['id']}" for tag, attributes, _ in page.elements if tag == "section"]
     assert links == sections == ["#table-1", "#figure-1", "#figure-2", "#settings", "#origin"]
     assert page.texts("a") == page.texts("h2")
 
 
-def test_columns_of_numbers_are_aligned_and_others_are_not(report: Report, tmp_path: Path) -> None:
-    page = written(report, tmp_path)
+def test_only_columns_of_numbers_are_aligned_as_numbers(report: Report, tmp_path: Path) -> None:
+    page = written_page(report, tmp_path)
     numeric = [attributes.get("class") == "number" for tag, attributes, _ in page.elements if tag in ("th", "td")]
     assert numeric[:15] == [False, True, True, True, False] * 3
 
 
-def test_the_page_loads_nothing(report: Report, tmp_path: Path) -> None:
-    page = written(report, tmp_path)
+def test_the_page_loads_nothing_from_elsewhere(report: Report, tmp_path: Path) -> None:
+    page = written_page(report, tmp_path)
     addresses = [
         value or ""
         for _, attributes, _ in page.elements
@@ -132,16 +132,16 @@ def test_the_page_loads_nothing(report: Report, tmp_path: Path) -> None:
     assert policies[0].startswith("default-src 'none'")
 
 
-def test_scripts_are_inside_once(report: Report, tmp_path: Path) -> None:
+def test_scripts_are_included_once(report: Report, tmp_path: Path) -> None:
     text = write_report(replace(report, figures=[figure("a"), figure("b")]), tmp_path).read_text(encoding="utf-8")
-    # Once assigned by the bundle; called by the page, and again with less room for the panels.
+    # Assigned once, by the bundle; called by the page twice, the second time for narrower panels.
     assert (text.count("window.vegaEmbed"), text.count("vegaEmbed(element")) == (1, 2)
     assert 500_000 < len(text) < 2_000_000
     assert len(Page(text).texts("script")) == 4
 
 
-def test_pictures_and_charts_are_those_of_the_figure(report: Report, tmp_path: Path) -> None:
-    page = written(report, tmp_path)
+def test_the_page_has_the_picture_and_the_chart_of_the_figure(report: Report, tmp_path: Path) -> None:
+    page = written_page(report, tmp_path)
     (source,) = [attributes["src"] for tag, attributes, _ in page.elements if tag == "img"]
     assert source is not None
     assert base64.b64decode(source.partition("base64,")[2]) == (tmp_path / "figure6.svg").read_bytes()
@@ -174,7 +174,7 @@ def test_hostile_text_is_only_text(report: Report, tmp_path: Path) -> None:
     assert "<script>alert" not in path.read_text(encoding="utf-8")
 
 
-def test_the_numbers_come_back_from_the_file(report: Report, tmp_path: Path) -> None:
+def test_the_numbers_can_be_read_from_the_file(report: Report, tmp_path: Path) -> None:
     write_report(report, tmp_path)
     text = (tmp_path / "table3.json").read_text(encoding="utf-8")
     content = json.loads(text)
@@ -186,7 +186,7 @@ def test_the_numbers_come_back_from_the_file(report: Report, tmp_path: Path) -> 
     assert text.startswith('{\n "what": "table3",\n')
 
 
-def test_a_page_can_be_made_again_from_its_numbers(report: Report, tmp_path: Path) -> None:
+def test_a_page_can_be_written_again_from_its_numbers(report: Report, tmp_path: Path) -> None:
     first = write_report(report, tmp_path / "first")
     again = write_report(read_report(first.with_suffix(".json")), tmp_path / "again")
     for path in (first, first.with_suffix(".json"), first.with_name("figure6.svg")):
@@ -201,7 +201,7 @@ def test_the_same_report_gives_the_same_bytes(report: Report, tmp_path: Path) ->
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
-def test_a_report_of_words_alone_has_no_scripts(tmp_path: Path) -> None:
+def test_a_report_without_figures_has_no_scripts(tmp_path: Path) -> None:
     bare = Report("figure6", "Nothing yet", [], [], [], {}, {}, "ltocf reproduce figure6")
     path = write_report(bare, tmp_path)
     page = Page(path.read_text(encoding="utf-8"))
@@ -211,7 +211,7 @@ def test_a_report_of_words_alone_has_no_scripts(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["figure6.html", "figure6.json"]
 
 
-def test_figures_of_one_name_are_an_error(report: Report, tmp_path: Path) -> None:
+def test_figures_of_the_same_name_are_an_error(report: Report, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"need different names, got \['a', 'a'\]"):
         write_report(replace(report, figures=[figure("a"), figure("a")]), tmp_path)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Figures show what they say: the curves' data are the model's numbers."""
+"""Figures of a run: their curves have the numbers of the run and of its model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_response_curve_is_the_response(graph: BipartiteGraph) -> None:
+def test_the_response_curve_is_the_polynomial_of_the_model(graph: BipartiteGraph) -> None:
     model = LTOCF(graph, dim=1, solver="euler", n_times=2, horizon=3.0)
     (line,) = response_figure({"euler": model}).axes[0].lines
     x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
@@ -32,7 +32,7 @@ def test_response_curve_is_the_response(graph: BipartiteGraph) -> None:
     assert np.asarray(normalised.get_ydata())[-1] == 1
 
 
-def test_run_figure_shows_loss_metric_times_and_states(folder: Path) -> None:
+def test_the_figure_of_a_run_has_loss_metric_times_and_states(folder: Path) -> None:
     figure = run_figure(RunFolder(folder))
     loss, metric, times, states = figure.axes
     history = RunFolder(folder).history()
@@ -43,7 +43,7 @@ def test_run_figure_shows_loss_metric_times_and_states(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
-def test_files_are_written_whole(folder: Path, tmp_path: Path, suffix: str) -> None:
+def test_files_of_each_format_are_written(folder: Path, tmp_path: Path, suffix: str) -> None:
     draw_run(folder, tmp_path / f"figure.{suffix}")
     assert (tmp_path / f"figure.{suffix}").stat().st_size > 5000
     assert len(list(tmp_path.iterdir())) == 1
@@ -64,7 +64,7 @@ def test_an_unknown_ending_is_an_error(tmp_path: Path, graph: BipartiteGraph) ->
         ("lightgcn", {}, ["BPR loss", "validation recall@5", "response h(λ), by state"]),
     ],
 )
-def test_the_panels_say_what_they_show(model: str, options: dict[str, Any], labels: list[str], tmp_path: Path) -> None:
+def test_panels_have_labelled_axes(model: str, options: dict[str, Any], labels: list[str], tmp_path: Path) -> None:
     log = Path(__file__).parents[1] / "runs" / "earlier_version" / "log.csv"
     settings = {"epochs": 2, "dim": 2, "select_by": "recall@5", "validate_every": 1, "threads": 1, **options}
     train(log, tmp_path / "run", model=model, preset="paper", **settings)
@@ -72,7 +72,7 @@ def test_the_panels_say_what_they_show(model: str, options: dict[str, Any], labe
     assert [axes.get_ylabel() for axes in figure.axes] == labels
 
 
-def test_only_a_filter_has_a_response(graph: BipartiteGraph) -> None:
+def test_only_a_graph_filter_has_a_response(graph: BipartiteGraph) -> None:
     with pytest.raises(ValueError, match="neighbours: only a graph filter has a response, and NGCF is not one"):
         response_figure({"neighbours": NGCF(graph, dim=2)})
     figure = response_figure({"layers": LightGCN(graph, dim=2, n_layers=2)})

@@ -1,4 +1,4 @@
-"""Colours can be told apart by the colour-blind, and read on both backgrounds."""
+"""Colours can be told apart by colour-blind readers, and are legible on both backgrounds."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ TO_LAB = (
     (0.0259040371, 0.7827717662, -0.8086757660),
 )
 EYES = {"all cones": np.eye(3).tolist(), "protanopia": PROTANOPIA, "deuteranopia": DEUTERANOPIA}
-BEFORE = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd")
-"""matplotlib's, where red is green and blue is purple to some."""
+MATPLOTLIB = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd")
+"""Colours of which colour-blind readers confuse red with green and blue with purple."""
 
 
 def linear(color: str) -> NDArray[np.float64]:
@@ -41,38 +41,38 @@ def oklab(color: str, eye: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return 100 * (np.asarray(TO_LAB) @ np.cbrt(np.asarray(TO_CONES) @ seen))
 
 
-def nearest(colors: Sequence[str], eye: Sequence[Sequence[float]]) -> float:
+def smallest_distance(colors: Sequence[str], eye: Sequence[Sequence[float]]) -> float:
     return min(float(np.linalg.norm(oklab(one, eye) - oklab(other, eye))) for one, other in combinations(colors, 2))
 
 
-def contrast(one: str, other: str) -> float:
-    """Of two colours, as WCAG 2.2 defines it."""
-    low, high = sorted(float(linear(color) @ [0.2126, 0.7152, 0.0722]) for color in (one, other))
+def contrast(first: str, second: str) -> float:
+    """The contrast of two colours, as WCAG 2.2 defines it."""
+    low, high = sorted(float(linear(color) @ [0.2126, 0.7152, 0.0722]) for color in (first, second))
     return (high + 0.05) / (low + 0.05)
 
 
-def test_the_measures_are_what_they_are_called() -> None:
+def test_contrast_and_colour_distance_have_known_values() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert oklab("#ffffff", EYES["all cones"]) == pytest.approx([100, 0, 0], abs=1e-4)
     for eye in EYES.values():
         np.testing.assert_allclose(np.sum(eye, axis=1), 1, atol=1e-5)  # grey stays grey
-    assert nearest(BEFORE, EYES["deuteranopia"]) < 4
+    assert smallest_distance(MATPLOTLIB, EYES["deuteranopia"]) < 4
 
 
 @pytest.mark.parametrize("style", STYLES, ids=["light", "dark"])
 @pytest.mark.parametrize("eye", EYES)
 def test_any_two_colours_can_be_told_apart(style: Style, eye: str) -> None:
-    assert nearest(style.shades, EYES[eye]) >= 10
+    assert smallest_distance(style.shades, EYES[eye]) >= 10
 
 
 @pytest.mark.parametrize("style", STYLES, ids=["light", "dark"])
-def test_colours_can_be_read_on_their_page(style: Style) -> None:
+def test_colours_have_enough_contrast_on_their_page(style: Style) -> None:
     pages = {"light": ["#ffffff"], "dark": [style.page, "#0d1117", "#141414"]}["dark" if style.ending else "light"]
     for page in pages:
         assert min(contrast(color, page) for color in (*style.shades, style.ink, style.quiet)) >= 4.5
 
 
-def test_labels_are_moved_as_little_as_they_need() -> None:
+def test_labels_are_moved_no_further_than_needed() -> None:
     assert spread_out([], 1.0) == []
     assert spread_out([3.0, 0.0, 1.5], 1.0) == [3.0, 0.0, 1.5]
     found = spread_out([0.0, 0.1, 0.2, 5.0], 1.0)
@@ -84,19 +84,19 @@ def test_labels_are_moved_as_little_as_they_need() -> None:
     assert np.mean(places) == pytest.approx(np.mean(crowd))
 
 
-def test_names_of_curves_that_meet_stand_at_the_right_each_with_a_line_to_its_curve() -> None:
+def test_labels_of_crossing_curves_are_on_the_right_with_a_line_to_their_curve() -> None:
     axes = MatplotlibFigure(figsize=(6, 4)).subplots()
-    places = np.linspace(-1, 1, 201)
-    curves = {"flat": 0.9 + 0.1 * places, "steep": places**9, "line": (1 + places) / 2}
+    x = np.linspace(-1, 1, 201)
+    curves = {"flat": 0.9 + 0.1 * x, "steep": x**9, "line": (1 + x) / 2}
     for values in curves.values():
-        axes.plot(places, values)
-    label_crossings(axes, [(name, places.tolist(), values.tolist(), "#000000") for name, values in curves.items()])
+        axes.plot(x, values)
+    label_crossings(axes, [(name, x.tolist(), values.tolist(), "#000000") for name, values in curves.items()])
     assert [name.get_text() for name in axes.texts] == ["steep", "line", "flat"]  # from the top
     levels = [name.xyann[1] for name in axes.texts]
     assert levels == sorted(levels, reverse=True)
     for name, level in zip(axes.texts, levels, strict=True):
-        place, value = name.xy
-        assert value == pytest.approx(np.interp(place, places, curves[name.get_text()]))
+        label_x, value = name.xy
+        assert value == pytest.approx(np.interp(label_x, x, curves[name.get_text()]))
         assert value >= level
-        assert place > 0.3
+        assert label_x > 0.3
         assert name.get_text() == "flat" or value - level < 0.1

@@ -1,4 +1,4 @@
-"""A cell is a configuration, a seed and a split; a result is its own only if all three are the same."""
+"""A cell is a configuration, a seed and a split; a result belongs to it only if all three are the same."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_papers_methods_are_models() -> None:
     assert set(METHODS) <= set(MODELS)
 
 
-def test_a_cell_is_a_file_and_a_seed(source: str, places: Places) -> None:
+def test_there_is_a_cell_for_each_configuration_and_seed(source: str, places: Places) -> None:
     cells = make_cells(source, ["mf", "ltocf"], [0, 3], places, {"device": "cpu"})
     assert [cell.label for cell in cells] == ["log/mf-seed0", "log/mf-seed3", "log/ltocf-seed0", "log/ltocf-seed3"]
     assert cells[3].config.training.learning_rate == 0.02
@@ -77,7 +77,7 @@ def test_a_variant_that_changes_nothing_is_the_plain_cell(figure: str, source: s
 
 
 @pytest.mark.parametrize("name", ["../../evil", "../log/mf", "svd", "a/b", "", "."])
-def test_a_name_is_a_model_a_variant_or_a_file_of_the_data_sets_folder(name: str, source: str, places: Places) -> None:
+def test_a_name_that_is_no_model_variant_or_configuration_is_refused(name: str, source: str, places: Places) -> None:
     before = sorted(places.configs.parent.rglob("*"))
     with pytest.raises(ValueError, match="is not a model and has no configuration; models are ltocf"):
         make_cells(source, [name], [0], places)
@@ -86,7 +86,7 @@ def test_a_name_is_a_model_a_variant_or_a_file_of_the_data_sets_folder(name: str
     assert sorted(places.configs.parent.rglob("*")) == before
 
 
-def test_names_of_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_is_named_after_its_folder_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "set.v1").mkdir()
     monkeypatch.chdir(tmp_path / "set.v1")
     assert dataset_name(str(tmp_path / "set.v1")) == dataset_name(".") == "set.v1"
@@ -94,7 +94,9 @@ def test_names_of_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert dataset_name("logs/may.csv") == "may"
 
 
-def test_sources(tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_is_found_in_the_given_folder_or_that_of_the_environment(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LTOCF_DATA", str(tmp_path / "data"))
     (tmp_path / "data" / "my-set").mkdir(parents=True)
     assert find_source("my-set") is None
@@ -116,6 +118,7 @@ def done(source: str, places: Places) -> Cell:
 
 
 def changed(cell: Cell, **values: Any) -> Cell:
+    """The cell with other settings, and the split that they give."""
     return with_splits([replace(cell, config=cell.config.with_values(values), split=None)])[0]
 
 
@@ -150,7 +153,7 @@ def test_a_setting_that_changes_no_result_does_not(values: dict[str, Any], done:
     assert changed(done, **values).is_done
 
 
-def test_a_preset_counts_by_its_values_only(done: Cell) -> None:
+def test_a_preset_of_the_same_values_is_the_same_cell(done: Cell) -> None:
     config = done.config
     fast = Config(config.data, config.model, config.options, config.training, replace(config.run, preset="fast"))
     assert replace(done, config=fast).is_done
@@ -178,9 +181,7 @@ def test_two_files_of_one_name_are_two_results(done: Cell, source: str, places: 
     assert with_splits(make_cells(str(tmp_path / "c" / "log.csv"), ["mf"], [0], places))[0].is_done
 
 
-def test_a_log_that_was_edited_is_run_again_and_found_when_it_is_put_back(
-    done: Cell, source: str, places: Places
-) -> None:
+def test_an_edited_log_is_run_again_and_a_restored_one_is_not(done: Cell, source: str, places: Places) -> None:
     before = Path(source).read_text()
     Path(source).write_text(before.replace("user,item\n", "user,item\n999,0\n999,1\n999,2\n"))
     (edited,) = run_cells(make_cells(source, ["mf"], [0], places)).done
@@ -190,38 +191,39 @@ def test_a_log_that_was_edited_is_run_again_and_found_when_it_is_put_back(
     assert again.file(".json") == done.file(".json")
 
 
-def test_without_the_data_the_table_data_has_to_do(done: Cell) -> None:
+def test_without_the_data_the_settings_of_the_data_are_compared(done: Cell) -> None:
     assert replace(done, split=None).is_done
     assert not replace(done, split=None, config=done.config.with_values({"split_seed": 1})).is_done
 
 
-def rewritten(cell: Cell, change: Callable[[dict[str, Any]], None]) -> None:
+def rewrite_metrics(cell: Cell, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the metrics file of a cell."""
     file = cell.places.results / "log" / "mf-seed0.json"
     metrics = json.loads(file.read_text())
     change(metrics)
     file.write_text(json.dumps(metrics))
 
 
-def test_results_that_do_not_say_what_they_are_of_are_not_taken(done: Cell) -> None:
-    rewritten(done, lambda metrics: metrics.update(configuration_certain=False))
+def test_a_result_of_an_uncertain_configuration_is_not_used(done: Cell) -> None:
+    rewrite_metrics(done, lambda metrics: metrics.update(configuration_certain=False))
     assert done.other_result() == f"{done.places.results / 'log/mf-seed0.json'} is not used: " + (
         "its configuration is not certain"
     )
     assert not done.is_done
 
 
-def test_a_result_of_an_earlier_version_is_not_taken(done: Cell) -> None:
-    rewritten(done, lambda metrics: [metrics.pop(name) for name in ("configuration", "split")] and None)
+def test_a_result_of_an_earlier_version_is_not_used(done: Cell) -> None:
+    rewrite_metrics(done, lambda metrics: [metrics.pop(name) for name in ("configuration", "split")] and None)
     assert not done.is_done
     assert "it does not state its configuration and split" in (done.other_result() or "")
 
 
-def test_a_setting_that_came_later_has_its_default(done: Cell) -> None:
-    rewritten(done, lambda metrics: metrics["configuration"]["training"].pop("schedule"))
+def test_a_setting_that_a_result_lacks_is_taken_as_its_default(done: Cell) -> None:
+    rewrite_metrics(done, lambda metrics: metrics["configuration"]["training"].pop("schedule"))
     assert done.is_done
-    rewritten(done, lambda metrics: metrics["configuration"]["training"].pop("learning_rate"))
+    rewrite_metrics(done, lambda metrics: metrics["configuration"]["training"].pop("learning_rate"))
     assert "it has learning_rate 0.001 (now 0.01)" in (done.other_result() or "")
-    rewritten(done, lambda metrics: metrics["configuration"]["training"].update(learning_rate=0.01, gone=3))
+    rewrite_metrics(done, lambda metrics: metrics["configuration"]["training"].update(learning_rate=0.01, gone=3))
     assert "it has gone 3 (now None)" in (done.other_result() or "")
 
 
@@ -233,10 +235,10 @@ def test_a_result_without_users_is_refused(done: Cell) -> None:
 
 
 def test_data_is_read_once_for_all_cells(source: str, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Config] = []
-    monkeypatch.setattr(identity, "prepare_data", lambda config: read.append(config) or prepare_data(config))
+    configs_read: list[Config] = []
+    monkeypatch.setattr(identity, "prepare_data", lambda config: configs_read.append(config) or prepare_data(config))
     cells = with_splits(make_cells(source, ["mf", "lightgcn", "ltocf"], [0, 1, 2], places))
-    assert len(read) == 1
+    assert len(configs_read) == 1
     assert len({cell.split["digest"] for cell in cells if cell.split is not None}) == 1
     assert with_splits(cells) == cells
-    assert len(read) == 1
+    assert len(configs_read) == 1

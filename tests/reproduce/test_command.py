@@ -1,4 +1,4 @@
-"""``ltocf reproduce``: a plan first, then what is missing, then a report that never takes the place of a fuller one."""
+"""``ltocf reproduce`` shows a plan, runs what is missing, and writes a report that never replaces a fuller one."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def command(places: Places, *arguments: str) -> None:
 
 
 def test_the_command_writes_a_report(source: str, places: Places, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["table3", "--dataset", source, "--models", "mf,ltocf", "--seeds", "1"]
-    command(places, *asked, "--run-long")
+    arguments = ["table3", "--dataset", source, "--models", "mf,ltocf", "--seeds", "1"]
+    command(places, *arguments, "--run-long")
     printed = capsys.readouterr().out
     assert "log: 0 done, 2 to run: mf, ltocf; time unknown" in printed
     assert "report: " in printed
     written = json.loads((places.results / "reports" / "table3-log.json").read_text())
-    # Nothing is cut where the reader is no terminal.
+    # Nothing is cut if the output is not a terminal.
     assert all(column in printed for table in written["tables"] for column in table["columns"])
     assert "…" not in printed
     assert written["command"] == "ltocf reproduce table3 --dataset log.csv --models mf,ltocf --seeds 1"
@@ -39,19 +39,19 @@ def test_the_command_writes_a_report(source: str, places: Places, capsys: pytest
     page = (places.results / "reports" / "table3-log.html").read_text()
     assert "LT-OCF" in page
     assert str(places.configs.parent) not in page
-    command(places, *asked, "--dry-run")
+    command(places, *arguments, "--dry-run")
     assert "log: 2 done, 0 to run\n" in capsys.readouterr().out
-    command(places, *asked[:-1], "1,2", "--report-only", "--run-long")
+    command(places, *arguments[:-1], "1,2", "--report-only", "--run-long")
     assert "2 cells are left" in capsys.readouterr().out
-    command(places, *asked, "--format", "json")
-    (made,) = json.loads(capsys.readouterr().out)
-    assert (made["tables"], made["cells"]) == (written["tables"], written["cells"])
+    command(places, *arguments, "--format", "json")
+    (report_again,) = json.loads(capsys.readouterr().out)
+    assert (report_again["tables"], report_again["cells"]) == (written["tables"], written["cells"])
     with pytest.raises(SystemExit):
         command(places, "table3", "--dataset", source, "--seeds", "one")
     assert "`--seeds` takes whole numbers >= 0" in capsys.readouterr().err
 
 
-def test_a_terminal_shows_the_columns_that_it_has_room_for() -> None:
+def test_a_terminal_shows_as_many_columns_as_fit() -> None:
     content = Table("", ["a" * 30, "b" * 20, "c" * 20, "d" * 50], [])
     assert [_fitting_columns(content, width) for width in (20, 80, 81, 400)] == [2, 3, 3, 4]
 
@@ -69,7 +69,7 @@ def test_the_command_searches(source: str, places: Places, capsys: pytest.Captur
     assert "`--dry-run` is for tables and figures, got search" in capsys.readouterr().err
 
 
-def test_nothing_is_written_if_nothing_is_done(source: str, places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_written_if_no_cell_is_done(source: str, places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(places.configs.parent.rglob("*"))
     with pytest.raises(SystemExit) as ended:
         command(places, "figure6", "--dataset", source, "--budget", "2")
@@ -83,8 +83,8 @@ def test_nothing_is_written_if_nothing_is_done(source: str, places: Places, caps
     assert sorted(places.configs.parent.rglob("*")) == before
 
 
-@pytest.mark.usefixtures("drawing_is_quick")
-def test_long_cells_wait_and_the_rest_is_reported(
+@pytest.mark.usefixtures("quick_drawing")
+def test_long_cells_are_left_and_the_others_are_reported(
     cells: list[Cell], source: str, places: Places, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(places, "table3", "--dataset", source, "--models", "mf,ltocf,grmf")
@@ -97,8 +97,8 @@ def test_long_cells_wait_and_the_rest_is_reported(
 
 
 @pytest.fixture
-def drawing_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures and the page are only named: what they look like is tested in tests/report."""
+def quick_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures get their title only, and there is no page: tests/report tests what they look like."""
 
     def write(made: Report, folder: Path) -> Path:
         write_text(folder / f"{made.stem}.json", numbers_text(made))
@@ -109,40 +109,43 @@ def drawing_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ltocf.reproduce.plan.write_report", write)
 
 
-def kept(cells: list[Cell], places: Places) -> str:
+def kept_name(cells: list[Cell], places: Places) -> str:
+    """Write a report of Table 3; the name under which it is kept."""
     made = report("table3", cells, [], places, "ltocf reproduce table3", {"processor": "one"})
     return keep_report(made, places.results / "reports").stem
 
 
-@pytest.mark.usefixtures("drawing_is_quick")
-def test_a_report_never_takes_the_place_of_a_fuller_one(cells: list[Cell], places: Places) -> None:
+@pytest.mark.usefixtures("quick_drawing")
+def test_a_report_never_replaces_a_fuller_one(cells: list[Cell], places: Places) -> None:
     folder = places.results / "reports"
-    assert kept(cells[:1], places) == "table3-log"
-    assert kept(cells, places) == "table3-log"
+    assert kept_name(cells[:1], places) == "table3-log"
+    assert kept_name(cells, places) == "table3-log"
     full = {path.name: path.read_bytes() for path in folder.iterdir()}
-    part = kept(cells[2:], places)
+    part = kept_name(cells[2:], places)
     assert part.startswith("table3-log-")
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert after.keys() == full.keys() | {f"{part}.json", f"{part}.svg"}
     assert {name: after[name] for name in full} == full
-    # The same part again is written to the same place, and all of it as before.
-    assert kept(cells[2:], places) == part
-    assert kept(cells, places) == "table3-log"
+    # The same part is written to the same file again, and the full report to its own.
+    assert kept_name(cells[2:], places) == part
+    assert kept_name(cells, places) == "table3-log"
 
 
-@pytest.mark.usefixtures("drawing_is_quick")
-def test_a_report_of_other_data_of_that_name_is_beside(cells: list[Cell], source: str, places: Places) -> None:
-    assert kept(cells[3:], places) == "table3-log"
+@pytest.mark.usefixtures("quick_drawing")
+def test_a_report_of_other_data_of_the_same_name_is_another_file(
+    cells: list[Cell], source: str, places: Places
+) -> None:
+    assert kept_name(cells[3:], places) == "table3-log"
     with Path(source).open("a") as log:
         log.write("999,0\n999,1\n999,2\n")
     other = run_cells(make_cells(source, ["mf"], [1], places)).done
     assert [cell.label for cell in other] == ["log/mf-seed1"]
     assert other[0].file(".json") != cells[3].file(".json")
-    assert kept(other, places).startswith("table3-log-")
+    assert kept_name(other, places).startswith("table3-log-")
 
 
-@pytest.mark.usefixtures("drawing_is_quick")
-def test_two_sources_of_one_name_in_one_call_have_two_reports(
+@pytest.mark.usefixtures("quick_drawing")
+def test_two_sources_of_the_same_name_in_one_call_have_two_reports(
     cells: list[Cell], source: str, places: Places, tmp_path: Path
 ) -> None:
     (tmp_path / "b").mkdir()
@@ -157,11 +160,11 @@ def test_two_sources_of_one_name_in_one_call_have_two_reports(
     assert found[0] != found[1]
 
 
-@pytest.mark.usefixtures("drawing_is_quick")
+@pytest.mark.usefixtures("quick_drawing")
 def test_a_report_of_another_data_set_is_another_file(cells: list[Cell], places: Places, tmp_path: Path) -> None:
-    kept(cells, places)
+    kept_name(cells, places)
     elsewhere = tmp_path / "other.csv"
     elsewhere.write_text(Path(cells[0].config.data.source).read_text())
     made = run_cells(make_cells(str(elsewhere), ["mf"], [0], places, {"epochs": 1, "dim": 4})).done
-    assert kept(made, places) == "table3-other"
+    assert kept_name(made, places) == "table3-other"
     assert (places.results / "reports" / "table3-log.json").exists()

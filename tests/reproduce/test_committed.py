@@ -1,4 +1,4 @@
-"""Results under results/ say what they are of: the whole configuration, the split, and the user of each value."""
+"""Results under results/ record their origin: the whole configuration, the split, and the user of each value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ltocf.runs.config import Config
 from ltocf.tuning.identity import NO_EFFECT, differences, recorded
 
 ROOT = Path(__file__).resolve().parents[2]
-APART = {"speed", "reports", "search", "recbole"}
+OTHER_FOLDERS = {"speed", "reports", "search", "recbole"}
 
 
 @cache
@@ -26,11 +26,11 @@ def runs() -> dict[Path, dict[str, Any]]:
     return {
         path: result
         for path, result in found.items()
-        if "options" in result and not APART & set(path.relative_to(ROOT).parts)
+        if "options" in result and not OTHER_FOLDERS & set(path.relative_to(ROOT).parts)
     }
 
 
-def test_every_result_says_its_whole_configuration() -> None:
+def test_every_result_has_its_whole_configuration() -> None:
     assert len(runs()) >= 127
     for path, result in runs().items():
         dataset, *_ = path.relative_to(ROOT / "results").parts
@@ -38,7 +38,7 @@ def test_every_result_says_its_whole_configuration() -> None:
         text = (ROOT / "configs" / dataset / f"{name}.toml").read_text()
         config = Config.from_toml(text, dataset, {"seed": result["seed"]})
         assert differences(result["configuration"], recorded(config)) == {}
-        # What the run said itself, beside what was added to it.
+        # What the run itself recorded agrees with the configuration, which was added later.
         tables = result["configuration"]
         assert result["options"].items() <= tables["model"].items()
         assert result["training"].items() <= tables["training"].items()
@@ -46,17 +46,17 @@ def test_every_result_says_its_whole_configuration() -> None:
         assert result.get("configuration_certain", True)
 
 
-def test_one_way_to_split_one_data_set_is_one_digest() -> None:
-    ways: dict[str, str] = {}
+def test_equal_split_settings_give_equal_digests_and_others_give_others() -> None:
+    digests: dict[str, str] = {}
     for path, result in runs().items():
         data = {name: value for name, value in result["configuration"]["data"].items() if name not in NO_EFFECT["data"]}
-        way = json.dumps([path.relative_to(ROOT).parts[1], data, result["select_on"]])
-        assert ways.setdefault(way, result["split"]["digest"]) == result["split"]["digest"]
-    assert len(set(ways.values())) == len(ways)
+        settings = json.dumps([path.relative_to(ROOT).parts[1], data, result["select_on"]])
+        assert digests.setdefault(settings, result["split"]["digest"]) == result["split"]["digest"]
+    assert len(set(digests.values())) == len(digests)
 
 
 @pytest.mark.usefixtures("metrics_of_users")
-def test_users_are_those_that_the_metrics_are_the_mean_of() -> None:
+def test_metrics_are_the_means_over_the_recorded_users() -> None:
     checked = 0
     for path, result in runs().items():
         if (file := path.with_suffix(".safetensors")).exists():
@@ -75,7 +75,9 @@ def test_users_are_those_that_the_metrics_are_the_mean_of() -> None:
 @pytest.mark.parametrize(
     ("dataset", "seeds"), [("irb-amazon2014-health", (0, 1, 2)), ("amazon-beauty", (0, 1, 2)), ("gowalla", (0,))]
 )
-def test_they_are_found_by_the_data_that_is_here(dataset: str, seeds: tuple[int, ...], real_data: Path) -> None:
+def test_results_are_found_by_the_digest_of_the_local_data(
+    dataset: str, seeds: tuple[int, ...], real_data: Path
+) -> None:
     places = Places(ROOT / "configs", ROOT / "results", data_dir=str(real_data))
     source = dataset if dataset == "gowalla" else str(real_data / dataset)
     names = ["mf", "lightgcn", "ltocf"]

@@ -1,4 +1,4 @@
-"""The plan is said before it is done, with what it should cost."""
+"""A plan lists the cells that are missing and the minutes that they are expected to take."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 
-def measured(places: Places, name: str, model: str, minutes: float, device: str = "cpu", **more: Any) -> None:
+def write_measured(places: Places, name: str, model: str, minutes: float, device: str = "cpu", **more: Any) -> None:
+    """Write a result that took so many minutes."""
     path = places.results / "log" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     seconds = {"seconds": minutes * 60, "seconds_of_this_process": minutes * 60} | more
@@ -29,48 +30,50 @@ def cell(source: str, places: Places, name: str, **values: Any) -> Cell:
     return replace(make_cells(source, [name], [0], places, values)[0], split={"digest": "one"})
 
 
-def test_minutes_are_those_of_the_same_configuration(source: str, places: Places) -> None:
+def test_expected_minutes_are_those_of_the_same_configuration(source: str, places: Places) -> None:
     assert expected_minutes(cell(source, places, "mf")) is None
-    measured(places, "other-seed0", "mf", 100.0)
+    write_measured(places, "other-seed0", "mf", 100.0)
     assert expected_minutes(cell(source, places, "mf")) == pytest.approx(100)
-    measured(places, "mf-seed1", "mf", 2.0)
-    measured(places, "mf-seed2", "mf", 4.0)
+    write_measured(places, "mf-seed1", "mf", 2.0)
+    write_measured(places, "mf-seed2", "mf", 4.0)
     assert expected_minutes(cell(source, places, "mf")) == pytest.approx(3)
     assert expected_minutes(cell(source, places, "ltocf")) is None
-    measured(places, "solver/rk4-seed2", "ltocf", 7.0)
+    write_measured(places, "solver/rk4-seed2", "ltocf", 7.0)
     assert expected_minutes(cell(source, places, "ltocf")) == pytest.approx(7)
-    # "-seed" in the name of a configuration is no seed, and a result beside another is of the same configuration.
-    measured(places, "mf-seedless-seed1", "mf", 9.0)
+    # "-seed" inside the name of a configuration is no seed; a name that ends in a key is of the same configuration.
+    write_measured(places, "mf-seedless-seed1", "mf", 9.0)
     assert expected_minutes(cell(source, places, "mf")) == pytest.approx(3)
-    measured(places, "mf-seed1-0123abcd", "mf", 6.0)
+    write_measured(places, "mf-seed1-0123abcd", "mf", 6.0)
     assert expected_minutes(cell(source, places, "mf")) == pytest.approx(4)
 
 
-def test_a_run_in_pieces_took_as_long_as_its_training_and_a_slow_ranking_counts(source: str, places: Places) -> None:
-    measured(places, "mf-seed1", "mf", 2.0, seconds_of_this_process=1.0)
+def test_the_longer_of_training_and_of_the_whole_process_is_expected(source: str, places: Places) -> None:
+    write_measured(places, "mf-seed1", "mf", 2.0, seconds_of_this_process=1.0)
     assert expected_minutes(cell(source, places, "mf")) == pytest.approx(2)
-    measured(places, "mf-seed1", "mf", 2.0, seconds_of_this_process=3600.0)
+    write_measured(places, "mf-seed1", "mf", 2.0, seconds_of_this_process=3600.0)
     assert expected_minutes(cell(source, places, "mf")) == pytest.approx(60)
 
 
-def test_a_gpu_says_nothing_about_a_processor(source: str, places: Places) -> None:
-    measured(places, "mf-seed1", "mf", 2.0, device="NVIDIA H200")
+def test_minutes_on_a_gpu_are_ignored_for_a_processor(source: str, places: Places) -> None:
+    write_measured(places, "mf-seed1", "mf", 2.0, device="NVIDIA H200")
     assert expected_minutes(cell(source, places, "mf")) is None
-    measured(places, "mf-seed2", "mf", 4.0)
+    write_measured(places, "mf-seed2", "mf", 4.0)
     assert expected_minutes(cell(source, places, "mf")) == pytest.approx(4)
 
 
-def test_a_processor_says_nothing_about_a_gpu(source: str, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_minutes_on_a_processor_are_ignored_for_a_gpu(
+    source: str, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    measured(places, "mf-seed1", "mf", 2.0)
+    write_measured(places, "mf-seed1", "mf", 2.0)
     assert expected_minutes(cell(source, places, "mf")) is None
-    measured(places, "mf-seed2", "mf", 4.0, device="NVIDIA H200")
+    write_measured(places, "mf-seed2", "mf", 4.0, device="NVIDIA H200")
     assert expected_minutes(cell(source, places, "mf")) == pytest.approx(4)
 
 
-def test_a_limit_bounds_what_is_expected(source: str, places: Places) -> None:
+def test_a_time_limit_bounds_the_expected_minutes(source: str, places: Places) -> None:
     assert expected_minutes(cell(source, places, "mf", max_minutes=3.0)) == 3
-    measured(places, "mf-seed1", "mf", 2.0)
+    write_measured(places, "mf-seed1", "mf", 2.0)
     assert expected_minutes(cell(source, places, "mf", max_minutes=3.0)) == pytest.approx(2)
     assert expected_minutes(cell(source, places, "mf", max_minutes=1.0)) == 1
 
@@ -94,7 +97,7 @@ def plan(source: str, minutes: list[float | None], processes: int = 1) -> Plan:
         ([None, None], 1, "time unknown", True),
     ],
 )
-def test_a_plan_says_what_it_costs(
+def test_a_plan_states_its_expected_minutes(
     minutes: list[float | None], processes: int, cost: str, is_long: bool, source: str
 ) -> None:
     made = plan(source, minutes, processes)
@@ -103,7 +106,7 @@ def test_a_plan_says_what_it_costs(
 
 
 def test_a_plan_has_all_cells_with_their_minutes(source: str, places: Places) -> None:
-    measured(places, "mf-seed1", "mf", 2.0)
+    write_measured(places, "mf-seed1", "mf", 2.0)
     done = plant(cell(source, places, "lightgcn"), [0.5])
     waiting = [cell(source, places, name) for name in ("mf", "ltocf")]
     made = Plan.of([waiting[0], done, waiting[1]], 3)
@@ -111,7 +114,7 @@ def test_a_plan_has_all_cells_with_their_minutes(source: str, places: Places) ->
     assert Plan.of([done]) == Plan([done], [], 1)
 
 
-def test_seeds_are_named_where_there_are_several_and_data_sets_apart(source: str, places: Places) -> None:
+def test_a_plan_has_a_line_for_each_data_set_and_names_several_seeds(source: str, places: Places) -> None:
     other = replace(make_cells("other.csv", ["mf"], [0], places)[0], split={"digest": "one"})
     cells = [replace(each, split={"digest": "one"}) for each in make_cells(source, ["mf", "ltocf"], [0, 3], places)]
     made = Plan([cells[0], other], [(each, 2.0) for each in cells[1:]])
@@ -121,8 +124,8 @@ def test_seeds_are_named_where_there_are_several_and_data_sets_apart(source: str
     ]
 
 
-def test_what_is_no_result_of_a_run_says_nothing(source: str, places: Places) -> None:
-    measured(places, "search/other-seed0", "mf", 2.0)
+def test_files_that_are_no_results_of_runs_are_ignored(source: str, places: Places) -> None:
+    write_measured(places, "search/other-seed0", "mf", 2.0)
     folder = places.results / "log"
     keys = ["model", "seconds", "seconds_of_this_process", "environment"]
     result = {"model": "mf", "seconds": 9.0, "seconds_of_this_process": 9.0, "environment": {"device": "cpu"}}
@@ -134,14 +137,14 @@ def test_what_is_no_result_of_a_run_says_nothing(source: str, places: Places) ->
     assert expected_minutes(cell(source, places, "mf")) == pytest.approx(2)
 
 
-def test_a_plan_names_what_is_done(source: str, places: Places) -> None:
+def test_a_plan_without_missing_cells_is_not_long(source: str, places: Places) -> None:
     made = Plan([cell(source, places, "mf")], [])
     assert list(made.lines()) == ["log: 1 done, 0 to run"]
     assert not made.is_long
 
 
-def test_a_plan_tells_of_a_result_that_is_in_the_way(source: str, places: Places) -> None:
-    measured(places, "mf-seed0", "mf", 2.0)
+def test_a_plan_names_a_result_that_is_not_used(source: str, places: Places) -> None:
+    write_measured(places, "mf-seed0", "mf", 2.0)
     waiting = cell(source, places, "mf")
     made = Plan.of([waiting])
     assert list(made.lines()) == [

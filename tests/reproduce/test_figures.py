@@ -1,4 +1,4 @@
-"""Figures 6 to 12 and Table 1: planted results and closed forms against what is drawn."""
+"""Figures 6 to 12 and Table 1 show the planted results and the closed forms."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def planted(places: Places, name: str, recall: Sequence[float], seed: int = 0, *
     return plant(replace(cell, split={"digest": "one"}), recall, [value / 2 for value in recall], **more)
 
 
-def test_solvers_are_dots_with_a_spread_over_seeds(places: Places) -> None:
+def test_the_figure_of_solvers_has_a_dot_and_a_spread_for_each(places: Places) -> None:
     names = {"solver/euler": "solver/euler", "solver/rk4": "ltocf", "solver/dopri5": "solver/dopri5"}
     cells = [
         planted(places, "ltocf", [0.5], times=[1.234, 2.0], selected={"epoch": 7}),
@@ -36,7 +36,7 @@ def test_solvers_are_dots_with_a_spread_over_seeds(places: Places) -> None:
     figure, table, values = ablation("figure9", names, cells)
     deviation = math.sqrt(2) / 8
     assert (figure.name, figure.title) == ("figure9-log", "Solvers of LT-OCF's ODE: log")
-    # Seeds of the cells that are drawn, as words.
+    # The seeds of the drawn cells, sorted as text.
     assert figure.caption == "log, test set. Seeds: 0, 11, 2; mean ± standard deviation."
     assert [(panel.title, panel.x_label, panel.y_label, panel.kind) for panel in figure.panels] == [
         ("", "solver", "recall@20", "dot"),
@@ -61,7 +61,7 @@ def test_solvers_are_dots_with_a_spread_over_seeds(places: Places) -> None:
     }
 
 
-def test_times_are_a_line_for_each_kind(places: Places) -> None:
+def test_the_figure_of_times_has_a_line_for_fixed_and_one_for_learned_times(places: Places) -> None:
     names = {name: name for name in ("times/fixed-1", "times/fixed-2", "times/learned-2", "times/learned-1")}
     cells = [planted(places, name, [(number + 1) / 8]) for number, name in enumerate(names)]
     figure, table, _ = ablation("figure10", names, cells)
@@ -79,7 +79,7 @@ def test_times_are_a_line_for_each_kind(places: Places) -> None:
     assert figure.title == "Number of times of LT-OCF, fixed and learned: log"
 
 
-def test_horizons_are_one_line_over_numbers(places: Places) -> None:
+def test_the_figure_of_horizons_is_one_line(places: Places) -> None:
     names = {"horizon/2": "horizon/2", "horizon/4": "ltocf"}
     figure, table, _ = ablation("figure11", names, [planted(places, name, [0.5]) for name in names.values()])
     assert figure.panels[1] == Panel(
@@ -88,7 +88,7 @@ def test_horizons_are_one_line_over_numbers(places: Places) -> None:
     assert [row[0] for row in table.rows] == ["K = 2", "K = 4"]
 
 
-def test_seconds_are_means_over_seeds_and_of_an_epoch_over_all_epochs(places: Places) -> None:
+def test_seconds_are_means_over_seeds_and_those_of_an_epoch_over_all_epochs(places: Places) -> None:
     fits = [
         {"selection": {"epochs": 3, "seconds": 6.0}, "retraining": {"epochs": 2, "seconds": 5.0}},
         {"selection": {"epochs": 5, "seconds": 9.0}},
@@ -106,7 +106,7 @@ def test_seconds_are_means_over_seeds_and_of_an_epoch_over_all_epochs(places: Pl
     shown = {panel.y_label: panel for panel in figure.panels}
     assert list(shown) == ["seconds per epoch", "seconds of training", "seconds of ranking"]
     assert {(panel.kind, panel.log) for panel in figure.panels} == {("dot", True)}
-    # The fastest to train first; no epochs have no place on an axis of logarithms.
+    # The fastest to train first; zero seconds cannot be drawn on a logarithmic axis.
     assert {tuple(curve.x) for panel in figure.panels for curve in panel.curves} == {("LT-OCF", "MF")}
     assert shown["seconds of training"].curves[0].y == [1.0, 10.0]
     assert shown["seconds of ranking"].curves[0].y == [2.0, 0.5]
@@ -142,8 +142,8 @@ def polynomial(coefficients: Sequence[float], x: NDArray[np.float64]) -> NDArray
     return np.polynomial.Polynomial(coefficients)(x)
 
 
-def test_responses_are_the_mean_of_the_states_at_the_times() -> None:
-    """Stretches of length 1: after k of them a state is the step's polynomial to the power k."""
+def test_a_response_is_the_mean_of_the_states_at_the_times() -> None:
+    """Each stretch is 1 long: after k of them the state is the polynomial of one step to the power k."""
     figure, _, values = connections()
     x = np.linspace(-1, 1, 101)
     for solver, coefficients in STEP.items():
@@ -154,8 +154,8 @@ def test_responses_are_the_mean_of_the_states_at_the_times() -> None:
     assert list(values) == [f"{solver}, {connection}" for connection in CONNECTIONS for solver in SOLVERS]
     assert (figure.name, figure.title) == ("table1", "What each solver connects")
     assert figure.caption == "K = 4, T = 3 times at their start, so each stretch is 1 long."
-    for place, connection in enumerate(CONNECTIONS):
-        response, distance = figure.panels[2 * place : 2 * place + 2]
+    for index, connection in enumerate(CONNECTIONS):
+        response, distance = figure.panels[2 * index : 2 * index + 2]
         exact = np.array(values[f"exact, {connection}"])
         assert (response.title, response.y_label) == (f"{connection} connection: exact", "response h(λ)")
         assert [(curve.label, curve.y) for curve in response.curves] == [("exact", exact.tolist())]
@@ -163,12 +163,12 @@ def test_responses_are_the_mean_of_the_states_at_the_times() -> None:
         others = [solver for solver in SOLVERS if solver != "exact"]
         assert [curve.label for curve in distance.curves] == [solver_name(solver) for solver in others]
         for solver, curve in zip(others, distance.curves, strict=True):
-            apart = np.abs(np.array(values[f"{solver}, {connection}"]) - exact)
+            errors = np.abs(np.array(values[f"{solver}, {connection}"]) - exact)
             assert curve.x == [round(value, 2) for value in x.tolist()]
-            np.testing.assert_array_equal(curve.y, np.where(apart > 1e-12, apart, np.nan))
+            np.testing.assert_array_equal(curve.y, np.where(errors > 1e-12, errors, np.nan))
 
 
-def test_the_table_has_one_stretch_of_each_solver() -> None:
+def test_table_1_has_one_stretch_of_each_solver() -> None:
     _, table, _ = connections()
     assert (table.title, table.columns) == (
         "One stretch",

@@ -1,4 +1,4 @@
-"""From a name like figure9 to its cells, and from planted results to the report that is written of them."""
+"""From a name like figure9 to its cells, and from planted results to their report."""
 
 from __future__ import annotations
 
@@ -19,34 +19,35 @@ from ltocf.reproduce.table3 import figure, numbers, table
 from reproduce_fixtures import plant
 
 
-def names(what: str, places: Places, models: Sequence[str] = ()) -> list[str]:
+def planned_names(what: str, places: Places, models: Sequence[str] = ()) -> list[str]:
     return [cell.name for cell in plan(what, "log.csv", models, [0], places, {})]
 
 
 def planted(places: Places, name: str, values: Sequence[float] = (0.5, 0.25), seed: int = 0, **more: Any) -> Cell:
+    """A cell with these values of its test users, and a split of its own."""
     cell = make_cells("log.csv", [name], [seed], places)[0]
     return plant(replace(cell, split={"digest": f"split of {name}"}), values, **more)
 
 
-def test_tables_of_all_methods_have_those_that_somebody_added(places: Places) -> None:
+def test_tables_of_all_methods_include_added_configurations(places: Places) -> None:
     for name in ("zoo", "apple"):
         (places.configs / "log" / f"{name}.toml").write_text('[model]\nname = "mf"\n')
     (places.configs / "log" / "notes.txt").write_text("")
     for what in ("table3", "figure12"):
-        assert names(what, places) == [*METHODS, "apple", "zoo"]
-        assert names(what, places, ["zoo", "mf"]) == ["zoo", "mf"]
+        assert planned_names(what, places) == [*METHODS, "apple", "zoo"]
+        assert planned_names(what, places, ["zoo", "mf"]) == ["zoo", "mf"]
 
 
 @pytest.mark.parametrize("what", ["figure6", "figure7", "figure8"])
-def test_curves_are_of_the_pair_unless_others_are_named(what: str, places: Places) -> None:
-    assert names(what, places) == ["lightgcn", "ltocf"]
-    assert names(what, places, ["mf"]) == ["mf"]
+def test_curves_are_of_lightgcn_and_ltocf_unless_others_are_named(what: str, places: Places) -> None:
+    assert planned_names(what, places) == ["lightgcn", "ltocf"]
+    assert planned_names(what, places, ["mf"]) == ["mf"]
 
 
 def test_an_ablation_has_each_cell_once_whatever_models_are_named(places: Places) -> None:
     expected = ["solver/euler", "ltocf", "solver/adams_moulton", "solver/dopri5", "solver/exact"]
-    assert names("figure9", places, ["mf"]) == expected
-    assert names("figure11", places) == ["horizon/2", "horizon/3", "ltocf"]
+    assert planned_names("figure9", places, ["mf"]) == expected
+    assert planned_names("figure11", places) == ["horizon/2", "horizon/3", "ltocf"]
 
 
 def test_cells_have_the_seeds_and_settings_of_the_call(places: Places) -> None:
@@ -57,7 +58,7 @@ def test_cells_have_the_seeds_and_settings_of_the_call(places: Places) -> None:
         assert plan(what, "log.csv", [], [0], places, {})
 
 
-def test_data_sets_that_are_not_here_are_left_out_unless_they_were_asked_for(
+def test_data_sets_that_are_not_found_are_left_out_unless_they_are_named(
     places: Places, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("b-set", "a-set", "gowalla"):
@@ -73,14 +74,14 @@ def test_data_sets_that_are_not_here_are_left_out_unless_they_were_asked_for(
         assert datasets([], places) == found
     assert caplog.messages == [f"{name}: left out, its data was not found" for name in ("gowalla", "log")]
     assert datasets(["b-set", "a-set"], places) == found[::-1]
-    assert datasets(["gowalla"], places) == ["gowalla"]  # which is downloaded when it is read
+    assert datasets(["gowalla"], places) == ["gowalla"]  # it is downloaded when it is read
     with pytest.raises(FileNotFoundError, match=r"no data found for log; give a folder with train.txt"):
         datasets(["a-set", "gowalla", "log"], places)
     with pytest.raises(FileNotFoundError, match=f"no data found for {tmp_path / 'none'}; give a folder"):
         datasets([], Places(tmp_path / "none"))
 
 
-def test_a_report_says_where_its_numbers_come_from(places: Places) -> None:
+def test_a_report_states_the_origin_of_its_numbers(places: Places) -> None:
     gpu = {"device": "a GPU", "processor": "a processor"}
     cells = [planted(places, "mf", environment=gpu), planted(places, "ltocf", seed=1), planted(places, "ltocf")]
     made = report("table3", cells, ["log/cmn-seed0", "log/grmf-seed0"], places, "a command", {"torch": "2"})
@@ -105,7 +106,7 @@ def test_a_report_says_where_its_numbers_come_from(places: Places) -> None:
     assert report("table3", cells, [], places, "a command", {}).summary == [PROTOCOL]
 
 
-def test_numbers_are_counted_once_for_table_and_bars(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_are_computed_once_for_table_and_figure(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [planted(places, name) for name in ("mf", "ltocf")]
     found = {"ltocf": numbers(cells)["ltocf"]}
     monkeypatch.setattr("ltocf.reproduce.plan.numbers", lambda _: found)
@@ -115,7 +116,7 @@ def test_numbers_are_counted_once_for_table_and_bars(places: Places, monkeypatch
 
 
 @pytest.mark.parametrize("what", ["figure6", "figure7", "figure8"])
-def test_a_report_of_curves_has_the_histories(what: str, places: Places) -> None:
+def test_a_report_of_curves_has_the_histories_of_its_cells(what: str, places: Places) -> None:
     cells = [planted(places, name) for name in ("lightgcn", "ltocf")]
     made = report(what, cells, [], places, "", {})
     assert made.figures == [curves_of_training(what, cells)]
@@ -143,7 +144,7 @@ def test_a_report_of_an_ablation_counts_the_plain_cell_as_its_variant(
     assert list(report(what, cells[:1], [], places, "", {}).numbers["log"]["recall@20"]) == list(names)[:1]
 
 
-def test_a_report_of_seconds(places: Places) -> None:
+def test_a_report_of_seconds_has_the_figure_and_its_numbers(places: Places) -> None:
     cells = [planted(places, name) for name in ("lightgcn", "ltocf")]
     made = report("figure12", cells, [], places, "", {})
     drawn, rows = seconds(cells)
@@ -151,7 +152,7 @@ def test_a_report_of_seconds(places: Places) -> None:
     assert made.title == "Time of training and of ranking: log"
 
 
-def test_table_1_has_no_cells() -> None:
+def test_the_report_of_table_1_needs_no_cells() -> None:
     drawn, listed, values = connections()
     made = report("table1", [], [], Places(), "a command", {"torch": "2"})
     assert made == Report(
@@ -167,13 +168,13 @@ def test_table_1_has_no_cells() -> None:
     )
 
 
-def empty(cells: dict[str, str], name: str = "table3-log") -> Report:
+def empty_report(cells: dict[str, str], name: str = "table3-log") -> Report:
     return Report("table3", "", [], [], [], {}, {}, "", cells=cells, name=name)
 
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
-    """Reports that were to be written; their numbers are, the pages are not."""
+    """The reports that are written; of each only the cells go to a file."""
     reports: list[Report] = []
 
     def write(made: Report, folder: Path) -> Path:
@@ -186,25 +187,25 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Report]:
     return reports
 
 
-def test_a_report_keeps_its_name_where_it_says_all_that_was_said(
+def test_a_report_keeps_its_name_if_it_has_all_cells_of_the_last_one(
     written: list[Report], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     full, part, other = {"b": "1", "a": "1"}, {"b": "1"}, {"b": "2", "a": "1"}
     with caplog.at_level("INFO"):
-        assert keep_report(empty(part), tmp_path / "reports") == tmp_path / "reports" / "table3-log.html"
-        assert keep_report(empty(full), tmp_path / "reports").stem == "table3-log"
-        assert keep_report(empty(full), tmp_path / "reports").stem == "table3-log"
+        assert keep_report(empty_report(part), tmp_path / "reports") == tmp_path / "reports" / "table3-log.html"
+        assert keep_report(empty_report(full), tmp_path / "reports").stem == "table3-log"
+        assert keep_report(empty_report(full), tmp_path / "reports").stem == "table3-log"
         assert not caplog.messages
         for cells, text in ((part, '{"b": "1"}'), (other, '{"a": "1", "b": "2"}')):
             digits = hashlib.sha256(text.encode()).hexdigest()[:8]
-            assert keep_report(empty(cells), tmp_path / "reports").stem == f"table3-log-{digits}"
+            assert keep_report(empty_report(cells), tmp_path / "reports").stem == f"table3-log-{digits}"
     assert caplog.messages == [f"{tmp_path / 'reports' / 'table3-log.json'} has other cells and stays"] * 2
     assert [made.cells for made in written] == [part, full, full, part, other]
 
 
-def test_a_report_of_an_earlier_version_does_not_say_its_cells(written: list[Report], tmp_path: Path) -> None:
+def test_a_report_of_an_earlier_version_without_cells_is_replaced(written: list[Report], tmp_path: Path) -> None:
     (tmp_path / "table3-log.json").write_text('{"numbers": "é"}', encoding="utf-8")
-    assert keep_report(empty({}), tmp_path).stem == "table3-log"
+    assert keep_report(empty_report({}), tmp_path).stem == "table3-log"
     assert written[0].name == "table3-log"
 
 

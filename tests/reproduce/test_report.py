@@ -1,4 +1,4 @@
-"""From finished cells to tables and figures: numbers are those of the files."""
+"""Tables and figures of finished cells have the numbers of their files."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def by_user(cell: Cell) -> dict[int, float]:
 
 
 def test_the_order_of_users_in_a_file_does_not_matter(cells: list[Cell]) -> None:
-    def compared() -> list[float]:
+    def comparison() -> list[float]:
         return [numbers(cells)["mf"]["recall@20"][name] for name in ("ltocf_is_better_by", "p_holm")]
 
-    before = compared()
+    before = comparison()
     for seed, cell in enumerate(cells):
         arrays = load_file(cell.file(".safetensors"))
         order = np.random.default_rng(seed).permutation(len(arrays["users"]))
         save_file({name: values[order] for name, values in arrays.items()}, cell.file(".safetensors"))
-    assert compared() == pytest.approx(before, rel=1e-5)
+    assert comparison() == pytest.approx(before, rel=1e-5)
 
 
 def test_a_row_of_another_split_is_not_compared(cells: list[Cell], source: str, places: Places) -> None:
@@ -56,9 +56,9 @@ def test_a_row_is_the_mean_of_its_seeds(cells: list[Cell]) -> None:
     recalls = [cell.metrics()["recall@20"] for cell in cells if cell.name == "mf"]
     assert found["mf"]["recall@20"]["mean"] == pytest.approx(np.mean(recalls))
     assert found["mf"]["recall@20"]["standard_deviation"] == pytest.approx(np.std(recalls, ddof=1))
-    ours, theirs = ([by_user(cell) for cell in cells if cell.name == name] for name in ("ltocf", "mf"))
-    users = sorted(ours[0])
-    pairs = [[np.mean([seed[user] for seed in seeds]) for user in users] for seeds in (ours, theirs)]
+    of_ltocf, of_mf = ([by_user(cell) for cell in cells if cell.name == name] for name in ("ltocf", "mf"))
+    users = sorted(of_ltocf[0])
+    pairs = [[np.mean([seed[user] for seed in seeds]) for user in users] for seeds in (of_ltocf, of_mf)]
     assert found["mf"]["recall@20"]["ltocf_is_better_by"] == pytest.approx(np.mean(pairs[0]) - np.mean(pairs[1]))
     assert found["mf"]["recall@20"]["p_holm"] == pytest.approx(stats.ttest_rel(*pairs).pvalue, rel=1e-5)
     assert "p_holm" not in found["ltocf"]["recall@20"]
@@ -67,7 +67,7 @@ def test_a_row_is_the_mean_of_its_seeds(cells: list[Cell]) -> None:
     assert all(len(row) == len(table(cells).columns) for row in rows)
 
 
-def test_a_row_selected_on_test_is_compared_with_its_like(
+def test_a_row_selected_on_test_is_compared_with_ltocf_selected_on_test(
     cells: list[Cell], source: str, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ltocf.reproduce.table3.published", lambda _: {"mf": {"recall@20": 0.5}})
@@ -78,8 +78,8 @@ def test_a_row_selected_on_test_is_compared_with_its_like(
     for cell, values in zip(on_test, ([0.0, 0.25, 0.5], [0.5, 0.5, 1.0]), strict=True):
         plant(cell, values)
     found = numbers([*cells, *on_test])
-    ours, other = (np.mean(list(by_user(cell).values())) for cell in reversed(on_test))
-    assert found["mf-test"]["recall@20"]["ltocf_is_better_by"] == pytest.approx(ours - other)
+    of_ltocf, of_mf = (np.mean(list(by_user(cell).values())) for cell in reversed(on_test))
+    assert found["mf-test"]["recall@20"]["ltocf_is_better_by"] == pytest.approx(of_ltocf - of_mf)
     assert "p_holm" not in found["ltocf-test"]["recall@20"]
     assert found["mf-test"]["recall@20"]["published"] == 0.5
     rows = table([*cells, *on_test]).rows
@@ -91,7 +91,7 @@ def test_a_row_selected_on_test_is_compared_with_its_like(
     ]
 
 
-def test_published_numbers_are_beside_measured_ones(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_numbers_are_shown_with_the_difference(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"source": "a paper", "mf": {"recall@20": 0.5, "ndcg@20": 0.25}}
     monkeypatch.setattr("ltocf.reproduce.table3.published", lambda _: known)
     row = table(cells).rows[0]
@@ -108,7 +108,7 @@ def test_the_papers_table_is_complete() -> None:
     assert published("nothing") == {}
 
 
-def test_curves_of_training_are_the_history(cells: list[Cell]) -> None:
+def test_curves_of_training_are_those_of_the_history(cells: list[Cell]) -> None:
     figure = curves_of_training("figure7", cells)
     (metrics, times) = figure.panels
     assert [curve.label for curve in metrics.curves] == ["MF", "LT-OCF"]
@@ -127,7 +127,7 @@ def test_curves_of_training_are_the_history(cells: list[Cell]) -> None:
     assert (figure.name, figure.title) == ("figure7-log", "Recall of LightGCN and LT-OCF while training: log")
 
 
-def test_the_loss_is_known_for_each_epoch_and_a_model_without_times_has_one_panel(cells: list[Cell]) -> None:
+def test_the_loss_has_a_point_for_each_epoch_and_a_model_without_times_one_panel(cells: list[Cell]) -> None:
     figure = curves_of_training("figure6", cells[2:])
     (losses,) = figure.panels
     assert losses.curves == [Curve("MF", [1.0, 2.0, 3.0], [1.0, 0.5, 1 / 3])]
@@ -135,7 +135,7 @@ def test_the_loss_is_known_for_each_epoch_and_a_model_without_times_has_one_pane
     assert (figure.name, figure.title) == ("figure6-log", "Training loss of LightGCN and LT-OCF: log")
 
 
-def test_curves_say_if_the_epoch_was_selected_on_test(cells: list[Cell]) -> None:
+def test_curves_state_that_the_epoch_was_selected_on_test(cells: list[Cell]) -> None:
     on_test = with_splits([replace(cells[2], config=cells[2].config.with_values({"select_on": "test"}), split=None)])
     figure = curves_of_training("figure8", [plant(on_test[0], [0.5])])
     assert figure.panels[0].y_label == "NDCG@20 on the test set"
@@ -144,19 +144,19 @@ def test_curves_say_if_the_epoch_was_selected_on_test(cells: list[Cell]) -> None
 
 def test_an_ablation_has_a_point_for_each_variant(source: str, places: Places) -> None:
     names = variant_names("figure10", source, places)
-    made = with_splits(make_cells(source, [name for name in names.values() if "2" not in name], [0], places))
-    for number, cell in enumerate(made):
+    cells = with_splits(make_cells(source, [name for name in names.values() if "2" not in name], [0], places))
+    for number, cell in enumerate(cells):
         plant(cell, [0.1 * number])
-    figure, rows, values = ablation("figure10", names, made)
+    figure, rows, values = ablation("figure10", names, cells)
     curves = {curve.label: curve for curve in figure.panels[0].curves}
     assert (curves["fixed times"].x, curves["learned times"].x) == ([1.0, 3.0], [1.0, 3.0])
-    learned = next(cell for cell in made if cell.name == "ltocf")
+    learned = next(cell for cell in cells if cell.name == "ltocf")
     assert curves["learned times"].y[1] == learned.metrics()["recall@20"]
     assert [row[0] for row in rows.rows] == ["fixed, T = 1", "fixed, T = 3", "learned, T = 1", "learned, T = 3"]
     assert len(values["ndcg@20"]) == 4
 
 
-def test_seconds(cells: list[Cell]) -> None:
+def test_seconds_per_epoch_are_over_all_epochs_of_all_seeds(cells: list[Cell]) -> None:
     figure, rows = seconds(cells)
     assert [panel.y_label for panel in figure.panels] == [
         "seconds per epoch",
@@ -169,18 +169,18 @@ def test_seconds(cells: list[Cell]) -> None:
 
 
 def test_connections_are_the_polynomials_of_the_solvers() -> None:
-    figure, rows, values = connections()
+    figure, table_of_solvers, values = connections()
     assert [panel.title for panel in figure.panels] == [
         f"{connection} connection: {what}" for connection in CONNECTIONS for what in ("exact", "distance to exact")
     ]
     assert len(values) == len(SOLVERS) * len(CONNECTIONS)
-    polynomials = {row[0]: row[2] for row in rows.rows}
+    polynomials = {row[0]: row[2] for row in table_of_solvers.rows}
     assert polynomials["euler"] == "1 + λ"
     assert polynomials["rk4"] == "1 + λ + 0.5λ^2 + 0.167λ^3 + 0.0417λ^4"
     assert polynomials["exact"].startswith("1 + λ + 0.5λ^2 + 0.167λ^3 + 0.0417λ^4 + 0.00833λ^5")
-    lightgcn = torch.linspace(-1, 1, 101, dtype=torch.float64)
+    eigenvalues = torch.linspace(-1, 1, 101, dtype=torch.float64)
     euler = torch.tensor(values["euler, residual"], dtype=torch.float64)
-    torch.testing.assert_close(euler, sum((1 + lightgcn) ** k for k in range(5)) / 5)
+    torch.testing.assert_close(euler, sum((1 + eigenvalues) ** k for k in range(5)) / 5)
 
 
 def test_a_curve_has_a_value_for_each_point() -> None:
@@ -188,12 +188,12 @@ def test_a_curve_has_a_value_for_each_point() -> None:
         Curve("a", [1.0, 2.0], [1.0])
 
 
-def test_plans(source: str, places: Places) -> None:
-    extra = places.configs / "log" / "ltocf-mine.toml"
+def test_plans_have_the_cells_of_their_table_or_figure(source: str, places: Places) -> None:
+    extra = places.configs / "log" / "ltocf-custom.toml"
     extra.write_text((places.configs / "log" / "ltocf.toml").read_text())
     names = [cell.name for cell in plan("table3", source, [], [0], places, {})]
     assert len(names) == 14
-    assert names[-1] == "ltocf-mine"
+    assert names[-1] == "ltocf-custom"
     assert [cell.name for cell in plan("figure6", source, [], [0], places, {})] == ["lightgcn", "ltocf"]
     assert {cell.name for cell in plan("figure9", source, [], [0], places, {})} == {
         *(set(VARIANTS["figure9"]) - {"solver/rk4"}),
@@ -206,7 +206,7 @@ def test_plans(source: str, places: Places) -> None:
         plan("figure5", source, [], [0], places, {})
 
 
-def test_data_sets_are_those_with_data(source: str, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_sets_without_data_are_refused(source: str, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LTOCF_DATA", str(Path(source).parent / "nowhere"))
     assert datasets([source], places) == [source]
     with pytest.raises(FileNotFoundError, match="no data found for log"):

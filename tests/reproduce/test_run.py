@@ -1,4 +1,4 @@
-"""Cells run once, one after the other or side by side, and go on where they were cut off."""
+"""Cells run once, one after another or in parallel, and continue where they were interrupted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_cell_leaves_metrics_history_and_users(source: str, places: Places) ->
     assert not cell.run_folder.exists()
 
 
-def test_the_result_is_that_of_a_plain_run(source: str, places: Places, tmp_path: Path) -> None:
+def test_the_result_equals_that_of_a_plain_run(source: str, places: Places, tmp_path: Path) -> None:
     (cell,) = with_splits(make_cells(source, ["mf"], [0], places))
     run_cell(cell)
     metrics = experiment.train_config(cell.config, tmp_path / "plain")
@@ -51,7 +51,7 @@ def test_the_result_is_that_of_a_plain_run(source: str, places: Places, tmp_path
     np.testing.assert_array_equal(of_users["users"], cell.user_result("recall@20").users)
 
 
-def test_a_plan_runs_what_is_missing(source: str, places: Places) -> None:
+def test_only_missing_cells_are_run(source: str, places: Places) -> None:
     cells = with_splits(make_cells(source, ["mf", "grmf"], [0], places, {"epochs": 1, "dim": 4}))
     progress = run_cells([*cells, cells[0]], processes=2)
     assert [cell.label for cell in progress.done] == [cell.label for cell in cells]
@@ -63,7 +63,7 @@ def test_a_plan_runs_what_is_missing(source: str, places: Places) -> None:
     assert [cell.file(".json").stat().st_mtime_ns for cell in cells] == before
 
 
-def test_changed_settings_are_run_beside_the_result_before(source: str, places: Places) -> None:
+def test_a_result_of_changed_settings_is_written_beside_the_earlier_one(source: str, places: Places) -> None:
     (before,) = run_cells(make_cells(source, ["mf"], [0], places)).done
     toml = places.configs / "log" / "mf.toml"
     toml.write_text(toml.read_text().replace("learning_rate = 0.01", "learning_rate = 0.5"))
@@ -112,7 +112,7 @@ def interrupted(source: str, places: Places, monkeypatch: pytest.MonkeyPatch) ->
     return cell
 
 
-def test_an_interrupted_cell_goes_on(interrupted: Cell, tmp_path: Path) -> None:
+def test_an_interrupted_cell_is_resumed_to_the_same_result(interrupted: Cell, tmp_path: Path) -> None:
     assert list(interrupted.run_folder.glob("checkpoint-*"))
     (done,) = run_cells([interrupted]).done
     metrics = experiment.train_config(interrupted.config, tmp_path / "plain")
@@ -120,8 +120,8 @@ def test_an_interrupted_cell_goes_on(interrupted: Cell, tmp_path: Path) -> None:
     assert len(done.history()) == 3
 
 
-def test_out_of_time_leaves_the_rest(source: str, places: Places) -> None:
-    """With a limit a cell has a process of its own, which is ended wherever it is."""
+def test_cells_that_run_out_of_time_are_left(source: str, places: Places) -> None:
+    """With a limit each cell runs in its own process, which is ended wherever it is."""
     toml = places.configs / "log" / "mf.toml"
     toml.write_text(toml.read_text().replace("epochs = 3", "epochs = 100000000\npatience = 100000000"))
     cells = with_splits(make_cells(source, ["mf", "lightgcn"], [0], places))
@@ -132,6 +132,6 @@ def test_out_of_time_leaves_the_rest(source: str, places: Places) -> None:
     assert not cells[1].run_folder.exists()
 
 
-def test_results_are_json_with_options(source: str, places: Places) -> None:
+def test_results_have_the_options_of_the_model(source: str, places: Places) -> None:
     (cell,) = run_cells(make_cells(source, ["mf"], [0], places)).done
     assert json.loads(cell.file(".json").read_text())["options"]["dim"] == 4

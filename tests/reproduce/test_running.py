@@ -1,4 +1,4 @@
-"""What is handed to the processes, what is done with their outcomes, and what is kept of a run; nothing is trained."""
+"""What the processes are given, what becomes of their outcomes, and what is kept of a run; nothing is trained."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SUMMARY = {"digest": "one", "users": 3}
 
 @pytest.fixture
 def waiting(places: Places) -> list[Cell]:
-    """Three cells whose data is not read."""
+    """Three cells without a result, for which no data is read."""
     cells = make_cells("log.csv", ["mf", "lightgcn", "ltocf"], [0], places)
     return [replace(cell, split=SUMMARY) for cell in cells]
 
 
 class Processes:
-    """In place of `run_all`: the first cell fails, the second has a result, and the limit ends the others."""
+    """A stand-in for `run_all`: the first cell fails, the second has a result, and the limit ends the others."""
 
     def __init__(self) -> None:
         self.tasks: list[Cell] = []
@@ -65,12 +65,12 @@ def test_only_missing_cells_are_run_and_each_once(waiting: list[Cell], processes
     elsewhere = replace(waiting[0], split={"digest": "two"})
     progress = run_cells([*waiting, waiting[0], elsewhere])
     assert processes.tasks == [waiting[0], waiting[1], elsewhere]
-    # The label of the failed cell is also that of another source of this name, which is only left.
+    # `elsewhere` has the label of the failed cell, but is only left.
     assert (progress.done, progress.left) == ([waiting[1], waiting[2]], [elsewhere])
 
 
 @pytest.mark.parametrize(("minutes", "seconds"), [(0.0, float("inf")), (1.5, 90.0)])
-def test_the_limit_is_in_minutes_and_0_is_none(
+def test_the_limit_is_in_minutes_and_0_means_none(
     minutes: float, seconds: float, waiting: list[Cell], processes: Processes
 ) -> None:
     run_cells(waiting, processes=3, max_minutes=minutes)
@@ -89,46 +89,46 @@ def test_configurations_are_written_before_anything_runs(places: Places, process
 
 
 class Bar:
-    """In place of a progress bar: what was asked of it."""
+    """A stand-in for a progress bar that records its calls."""
 
     def __init__(self) -> None:
-        self.said: list[Any] = []
+        self.calls: list[Any] = []
 
     def __call__(self, *, enabled: bool) -> Bar:
-        self.said.append(enabled)
+        self.calls.append(enabled)
         return self
 
     def __enter__(self) -> Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.said.append("closed")
+        self.calls.append("closed")
 
     def add_task(self, description: str, **fields: Any) -> int:
-        self.said.append((description, fields))
+        self.calls.append((description, fields))
         return 7
 
     def update(self, task: int, **fields: Any) -> None:
-        self.said.append((task, fields))
+        self.calls.append((task, fields))
 
 
-def test_the_bar_is_over_the_whole_plan(
+def test_the_progress_bar_counts_cells_that_are_done(
     waiting: list[Cell], processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = Bar()
     monkeypatch.setattr("ltocf.reproduce.run.progress_bar", bar)
     plant(waiting[2], [0.5])
     run_cells(waiting, show_progress=True)
-    assert bar.said == [
+    assert bar.calls == [
         True,
         ("cells", {"total": 3, "completed": 1, "note": ""}),
         (7, {"advance": 1, "note": "log/mf-seed0"}),
         (7, {"advance": 1, "note": "log/lightgcn-seed0"}),
         "closed",
     ]
-    bar.said.clear()
+    bar.calls.clear()
     run_cells(waiting)
-    assert bar.said[0] is False
+    assert bar.calls[0] is False
 
 
 METRICS = {"recall@20": 0.25, "ndcg@20": 0.123456, "recall@5": 0.5, "split": SUMMARY, "seed": 0}
@@ -141,7 +141,7 @@ USERS = {
 
 
 class Experiment:
-    """In place of `experiment`: leaves what a run leaves, and tells how it was called."""
+    """A stand-in for `experiment` that writes the files of a run and records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -150,13 +150,13 @@ class Experiment:
     def train_config(self, config: Any, folder: Path, *, show_progress: bool) -> dict[str, Any]:
         self.calls.append(("train", config, folder, show_progress))
         with RunFolder.started(folder, config):
-            return self.leave(folder)
+            return self.write_files(folder)
 
     def resume(self, folder: Path, *, show_progress: bool) -> dict[str, Any]:
         self.calls.append(("resume", folder, show_progress))
-        return self.leave(folder)
+        return self.write_files(folder)
 
-    def leave(self, folder: Path) -> dict[str, Any]:
+    def write_files(self, folder: Path) -> dict[str, Any]:
         run = RunFolder(folder)
         run.history_file.write_text('{"phase": "selection", "epoch": 1, "note": "é"}\n', encoding="utf-8")
         save_file(USERS, run.test_users_file)
@@ -185,22 +185,23 @@ def test_a_result_has_the_metrics_the_history_and_the_users(waiting: list[Cell],
     assert not cell.run_folder.exists()
 
 
-def started(cell: Cell, **values: Any) -> None:
+def start_run(cell: Cell, **values: Any) -> None:
+    """Make the run folder of a cell, with some other settings."""
     with RunFolder.started(cell.run_folder, cell.config.with_values(values)):
         pass
 
 
-def test_a_run_that_was_started_goes_on(waiting: list[Cell], experiment: Experiment) -> None:
+def test_a_run_that_was_started_is_resumed(waiting: list[Cell], experiment: Experiment) -> None:
     cell = waiting[0]
-    started(cell, threads=2)
+    start_run(cell, threads=2)
     run_cell(cell)
     assert experiment.calls == [("resume", cell.run_folder, False)]
     assert cell.is_done
 
 
-def test_a_run_that_was_started_with_other_settings_is_not_touched(waiting: list[Cell], experiment: Experiment) -> None:
+def test_a_run_that_was_started_with_other_settings_is_left_alone(waiting: list[Cell], experiment: Experiment) -> None:
     cell = waiting[0]
-    started(cell, dim=9)
+    start_run(cell, dim=9)
     with pytest.raises(ValueError, match=r"mf-seed0-\w{8} was started with dim 9 \(now 4\); remove it"):
         run_cell(cell)
     assert not experiment.calls
@@ -216,7 +217,7 @@ def test_a_result_of_other_data_is_not_kept(waiting: list[Cell], experiment: Exp
     assert cell.run_folder.exists()
 
 
-def test_the_data_is_read_if_it_was_not(
+def test_the_split_is_computed_if_it_is_not_known(
     waiting: list[Cell], experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ltocf.tuning.identity.Splits.summary", lambda self, config: SUMMARY)

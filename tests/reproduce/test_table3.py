@@ -1,4 +1,4 @@
-"""Table 3 from planted results: what each cell of the table says, and the order of its rows."""
+"""Table 3 of planted results: the text of each cell of the table, and the order of its rows."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def cell(places: Places, name: str, seed: int = 0, digest: str = "one", dataset:
 def planted(
     places: Places, name: str, recall: Sequence[float], *, of: dict[str, Any] | None = None, **more: Any
 ) -> Cell:
-    """A cell with these values of its test users; ``of`` says which, as `cell` does."""
+    """A cell with these values of its test users; ``of`` are arguments of `cell`."""
     return plant(cell(places, name, **(of or {})), recall, **more)
 
 
 @pytest.fixture
-def papers(monkeypatch: pytest.MonkeyPatch) -> None:
+def known_published(monkeypatch: pytest.MonkeyPatch) -> None:
     """Published numbers of mf and ltocf, of one metric each."""
     known = {"source": "a paper", "mf": {"recall@20": 0.25}, "ltocf": {"ndcg@20": 0.5}}
     monkeypatch.setattr("ltocf.reproduce.table3.published", lambda dataset: known if dataset == "log" else {})
@@ -56,16 +56,16 @@ def test_rows_are_in_the_papers_order_then_those_selected_on_test_then_all_other
     [
         ("ltocf", "LT-OCF"),
         ("ltocf-test", "LT-OCF, best on test"),
-        ("mine-test", "mine, best on test"),
+        ("custom-test", "custom, best on test"),
         ("ngcf-published", "NGCF, as published"),
     ],
 )
-def test_a_label_says_which_protocol(name: str, label: str) -> None:
+def test_a_label_names_the_protocol(name: str, label: str) -> None:
     assert row_label(name) == label
 
 
-@pytest.mark.usefixtures("papers")
-def test_the_published_number_stands_beside_the_variant_that_it_is_of(places: Places) -> None:
+@pytest.mark.usefixtures("known_published")
+def test_a_published_number_is_shown_beside_the_published_variant(places: Places) -> None:
     cells = [planted(places, name, [0.5, 0.25]) for name in ("mf", "mf-published", "ltocf", "neumf")]
     found = numbers(cells)
     assert list(found) == ["mf", "mf-published", "neumf", "ltocf"]
@@ -75,8 +75,8 @@ def test_the_published_number_stands_beside_the_variant_that_it_is_of(places: Pl
     assert "As published" not in table(cells[:1]).caption
 
 
-@pytest.mark.usefixtures("papers")
-def test_numbers_are_of_all_seeds(places: Places) -> None:
+@pytest.mark.usefixtures("known_published")
+def test_numbers_are_over_all_seeds(places: Places) -> None:
     cells = [
         planted(places, "mf", [0.0, 0.5], ndcg=[0.25, 0.25], seconds=60.0, selected={"epoch": 7}, training=TRAINED),
         planted(places, "mf", [0.5, 1.0], of={"seed": 3}, seconds=240.0, selected={"epoch": 9}),
@@ -90,8 +90,8 @@ def test_numbers_are_of_all_seeds(places: Places) -> None:
     assert alone["recall@20"] == {"mean": 0.25, "standard_deviation": None, "published": 0.25}
 
 
-@pytest.mark.usefixtures("papers")
-def test_a_row_reads_from_left_to_right(places: Places) -> None:
+@pytest.mark.usefixtures("known_published")
+def test_the_cells_of_a_row_are_in_order(places: Places) -> None:
     cells = [
         planted(places, "mf", [0.0, 0.5], ndcg=[0.25, 0.25], seconds=75.0, selected={"epoch": 7}, training=TRAINED),
         planted(places, "mf", [0.5, 1.0], of={"seed": 1}, seconds=75.0, selected={"epoch": 9}),
@@ -125,7 +125,7 @@ def test_a_row_reads_from_left_to_right(places: Places) -> None:
     ]
 
 
-def test_a_table_says_what_its_columns_are(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_caption_explains_the_columns(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ltocf.reproduce.table3.published", lambda _: {})
     validated = [planted(places, name, [0.5, 0.25]) for name in ("mf", "ltocf")]
     plain = table(validated).caption
@@ -133,16 +133,16 @@ def test_a_table_says_what_its_columns_are(places: Places, monkeypatch: pytest.M
     assert plain.endswith("▼ methods that beat it, at 0.05. Minutes: selection and retraining.")
     # The validation part is of train, so the splits of the two protocols always differ.
     on_test = planted(places, "mf-test", [0.5, 0.25], of={"digest": "two"})
-    said = " Best on test: the protocol of the papers, compared with LT-OCF under the same one."
-    assert table([*validated, on_test]).caption == plain + said
+    of_test = " Best on test: the protocol of the papers, compared with LT-OCF under the same one."
+    assert table([*validated, on_test]).caption == plain + of_test
     elsewhere = planted(places, "cmn", [0.5, 0.25], of={"digest": "two"})
-    other = " A row without p has another validation set than LT-OCF's."
-    assert table([*validated, elsewhere]).caption == plain + other
+    of_split = " A row without p has another validation set than LT-OCF's."
+    assert table([*validated, elsewhere]).caption == plain + of_split
     monkeypatch.setattr("ltocf.reproduce.table3.published", lambda name: {"source": f"a paper on {name}"})
-    assert table([*validated, on_test, elsewhere]).caption == plain + said + other + " Published: a paper on log."
+    assert table([*validated, on_test, elsewhere]).caption == plain + of_test + of_split + " Published: a paper on log."
 
 
-def test_numbers_that_are_known_are_not_counted_again(places: Places) -> None:
+def test_given_numbers_are_not_computed_again(places: Places) -> None:
     cells = [planted(places, name, [0.5, 0.25]) for name in ("mf", "ltocf")]
     found = {"ltocf": numbers(cells)["ltocf"]}
     assert [row[0] for row in table(cells, found).rows] == ["LT-OCF"]
@@ -159,7 +159,7 @@ def test_numbers_that_are_known_are_not_counted_again(places: Places) -> None:
         (0.5, -0.1, "0.500"),
     ],
 )
-def test_a_difference_is_marked_where_it_is_sure(p_value: float, better_by: float, shown: str, places: Places) -> None:
+def test_a_significant_difference_is_marked(p_value: float, better_by: float, shown: str, places: Places) -> None:
     cells = [planted(places, name, [0.5, 0.25]) for name in ("mf", "ltocf")]
     found = numbers(cells)
     for metric in ("recall@20", "ndcg@20"):
@@ -167,18 +167,18 @@ def test_a_difference_is_marked_where_it_is_sure(p_value: float, better_by: floa
     assert table(cells, found).rows[0][4] == shown
 
 
-def test_a_method_that_loses_to_every_user_is_marked_as_beaten(places: Places) -> None:
-    ours = planted(places, "ltocf", [0.5, 0.625, 0.5, 0.625], ndcg=[0.0, 0.125, 0.0, 0.125])
-    row = table([planted(places, "mf", [0.25, 0.25, 0.25, 0.25]), ours]).rows[0]
+def test_a_method_that_is_worse_for_every_user_is_marked_as_beaten(places: Places) -> None:
+    ltocf = planted(places, "ltocf", [0.5, 0.625, 0.5, 0.625], ndcg=[0.0, 0.125, 0.0, 0.125])
+    row = table([planted(places, "mf", [0.25, 0.25, 0.25, 0.25]), ltocf]).rows[0]
     assert (row[4][-1], row[8][-1]) == ("▲", "▼")
 
 
 def test_p_values_are_adjusted_for_all_methods_of_the_protocol(places: Places) -> None:
     """Holm: the smallest of two p-values is doubled, the other stays."""
-    ours = [0.5, 0.75, 0.5, 1.0]
+    ltocf = [0.5, 0.75, 0.5, 1.0]
     others = {"mf": [0.25, 0.5, 0.375, 0.625], "cmn": [0.5, 0.5, 0.625, 0.75]}
-    found = numbers([planted(places, name, values) for name, values in {**others, "ltocf": ours}.items()])
-    p_values = {name: stats.ttest_rel(ours, values).pvalue for name, values in others.items()}
+    found = numbers([planted(places, name, values) for name, values in {**others, "ltocf": ltocf}.items()])
+    p_values = {name: stats.ttest_rel(ltocf, values).pvalue for name, values in others.items()}
     assert p_values["mf"] < p_values["cmn"]
     assert found["mf"]["recall@20"]["p_holm"] == pytest.approx(2 * p_values["mf"])
     assert found["cmn"]["recall@20"]["p_holm"] == pytest.approx(p_values["cmn"])
@@ -186,13 +186,13 @@ def test_p_values_are_adjusted_for_all_methods_of_the_protocol(places: Places) -
     assert found["cmn"]["recall@20"]["ltocf_is_better_by"] == 0.09375
 
 
-def test_without_ours_nothing_is_compared(places: Places) -> None:
+def test_without_ltocf_nothing_is_compared(places: Places) -> None:
     cells = [planted(places, name, [0.5, 0.25]) for name in ("mf", "ltocf-test")]
     assert not [row for row in numbers(cells).values() if "p_holm" in row["recall@20"]]
 
 
-@pytest.mark.usefixtures("papers")
-def test_dots_are_measured_beside_published_the_best_first(places: Places) -> None:
+@pytest.mark.usefixtures("known_published")
+def test_dots_are_measured_and_published_values_with_the_best_method_first(places: Places) -> None:
     cells = [
         planted(places, "mf", [0.0, 0.5], ndcg=[0.25, 0.25]),
         planted(places, "mf", [0.5, 1.0], of={"seed": 1}),
@@ -223,7 +223,7 @@ def test_without_published_numbers_there_are_only_measured_dots(places: Places) 
     )
 
 
-def test_a_row_selected_on_test_stands_beside_the_same_published_numbers(places: Places) -> None:
+def test_a_row_selected_on_test_has_the_same_published_numbers(places: Places) -> None:
     (row,) = numbers([planted(places, "mf-test", [0.0, 0.5], of={"dataset": "gowalla"})]).values()
     assert row["recall@20"]["published"] == 0.1291
     assert row["protocol"] == "test"

@@ -1,20 +1,24 @@
 """auto: all candidates compete on the validation set, their sum is retrained, and the run folder records it."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import ltocf
 from ltocf.cli.training import _show_contest
-from ltocf.evaluation import evaluate
+from ltocf.evaluation import Scorer, Validation, evaluate
 from ltocf.runs import contest
 from ltocf.runs.candidates import Candidate, candidates_for, default_minutes
 from ltocf.runs.config import Config
 from ltocf.runs.experiment import evaluate_run, resume, select
 from ltocf.runs.folder import RunFolder
+from ltocf.runs.protocol import Experiment
 from ltocf.runs.settings import DataSettings
 from ltocf.runs.update import update
+from ltocf.training.ensemble import Weighing, choose_weights
 
 VISITS = [
     (user, item) for user in range(40) for item in range(24) if (user * item + user) % 5 < 2 and item % 4 != user % 4
@@ -34,6 +38,11 @@ def few_compete(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def interrupt(*_: object) -> object:
     raise KeyboardInterrupt
+
+
+def alike(scorers: Sequence[Scorer], validation: Validation) -> Weighing:
+    """Equal weights, so that every candidate is trained on all pairs."""
+    return choose_weights(scorers, validation)._replace(weights=[1 / len(scorers)] * len(scorers))
 
 
 def train(out: Path, **settings: object) -> dict[str, object]:
@@ -87,6 +96,29 @@ def test_a_candidate_that_diverges_is_set_aside(
     assert not (tmp_path / "run" / "diverged.safetensors").exists()
     _show_contest(metrics["contest"], metrics["selected"])
     assert "set aside: " in capsys.readouterr().out
+
+
+def test_a_candidate_that_diverges_on_all_pairs_is_set_aside(
+    few_compete: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are weighed again, and the run ends as a contest without it."""
+    phase = Experiment.phase
+
+    def diverging(self: Experiment, name: str, *arguments: Any) -> Any:
+        if self.label == "ease" and name == "retraining":
+            raise FloatingPointError("training diverged")
+        return phase(self, name, *arguments)
+
+    monkeypatch.setattr(Experiment, "phase", diverging)
+    monkeypatch.setattr(contest, "choose_weights", alike)
+    metrics = train(tmp_path / "run")
+    table = {row["name"]: row for row in metrics["contest"]}
+    assert table["ease"] == {"name": "ease", "set_aside": "training diverged"}
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: FEW[1:])
+    without = train(tmp_path / "without")
+    assert [row["name"] for row in without["contest"]] == ["spectral-4", "lightgcn-4", "huge"]
+    assert all(table[row["name"]].get("weight") == row.get("weight") for row in without["contest"])
+    assert metrics["ndcg@10"] == without["ndcg@10"]
 
 
 def test_a_contest_without_a_candidate_left_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

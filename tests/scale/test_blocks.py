@@ -1,4 +1,4 @@
-"""A block of the graph multiplies as the whole graph does, to the last bit."""
+"""Blocks of the graph give the product of the whole graph, to the last bit."""
 
 from __future__ import annotations
 
@@ -18,48 +18,51 @@ N_USERS, N_ITEMS = 31, 43
 
 
 @dataclass(frozen=True)
-class Shown(Columns):
-    """Processes that show the rows of a matrix that is known."""
+class GatheredRows(Columns):
+    """One of several processes that exchange the rows of a matrix, which is known here."""
 
-    all_rows_of: Tensor = field(default_factory=lambda: torch.zeros(0))
+    matrix: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def gathered(self, values: Tensor) -> Tensor:
-        each = -(-len(self.all_rows_of) // self.world)
-        padded = torch.cat([self.all_rows_of, values.new_zeros(each * self.world - len(self.all_rows_of), 5)])
-        everybody = padded.view(each, self.world, 5).transpose(0, 1)
-        own = values[: len(self.all_rows_of[self.rank :: self.world])]
-        assert own.equal(self.all_rows_of[self.rank :: self.world])
-        return everybody.contiguous()
+        n_rows = -(-len(self.matrix) // self.world)
+        padded = torch.cat([self.matrix, values.new_zeros(n_rows * self.world - len(self.matrix), 5)])
+        own = self.matrix[self.rank :: self.world]
+        assert values[: len(own)].equal(own)
+        return padded.view(n_rows, self.world, 5).transpose(0, 1).contiguous()
+
+
+def random_embeddings() -> Tensor:
+    return torch.randn(N_USERS + N_ITEMS, 5, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("n_blocks", [1, 2, 3, 31])
-def test_blocks_put_together_are_the_product(n_blocks: int) -> None:
+def test_the_products_of_all_blocks_are_that_of_the_graph(n_blocks: int) -> None:
     graph = BipartiteGraph.from_interactions(random_interactions(N_USERS, N_ITEMS))
-    embeddings = torch.randn(N_USERS + N_ITEMS, 5)
+    embeddings = random_embeddings()
     product = torch.empty_like(embeddings)
     n_entries = 0
     for rank in range(n_blocks):
-        block = BlockGraph(graph, Shown(rank, n_blocks, all_rows_of=embeddings))
+        block = BlockGraph(graph, GatheredRows(rank, n_blocks, matrix=embeddings))
         product[rank::n_blocks] = block.multiply(embeddings[rank::n_blocks])
         n_entries += len(block.user_values) + len(block.item_values)
     assert product.equal(graph.multiply(embeddings))
     assert n_entries == 2 * len(graph.user_values)
 
 
-def test_a_block_alone_is_the_whole_in_a_series() -> None:
+def test_a_single_block_gives_the_chebyshev_states_of_the_graph() -> None:
     graph = BipartiteGraph.from_interactions(random_interactions(N_USERS, N_ITEMS))
-    embeddings = torch.randn(N_USERS + N_ITEMS, 5)
+    embeddings = random_embeddings()
 
-    class One(Columns):
+    class SingleProcess(Columns):
         def gathered(self, values: Tensor) -> Tensor:
             return values[None]
 
-    block = BlockGraph(graph, One(0, 1))
+    block = BlockGraph(graph, SingleProcess(0, 1))
     pairs = zip(chebyshev_states(block, embeddings, 4), chebyshev_states(graph, embeddings, 4), strict=True)
-    assert all(torch.cat(mine).equal(torch.cat(expected)) for mine, expected in pairs)
+    assert all(torch.cat(found).equal(torch.cat(expected)) for found, expected in pairs)
 
 
-def test_there_are_no_more_blocks_than_items() -> None:
+def test_more_blocks_than_items_are_refused() -> None:
     graph = BipartiteGraph.from_interactions(random_interactions(9, 4))
     with pytest.raises(ValueError, match="got 9 and 4 for 5 blocks; train with fewer"):
         BlockGraph(graph, Columns(0, 5))

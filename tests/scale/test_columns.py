@@ -1,4 +1,4 @@
-"""Processes that share columns do what one process does, and exchange what theory says."""
+"""Processes that share the columns compute what one process does, and send as many numbers as theory says."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from rank_workers import BATCH, CASES, SOFTMAX, alone, compare_with_one, count_a
 from samples import random_interactions
 
 LAYOUTS = ((2, 1), (4, 1), (2, 2), (4, 2))
-"""Processes, and blocks of nodes."""
+"""Numbers of processes and of blocks of nodes."""
 ROWS, NEGATIVES = 2 * BATCH, 2 * 9
-"""Numbers in two columns."""
+"""How many numbers two columns have."""
 OF_SOFTMAX = [
     ("all_to_all", ROWS),  # users
     ("all_to_all", ROWS),  # positives
@@ -80,7 +80,7 @@ COUNTED: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], dict[str, Any]]:
-    """By number of processes and of blocks, what came of every case."""
+    """The results of every case, by number of processes and of blocks."""
     folder = tmp_path_factory.mktemp("columns")
     for world, n_blocks in LAYOUTS:
         assert start(world, in_group, compare_with_one, folder, n_blocks) == [0] * world
@@ -91,15 +91,15 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], 
 def test_losses_parameters_and_metrics_are_those_of_one_process(
     case: str, together: dict[tuple[int, int], dict[str, Any]]
 ) -> None:
-    """Six columns over four processes do not divide, nor do 71 nodes over two blocks: zeros fill up."""
+    """Neither 6 columns over 4 processes nor 71 nodes over 2 blocks divide evenly: zeros are added."""
     expected = alone(case)
     for layout, results in together.items():
         if case not in results:
             continue
-        found = results[case]
+        found = dict(results[case])
         assert found.pop("metrics") == pytest.approx(expected["metrics"], abs=1e-9), layout
         assert found.keys() == expected.keys() - {"metrics"}
-        for name, values in found.items():
+        for name, values in found.items():  # to rounding: sums are in another order
             torch.testing.assert_close(values, expected[name], atol=5e-6, rtol=1e-4)
 
 
@@ -120,7 +120,7 @@ IN_BLOCKS: list[dict[str, Any]] = [
         "loss": "bpr",
         "n_times": 3,
         "pieces": 1,
-        "n_products": 2 * 4,  # four steps of Euler: a polynomial of the fourth degree
+        "n_products": 2 * 4,  # four Euler steps: a polynomial of degree 4
     },
     {
         "label": "lightgcn, softmax",
@@ -143,8 +143,8 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("case", COUNTED, ids=lambda case: case["label"])
-def test_a_step_sends_what_theory_says(case: dict[str, Any], counted: Path) -> None:
-    """Three processes with two of six columns each: 11 of 33 rows, and each negative to two others."""
+def test_a_step_sends_as_many_numbers_as_theory_says(case: dict[str, Any], counted: Path) -> None:
+    """Each of 3 processes has 2 of 6 columns, 11 of 33 rows, and sends each negative to the 2 others."""
     messages, sent = pickle.loads((counted / case["label"]).read_bytes())
     assert messages == case["messages"]
     pieces = case["pieces"]
@@ -154,15 +154,15 @@ def test_a_step_sends_what_theory_says(case: dict[str, Any], counted: Path) -> N
 
 @pytest.fixture(scope="module")
 def counted_in_blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file for each case of `IN_BLOCKS`, written by two times two processes."""
+    """A file for each case of `IN_BLOCKS`, written by 2 x 2 processes."""
     folder = tmp_path_factory.mktemp("messages")
     assert start(4, in_group, count_all, folder, [case | {"blocks": 2} for case in IN_BLOCKS]) == [0] * 4
     return folder
 
 
 @pytest.mark.parametrize("case", IN_BLOCKS, ids=lambda case: case["label"])
-def test_a_step_in_blocks_sends_what_theory_says(case: dict[str, Any], counted_in_blocks: Path) -> None:
-    """Each product costs one gathering of 36 rows of three columns, which 71 nodes in two blocks need."""
+def test_a_step_in_blocks_sends_as_many_numbers_as_theory_says(case: dict[str, Any], counted_in_blocks: Path) -> None:
+    """Each product gathers 36 rows of 3 columns once, as 71 nodes in 2 blocks need."""
     messages, sent = pickle.loads((counted_in_blocks / case["label"]).read_bytes())
     assert sum(message == ("all_gather", 36 * 3) for message in messages) == case["n_products"]
     pieces = case["pieces"]
@@ -170,7 +170,7 @@ def test_a_step_in_blocks_sends_what_theory_says(case: dict[str, Any], counted_i
     assert sent == pytest.approx(step.sent_bytes())
 
 
-def test_processes_that_cannot_share_say_so() -> None:
+def test_a_model_whose_columns_cannot_be_shared_is_refused() -> None:
     model = NGCF(BipartiteGraph.from_interactions(random_interactions()), dim=4)
     with (
         pytest.raises(ValueError, match="NGCF mixes the columns of its embeddings"),

@@ -1,10 +1,11 @@
-"""A store has what `load_dataset` reads from the same files, however many pieces they came in."""
+"""A store holds what `load_dataset` reads from the same files, in however many pieces they are read."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
@@ -18,10 +19,7 @@ from ltocf.scale.ingest import bytes_of, ingest
 from ltocf.scale.parts import Part, write_part
 from same_datasets import same_datasets, same_pairs
 
-
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingesting, "PIECE_SHARE", 1500 / 2**31)
+pytestmark = pytest.mark.usefixtures("small_pieces")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +58,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=lambda options: "+".join(options) or "plain",
 )
-def test_equals_reading_the_whole(log: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+def test_a_store_equals_the_data_that_is_read_at_once(log: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     report = ingest(log, tmp_path / "store", show_progress=False, **options)
     read = load_dataset(log, **options)
     stored = load_dataset(tmp_path / "store")
@@ -72,14 +70,14 @@ def test_equals_reading_the_whole(log: Path, tmp_path: Path, options: dict[str, 
     assert not list((tmp_path / "store").glob(".ingest"))
 
 
-def test_pairs_are_mapped_not_read(log: Path, tmp_path: Path) -> None:
+def test_pairs_of_a_store_are_mapped_from_the_disk(log: Path, tmp_path: Path) -> None:
     ingest(log, tmp_path / "store", show_progress=False)
     pairs = load_dataset(tmp_path / "store").interactions
     assert isinstance(pairs.users, np.memmap)
     assert isinstance(pairs.items, np.memmap)
 
 
-def test_files_of_other_formats_and_types_are_one_log(log: Path, tmp_path: Path) -> None:
+def test_files_of_several_formats_are_one_log(log: Path, tmp_path: Path) -> None:
     frame = pl.read_csv(log).with_columns(item=pl.lit("i") + pl.col("item").cast(pl.String))
     frame[:200].write_csv(tmp_path / "1.csv")
     frame[200:400].write_ndjson(tmp_path / "2.jsonl")
@@ -90,7 +88,7 @@ def test_files_of_other_formats_and_types_are_one_log(log: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("split", ["leave-last-out", "time"])
-def test_splits_are_those_of_training(log: Path, tmp_path: Path, split: str) -> None:
+def test_splits_of_a_store_are_those_of_training(log: Path, tmp_path: Path, split: str) -> None:
     ingest(log, tmp_path / "store", split=split, test_fraction=0.15, show_progress=False)
     pairs = load_dataset(log).interactions
     expected = leave_last_out(pairs) if split == "leave-last-out" else time_split(pairs, 0.15)
@@ -99,40 +97,42 @@ def test_splits_are_those_of_training(log: Path, tmp_path: Path, split: str) -> 
     same_pairs(stored.test, expected.test)
 
 
-def test_an_interrupted_call_goes_on(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[str] = []
+def test_an_interrupted_call_continues_with_the_next_part(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_parts: list[str] = []
 
-    def stopped(piece: Any, options: Any, file: Path) -> Part:
-        if len(written) == 4:
+    def write_four_parts(piece: Any, options: Any, file: Path) -> Part:
+        if len(first_parts) == 4:
             raise KeyboardInterrupt
-        written.append(file.name)
+        first_parts.append(file.name)
         return write_part(piece, options, file)
 
-    monkeypatch.setattr(ingesting, "write_part", stopped)
+    monkeypatch.setattr(ingesting, "write_part", write_four_parts)
     with pytest.raises(KeyboardInterrupt):
         ingest(log, tmp_path / "store", show_progress=False)
     with pytest.raises(FileNotFoundError, match="not finished"):
         load_dataset(tmp_path / "store")
-    again: list[str] = []
+    second_parts: list[str] = []
 
-    def counted(piece: Any, options: Any, file: Path) -> Part:
-        again.append(file.name)
+    def record_and_write(piece: Any, options: Any, file: Path) -> Part:
+        second_parts.append(file.name)
         return write_part(piece, options, file)
 
-    monkeypatch.setattr(ingesting, "write_part", counted)
+    monkeypatch.setattr(ingesting, "write_part", record_and_write)
     ingest(log, tmp_path / "store", show_progress=False)
-    assert written[0] == "part-000000.parquet"
-    assert again[0] == "part-000004.parquet"
+    assert first_parts[0] == "part-000000.parquet"
+    assert second_parts[0] == "part-000004.parquet"
     same_datasets(load_dataset(tmp_path / "store"), load_dataset(log))
 
 
-def test_half_a_line_and_a_part_that_is_gone_are_made_again(
+def test_half_a_line_and_a_missing_part_are_written_again(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process may be killed between any two of its writes."""
     work = tmp_path / "store" / ".ingest"
     with monkeypatch.context() as patched:
-        patched.setattr(ingesting, "_publish", _interrupted)
+        patched.setattr(ingesting, "_publish", Mock(side_effect=KeyboardInterrupt))
         for number in range(3):
             with pytest.raises(KeyboardInterrupt):
                 ingest(log, tmp_path / "store", show_progress=False)
@@ -146,11 +146,7 @@ def test_half_a_line_and_a_part_that_is_gone_are_made_again(
     same_datasets(load_dataset(tmp_path / "store"), load_dataset(log))
 
 
-def _interrupted(*_: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def test_what_a_killed_call_left_of_a_finished_store_goes(log: Path, tmp_path: Path) -> None:
+def test_what_a_killed_call_left_in_a_finished_store_is_removed(log: Path, tmp_path: Path) -> None:
     ingest(log, tmp_path / "store", show_progress=False)
     (tmp_path / "store" / ".ingest").mkdir()
     with pytest.raises(FileExistsError, match="already"):
@@ -158,45 +154,44 @@ def test_what_a_killed_call_left_of_a_finished_store_goes(log: Path, tmp_path: P
     assert not (tmp_path / "store" / ".ingest").exists()
 
 
-def test_a_store_is_finished_before_another_process_may_go_on(
+def test_the_lock_is_held_until_the_store_is_finished(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tried(work: Path, *rest: Any) -> None:
+    def check_lock_and_publish(work: Path, *rest: Any) -> None:
         with pytest.raises(Timeout):
             FileLock(work / "lock").acquire(timeout=0)
         publish(work, *rest)
 
     publish = ingesting._publish
-    monkeypatch.setattr(ingesting, "_publish", tried)
+    monkeypatch.setattr(ingesting, "_publish", check_lock_and_publish)
     ingest(log, tmp_path / "store", show_progress=False)
     assert (tmp_path / "store" / "store.json").exists()
 
 
-def test_too_little_memory_is_told(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingesting, "MERGE_SHARE", 1 / 2**9)
-    with pytest.raises(MemoryError, match="`memory`"):
-        ingest(log, tmp_path / "store", threads=8, show_progress=False)
-    monkeypatch.undo()
-    monkeypatch.setattr(ingesting, "PIECE_SHARE", 1500 / 2**31)
+def test_too_little_memory_is_an_error(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(ingesting, "MERGE_SHARE", 1 / 2**9)
+        with pytest.raises(MemoryError, match="`memory`"):
+            ingest(log, tmp_path / "store", threads=8, show_progress=False)
     ingest(log, tmp_path / "store", threads=1, show_progress=False)
     same_datasets(load_dataset(tmp_path / "store"), load_dataset(log))
 
 
-def test_another_request_takes_nothing_over(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(piece: Any, options: Any, file: Path) -> Part:
+def test_other_arguments_do_not_use_earlier_parts(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_some_parts(piece: Any, options: Any, file: Path) -> Part:
         if file.name > "part-000002":
             raise KeyboardInterrupt
         return write_part(piece, options, file)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ingesting, "write_part", stopped)
+        patched.setattr(ingesting, "write_part", write_some_parts)
         with pytest.raises(KeyboardInterrupt):
             ingest(log, tmp_path / "store", show_progress=False)
     ingest(log, tmp_path / "store", min_rating=4, show_progress=False)
     same_datasets(load_dataset(tmp_path / "store"), load_dataset(log, min_rating=4))
 
 
-def test_two_at_once_are_told(log: Path, tmp_path: Path) -> None:
+def test_two_processes_at_once_are_refused(log: Path, tmp_path: Path) -> None:
     (tmp_path / "store" / ".ingest").mkdir(parents=True)
     with FileLock(tmp_path / "store" / ".ingest" / "lock"), pytest.raises(FileExistsError, match="another process"):
         ingest(log, tmp_path / "store", show_progress=False)
@@ -211,14 +206,14 @@ def test_two_at_once_are_told(log: Path, tmp_path: Path) -> None:
     ],
     ids=["decimals", "timestamps", "columns"],
 )
-def test_pieces_understood_in_two_ways_are_refused(tmp_path: Path, first: str, second: str, rule: str) -> None:
+def test_files_that_are_read_in_different_ways_are_refused(tmp_path: Path, first: str, second: str, rule: str) -> None:
     (tmp_path / "1.csv").write_text(first)
     (tmp_path / "2.csv").write_text(second)
     with pytest.raises(ValueError, match=rule):
         ingest(tmp_path / "?.csv", tmp_path / "store", show_progress=False)
 
 
-def test_pieces_without_an_interaction_are_counted(tmp_path: Path) -> None:
+def test_files_without_an_interaction_are_counted(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("user,item\nNA,1\n")
     (tmp_path / "2.csv").write_text("user,item\nann,1\n")
     report = ingest(tmp_path / "?.csv", tmp_path / "store", show_progress=False)
@@ -242,14 +237,14 @@ def test_pieces_without_an_interaction_are_counted(tmp_path: Path) -> None:
     ],
     ids=["size", "little", "split", "untimed", "fraction", "threads", "items", "core"],
 )
-def test_what_is_asked_wrongly(log: Path, tmp_path: Path, options: dict[str, Any], rule: str) -> None:
+def test_wrong_options_are_refused(log: Path, tmp_path: Path, options: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         ingest(log, tmp_path / "store", show_progress=False, **options)
 
 
-def test_nothing_is_written_over(log: Path, tmp_path: Path) -> None:
+def test_nothing_is_overwritten(log: Path, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "a.txt").write_text("mine")
+    (tmp_path / "notes" / "a.txt").write_text("a note")
     with pytest.raises(FileExistsError, match="not empty"):
         ingest(log, tmp_path / "notes", show_progress=False)
     ingest(log, tmp_path / "store", show_progress=False)
@@ -276,7 +271,7 @@ def test_a_damaged_store_is_refused(log: Path, tmp_path: Path) -> None:
         load_dataset(store)
 
 
-def test_a_store_is_a_source(log: Path, tmp_path: Path) -> None:
+def test_a_store_can_be_trained_on(log: Path, tmp_path: Path) -> None:
     ingest(log, tmp_path / "store", show_progress=False)
     (tmp_path / "items.csv").write_text("item,title\n1,Ran\n")
     metrics = [
@@ -291,5 +286,5 @@ def test_a_store_is_a_source(log: Path, tmp_path: Path) -> None:
         load_dataset(tmp_path / "store", min_rating=3)
 
 
-def test_sizes() -> None:
+def test_sizes_may_have_binary_or_decimal_units() -> None:
     assert [bytes_of(text) for text in ("512MiB", "1 GB", "2gib")] == [2**29, 10**9, 2**31]

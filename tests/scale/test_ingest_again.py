@@ -1,10 +1,10 @@
-"""A store takes its place whole: beside an older one, and on the disk before its index is."""
+"""A store replaces an older one only when it is complete, and is on the disk before its index."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,7 +16,7 @@ from ltocf.scale.ingest import ingest
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Four visits, two of which somebody liked."""
+    """Four visits, two of them with a high rating."""
     path = tmp_path / "log.csv"
     path.write_text(
         "user,item,rating,timestamp\nann,7,5,1600000000\nbob,7,4,1600000001\nbob,8,1,1600000002\ncy,8,2,1600000003\n"
@@ -30,20 +30,20 @@ def test_a_store_is_replaced_when_the_new_one_is_finished(
     store = tmp_path / "store"
     before = ingest(log, store, min_rating=4, show_progress=False)
     with monkeypatch.context() as patched:
-        patched.setattr(ingesting, "_publish", _interrupted)
+        patched.setattr(ingesting, "_publish", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             ingest(log, store, replace=True, show_progress=False)
     assert len(load_dataset(store).interactions) == before.n_pairs
     after = ingest(log, store, replace=True, show_progress=False)
     assert len(load_dataset(store).interactions) == after.n_pairs > before.n_pairs
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "store"]
-    (store / "notes.txt").write_text("mine")
+    (store / "notes.txt").write_text("a note")
     with pytest.raises(FileExistsError, match=r"notes.txt in it is no file of a store; move it away first"):
         ingest(log, store, replace=True, show_progress=False)
 
 
-def test_a_store_without_its_name_gets_it_back(log: Path, tmp_path: Path) -> None:
-    """A process was killed in the moment when the new store was to take its place."""
+def test_a_store_that_lost_its_name_is_renamed_back(log: Path, tmp_path: Path) -> None:
+    """A process was killed between renaming the old store and the new one."""
     store = tmp_path / "store"
     ingest(log, store, show_progress=False)
     store.rename(tmp_path / ".store.old")
@@ -52,27 +52,23 @@ def test_a_store_without_its_name_gets_it_back(log: Path, tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "store"]
 
 
-def _interrupted(*_: Any) -> None:
-    raise KeyboardInterrupt
-
-
 def test_arrays_and_names_are_on_the_disk_before_the_index(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a crash leaves is a store or none."""
+    """So that a crash leaves a complete store or none."""
     events: list[str] = []
     fsync, write_text = os.fsync, ingesting.write_text
 
-    def watched(descriptor: int) -> None:
+    def recorded_fsync(descriptor: int) -> None:
         fsync(descriptor)
         events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
 
-    def index(path: Path, text: str, **how: bool) -> None:
+    def recorded_write_text(path: Path, text: str, **options: bool) -> None:
         events.append(path.name)
-        write_text(path, text, **how)
+        write_text(path, text, **options)
 
-    monkeypatch.setattr(os, "fsync", watched)
-    monkeypatch.setattr(ingesting, "write_text", index)
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(ingesting, "write_text", recorded_write_text)
     ingest(log, tmp_path / "store", show_progress=False)
     before = events[: events.index("store.json")]
     for name in ("users.npy", "items.npy", "timestamps.npy", "interactions", "users.parquet", "items.parquet"):
@@ -80,8 +76,8 @@ def test_arrays_and_names_are_on_the_disk_before_the_index(
     assert before[-1] == "store"
 
 
-def test_the_last_files_of_a_process_at_work_are_left_to_it(log: Path, tmp_path: Path) -> None:
-    """Its store is whole, and its parts are not yet removed."""
+def test_files_of_a_process_at_work_are_not_removed(log: Path, tmp_path: Path) -> None:
+    """Its store is complete, but its parts are not yet removed."""
     store = tmp_path / "store"
     ingest(log, store, show_progress=False)
     (store / ".ingest").mkdir()
@@ -93,8 +89,8 @@ def test_the_last_files_of_a_process_at_work_are_left_to_it(log: Path, tmp_path:
     assert not (store / ".ingest").exists()
 
 
-def test_two_processes_do_not_put_stores_in_one_place(log: Path, tmp_path: Path) -> None:
-    """Neither while the new one is made nor in the moment when the old one has no name."""
+def test_a_second_process_is_refused_while_a_store_is_replaced(log: Path, tmp_path: Path) -> None:
+    """Neither while a new store is made nor at the moment when the old one has no name."""
     store = tmp_path / "store"
     ingest(log, store, show_progress=False)
     for nameless in (False, True):

@@ -1,4 +1,4 @@
-"""The plan of many GPUs: its sums by hand, its traffic that of a step, its constants those of the files it names."""
+"""The plan for many GPUs: its sums are those by hand, its traffic that of a step, its constants those of files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORK = Work(users=10**8, items=10**6, pairs=10**9)
 
 
 def _round_machine() -> Machine:
-    """One whose constants make sums by hand easy: 8 GPUs of a machine, and everything at one byte a second."""
+    """A machine with 8 GPUs and constants that make the sums easy, such as one byte a second."""
     return Machine(**{
         name: constant._replace(value=value)
         for (name, value), constant in zip(
@@ -32,7 +32,7 @@ def _round_machine() -> Machine:
     } | {"name": "round"})  # fmt: skip
 
 
-def test_a_step_by_hand() -> None:
+def test_the_seconds_of_a_step_are_the_sums_by_hand() -> None:
     """16 GPUs of two machines, two blocks, eight shares of 64 columns: rows of 32 bytes."""
     work = Work(users=60, items=40, pairs=1000, dim=64, loss="softmax", negatives=10, batch_size=20, degree=3)
     seconds = step_seconds(work, _round_machine(), gpus=16, blocks=2)
@@ -49,7 +49,7 @@ def test_a_step_by_hand() -> None:
     }
 
 
-def test_memory_by_hand() -> None:
+def test_memory_is_the_sum_by_hand() -> None:
     work = Work(users=60, items=40, pairs=1000, dim=64, loss="bpr", batch_size=2, degree=3)
     in_a_step = 9 * 50 * 8 * 4 + 100 * 8 * 4 + 8 * 6 * 64 * 4
     in_a_validation = 4 * 50 * 8 * 4 + 4 * (30 + 40) * 64 * 4
@@ -58,14 +58,14 @@ def test_memory_by_hand() -> None:
 
 
 @pytest.mark.parametrize("gpus", [1, 8, 64, 512])
-def test_what_is_sent_is_what_the_step_sends(gpus: int) -> None:
+def test_a_plan_sends_as_many_bytes_as_its_step(gpus: int) -> None:
     row = best(WORK, MACHINES["h200"], gpus)
     size, pieces = WORK.batch
     step = Step("softmax", size, 8192, 64, gpus, 1, pieces, row.blocks, 101_000_000, 12)
     assert row.sent == step.sent_bytes()
 
 
-def test_the_layout_fits_and_is_the_fastest_that_does() -> None:
+def test_more_gpus_are_faster_if_the_layout_fits() -> None:
     rows = plan(WORK._replace(users=10**7), MACHINES["h100"])
     assert [row.gpus for row in rows] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
     fitting = [row for row in rows if row.fits]
@@ -76,7 +76,7 @@ def test_the_layout_fits_and_is_the_fastest_that_does() -> None:
     assert seconds == sorted(seconds, reverse=True)
 
 
-def test_where_it_stops() -> None:
+def test_the_plan_states_where_more_gpus_stop_helping() -> None:
     def row(gpus: int, products: float, rows: float, fits: bool = True) -> Row:
         parts = {"sparse products": products, "rows of other blocks": rows}
         return Row(gpus, 1, 9e9, 0.0, parts, 1, fits)
@@ -85,8 +85,8 @@ def test_where_it_stops() -> None:
     assert where_it_stops(faster) == "up to 4 GPUs twice as many are at least 1.3 times as fast"
     stops = where_it_stops([*faster, row(8, 1.0, 1.1)])
     assert stops.startswith("beyond 4 GPUs twice as many are less than 1.3 times as fast: blocks show each other")
-    said = where_it_stops(faster[:1])
-    assert said.startswith("it does not fit into 1 GPUs, which need 9 GB each: the pairs of the sampler")
+    too_large = where_it_stops(faster[:1])
+    assert too_large.startswith("it does not fit into 1 GPUs, which need 9 GB each: the pairs of the sampler")
 
 
 def test_measured_constants_are_those_of_their_files() -> None:
@@ -108,8 +108,8 @@ def test_measured_constants_are_those_of_their_files() -> None:
 
 
 @pytest.mark.parametrize(("size", "tolerance"), [("50m", 0.02), ("10m", 0.35)])
-def test_the_cpu_of_the_measurements_takes_what_was_measured(size: str, tolerance: float) -> None:
-    """The share of the bandwidth is that of the largest graph; of a smaller one more stays in the cache."""
+def test_planned_seconds_on_the_measured_cpu_are_those_measured(size: str, tolerance: float) -> None:
+    """The share of the bandwidth was fitted to the largest graph; more of a smaller one stays in the cache."""
     measured = json.loads((ROOT / "results" / "speed" / f"step-synthetic-{size}.json").read_text())
     filtered = measured["contenders"]["filter"]
     sizes = (measured["n_users"], measured["n_items"], measured["n_pairs"], measured["dim"])
@@ -118,7 +118,7 @@ def test_the_cpu_of_the_measurements_takes_what_was_measured(size: str, toleranc
     assert planned.step_seconds == pytest.approx(filtered["median"], rel=tolerance)
 
 
-def test_what_is_out_of_range_is_refused() -> None:
+def test_sizes_out_of_range_are_refused() -> None:
     for work, gpus, rule in (
         (WORK._replace(users=0), 8, "`users` must be >= 1, got 0"),
         (WORK._replace(batch_size=-1), 8, "`batch_size` must be >= 0, got -1"),
@@ -129,7 +129,7 @@ def test_what_is_out_of_range_is_refused() -> None:
             plan(work, MACHINES["h200"], gpus)
 
 
-def test_the_command_says_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_marks_constants_as_measured_or_assumed(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--users", "1000000", "--items", "50000", "--pairs", "50000000"]
     main(["plan", *sizes, "--gpus", "8", "--format", "json"])
     found = json.loads(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""Everybody has one row, however many workers wrote, and whatever happened to them."""
+"""Every user has one row, however many workers wrote, and whatever happened to them."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def test_one_row_for_each_user(model: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").glob("part-*.parquet"))) == 5
 
 
-def test_finished_parts_stay(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(worker: Worker, part: int) -> int:
+def test_finished_parts_are_not_written_again(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_three_parts(worker: Worker, part: int) -> int:
         if part == 3:
             raise KeyboardInterrupt
         return write(worker, part)
 
     write = Worker.write
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, "write", interrupted)
+        patched.setattr(Worker, "write", write_three_parts)
         with pytest.raises(KeyboardInterrupt):
             recommend_all(model, tmp_path / "out", 4, workers=1, users_per_part=10, show_progress=False)
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("part-*.parquet")}
@@ -67,7 +67,9 @@ def test_finished_parts_stay(model: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
-def test_parts_of_a_killed_process_are_made_again(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_of_a_killed_process_are_written_again(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(everybody, "write_share", dies_once)
     recommend_all(model, tmp_path / "out", 4, workers=2, users_per_part=15, show_progress=False)
     assert [marker.name for marker in tmp_path.glob("killed-*")] == ["killed-0"]
@@ -85,7 +87,7 @@ def test_a_part_that_kills_its_workers_is_given_up(
         recommend_all(model, tmp_path / "out", 4, workers=2, users_per_part=30, show_progress=False)
 
 
-def test_nobody_is_left_out(model: Path, tmp_path: Path) -> None:
+def test_users_without_a_list_have_an_empty_row(model: Path, tmp_path: Path) -> None:
     trained = TrainedModel.load(model)
     seen_by_first = trained.item_ids.decode(trained.seen.items[trained.seen.users == 0])
     recommend_all(
@@ -96,7 +98,7 @@ def test_nobody_is_left_out(model: Path, tmp_path: Path) -> None:
     assert lists["items"].list.len()[0] == 0
 
 
-def test_who_has_no_history_may_be_skipped(model: Path, tmp_path: Path) -> None:
+def test_skipping_unknown_users_keeps_all_users_of_training(model: Path, tmp_path: Path) -> None:
     recommend_all(model, tmp_path / "out", 4, workers=1, unknown="skip", show_progress=False)
     lists = _lists(tmp_path / "out")
     assert lists.select("user", "items").equals(_expected(model, 4))
@@ -104,45 +106,47 @@ def test_who_has_no_history_may_be_skipped(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "of", [set, np.array, pl.Series, lambda ids: (id for id in ids)], ids=["set", "array", "series", "generator"]
+    "make", [set, np.array, pl.Series, lambda ids: (id for id in ids)], ids=["set", "array", "series", "generator"]
 )
-def test_items_may_be_named_in_any_way(model: Path, tmp_path: Path, of: Callable[[list[int]], Any]) -> None:
+def test_items_may_be_named_in_any_way(model: Path, tmp_path: Path, make: Callable[[list[int]], Any]) -> None:
     for ids in ([3, 9, 1, 20, 11], [20, 11, 9, 3, 1]):
-        recommend_all(model, tmp_path / "out", 2, workers=1, only=of(ids), users_per_part=20, show_progress=False)
+        recommend_all(model, tmp_path / "out", 2, workers=1, only=make(ids), users_per_part=20, show_progress=False)
     assert set(_lists(tmp_path / "out")["items"].explode().drop_nulls()) <= {3, 9, 1, 20, 11}
 
 
-def test_a_model_that_is_replaced_meanwhile_is_told(
+def test_a_model_that_is_replaced_meanwhile_is_an_error(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that takes another's place opens the file again."""
-    mine = tmp_path / "model.safetensors"
-    mine.write_bytes(model.read_bytes())
+    """A process that replaces another opens the file again."""
+    own_copy = tmp_path / "model.safetensors"
+    own_copy.write_bytes(model.read_bytes())
 
-    def replaced(worker: Worker, part: int) -> int:
+    def write_and_replace_model(worker: Worker, part: int) -> int:
         n_users = write(worker, part)
-        os.utime(mine, ns=(1, 1))
+        os.utime(own_copy, ns=(1, 1))
         del worker.trained
         return n_users
 
     write = Worker.write
-    monkeypatch.setattr(Worker, "write", replaced)
+    monkeypatch.setattr(Worker, "write", write_and_replace_model)
     with pytest.raises(ValueError, match="another model"):
-        recommend_all(mine, tmp_path / "out", 4, workers=1, users_per_part=20, show_progress=False)
+        recommend_all(own_copy, tmp_path / "out", 4, workers=1, users_per_part=20, show_progress=False)
     assert len(list((tmp_path / "out").glob("part-*"))) == 1
 
 
-def test_a_folder_that_disappears_is_told(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts without the plan beside them could not be gone on with."""
+def test_a_folder_that_disappears_meanwhile_is_an_error(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise parts would be written without the plan that continuing needs."""
 
-    def removed(worker: Worker, part: int) -> int:
+    def write_and_remove_folder(worker: Worker, part: int) -> int:
         n_users = write(worker, part)
         shutil.rmtree(tmp_path / "out")
         return n_users
 
     write = Worker.write
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, "write", removed)
+        patched.setattr(Worker, "write", write_and_remove_folder)
         with pytest.raises(FileNotFoundError, match="must be a folder that stays"):
             recommend_all(model, tmp_path / "out", 4, workers=1, users_per_part=20, show_progress=False)
     assert recommend_all(model, tmp_path / "out", 4, workers=1, users_per_part=20, show_progress=False) == N_USERS
@@ -153,16 +157,16 @@ def test_lists_of_two_models_do_not_mix(model: Path, tmp_path: Path) -> None:
     assert recommend_all(model, tmp_path / "out", 4, workers=1, show_progress=False) == N_USERS
     with pytest.raises(FileExistsError, match=r"with other arguments \(k\)"):
         recommend_all(model, tmp_path / "out", 5, workers=1, show_progress=False)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.txt").write_text("a note")
     with pytest.raises(FileExistsError, match="not empty"):
-        recommend_all(model, tmp_path / "mine", show_progress=False)
+        recommend_all(model, tmp_path / "notes", show_progress=False)
 
 
-def test_wrong_wishes_are_told_before_anything_is_written(model: Path, tmp_path: Path) -> None:
-    for wish, rule in (({"k": 0}, "`k`"), ({"workers": -1}, "`workers`"), ({"users_per_part": 0}, "`users_per_part`")):
+def test_wrong_arguments_are_refused_before_anything_is_written(model: Path, tmp_path: Path) -> None:
+    for wrong, rule in (({"k": 0}, "`k`"), ({"workers": -1}, "`workers`"), ({"users_per_part": 0}, "`users_per_part`")):
         with pytest.raises(ValueError, match=rule):
-            recommend_all(model, tmp_path / "out", show_progress=False, **wish)
+            recommend_all(model, tmp_path / "out", show_progress=False, **wrong)
     with pytest.raises(ValueError, match="item"):
         recommend_all(model, tmp_path / "out", only=["nothing"], show_progress=False)
     assert not (tmp_path / "out").exists()
@@ -174,10 +178,10 @@ def test_wrong_wishes_are_told_before_anything_is_written(model: Path, tmp_path:
 def test_ray_writes_the_same_and_survives_an_actor(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Actors are killed over a part and after one, before Ray knows that it is there; Ray starts them again."""
+    """Actors are killed before a part and after one, before Ray knows of it; Ray starts them again."""
     import ray
 
-    # Where a worker finds the module of the killed ones, which is beside the tests.
+    # Workers must find the module of `DiesOnce`, which is among the tests.
     ray.init(log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}})
     try:
         monkeypatch.setattr(everybody, "Worker", DiesOnce)

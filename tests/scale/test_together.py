@@ -1,4 +1,4 @@
-"""A run by several processes is that of one: its folder, its checkpoint, and how it goes on."""
+"""A run of several processes equals that of one: its folder, its checkpoint, and how it is resumed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one process."""
     folder = tmp_path_factory.mktemp("one") / "run"
     ltocf.train(PAIRS, folder, show_progress=False, **SETTINGS)
@@ -59,10 +59,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_same(run: Path, other: Path) -> None:
     """The same history, metrics and models, to rounding; the same files."""
     assert sorted(file.name for file in run.iterdir()) == sorted(file.name for file in other.iterdir())
-    ours, theirs = (RunFolder(folder).history() for folder in (run, other))
-    for mine, expected in zip(ours, theirs, strict=True):
-        mine["seconds"] = expected["seconds"]
-        assert mine == {
+    found_rows, expected_rows = (RunFolder(folder).history() for folder in (run, other))
+    for row, expected in zip(found_rows, expected_rows, strict=True):
+        row["seconds"] = expected["seconds"]
+        assert row == {
             k: v if isinstance(v, str) else pytest.approx(v, rel=1e-4, abs=1e-6) for k, v in expected.items()
         }
     for file in ("model.safetensors", "model-selection.safetensors"):
@@ -73,7 +73,7 @@ def assert_same(run: Path, other: Path) -> None:
     assert {name: metrics[name] for name in values} == pytest.approx(values)
 
 
-def test_a_run_of_three_processes_is_that_of_one(undisturbed: Path, tmp_path: Path) -> None:
+def test_a_run_of_three_processes_equals_that_of_one(tmp_path: Path) -> None:
     assert start(3, train_run, tmp_path / "run", SETTINGS | {"init": "spectral"}, PAIRS) == [0] * 3
     ltocf.train(PAIRS, tmp_path / "one", show_progress=False, **SETTINGS | {"init": "spectral"})
     assert_same(tmp_path / "run", tmp_path / "one")
@@ -83,15 +83,15 @@ def test_a_run_of_three_processes_is_that_of_one(undisturbed: Path, tmp_path: Pa
     assert ltocf.load(tmp_path / "run").recommend(3, k=2)["item"].len() == 2
 
 
-def test_a_run_in_blocks_of_nodes_is_that_of_one(undisturbed: Path, tmp_path: Path) -> None:
+def test_a_run_in_blocks_of_nodes_equals_that_of_one(uninterrupted: Path, tmp_path: Path) -> None:
     """Each of four processes has a quarter of the nodes, and of the graph."""
     assert start(4, in_blocks, 4, train_run, tmp_path / "run", SETTINGS, PAIRS) == [0] * 4
-    assert_same(tmp_path / "run", undisturbed)
+    assert_same(tmp_path / "run", uninterrupted)
     environment = RunFolder(tmp_path / "run").metrics()["environment"]
     assert (environment["processes"], environment["node_blocks"]) == (4, 4)
 
 
-def test_who_is_left_says_that_another_has_ended(killed: Path) -> None:
+def test_a_remaining_process_reports_that_another_has_ended(killed: Path) -> None:
     assert (killed.parent / "error-0").read_text() == (
         "LostProcessError: another of the 2 processes has ended; its error is above, if it printed one"
     )
@@ -100,8 +100,8 @@ def test_who_is_left_says_that_another_has_ended(killed: Path) -> None:
 
 
 @pytest.mark.parametrize(("world", "blocks"), [(1, 1), (4, 1), (4, 2)])
-def test_a_killed_run_goes_on_with_any_number_of_processes(
-    world: int, blocks: int, killed: Path, undisturbed: Path, tmp_path: Path
+def test_a_killed_run_is_resumed_by_any_number_of_processes(
+    world: int, blocks: int, killed: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(killed, run)
@@ -109,11 +109,11 @@ def test_a_killed_run_goes_on_with_any_number_of_processes(
         ltocf.resume(run, show_progress=False)
     else:
         assert start(world, in_blocks, blocks, resume_run, run) == [0] * world
-    assert_same(run, undisturbed)
+    assert_same(run, uninterrupted)
 
 
-def test_a_time_limit_is_that_of_the_first_process(tmp_path: Path) -> None:
-    """A limit that is long over: one step, one validation, and nobody waits for anybody."""
+def test_a_time_limit_stops_all_processes(tmp_path: Path) -> None:
+    """A limit that has passed at once: one step, one validation, and no process waits for another."""
     limited = SETTINGS | {"max_minutes": 1e-6}
     assert start(2, train_run, tmp_path / "run", limited, PAIRS) == [0] * 2
     assert RunFolder(tmp_path / "run").metrics()["fits"]["selection"]["stopped_by"] == "max_minutes"
@@ -135,11 +135,11 @@ def test_a_time_limit_is_that_of_the_first_process(tmp_path: Path) -> None:
         ("mf", {"cuda_graphs": True}, "`cuda_graphs` cannot record what 8 processes exchange; leave it false"),
     ],
 )
-def test_what_processes_cannot_share_is_refused(
+def test_models_and_settings_that_processes_cannot_share_are_refused(
     model: str, values: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = Config(DataSettings("x"), model).with_values(values)
-    refuse_if_not_shareable(config)  # alone everything may be
+    refuse_if_not_shareable(config)  # a single process accepts everything
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "0", "WORLD_SIZE": "8", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
@@ -153,19 +153,19 @@ def test_blocks_must_divide_the_processes(given: str, monkeypatch: pytest.Monkey
         node_blocks(4)
 
 
-@pytest.mark.parametrize(("rank", "said"), [("0", 1), ("1", 0)])
-def test_other_commands_are_refused_once(
-    rank: str, said: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("rank", "n_errors"), [("0", 1), ("1", 0)])
+def test_other_commands_are_refused_by_the_first_process_only(
+    rank: str, n_errors: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(import_module("ltocf.cli.main"), "_silence", lambda: None)
     with pytest.raises(SystemExit, match="2"):
         main(["evaluate", "run"])
-    assert capfd.readouterr().err.count("error: torchrun is for `train` and `fit`, got evaluate: run it") == said
+    assert capfd.readouterr().err.count("error: torchrun is for `train` and `fit`, got evaluate: run it") == n_errors
 
 
-def test_torchrun_shows_a_run_once(tmp_path: Path) -> None:
+def test_torchrun_prints_a_run_once(tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "ltocf"]
     table = tmp_path / "log.csv"
     table.write_text("user,item\n" + "".join(f"{user},{item}\n" for user, item in PAIRS))

@@ -19,7 +19,7 @@ from service_samples import SETTINGS, TITLES, VISITS, Service
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run whose users and items are integers; not to be changed."""
+    """A finished run whose users and items are integers; read-only."""
     folder = tmp_path_factory.mktemp("service") / "shop"
     items = pl.DataFrame({"item": range(30), "title": TITLES})
     ltocf.fit(VISITS, folder, items=items, **SETTINGS)
@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def newer(run: Path) -> Path:
-    """The next generation of `run`, with a user 99 that the run does not have; not to be changed."""
+    """The next generation of `run`, with a user 99 that the run does not have; read-only."""
     folder = run.parent / "other" / "shop-2"
     ltocf.update(run, [(99, 1), (99, 2), (99, 5)], folder, show_progress=False)
     return folder
@@ -45,24 +45,24 @@ def snapshot(run: Path) -> Snapshot:
     return Snapshot.open(run)
 
 
-class Held(NamedTuple):
-    """Lists that are asked for wait: set once the first of them waits, and set by the test to let all go on."""
+class HeldLists(NamedTuple):
+    """Lists that wait: ``reached`` is set once the first of them waits, ``release`` by the test to let all continue."""
 
-    inside: threading.Event
-    go_on: threading.Event
+    reached: threading.Event
+    release: threading.Event
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Held:
-    """Makes every list wait."""
-    events, answer = Held(threading.Event(), threading.Event()), Loaded.recommend
+def held_lists(monkeypatch: pytest.MonkeyPatch) -> HeldLists:
+    """Makes every list wait until the test releases it."""
+    events, recommend = HeldLists(threading.Event(), threading.Event()), Loaded.recommend
 
-    def waits(self: Loaded, *arguments: Any, **choice: Any) -> Any:
-        events.inside.set()
-        assert events.go_on.wait(20)
-        return answer(self, *arguments, **choice)
+    def wait_and_recommend(self: Loaded, *arguments: Any, **options: Any) -> Any:
+        events.reached.set()
+        assert events.release.wait(20)
+        return recommend(self, *arguments, **options)
 
-    monkeypatch.setattr(Loaded, "recommend", waits)
+    monkeypatch.setattr(Loaded, "recommend", wait_and_recommend)
     return events
 
 
@@ -71,10 +71,10 @@ def start() -> Iterator[Callable[..., Service]]:
     """Starts servers, and stops them after the test."""
     started: list[Service] = []
 
-    def begin(*arguments: str | Path, threaded: bool = False) -> Service:
+    def start_service(*arguments: str | Path, threaded: bool = False) -> Service:
         started.append(Service(*arguments, threaded=threaded))
         return started[-1]
 
-    yield begin
+    yield start_service
     for service in started:
         service.stop()

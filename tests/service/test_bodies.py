@@ -1,10 +1,11 @@
-"""How many bytes of bodies a process holds, whoever sends them, and how large requests take turns."""
+"""The bytes of bodies that a process holds are bounded, and large requests take turns."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,14 @@ SMALL = ServiceSettings(max_body_bytes=1000, max_held_bytes=2500, body_seconds=2
 
 
 class Sender:
-    """A client that sends when it is told to."""
+    """A client that sends a body part by part."""
 
     def __init__(self, traffic: Traffic, settings: ServiceSettings = SMALL) -> None:
         self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.body = Body(settings, traffic)
-        self.answer: asyncio.Task[Any] = asyncio.create_task(self._whole())
+        self.answer: asyncio.Task[Any] = asyncio.create_task(self._read())
 
-    async def _whole(self) -> Any:
+    async def _read(self) -> Any:
         with self.body as body:
             return await body.read(self.messages.get), bytes(body.content)
 
@@ -40,58 +41,58 @@ class Sender:
             await asyncio.sleep(0)
 
 
-def test_bodies_that_stall_are_bounded_together() -> None:
-    async def tried() -> None:
+def test_stalled_bodies_together_hold_a_bounded_number_of_bytes() -> None:
+    async def scenario() -> None:
         traffic = Traffic()
         senders = [Sender(traffic) for _ in range(50)]
         for sender in senders:
             await sender.send(b"x" * 900)
-        assert traffic.held_bytes == 1800, "two of them have a place"
+        assert traffic.held_bytes == 1800, "two bodies fit"
         for sender in senders:
             await sender.send(b"y" * 100, more=False)
-        found = [await sender.answer for sender in senders]
-        assert [refusal for refusal, _ in found[:2]] == [None, None]
-        assert {content for _, content in found[:2]} == {b"x" * 900 + b"y" * 100}
-        refused = found[2][0]
+        answers = [await sender.answer for sender in senders]
+        assert [refusal for refusal, _ in answers[:2]] == [None, None]
+        assert {content for _, content in answers[:2]} == {b"x" * 900 + b"y" * 100}
+        refused = answers[2][0]
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.headers["connection"] == "close"
         assert b"at most 2500 bytes" in refused.body
         assert traffic.held_bytes == 0
 
-    asyncio.run(tried())
+    asyncio.run(scenario())
 
 
-def test_a_body_alone_has_its_place() -> None:
-    async def tried() -> None:
+def test_a_single_body_may_be_larger_than_the_bound() -> None:
+    async def scenario() -> None:
         traffic = Traffic()
         sender = Sender(traffic, ServiceSettings(max_body_bytes=1000, max_held_bytes=10))
         await sender.send(b"x" * 900, more=False)
         assert await sender.answer == (None, b"x" * 900)
 
-    asyncio.run(tried())
+    asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("how", ["large", "gone", "late"])
-def test_bodies_that_end_early_free_their_place(how: str) -> None:
-    async def tried() -> None:
+@pytest.mark.parametrize("ending", ["large", "gone", "late"])
+def test_bodies_that_end_early_release_their_bytes(ending: str) -> None:
+    async def scenario() -> None:
         traffic = Traffic()
-        seconds = 0.01 if how == "late" else 20
+        seconds = 0.01 if ending == "late" else 20
         sender = Sender(traffic, ServiceSettings(max_body_bytes=1000, body_seconds=seconds))
         await sender.send(b"x" * 900)
-        if how == "large":
+        if ending == "large":
             await sender.send(b"x" * 200)
             assert traffic.held_bytes == 0
             await sender.send(b"", more=False)
-        elif how == "gone":
+        elif ending == "gone":
             sender.messages.put_nowait({"type": "http.disconnect"})
         refusal, _ = await sender.answer
-        assert (None if refusal is None else refusal.status_code) == {"large": 413, "gone": None, "late": 408}[how]
+        assert (None if refusal is None else refusal.status_code) == {"large": 413, "gone": None, "late": 408}[ending]
         assert traffic.held_bytes == 0
 
-    asyncio.run(tried())
+    asyncio.run(scenario())
 
 
-def test_bodies_count_until_their_answer(run: Path) -> None:
+def test_a_body_counts_as_held_until_its_request_is_answered(run: Path) -> None:
     client = TestClient(create_app(run, SMALL))
     held: list[int] = []
     traffic = client.app.state.traffic  # type: ignore[attr-defined]
@@ -101,7 +102,7 @@ def test_bodies_count_until_their_answer(run: Path) -> None:
     assert (held, traffic.held_bytes) == ([len(body)], 0)
 
 
-def test_items_in_all_lists(run: Path) -> None:
+def test_the_number_of_items_in_all_lists_is_limited(run: Path) -> None:
     client = TestClient(create_app(run, ServiceSettings(max_rows=100, watch_seconds=0)))
     assert client.post("/v1/recommend", json={"users": list(range(10)), "k": 10}).status_code == 200
     answer = client.post("/v1/recommend", json={"users": list(range(11)), "k": 10})
@@ -113,42 +114,41 @@ def test_items_in_all_lists(run: Path) -> None:
 
 
 def test_large_requests_take_turns(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once, highest, count = 0, 0, threading.Lock()
-    answer = Loaded.recommend
+    n_running, most_running, lock = 0, 0, threading.Lock()
+    recommend = Loaded.recommend
 
-    def counted(self: Loaded, *arguments: Any, **choice: Any) -> Any:
-        nonlocal at_once, highest
-        with count:
-            at_once += 1
-            highest = max(highest, at_once)
-        turn.wait(0.02)
+    def counted(self: Loaded, *arguments: Any, **options: Any) -> Any:
+        nonlocal n_running, most_running
+        with lock:
+            n_running += 1
+            most_running = max(most_running, n_running)
+        time.sleep(0.02)
         try:
-            return answer(self, *arguments, **choice)
+            return recommend(self, *arguments, **options)
         finally:
-            with count:
-                at_once -= 1
+            with lock:
+                n_running -= 1
 
-    turn = threading.Event()
     monkeypatch.setattr(Loaded, "recommend", counted)
     with TestClient(create_app(run, ServiceSettings(watch_seconds=0))) as client, ThreadPoolExecutor(6) as pool:
         body = {"users": list(range(20)), "k": 3}
-        found = [pool.submit(client.post, "/v1/recommend", json=body) for _ in range(6)]
-        assert [one.result().status_code for one in found] == [200] * 6
-    assert highest == 1
+        answers = [pool.submit(client.post, "/v1/recommend", json=body) for _ in range(6)]
+        assert [answer.result().status_code for answer in answers] == [200] * 6
+    assert most_running == 1
 
 
-def test_large_requests_leave_room_for_others(run: Path, held: Any) -> None:
+def test_large_requests_leave_room_for_others(run: Path, held_lists: Any) -> None:
     body = {"users": list(range(20)), "k": 3}
     app = create_app(run, ServiceSettings(watch_seconds=0, max_large=2, retry_after_seconds=4))
     with TestClient(app) as client, ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(client.post, "/v1/recommend", json=body) for _ in range(2)]
-        assert held.inside.wait(20)
+        assert held_lists.reached.wait(20)
         until(lambda: app.state.traffic.large == 2)
         refused = client.post("/v1/recommend", json=body)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "4")
         assert refused.json()["error"]["rule"] == "too many requests for many users at a time"
         assert client.get("/v1/items?q=film").status_code == 200
-        held.go_on.set()
-        assert [one.result().status_code for one in waiting] == [200, 200]
+        held_lists.release.set()
+        assert [answer.result().status_code for answer in waiting] == [200, 200]
         assert app.state.traffic.large == 0
         assert client.post("/v1/recommend", json=body).status_code == 200

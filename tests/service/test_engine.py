@@ -1,10 +1,10 @@
-"""An engine exchanges its model while it answers, refuses what is damaged, and frees what is old."""
+"""An engine replaces its model while it answers, refuses a damaged one, and frees the old one."""
 
 from __future__ import annotations
 
 import gc
 import logging
-import shutil
+import threading
 import weakref
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import torch
 import ltocf
 from ltocf.data import Interactions, Names
 from ltocf.data.ids import IdMap
-from ltocf.files import replacing
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LightGCN
 from ltocf.service.engine import Engine, warm
@@ -23,34 +22,29 @@ from ltocf.service.settings import ServiceSettings
 from ltocf.service.sharing import SharedSource, map_shared, write_shared
 from ltocf.service.sources import FolderSource
 from ltocf.serving import Snapshot, UnknownUserError
-from service_samples import SETTINGS, VISITS, until
+from service_samples import SETTINGS, VISITS, replace_model, until
 
-STILL = ServiceSettings(watch_seconds=0)
-
-
-def replace_model(target: Path, source: Path) -> None:
-    with replacing(target / "model.safetensors") as temporary:
-        shutil.copy(source / "model.safetensors", temporary)
+UNWATCHED = ServiceSettings(watch_seconds=0)
 
 
-def test_newer_model_is_put_in_place(copy: Path, newer: Path) -> None:
-    engine = Engine(copy, STILL)
-    told: list[int] = []
-    engine.on_change = lambda engine: told.append(engine.generation)
+def test_a_newer_model_replaces_the_old_one(copy: Path, newer: Path) -> None:
+    engine = Engine(copy, UNWATCHED)
+    reported: list[int] = []
+    engine.on_change = lambda engine: reported.append(engine.generation)
     before = engine.loaded
     assert not engine.refresh(), "nothing is new"
     with pytest.raises(UnknownUserError):
         engine.loaded.recommend_one(99, 3)
     replace_model(copy, newer)
     assert engine.refresh()
-    assert (engine.generation, told) == (2, [2])
+    assert (engine.generation, reported) == (2, [2])
     assert engine.loaded.recommend_one(99, 3).generation == 2
     with pytest.raises(UnknownUserError):
         before.recommend_one(99, 3)
 
 
-def test_old_model_is_freed(copy: Path, newer: Path) -> None:
-    engine = Engine(copy, STILL)
+def test_the_old_model_is_freed(copy: Path, newer: Path) -> None:
+    engine = Engine(copy, UNWATCHED)
     engine.loaded.recommend_one(1, 3)
     old = weakref.ref(engine.snapshot)
     replace_model(copy, newer)
@@ -59,8 +53,8 @@ def test_old_model_is_freed(copy: Path, newer: Path) -> None:
     assert old() is None
 
 
-def test_damaged_model_is_refused_once(copy: Path, newer: Path, caplog: pytest.LogCaptureFixture) -> None:
-    engine = Engine(copy, STILL)
+def test_a_damaged_model_is_refused_and_logged_once(copy: Path, newer: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = Engine(copy, UNWATCHED)
     content = bytearray((newer / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (copy / "model.safetensors").write_bytes(content)
@@ -71,31 +65,31 @@ def test_damaged_model_is_refused_once(copy: Path, newer: Path, caplog: pytest.L
     assert (engine.refused, engine.generation) == (1, 1)
     assert engine.loaded.recommend_one(1, 3).generation == 1
     replace_model(copy, newer)
-    assert engine.refresh(), "a whole file after a damaged one"
+    assert engine.refresh(), "an intact file after a damaged one"
     assert engine.generation == 2
 
 
-def test_folder_that_is_away_for_a_moment(copy: Path) -> None:
-    engine = Engine(copy, STILL)
+def test_the_model_stays_while_its_folder_is_missing(copy: Path) -> None:
+    engine = Engine(copy, UNWATCHED)
     copy.rename(copy.with_name("away"))
     assert not engine.refresh()
     assert (engine.refused, engine.loaded.recommend_one(1, 1).generation) == (0, 1)
 
 
 def test_updates_are_followed(copy: Path) -> None:
-    follows, stays = Engine(copy, STILL), Engine(copy, ServiceSettings(watch_seconds=0, follow=False))
-    second = ltocf.update(copy, [(99, 1), (99, 2)], show_progress=False)
-    assert follows.refresh()
-    assert not stays.refresh()
-    assert second.names.sizes == follows.snapshot.names.sizes
+    following, pinned = Engine(copy, UNWATCHED), Engine(copy, ServiceSettings(watch_seconds=0, follow=False))
+    updated = ltocf.update(copy, [(99, 1), (99, 2)], show_progress=False)
+    assert following.refresh()
+    assert not pinned.refresh()
+    assert updated.names.sizes == following.snapshot.names.sizes
     ltocf.update(copy.with_name("shop-2"), [(100, 1), (100, 2)], show_progress=False)
-    assert follows.refresh()
-    assert follows.loaded.recommend_one(100, 1).generation == 3
-    assert Engine(copy, STILL).loaded.recommend_one(100, 1).generation == 1, "a start begins with the newest"
-    assert follows.name == "shop"
+    assert following.refresh()
+    assert following.loaded.recommend_one(100, 1).generation == 3
+    assert Engine(copy, UNWATCHED).loaded.recommend_one(100, 1).generation == 1, "a new engine opens the newest"
+    assert following.name == "shop"
 
 
-def test_strangers_beside_a_run_are_not_followed(copy: Path) -> None:
+def test_other_runs_of_a_similar_name_are_not_followed(copy: Path) -> None:
     ltocf.fit(VISITS, copy.with_name("shop-2"), **SETTINGS)
     (copy.parent / "shop-old").mkdir()
     unfinished = copy.with_name("shop-3")
@@ -104,13 +98,13 @@ def test_strangers_beside_a_run_are_not_followed(copy: Path) -> None:
     assert FolderSource(copy).newest() == copy
 
 
-def test_link_to_another_run(copy: Path, newer: Path) -> None:
+def test_a_link_that_is_moved_to_another_run_is_followed(copy: Path, newer: Path) -> None:
     link = copy.parent / "current"
     link.symlink_to(copy)
-    engine = Engine(link, STILL)
-    other = copy.parent / "link"
-    other.symlink_to(newer)
-    other.replace(link)
+    engine = Engine(link, UNWATCHED)
+    new_link = copy.parent / "link"
+    new_link.symlink_to(newer)
+    new_link.replace(link)
     assert engine.refresh()
     assert engine.loaded.recommend_one(99, 1).user == 99
     assert engine.name == "current"
@@ -121,19 +115,22 @@ def test_watching_ends_with_its_block(copy: Path, newer: Path) -> None:
     with engine.watching():
         replace_model(copy, newer)
         until(lambda: engine.generation == 2)
-    replace_model(copy, newer)
-    assert engine.generation == 2
+    assert f"watch {engine.name}" not in {thread.name for thread in threading.enumerate()}
 
 
-@pytest.mark.parametrize("content", [None, b"no model"])
-def test_start_with_nothing_to_serve(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "error", "rule"),
+    [(None, FileNotFoundError, "finished run"), (b"no model", ValueError, "safetensors")],
+    ids=["none", "damaged"],
+)
+def test_an_engine_needs_a_model(tmp_path: Path, content: bytes | None, error: type[Exception], rule: str) -> None:
     if content is not None:
         (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises((FileNotFoundError, ValueError), match=r"finished run|safetensors"):
-        Engine(tmp_path, STILL)
+    with pytest.raises(error, match=rule):
+        Engine(tmp_path, UNWATCHED)
 
 
-def test_model_in_a_shared_file(run: Path, snapshot: Snapshot, tmp_path: Path) -> None:
+def test_a_model_in_a_shared_file_gives_the_same_answers(run: Path, snapshot: Snapshot, tmp_path: Path) -> None:
     warm(snapshot)
     write_shared(snapshot, 7, tmp_path / "shared")
     shared, generation = map_shared(tmp_path / "shared")
@@ -143,16 +140,16 @@ def test_model_in_a_shared_file(run: Path, snapshot: Snapshot, tmp_path: Path) -
     assert shared.explain(1, 2).history.equals(snapshot.explain(1, 2).history)
     shared.counts.zero_()
     assert map_shared(tmp_path / "shared").snapshot.counts.sum() > 0, "what a process changes stays its own"
-    assert Engine(run, STILL, SharedSource(tmp_path / "shared")).generation == 7
+    assert Engine(run, UNWATCHED, SharedSource(tmp_path / "shared")).generation == 7
 
 
 def test_views_of_one_storage_are_written_once(tmp_path: Path) -> None:
-    whole = torch.arange(500_000, dtype=torch.float32)
-    counts = whole.view(1000, 500).T[3]
-    two = snapshot_of(Interactions.from_pairs([0, 0, 1], [1, 0, 1]), Names.identity(2, 2))
-    object.__setattr__(two, "counts", counts)
-    object.__setattr__(two, "more", whole)
-    write_shared(two, 1, tmp_path / "shared")
+    values = torch.arange(500_000, dtype=torch.float32)
+    counts = values.view(1000, 500).T[3]
+    snapshot = snapshot_of(Interactions.from_pairs([0, 0, 1], [1, 0, 1]), Names.identity(2, 2))
+    object.__setattr__(snapshot, "counts", counts)
+    object.__setattr__(snapshot, "more", values)
+    write_shared(snapshot, 1, tmp_path / "shared")
     assert (tmp_path / "shared").stat().st_size < 2.2e6
     read = map_shared(tmp_path / "shared").snapshot
     assert torch.equal(read.counts, counts)
@@ -163,16 +160,16 @@ def snapshot_of(log: Interactions, names: Names) -> Snapshot:
     return Snapshot.of("lightgcn", LightGCN(BipartiteGraph.from_interactions(log), dim=2), log, names)
 
 
-def test_items_that_are_found_first() -> None:
+def test_the_finder_lists_prefixes_before_words_before_other_matches() -> None:
     titles = ("Alien", "The Alien Queen", "Aliens", "Paliens", "Alien\nagain", "Ünder Älien")
     users = [user for item in range(6) for user in range(item + 1)]
     items = [item for item in range(6) for _ in range(item + 1)]
     log = Interactions.from_pairs(users, items)
     names = Names(IdMap.identity(6), IdMap(["a", "b", "alien-3", "d", "e", "f"]), titles)
     finder = Finder(snapshot_of(log, names))
-    assert finder.find("alien", 9) == [4, 2, 0, 5, 1, 3], "beginnings, the most popular first; words; the rest"
+    assert finder.find("alien", 9) == [4, 2, 0, 5, 1, 3], "prefixes, the most popular first; words; the rest"
     assert finder.find("ALIEN", 2) == [4, 2]
     assert finder.find("alien-3", 9) == [2]
-    assert finder.find("\n", 2) == [5, 4], "nothing typed: the most popular"
+    assert finder.find("\n", 2) == [5, 4], "without a text: the most popular"
     assert finder.find("\x1f", 2) == [5, 4]
     assert finder.find("nowhere", 9) == []

@@ -1,4 +1,4 @@
-"""Token, origins, ids of requests, logs, a full service, and the page that says how to ask."""
+"""Token, origins, host names, request ids, logs, a full service, metrics, and the page of the API."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def client(run: Path, **settings: Any) -> TestClient:
 
 
 @pytest.mark.parametrize(
-    "given", [None, "Bearer", "Bearer ", "Bearer secre", "Bearer secret2", "Basic secret", "secret"]
+    "header", [None, "Bearer", "Bearer ", "Bearer secre", "Bearer secret2", "Basic secret", "secret"]
 )
-def test_without_the_token(run: Path, given: str | None) -> None:
+def test_requests_without_the_token_are_refused(run: Path, header: str | None) -> None:
     service = client(run, token="secret")
-    headers = {} if given is None else {"Authorization": given}
+    headers = {} if header is None else {"Authorization": header}
     for path in ("/v1/recommend/1", "/v1/runs", "/metrics", "/docs", "/openapi.json", "/nothing"):
         answer = service.get(path, headers=headers)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), path
@@ -41,44 +41,44 @@ def test_without_the_token(run: Path, given: str | None) -> None:
     assert service.get("/readyz", headers=headers).status_code == 200
 
 
-def test_with_the_token(run: Path) -> None:
+def test_requests_with_the_token_are_answered(run: Path) -> None:
     service = client(run, token="secret")
-    for given in ("Bearer secret", "bearer secret"):
-        assert service.get("/v1/recommend/1", headers={"Authorization": given}).status_code == 200
+    for header in ("Bearer secret", "bearer secret"):
+        assert service.get("/v1/recommend/1", headers={"Authorization": header}).status_code == 200
 
 
 @pytest.mark.parametrize("token", ["", " ", "ä", "a\nb"])
-def test_tokens_that_no_header_holds(token: str) -> None:
+def test_tokens_that_no_header_can_contain_are_refused(token: str) -> None:
     with pytest.raises(ValueError, match="`token` must be"):
         ServiceSettings(token=token)
 
 
-def test_origins(run: Path) -> None:
-    asks = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
-    assert "access-control-allow-origin" not in client(run).get("/v1/runs", headers=asks).headers
+def test_only_allowed_origins_may_read_answers(run: Path) -> None:
+    headers = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    assert "access-control-allow-origin" not in client(run).get("/v1/runs", headers=headers).headers
     service = client(run, cors=("https://shop.example",), token="secret")
-    before = service.options("/v1/recommend", headers=asks)
-    assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, "https://shop.example")
-    refused = service.get("/v1/runs", headers=asks)
+    preflight = service.options("/v1/recommend", headers=headers)
+    assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "https://shop.example")
+    refused = service.get("/v1/runs", headers=headers)
     assert refused.headers["access-control-allow-origin"] == "https://shop.example", "a browser shows the error"
     assert set(refused.headers["access-control-expose-headers"].split(", ")) == {"X-Request-ID", "Retry-After"}
     other = service.get("/v1/runs", headers={"Origin": "https://other.example"})
     assert "access-control-allow-origin" not in other.headers
 
 
-def test_each_request_has_an_id_in_its_lines(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_request_has_an_id_in_its_log_line(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     service, seen = client(run), []
     caplog.handler.addFilter(lambda record: seen.append((request_id.get(), record.getMessage())) or True)
     with caplog.at_level(logging.INFO, "ltocf.service"):
-        assert service.get("/v1/recommend/1", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
-        made = service.get("/v1/recommend/1%0Aforged", headers={"X-Request-ID": "bad id"}).headers["x-request-id"]
-    assert re.fullmatch("[0-9a-f]{16}", made)
-    assert [name for name, _ in seen] == ["mine-1", made]
+        assert service.get("/v1/recommend/1", headers={"X-Request-ID": "shop-1"}).headers["x-request-id"] == "shop-1"
+        generated = service.get("/v1/recommend/1%0Aforged", headers={"X-Request-ID": "bad id"}).headers["x-request-id"]
+    assert re.fullmatch("[0-9a-f]{16}", generated)
+    assert [name for name, _ in seen] == ["shop-1", generated]
     assert re.fullmatch(r"GET '/v1/recommend/1' 200 [0-9.]+ ms", seen[0][1])
     assert "\n" not in seen[1][1]
 
 
-def test_lines_of_logs() -> None:
+def test_log_lines_are_text_or_json_on_one_line() -> None:
     record = logging.LogRecord("a.b", logging.INFO, "f", 1, "one\ntwo %s", ("three",), None)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z INFO \[-\] one\\ntwo three", TextLines().format(record))
     record.about = {"status": 200}
@@ -87,22 +87,22 @@ def test_lines_of_logs() -> None:
     assert found == {"level": "INFO", "logger": "a.b", "request": "-", "message": "one\ntwo three", "status": 200}
 
 
-def test_full_service(run: Path, held: Any) -> None:
+def test_a_full_service_refuses_requests_but_not_health_checks(run: Path, held_lists: Any) -> None:
     with client(run, max_concurrent=1, retry_after_seconds=3) as service, ThreadPoolExecutor(1) as pool:
         first = pool.submit(service.post, "/v1/recommend", json={"users": list(range(10))})
-        assert held.inside.wait(20)
+        assert held_lists.reached.wait(20)
         second = service.get("/v1/runs")
         assert (second.status_code, second.headers["retry-after"]) == (503, "3")
         assert service.get("/healthz").status_code == 200
-        held.go_on.set()
+        held_lists.release.set()
         assert first.result().status_code == 200
         assert service.get("/v1/runs").status_code == 200
 
 
-def test_all_that_come_together_are_counted_before_any_is_answered() -> None:
-    """An answer that never waits is over before the next request is looked at; those must not queue either."""
+def test_concurrent_requests_are_all_counted_before_any_is_answered() -> None:
+    """Even if answers never wait, so that each could end before the next request is looked at."""
 
-    async def answers_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer_at_once(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -116,38 +116,38 @@ def test_all_that_come_together_are_counted_before_any_is_answered() -> None:
 
         await gate({"type": "http", "method": "GET", "path": "/v1/runs", "headers": []}, receive, send)
 
-    async def together(n: int) -> list[int]:
+    async def statuses_of(n: int) -> list[int]:
         settings = ServiceSettings(max_concurrent=4, access_log=False)
-        gate, statuses = Gate(answers_at_once, settings, Traffic(), lambda *_: None), list[int]()
+        gate, statuses = Gate(answer_at_once, settings, Traffic(), lambda *_: None), list[int]()
         await asyncio.gather(*(ask(gate, statuses) for _ in range(n)))
         assert gate.traffic == Traffic()
         return sorted(statuses)
 
-    assert asyncio.run(together(4)) == [200] * 4
-    assert asyncio.run(together(20)) == [200] * 4 + [503] * 16
+    assert asyncio.run(statuses_of(4)) == [200] * 4
+    assert asyncio.run(statuses_of(20)) == [200] * 4 + [503] * 16
 
 
-MISTAKES = [RuntimeError("the secret reason"), ValueError("the secret reason"), "\ud800"]
+ERRORS = [RuntimeError("the secret reason"), ValueError("the secret reason"), "\ud800"]
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=["other", "value", "text"])
-def test_failure_inside(
-    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mistake: Exception | str
+@pytest.mark.parametrize("error", ERRORS, ids=["other", "value", "text"])
+def test_an_internal_error_is_logged_and_not_shown(
+    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception | str
 ) -> None:
-    def fails(*arguments: Any, **choice: Any) -> Any:
-        if isinstance(mistake, Exception):
-            raise mistake
-        return mistake.encode()
+    def fail(*arguments: Any, **options: Any) -> Any:
+        if isinstance(error, Exception):
+            raise error
+        return error.encode()
 
-    monkeypatch.setattr(Loaded, "find", fails)
+    monkeypatch.setattr(Loaded, "find", fail)
     answer = client(run).get("/v1/items?q=a")
     assert (answer.status_code, answer.json()["error"]["rule"]) == (500, "the service failed")
     assert "secret reason" not in answer.text
     assert "surrogates" not in answer.text
-    assert ("secret reason" if isinstance(mistake, Exception) else "surrogates") in caplog.text
+    assert ("secret reason" if isinstance(error, Exception) else "surrogates") in caplog.text
 
 
-def test_stopping(run: Path) -> None:
+def test_a_stopping_service_is_alive_but_not_ready(run: Path) -> None:
     service = client(run, retry_after_seconds=2)
     service.app.state.traffic.stopping = True  # type: ignore[attr-defined]
     answer = service.get("/v1/recommend/1")
@@ -157,21 +157,22 @@ def test_stopping(run: Path) -> None:
     assert service.get("/healthz").status_code == 200
 
 
-def test_names_of_this_machine(run: Path) -> None:
+def test_only_allowed_host_names_are_answered(run: Path) -> None:
     service = client(run)
-    names = {"localhost": 200, "localhost:80": 200, "127.0.0.1:8000": 200, "[::1]:80": 200, "shop.example:8000": 200}
-    names |= {"evil.example": 403, "127.0.0.1.evil.example": 403, "localhost.evil": 403, "[evil": 403, "10.0.0.1": 403}
-    assert service.get("/v1/runs", headers={"Host": "evil.example"}).status_code == 200, "whoever mounts it decides"
+    allowed = ("localhost", "localhost:80", "127.0.0.1:8000", "[::1]:80", "shop.example:8000")
+    refused = ("evil.example", "127.0.0.1.evil.example", "localhost.evil", "[evil", "10.0.0.1")
+    assert service.get("/v1/runs", headers={"Host": "evil.example"}).status_code == 200, "who mounts it decides"
     service.app.state.traffic.hosts = Hosts(("Shop.example",))  # type: ignore[attr-defined]
-    for name, status in names.items():
+    for name in allowed:
+        assert service.get("/v1/runs", headers={"Host": name}).status_code == 200, name
+    for name in refused:
         answer = service.get("/v1/runs", headers={"Host": name})
-        assert answer.status_code == status, name
-        if status == 403:
-            assert answer.json()["error"]["value"] == name
-            assert "--hosts" in answer.json()["error"]["remedy"]
+        assert answer.status_code == 403, name
+        assert answer.json()["error"]["value"] == name
+        assert "--hosts" in answer.json()["error"]["remedy"]
 
 
-def test_numbers(run: Path) -> None:
+def test_metrics_count_requests_histories_and_unknown_ids(run: Path) -> None:
     service = client(run)
     service.get("/v1/recommend/1")
     service.get("/v1/recommend/nobody")
@@ -192,7 +193,7 @@ def test_numbers(run: Path) -> None:
         assert line in text.splitlines(), line
 
 
-def test_page_that_says_how_to_ask(run: Path) -> None:
+def test_the_page_of_the_api_has_its_paths_and_loads_nothing(run: Path) -> None:
     answer = client(run).get("/docs")
     assert answer.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -203,7 +204,7 @@ def test_page_that_says_how_to_ask(run: Path) -> None:
     assert "<script" not in answer.text
 
 
-def test_names_of_runs_differ(run: Path) -> None:
-    for given in ([run, run], []):
-        with pytest.raises(ValueError, match=r"of different names|a run to serve"):
-            create_app(given)
+def test_there_must_be_runs_and_of_different_names(run: Path) -> None:
+    for runs, rule in (([run, run], "of different names"), ([], "a run to serve")):
+        with pytest.raises(ValueError, match=rule):
+            create_app(runs)

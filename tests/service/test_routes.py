@@ -26,55 +26,55 @@ def client(run: Path) -> Iterator[TestClient]:
         yield client
 
 
-def pairs(items: list[dict[str, Any]]) -> list[tuple[object, float]]:
+def listed_pairs(items: list[dict[str, Any]]) -> list[tuple[object, float]]:
     return [(row["item"], pytest.approx(row["score"], rel=1e-6)) for row in items]
 
 
-def in_frame(frame: pl.DataFrame) -> list[tuple[object, float]]:
+def frame_pairs(frame: pl.DataFrame) -> list[tuple[object, float]]:
     return list(zip(frame["item"].to_list(), frame["score"].to_list(), strict=True))
 
 
-def test_list_of_a_user(client: TestClient, snapshot: Snapshot) -> None:
+def test_a_user_gets_the_list_of_the_snapshot(client: TestClient, snapshot: Snapshot) -> None:
     answer = client.get("/v1/recommend/3?k=5").json()
     assert (answer["user"], answer["by"], answer["generation"]) == (3, "model", 1)
-    assert in_frame(snapshot.recommend(3, k=5)) == pairs(answer["items"])
+    assert frame_pairs(snapshot.recommend(3, k=5)) == listed_pairs(answer["items"])
     assert [row["title"] for row in answer["items"]] == [TITLES[row["item"]] for row in answer["items"]]
 
 
-def test_choice_of_items(client: TestClient, snapshot: Snapshot) -> None:
+def test_only_chosen_items_are_listed(client: TestClient, snapshot: Snapshot) -> None:
     answer = client.get("/v1/recommend/3?k=5&exclude_seen=false&only=1&only=2&only=7&exclude=2").json()
     frame = snapshot.recommend(3, k=5, exclude_seen=False, only=[1, 2, 7], exclude=[2])
     assert {row["item"] for row in answer["items"]} == {1, 7}
-    assert in_frame(frame) == pairs(answer["items"])
-    asked = {"users": [3], "k": 5, "exclude_seen": False, "only": [1, 2, 7], "exclude": [2]}
-    assert client.post("/v1/recommend", json=asked).json()["lists"][0]["items"] == answer["items"]
+    assert frame_pairs(frame) == listed_pairs(answer["items"])
+    body = {"users": [3], "k": 5, "exclude_seen": False, "only": [1, 2, 7], "exclude": [2]}
+    assert client.post("/v1/recommend", json=body).json()["lists"][0]["items"] == answer["items"]
 
 
-def test_lists_of_users_on_a_thread(client: TestClient, snapshot: Snapshot) -> None:
+def test_many_users_get_the_lists_of_the_snapshot(client: TestClient, snapshot: Snapshot) -> None:
     users = list(range(12))
     answer = client.post("/v1/recommend", json={"users": users, "k": 3}).json()
-    assert [found["user"] for found in answer["lists"]] == users
-    for found in answer["lists"]:
-        assert in_frame(snapshot.recommend(found["user"], k=3)) == pairs(found["items"])
+    assert [user_list["user"] for user_list in answer["lists"]] == users
+    for user_list in answer["lists"]:
+        assert frame_pairs(snapshot.recommend(user_list["user"], k=3)) == listed_pairs(user_list["items"])
 
 
-def test_unknown_users(client: TestClient) -> None:
+def test_unknown_users_get_an_error_or_popular_items_or_are_skipped(client: TestClient) -> None:
     assert client.get("/v1/recommend/nobody").status_code == 404
     popular = client.get("/v1/recommend/nobody?unknown=popular&k=2").json()
     assert (popular["user"], popular["by"], len(popular["items"])) == ("nobody", "popular", 2)
     skipped = client.post("/v1/recommend", json={"users": [1, "nobody"], "unknown": "skip"}).json()
-    assert [found["user"] for found in skipped["lists"]] == [1]
+    assert [user_list["user"] for user_list in skipped["lists"]] == [1]
 
 
-def test_list_of_a_history(client: TestClient, snapshot: Snapshot) -> None:
+def test_a_history_gets_the_list_of_folding_in(client: TestClient, snapshot: Snapshot) -> None:
     answer = client.post("/v1/recommend", json={"history": [1, "nothing", 2], "k": 4}).json()
-    assert in_frame(snapshot.fold_in([[1, 2]], k=4)) == pairs(answer["items"])
+    assert frame_pairs(snapshot.fold_in([[1, 2]], k=4)) == listed_pairs(answer["items"])
     assert (answer["ignored"], answer["by"]) == (["nothing"], "model")
 
 
-def test_histories_without_a_known_item(client: TestClient) -> None:
-    error = client.post("/v1/recommend", json={"history": ["nothing"]})
-    assert (error.status_code, error.json()["error"]["value"]) == (404, "'nothing'")
+def test_a_history_without_a_known_item_gets_an_error_or_popular_items_or_none(client: TestClient) -> None:
+    answer = client.post("/v1/recommend", json={"history": ["nothing"]})
+    assert (answer.status_code, answer.json()["error"]["value"]) == (404, "'nothing'")
     popular = client.post("/v1/recommend", json={"history": ["nothing"], "unknown": "popular", "k": 3}).json()
     assert (popular["by"], len(popular["items"])) == ("popular", 3)
     skipped = client.post("/v1/recommend", json={"history": ["nothing"], "unknown": "skip"}).json()
@@ -82,11 +82,11 @@ def test_histories_without_a_known_item(client: TestClient) -> None:
     assert client.post("/v1/explain", json={"history": ["nothing"], "item": 1}).status_code == 404
 
 
-def test_similar_items(client: TestClient, snapshot: Snapshot) -> None:
+def test_similar_items_are_those_of_the_snapshot(client: TestClient, snapshot: Snapshot) -> None:
     for by in ("cosine", "inner_product", "history"):
         answer = client.get(f"/v1/similar/4?k=6&by={by}").json()
         assert (answer["item"], answer["by"]) == (4, by)
-        assert in_frame(snapshot.similar_items(4, 6, by=by)) == pairs(answer["items"])
+        assert frame_pairs(snapshot.similar_items(4, 6, by=by)) == listed_pairs(answer["items"])
 
 
 def test_explanations_sum_to_the_score(client: TestClient, snapshot: Snapshot) -> None:
@@ -95,8 +95,8 @@ def test_explanations_sum_to_the_score(client: TestClient, snapshot: Snapshot) -
     assert of_user["score"] == pytest.approx(listed["score"], rel=1e-5)
     assert (of_user["user"], of_user["item"]) == (3, listed["item"])
     folded = client.post("/v1/recommend", json={"history": [4, 5, 9], "k": 1}).json()["items"][0]
-    asked = {"history": [4, "nothing", 5, 9], "item": folded["item"]}
-    of_history = client.post("/v1/explain", json=asked).json()
+    history_body = {"history": [4, "nothing", 5, 9], "item": folded["item"]}
+    of_history = client.post("/v1/explain", json=history_body).json()
     assert of_history["score"] == pytest.approx(folded["score"], rel=1e-5)
     assert (of_history["user"], of_history["own"], of_history["ignored"]) == (None, 0.0, ["nothing"])
     assert {row["item"] for row in of_history["history"]} == {4, 5, 9}
@@ -107,7 +107,7 @@ def test_explanations_sum_to_the_score(client: TestClient, snapshot: Snapshot) -
     assert client.post("/v1/explain", json=body).json() == of_user
 
 
-def test_search(client: TestClient) -> None:
+def test_search_finds_titles_and_ids(client: TestClient) -> None:
     found = client.get("/v1/items?q=FILM%2017").json()["items"]
     assert [(row["item"], row["title"]) for row in found] == [(17, TITLES[17])]
     assert found[0]["count"] == len({user for user, item in VISITS if item == 17})
@@ -130,12 +130,12 @@ def test_ids_keep_their_type(tmp_path: Path) -> None:
 
 def test_runs_are_chosen_by_name(run: Path, newer: Path) -> None:
     with TestClient(create_app([run, newer], SETTINGS)) as client:
-        names = [(found["name"], found["n_users"]) for found in client.get("/v1/runs").json()]
+        names = [(run_facts["name"], run_facts["n_users"]) for run_facts in client.get("/v1/runs").json()]
         assert names == [("shop", 40), ("shop-2", 41)]
         assert client.get("/v1/recommend/99").status_code == 404
         assert client.get("/v1/recommend/99?run=shop-2").status_code == 200
-        error = client.get("/v1/recommend/99?run=none")
-        assert (error.status_code, error.json()["error"]["value"]) == (404, "'none'")
+        answer = client.get("/v1/recommend/99?run=none")
+        assert (answer.status_code, answer.json()["error"]["value"]) == (404, "'none'")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_runs_are_chosen_by_name(run: Path, newer: Path) -> None:
         ("POST", "/v1/explain", '{"item": 99, "user": 1}', 404, "1 of 1 items were not in training", "99"),
     ],
 )
-def test_errors(
+def test_errors_have_a_status_a_rule_and_a_remedy(
     client: TestClient, method: str, path: str, body: str | bytes | None, status: int, rule: str, value: object
 ) -> None:
     answer = client.request(method, path, content=body, headers={"Content-Type": "application/json"} if body else {})

@@ -1,4 +1,4 @@
-"""The tools, asked by the protocol's own client: in process, over standard input and output, and over HTTP."""
+"""The tools, called by the protocol's own client: in process, over standard input and output, and over HTTP."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def snapshot(file: Path) -> Snapshot:
     return Snapshot.open(file)
 
 
-async def _asked(server: Any, calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+async def _results(server: Any, calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
     async with server if isinstance(server, Client) else Client(server) as client:
         return [await client.call_tool(name, arguments) for name, arguments in calls]
 
 
-def ask(server: Any, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
-    return anyio.run(_asked, server, list(calls))
+def call_tools(server: Any, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
+    return anyio.run(_results, server, list(calls))
 
 
 def tools(file: Path) -> Any:
@@ -81,7 +81,7 @@ def error_of(result: Any) -> str:
 
 @contextmanager
 def listening(file: Path, settings: ServiceSettings = SETTINGS) -> Iterator[str]:
-    """The address of a service on loopback, in a thread."""
+    """A service in a thread, on a free port of loopback; gives its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(create_app(file, settings), log_config=None))
@@ -95,7 +95,7 @@ def listening(file: Path, settings: ServiceSettings = SETTINGS) -> Iterator[str]
 
 
 def test_answers_are_those_of_the_snapshot(file: Path, snapshot: Snapshot) -> None:
-    listed, folded, near, found = ask(
+    listed, folded, near, found = call_tools(
         tools(file),
         ("recommend_for_user", {"user": "u3", "k": 4}),
         ("recommend_for_history", {"history": ["i1", "i2", "nothing"], "k": 4}),
@@ -115,26 +115,26 @@ def test_answers_are_those_of_the_snapshot(file: Path, snapshot: Snapshot) -> No
 
 
 def test_an_explanation_adds_up_however_few_reasons_are_listed(file: Path, snapshot: Snapshot) -> None:
-    whole = snapshot.explain("u3", "i1")
-    few, all_of_them = ask(
+    explanation = snapshot.explain("u3", "i1")
+    few_reasons, all_reasons = call_tools(
         tools(file),
         ("explain_for_user", {"user": "u3", "item": "i1", "reasons": 2}),
         ("explain_for_user", {"user": "u3", "item": "i1", "reasons": 12}),
     )
-    for result, n in ((few, 2), (all_of_them, min(12, len(whole.history)))):
+    for result, n in ((few_reasons, 2), (all_reasons, min(12, len(explanation.history)))):
         why = result.structured_content
         assert len(why["reasons"]) == n
         parts = why["own"] + why["popularity"] + why["others"] + sum(row["contribution"] for row in why["reasons"])
         assert parts == pytest.approx(why["score"], abs=1e-5)
-        assert why["score"] == pytest.approx(whole.score)
-    sizes = [abs(row["contribution"]) for row in few.structured_content["reasons"]]
-    assert sizes == sorted(whole.history["contribution"].abs().to_list(), reverse=True)[:2]
-    assert few.structured_content["others"] != 0
+        assert why["score"] == pytest.approx(explanation.score)
+    sizes = [abs(row["contribution"]) for row in few_reasons.structured_content["reasons"]]
+    assert sizes == sorted(explanation.history["contribution"].abs().to_list(), reverse=True)[:2]
+    assert few_reasons.structured_content["others"] != 0
 
 
-def test_ids_stay_what_they_are(file: Path) -> None:
-    """JSON inside a text is the text, a number the id that is written so."""
-    results = ask(
+def test_ids_are_taken_literally(file: Path) -> None:
+    """A text that looks like JSON stays a text, and a number is the id that is written so."""
+    results = call_tools(
         tools(file),
         *(("recommend_for_user", {"user": user, "k": 1}) for user in ("null", "7", 7, "[1]", "a; b, got c")),
         ("similar_items", {"item": "a/b?c=%2F"}),
@@ -171,34 +171,34 @@ def test_ids_stay_what_they_are(file: Path) -> None:
 def test_an_error_says_the_rule_the_value_and_the_remedy(
     file: Path, name: str, arguments: dict[str, Any], parts: tuple[str, ...]
 ) -> None:
-    [result] = ask(tools(file), (name, arguments))
+    [result] = call_tools(tools(file), (name, arguments))
     for part in parts:
         assert part in error_of(result)
 
 
-def test_what_breaks_inside_stays_inside(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_not_shown(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(file, SETTINGS)
-    monkeypatch.setattr(type(engine.loaded), "find", lambda *given: 1 / 0)
-    [result] = ask(tool_server([engine], SETTINGS), ("search_items", {"text": "a"}))
+    monkeypatch.setattr(type(engine.loaded), "find", lambda *arguments: 1 / 0)
+    [result] = call_tools(tool_server([engine], SETTINGS), ("search_items", {"text": "a"}))
     assert error_of(result) == "Error executing tool search_items"
 
 
-async def _described(server: Any) -> tuple[Any, list[Any]]:
+async def _description(server: Any) -> tuple[Any, list[Any]]:
     async with Client(server) as client:
         return client.instructions, (await client.list_tools()).tools
 
 
-def test_every_tool_says_what_it_takes_and_gives(file: Path) -> None:
-    instructions, found = anyio.run(_described, tools(file))
+def test_every_tool_describes_its_input_and_output(file: Path) -> None:
+    instructions, described_tools = anyio.run(_description, tools(file))
     assert "shop (lightgcn, 20 users, 30 items)" in instructions
-    assert [tool.name for tool in found] == list(TOOLS) or {tool.name for tool in found} == set(TOOLS)
-    for tool in found:
+    assert [tool.name for tool in described_tools] == list(TOOLS)
+    for tool in described_tools:
         assert len(tool.description) > 60
         assert tool.output_schema["type"] == "object"
         assert tool.annotations.read_only_hint
         assert tool.input_schema["required"] == list(TOOLS[tool.name])
-        described = {name for name, about in tool.input_schema["properties"].items() if "description" in about}
-        assert described == set(tool.input_schema["properties"])
+        described_inputs = {name for name, about in tool.input_schema["properties"].items() if "description" in about}
+        assert described_inputs == set(tool.input_schema["properties"])
 
 
 def test_several_runs_and_a_newer_model(file: Path, tmp_path: Path) -> None:
@@ -208,31 +208,33 @@ def test_several_runs_and_a_newer_model(file: Path, tmp_path: Path) -> None:
     server = tool_server(engines, SETTINGS)
     ltocf.update(tmp_path / "old", [(9, 1), (9, 2)], show_progress=False)
     call = ("recommend_for_user", {"user": "9", "k": 1, "run": "old"})
-    assert "not in training" in error_of(ask(server, call)[0])
+    assert "not in training" in error_of(call_tools(server, call)[0])
     assert engines[1].refresh()
-    [result] = ask(server, call)
+    [result] = call_tools(server, call)
     assert (result.structured_content["user"], result.structured_content["generation"]) == (9, 2)
 
 
-def test_over_standard_input_and_output(file: Path, snapshot: Snapshot) -> None:
-    """Nothing but the protocol is on standard output: of a line that is none the client tells the handler."""
+def test_tools_answer_over_standard_input_and_output(file: Path, snapshot: Snapshot) -> None:
+    """Standard output has nothing but the protocol: the client would pass any other line to the handler."""
     arguments = ["-m", "ltocf", "serve", str(file), "--stdio"]
     command = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
-    heard: list[Any] = []
+    messages: list[Any] = []
 
-    async def hear(message: Any) -> None:
-        heard.append(message)
+    async def record(message: Any) -> None:
+        messages.append(message)
 
-    results = ask(Client(command, message_handler=hear), *TOOLS.items(), ("similar_items", {"item": "nothing"}))
-    assert heard == []
+    results = call_tools(
+        Client(command, message_handler=record), *TOOLS.items(), ("similar_items", {"item": "nothing"})
+    )
+    assert messages == []
     assert [result.is_error for result in results] == [False] * len(TOOLS) + [True]
     items = [row["item"] for row in results[0].structured_content["items"]]
     assert items == snapshot.recommend("u3", 10)["item"].to_list()
 
 
-def test_over_http_beside_the_service(file: Path, snapshot: Snapshot) -> None:
+def test_tools_answer_over_http_beside_the_service(file: Path, snapshot: Snapshot) -> None:
     with listening(file) as address:
-        results = ask(f"{address}/mcp", *TOOLS.items(), ("similar_items", {"item": "nothing"}))
+        results = call_tools(f"{address}/mcp", *TOOLS.items(), ("similar_items", {"item": "nothing"}))
     assert [result.is_error for result in results] == [False] * len(TOOLS) + [True]
     items = [row["item"] for row in results[0].structured_content["items"]]
     assert items == snapshot.recommend("u3", 10)["item"].to_list()
@@ -243,7 +245,7 @@ def test_a_token_and_the_limits_hold_for_tools_too(file: Path) -> None:
 
     settings = ServiceSettings(token="secret", mcp=True, watch_seconds=0)
 
-    async def asked(address: str, token: str) -> Any:
+    async def call_with_token(address: str, token: str) -> Any:
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx2.AsyncClient(headers=headers) as http:
             transport = streamable_http_client(f"{address}/mcp", http_client=http)
@@ -251,23 +253,23 @@ def test_a_token_and_the_limits_hold_for_tools_too(file: Path) -> None:
                 return await client.call_tool("similar_items", {"item": "i1"})
 
     with listening(file, settings) as address:
-        assert not anyio.run(asked, address, "secret").is_error
+        assert not anyio.run(call_with_token, address, "secret").is_error
         with pytest.raises(Exception, match=r"401|Unauthorized|unhandled|token"):
-            anyio.run(asked, address, "other")
+            anyio.run(call_with_token, address, "other")
 
 
-def test_what_cannot_be_served() -> None:
+def test_a_tool_server_needs_a_run() -> None:
     with pytest.raises(ValueError, match="there must be a run to serve, got none; give the folder of one"):
         tool_server([], SETTINGS)
 
 
-def test_the_command_leaves_the_numbers_of_several_workers_to_them() -> None:
-    """prometheus_client looks once, when it is imported, where several processes keep their numbers."""
+def test_the_command_does_not_import_prometheus_client() -> None:
+    """prometheus_client looks only when it is imported where several workers keep their metrics."""
     code = "import sys, ltocf.cli.serving; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-def test_only_if_asked_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tools_are_served_only_if_the_settings_say_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(create_app(file, ServiceSettings(watch_seconds=0))) as client:
         assert client.post("/mcp", json={}).status_code == 404
     with TestClient(create_app(file, SETTINGS)) as client:

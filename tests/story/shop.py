@@ -1,4 +1,4 @@
-"""A shop made up by a fixed seed: events as its exports have them, an item table, and what was planted in both."""
+"""A shop generated from a fixed seed: its exported events, its item table, and what was planted in both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ N_EVENTS, N_USERS, N_ITEMS, N_CATEGORIES = 200_000, 4_000, 600, 6
 N_ONLY_IN_TABLE, N_WITHOUT_USER, N_BLANKS = 20, 137, 400
 KINDS = {"view": 0.7, "cart": 0.15, "purchase": 0.1, "return": 0.05}
 FAITHFUL = 0.85
-"""Share of a user's events that are about the category of their taste; the others are about any item."""
+"""Share of a user's events with items of the category that they like; the others are with any item."""
 START, DAYS = datetime(2024, 5, 1, tzinfo=UTC), 60
 HEADER = "event_time,event_type,user_id,sku,session"
 ITEM_COLUMNS = "sku,name,category,price,in_stock"
@@ -21,17 +21,17 @@ ITEM_COLUMNS = "sku,name,category,price,in_stock"
 
 @dataclass(frozen=True)
 class Shop:
-    """The files of a shop, and the truth about them.
+    """The files of a shop, and what is true of them.
 
     Args:
-        events: the log, two exports one after the other.
-        items: the item table.
-        tomorrow: the events of the next day, with new users and items.
-        truth: a row for each event: user, sku, kind, second, line in the file, and how it was spoilt: nameless, blank.
-        catalogue: the item table as it is.
-        later: the path of tomorrow's item table.
-        sold_out: the items that it alone has out of stock.
-        taste: the category of each user.
+        events: the file of the log, two exports one after the other.
+        items: the file of the item table.
+        tomorrow: the file of the next day's events, with new users and items.
+        truth: a row for each event: user, sku, kind, second, line in the file, and its planted errors: nameless, blank.
+        catalogue: the item table.
+        later: the file of the next day's item table.
+        sold_out: the items that are out of stock in the next day's table only.
+        taste: the category that each user likes.
     """
 
     events: Path
@@ -45,11 +45,11 @@ class Shop:
 
     @property
     def positives(self) -> pl.DataFrame:
-        """The events that say that a user likes an item."""
+        """The events by which a user likes an item."""
         return self.truth.filter(pl.col("kind") != "return", ~pl.col("nameless"))
 
     @property
-    def tomorrows(self) -> pl.DataFrame:
+    def tomorrows_pairs(self) -> pl.DataFrame:
         """Columns user and sku of tomorrow's events."""
         return pl.read_csv(self.tomorrow, infer_schema=False).select(user="user_id", sku="sku")
 
@@ -90,7 +90,7 @@ def _category(number: int) -> str:
 
 
 def _catalogue(random: np.random.Generator) -> pl.DataFrame:
-    """The items, the last of them without an event; every fifth or so is out of stock."""
+    """The items, the last of them without events; about every fifth is out of stock."""
     n_items = N_ITEMS + N_ONLY_IN_TABLE
     categories = [_category(item % N_CATEGORIES) for item in range(n_items)]
     return pl.DataFrame(
@@ -105,7 +105,7 @@ def _catalogue(random: np.random.Generator) -> pl.DataFrame:
 
 
 def _events(random: np.random.Generator, taste: np.ndarray, catalogue: pl.DataFrame) -> pl.DataFrame:
-    """Who did what with which item and when, in the order of time, and which rows are spoilt."""
+    """Who did what with which item and when, in order of time, and which rows get errors."""
     users = np.concatenate([np.arange(N_USERS), random.integers(0, N_USERS, N_EVENTS - N_USERS)])
     random.shuffle(users)
     popularity = 1 / (np.arange(N_ITEMS // N_CATEGORIES) + 5)
@@ -113,29 +113,29 @@ def _events(random: np.random.Generator, taste: np.ndarray, catalogue: pl.DataFr
     faithful = random.random(N_EVENTS) < FAITHFUL
     categories = np.where(faithful, taste[users], random.integers(0, N_CATEGORIES, N_EVENTS))
     seconds = np.sort(random.integers(0, DAYS * 86_400, N_EVENTS)) + int(START.timestamp())
-    number, spoilt = np.arange(N_EVENTS), random.choice(N_EVENTS, N_WITHOUT_USER + N_BLANKS, replace=False)
+    number, erroneous = np.arange(N_EVENTS), random.choice(N_EVENTS, N_WITHOUT_USER + N_BLANKS, replace=False)
     return pl.DataFrame(
         {
             "user": [_user(user) for user in users],
             "sku": catalogue["sku"].gather(places * N_CATEGORIES + categories),
             "kind": random.choice(list(KINDS), N_EVENTS, p=list(KINDS.values())),
             "second": seconds,
-            # The header is line 1, and there once more before the second half.
+            # The header is line 1, and repeated before the second half.
             "line": number + 2 + (number >= N_EVENTS // 2),
-            "nameless": np.isin(number, spoilt[:N_WITHOUT_USER]),
-            "blank": np.isin(number, spoilt[N_WITHOUT_USER:]),
+            "nameless": np.isin(number, erroneous[:N_WITHOUT_USER]),
+            "blank": np.isin(number, erroneous[N_WITHOUT_USER:]),
         }
     )
 
 
 def _lines(random: np.random.Generator, events: pl.DataFrame) -> list[str]:
-    """The events as text: times of three kinds row by row, some ids between blanks, some users missing."""
+    """The events as text: times in three formats, some ids between blanks, some users missing."""
     moment = pl.from_epoch("second")
-    form = pl.Series("form", random.integers(0, 3, N_EVENTS))
+    time_format = pl.Series("time_format", random.integers(0, 3, N_EVENTS))
     times = (
-        pl.when(form == 0)
+        pl.when(time_format == 0)
         .then(moment.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
-        .when(form == 1)
+        .when(time_format == 1)
         .then((moment + pl.duration(hours=2)).dt.strftime("%Y-%m-%dT%H:%M:%S+02:00"))
         .otherwise(moment.dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
     )
@@ -147,7 +147,7 @@ def _lines(random: np.random.Generator, events: pl.DataFrame) -> list[str]:
 
 
 def _tomorrow(catalogue: pl.DataFrame, known: str) -> list[str]:
-    """The next day: a tea drinker who was there, two new ones, and items that were in the table only."""
+    """The next day: a known tea drinker, two new users, and items that only the table had so far."""
     names = catalogue.filter(category="tea")["sku"].to_list()
     sold, fresh = names[:6], [sku for sku in names if int(sku) >= N_ITEMS]
     bought = [("new-tea", sku) for sku in (*sold, fresh[0])] + [(known, fresh[0]), (known, fresh[1])]

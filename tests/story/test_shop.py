@@ -1,4 +1,4 @@
-"""A shop from its log to lists and tomorrow's events: once from the shell, once from Python, the same lists."""
+"""A shop, from its log to lists and to the next day's events: the shell and Python give the same lists."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ K = 10
 
 
 @dataclass(frozen=True)
-class Told:
-    """What one of the two ways left.
+class Outcome:
+    """What the commands or the calls of Python produced.
 
     Args:
-        folder: its runs ``measured``, ``shop`` and ``tomorrow``, and the exported ``vectors``.
-        accuracy: of the measured run, beside popularity.
-        tables: lists by name: ``all``, ``customer``, ``reasons`` and ``tomorrow``.
+        folder: has the runs ``measured``, ``shop`` and ``tomorrow``, and the exported ``vectors``.
+        accuracy: the metrics of the measured run, and those of popularity if it is compared.
+        tables: the lists ``all``, ``customer`` and ``tomorrow``.
         before: a digest of each file of ``shop`` before the update.
     """
 
@@ -48,7 +48,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 @pytest.fixture(scope="session")
-def by_shell(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Told:
+def by_shell(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     folder = tmp_path_factory.mktemp("shell")
     measured, run, tomorrow, lists = (str(folder / name) for name in ("measured", "shop", "tomorrow", "all.parquet"))
     reading = [*READING, "--items", str(shop.items)]
@@ -63,11 +63,11 @@ def by_shell(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Told:
     main(["export", tomorrow, "--to", "parquet", "--out", str(folder / "vectors")])
     names = ("all", "customer", "tomorrow")
     tables = {name: pl.read_parquet(folder / f"{name}.parquet") for name in names}
-    return Told(folder, RunFolder(folder / "measured").metrics(), tables, before)
+    return Outcome(folder, RunFolder(folder / "measured").metrics(), tables, before)
 
 
 @pytest.fixture(scope="session")
-def by_python(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Told:
+def by_python(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     folder = tmp_path_factory.mktemp("python")
     reading = {"event_weights": {"event_type": WEIGHTS}, "drop": {"event_type": "return"}, "items": shop.items}
     training: dict[str, Any] = {"model": "lightgcn", "epochs": 2, "dim": 16, "n_negatives": 256}
@@ -84,11 +84,11 @@ def by_python(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Told:
         "customer": customer,
         "tomorrow": pl.concat(newer.snapshot.recommend_all(K, where=IN_STOCK)),
     }
-    return Told(folder, accuracy, tables, before)
+    return Outcome(folder, accuracy, tables, before)
 
 
 def basket(shop: Shop) -> list[str]:
-    """What a customer has who was never there: three books."""
+    """The history of a new customer: three books."""
     return shop.catalogue.filter(category="books")["sku"].head(3).to_list()
 
 
@@ -98,7 +98,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def described(shop: Shop, lists: pl.DataFrame) -> pl.DataFrame:
-    """The lists with what the item table says of their items."""
+    """The lists with the attributes of their items."""
     return lists.join(shop.catalogue, left_on="item", right_on="sku", how="left", maintain_order="left")
 
 
@@ -124,27 +124,27 @@ def test_inspect_reports_what_was_planted(shop: Shop, capsys: pytest.CaptureFixt
     assert f"{N_ONLY_IN_TABLE} rows of items without interactions" in notes
 
 
-def test_training_held_the_future_back_and_weighed_events(shop: Shop, by_shell: Told) -> None:
+def test_training_holds_back_the_latest_events_and_weights_them_by_kind(shop: Shop, by_shell: Outcome) -> None:
     data = RunFolder(by_shell.folder / "measured").read_data()
     train = data.split.train.union(data.split.validation)  # type: ignore[arg-type]
     assert train.timestamps.max() < data.split.test.timestamps.min()  # type: ignore[union-attr]
     assert len(train) + len(data.split.test) == len(shop.positives.unique(["user", "sku"]))
-    everything = ltocf.load(by_shell.folder / "shop").seen
+    seen = ltocf.load(by_shell.folder / "shop").seen
     names = data.names
     weights = shop.positives.group_by("user", "sku").agg(pl.col("kind").replace_strict(WEIGHTS).sum().alias("weight"))
     expected = np.zeros(names.sizes)
     expected[names.user_ids.encode(weights["user"]), names.item_ids.encode(weights["sku"])] = weights["weight"]
-    assert everything.weights is not None
-    assert np.allclose(expected[everything.users, everything.items], everything.weights, rtol=1e-6)
-    assert len(everything) == len(weights)
+    assert seen.weights is not None
+    assert np.allclose(expected[seen.users, seen.items], seen.weights, rtol=1e-6)
+    assert len(seen) == len(weights)
 
 
-def test_lists_beat_popularity_clearly(by_python: Told) -> None:
-    beside = by_python.accuracy["against"]["popularity"][f"recall@{K}"]
-    assert by_python.accuracy[f"recall@{K}"] > 3 * beside["other"]
+def test_the_lists_beat_popularity_threefold(by_python: Outcome) -> None:
+    popularity = by_python.accuracy["against"]["popularity"][f"recall@{K}"]
+    assert by_python.accuracy[f"recall@{K}"] > 3 * popularity["other"]
 
 
-def test_everybody_has_a_list_of_their_taste_in_stock_and_new_to_them(shop: Shop, by_shell: Told) -> None:
+def test_everybody_gets_new_items_of_their_taste_that_are_in_stock(shop: Shop, by_shell: Outcome) -> None:
     lists = by_shell.tables["all"]
     assert lists.group_by("user").len().sort("user")["len"].to_list() == [K] * N_USERS
     shown = described(shop, lists)
@@ -155,7 +155,7 @@ def test_everybody_has_a_list_of_their_taste_in_stock_and_new_to_them(shop: Shop
     assert (liked["category"] == liked["category_liked"]).mean() > 0.95
 
 
-def test_a_return_is_no_reason_to_hide_an_item(shop: Shop, by_shell: Told) -> None:
+def test_a_returned_item_may_be_recommended(shop: Shop, by_shell: Outcome) -> None:
     only_returned = shop.truth.filter(kind="return", nameless=False).join(
         shop.positives, on=["user", "sku"], how="anti"
     )
@@ -163,14 +163,14 @@ def test_a_return_is_no_reason_to_hide_an_item(shop: Shop, by_shell: Told) -> No
     assert len(lists.join(only_returned, left_on=["user", "item"], right_on=["user", "sku"], how="semi"))
 
 
-def test_a_new_customer_is_understood_from_three_books(shop: Shop, by_shell: Told) -> None:
+def test_a_new_customer_with_three_books_gets_books(shop: Shop, by_shell: Outcome) -> None:
     shown = described(shop, by_shell.tables["customer"])
     assert shown["category"].to_list() == ["books"] * K
     assert shown["in_stock"].all()
     assert not set(shown["item"]) & set(basket(shop))
 
 
-def test_reasons_add_up_to_the_score(shop: Shop, by_shell: Told, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reasons_add_up_to_the_score(shop: Shop, by_shell: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
     user, item, score = by_shell.tables["all"].select("user", "item", "score").row(0)
     run = by_shell.folder / "shop"
     why = ltocf.load(run).snapshot.explain(user, item)
@@ -184,13 +184,13 @@ def test_reasons_add_up_to_the_score(shop: Shop, by_shell: Told, capsys: pytest.
     assert sum(row["contribution"] for row in shown) == pytest.approx(why.history["contribution"].sum(), abs=1e-5)
 
 
-def test_tomorrow_leaves_the_old_run_alone(by_shell: Told, by_python: Told) -> None:
-    for told in (by_shell, by_python):
-        assert digests(told.folder / "shop") == told.before
+def test_an_update_leaves_the_old_run_unchanged(by_shell: Outcome, by_python: Outcome) -> None:
+    for outcome in (by_shell, by_python):
+        assert digests(outcome.folder / "shop") == outcome.before
 
 
-def test_tomorrow_has_new_customers_and_new_items(shop: Shop, by_shell: Told) -> None:
-    lists, bought = by_shell.tables["tomorrow"], shop.tomorrows
+def test_an_update_serves_new_customers_new_items_and_the_new_stock(shop: Shop, by_shell: Outcome) -> None:
+    lists, bought = by_shell.tables["tomorrow"], shop.tomorrows_pairs
     assert set(lists["user"]) == {*shop.taste["user"], *bought["user"]}
     assert lists.join(bought, left_on=["user", "item"], right_on=["user", "sku"], how="semi").is_empty()
     shown = described(shop, lists)
@@ -205,9 +205,10 @@ def test_tomorrow_has_new_customers_and_new_items(shop: Shop, by_shell: Told) ->
     assert described(shop, near)["category"].to_list() == ["tea"] * 5
 
 
-def test_what_is_exported_ranks_as_the_lists_do(shop: Shop, by_shell: Told) -> None:
+def test_exported_vectors_rank_as_the_lists_do(shop: Shop, by_shell: Outcome) -> None:
     users, items = (pl.read_parquet(by_shell.folder / "vectors" / f"{side}.parquet") for side in ("users", "items"))
-    assert (len(users), len(items)) == (N_USERS + 2, N_ITEMS + shop.tomorrows["sku"].n_unique() - 6)
+    n_new_items = len(set(shop.tomorrows_pairs["sku"]) - set(shop.positives["sku"]))
+    assert (len(users), len(items)) == (N_USERS + 2, N_ITEMS + n_new_items)
     answers = ltocf.load(by_shell.folder / "tomorrow")
     for user in ("new-tea", "c-00007"):
         scores = items["vector"].to_numpy() @ users.filter(id=user)["vector"].to_numpy()[0]
@@ -215,12 +216,14 @@ def test_what_is_exported_ranks_as_the_lists_do(shop: Shop, by_shell: Told) -> N
         assert best == answers.recommend(user, K, exclude_seen=False)["item"].to_list()
 
 
-def test_the_shell_and_python_tell_the_same(by_shell: Told, by_python: Told) -> None:
+def test_the_shell_and_python_give_the_same_lists(by_shell: Outcome, by_python: Outcome) -> None:
     for name, table in by_shell.tables.items():
         assert table.drop("user", "score").equals(by_python.tables[name].drop("user", "score")), name
         assert np.allclose(table["score"], by_python.tables[name]["score"], rtol=1e-6), name
     assert by_shell.tables["all"].equals(by_python.tables["all"])
     assert by_shell.accuracy[f"recall@{K}"] == by_python.accuracy[f"recall@{K}"]
     for side in ("users", "items"):
-        shell, python = (pl.read_parquet(told.folder / "vectors" / f"{side}.parquet") for told in (by_shell, by_python))
+        shell, python = (
+            pl.read_parquet(outcome.folder / "vectors" / f"{side}.parquet") for outcome in (by_shell, by_python)
+        )
         assert shell.equals(python)

@@ -15,7 +15,7 @@ from page_samples import HOSTILE, LTOCF, Served, opened, serving, titled, traine
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of each kind: with titles, without any, not to be explained, without folding in, hostile."""
+    """Runs by name: with titles, without, without explanations, without folding in, with hostile titles."""
     folder = tmp_path_factory.mktemp("runs")
     hostile = (*HOSTILE, *(f"Plain {place}" for place in range(24 - len(HOSTILE))))
     films = trained(folder / "films", **LTOCF)
@@ -42,13 +42,13 @@ def served(runs: dict[str, Path]) -> Iterator[Served]:
 def browser() -> Iterator[Any]:
     """Headless chromium: the system's, or Playwright's own.
 
-    For a module, not for the session: while Playwright is there, no other test can have an event loop.
+    For a module, not for the session: while Playwright runs, no other test can have an event loop.
     """
     playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
-    found = os.environ.get("LTOCF_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    executable = os.environ.get("LTOCF_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     with playwright.sync_playwright() as started:
         try:
-            chromium = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+            chromium = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         except playwright.Error as error:
             pytest.skip(f"needs chromium (LTOCF_CHROMIUM names one): {str(error).splitlines()[0]}")
         yield chromium
@@ -57,5 +57,5 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
-    with opened(browser) as one:
-        yield one
+    with opened(browser) as new_page:
+        yield new_page

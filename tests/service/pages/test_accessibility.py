@@ -1,4 +1,4 @@
-"""The page for a keyboard, a screen reader, a phone, in light and dark, and with titles that want to break it."""
+"""The page with a keyboard, a screen reader, on a phone, in light and dark, and with hostile titles."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from typing import Any
 
 import pytest
 
-from page_samples import AXE, HOSTILE, Served, history_has, opened
+from page_samples import AXE, HOSTILE, Served, opened, wait_for_history
 
 STATES = {
     "start": "/",
     "search": "/?q=film&item=101&k=2",
     "user": "/?user=3&similar=101&k=4",
     "unknown": "/?user=nobody",
-    "mistake": "/?k=0",
+    "error": "/?k=0",
     "model": "/model",
     "compare": "/compare?user=3&k=3",
     "hostile": "/?run=hostile&k=6&" + "&".join(f"item={100 + place}" for place in range(len(HOSTILE))),
 }
 DARK = ("search", "user", "unknown", "model", "compare")
-"""States that have every colour."""
+"""States that together have every colour."""
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: make .npm/axe")
+@pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: make .npm/.axe")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser: Any, served: Served, scheme: str) -> None:
     rules = {} if scheme == "light" else {"runOnly": ["color-contrast"]}  # only colours differ
     with opened(browser, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as page:
-        found = {}
+        violations: dict[tuple[str, str], str] = {}
         for state, address in STATES.items():
             if scheme == "dark" and state not in DARK:
                 continue
             page.goto(served.address + address)
             page.evaluate("document.querySelectorAll('details').forEach((one, place) => { one.open = place < 2 })")
             page.add_script_tag(path=str(AXE))
-            violations = page.evaluate("rules => axe.run(rules).then(result => result.violations)", rules)
-            found[state] = [
-                f"{one['id']}: {one['nodes'][0]['html']}"
-                for one in violations
-                if one["impact"] in ("serious", "critical")
-            ]
-        assert {state: violations for state, violations in found.items() if violations} == {}
+            found = page.evaluate("rules => axe.run(rules).then(result => result.violations)", rules)
+            violations |= {
+                (state, violation["id"]): violation["nodes"][0]["html"]
+                for violation in found
+                if violation["impact"] in ("serious", "critical")
+            }
+        assert violations == {}
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -52,7 +52,7 @@ def test_nothing_is_wider_than_the_window(browser: Any, served: Served, width: i
             assert page.evaluate("document.documentElement.scrollWidth") <= width, state
 
 
-def test_the_main_path_by_keyboard_alone(page: Any, served: Served) -> None:
+def test_searching_picking_and_removing_works_by_keyboard_alone(page: Any, served: Served) -> None:
     page.goto(served.address)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to content"
@@ -67,7 +67,7 @@ def test_the_main_path_by_keyboard_alone(page: Any, served: Served) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector(".card")
     assert page.text_content("#history .name") == picked
-    assert page.evaluate("document.activeElement.id") == "found-1"  # where the focus was
+    assert page.evaluate("document.activeElement.id") == "found-1"  # the focus has not moved
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.id") == "q"
     page.focus("#why-1 summary")
@@ -79,15 +79,15 @@ def test_the_main_path_by_keyboard_alone(page: Any, served: Served) -> None:
     assert page.evaluate("document.activeElement.id") == "list-heading"
 
 
-def test_the_focus_is_where_it_was_after_a_change(page: Any, served: Served) -> None:
+def test_the_focus_keeps_its_place_after_a_change(page: Any, served: Served) -> None:
     page.goto(f"{served.address}/?item=101&item=117&item=110")
     page.focus("#history-3")
     page.keyboard.press("Enter")
-    history_has(page, 2)
+    wait_for_history(page, 2)
     assert page.evaluate("document.activeElement.id") == "history-2"
     page.focus("#add-2")
     page.keyboard.press("Enter")
-    history_has(page, 3)
+    wait_for_history(page, 3)
     assert page.evaluate("document.activeElement.id") == "add-2"
 
 
@@ -110,7 +110,7 @@ def test_a_hostile_address_is_shown_as_text(page: Any, served: Served) -> None:
     assert page.query_selector("main script, main img") is None
 
 
-def test_the_policy_allows_no_script_but_the_page_s_own(browser: Any, served: Served) -> None:
+def test_the_policy_allows_only_the_page_s_own_script(browser: Any, served: Served) -> None:
     context = browser.new_context()
     for path in ("/", "/model", "/compare", "/fragment?item=101", "/search?q=a", "/?k=0"):
         answer = context.request.get(served.address + path)

@@ -67,29 +67,29 @@ def test_reasons_add_up_to_the_score_by_time_and_by_item(films: Snapshot, query:
         assert sum(reason.percent for reason in reasons.strongest) <= 100 + 1e-9
 
 
-def test_the_pieces_are_the_states_of_the_ode(films: Snapshot) -> None:
+def test_the_pieces_are_named_after_the_states_of_the_ode(films: Snapshot) -> None:
     names = {piece.name for card in home_view(films, PageQuery(user="3")).cards for piece in card.split}
     times = [f"t = {time:.2f}" for time in films.model.learned().values()][:2]
     assert {*times, "t = 4.00", "the user's own"} <= names
     assert "t = 0.00" not in names  # no neighbour is reached at the start
 
 
-def test_pieces_are_drawn_end_to_end_and_what_lowers_a_score_on_the_other_side() -> None:
+def test_pieces_are_drawn_end_to_end_and_negative_ones_left_of_zero() -> None:
     pieces = [Segment("a", "", 2.0), Segment("b", "", -1.0), Segment("c", "", 1.0)]
     scale = BarScale.over([[2.0, -1.0, 1.0]])
-    drawn = scale.stacked(pieces)
-    assert [(piece.x, piece.width) for piece in drawn] == [(25, 50), (0, 25), (75, 25)]
+    bars = scale.stacked(pieces)
+    assert [(piece.x, piece.width) for piece in bars] == [(25, 50), (0, 25), (75, 25)]
     assert math.isclose(scale.zero, 25)
 
 
-def test_a_model_without_sums_says_so_and_still_recommends(runs: dict[str, Path]) -> None:
+def test_a_model_that_cannot_explain_says_so_and_still_recommends(runs: dict[str, Path]) -> None:
     view = home_view(Snapshot.open(runs["mult-vae"]), PageQuery(added=("101", "117")))
     assert view.cards
     assert all(card.reasons is None for card in view.cards)
     assert "No reasons are shown: the scores of `mult-vae` are not sums over a history" in view.notes[0]
 
 
-def test_a_model_that_takes_no_history_says_so(runs: dict[str, Path]) -> None:
+def test_a_model_that_cannot_fold_in_says_so(runs: dict[str, Path]) -> None:
     snapshot = Snapshot.open(runs["neumf"])
     view = home_view(snapshot, PageQuery(added=("101",)))
     assert not view.cards
@@ -114,7 +114,7 @@ def test_similar_items_of_a_model_without_vectors_come_from_histories(runs: dict
     assert len(similar.rows) == 8
 
 
-def test_what_is_not_in_the_model_is_said(films: Snapshot) -> None:
+def test_unknown_users_and_items_are_reported(films: Snapshot) -> None:
     assert home_view(films, PageQuery(user="nobody")).error.startswith("User 'nobody' was not in training.")
     view = home_view(films, PageQuery(added=("101", "nothing"), similar="none"))
     assert view.notes == (

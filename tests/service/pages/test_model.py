@@ -1,4 +1,4 @@
-"""The pages about models: what is drawn is what was learned and measured."""
+"""The pages about models show what was learned and measured."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def test_the_curve_is_the_learned_response(runs: dict[str, Path]) -> None:
     drawn = points_of(chart.lines[0].path)
     x = torch.tensor([2 * (x - LEFT) / (WIDTH - LEFT - RIGHT) - 1 for x, _ in drawn], dtype=torch.float64)
     expected = snapshot.model.response(x).detach()
-    # One linear axis: heights on the page are the values but for its scale.
-    slope = stats.linregress(expected, [-y for _, y in drawn])
-    assert slope.rvalue > 0.9999
+    # The axis is linear: heights on the page are the values up to a scale and a shift.
+    fit = stats.linregress(expected, [-y for _, y in drawn])
+    assert fit.rvalue > 0.9999  # coordinates are rounded
     assert [line.label for line in chart.lines[1:]] == list(snapshot.model.response_parts(x))
 
 
@@ -48,7 +48,7 @@ def test_learned_times_are_marked_between_start_and_end(runs: dict[str, Path]) -
     assert [mark.learned for mark in marks] == [False, True, True, False]
 
 
-def test_metrics_stand_beside_those_of_the_most_popular_items(runs: dict[str, Path]) -> None:
+def test_metrics_are_shown_beside_those_of_the_most_popular_items(runs: dict[str, Path]) -> None:
     view = model_view(Snapshot.open(runs["films"]), run_numbers(runs["films"]))
     compared = ltocf.compare([runs["films"]], ks=[view.depth])
     of_run, popular = (line.measured.means for line in compared.lines)
@@ -73,7 +73,7 @@ def test_a_model_without_a_response_says_so(runs: dict[str, Path]) -> None:
     assert view.metrics
 
 
-def test_two_runs_have_the_difference_and_interval_of_their_users(runs: dict[str, Path]) -> None:
+def test_two_runs_are_compared_by_the_differences_of_their_users(runs: dict[str, Path]) -> None:
     paths = [runs["films"], runs["again"]]
     view = comparison_view(("films", "again"), paths, [run_numbers(path) for path in paths])
     first, second = (read_arrays(path / "test-users.safetensors")[0] for path in paths)
@@ -94,14 +94,14 @@ def test_runs_on_two_splits_are_not_compared(runs: dict[str, Path], tmp_path: Pa
     assert (view.metrics, view.note[:46]) == ((), "The runs were not measured on the same split, ")
 
 
-def test_two_lists_say_what_both_have(runs: dict[str, Path]) -> None:
+def test_two_compared_lists_name_their_shared_items(runs: dict[str, Path]) -> None:
     views = [home_view(Snapshot.open(runs[name]), PageQuery(user="3", k=5)) for name in ("films", "again")]
     columns = columns_of(("films", "again"), views)
     lists = [{card.item.id for card in column.cards} for column in columns]
     assert columns[0].shared == columns[1].shared == lists[0] & lists[1]
 
 
-def test_an_interval_has_zero_outside_just_where_the_test_is_significant() -> None:
+def test_an_interval_excludes_zero_exactly_if_the_test_is_significant() -> None:
     generator = np.random.default_rng(0)
     for shift in np.linspace(-0.1, 0.1, 21):
         first, second = generator.random(40), generator.random(40) + shift
@@ -118,20 +118,22 @@ def test_an_interval_has_zero_outside_just_where_the_test_is_significant() -> No
     [([0.5], 0.95, "at least two users, got 1"), ([0.5, 0.6], 1.0, r"`confidence` must be in \(0, 1\), got 1.0")],
     ids=["one user", "certainty"],
 )
-def test_an_interval_needs_users_and_some_doubt(values: list[float], confidence: float, rule: str) -> None:
-    one = UserResult(np.arange(len(values)), np.array(values), "a")
+def test_an_interval_needs_two_users_and_a_confidence_below_1(
+    values: list[float], confidence: float, rule: str
+) -> None:
+    result = UserResult(np.arange(len(values)), np.array(values), "a")
     with pytest.raises(ValueError, match=rule):
-        difference_interval(one, one, confidence)
+        difference_interval(result, result, confidence)
 
 
-def test_a_line_breaks_nothing_where_a_value_is_missing() -> None:
+def test_a_line_leaves_out_missing_values() -> None:
     chart = line_chart("a", "A", ("x", "y"), [Series("a", [1.0, 2.0, 3.0], [0.5, float("nan"), 0.5], "line-0")])
     assert len(points_of(chart.lines[0].path)) == 2
     assert "nan" not in str(chart)
 
 
 @pytest.mark.parametrize("y", [[-0.3, 16.5], [0.21, 0.2452], [5.0, 5.0], [-3e6, -2e6]], ids=str)
-def test_ticks_are_inside_the_drawing_and_hold_the_values(y: list[float]) -> None:
+def test_ticks_are_inside_the_drawing_and_enclose_the_values(y: list[float]) -> None:
     chart = line_chart("a", "A", ("x", "y"), [Series("a", [2.0, 33.0], y, "line-0")])
     assert all(chart.top <= tick.place <= chart.bottom for tick in chart.y_ticks)
     assert all(chart.left <= tick.place <= chart.right for tick in chart.x_ticks)
