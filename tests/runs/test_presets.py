@@ -1,4 +1,4 @@
-"""The preset `fast` ranks better than by popularity after one pass, where a random start does not."""
+"""The preset `fast` ranks better than popularity does after a few passes over a log of tastes."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def log_of_tastes() -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("model", ["ltocf", "lightgcn", "mf"])
-def test_one_pass_finds_more_than_popularity(model: str, tmp_path: Path) -> None:
-    log = log_of_tastes()
+def test_a_few_passes_find_more_than_popularity(model: str, tmp_path: Path) -> None:
+    log = log_of_tastes()  # with random embeddings at the start, `fast` has 1.00 times the recall of popularity
     popular = ltocf.train(log, tmp_path / "popular", model="popularity", show_progress=False)
     trained = ltocf.train(log, tmp_path / model, model=model, epochs=4, dim=16, show_progress=False)
     assert trained["recall@20"] > 1.2 * popular["recall@20"]
