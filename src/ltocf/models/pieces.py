@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,8 @@ class Propagating(Protocol):
     """A model whose loss is a function of final embeddings."""
 
     n_users: int
-    initial_embeddings: nn.Parameter
+    if TYPE_CHECKING:  # from Python 3.12 on checks at run time do not find a tensor of a module
+        initial_embeddings: nn.Parameter
     l2_of_final: bool
     ranks: Ranks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,7 +32,8 @@ class Searchable(Protocol):
     """A model that depends on a few numbers without gradients."""
 
     n_items: int
-    numbers: Tensor
+    if TYPE_CHECKING:  # from Python 3.12 on checks at run time do not find a tensor of a module
+        numbers: Tensor
 
     @property
     def search_steps(self) -> Numbers:
