@@ -19,7 +19,7 @@ FILES = ("model.safetensors", "model-selection.safetensors")
 
 
 def weights(name: str, folder: Path, threads: int) -> list[bytes]:
-    log = random_interactions(600, 400, density=0.05)
+    log = random_interactions(1500, 1000, density=0.03)
     pairs = list(zip(log.users.tolist(), log.items.tolist(), strict=True))
     options = OPTIONS[name] | ({"dim": 16} if "dim" in OPTIONS[name] else {}) | {"model": name, "epochs": 1}
     out = folder / f"by-{threads}"

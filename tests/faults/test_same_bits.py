@@ -33,7 +33,8 @@ WITH_TIMES = ("history.jsonl", "metrics.json")
 """Files of a run that say how long it took, and so differ in that alone."""
 SECONDS = ("seconds", "seconds_of_this_process", "memory", "ranking_seconds", "validation_seconds", "environment")
 SHORT_MODELS = ("mf", "ltocf", "spectral")
-THREADED = ("spectral", "ltocf", "lightgcn", "mf", "neumf", "ngcf", "mult-vae", "cmn")
+THREADED = ("spectral", "ltocf", "lightgcn", "mf", "ngcf", "mult-vae", "cmn")
+"""Not NeuMF, which multiplies matrices by vectors: the strict mode is for products of matrices."""
 STRICT = {"MKL_CBWR": "AUTO,STRICT"}
 """Sums in an order that does not depend on the number of threads, see
 https://www.intel.com/content/www/us/en/docs/onemkl/developer-guide-linux/2023-0/strict-cnr-mode.html."""
