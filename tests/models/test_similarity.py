@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from ltocf.data.histories import Histories
@@ -112,13 +114,31 @@ def test_item_knn_is_the_cosine_recommender_of_implicit() -> None:
 
 
 @pytest.mark.parametrize("name", ["item-knn", "rp3beta"])
-def test_computing_blocks_of_rows_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_computing_blocks_of_rows_changes_nothing(name: str, n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     log = random_interactions()
     whole = prepared_model(name, log)
     monkeypatch.setattr(nearest, "PRODUCTS_AT_A_TIME", 20)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
     pieces = prepared_model(name, log)
     assert pieces.similarities.equal(whole.similarities)
     assert pieces.neighbours.equal(whole.neighbours)
+
+
+def test_an_error_does_not_wait_for_blocks_that_have_not_begun() -> None:
+    """The tensors have too few rows, so that it happens while the result of a block is written."""
+    computed: list[int] = []
+
+    def rows(start: int, end: int) -> sp.csr_matrix:
+        computed.append(start)
+        time.sleep(0.001)
+        return sp.csr_matrix(np.ones((end - start, 3)))
+
+    with pytest.raises(IndexError):
+        nearest.keep_largest(
+            nearest.RowBlocks([*range(1001)], rows), torch.zeros(5, 1, dtype=torch.int32), torch.zeros(5, 1)
+        )
+    assert len(computed) < 1000
 
 
 @pytest.mark.parametrize("name", ["item-knn", "rp3beta"])

@@ -100,12 +100,15 @@ def keep_largest(matrix: RowBlocks, neighbours: Tensor, similarities: Tensor) ->
     def largest(start: int, end: int) -> Largest:
         return largest_of_rows(matrix.rows(start, end), k)
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    pool = ThreadPoolExecutor(torch.get_num_threads())
+    try:
         found = pool.map(largest, matrix.bounds[:-1], matrix.bounds[1:])
         for start, (rows, places, columns, values) in zip(matrix.bounds, found, strict=False):
             at = (torch.from_numpy(rows + start).to(device), torch.from_numpy(places).to(device))
             neighbours[at] = torch.from_numpy(columns.astype(np.int32)).to(device)
             similarities[at] = torch.from_numpy(values.astype(np.float32)).to(device)
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interruption does not wait for blocks that have not begun
 
 
 def product_rows(left: sp.csr_matrix, right: sp.csr_matrix, weigh: Weigh, *, diagonal: bool = False) -> RowBlocks:
