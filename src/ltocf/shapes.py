@@ -25,6 +25,7 @@ UserIndices: TypeAlias = Int64[Tensor, " queries"]
 
 Embeddings: TypeAlias = Float[Tensor, "nodes dim"]
 FinalEmbeddings: TypeAlias = Float[Tensor, "nodes final_dim"]
+QueryVectors: TypeAlias = Float[Tensor, "queries dim"]
 UserEmbeddings: TypeAlias = Float[Tensor, "users dim"]
 ItemEmbeddings: TypeAlias = Float[Tensor, "items dim"]
 ScoredUsers: TypeAlias = Float[Tensor, "users scored_dim"]

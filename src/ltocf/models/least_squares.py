@@ -14,8 +14,8 @@ from torch.nn.functional import normalize
 from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.models.row_products import row_products
-from ltocf.models.user_map import ItemNumbers, QueryVectors
-from ltocf.shapes import ItemEmbeddings, Scores
+from ltocf.models.user_map import ItemNumbers
+from ltocf.shapes import ItemEmbeddings, QueryVectors, Scores
 
 Gram: TypeAlias = Float[Tensor, "dim dim"]
 

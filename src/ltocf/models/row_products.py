@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from ltocf.shapes import ItemEmbeddings, Scores
-
-QueryVectors: TypeAlias = Float[Tensor, "queries dim"]
+from ltocf.shapes import ItemEmbeddings, QueryVectors, Scores
 
 ROWS = 32
 """Vectors in a product: with fewer a single one is hardly faster, and with more many are not."""

@@ -17,12 +17,11 @@ from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.models.recency import Recency
 from ltocf.models.row_products import row_products
-from ltocf.shapes import Coefficients, ItemEmbeddings, Scalar, Scores, UserEmbeddings, UserIndices
+from ltocf.shapes import Coefficients, ItemEmbeddings, QueryVectors, Scalar, Scores, UserEmbeddings, UserIndices
 
 Touch: TypeAlias = Float[Tensor, "parts items dim"]
 ItemNumbers: TypeAlias = Float[Tensor, " items"]
 UserNumbers: TypeAlias = Float[Tensor, " users"]
-QueryVectors: TypeAlias = Float[Tensor, "queries dim"]
 PartContributions: TypeAlias = Float[Tensor, "parts touched"]
 
 

@@ -12,8 +12,8 @@ from ltocf.data.histories import Histories
 from ltocf.models.objective import Objective
 from ltocf.models.ranking import Ranking
 from ltocf.models.row_products import row_products
-from ltocf.models.user_map import ItemNumbers, QueryVectors
-from ltocf.shapes import ItemEmbeddings, Scores
+from ltocf.models.user_map import ItemNumbers
+from ltocf.shapes import ItemEmbeddings, QueryVectors, Scores
 
 FIRST_STEP = 0.2
 """An angle in radians, about: steps are taken on the sphere and shrink to 0 evenly."""

@@ -11,10 +11,10 @@ import torch
 from ltocf.data.histories import Histories
 from ltocf.models import MODELS, LinearModel, Recommender, ScoreMap, SummedModel, UserMap
 from ltocf.models.least_squares import LeastSquares
-from ltocf.models.user_map import QueryVectors, score_map_of
+from ltocf.models.user_map import score_map_of
 from ltocf.models.user_steps import UserSteps
 from ltocf.serving.errors import RequestError
-from ltocf.shapes import ItemEmbeddings, Scores, UserEmbeddings, UserIndices
+from ltocf.shapes import ItemEmbeddings, QueryVectors, Scores, UserEmbeddings, UserIndices
 
 Result = TypeVar("Result")
 HistoryScore: TypeAlias = Callable[[Histories, UserIndices | None], Scores]

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch.nn.functional import normalize
 
 from ltocf.data.histories import Histories
-from ltocf.models.user_map import ItemNumbers, QueryVectors
+from ltocf.models.user_map import ItemNumbers
+from ltocf.shapes import QueryVectors
 
 SIMILARITIES = ("cosine", "inner_product", "history")
 
