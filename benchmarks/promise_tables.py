@@ -42,7 +42,24 @@ def environments() -> dict[str, int]:
     return found | {"failed": sum(tests["failed"] + tests["errors"] for tests in record.values())}
 
 
-ELSEWHERE: dict[str, Callable[[], dict[str, int]]] = {"locks": locks, "environments": environments}
+def gpu_trainings() -> dict[str, float]:
+    """How far the losses of two trainings with the same seed are apart, of which one records its steps."""
+    rows = json.loads((ROOT / "results" / "speed" / "cuda-graphs-h200.json").read_text("utf-8"))["rows"]
+    pairs = [
+        (loss, other)
+        for plain, recorded in zip(rows[::2], rows[1::2], strict=True)
+        for loss, other in zip(plain["losses"], recorded["losses"], strict=True)
+    ]
+    differences = (abs(loss - other) / abs(loss) for loss, other in pairs)
+    steps = rows[0]["steps_per_epoch"] * len(rows[0]["losses"])
+    return {"models": len(rows) // 2, "steps": steps, "largest_difference": max(differences)}
+
+
+ELSEWHERE: dict[str, Callable[[], dict[str, Any]]] = {
+    "locks": locks,
+    "environments": environments,
+    "gpu-trainings": gpu_trainings,
+}
 """Figures that `make faults` does not write."""
 
 

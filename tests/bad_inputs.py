@@ -1,4 +1,4 @@
-"""Everything that this package reads, each with valid contents and the call that reads them, to be given bad ones."""
+"""Everything that the package reads: valid contents of each kind, and the function that reads it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from model_samples import OPTIONS, resealed
 from samples import random_interactions
 
 OWN = (ValueError, OSError, ArithmeticError, ImportError)
-"""What the command line turns into one line, but for a lack of memory, which a bad file must not cause."""
+"""Errors that the command line prints as one line, except MemoryError, which a bad file must not cause."""
 
 HEADER = ("user_id", "item_id", "rating", "timestamp", "title")
 ROWS = [(f"u{u}", 100 + i, (u + i) % 5 + 1, 1_300_000_000 + 977 * u * i, f"Film {i}") for u in range(6) for i in (u, 7)]
@@ -49,7 +49,7 @@ class Reader(NamedTuple):
 
 
 def refused(reader: Reader, content: bytes, folder: Path) -> str | None:
-    """How a content was refused, in one of the package's own errors, or None if it was taken; others come out."""
+    """The message of the package's own error for a content, or None if it was read; any other error is raised."""
     try:
         reader.read(content, folder)
     except (*OWN, TypeCheckError) as error:  # hints are checked under pytest only, before the package itself would look
@@ -124,7 +124,7 @@ def _configuration(content: bytes, folder: Path) -> object:
 
 @cache
 def finished_run() -> Path:
-    """The folder of a small finished run; not to be changed."""
+    """The folder of a small finished run, which tests must not change."""
     folder = Path(tempfile.mkdtemp(prefix="ltocf-bad-input-"))
     log = [(f"u{user}", item) for user in range(12) for item in range(15) if (user * 7 + item * 3) % 4]
     settings: dict[str, Any] = {"model": "mf", "dim": 2, "epochs": 1, "select_by": "recall@5", "show_progress": False}
@@ -133,7 +133,7 @@ def finished_run() -> Path:
 
 
 def _of_run(name: str) -> Reader:
-    """One file of a run is bad; all else is as it was written."""
+    """A reader of a run in which one file has the content."""
 
     def read(content: bytes, folder: Path) -> object:
         for file in finished_run().iterdir():
@@ -209,7 +209,7 @@ def _model_file(name: str) -> bytes:
 
 
 def _load_model(content: bytes, folder: Path) -> object:
-    """The checksum is made right: whoever means harm would do so."""
+    """With the checksum corrected, as an attacker would do."""
     (folder / "model.safetensors").write_bytes(resealed(content))
     trained = TrainedModel.load(folder / "model.safetensors")
     users = trained.user_ids.decode([0]) if len(trained.user_ids) else ["x"]
@@ -244,4 +244,4 @@ READERS: dict[str, Reader] = {
 }
 """By name."""
 ABORTING = ("parquet", "store-ids", "model-ltocf")
-"""With Parquet inside, where one flipped bit can end the process: polars asks for memory that nobody has."""
+"""Readers of Parquet, in which one wrong bit can end the process: polars asks for more memory than there is."""

@@ -1,4 +1,4 @@
-"""Commands that a fault befalls: what each begins with, how it is called again, and what is compared afterwards."""
+"""Commands in which faults are planted: the folder each starts from, how it is continued, and what it must leave."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "cmn": ("--set", "dim=4", *SMALL),
     "pinsage": ("--set", "dim=4", *SMALL),
 }
-"""Models to train, at least one of every kind, and how they are made small."""
+"""Models to train, at least one of every kind, with options that make them small."""
 CELL = "--dataset log.csv --models mf"
 
 
@@ -44,12 +44,12 @@ class Work:
 
     Args:
         name: what it is called in figures and messages.
-        arguments: its words.
+        arguments: of the command line.
         run: the run folder that ``train --resume`` continues, or "".
-        finished: the file that is there when nothing is left to do, or "" if the command may be called again always.
+        finished: the file that exists when nothing is left to do, or "" if the command may always be called again.
         litter: folders in which a killed process may leave a hidden file: nobody locks them.
         prints: whether what it prints is its result.
-        every: of its changes of files, one in so many is taken, where a call takes seconds.
+        every: one in this many of its changes of files is tested; above 1 where a call takes seconds.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Work:
     every: int = 1
 
     def again(self, folder: Path) -> tuple[str, ...] | None:
-        """What is called after an interruption; None if nothing is left to do."""
+        """The arguments that continue it after an interruption; None if nothing is left to do."""
         if self.finished and (folder / self.finished).exists():
             return None
         if self.run and (folder / self.run / "config.toml").exists():
@@ -91,12 +91,12 @@ OTHERS = [
     _work("train --replace", "train log.csv --out base --replace --model lightgcn --set dim=4 --seed 1", *SMALL),
 ]
 BASE = ("train", "log.csv", "--out", "base", "--model", "lightgcn", "--set", "dim=4", *SMALL)
-"""What makes the run that other commands begin with."""
+"""The command that makes the run from which other commands start."""
 WORKS = {work.name: work for work in (*TRAININGS, *OTHERS)}
 
 
 class Scenes:
-    """Folders in which commands are disturbed, and what each command leaves when it is not.
+    """Folders in which commands are disturbed, and what each command leaves undisturbed.
 
     Args:
         server: runs the commands.
@@ -120,7 +120,7 @@ class Scenes:
         server.done(BASE, self.template)
 
     def fresh(self, work: Work, name: str = "") -> Path:
-        """The folder of a command as it is before. Paths are in results, so it has the same name every time."""
+        """The folder from which a command starts. Results contain paths, so its name is the same every time."""
         folder = self.root / (name or work.name.replace(" ", "_"))
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.template, folder)
@@ -138,7 +138,7 @@ class Scenes:
         return self._undisturbed[work.name]
 
     def finish(self, work: Work, folder: Path) -> None:
-        """Call the command again, and compare what it leaves with what it leaves when it is not disturbed."""
+        """Call the command again, and compare what it leaves with what an undisturbed call leaves."""
         read_everything(folder)
         expected, _ = self.undisturbed(work)
         if (again := work.again(folder)) is not None:
@@ -154,13 +154,13 @@ class Scenes:
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Every file by its path: its bytes, or what is in it but for seconds and peaks of memory."""
+    """Every file by its path: its bytes, or its JSON without seconds and peaks of memory."""
     found: dict[str, Any] = {}
     for file in sorted(folder.rglob("*")):
         if file.is_dir() or file.name.endswith(".lock"):
             continue
         name = str(file.relative_to(folder))
-        if name.startswith("results/reports"):  # a page tells seconds
+        if name.startswith("results/reports"):  # pages contain seconds
             found[name] = "there"
         elif file.suffix in (".json", ".jsonl"):
             found[name] = [_lasting(json.loads(text)) for text in _documents(file)]
@@ -170,7 +170,7 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 ASIDE = ("memory", "commit")
-"""Peaks of memory; and what git says, which is asked in a process of its own: that takes more open files."""
+"""Peaks of memory; and the commit, for which git is started, which needs more open files."""
 
 
 def _documents(file: Path) -> list[str]:
@@ -187,13 +187,13 @@ def _lasting(content: Any) -> Any:
 
 
 def read_everything(folder: Path) -> int:
-    """Read every file that is not hidden, as a program would that comes by while it is written; how many there were.
+    """Read every file that is not hidden, as another program might while it is written; return how many.
 
     Raises:
-        ValueError and others: a file that is half there.
+        ValueError and others: a file is incomplete.
     """
     n_read = 0
-    # `os.walk` passes over folders that go meanwhile.
+    # `os.walk` skips folders that are removed meanwhile.
     for file in sorted(Path(top) / name for top, _, names in os.walk(folder) for name in names):
         if any(part.startswith(".") for part in file.relative_to(folder).parts):
             continue
@@ -201,7 +201,7 @@ def read_everything(folder: Path) -> int:
             continue
         try:
             reader(file)
-        except FileNotFoundError:  # it went meanwhile
+        except FileNotFoundError:  # removed meanwhile
             continue
         n_read += 1
     return n_read

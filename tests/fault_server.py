@@ -1,7 +1,7 @@
-"""Commands in processes that are killed or kept short of something: forks of one process that has imported all.
+"""Commands in processes in which faults are planted: forks of one process that has imported everything.
 
-A command then is at work as soon as it is asked for, so that a moment drawn at random falls into its work. What the
-fork must suffer before is named by `FAULTS`. Run as a program this module is that one process.
+So a command starts its work at once, and a moment drawn at random falls into this work. `FAULTS` has what can be
+planted. Run as a program, this module is the process that forks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 LONGEST = 300.0
-"""Seconds after which a command is taken to hang."""
+"""Seconds after which a command counts as hanging."""
 IMPORTED = (
     *("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "altair"),
     *("torch._dynamo", "optuna", "duckdb", "jinja2", "scipy.optimize", "torchdiffeq", "ltocf.cli.main"),
@@ -32,10 +32,10 @@ IMPORTED = (
 
 
 class Command:
-    """A command at work.
+    """A running command.
 
     Args:
-        server: who started it.
+        server: that started it.
         pid: its process.
         log: the file of what it prints.
     """
@@ -44,14 +44,14 @@ class Command:
         self.server, self.pid, self.log = server, pid, log
 
     def send(self, what: signal.Signals) -> None:
-        """A signal, also to a process that has ended: its number is not given away before `code` has asked."""
+        """Send a signal, also to a process that has ended: its number is not reused before `code` was called."""
         os.kill(self.pid, what)
 
     def code(self, seconds: float = LONGEST) -> int:
         """Its exit code, below zero for a signal.
 
         Raises:
-            TimeoutError: it goes on for longer.
+            TimeoutError: it runs for longer.
         """
         found = self.server.ask({"wait": self.pid, "seconds": seconds})
         if found is None:
@@ -61,7 +61,7 @@ class Command:
         return int(found)
 
     def ended(self) -> bool:
-        """Whether it has ended; `code` must be asked after all."""
+        """Whether it has ended; `code` must still be called."""
         return self._state() == "Z"
 
     def wait_until_stopped(self) -> None:
@@ -77,7 +77,7 @@ class Command:
             time.sleep(0.002)
 
     def is_held_up(self, seconds: float = 20.0) -> bool:
-        """Whether it goes on and has done nothing for so long; it is killed then. `code` must be asked after all."""
+        """Whether it used no processor time for so long; then it is killed. `code` must still be called."""
         used, since = "", time.monotonic()
         while not self.ended():
             if (now := " ".join(self._facts()[11:15])) != used:
@@ -92,16 +92,16 @@ class Command:
         return self._facts()[0]
 
     def _facts(self) -> list[str]:
-        """Its state, and what else the system counts; 11 to 14 are processor times of it and of its children."""
+        """Its state and the system's counters; 11 to 14 are processor times of it and of its children."""
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
 
     def said(self) -> str:
-        """What it printed, on one line for each line."""
+        """What it printed."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 
 class FaultServer:
-    """Starts commands; to be closed."""
+    """Starts commands, until it is closed."""
 
     def __init__(self) -> None:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "300", "PYTHONWARNINGS": "ignore"}
@@ -112,7 +112,7 @@ class FaultServer:
         assert self.answer() == "ready"
 
     def start(self, arguments: Sequence[object], folder: Path, **faults: Any) -> Command:
-        """A command in a folder; what it prints goes beside the folder, and ``faults`` are keys of `FAULTS`."""
+        """Start a command in a folder; its output is kept beside the folder. ``faults`` are keys of `FAULTS`."""
         self.n_started += 1
         log = folder.parent / f"{folder.name}.{self.n_started}.log"
         words = [str(argument) for argument in arguments]
@@ -159,7 +159,7 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in IMPORTED:
         import_module(module)
-    import_module("ltocf.report.html")._scripts = lambda: ""  # seconds of a library, for text that is always the same
+    import_module("ltocf.report.html")._scripts = lambda: ""  # a library takes seconds for a constant text
     answers = os.fdopen(os.dup(1), "w")
     print(json.dumps("ready"), file=answers, flush=True)
     for line in sys.stdin:
@@ -200,7 +200,7 @@ def _be_the_command(request: dict[str, Any]) -> None:
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
-    except BaseException:  # what the interpreter does with an error
+    except BaseException:  # as the interpreter would
         sys.excepthook(*sys.exc_info())
         code = 1
     finally:
@@ -209,10 +209,8 @@ def _be_the_command(request: dict[str, Any]) -> None:
         os._exit(code)
 
 
-# What a process can suffer.
-
 CHANGES = ("replace", "rename", "unlink", "rmdir", "mkdir", "fsync", "open")
-"""Functions of `os` that change what is on the disk, or see to it that it is there."""
+"""Functions of `os` that change files, or bring changes to the disk."""
 
 
 Seen: TypeAlias = Callable[[str, list[str]], None]
@@ -243,7 +241,7 @@ def _path_of(file: Any) -> str:
 
 
 def _act_at(number: int, act: Callable[[str], None]) -> None:
-    """Do something at a number: 2 n is before change n of a file, 2 n + 1 after it."""
+    """Act at one moment: 2 n is before change n of a file, 2 n + 1 after it."""
     changes = -1
 
     def before(kind: str, places: list[str]) -> None:
@@ -264,7 +262,7 @@ def _full(place: str) -> None:
 
 
 def _record(file: str) -> None:
-    """Every change of a file as a line, also one that fails: kind and paths."""
+    """Write every change of a file, also one that fails, as a line: kind and paths."""
     lines = Path(file).open("a", encoding="utf-8")  # noqa: SIM115
 
     def write(kind: str, places: list[str]) -> None:
@@ -278,7 +276,7 @@ def _limit(kind: int, value: int) -> None:
 
 
 def _more_memory(n_bytes: int) -> None:
-    """So many bytes of address space beyond what the process has."""
+    """Limit the address space to what the process has and ``n_bytes`` more."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     _limit(resource.RLIMIT_AS, pages * os.sysconf("SC_PAGE_SIZE") + n_bytes)
 
@@ -290,7 +288,7 @@ def _be_user(number: int) -> None:
 
 
 def _clock_back(seconds: float) -> None:
-    """The clock of the day is set back, over and over, each time that it is asked."""
+    """Set the clock back by ``seconds`` again each time it is read."""
     real, asked = time.time, [0]
 
     def earlier() -> float:
@@ -301,7 +299,7 @@ def _clock_back(seconds: float) -> None:
 
 
 def _checkpoint_always(_: bool) -> None:
-    """A checkpoint after every epoch."""
+    """Save a checkpoint after every epoch."""
     protocol = import_module("ltocf.runs.protocol")
     protocol.FitContext = partial(protocol.FitContext, seconds_between_checkpoints=0.0)
 
@@ -311,7 +309,6 @@ FAULTS: dict[str, Callable[[Any], None]] = {
     "stopped_at": lambda number: _act_at(number, lambda _: os.kill(os.getpid(), signal.SIGSTOP)),
     "full_at": lambda number: _act_at(number, _full),
     "record": _record,
-    "file_size": lambda n_bytes: _limit(resource.RLIMIT_FSIZE, n_bytes),
     "open_files": lambda n_files: _limit(resource.RLIMIT_NOFILE, n_files),
     "memory": _more_memory,
     "user": _be_user,

@@ -1,4 +1,4 @@
-"""Faults on purpose: short in `make test`, in full by `make faults`, which writes the figures of docs/promises.md."""
+"""Fault injection: a sample in `make test`, all of it in `make faults`, which writes figures for docs/promises.md."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Record = Callable[[str, dict[str, Any]], None]
 
 @pytest.fixture(scope="session")
 def full() -> bool:
-    """Whether all of it is wanted, for hours, and not a sample of it that takes seconds."""
+    """Whether to run everything, which takes more than an hour, or a sample, which takes seconds."""
     return os.environ.get("LTOCF_FAULTS") == "full"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def machine(full: bool) -> dict[str, Any]:
-    """Where and with what a full run is made, as it is before the run; figures that another one wrote do not count."""
+    """The environment of a full run, read before it begins; changed figures alone do not make the commit dirty."""
     if not full:
         return {}
     found = environment(torch.device("cpu"))
@@ -42,7 +42,7 @@ def machine(full: bool) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def record(full: bool, machine: dict[str, Any]) -> Record:
-    """Keeps the figures of one promise as results/faults/NAME.json; a short run keeps nothing."""
+    """Writes the figures of one promise to results/faults/NAME.json, in a full run only."""
 
     def write(name: str, figures: dict[str, Any]) -> None:
         if full:
@@ -55,7 +55,7 @@ def record(full: bool, machine: dict[str, Any]) -> Record:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[FaultServer]:
-    """Starts commands that a fault befalls."""
+    """Starts commands and plants faults in them."""
     server = FaultServer()
     yield server
     server.close()
@@ -63,13 +63,13 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture(scope="session")
 def scenes(server: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Scenes:
-    """What commands begin with and end with."""
+    """The folders that commands start from, and what each must end with."""
     return Scenes(server, tmp_path_factory.mktemp("scenes"))
 
 
 @pytest.fixture(scope="module")
 def figures(request: pytest.FixtureRequest, record: Record) -> Iterator[Counter[str]]:
-    """What the tests of a file count: kept under its name when the last one has ended, if none has failed."""
+    """What the tests of one file count; written under its name after the last of them, unless one failed."""
     started, failed, counted = time.monotonic(), request.session.testsfailed, Counter[str]()
     yield counted
     if request.session.testsfailed == failed:

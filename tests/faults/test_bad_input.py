@@ -1,4 +1,4 @@
-"""Whatever is in a file, a configuration or a request, only the package's own errors come out."""
+"""Whatever a file, a configuration or a request contains, only the package's own errors come out."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def many(n: int) -> settings:
 
 
 @pytest.mark.parametrize("name", [name for name in READERS if name not in ABORTING])
-def test_damage_is_refused_or_read(name: str, full: bool, record: Record) -> None:
-    """Bits, ends, lines and types of valid files."""
+def test_a_damaged_file_is_read_or_refused(name: str, full: bool, record: Record) -> None:
+    """Valid files with bits flipped, ends cut, lines doubled or types changed."""
     reader, counts = READERS[name], {"cases": 0, "refused": 0, "other_errors": 0}
     valid = reader.seeds()
 
@@ -60,22 +60,22 @@ def test_damage_is_refused_or_read(name: str, full: bool, record: Record) -> Non
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_what_is_valid_is_read(name: str, tmp_path: Path) -> None:
+def test_a_valid_file_is_read(name: str, tmp_path: Path) -> None:
     for place, content in enumerate(READERS[name].seeds()):
         (tmp_path / str(place)).mkdir()
         assert refused(READERS[name], content, tmp_path / str(place)) is None
 
 
 @pytest.mark.parametrize("file", sorted(CORPUS.glob("*/*")), ids=lambda file: f"{file.parent.name}-{file.name}")
-def test_what_was_found_stays_mended(file: Path, tmp_path: Path) -> None:
-    """Each file was once a traceback; its folder is the reader."""
+def test_a_file_that_once_gave_a_traceback_is_read_or_refused(file: Path, tmp_path: Path) -> None:
+    """The folder of each file is named after its reader."""
     with bounded():
         refused(READERS[file.parent.name], file.read_bytes(), tmp_path)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_models_of_nonsense(name: str, full: bool, record: Record, tmp_path: Path) -> None:
-    """Options and arrays of another type, size or form, under a right checksum."""
+def test_a_model_file_of_nonsense_is_read_or_refused(name: str, full: bool, record: Record, tmp_path: Path) -> None:
+    """Options and arrays of other types, sizes and shapes, with a correct checksum."""
     reader, counts = READERS[f"model-{name}"], {"cases": 0, "refused": 0, "other_errors": 0}
     arrays, metadata = parts_of(reader.seeds()[0])
 
@@ -93,7 +93,7 @@ def test_models_of_nonsense(name: str, full: bool, record: Record, tmp_path: Pat
 
 
 def _changed(metadata: dict[str, Any], generator: random.Random) -> dict[str, Any]:
-    """The options of a model more often than what is said of it."""
+    """The metadata with one change, most often of an option."""
     if generator.random() < 0.3:
         return metadata
     if generator.random() < 0.2:
@@ -131,7 +131,7 @@ def _nonsense(arrays: dict[str, np.ndarray], generator: random.Random) -> dict[s
     return arrays
 
 
-def test_configurations_of_nonsense(full: bool, record: Record) -> None:
+def test_a_configuration_of_nonsense_is_read_or_refused(full: bool, record: Record) -> None:
     counts = {"cases": 0, "refused": 0, "other_errors": 0}
     names = [*OPTIONS, "auto"]
     tables = {name: Config.from_toml("", "log.csv", {"model": name}).tables() for name in names}
@@ -143,7 +143,7 @@ def test_configurations_of_nonsense(full: bool, record: Record) -> None:
         tree = changed_tree(tables[generator.choice(names)], generator)
         try:
             text = tomli_w.dumps(tree)
-        except (TypeError, ValueError, AttributeError):  # what TOML has no word for
+        except (TypeError, ValueError, AttributeError):  # values that TOML cannot express
             return
         counts["cases"] += 1
         with bounded():
@@ -173,8 +173,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("path", REQUESTS)
-def test_bodies_of_nonsense(path: str, client: TestClient, full: bool, record: Record) -> None:
-    """A request is answered or refused in JSON; the service never fails."""
+def test_a_request_of_nonsense_is_answered_or_refused(
+    path: str, client: TestClient, full: bool, record: Record
+) -> None:
+    """In JSON, and never with a status of 500."""
     whole = [REQUESTS[path], {"history": [1, 2, 3], **({"k": 2} if path == "/v1/recommend" else {"item": 5})}]
     assert [client.post(path, json=body).status_code for body in whole] == [200, 200]
     valid = [json.dumps(body).encode() for body in whole]
@@ -214,8 +216,8 @@ for seed in range(first, last):
 
 
 @pytest.mark.parametrize("name", ABORTING)
-def test_damaged_parquet(name: str, full: bool, record: Record) -> None:
-    """In a child process: polars may ask for memory that nobody has, which ends it, as docs/data.md says."""
+def test_damaged_parquet_is_read_or_refused(name: str, full: bool, record: Record) -> None:
+    """In a child process, which polars may end by asking for more memory than there is, see docs/data.md."""
     counts = {"cases": 0, "refused": 0, "ends_of_the_process": 0, "other_errors": 0}
     start, end = 0, FULL if full else 6
     while start < end:

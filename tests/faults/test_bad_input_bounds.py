@@ -1,4 +1,4 @@
-"""Bad input takes no more memory and time than good input: headers that lie, and files that unpack for ever."""
+"""Bad input takes no more memory and time than good input: false headers, and files that unpack without end."""
 
 from __future__ import annotations
 
@@ -33,16 +33,14 @@ TOO_MUCH = r"must unpack to at most 200 times its size, got more than \d+ bytes 
 
 
 def bomb_of_gzip(n_bytes: int) -> bytes:
-    """Rows of one visit, over and over, a thousand times as large as its file."""
+    """A CSV file of one event repeated, a thousand times as large as its gzip file."""
     packer, block = zlib.compressobj(9, wbits=31), b"ann,7\n" * 200_000
     return b"".join([packer.compress(block) for _ in range(n_bytes // len(block) + 1)] + [packer.flush()])
 
 
 @pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz"])
-def test_what_unpacks_for_ever_is_refused(
-    kind: str, full: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The limit is lowered for a short run; in full it is the real one, and a bomb of 4 GB."""
+def test_a_bomb_is_refused(kind: str, full: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a lower limit in a short run; with the real one, and a bomb of 4 GB, in a full run."""
     if not full:
         monkeypatch.setattr(content, "ALWAYS_UNPACKED", 1 << 20)
     n_bytes = 4_000_000_000 if full and kind == "gzip" else ALWAYS_UNPACKED * 2 if full else 20_000_000
@@ -54,7 +52,7 @@ def test_what_unpacks_for_ever_is_refused(
         ltocf.load_dataset(path)
 
 
-def test_what_unpacks_for_ever_in_zstandard_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_of_zstandard_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "ALWAYS_UNPACKED", 1 << 20)
     buffer = io.BytesIO()
     pl.DataFrame({"user": ["ann"] * 1_000_000, "item": 7}).write_csv(buffer, compression="zstd")
@@ -63,8 +61,8 @@ def test_what_unpacks_for_ever_in_zstandard_is_refused(tmp_path: Path, monkeypat
         ltocf.load_dataset(tmp_path / "log.csv.zst")
 
 
-def test_honest_logs_unpack(tmp_path: Path) -> None:
-    """Even one visit over and over, as long as it is not very long; and any log whose rows differ."""
+def test_an_ordinary_log_unpacks(tmp_path: Path) -> None:
+    """Also one event repeated, in a file of moderate size; and any log whose rows differ."""
     rows = b"user,item\n" + b"".join(b"u%d,%d\n" % (n * n % 9973, n % 701) for n in range(100_000))
     for name, text in (("one", b"user,item\n" + b"ann,7\n" * 300_000), ("many", rows)):
         (tmp_path / f"{name}.csv.gz").write_bytes(packed := gzip.compress(text))
@@ -76,7 +74,7 @@ def test_honest_logs_unpack(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", [1, 19])
 @pytest.mark.parametrize("n_rows", [1, 1000, 200_000])
-def test_sizes_of_zstandard_are_never_too_small(level: int, n_rows: int) -> None:
+def test_the_largest_size_of_zstandard_is_never_too_small(level: int, n_rows: int) -> None:
     frame = pl.DataFrame({"user": np.arange(n_rows) % 7, "item": np.arange(n_rows) ** 2 % 1009})
     plain, packed = io.BytesIO(), io.BytesIO()
     frame.write_csv(plain)
@@ -87,7 +85,7 @@ def test_sizes_of_zstandard_are_never_too_small(level: int, n_rows: int) -> None
     assert largest_zstandard_size(skipped + packed.getvalue() + packed.getvalue()) == 2 * most
 
 
-def test_one_event_over_and_over_in_parquet_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_event_repeated_in_parquet_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ltocf.data.readers import tables
 
     monkeypatch.setattr(tables, "ALWAYS_UNPACKED", 1 << 16)
@@ -96,8 +94,8 @@ def test_one_event_over_and_over_in_parquet_is_refused(tmp_path: Path, monkeypat
         ltocf.load_dataset(tmp_path / "log.parquet")
 
 
-def test_headers_that_claim_a_billion_rows_take_no_memory(tmp_path: Path, record: Record) -> None:
-    """Of 10^12 numbers, in safetensors, in the arrays of a store and in Parquet."""
+def test_a_header_that_claims_a_trillion_numbers_takes_no_memory(tmp_path: Path, record: Record) -> None:
+    """In safetensors and in the arrays of a store; and in Parquet, more rows than it has."""
     header = json.dumps({"a": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}).encode()
     (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 64)
     with bounded(200), pytest.raises(ValueError, match="not a safetensors file, or a damaged one"):
@@ -113,15 +111,15 @@ def test_headers_that_claim_a_billion_rows_take_no_memory(tmp_path: Path, record
 
     good = READERS["parquet"].seeds()[0]
     n_rows = len(pl.read_parquet(io.BytesIO(good)))
-    place = good.rindex(bytes([2 * n_rows]))  # as the footer has it: a zigzag number
+    place = good.rindex(bytes([2 * n_rows]))  # in the footer, as a zigzag number
     with bounded(600):
         found = refused(READERS["parquet"], good[:place] + bytes([0x7E]) + good[place + 1 :], tmp_path)
     record("bounds", {"headers": 3, "bombs": 6, "memory_megabytes": 600})
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_options_that_ask_for_too_much(name: str, full: bool, tmp_path: Path) -> None:
-    """Every count of every model at the largest that is let through: refused or read, within memory and time."""
+def test_a_model_file_with_a_huge_option_is_read_or_refused(name: str, full: bool, tmp_path: Path) -> None:
+    """Every integer option of every model at its limit and beyond, within bounded memory and time."""
     arrays, metadata = parts_of(READERS[f"model-{name}"].seeds()[0])
     for option, value in ltocf.MODELS[name].options().items():
         if type(value) is not int:
@@ -140,7 +138,7 @@ def _load(content: bytes, folder: Path) -> object:
 
 
 @pytest.mark.parametrize("option", LARGEST)
-def test_counts_beyond_reason_are_told_before_a_folder_is_made(option: str, tmp_path: Path) -> None:
+def test_a_huge_setting_is_refused_before_a_folder_is_made(option: str, tmp_path: Path) -> None:
     name = next(name for name in ltocf.MODELS if option in ltocf.MODELS[name].options())
     with bounded(500), pytest.raises(ValueError, match=f"`{option}` must be <= {LARGEST[option]}, got 1000000000000"):
         ltocf.train([(0, 0), (1, 1)], tmp_path / "run", model=name, show_progress=False, **{option: 10**12})

@@ -1,4 +1,4 @@
-"""A process that trains, loads and recommends all day holds no more in the evening than after its first rounds."""
+"""A process that trains, loads and recommends again and again holds no more than after its first cycles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="sizes are 
 SCRIPT = Path(__file__).resolve().parents[1] / "many_cycles.py"
 N_MODELS = 5
 MB_PER_CYCLE = 0.01
-"""What the allocator may keep for itself over a thousand cycles: 10 MB."""
+"""The allocator may keep 10 MB for itself over a thousand cycles."""
 
 
 def held(folder: Path, n: int) -> list[dict[str, float]]:
@@ -28,7 +28,7 @@ def held(folder: Path, n: int) -> list[dict[str, float]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_many_cycles_in_one_process(tmp_path: Path, full: bool, record: Any) -> None:
+def test_many_cycles_in_one_process_leave_nothing_behind(tmp_path: Path, full: bool, record: Any) -> None:
     n = 1000 if full else 2 * N_MODELS
     found = held(tmp_path, n)
     assert len(found) == n

@@ -1,4 +1,4 @@
-"""A training whose loss is no longer finite stops, keeps the batch, says what to change, and blocks nothing."""
+"""A training whose loss is no longer finite stops, keeps the batch, says what to change, and leaves the folder free."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def batch_of(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, json.loads(metadata["diverged"])
 
 
-def test_weights_that_the_last_step_of_an_epoch_ruined_are_found_at_once(tmp_path: Path) -> None:
-    """In an epoch of one step the loss is that of the weights before it; the rate of the first is 0."""
+def test_weights_that_explode_in_the_last_step_of_an_epoch_are_found_in_that_epoch(tmp_path: Path) -> None:
+    """In an epoch of one step the loss belongs to the weights before it; the first step has rate 0."""
     said = diverging(tmp_path / "run", "mf", **WILD | {"batch_size": 10_000})
     assert "weights became as large as 9.6" in said
     assert "in the last step of epoch 2: training diverged; lower `learning_rate`" in said
     assert batch_of(tmp_path / "run")[1]["step"] == 1
 
 
-def test_the_batch_is_the_one_that_seed_and_step_make_again(tmp_path: Path) -> None:
+def test_seed_and_step_give_the_kept_batch_again(tmp_path: Path) -> None:
     said = diverging(tmp_path / "run", "mf", **WILD)
     arrays, facts = batch_of(tmp_path / "run")
     assert "lower `learning_rate`" in said
@@ -73,7 +73,7 @@ def test_the_batch_is_the_one_that_seed_and_step_make_again(tmp_path: Path) -> N
 
 
 def test_the_step_is_the_first_whose_loss_is_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loss of the fifth step is made infinite; those after it are finite again."""
+    """The loss of the fifth step only is made infinite."""
     forward, steps = EmbeddingRecommender.forward, [0]
 
     def planted(self: EmbeddingRecommender, *batch: Any) -> Any:
@@ -93,9 +93,9 @@ def test_the_step_is_the_first_whose_loss_is_not_finite(tmp_path: Path, monkeypa
 def test_a_run_that_diverged_does_not_block_its_folder(
     model: str, tmp_path: Path, full: bool, figures: Counter[str]
 ) -> None:
-    """Neither for other settings nor for the same, and nothing of it is left."""
+    """It can be trained in again with the same settings or others, and no file of it is left."""
     if not full and model not in ("mf", "ltocf"):
-        pytest.skip("one of the models of a full run only")
+        pytest.skip("in a full run only")
     out, good = tmp_path / "run", SETTINGS | MODELS[model] | {"learning_rate": 0.01}
     first = diverging(out, model, **WILD)
     with pytest.raises(FloatingPointError):
@@ -115,7 +115,9 @@ def test_a_run_that_diverged_is_not_loaded(tmp_path: Path) -> None:
     assert ltocf.train(LOG, tmp_path / "run", model="mf", exists="load", **SETTINGS | MODELS["mf"])["seed"] == 0
 
 
-def test_killed_while_it_is_removed_it_still_blocks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_diverged_run_that_is_half_removed_does_not_block_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     diverging(tmp_path / "run", "mf", **WILD)
     remove, asked = leftovers.remove_inside, []
 
@@ -132,7 +134,7 @@ def test_killed_while_it_is_removed_it_still_blocks_nothing(tmp_path: Path, monk
     assert ltocf.train(LOG, tmp_path / "run", model="mf", **SETTINGS | MODELS["mf"])["seed"] == 0
 
 
-def test_a_replaced_run_stays_when_the_new_one_diverges_and_the_batch_is_kept(tmp_path: Path) -> None:
+def test_when_a_replacement_diverges_the_old_run_stays_and_the_batch_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "run"
     before = ltocf.train(LOG, out, model="mf", **SETTINGS | MODELS["mf"])
     said = diverging(out, "mf", exists="replace", **WILD)

@@ -1,4 +1,4 @@
-"""A file from a stranger runs no code, and nothing is written or read outside of the folder it is in."""
+"""A file from a stranger runs no code, and nothing outside its folder is read or written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Record = Callable[[str, dict[str, Any]], None]
 
 
 class Planted:
-    """What runs if somebody unpickles it."""
+    """An object that makes a folder when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -33,7 +33,7 @@ class Planted:
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_pickles_do_not_run(name: str, tmp_path: Path, record: Record) -> None:
+def test_a_pickle_does_not_run(name: str, tmp_path: Path, record: Record) -> None:
     (tmp_path / "folder").mkdir()
     mark, torch_file = tmp_path / "it-ran", io.BytesIO()
     torch.save({"weights": Planted(mark)}, torch_file)
@@ -42,14 +42,14 @@ def test_pickles_do_not_run(name: str, tmp_path: Path, record: Record) -> None:
             refused(READERS[name], content, tmp_path / "folder")
         assert not mark.exists()
     pickle.loads(pickle.dumps(Planted(mark)))
-    assert mark.exists(), "what was planted would have run"
+    assert mark.exists(), "the planted object works when it is unpickled"
     record("files-of-strangers", {"readers": len(READERS), "ran": 0})
 
 
 @pytest.mark.parametrize(
     "wanted", ["os.system", "../../evil", "ltocf.models", "__import__('os')", "mf/../mf", "", "mf\x00"]
 )
-def test_a_model_is_one_of_the_registry(wanted: str, tmp_path: Path) -> None:
+def test_the_model_of_a_file_must_be_in_the_registry(wanted: str, tmp_path: Path) -> None:
     before = set(sys.modules)
     arrays, metadata = parts_of(READERS["model-mf"].seeds()[0])
     with pytest.raises(ValueError, match="cannot be used as a model file: `model` must be one of"):
@@ -58,8 +58,8 @@ def test_a_model_is_one_of_the_registry(wanted: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "a/b", "..", "\x1b[31m", "x\x00y"])
-def test_names_in_a_file_are_no_paths(name: str, tmp_path: Path) -> None:
-    """Notes, ids and tensors of such names: shown or refused, and nothing is written."""
+def test_names_in_a_file_are_not_used_as_paths(name: str, tmp_path: Path) -> None:
+    """Notes and tensors with such names are displayed or refused, and nothing is written outside."""
     arrays, metadata = parts_of(READERS["model-mf"].seeds()[0])
     folder = tmp_path / "in" / "there"
     folder.mkdir(parents=True)
@@ -76,8 +76,8 @@ def test_names_in_a_file_are_no_paths(name: str, tmp_path: Path) -> None:
     assert outside == set()
 
 
-def test_what_is_written_does_not_follow_links(tmp_path: Path, record: Record) -> None:
-    """A run folder whose files are links to files elsewhere: those stay as they are, whatever is written."""
+def test_writing_does_not_follow_links(tmp_path: Path, record: Record) -> None:
+    """The files of a run folder are links to files elsewhere, which stay as they are."""
     log = [(f"u{user}", item) for user in range(12) for item in range(15) if (user * 7 + item * 3) % 4]
     settings: dict[str, Any] = {"model": "mf", "dim": 2, "epochs": 2, "select_by": "recall@5", "show_progress": False}
     whole, folder, elsewhere = tmp_path / "whole", tmp_path / "run", tmp_path / "elsewhere"
@@ -92,7 +92,7 @@ def test_what_is_written_does_not_follow_links(tmp_path: Path, record: Record) -
             (elsewhere / name).write_text("" if name == "history.jsonl" else "mine")
             (folder / name).symlink_to(elsewhere / name)
     before = {file.name: file.read_bytes() for file in elsewhere.iterdir()}
-    for _ in range(4):  # what is refused is removed, as its error says
+    for _ in range(4):  # remove what is refused, as its error says
         try:
             ltocf.resume(folder, show_progress=False)
             break
@@ -104,7 +104,7 @@ def test_what_is_written_does_not_follow_links(tmp_path: Path, record: Record) -
     record("files-of-strangers-links", {"links": len(written) - 1, "written_through": 0})
 
 
-def test_a_run_that_is_replaced_through_a_link_leaves_what_is_there(tmp_path: Path) -> None:
+def test_replacing_a_run_through_a_link_leaves_the_files_there(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("mine")
     (tmp_path / "run").symlink_to(tmp_path / "mine")
@@ -113,7 +113,7 @@ def test_a_run_that_is_replaced_through_a_link_leaves_what_is_there(tmp_path: Pa
     assert (tmp_path / "mine" / "letter.txt").read_text() == "mine"
 
 
-def test_parts_of_an_unfinished_store_are_its_own(tmp_path: Path) -> None:
+def test_an_unfinished_store_takes_no_parts_from_elsewhere(tmp_path: Path) -> None:
     from ltocf.scale.ingest import _part, _record
 
     line = '{"file": "%s", "kinds": [], "found": [], "report": {}}'
@@ -121,6 +121,6 @@ def test_parts_of_an_unfinished_store_are_its_own(tmp_path: Path) -> None:
         assert _part(_record(line % name) or {}) is None
 
 
-def test_every_model_was_tried() -> None:
+def test_every_model_has_a_sample() -> None:
     assert set(OPTIONS) == set(ltocf.MODELS)
     assert finished_run().is_dir()

@@ -1,4 +1,4 @@
-"""A disk that is full, read-only or gone, too little memory or too few files: a clear error, and then it goes on."""
+"""A full, read-only or missing disk, too little memory or too few files: a clear error, and work continues later."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ WRITING = [TRAININGS[0], *(WORKS[name] for name in NAMES)]
 SHORT = ("train ltocf", "ingest", "export parquet")
 NOBODY = 65534
 GONE = "No such file or directory|holds no run|no configuration file|must be a folder that stays"
-"""What is told of a folder that was removed."""
+"""What an error says about a folder that was removed."""
 MEBIBYTE = 2**20
 
 
 def wanted(work: Work, full: bool) -> None:
     if not full and work.name not in SHORT:
-        pytest.skip("one of the commands of a full run only")
+        pytest.skip("in a full run only")
 
 
 def is_clear(said: str, *, names: str = "", by_a_library: bool = False) -> None:
-    """One line says what went wrong; Polars may have said so before it, in its own words."""
+    """One line says what went wrong; Polars may have printed its own message before it."""
     lines = [line for line in said.splitlines() if line.startswith("error: ")]
     assert lines, said
     assert not re.search(r"Traceback|Exception ignored", said), said
@@ -41,7 +41,7 @@ def is_clear(said: str, *, names: str = "", by_a_library: bool = False) -> None:
 
 @contextmanager
 def mounted(folder: Path, size: str) -> Iterator[None]:
-    """A file system of its own, which may be small."""
+    """A separate file system of the given size."""
     folder.mkdir(exist_ok=True)
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
     if done.returncode:
@@ -66,12 +66,12 @@ def test_a_disk_full_at_any_file_is_an_error_that_names_it(
     growing = [
         number
         for number, (kind, place, *_) in enumerate(changes)
-        if kind in grows and not place.endswith("lock")  # filelock asks again
+        if kind in grows and not place.endswith("lock")  # filelock tries again
     ]
     for place in growing[:: work.every] if full else growing[len(growing) // 2 :][:1]:
         folder = scenes.fresh(work)
         code, said = scenes.server.run(work.arguments, folder, full_at=2 * place, checkpoint_always=True)
-        if code:  # what is there already needs no room
+        if code:  # a folder that exists already needs no room
             assert code == 2, f"{changes[place]}: {said}"
             is_clear(said, names="No space left on device")
         else:
@@ -81,10 +81,10 @@ def test_a_disk_full_at_any_file_is_an_error_that_names_it(
 
 
 @pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
-def test_a_small_disk_is_an_error_and_with_room_it_goes_on(
+def test_a_small_disk_is_an_error_and_the_work_continues_with_more_room(
     work: Work, scenes: Scenes, full: bool, figures: Counter[str]
 ) -> None:
-    """What libraries write by themselves meets the end of the disk too."""
+    """Files that libraries write themselves reach the end of the disk too."""
     wanted(work, full)
     scenes.undisturbed(work)
     folder = scenes.root / work.name.replace(" ", "_")
@@ -104,7 +104,7 @@ def test_a_small_disk_is_an_error_and_with_room_it_goes_on(
 
 
 @pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
-def test_a_disk_that_is_read_only_is_an_error(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
+def test_a_read_only_disk_is_an_error(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
     wanted(work, full)
     scenes.undisturbed(work)
     folder = scenes.root / work.name.replace(" ", "_")
@@ -121,10 +121,10 @@ def test_a_disk_that_is_read_only_is_an_error(work: Work, scenes: Scenes, full: 
 
 
 @pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
-def test_a_folder_of_somebody_else_is_an_error(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
+def test_a_folder_of_another_user_is_an_error(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
     wanted(work, full)
     if os.getuid():
-        pytest.skip("needs root, who can become somebody else")
+        pytest.skip("needs root, who can become another user")
     before = contents(scenes.fresh(work))
     folder = scenes.root / work.name.replace(" ", "_")
     for above in (folder, *folder.parents):
@@ -188,7 +188,7 @@ def test_too_few_open_files_are_an_error(work: Work, scenes: Scenes, full: bool,
 
 @pytest.mark.parametrize("work", WRITING, ids=lambda work: work.name)
 def test_too_little_memory_is_an_error(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
-    """Polars may end the process, or wait for ever for a thread that it did not get: what is left can go on."""
+    """Polars may end the process, or wait forever for a thread that it did not get; the work continues all the same."""
     wanted(work, full)
     for n_bytes in (size * MEBIBYTE for size in ((0, 1, 2, 4, 8, 16, 32, 64, 128) if full else (4,))):
         folder = scenes.fresh(work)

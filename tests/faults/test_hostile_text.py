@@ -1,4 +1,4 @@
-"""Text in data is shown and never obeyed: by a terminal, a spreadsheet, a browser or a file system.
+"""Text in data is displayed and never executed by a terminal, a spreadsheet, a browser or a file system.
 
 Pages and reports: tests/report/test_html.py, tests/service/pages; lists as CSV: tests/serving/test_writing.py; cards:
 tests/serving/test_hub.py; names of cells: tests/reproduce/test_cells.py.
@@ -26,7 +26,7 @@ FORMULA = '=HYPERLINK("http://e.org")'
 
 
 def hostile_log(folder: Path) -> Path:
-    """Titles, ids, a column and a file name of this kind."""
+    """A log with hostile titles, ids, column name and file name."""
     rows = [(f"{HOSTILE}{user}", item, FORMULA) for user in range(12) for item in range(10) if (user + item) % 3]
     frame = pl.DataFrame(rows, schema=["user", "item", "title"], orient="row")
     frame = frame.with_columns(pl.lit(1).alias(HOSTILE))
@@ -43,9 +43,7 @@ def exit_code(command: list[str]) -> object:
     return 0
 
 
-def test_every_command_shows_it_and_nothing_obeys(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], figures: Counter[str]
-) -> None:
+def test_no_command_prints_an_escape(tmp_path: Path, capsys: pytest.CaptureFixture[str], figures: Counter[str]) -> None:
     log, run = hostile_log(tmp_path), tmp_path / "run[/]\x1b[31m"
     options = [
         "--model",
@@ -77,10 +75,10 @@ def test_every_command_shows_it_and_nothing_obeys(
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "jsonl"])
-def test_lists_for_programs(
+def test_lists_for_programs_are_escaped(
     format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], figures: Counter[str]
 ) -> None:
-    """A spreadsheet computes nothing, and JSON escapes what a terminal would obey."""
+    """A spreadsheet finds no formula, and JSON escapes control characters."""
     ltocf.fit(
         hostile_log(tmp_path), tmp_path / "run", model="mf", dim=2, epochs=1, title_column="title", show_progress=False
     )
@@ -95,7 +93,7 @@ def test_lists_for_programs(
     figures["formats"] += 1
 
 
-def test_bars_and_lines_and_logs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_and_logs_print_no_escape(capsys: pytest.CaptureFixture[str]) -> None:
     log_line(f"reading {HOSTILE}")
     assert not ESCAPES & set(capsys.readouterr().err)
     with progress_bar() as bar:
@@ -107,7 +105,7 @@ def test_bars_and_lines_and_logs(capsys: pytest.CaptureFixture[str]) -> None:
     assert harmless("tab\tand line\n") == "tab\tand line\n"
 
 
-def test_names_of_data_sets_are_no_paths(tmp_path: Path, figures: Counter[str]) -> None:
+def test_the_name_of_a_data_set_is_not_a_path(tmp_path: Path, figures: Counter[str]) -> None:
     (tmp_path / "a").mkdir()
     for name in ("..csv", "...csv", "a b.csv", "=1+1.csv", "x\x1b[31m.csv"):
         (tmp_path / "a" / name).write_text("user,item\nann,7\nbob,8\n")

@@ -1,4 +1,4 @@
-"""A command that is killed at any moment is called again and ends with the same bits; nobody reads half a file."""
+"""A command that is killed at any moment and called again ends with the same bits; no reader sees half a file."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fault_scenarios import OTHERS, TRAININGS, WORKS, Scenes, Work, read_everyth
 
 KILLS = 100
 SHORT = ("train ltocf", "ingest", "update", "table3")
-"""Commands of a short run, which is of one kill each."""
+"""Commands of a short run, each killed once."""
 SHORT_AT_FILES = ("train ltocf", "ingest", "update", "recommend-all", "export parquet", "export numpy")
-"""The same, of two moments each."""
+"""Commands of a short run, each killed at two changes of files."""
 TWICE = 4
-"""One in so many is killed again when it goes on."""
+"""One in this many is killed a second time, while it continues."""
 
 
 def killed(scenes: Scenes, folder: Path, seconds: float, arguments: tuple[str, ...], **faults: Any) -> int:
-    """Kill a command after so many seconds, and read all its files meanwhile; how many were read."""
+    """Kill a command after ``seconds``, reading all its files meanwhile; return how many were read."""
     ends, n_read = time.monotonic() + seconds, 0
     command = scenes.server.start(arguments, folder, **faults)
     while time.monotonic() < ends and not command.ended():
@@ -39,7 +39,7 @@ def test_a_command_killed_at_any_moment_ends_with_the_same_bits(
     name: str, scenes: Scenes, full: bool, figures: Counter[str]
 ) -> None:
     if not full and name not in SHORT:
-        pytest.skip("one of the commands of a full run only")
+        pytest.skip("in a full run only")
     work, draw = WORKS[name], random.Random(zlib.crc32(name.encode()))
     _, seconds = scenes.undisturbed(work)
     for trial in range(KILLS if full else 1):
@@ -58,9 +58,9 @@ def test_a_command_killed_at_any_moment_ends_with_the_same_bits(
 def test_a_command_killed_at_any_change_of_a_file_ends_with_the_same_bits(
     work: Work, scenes: Scenes, full: bool, figures: Counter[str]
 ) -> None:
-    """Before each file is made, synced, renamed and removed; for one command also after each."""
+    """Before each creation, sync, rename and removal of a file; for one command also after it."""
     if not full and work.name not in SHORT_AT_FILES:
-        pytest.skip("one of the commands of a full run only")
+        pytest.skip("in a full run only")
     scenes.undisturbed(work)
     moments = range(0, 2 * len(scenes.server.changes(work.arguments, scenes.fresh(work))), 1 + (work in OTHERS))
     if not full:
@@ -68,6 +68,6 @@ def test_a_command_killed_at_any_change_of_a_file_ends_with_the_same_bits(
     for moment in moments[:: work.every]:
         folder = scenes.fresh(work)
         code, said = scenes.server.run(work.arguments, folder, checkpoint_always=True, killed_at=moment)
-        assert code == -signal.SIGKILL or not code, said  # nothing is after a change that fails
+        assert code == -signal.SIGKILL or not code, said  # there is no moment after a change that fails
         scenes.finish(work, folder)
         figures["kills_at_changes_of_files"] += 1

@@ -1,4 +1,4 @@
-"""Importing and using the package asks nobody outside of this machine; only a download of a named set does."""
+"""Importing and using the package opens no connection to another machine; only the download of a named set does."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def test_commands_without_a_network(tmp_path: Path, record: Any) -> None:
     record("no-network", figures)
 
 
-def test_a_download_is_seen_and_stopped(tmp_path: Path) -> None:
-    """The guard works: what does need a network fails under it, and says so."""
+def test_the_guard_stops_a_download(tmp_path: Path) -> None:
+    """So the other tests would notice a connection."""
     program = CLOSED.format(tests=str(SCRIPT.parent)) + "import ltocf; ltocf.load_dataset('gowalla')"
     variables = os.environ | {"LTOCF_DATA": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=False)

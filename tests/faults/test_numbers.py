@@ -1,4 +1,4 @@
-"""Data and settings at the edge: the right lists, or an error before a folder is made."""
+"""Data and settings at the edge: correct lists, or an error before a folder is made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from model_samples import OPTIONS
 Record = Callable[[str, dict[str, Any]], None]
 
 
-LEFT = " [and the folder is there]"
+LEFT = " [and a folder was made]"
 
 
 def ordinary() -> sp.coo_array:
@@ -67,11 +67,11 @@ SETTINGS: dict[str, dict[str, list[Any]]] = {
     },
     "right": {"dim": [1], "horizon": [1e-9, 1e3], "n_times": [0, 50], "learning_rate": [1e6], "popularity": [1e30]},
 }
-"""Values that are refused before anything is written, and values that are trained with, unless training diverges."""
+"""Values that are refused before anything is written, and values that train unless training diverges."""
 
 
 def check_lists(trained: TrainedModel, pairs: sp.coo_array) -> None:
-    """Every user with a history gets all that is left, best first, with finite scores; the others are told."""
+    """Users with a history get all other items, best first, with finite scores; users without one an error."""
     touched = pairs.tocsr().astype(bool)
     n_items = pairs.shape[1]
     for user in range(pairs.shape[0]):
@@ -87,7 +87,7 @@ def check_lists(trained: TrainedModel, pairs: sp.coo_array) -> None:
 
 
 def trained_on(pairs: sp.coo_array, folder: Path, name: str, **settings: Any) -> str:
-    """What came of it: lists that were checked, or the error."""
+    """Train and check the lists; the message of the error, or an empty text."""
     options = OPTIONS[name] | {"epochs": 1, "show_progress": False, "model": name, **settings}
     try:
         with bounded(1500):
@@ -101,7 +101,9 @@ def trained_on(pairs: sp.coo_array, folder: Path, name: str, **settings: Any) ->
 
 
 @pytest.mark.parametrize("place", range(len(OPTIONS)), ids=list(OPTIONS))
-def test_every_model_with_data_at_the_edge(place: int, full: bool, record: Record, tmp_path: Path) -> None:
+def test_data_at_the_edge_give_correct_lists_or_an_error(
+    place: int, full: bool, record: Record, tmp_path: Path
+) -> None:
     name, shapes = list(OPTIONS)[place], list(SHAPES)
     tried = shapes if full else [shapes[place % len(shapes)]]
     outcomes = {shape: trained_on(SHAPES[shape](), tmp_path / shape, name) for shape in tried}
@@ -112,12 +114,12 @@ def test_every_model_with_data_at_the_edge(place: int, full: bool, record: Recor
 
 
 def names_with(option: str) -> list[str]:
-    """Models that have it; all of them for a setting of training or of the run."""
+    """The models that have this option; LT-OCF for a setting of training or of the run."""
     return [name for name, model in ltocf.MODELS.items() if option in model.options()] or ["ltocf"]
 
 
 @pytest.mark.parametrize("option", SETTINGS["told"])
-def test_settings_that_cannot_be_are_told_by_name(option: str, full: bool, tmp_path: Path) -> None:
+def test_an_impossible_setting_is_refused_by_name(option: str, full: bool, tmp_path: Path) -> None:
     for name in names_with(option)[: None if full else 2]:
         for value in SETTINGS["told"][option]:
             said = trained_on(ordinary(), tmp_path / "run", name, **{option: value})
@@ -126,7 +128,9 @@ def test_settings_that_cannot_be_are_told_by_name(option: str, full: bool, tmp_p
 
 
 @pytest.mark.parametrize("option", SETTINGS["right"])
-def test_settings_at_the_edge_are_right_or_told(option: str, full: bool, record: Record, tmp_path: Path) -> None:
+def test_settings_at_the_edge_give_correct_lists_or_an_error(
+    option: str, full: bool, record: Record, tmp_path: Path
+) -> None:
     counts = {"right": 0, "diverged": 0, "told": 0}
     for name in names_with(option)[: None if full else 1]:
         for place, value in enumerate(SETTINGS["right"][option]):
@@ -134,12 +138,12 @@ def test_settings_at_the_edge_are_right_or_told(option: str, full: bool, record:
             assert LEFT not in said
             counts["told" if said not in ("", "diverged") else said or "right"] += 1
     assert counts["right"] + counts["diverged"] + counts["told"] > 0
-    assert counts["told"] == 0 or option in ("dim", "horizon", "n_times"), "only where a model cannot have it"
+    assert counts["told"] == 0 or option in ("dim", "horizon", "n_times"), "these have limits of their own"
     record(f"numbers-of-{option.replace('_', '-')}", counts)
 
 
-def test_repeated_rows_are_one_pair(full: bool, tmp_path: Path) -> None:
-    """A million copies of a few pairs give the model of these pairs, bit for bit."""
+def test_repeated_rows_count_once(full: bool, tmp_path: Path) -> None:
+    """A million copies of a few pairs are read as these pairs."""
     pairs = [(f"u{user}", item) for user in range(12) for item in range(15) if (user * 7 + item * 3) % 4]
     copies = (1_000_000 if full else 20_000) // len(pairs)
     frame = pl.DataFrame(pairs * copies, schema=["user", "item"], orient="row")
@@ -149,7 +153,7 @@ def test_repeated_rows_are_one_pair(full: bool, tmp_path: Path) -> None:
     assert again.report.n_merged == len(frame) - len(pairs)
 
 
-def test_an_empty_test_set_is_told(tmp_path: Path) -> None:
+def test_an_empty_test_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("0 1 2 3\n1 1 2\n2 3 0\n")
     for content, said in (("", "at least one"), ("0 1\n", "must hold a pair that is not in train")):
         (tmp_path / "test.txt").write_text(content)
@@ -158,7 +162,9 @@ def test_an_empty_test_set_is_told(tmp_path: Path) -> None:
         assert not (tmp_path / "run").exists()
 
 
-def test_who_has_seen_everything_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_users_who_have_seen_everything_are_counted_in_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ltocf.fit(with_a_user_of_everything(), tmp_path / "run", model="mf", dim=2, epochs=1, show_progress=False)
     main(["recommend", str(tmp_path / "run"), "--user", "0", "--user", "1", "--format", "csv"])
     told = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Five times as many requests as a service can answer: it says no at once, answers the rest right, and recovers."""
+"""At five times the load that it can answer, a service refuses the excess, answers the rest correctly, and recovers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="workers ar
 TIMES_CAPACITY = 5
 WORKERS = 2
 AT_ONCE = {True: 16, False: 2}
-"""Requests that a worker holds at a time, in full and in the sample: a few hundredths of a second of work."""
+"""Requests that a worker accepts at a time, in full and in the sample: some hundredths of a second of work."""
 N_CLIENTS = 640
 N_HISTORY, K = 100, 100
 N_ASKED = 50
@@ -32,7 +32,7 @@ PROBE_SECONDS = 0.02
 
 
 def shop(folder: Path, *, full: bool) -> Path:
-    """A run whose answers to histories are some work."""
+    """A run for which an answer to a history takes a few milliseconds."""
     n_users, n_items = (2000, 5000) if full else (300, 1000)
     draws = random.Random(0)
     pairs = [(user, item) for user in range(n_users) for item in draws.sample(range(n_items), 20)]
@@ -41,7 +41,7 @@ def shop(folder: Path, *, full: bool) -> Path:
 
 
 class Seen:
-    """What was answered, compared with the lists of the model itself."""
+    """Counts of answers, compared with the lists of the model itself."""
 
     def __init__(self, run: Path) -> None:
         snapshot = Snapshot.open(run)
@@ -74,7 +74,7 @@ class Seen:
 
 
 async def recovery(port: int, asked: Iterator[Asked], since: float) -> float:
-    """Seconds from a moment until requests are answered again, ten after one another at least."""
+    """Seconds from ``since`` until requests are answered again, at least ten in a row."""
     client, begun, good = Client(port), since, 0
     while good < 10:
         answer = await client.ask(next(asked))
@@ -87,7 +87,7 @@ async def recovery(port: int, asked: Iterator[Asked], since: float) -> float:
 
 
 async def overloaded(service: Service, seen: Seen, seconds: float, at_once: int) -> dict[str, Any]:
-    """Measure the capacity, ask for five times as much, and see how long it is busy with that afterwards."""
+    """Measure the capacity, send five times as much, and measure how long the service takes to recover."""
     async with clients(service.port, max(1, WORKERS * at_once // 4)) as made:
         await at_a_pace(made, seen.asked(), for_seconds(0.2), seen.see)  # warm
         seen.clear()
@@ -118,7 +118,9 @@ async def overloaded(service: Service, seen: Seen, seconds: float, at_once: int)
     }
 
 
-def test_five_times_the_capacity(tmp_path: Path, full: bool, record: Any) -> None:
+def test_a_service_at_five_times_its_capacity_refuses_the_excess_and_recovers(
+    tmp_path: Path, full: bool, record: Any
+) -> None:
     run = shop(tmp_path, full=full)
     seen = Seen(run)
     service = Service(run, "--workers", str(WORKERS), "--max-concurrent", str(AT_ONCE[full]), "--no-access-log")

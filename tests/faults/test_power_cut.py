@@ -1,4 +1,4 @@
-"""Whenever the power is cut, the disk has the old file or the new one: content first, then the name, then the next."""
+"""A power cut leaves the old file or the new one: content is on the disk before its name, a name before the next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WRITERS = {
     *("savefig", "tofile", "rename", "replace", "touch"),
 }
 TEMPORARY = "temporary"
-"""What `replacing` and `making_folder` give is called so."""
+"""The name of what `replacing` and `making_folder` give."""
 ELSEWHERE = {
     "training/memory.py": "a file of the kernel",
     "scale/merge.py": "in the working folder of `ingest`, which sees it to the disk before it moves it",
@@ -40,7 +40,7 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_anything_els
     work: Work, scenes: Scenes, full: bool, figures: Counter[str]
 ) -> None:
     if not full and work.name not in SHORT:
-        pytest.skip("one of the commands of a full run only")
+        pytest.skip("in a full run only")
     changes = scenes.server.changes(work.arguments, scenes.fresh(work))
     waiting: set[str] = set()
     on_disk: set[str] = set()
@@ -49,7 +49,7 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_anything_els
             on_disk.add(place)
             waiting.discard(place)
         elif rest and rest[0].endswith(".part") and Path(place).parent.name.startswith("."):
-            on_disk.discard(rest[0])  # it has no name yet that anybody reads
+            on_disk.discard(rest[0])  # no reader looks for this name yet
         elif kind in ("replace", "rename"):
             together = work.name == "ingest" and not place.endswith(".part")  # its index is what counts
             assert together or not waiting, f"{rest[0]} is named before the names in {waiting} are on the disk"
@@ -62,18 +62,18 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_anything_els
     assert figures["files"]
 
 
-def test_the_history_is_on_the_disk_before_the_checkpoint_that_counts_on_it(scenes: Scenes) -> None:
+def test_the_history_is_on_the_disk_before_the_checkpoint_that_relies_on_it(scenes: Scenes) -> None:
     changes = scenes.server.changes(TRAININGS[0].arguments, scenes.fresh(TRAININGS[0]))
     synced = 0
     for kind, place, *rest in changes:
         if kind == "fsync" and place == "run/history.jsonl":
             synced += 1
         elif kind == "replace" and rest[0].startswith(("run/checkpoint", "run/metrics")):
-            assert synced, f"{rest[0]} counts on a history that is not on the disk"
+            assert synced, f"{rest[0]} relies on a history that is not on the disk"
             synced = 0
 
 
-def test_nothing_is_written_that_does_not_keep_this_order() -> None:
+def test_the_package_writes_no_file_in_another_way() -> None:
     found = [
         f"{file.relative_to(SOURCE)}: {ast.unparse(call)}"
         for file in sorted(SOURCE.rglob("*.py"))
@@ -85,7 +85,7 @@ def test_nothing_is_written_that_does_not_keep_this_order() -> None:
 
 
 def writes(call: ast.Call) -> bool:
-    """Whether a call writes a file, and not the temporary one of `replacing`."""
+    """Whether a call writes a file other than the temporary one of `replacing`."""
     function, words = call.func, ast.unparse(call)
     name = words.partition("(")[0].rpartition(".")[2] if not isinstance(function, ast.Attribute) else function.attr
     if TEMPORARY in words:
@@ -99,7 +99,7 @@ def writes(call: ast.Call) -> bool:
 
 
 def is_about_a_file(name: str, call: ast.Call) -> bool:
-    """`replace`, `rename` and `save` have other meanings too, which have other arguments."""
+    """Whether a `replace`, `rename` or `save` is of a file; other objects have methods of these names."""
     if name == "rename":
         return isinstance(call.func, ast.Attribute) and "path" in ast.unparse(call.func.value)
     if name in ("replace", "save"):

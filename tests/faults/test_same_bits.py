@@ -1,4 +1,4 @@
-"""The same seed on the same machine: the same bits, whatever the threads, the blocks and who is asked with whom."""
+"""The same seed on the same machine gives the same bits, for any threads, blocks and number of users at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from samples import random_interactions
 Record = Callable[[str, dict[str, Any]], None]
 N_USERS, N_ITEMS, K = 300, 130, 12
 WITH_TIMES = ("history.jsonl", "metrics.json")
-"""Files of a run that say how long it took, and so differ in that alone."""
+"""Files of a run that contain times, and differ in nothing else."""
 SECONDS = ("seconds", "seconds_of_this_process", "memory", "ranking_seconds", "validation_seconds", "environment")
 SHORT_MODELS = ("mf", "ltocf", "spectral")
 THREADED = ("spectral", "ltocf", "lightgcn", "mf", "ngcf", "mult-vae", "cmn")
@@ -48,7 +48,7 @@ def strict_mode_works() -> bool:
 
 @cache
 def snapshot(name: str) -> Snapshot:
-    """A model with weights as they start; dim 17 fills no register evenly."""
+    """An untrained model; dim 17 is no multiple of a register."""
     log = random_interactions(N_USERS, N_ITEMS, density=0.08)
     options = OPTIONS[name] | ({"dim": 17} if "dim" in OPTIONS[name] and name != "neumf" else {})
     model = MODELS[name](BipartiteGraph.from_interactions(log), **options).eval()
@@ -58,7 +58,7 @@ def snapshot(name: str) -> Snapshot:
 
 @cache
 def one_by_one(name: str, every: int) -> pl.DataFrame:
-    """The lists of some users, each asked for alone."""
+    """The lists of every ``every``-th user, each asked for alone."""
     return pl.concat([snapshot(name).recommend(user, K) for user in range(0, N_USERS, every)])
 
 
@@ -70,7 +70,9 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_together_is_one_by_one(name: str, full: bool, record: Record, threads: Callable[[int], None]) -> None:
+def test_users_together_get_the_lists_of_each_alone(
+    name: str, full: bool, record: Record, threads: Callable[[int], None]
+) -> None:
     """1 to 300 users at once, in any order, in blocks of any size, by one thread or two: the same items and scores."""
     alone = one_by_one(name, 1 if full else 50)
     counts = {"cases": 0, "other_lists": 0, "other_scores": 0}
@@ -110,14 +112,14 @@ def trained(folder: Path, name: str) -> Path:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_same_run_gives_the_same_bytes(name: str, full: bool, record: Record) -> None:
     if name not in SHORT_MODELS and not full:
-        pytest.skip("in full only")
+        pytest.skip("in a full run only")
     with tempfile.TemporaryDirectory() as place:
         first, second = (trained(Path(place) / each, name) for each in ("a", "b"))
         files = sorted(file.name for file in first.iterdir() if file.name != ".lock")
         assert files == sorted(file.name for file in second.iterdir() if file.name != ".lock")
         for file in files:
             if file in WITH_TIMES:
-                assert told(first / file) == told(second / file)
+                assert content(first / file) == content(second / file)
             else:
                 assert (first / file).read_bytes() == (second / file).read_bytes(), file
     record(f"same-bytes-{name}", {"files": len(files), "with_times": len(WITH_TIMES), "different": 0})
@@ -128,16 +130,16 @@ def test_the_same_run_gives_the_same_bytes(name: str, full: bool, record: Record
 def test_in_the_strict_mode_of_mkl_the_number_of_threads_changes_nothing(
     name: str, full: bool, record: Record, tmp_path: Path
 ) -> None:
-    """A log that is large enough for MKL to share out sums; without the mode it is recorded whether weights differ."""
+    """On a log so large that MKL divides sums among threads; whether weights differ without the mode is recorded."""
     if name != "spectral" and not full:
-        pytest.skip("in full only")
+        pytest.skip("in a full run only")
     strict, usual = (weights_differ(name, tmp_path, mode) for mode in (STRICT, {}))
     record(f"threads-{name}", {"differ_in_strict_mode": int(strict), "differ_without_it": int(usual)})
     assert not strict
 
 
 def weights_differ(name: str, folder: Path, variables: dict[str, str]) -> bool:
-    """Whether a model trained by two threads has other weights than by one."""
+    """Whether a model trained by two threads has other weights than one trained by one."""
     done = subprocess.run(
         [sys.executable, SCRIPT, name, folder],
         env=os.environ | variables,
@@ -148,8 +150,8 @@ def weights_differ(name: str, folder: Path, variables: dict[str, str]) -> bool:
     return bool(json.loads(done.stdout))
 
 
-def told(file: Path) -> list[Any]:
-    """What a file with times says besides."""
+def content(file: Path) -> list[Any]:
+    """The content of a JSON file without its times."""
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.suffix == ".jsonl" else []
     return [_timeless(row) for row in rows or [json.loads(file.read_text())]]
 

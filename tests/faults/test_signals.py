@@ -1,4 +1,4 @@
-"""A command that is told to end does, soon and without a traceback, and what it began can be gone on with."""
+"""A command that is terminated or interrupted ends soon, without a traceback, and can be continued."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fault_scenarios import WORKS, Scenes
 from fault_server import Command
 
 LONGEST = 60.0
-"""Seconds within which a command must have ended: far more than it takes, so that a busy machine is no failure."""
+"""Seconds within which a command must end: far more than it takes, so that a busy machine causes no failure."""
 NAMES = ("train ltocf", "table3", "recommend-all")
 SIGNALS = 20
 SHORT = ("train ltocf", "recommend-all")
 
 
 def at_work(scenes: Scenes, name: str, share: float) -> tuple[Command, Path]:
-    """A command that has done about this share of its work."""
+    """A running command that has done about this share of its work."""
     work = WORKS[name]
     _, seconds = scenes.undisturbed(work)
     folder = scenes.fresh(work)
@@ -43,9 +43,9 @@ def ended(command: Command, figures: Counter[str]) -> int:
 @pytest.mark.parametrize(
     ("signals", "codes", "figure"),
     [((signal.SIGTERM,), (0, -signal.SIGTERM), "terminated"), ((signal.SIGINT,) * 2, (0, 130), "interrupted_twice")],
-    ids=["told to end", "interrupted twice"],
+    ids=["terminated", "interrupted twice"],
 )
-def test_it_ends_and_can_be_gone_on_with(
+def test_a_command_ends_at_a_signal_and_can_be_continued(
     signals: tuple[signal.Signals, ...],
     codes: tuple[int, ...],
     figure: str,
@@ -55,7 +55,7 @@ def test_it_ends_and_can_be_gone_on_with(
     figures: Counter[str],
 ) -> None:
     if not full and name not in SHORT:
-        pytest.skip("one of the commands of a full run only")
+        pytest.skip("in a full run only")
     draw = random.Random(NAMES.index(name))
     for _ in range(SIGNALS if full else 1):
         command, folder = at_work(scenes, name, draw.random())

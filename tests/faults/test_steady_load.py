@@ -1,4 +1,4 @@
-"""A service under steady load whose model is exchanged all the while: no failed request, right lists, flat memory."""
+"""Steady load on a service whose model is replaced again and again: no failed request, correct lists, flat memory."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="workers ar
 K = 10
 WORKERS = 2
 CEILING, CEILING_WHILE_READING = 1.05, 2.5
-"""In the second half memory may be so many times what it was in the first, and that while another process reads."""
+"""How many times its maximum of the first half memory may reach: in the second half, and while a model is read."""
 
 
 @dataclass
 class Size:
-    """How much of it: a sample, or all."""
+    """The size of a test."""
 
     exchanges: int
     every_seconds: float
@@ -47,17 +47,17 @@ class Size:
 
 SAMPLE = Size(exchanges=3, every_seconds=0.4, users=60, items=40, pairs_each=8)
 ALL = Size(39, 30, users=5000, items=2000, pairs_each=20, sample_seconds=5)
-"""20 minutes with the time before the first exchange."""
+"""20 minutes, with the time before the first exchange."""
 
 
 @dataclass
 class Seen:
-    """What the clients were answered, against the lists of the two models that take turns."""
+    """Counts of answers, compared with the lists of the two models that take turns."""
 
     expected: list[dict[int, list[int]]]
     statuses: Counter[int] = field(default_factory=Counter)
     made_by: dict[int, set[int]] = field(default_factory=dict)
-    """Of each generation, those of the two models that all its lists are of."""
+    """For each generation, the models that all its lists so far could come from."""
     wrong: int = 0
     slowest: float = 0.0
 
@@ -78,7 +78,7 @@ def two_models(folder: Path, size: Size) -> tuple[Path, list[Path]]:
     """A run to serve, and the two model files that take turns in it; their lists differ."""
     draws = random.Random(0)
     pairs = [(user, item) for user in range(size.users) for item in draws.sample(range(size.items), size.pairs_each)]
-    # From the spectrum both seeds would soon end at the same lists.
+    # Started from the spectrum, both seeds would give the same lists.
     options: dict[str, Any] = {"model": "lightgcn", "dim": 16, "epochs": 1, "init": "random", "show_progress": False}
     files = []
     for seed in (1, 2):
@@ -93,7 +93,7 @@ def lists(model: Path, users: int) -> dict[int, list[int]]:
 
 
 async def exchange(service: Service, shop: Path, files: list[Path], size: Size) -> None:
-    """Put the other model in place again and again, each time when the one before is served."""
+    """Replace the model by the other one again and again, each time once the last one is served."""
     client = Client(service.port)
     for n in range(1, size.exchanges + 1):
         await asyncio.sleep(size.every_seconds)
@@ -107,7 +107,7 @@ async def exchange(service: Service, shop: Path, files: list[Path], size: Size) 
 
 @dataclass
 class Held:
-    """What the service held at one moment; ``reading`` with a process that reads the next model, which soon ends."""
+    """What the service holds at one moment; ``reading``: while a process of its own reads the next model."""
 
     seconds: float
     mb: float
@@ -116,7 +116,7 @@ class Held:
 
 
 async def watch(service: Service, going: Callable[[], bool], every: float) -> list[Held]:
-    """What it holds, again and again."""
+    """Sample what the service holds."""
     found, begun = list[Held](), time.perf_counter()
     while going():
         process, now = service.process.pid, time.perf_counter() - begun
@@ -128,7 +128,7 @@ async def watch(service: Service, going: Callable[[], bool], every: float) -> li
 
 
 async def loaded(service: Service, shop: Path, files: list[Path], size: Size, seen: Seen) -> list[Held]:
-    """What was watched while clients asked and models were exchanged."""
+    """Send requests and exchange models; return the samples taken meanwhile."""
     exchanging = asyncio.create_task(exchange(service, shop, files, size))
 
     def going() -> bool:
@@ -146,7 +146,9 @@ async def loaded(service: Service, shop: Path, files: list[Path], size: Size, se
     return sizes
 
 
-def test_steady_load_with_exchanges(tmp_path: Path, full: bool, record: Any) -> None:
+def test_under_steady_load_models_are_exchanged_without_a_failed_request(
+    tmp_path: Path, full: bool, record: Any
+) -> None:
     size = ALL if full else SAMPLE
     shop, files = two_models(tmp_path, size)
     seen = Seen([lists(file, size.users) for file in files])
@@ -160,11 +162,11 @@ def test_steady_load_with_exchanges(tmp_path: Path, full: bool, record: Any) -> 
     early, late = quiet[: len(quiet) // 2], quiet[len(quiet) // 2 :]
     first = max(each.mb for each in early)
     assert set(seen.statuses) == {200}
-    assert seen.wrong == 0, "lists of neither model, or of both in one generation"
+    assert seen.wrong == 0, "a list of neither model, or lists of both in one generation"
     assert seen.made_by == {number: {(number - 1) % 2} for number in range(1, size.exchanges + 2)}
-    assert max(each.mb for each in late) <= CEILING * first, "the ceiling of memory"
+    assert max(each.mb for each in late) <= CEILING * first, "memory grows"
     assert max(each.mb for each in held) <= CEILING_WHILE_READING * first
-    assert late[-1].handles <= max(each.handles for each in early) + size.n_clients, "handles do not grow"
+    assert late[-1].handles <= max(each.handles for each in early) + size.n_clients, "open handles grow"
     growth = slope([each.seconds for each in quiet], [each.mb for each in quiet]) * 3600
     record(
         "steady-load",

@@ -1,4 +1,4 @@
-"""Of two processes that work on one folder the second is told, and the first ends as if nothing had been."""
+"""Of two processes on one folder the second is refused, and the first ends as if it had been alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALL = [TRAININGS[0], *(WORKS[name] for name in (*NAMES, *EXPORTS))]
 
 
 def moments(work: Work, scenes: Scenes) -> Iterator[list[int]]:
-    """Where to stop the command, after a file is on the disk: moments before it has its lock, and moments with it."""
+    """Moments at which a file has reached the disk: those before the command has its lock, and those with it."""
     changes = scenes.server.changes(work.arguments, scenes.fresh(work))
     locks = [path for kind, path, *_ in changes if kind == "open" and path.endswith("lock")]
     locked = changes.index(["open", locks[0]])
@@ -30,9 +30,9 @@ def moments(work: Work, scenes: Scenes) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("work", ALL, ids=lambda work: work.name)
-def test_the_second_of_two_processes_is_told(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
+def test_the_second_of_two_processes_is_refused(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
     if not full and work.name not in SHORT:
-        pytest.skip("one of the commands of a full run only")
+        pytest.skip("in a full run only")
     expected, _ = scenes.undisturbed(work)
     _, late = moments(work, scenes)
     for moment in late[:: work.every] if full else late[len(late) // 2 :][:1]:
@@ -50,10 +50,12 @@ def test_the_second_of_two_processes_is_told(work: Work, scenes: Scenes, full: b
 
 
 @pytest.mark.parametrize("work", ALL, ids=lambda work: work.name)
-def test_who_has_the_lock_first_ends_it(work: Work, scenes: Scenes, full: bool, figures: Counter[str]) -> None:
-    """The one that began earlier, but was slower to get the lock, is told or finds the work done."""
+def test_the_process_that_gets_the_lock_first_does_the_work(
+    work: Work, scenes: Scenes, full: bool, figures: Counter[str]
+) -> None:
+    """The one that began earlier, but got the lock later, is refused or finds the work done."""
     if not full and work.name != "ingest":
-        pytest.skip("one of the commands of a full run only")
+        pytest.skip("in a full run only")
     expected, _ = scenes.undisturbed(work)
     early, _ = moments(work, scenes)
     for moment in early if full else early[:1]:
