@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import re
@@ -28,9 +27,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-OUT = ROOT / "results" / "faults" / "fuzzing.json"
 CORPUS = ROOT / "tests" / "faults" / "corpus"
 SECONDS_PER_INPUT, MEGABYTES = 60, 4000
+MEMORY = Path("/dev/shm")
+"""A file system in memory, on which the readers' files do not wait for a disk."""
 
 
 def main() -> None:
@@ -38,10 +38,8 @@ def main() -> None:
     if arguments.child:
         fuzz(arguments.targets[0], arguments.seconds, arguments.corpus, arguments.findings)
         return
-    import torch
-
     from bad_inputs import READERS
-    from ltocf.training import environment
+    from fault_figures import current_environment, write_figures
 
     figures: dict[str, Any] = {}
     targets = arguments.targets or list(READERS)
@@ -51,9 +49,7 @@ def main() -> None:
             print(target, counts, flush=True)
     if arguments.record:
         total = {name: sum(figures[target][name] for target in figures) for name in next(iter(figures.values()))}
-        record = {"figures": total, "targets": figures, "environment": environment(torch.device("cpu"))}
-        OUT.parent.mkdir(parents=True, exist_ok=True)
-        OUT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_figures("fuzzing", {"figures": total, "targets": figures, "environment": current_environment()})
     sys.exit(any(figures[target]["findings"] for target in figures))
 
 
@@ -64,7 +60,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=1, help="targets at a time")
     parser.add_argument("--corpus", type=Path, default=ROOT / ".fuzz" / "corpus", help="inputs that reached new lines")
     parser.add_argument("--findings", type=Path, default=ROOT / ".fuzz" / "findings")
-    parser.add_argument("--record", action="store_true", help=f"write {OUT.relative_to(ROOT)}")
+    parser.add_argument("--record", action="store_true", help="write results/faults/fuzzing.json")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -99,8 +95,10 @@ def fuzzed(target: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def run(command: list[str]) -> tuple[int, str, float]:
     """Run a process: its exit code, its standard error, and its seconds of the processor."""
-    with tempfile.TemporaryFile() as log:
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+    memory = MEMORY if MEMORY.is_dir() else None
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory(prefix="ltocf-fuzz-", dir=memory) as folder:
+        variables = os.environ | {"TMPDIR": folder}
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=variables)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         log.seek(0)
@@ -122,7 +120,7 @@ def fuzz(target: str, seconds: int, corpus: Path, findings: Path) -> None:
     valid = reader.seeds()
     for content in [*valid, *(file.read_bytes() for file in (CORPUS / target).glob("*"))]:
         (corpus / target / hashlib.sha256(content).hexdigest()[:16]).write_bytes(content)
-    folder = Path(tempfile.mkdtemp(prefix="ltocf-fuzz-"))
+    folder = Path(tempfile.mkdtemp())
 
     def once(content: bytes) -> None:
         try:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
+from fault_figures import current_environment, write_figures
 from fault_scenarios import Scenes
 from fault_server import FaultServer
-from ltocf.training import environment
 
-FIGURES = Path(__file__).resolve().parents[2] / "results" / "faults"
 Record = Callable[[str, dict[str, Any]], None]
 
 
@@ -30,14 +25,8 @@ def full() -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def machine(full: bool) -> dict[str, Any]:
-    """The environment of a full run, read before it begins; changed figures alone do not make the commit dirty."""
-    if not full:
-        return {}
-    found = environment(torch.device("cpu"))
-    others = ["git", "-C", str(FIGURES), "status", "--porcelain", "-uno", "--", ":/", ":!."]
-    if not subprocess.run(others, capture_output=True, check=False).stdout:
-        found["commit"] = found["commit"].removesuffix("-dirty")
-    return found
+    """The environment of a full run, read before it begins."""
+    return current_environment() if full else {}
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +35,7 @@ def record(full: bool, machine: dict[str, Any]) -> Record:
 
     def write(name: str, figures: dict[str, Any]) -> None:
         if full:
-            found = {"figures": figures, "environment": machine}
-            FIGURES.mkdir(parents=True, exist_ok=True)
-            (FIGURES / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            write_figures(name, {"figures": figures, "environment": machine})
 
     return write
 
