@@ -172,6 +172,20 @@ def test_given_columns_and_header_are_used(tmp_path: Path) -> None:
     assert read(tmp_path / "a.csv", "u1,p1\nu2,p2\n", user_column="u1").frame.collect_schema().names() == ["u1", "p1"]
     with pytest.raises(ValueError, match=r"`columns` must name its 2 columns, got \['user'\]"):
         read(tmp_path / "a.csv", "1,2\n", columns=["user"])
+    with pytest.raises(ValueError, match=r"`columns` must be different names, got \['user', 'item', 'item'\]"):
+        read(tmp_path / "a.csv", "1,2,3\n", columns=["user", "item", "item"])
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("a.csv", "user,item,item,item_2"),
+        ("a.inter", "user:token\titem:token\titem:float\titem_2:token"),
+    ],
+)
+def test_names_that_repeat_get_numbers(name: str, header: str, tmp_path: Path) -> None:
+    text = f"{header}\n" + ("1,2,3,4\n" if "," in header else "1\t2\t3\t4\n")
+    assert read(tmp_path / name, text).frame.columns == ["user", "item", "item_2", "item_2_2"]
 
 
 def test_a_movielens_file_needs_no_header(tmp_path: Path) -> None:

@@ -40,8 +40,16 @@ def test_pandas_categories_and_whole_floats_are_ids() -> None:
 
 
 def test_a_pandas_column_of_mixed_types_is_refused() -> None:
-    with pytest.raises(ValueError, match="memory: each column must hold values of one type"):
+    with pytest.raises(ValueError, match="memory: columns must have different names and values of one type each"):
         to_dataset(pd.DataFrame({"user": ["a", 1], "item": [1, 2]}))
+
+
+def test_a_table_with_two_columns_of_one_name_is_refused() -> None:
+    columns, names = [[1, 2], [3, 4], [5, 6], [5, 6]], ["user", "item", "price", "price"]
+    tables = (pd.DataFrame(zip(*columns, strict=True), columns=names), pa.Table.from_arrays(columns, names=names))
+    for table in tables:
+        with pytest.raises(ValueError, match=r"memory: columns must have different names .*(price|unique)"):
+            to_dataset(table)
 
 
 def test_column_options_apply_to_tables_in_memory() -> None:

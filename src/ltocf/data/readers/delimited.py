@@ -12,7 +12,7 @@ import polars as pl
 
 from ltocf.data.readers.content import SAMPLE_BYTES, Content
 from ltocf.data.readers.encoding import Text, other_text, read_text
-from ltocf.data.readers.layout import Layout, recognise
+from ltocf.data.readers.layout import Layout, distinct_names, recognise
 from ltocf.data.readers.options import ReadOptions
 from ltocf.data.readers.ragged import Lines, careful_lines
 from ltocf.data.readers.raw import RawTable
@@ -258,4 +258,4 @@ def _recbole_names(content: Content, names: Iterable[str]) -> tuple[str, ...]:
         raise ValueError(
             f"{content.name}: headers must be `name:type` with a type of {sorted(_RECBOLE_TYPES)}, got {list(names)}"
         )
-    return tuple(name for name, _, _ in divided)
+    return distinct_names(name for name, _, _ in divided)

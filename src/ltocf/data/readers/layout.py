@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ltocf.data.readers.frame import USUAL_NAMES
@@ -105,7 +105,7 @@ def recognise(sample: str, suffix: str, options: ReadOptions, around_quote: str 
     note = f"lines ignored before the table: {n_before}" if n_before else ""
     comment = lines[n_before - 1].lstrip("#% ") if n_before else ""
     if (commented := _header_in_comment(comment, rows, separator, options)) is not None:
-        return Layout(separator, quoted, _distinct(commented), tuple(commented), n_before, line_end)
+        return Layout(separator, quoted, distinct_names(commented), tuple(commented), n_before, line_end)
     names, header, assumption = _names(rows, separator, options)
     n_before += int(header is not None)
     return Layout(separator, quoted, names, header, n_before, line_end, assumption or note)
@@ -185,11 +185,13 @@ def _names(
         names = tuple(options.columns.split(",") if isinstance(options.columns, str) else options.columns)
         if len(names) != len(first):
             raise ValueError(f"`columns` must name its {len(first)} columns, got {list(names)} for {first}")
+        if len(set(names)) < len(names):
+            raise ValueError(f"`columns` must be different names, got {list(names)}")
         # Given names mean that there is no header, unless the first line is one, or is declared to be one.
         is_header = has_header if options.header is not None else has_header and _is_named(first, options)
         return names, tuple(first) if is_header else None, ""
     if has_header:
-        return _distinct(first), tuple(first), ""
+        return distinct_names(first), tuple(first), ""
     if _is_movielens(rows, separator):
         return MOVIELENS, None, f"no header: columns taken to be {', '.join(MOVIELENS)}, as in MovieLens's files"
     raise ValueError(
@@ -205,13 +207,21 @@ def _header_in_comment(comment: str, rows: list[list[str]], separator: str, opti
     return names if fitting and _is_named(names, options) and not _is_named(rows[0], options) else None
 
 
-def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """Names without blanks around them, and with a number if they repeat."""
-    counts: Counter[str] = Counter()
-    distinct = []
+def distinct_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Names without blanks around them, and with a number if they repeat.
+
+    Example:
+        >>> distinct_names(["item", " item", "item_2"])
+        ('item', 'item_2', 'item_2_2')
+    """
+    repeats: Counter[str] = Counter()
+    distinct: dict[str, None] = {}
     for name in (name.strip() for name in names):
-        counts[name] += 1
-        distinct.append(name if counts[name] == 1 else f"{name}_{counts[name]}")
+        candidate = name
+        while candidate in distinct:
+            repeats[name] += 1
+            candidate = f"{name}_{repeats[name] + 1}"
+        distinct[candidate] = None
     return tuple(distinct)
 
 

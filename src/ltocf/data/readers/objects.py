@@ -142,8 +142,9 @@ def _arrow(source: ArrowTable, name: str) -> RawTable:
             notes = ("the index of the table was not read; `reset_index()` makes a column of it",)
     try:
         frame = pl.DataFrame(table)
-    except (TypeError, ValueError) as error:  # e.g. a pandas column of strings and numbers
-        raise ValueError(f"{name}: each column must hold values of one type, got a table where {error}") from error
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:  # e.g. a pandas column of strings and numbers
+        rule = "columns must have different names and values of one type each"
+        raise ValueError(f"{name}: {rule}, got a table where {error}") from error
     return RawTable(name, frame, format=type(source).__module__.partition(".")[0], notes=notes)
 
 
