@@ -115,6 +115,7 @@ class FaultServer:
         """Start a command in a folder; its output is kept beside the folder. ``faults`` are keys of `FAULTS`."""
         self.n_started += 1
         log = folder.parent / f"{folder.name}.{self.n_started}.log"
+        log.touch()  # a signal may end the command before it opens its log
         words = [str(argument) for argument in arguments]
         pid = self.ask({"arguments": words, "folder": str(folder), "log": str(log), "faults": faults})
         return Command(self, int(pid), log)
