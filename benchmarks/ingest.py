@@ -24,6 +24,7 @@ import polars as pl
 import torch
 
 from ltocf.files import write_text
+from ltocf.models.ltocf import PRECISIONS
 from ltocf.training import environment
 
 MILLION = 10**6
@@ -42,7 +43,7 @@ from ltocf.training.step import Stepper
 started = time.perf_counter()
 pairs = load_dataset(sys.argv[1]).interactions
 opened = time.perf_counter()
-model = LTOCF(BipartiteGraph.from_interactions(pairs), dim=int(sys.argv[3]), seed=0)
+model = LTOCF(BipartiteGraph.from_interactions(pairs), dim=int(sys.argv[3]), seed=0, precision=sys.argv[4])
 built = time.perf_counter()
 batches = model.batches(pairs, 8192, seed=0)
 stepper = Stepper(model, TrainingSettings())
@@ -96,20 +97,20 @@ def stage(command: list[str]) -> dict[str, Any]:
     return found | ({"status": status} if status else {})
 
 
-def measure(n_millions: int, folder: Path, memory: str, n_steps: int, dim: int) -> dict[str, Any]:
+def measure(n_millions: int, folder: Path, memory: str, n_steps: int, dim: int, precision: str) -> dict[str, Any]:
     """All stages for a log of ``n_millions`` million events."""
     log, store = folder / f"log-{n_millions}", folder / f"store-{n_millions}"
     write_log(log, n_millions * MILLION)
     shutil.rmtree(store, ignore_errors=True)
     ingest = [sys.executable, "-m", "ltocf", "ingest", str(log / "*.csv"), "--out", str(store), "--memory", memory]
-    found: dict[str, Any] = {"events": n_millions * MILLION, "memory": memory, "dim": dim}
+    found: dict[str, Any] = {"events": n_millions * MILLION, "memory": memory, "dim": dim, "precision": precision}
     found["log_bytes"] = sum(file.stat().st_size for file in log.glob("*.csv"))
     found["ingest"] = stage(ingest)
     if "status" in found["ingest"]:
         raise RuntimeError(f"{' '.join(ingest)} ended with {found['ingest']['status']}")
     found["store_bytes"] = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
     if n_steps:
-        trained = stage([sys.executable, "-c", STEPS, str(store), str(n_steps), str(dim)])
+        trained = stage([sys.executable, "-c", STEPS, str(store), str(n_steps), str(dim), precision])
         # A process that the system killed for its memory has a status, and no output.
         found["train"] = trained | json.loads(trained.pop("said") or "{}")
     shutil.rmtree(log)
@@ -124,9 +125,10 @@ def main() -> None:
     parser.add_argument("--memory", default="2GiB")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--precision", choices=list(PRECISIONS), default="float32", help="of the states of the filter")
     options = parser.parse_args()
     for n_millions in options.events:
-        result = measure(n_millions, options.folder, options.memory, options.steps, options.dim)
+        result = measure(n_millions, options.folder, options.memory, options.steps, options.dim, options.precision)
         result["environment"] = environment(torch.device("cpu"))
         RESULTS.mkdir(parents=True, exist_ok=True)
         write_text(RESULTS / f"ingest-{n_millions:03}.json", json.dumps(result, indent=1) + "\n")

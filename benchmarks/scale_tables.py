@@ -28,6 +28,8 @@ def ingest() -> str:
         sizes += [f"{result[name] / 1e9:,.2f} GB" for name in ("log_bytes", "store_bytes")]
         took = [readable_seconds(ingested[name]) for name in ("seconds", "processor_seconds")]
         trained = _trained(result.get("train", {}))
+        if (precision := result.get("precision", "float32")) != "float32":
+            trained[-1] += f" in {precision}"
         lines.append(f"| {' | '.join([*sizes, *took, _gigabytes(ingested), *trained])} |")
     last = next(result for result in reversed(results) if "steps" in result.get("train", {}))
     note = (
