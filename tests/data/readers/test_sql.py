@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from ltocf.data import ReadOptions, load_dataset
@@ -59,6 +60,25 @@ def test_a_wrong_query_is_an_error_of_one_line(sqlite: Path, query: str) -> None
     with pytest.raises(ValueError, match=r"the query '.*' must be one that the database answers, got: ") as caught:
         load_dataset(f"sqlite:///{sqlite}", query=query)
     assert "\n" not in str(caught.value)
+
+
+def test_text_that_is_not_utf8_is_refused_and_its_bytes_can_be_selected(sqlite: Path) -> None:
+    """SQLite stores any bytes as text. Strings of other bytes end a process inside polars."""
+    source, latin = f"sqlite:///{sqlite}", "CAST(x'6D656CE96E' AS text)"
+    query = f"SELECT customer AS user, product AS item FROM visits UNION ALL SELECT {latin}, '7'"
+    with pytest.raises(ValueError, match=r"text must be UTF-8, got b'mel\\xe9n' in column 'user'; convert it .*hex"):
+        load_dataset(source, query=query)
+    hexadecimal = load_dataset(source, query=f"SELECT hex(user) AS user, item FROM ({query})")
+    assert set(hexadecimal.user_ids.decode(range(3))) == {"616E6E", "626F62", "6D656CE96E"}
+
+
+def test_lists_of_text_that_is_not_utf8_are_refused(sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL has arrays, and databases without an encoding."""
+    query = "SELECT CAST(x'E9' AS text) AS item"
+    frame = pl.read_database_uri(query, f"sqlite:///{sqlite}", engine="adbc").select(pl.concat_list("item", "item"))
+    monkeypatch.setattr(pl, "read_database_uri", lambda *_, **__: frame)
+    with pytest.raises(ValueError, match="text must be UTF-8, got text in column 'item'"):
+        read_query(f"sqlite:///{sqlite}", query)
 
 
 @pytest.mark.parametrize("module", ["adbc_driver_sqlite", "adbc_driver_manager", "pyarrow"])

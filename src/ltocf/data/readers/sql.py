@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import polars as pl
+from polars import selectors
 
 from ltocf.data.readers.raw import RawTable
 from ltocf.installation import needs_extra
@@ -58,7 +59,7 @@ def read_query(uri: str, query: str) -> RawTable:
         ImportError: the extra `sql` is not installed.
         FileNotFoundError: no such SQLite file; connecting would make an empty one.
         ConnectionError: the server does not answer or refuses.
-        ValueError: the query is not understood, or gives no columns.
+        ValueError: the query is not understood, or gives no columns, or text that is not UTF-8.
 
     Example:
         >>> import sqlite3, tempfile
@@ -85,6 +86,7 @@ def read_query(uri: str, query: str) -> RawTable:
         raise _one_line(error, name, uri, query) from None
     if not frame.width:
         raise ValueError(f"{name}: the query must give a table, got no columns from {query!r}")
+    _check_text(frame, name)
     return RawTable(name, frame, format=f"{'SQLite' if kind == 'sqlite' else 'PostgreSQL'}, {len(frame):,} rows")
 
 
@@ -96,6 +98,28 @@ def _check_file(rest: str, uri: str) -> None:
         raise FileNotFoundError(
             f"no such SQLite database: {path}, from {masked(uri)!r}; an absolute path has four slashes"
         )
+
+
+def _check_text(frame: pl.DataFrame, name: str) -> None:
+    """Raise ValueError at text that is not UTF-8: polars relies on it, and SQLite stores any bytes as text."""
+    for column in frame.select(selectors.string() | selectors.nested()).iter_columns():
+        try:
+            column.to_arrow(compat_level=pl.CompatLevel.newest()).validate(full=True)
+        except ValueError as error:
+            found = "text" if column.dtype.is_nested() else repr(_first_not_utf8(column))
+            raise ValueError(
+                f"{name}: text must be UTF-8, got {found} in column {column.name!r}; convert it in the database, or "
+                "select its bytes, in SQLite with hex(column)"
+            ) from error
+
+
+def _first_not_utf8(column: pl.Series) -> bytes:
+    for value in column.drop_nulls().cast(pl.Binary):
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            return bytes(value[:100])
+    raise AssertionError("all text is UTF-8")
 
 
 def _one_line(error: Exception, name: str, uri: str, query: str) -> Exception:
