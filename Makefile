@@ -31,7 +31,7 @@ FOLDER ?= training
 mutation: $(VENV)/.mutation
 	$(BIN)/python benchmarks/mutation/run.py $(FOLDER)
 
-# Kills, full disks, bad input and load, in full; an hour and a half. `make test` has a sample of each. Overload has the
+# Kills, full disks, bad input and load, in full; seventy minutes. `make test` has a sample of each. Overload has the
 # machine to itself, the longest files start first, and hints are not checked, as nobody checks them who uses the package.
 FAULTS := LTOCF_FAULTS=full JAXTYPING_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/pytest
 ALONE := tests/faults/test_overload.py tests/faults/test_cycles.py
