@@ -137,7 +137,7 @@ def run_all(
                 task, process = running.pop(ready)
                 yield _outcome(task, process, ready)
     finally:
-        _stop([process for _, process in running.values()])
+        _stop({receiver: process for receiver, (_, process) in running.items()}, silent)
 
 
 def _run_here(work: Callable[[TaskType], Any], task: TaskType) -> Outcome[TaskType]:
@@ -201,13 +201,16 @@ def _outcome(task: TaskType, process: BaseProcess, connection: Connection) -> Ou
     return Outcome(task, value, error)
 
 
-def _stop(processes: list[BaseProcess]) -> None:
-    for process in processes:
-        if process.pid is not None:
+def _stop(running: dict[Connection, BaseProcess], silent: set[Connection]) -> None:
+    for receiver, process in running.items():
+        if receiver in silent and not receiver.poll():
+            # It is still importing, has nothing to close, and would answer an interrupt with a traceback.
+            process.kill()
+        elif process.pid is not None:
             # Like Ctrl-C, so that a run closes its files.
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGINT)
-    for process in processes:
+    for process in running.values():
         process.join(SECONDS_TO_STOP)
         if process.is_alive():
             process.kill()
