@@ -6,6 +6,7 @@ import json
 from fnmatch import fnmatch
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,9 @@ PROMISES = [promise for section in TABLES.PROMISES.values() for promise in secti
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=[promise["sentence"][:40] for promise in PROMISES])
-def test_the_tests_and_the_figures_of_a_promise_exist(promise: dict[str, object]) -> None:
-    assert all((ROOT / str(test)).is_file() for test in promise["tests"])  # type: ignore[attr-defined]
-    named = {name for _, name, _, _ in Formatter().parse(str(promise["measured"])) if name}
+def test_the_tests_and_the_figures_of_a_promise_exist(promise: dict[str, Any]) -> None:
+    assert all((ROOT / test).is_file() for test in promise["tests"])
+    named = {name for _, name, _, _ in Formatter().parse(promise["measured"]) if name}
     assert named <= set(TABLES.figures_of(promise)) or promise["figures"] == "environments"
 
 

@@ -105,21 +105,17 @@ def _check_text(frame: pl.DataFrame, name: str) -> None:
     for column in frame.select(selectors.string() | selectors.nested()).iter_columns():
         try:
             column.to_arrow(compat_level=pl.CompatLevel.newest()).validate(full=True)
-        except ValueError as error:
+        except ValueError:
             found = "text" if column.dtype.is_nested() else repr(_first_not_utf8(column))
             raise ValueError(
                 f"{name}: text must be UTF-8, got {found} in column {column.name!r}; convert it in the database, or "
                 "select its bytes, in SQLite with hex(column)"
-            ) from error
+            ) from None
 
 
 def _first_not_utf8(column: pl.Series) -> bytes:
-    for value in column.drop_nulls().cast(pl.Binary):
-        try:
-            value.decode()
-        except UnicodeDecodeError:
-            return bytes(value[:100])
-    raise AssertionError("all text is UTF-8")
+    texts: list[bytes] = column.drop_nulls().cast(pl.Binary).to_list()
+    return next(text[:100] for text in texts if text.decode(errors="ignore").encode() != text)
 
 
 def _one_line(error: Exception, name: str, uri: str, query: str) -> Exception:
