@@ -51,6 +51,7 @@ def assert_same_lists(snapshot: Snapshot, vectors: Any, search: Any) -> None:
 
 @pytest.mark.parametrize("names", [STRINGS, INTEGERS], ids=["strings", "integers"])
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # qdrant_client leaves one; Python 3.13 tells
 def test_the_search_of_the_real_library_gives_the_same_lists(target: str, names: Names, tmp_path: Path) -> None:
     snapshot = snapshot_of("ltocf", names)
     done = export(snapshot, target, tmp_path / f"out{TARGETS[target].ending}")
