@@ -21,7 +21,7 @@ PROMISES = [promise for section in TABLES.PROMISES.values() for promise in secti
 def test_the_tests_and_the_figures_of_a_promise_exist(promise: dict[str, Any]) -> None:
     assert all((ROOT / test).is_file() for test in promise["tests"])
     named = {name for _, name, _, _ in Formatter().parse(promise["measured"]) if name}
-    assert named <= set(TABLES.figures_of(promise)) or promise["figures"] == "environments"
+    assert named <= set(TABLES.figures_of(promise))
 
 
 def test_every_test_of_faults_belongs_to_a_promise() -> None:
