@@ -1,6 +1,6 @@
 """The time of an epoch for propagation, loss and Adam, by the number of pairs: LT-OCF `fast` on a power law.
 
-    python benchmarks/epoch_cost.py --millions 1 10 --out results/scale/epoch-cost.json
+    python benchmarks/epoch_cost.py --millions 1 10 50 --out results/scale/epoch-cost.json
 
 Seconds are processor time with one thread, the least of some repeats: other work on the machine affects them less than
 wall-clock time. A size that is in the file already is skipped.

@@ -60,20 +60,23 @@ def epoch_cost() -> str:
     result = _read("epoch-cost.json")
     if result is None:
         return "Not measured yet: `python benchmarks/epoch_cost.py --out results/scale/epoch-cost.json`."
-    heading = ["pairs", "batch", "steps per pass", "propagation", "loss", "Adam", "share of propagation", "at 8,192"]
+    heading = ["pairs", "batch", "steps per pass", "propagation", "loss", "Adam", "a pass"]
+    heading += ["share of propagation", "at 8,192"]
     lines = [f"| {' | '.join(heading)} |", "|" + "---:|" * len(heading)]
     for row in result["rows"]:
         propagation, adam = row["propagation_seconds"], row["adam_seconds"]
         loss = row["piece_seconds"] * row["batch_size"] / row["piece_size"]
-        cells = [f"{row['pairs'] / 1e6:,.0f} M", f"{row['batch_size']:,}", f"{row['pairs'] / row['batch_size']:,.0f}"]
-        cells += [readable_seconds(seconds) for seconds in (propagation, loss, adam)]
+        steps = row["pairs"] / row["batch_size"]
+        cells = [f"{row['pairs'] / 1e6:,.0f} M", f"{row['batch_size']:,}", f"{steps:,.0f}"]
+        whole = steps * (propagation + loss + adam)
+        cells += [readable_seconds(seconds) for seconds in (propagation, loss, adam, whole)]
         cells += [f"{propagation / (propagation + part + adam):.0%}" for part in (loss, row["piece_seconds"])]
         lines.append(f"| {' | '.join(cells)} |")
     row = result["rows"][0]
     note = (
         f"LT-OCF `fast` of dim {row['dim']} on power-law graphs: a series of degree {row['degree']}, "
-        f"{row['negatives']:,} negatives. Processor seconds for one step, one thread "
-        f"({result['environment']['processor']}, shared with other work); the last column is for batches of 8,192."
+        f"{row['negatives']:,} negatives. Processor time of one step, and of all steps of a pass, with one thread "
+        f"({result['environment']['processor']}); the last column is for batches of 8,192."
     )
     return "\n".join([*lines, "", note])
 
@@ -128,6 +131,34 @@ def batch_size() -> str:
     note = (
         f"Selection phases of LT-OCF `fast` with dim {dims}, one seed, measured on the validation set; no test set was "
         f"read. Seconds of one thread, shared with other work.{planted}"
+    )
+    return "\n".join([*lines, "", note])
+
+
+def steps() -> str:
+    """One row per number of pairs and loss: the seconds of a step by layout, and the bytes that a process sends."""
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in RESULTS.glob("step-*m.json")]
+    if not results:
+        return "Not measured yet: `python benchmarks/scale_step.py --pairs 1_000_000 --out results/scale/step-1m.json`."
+    results.sort(key=lambda result: result["pairs"])
+    heading = ["pairs", "loss", "1 process, 1 thread", "1 process, 2 threads", "of it, per million pairs"]
+    heading += ["2 processes, columns", "sent", "2 processes, blocks", "sent"]
+    lines = [f"| {' | '.join(heading)} |", "|---:|---|" + "---:|" * (len(heading) - 2)]
+    for result in results:
+        millions = result["pairs"] / 1e6
+        for loss in dict.fromkeys(row["loss"] for row in result["rows"]):
+            rows = [row for row in result["rows"] if row["loss"] == loss]
+            one, threads, columns, blocks = (f"{row['seconds']:,.2f} s" for row in rows)
+            each = f"{rows[1]['seconds'] / millions:.2f} s"
+            sent = [f"{row['sent_bytes'] / 1e6:,.1f} MB" for row in rows[2:]]
+            cells = [f"{millions:.0f} M", loss, one, threads, each, columns, sent[0], blocks, sent[1]]
+            lines.append(f"| {' | '.join(cells)} |")
+    result = results[-1]
+    note = (
+        f"LT-OCF of dim {result['dim']} as in the paper on power-law graphs: steps of {result['batch_size']:,} pairs, "
+        f"the softmax with {result['negatives']:,} negatives, {rows[0]['n_products']} sparse products for each step. "
+        f"Median wall time, alone on {result['environment']['cores']} cores ({result['environment']['processor']}), "
+        "processes connected by gloo; what each of two processes sends is calculated, and a test counts it."
     )
     return "\n".join([*lines, "", note])
 
@@ -211,6 +242,7 @@ SCALE_TABLES = {
     "epoch-cost": epoch_cost,
     "memory": memory,
     "batch-size": batch_size,
+    "steps": steps,
     "plan": plan,
     "recommend-all": recommend_all,
     "large-spectral": large_spectral,
