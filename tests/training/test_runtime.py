@@ -179,7 +179,7 @@ class FakeC:
 @pytest.mark.parametrize(
     ("variable", "expected"),
     [
-        ("UNRELATED_MALLOC_", ["libc.so.6", (-1, -1), (-4, 0)]),
+        ("UNRELATED_MALLOC_", ["libc.so.6", (-1, -1), (-4, 0), "huge pages"]),
         ("MALLOC_ARENA_MAX", []),
         ("MALLOC_TRIM_THRESHOLD_", []),
         ("GLIBC_TUNABLES", []),
@@ -193,6 +193,7 @@ def test_malloc_is_tuned_unless_the_environment_tunes_it(
     monkeypatch.setenv(variable, "1")
     calls: list[object] = []
     monkeypatch.setattr(ctypes, "CDLL", lambda name: calls.append(name) or FakeC(calls))
+    monkeypatch.setattr(runtime, "prefer_huge_pages", lambda: calls.append("huge pages"))
     keep_freed_memory()
     assert calls == expected
 

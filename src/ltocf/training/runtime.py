@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from ltocf.training.memory import prefer_huge_pages
+
 logger = logging.getLogger(__name__)
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -85,8 +87,8 @@ def keep_freed_memory() -> None:
 
     A training step allocates what the step before it freed. glibc returns blocks of more than 32 MB to the system at
     once, and each one allocated again comes as empty pages that the system must clear: docs/speed.md has the cost. The
-    process stays as large as at its peak. Nothing is changed if the environment tunes malloc already, for example with
-    ``MALLOC_MMAP_MAX_=65536``, glibc's own value.
+    process stays as large as at its peak. The memory comes in large pages, see `prefer_huge_pages`. Nothing is changed
+    if the environment tunes malloc already, for example with ``MALLOC_MMAP_MAX_=65536``, glibc's own value.
 
     Source: https://sourceware.org/glibc/manual/latest/html_node/Malloc-Tunable-Parameters.html.
     """
@@ -98,6 +100,7 @@ def keep_freed_memory() -> None:
         return  # not glibc
     mallopt(MALLOPT_TRIM_THRESHOLD, -1)
     mallopt(MALLOPT_MMAP_MAX, 0)
+    prefer_huge_pages()
 
 
 def environment(device: torch.device) -> dict[str, str | int]:

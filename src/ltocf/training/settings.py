@@ -15,8 +15,8 @@ ANOTHER_PASS = 0.1
 SMALLEST_BATCH, LARGEST_BATCH = 256, 8192
 LARGEST = 3.4e38
 """The largest number in the single precision that weights are computed in."""
-GROWS_BEYOND = 1_250_000
-"""The number of pairs beyond which batches grow, if they can be split into pieces."""
+GROWS_BEYOND, GROWTH = 1_250_000, 1.3
+"""The number of pairs beyond which batches grow, if they can be split into pieces, and the power with which they do."""
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,17 @@ class TrainingSettings:
     def steps_for(self, n_pairs: int, piece_size: int | None) -> tuple[int, int]:
         """The batch size for a number of pairs, and the number of pieces that a batch is split into.
 
-            batch_size = 0:   a hundredth of the pairs, in 256..8,192,   and of those beyond 1.25 M a hundredth more
+            batch_size = 0:   a hundredth of the pairs, in 256..8,192;   beyond 1.25 M pairs 8,192 (pairs / 1.25 M)^1.3
 
         A step propagates over the whole graph, whatever its batch: with a limit to the batch size, an epoch would cost
         the square of the pairs. Forward and backward, the two costs of a step are in seconds about
 
-            propagation   c · 2 degree · pairs · dim,   c = 2.5e-10 at 1 M pairs, 6.9e-10 at 10 M
-            loss          1.2e-10 · batch · negatives · dim
+            propagation   c · 2 degree · pairs · dim,   c = 2.3e-10 at 1 M pairs, 3.5e-10 at 10 M, 6.8e-10 at 50 M
+            loss          5.1e-11 · batch · negatives · dim
 
-        on one core; c grows until the rows that a product reads are no longer in a cache. With the degree 6 and the
-        8,192 negatives of LT-OCF `fast` they are equal with a batch of 1 / 330 of 1 M pairs, and of 1 / 120 of 10 M.
-        So with about a hundred steps a pass, propagation takes at most half of the time, at any size. Batches stay at
-        8,192 up to 1.25 M pairs, where they are still large enough for that.
+        on one core; c grows as fewer of the rows that a product reads are in a cache. With the degree 6 and the 8,192
+        negatives of LT-OCF `fast` the two are equal with a batch of 7,000 for 1 M pairs, 100,000 for 10 M and
+        970,000 for 50 M. The batch is larger at each size, so propagation takes at most half of the time.
 
         Args:
             n_pairs: number of pairs of the training set.
@@ -125,15 +124,15 @@ class TrainingSettings:
 
         Example:
             >>> [TrainingSettings(batch_size=0).steps_for(n, 8192) for n in (60_000, 1_250_000, 10_000_000)]
-            [(600, 1), (8192, 1), (95692, 12)]
+            [(600, 1), (8192, 1), (122295, 15)]
             >>> TrainingSettings(batch_size=2048).steps_for(10_000_000, 8192)
             (2048, 1)
         """
         size = self.batch_size_for(n_pairs)
         if piece_size is None or self.cuda_graphs:
             return size, 1
-        if not self.batch_size:
-            size += max(n_pairs - GROWS_BEYOND, 0) // STEPS_PER_EPOCH
+        if not self.batch_size and n_pairs > GROWS_BEYOND:
+            size = round(LARGEST_BATCH * (n_pairs / GROWS_BEYOND) ** GROWTH)
         return size, -(-size // piece_size)
 
     def for_batch(self, batch_size: int) -> TrainingSettings:
