@@ -38,8 +38,10 @@ from ltocf.data import load_dataset, split_dataset
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
 from ltocf.training import TrainingSettings
+from ltocf.training.runtime import keep_freed_memory
 from ltocf.training.step import Stepper
 
+keep_freed_memory()  # as `ltocf train` does
 started = time.perf_counter()
 pairs = load_dataset(sys.argv[1]).interactions
 opened = time.perf_counter()

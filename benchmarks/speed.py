@@ -33,6 +33,7 @@ RUNS: dict[str, list[str]] = {
     "step-synthetic-50m": ["step.py", "--synthetic=50000000", BOTH, "--repeats=2", "--warm-ups=1", "--no-comparison"],
     "ranking-gowalla": ["ranking.py", "--repeats=5", "--loop-repeats=2"],
     "freed-memory-gowalla": ["freed_memory.py", "--repeats=5"],
+    "huge-pages-synthetic": ["huge_pages.py", "--millions", "1", "10", "50"],
     "recommend-synthetic": ["recommend.py", "--repeats=101", "--threads=1"],
 }
 REHEARSED = {
@@ -40,9 +41,10 @@ REHEARSED = {
     "step-synthetic-1m": ["step.py", "--synthetic=100000", "--quick"],
     "ranking-gowalla": ["ranking.py", "--dataset=movielens-small", "--repeats=1", "--loop-repeats=1"],
     "freed-memory-gowalla": ["freed_memory.py", "--dataset=movielens-small", "--models=mf,ltocf", "--repeats=1"],
+    "huge-pages-synthetic": ["huge_pages.py", "--millions", "0.1", "--repeats=1"],
     "recommend-synthetic": ["recommend.py", "--sizes=50000,100000", "--repeats=1"],
 }
-ONLY_ON_A_CPU = ("freed-memory-gowalla", "recommend-synthetic")
+ONLY_ON_A_CPU = ("freed-memory-gowalla", "huge-pages-synthetic", "recommend-synthetic")
 
 
 def main() -> None:

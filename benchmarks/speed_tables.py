@@ -11,8 +11,8 @@ from markdown_tables import table_lines
 
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "speed"
 MAIN, RANKING, FREED = "step-gowalla-d64-b2048", "ranking-gowalla", "freed-memory-gowalla"
-ANSWERS = "recommend-synthetic"
-WAYS = ("returned", "kept")
+ANSWERS, HUGE_PAGES = "recommend-synthetic", "huge-pages-synthetic"
+WAYS, PAGES = ("returned", "kept"), ("small", "huge")
 OTHERS = [
     "step-gowalla-d128-b2048",
     "step-gowalla-d256-b2048",
@@ -180,6 +180,18 @@ def freed_memory() -> str:
     return _with_notes(heading, rows, [FREED], [_hardware(list(found.values()))])
 
 
+def huge_pages() -> str:
+    """The time of a propagation in small and in huge pages, and the memory of the processes."""
+    found = read([HUGE_PAGES])
+    rows = []
+    for row in found.get(HUGE_PAGES, {"rows": []})["rows"]:
+        small, huge = (row["median"][pages] for pages in PAGES)
+        cells = [f"{row['pairs']:,}", f"{small:.2f} s", f"{huge:.2f} s", f"{small / huge:.2f}"]
+        rows.append(cells + [f"{row['peak_bytes'][pages] / 1e9:.2f} GB" for pages in PAGES])
+    heading = ["pairs", "pages of 4 kB", "huge pages", "ratio", "peak", "peak, huge pages"]
+    return _with_notes(heading, rows, [HUGE_PAGES], [_hardware(list(found.values()))])
+
+
 def answers() -> str:
     """Milliseconds of one answer by the number of training pairs."""
     found = read([ANSWERS]).get(ANSWERS)
@@ -236,6 +248,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed-profile": profile,
     "speed-precision": half_precision,
     "speed-freed-memory": freed_memory,
+    "speed-huge-pages": huge_pages,
     "speed-recorded-steps": recorded_steps,
     "answers": answers,
 }

@@ -108,12 +108,12 @@ class TrainingSettings:
         A step propagates over the whole graph, whatever its batch: with a limit to the batch size, an epoch would cost
         the square of the pairs. Forward and backward, the two costs of a step are in seconds about
 
-            propagation   c · 2 degree · pairs · dim,   c = 2.3e-10 at 1 M pairs, 3.5e-10 at 10 M, 6.8e-10 at 50 M
-            loss          5.1e-11 · batch · negatives · dim
+            propagation   c · 2 degree · pairs · dim,   c = 2.4e-10 at 1 M pairs, 3.7e-10 at 10 M, 6.3e-10 at 50 M
+            loss          6e-11 · batch · negatives · dim
 
         on one core; c grows as fewer of the rows that a product reads are in a cache. With the degree 6 and the 8,192
-        negatives of LT-OCF `fast` the two are equal with a batch of 7,000 for 1 M pairs, 100,000 for 10 M and
-        970,000 for 50 M. The batch is larger at each size, so propagation takes at most half of the time.
+        negatives of LT-OCF `fast` the two are equal with a batch of 6,400 for 1 M pairs, 90,000 for 10 M and
+        720,000 for 50 M. The batch is larger at each size, so propagation takes at most half of the time.
 
         Args:
             n_pairs: number of pairs of the training set.
