@@ -42,6 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ltocf, paper": {"model": "ltocf", "preset": "paper"},
     "lightgcn, fast": {"model": "lightgcn", "preset": "fast"},
     "mf, fast": {"model": "mf", "preset": "fast"},
+    "spectral": {"model": "spectral"},
 }
 
 
@@ -60,6 +61,7 @@ def main() -> None:
         for name in arguments.variants:
             for dim in arguments.dims:
                 rows = json.loads(arguments.out.read_text(encoding="utf-8"))["rows"] if arguments.out.exists() else []
+                size = "rank" if name == "spectral" else "dim"
                 key = {"variant": name, "pairs": millions * MILLION, "dim": dim}
                 if any(key.items() <= row.items() for row in rows):
                     continue
@@ -68,7 +70,7 @@ def main() -> None:
                     pl.DataFrame({"user": pairs.users, "item": pairs.items}).write_parquet(source)
                     key |= {"users": pairs.n_users, "items": pairs.n_items}
                     del pairs
-                rows.append(key | measured(source, arguments.folder / "run", VARIANTS[name] | SHORT | {"dim": dim}))
+                rows.append(key | measured(source, arguments.folder / "run", VARIANTS[name] | SHORT | {size: dim}))
                 print(rows[-1], flush=True)
                 record = {"environment": environment(torch.device("cpu")), "rows": rows}
                 write_text(arguments.out, json.dumps(record, indent=1) + "\n")

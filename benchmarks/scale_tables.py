@@ -90,7 +90,8 @@ def memory() -> str:
     heading = ["training", "pairs", *parts, "estimate", "peak", "estimate / peak"]
     lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * (len(heading) - 1)]
     for row in result["rows"]:
-        cells = [f"{row['variant']}, dim {row['dim']}", f"{row['pairs'] / 1e6:,.0f} M"]
+        size = "rank" if row["variant"] == "spectral" else "dim"
+        cells = [f"{row['variant']}, {size} {row['dim']}", f"{row['pairs'] / 1e6:,.0f} M"]
         cells += [f"{row['stated'][part] / 1e9:.2f}" for part in (*parts, "total")]
         cells += [f"{row['peak_bytes'] / 1e9:.2f} GB", f"{row['stated_by_peak']:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")

@@ -217,9 +217,9 @@ def test_neighbours_are_kept_where_the_product_takes_too_long(
     interactions: Interactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = BipartiteGraph.from_interactions(interactions)
-    monkeypatch.setattr(spectral, "MOST_MULTIPLICATIONS", 2 * interactions.n_users * len(interactions))
+    monkeypatch.setattr(nearest, "MOST_MULTIPLICATIONS", 2 * interactions.n_users * len(interactions))
     assert SpectralLTOCF(graph).gram is None
-    monkeypatch.setattr(spectral, "MOST_MULTIPLICATIONS", 2 * interactions.n_users * len(interactions) - 1)
+    monkeypatch.setattr(nearest, "MOST_MULTIPLICATIONS", 2 * interactions.n_users * len(interactions) - 1)
     large = SpectralLTOCF(graph).gram
     assert large is not None
     assert large.neighbours.shape == (interactions.n_items, interactions.n_items)  # fewer than the default of 200

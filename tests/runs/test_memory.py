@@ -15,7 +15,7 @@ import torch
 import ltocf
 from ltocf import Config, Split
 from ltocf.data import Interactions
-from ltocf.models import LTOCF
+from ltocf.models import LTOCF, SpectralLTOCF
 from ltocf.runs import memory
 from ltocf.runs.memory import Memory, TrainingSizes, stated_memory
 from ltocf.runs.settings import DataSettings
@@ -63,6 +63,29 @@ def test_stated_parts_are_the_sizes_of_the_arrays() -> None:
         assert left_out <= 5 * 8 * split.train.n_users < found.parameters
 
 
+@pytest.mark.parametrize("n_neighbours", [0, 30])
+def test_the_stated_parameters_of_the_spectral_model_are_the_sizes_of_its_arrays(n_neighbours: int) -> None:
+    split = split_of(3_000, 1_000, 200_000)
+    options = {"rank": 16, "n_neighbours": n_neighbours}
+    found = stated(split, model="spectral", **options)
+    model = SpectralLTOCF(ltocf.BipartiteGraph.from_interactions(split.train), **options)
+    gram = 0 if model.gram is None else sum(buffer.nbytes for buffer in model.gram.buffers())
+    assert (found.parameters, found.sampler) == (model.item_vectors.nbytes + gram, 0)
+    assert found.graph == stated(split).graph
+    more = stated(split, model="spectral", rank=64, n_neighbours=n_neighbours)
+    assert (more.parameters > found.parameters, more.step >= found.step) == (True, True)
+
+
+def test_choosing_entries_that_are_kept_counts_where_a_log_is_large() -> None:
+    config = Config(DataSettings("")).with_values({"model": "spectral", "rank": 8})
+    steps = []
+    for n_pairs in (5_000_000, 5_000_001):  # of a product with 2 x 100,000 users x pairs multiplications
+        found = stated_memory(config, TrainingSizes(100_000, 50, n_pairs, None, ordered=False, weighted=False))
+        assert found is not None
+        steps.append(found.step)
+    assert steps[1] - steps[0] > 60 * 5_000_000 - 10**8
+
+
 def test_columns_and_half_precision_lower_it_and_a_second_training_does_not() -> None:
     split = split_of(60_000, 60_000, 200_000)
     whole = stated(split, dim=64)
@@ -92,6 +115,8 @@ def test_too_much_is_refused_before_anything_is_trained(tmp_path: Path, monkeypa
     with pytest.raises(ValueError, match="GB are available: lower `dim`, which is 8, set precision = 'bfloat16'"):
         ltocf.fit(VISITS, tmp_path / "run", model="ltocf", dim=8, epochs=1, show_progress=False)
     assert not (tmp_path / "run" / "history.jsonl").exists()
+    with pytest.raises(ValueError, match="available: lower `rank`, which is 4, or `n_neighbours`"):
+        ltocf.fit(VISITS, tmp_path / "spectral", model="spectral", rank=4, show_progress=False)
 
 
 def test_a_large_memory_is_shown_and_every_one_is_kept(

@@ -18,10 +18,27 @@ PRODUCTS_AT_A_TIME = 2**23
 """Multiplications in a block of rows of a sparse matrix product, for which a few hundred megabytes are enough."""
 ADDED_AT_A_TIME = 2**22
 """Entries of rows that are added to scores at once."""
+MOST_MULTIPLICATIONS = 10**12
+"""Of the exact product for the lists of all users, which takes some minutes on two cores."""
+NEIGHBOURS = 200
+"""Entries of each row of the matrix that are kept beyond that."""
 Weigh: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Values of entries from their rows, columns and products."""
 Largest: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Rows, places in them, columns and values."""
+
+
+def entries_kept(n_users: int, n_items: int, n_pairs: int, requested: int) -> int:
+    """The entries of each row of MᵀM that are kept; 0: none, and products with M and Mᵀ take their place.
+
+    Args:
+        n_users: number of rows of M.
+        n_items: number of its columns.
+        n_pairs: number of its entries.
+        requested: entries to keep; 0: what the size of M suggests.
+    """
+    is_large = 2 * n_users * n_pairs > MOST_MULTIPLICATIONS
+    return min(requested or (NEIGHBOURS if is_large else 0), n_items)
 
 
 class NearestItems(nn.Module):

@@ -16,7 +16,7 @@ from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph, products_at
 from ltocf.graph.svd import item_singular_vectors
 from ltocf.models.history import Entries, EntryIndices, EntryValues, HistoryRecommender
-from ltocf.models.nearest import NearestItems
+from ltocf.models.nearest import NearestItems, entries_kept
 from ltocf.models.row_products import row_products
 from ltocf.models.similarity import check_indices
 from ltocf.models.user_map import PartContributions
@@ -47,10 +47,6 @@ MORE_FOR_RECENCY = 10
 """Evaluations of the joint search if the power of recency is one of its numbers."""
 USERS_AT_A_TIME = 64
 """In `SpectralLTOCF.list_scores`."""
-MOST_MULTIPLICATIONS = 10**12
-"""Of the exact product for the lists of all users, which takes some minutes on two cores."""
-NEIGHBOURS = 200
-"""Entries of each row of BᵀB that are kept beyond that."""
 LONGEST_HISTORY = 1_000
 """Users with more items are left out of the entries that are kept: theirs are most of the work, and weigh little."""
 
@@ -128,8 +124,7 @@ class SpectralLTOCF(HistoryRecommender):
         self.start_with(start)
         self.register_buffer("singular_values", torch.zeros(self.rank))
         self.register_buffer("item_vectors", torch.zeros(graph.n_items, self.rank))
-        is_large = 2 * graph.n_users * int(graph.user_degrees.sum()) > MOST_MULTIPLICATIONS
-        kept = min(n_neighbours or (NEIGHBOURS if is_large else 0), graph.n_items)
+        kept = entries_kept(graph.n_users, graph.n_items, int(graph.user_degrees.sum()), n_neighbours)
         self.gram = NearestItems(graph.n_items, kept) if kept else None
 
     def learned(self) -> dict[str, float]:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import torch
 
 from ltocf.data import Interactions, Split
+from ltocf.graph.svd import OVERSAMPLING
 from ltocf.losses import LOSS_BLOCK
+from ltocf.models.nearest import entries_kept
 from ltocf.models.objective import PIECE_SIZE, SOFTMAX_PIECE_SIZE
 from ltocf.ode.filter import COLUMNS_AT_A_TIME
 from ltocf.runs.config import Config
@@ -31,6 +33,10 @@ ADAM = 3
 ROW_COPIES = 8
 """Matrices of the rows of a batch: rows, directions, gradients of both."""
 CPU = torch.device("cpu")
+BASES_OF_USERS, BASES_OF_ITEMS = 3, 4
+"""Matrices of nodes x (rank + 32) while the spectral model is decomposed."""
+CHOOSING_BYTES, CHOOSING_BLOCK = 60, 300_000_000
+"""Per pair, and for each thread, while the entries of BᵀB are chosen that the spectral model keeps."""
 STATES = {"ltocf": (2, 3), "lightgcn": (5, 0), "mf": (1, 0), "grmf": (1, 0), "grmf-norm": (1, 0), "hop-rec": (1, 0)}
 """Models whose memory is known, with two numbers of matrices beside Adam's at the peak of a step: those held whole,
 such as the gradient of the final embeddings and what it becomes, and the states of a filter, held a few columns at a
@@ -75,8 +81,11 @@ class Memory:
     def total(self) -> int:
         return sum(asdict(self).values())
 
-    def refuse_if_too_much(self, dim: int) -> None:
+    def refuse_if_too_much(self, config: Config) -> None:
         """Refuse a training if the memory that is still to be taken is not available.
+
+        Args:
+            config: names the remedies.
 
         Raises:
             ValueError: it is not available, or not for all processes of this machine.
@@ -86,9 +95,18 @@ class Memory:
         if needed > available:
             raise ValueError(
                 f"this training needs {self}; {needed / 1e9:.1f} GB of it are still to be taken, and "
-                f"{available / 1e9:.1f} GB are available: lower `dim`, which is {dim}, set precision = 'bfloat16' (of "
-                "ltocf), train on fewer pairs, or share the columns among machines with torchrun (docs/scale.md)"
+                f"{available / 1e9:.1f} GB are available: {_remedies(config)}"
             )
+
+
+def _remedies(config: Config) -> str:
+    if config.model == "spectral":
+        rank = config.options["rank"]
+        return f"lower `rank`, which is {rank}, or `n_neighbours` (docs/spectral.md), or train on fewer pairs"
+    return (
+        f"lower `dim`, which is {config.options['dim']}, set precision = 'bfloat16' (of ltocf), train on fewer pairs, "
+        "or share the columns among machines with torchrun (docs/scale.md)"
+    )
 
 
 class TrainingSizes(NamedTuple):
@@ -133,12 +151,15 @@ def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memor
         step        4 n c (states) + 256 c (rows of a piece) + the scores of a block;
                     or what lists take, 16 n dim or 8 n dim + 4 m; or what making pairs and graph took, if more
 
+    The spectral model has V and the entries that are kept for parameters, no sampler, and for a step the bases of its
+    decomposition, 4 (3 users + 4 items) (rank + 32), or what choosing the entries takes, 60 m, or lists.
+
     Args:
         config: model and settings.
         sizes: sizes of the training and validation sets.
         world: processes that share the columns.
     """
-    if config.model not in STATES or config.options.get("propagation") == "solver":
+    if (config.model != "spectral" and config.model not in STATES) or config.options.get("propagation") == "solver":
         return None
     held, m = resident_bytes(), sizes.n_train
     chosen = _of_phase(config, sizes, m, world, held, best=True)
@@ -158,31 +179,46 @@ def refuse_without_memory(config: Config, split: Split) -> None:
         config.runtime().torch_device().type == "cpu"
         and (memory := stated_memory(config, TrainingSizes.of_split(split))) is not None
     ):
-        memory.refuse_if_too_much(config.options["dim"])
+        memory.refuse_if_too_much(config)
 
 
 def _of_phase(
     config: Config, sizes: TrainingSizes, m: int, world: int, held: int, *, best: bool = False, again: bool = False
 ) -> Memory:
-    dim, ordered, weighted = int(config.options["dim"]), sizes.ordered, sizes.weighted
+    ordered, weighted, nodes = sizes.ordered, sizes.weighted, sizes.n_users + sizes.n_items
     pair_bytes = 2 * INDEX_BYTES + INDEX_BYTES * ordered + NUMBER_BYTES * weighted
-    nodes, columns = sizes.n_users + sizes.n_items, -(-dim // world)
-    matrix = NUMBER_BYTES * nodes * columns
-    softmax = config.options.get("loss") == "softmax"
     pairs = pair_bytes * m * again
     graph = (GRAPH_BYTES + 8 * ordered + 4 * weighted) * m + 2 * NUMBER_BYTES * nodes
-    sampler, parameters = (8 if softmax else 12) * m, (ADAM + best) * matrix
-    step = LIBRARY_BYTES + _states(config, matrix, columns) + _batch_bytes(config, m, sizes.n_items, dim)
-    scored = NUMBER_BYTES * nodes * dim
-    lists = max(SCORED * scored, 2 * scored + HISTORY_BYTES * m + TILE_BYTES * sizes.n_items)
+    if config.model == "spectral":
+        sampler, (kept, step) = 0, _of_spectral(config, sizes, m)
+        parameters, lists = kept, HISTORY_BYTES * m + TILE_BYTES * sizes.n_items
+    else:
+        dim = int(config.options["dim"])
+        columns, scored = -(-dim // world), NUMBER_BYTES * nodes * dim
+        kept = matrix = NUMBER_BYTES * nodes * columns
+        sampler = (8 if config.options.get("loss") == "softmax" else 12) * m
+        parameters = (ADAM + best) * matrix
+        step = LIBRARY_BYTES + _states(config, matrix, columns) + _batch_bytes(config, m, sizes.n_items, dim)
+        lists = max(SCORED * scored, 2 * scored + HISTORY_BYTES * m + TILE_BYTES * sizes.n_items)
     # Before there is a sampler or an optimiser, while the graph and the weights of the selection are still held.
-    selected = graph + matrix if again else 0
+    selected = graph + kept if again else 0
     making = max(
         selected + SORTING_BYTES * m * again, pairs + selected + graph + (BUILDING_BYTES + ORDER_BYTES * ordered) * m
     )
     excess = making - pairs - graph - sampler - parameters
-    kept = selected if config.training.max_minutes else 0
-    return Memory(held, pairs, graph, sampler, parameters, max(step + kept, lists + kept, excess))
+    held_too = selected if config.training.max_minutes else 0
+    return Memory(held, pairs, graph, sampler, parameters, max(step + held_too, lists + held_too, excess))
+
+
+def _of_spectral(config: Config, sizes: TrainingSizes, m: int) -> tuple[int, int]:
+    """Bytes of V and of the entries that are kept, and the most that computing one of them takes."""
+    rank, n_items = min(config.options["rank"], sizes.n_users, sizes.n_items), sizes.n_items
+    kept = entries_kept(sizes.n_users, n_items, m, config.options["n_neighbours"])
+    bases = (
+        NUMBER_BYTES * (BASES_OF_USERS * sizes.n_users + BASES_OF_ITEMS * n_items) * min(rank + OVERSAMPLING, n_items)
+    )
+    choosing = CHOOSING_BYTES * m + torch.get_num_threads() * CHOOSING_BLOCK if kept else 0
+    return NUMBER_BYTES * n_items * (rank + 2 * kept), LIBRARY_BYTES + max(bases, choosing)
 
 
 def _states(config: Config, matrix: int, columns: int) -> int:

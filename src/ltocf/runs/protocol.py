@@ -105,7 +105,7 @@ class Experiment:
             return
         if self.show_progress and memory.total > REPORTED_FROM:
             log_line(f"{self.config.model}: up to about {memory}", watched=True)
-        memory.refuse_if_too_much(self.config.options["dim"])
+        memory.refuse_if_too_much(self.config)
 
     @cached_property
     def memory(self) -> Memory | None:
