@@ -3,8 +3,8 @@
     python benchmarks/node_order.py --millions 10 --threads 1 2 --out results/speed/node-order-synthetic.json
 
 The nodes of a power-law graph as they come, in no order; by degree, so that the rows that are read most lie together;
-and by the reverse Cuthill-McKee order, in which neighbours lie together. The orders take turns. A thread computes a range
-of rows, so orders that put long rows beside each other divide the work unequally.
+and by the reverse Cuthill-McKee order, in which neighbours lie together. The orders take turns. A thread computes a
+range of rows, so orders that put long rows beside each other divide the work unequally.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python benchmarks/scale_step.py --pairs 1_000_000 --out results/scale/step-1m.json
 
 One process with one thread, one with two, two with one each that share the columns, and two that share the nodes: the
-last three have the same cores. Processes take their steps at the same time, as in training; nothing else should run.
-The bytes that a process sends are calculated, and a test compares them with a count; its seconds in collectives include
-the waiting for the slower process.
+last three have the same cores; `--threads-only` measures the second alone. Processes take their steps at the same
+time, as in training; nothing else should run. The bytes that a process sends are calculated, and a test compares them
+with a count; its seconds in collectives include the waiting for the slower process.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossName
 from ltocf.models import LTOCF
+from ltocf.models.ltocf import PRECISIONS
 from ltocf.scale.blocks import Blocks
 from ltocf.scale.columns import Columns
 from ltocf.scale.traffic import Step
@@ -70,7 +71,7 @@ def rows_file(folder: Path, layout: tuple[int, int, int]) -> Path:
 
 def measured(loss: LossName, pairs: Interactions, ranks: Ranks, arguments: argparse.Namespace) -> dict[str, Any]:
     """Steps of one loss: the median of their seconds, the bytes sent, and the peak memory of process 0."""
-    options: dict[str, Any] = {"loss": loss, "n_negatives": arguments.negatives}
+    options: dict[str, Any] = {"loss": loss, "n_negatives": arguments.negatives, "precision": arguments.precision}
     model = LTOCF(BipartiteGraph.from_interactions(pairs), dim=arguments.dim, **options)
     batches = model.batches(pairs, arguments.batch_size, seed=0)
     waiting = timed_collectives()
@@ -128,6 +129,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=8192)
     parser.add_argument("--negatives", type=int, default=4096)
+    parser.add_argument("--precision", choices=list(PRECISIONS), default="float32", help="of the states of the filter")
+    parser.add_argument("--threads-only", action="store_true", help="one process with two threads only")
     parser.add_argument("--warm-ups", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, help="a JSON file")
@@ -144,7 +147,7 @@ def main() -> None:
         np.save(folder / "sizes.npy", np.array([pairs.n_users, pairs.n_items]))
         sizes = {"pairs": len(pairs), "users": pairs.n_users, "items": pairs.n_items, "dim": arguments.dim}
         del pairs
-        for layout in LAYOUTS:
+        for layout in LAYOUTS[1:2] if arguments.threads_only else LAYOUTS:
             world, threads, blocks = layout
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
@@ -159,7 +162,7 @@ def main() -> None:
                 )
             rows += found
     command = shlex.join(["python", *sys.argv])
-    sizes |= {"batch_size": arguments.batch_size, "negatives": arguments.negatives}
+    sizes |= {name: getattr(arguments, name) for name in ("batch_size", "negatives", "precision")}
     result = {"command": command, **sizes, "environment": environment(torch.device("cpu")), "rows": rows}
     if arguments.out:
         write_text(arguments.out, json.dumps(result, indent=2) + "\n")

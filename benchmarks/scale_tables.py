@@ -11,6 +11,8 @@ from ltocf.scale.machines import MACHINES
 from ltocf.scale.plan import Work, where_it_stops
 from ltocf.scale.plan import plan as planned
 
+LAYOUTS = ((1, 1, 1), (1, 2, 1), (2, 1, 1), (2, 1, 2))
+"""Processes, threads of each, and blocks of nodes."""
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "scale"
 
 
@@ -138,7 +140,7 @@ def batch_size() -> str:
 
 def steps() -> str:
     """One row per number of pairs and loss: the seconds of a step by layout, and the bytes that a process sends."""
-    results = [json.loads(file.read_text(encoding="utf-8")) for file in RESULTS.glob("step-*m.json")]
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("step-*.json"))]
     if not results:
         return "Not measured yet: `python benchmarks/scale_step.py --pairs 1_000_000 --out results/scale/step-1m.json`."
     results.sort(key=lambda result: result["pairs"])
@@ -147,13 +149,16 @@ def steps() -> str:
     lines = [f"| {' | '.join(heading)} |", "|---:|---|" + "---:|" * (len(heading) - 2)]
     for result in results:
         millions = result["pairs"] / 1e6
+        precision = result.get("precision", "float32")
         for loss in dict.fromkeys(row["loss"] for row in result["rows"]):
-            rows = [row for row in result["rows"] if row["loss"] == loss]
-            one, threads, columns, blocks = (f"{row['seconds']:,.2f} s" for row in rows)
-            each = f"{rows[1]['seconds'] / millions:.2f} s"
-            sent = [f"{row['sent_bytes'] / 1e6:,.1f} MB" for row in rows[2:]]
-            cells = [f"{millions:.0f} M", loss, one, threads, each, columns, sent[0], blocks, sent[1]]
+            rows = {_layout(row): row for row in result["rows"] if row["loss"] == loss}
+            one, threads, columns, blocks = (_seconds_of(rows.get(layout)) for layout in LAYOUTS)
+            each = f"{rows[LAYOUTS[1]]['seconds'] / millions:.2f} s"
+            sent = [f"{rows[way]['sent_bytes'] / 1e6:,.1f} MB" if way in rows else "–" for way in LAYOUTS[2:]]
+            name = loss if precision == "float32" else f"{loss}, {precision}"
+            cells = [f"{millions:.0f} M", name, one, threads, each, columns, sent[0], blocks, sent[1]]
             lines.append(f"| {' | '.join(cells)} |")
+    rows = result["rows"]
     result = results[-1]
     note = (
         f"LT-OCF of dim {result['dim']} as in the paper on power-law graphs: steps of {result['batch_size']:,} pairs, "
@@ -162,6 +167,14 @@ def steps() -> str:
         "processes connected by gloo; what each of two processes sends is calculated, and a test counts it."
     )
     return "\n".join([*lines, "", note])
+
+
+def _layout(row: dict[str, Any]) -> tuple[int, int, int]:
+    return row["processes"], row["threads"], row["blocks"]
+
+
+def _seconds_of(row: dict[str, Any] | None) -> str:
+    return f"{row['seconds']:,.2f} s" if row else "–"
 
 
 def plan() -> str:
