@@ -143,7 +143,7 @@ def steps() -> str:
     results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("step-*.json"))]
     if not results:
         return "Not measured yet: `python benchmarks/scale_step.py --pairs 1_000_000 --out results/scale/step-1m.json`."
-    results.sort(key=lambda result: result["pairs"])
+    results.sort(key=lambda result: (result["pairs"], result.get("precision", "float32") != "float32"))
     heading = ["pairs", "loss", "1 process, 1 thread", "1 process, 2 threads", "of it, per million pairs"]
     heading += ["2 processes, columns", "sent", "2 processes, blocks", "sent"]
     lines = [f"| {' | '.join(heading)} |", "|---:|---|" + "---:|" * (len(heading) - 2)]

@@ -11,7 +11,7 @@ from markdown_tables import table_lines
 
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "speed"
 MAIN, RANKING, FREED = "step-gowalla-d64-b2048", "ranking-gowalla", "freed-memory-gowalla"
-ANSWERS, HUGE_PAGES = "recommend-synthetic", "huge-pages-synthetic"
+ANSWERS, HUGE_PAGES, ORDERS = "recommend-synthetic", "huge-pages-synthetic", "node-order-synthetic"
 WAYS, PAGES = ("returned", "kept"), ("small", "huge")
 OTHERS = [
     "step-gowalla-d128-b2048",
@@ -192,6 +192,21 @@ def huge_pages() -> str:
     return _with_notes(heading, rows, [HUGE_PAGES], [_hardware(list(found.values()))])
 
 
+def node_orders() -> str:
+    """The time of a propagation with the nodes of a graph in different orders."""
+    found = read([ORDERS]).get(ORDERS)
+    if found is None:
+        return "Not measured yet: `python benchmarks/node_order.py --out results/speed/node-order-synthetic.json`."
+    orders = list(found["rows"][0]["median"])
+    rows = [
+        [f"{row['pairs']:,}", f"{row['threads']}", *(f"{row['median'][order]:.2f} s" for order in orders)]
+        for row in found["rows"]
+    ]
+    environment = found["environment"]
+    note = f"Hardware: {environment['processor']}, {environment['device']}, PyTorch {environment['torch']}. Medians."
+    return "\n".join([*table_lines([["pairs", "threads", *orders], *rows]), "", note])
+
+
 def answers() -> str:
     """Milliseconds of one answer by the number of training pairs."""
     found = read([ANSWERS]).get(ANSWERS)
@@ -249,6 +264,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed-precision": half_precision,
     "speed-freed-memory": freed_memory,
     "speed-huge-pages": huge_pages,
+    "speed-node-order": node_orders,
     "speed-recorded-steps": recorded_steps,
     "answers": answers,
 }
