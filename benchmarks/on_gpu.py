@@ -28,15 +28,15 @@ LARGE = "--contenders=filter,lightgcn"
 def commands(data: Path, out: Path, device: str, dataset: str, n_large: int) -> dict[str, list[str]]:
     """The arguments of each part, the quick ones first."""
     on_device = [f"--dataset={dataset}", f"--device={device}"]
-    run = [f"--dataset={dataset}", f"--data-dir={data}", "--set", f"device={device}"]
+    run = ["-m", "ltocf", "train", dataset, f"--data-dir={data}", "--replace", "--set", f"device={device}"]
     fast = ["--set", f"cuda_graphs={str(device == 'cuda').lower()}", "--set", "dim=64"]
     step = str(HERE / "step.py")
     return {
         "tests": ["-m", "pytest", "-q", *TESTS, "-k", "gpu or cuda or recorded or replayed"],
         "step": [step, *on_device, "--details", f"--out={out / 'step.json'}"],
         "ranking": [str(HERE / "ranking.py"), *on_device, f"--out={out / 'ranking.json'}"],
-        "ltocf": ["-m", "ltocf", "train", *run, *fast, "--model", "ltocf", "--out", str(out / "ltocf")],
-        "spectral": ["-m", "ltocf", "train", *run, "--model", "spectral", "--out", str(out / "spectral")],
+        "ltocf": [*run, *fast, "--model", "ltocf", "--out", str(out / "ltocf")],
+        "spectral": [*run, "--model", "spectral", "--out", str(out / "spectral")],
         "recorded steps": [str(HERE / "cuda_graphs.py"), f"--out={out / 'cuda-graphs.json'}"],
         "large step": [
             *(step, f"--synthetic={n_large}", f"--device={device}", LARGE, "--details", "--no-comparison", "--quick"),
