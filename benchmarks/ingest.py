@@ -38,6 +38,7 @@ from ltocf.data import load_dataset, split_dataset
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
 from ltocf.training import TrainingSettings
+from ltocf.training.memory import return_unused_memory
 from ltocf.training.runtime import keep_freed_memory
 from ltocf.training.step import Stepper
 
@@ -49,6 +50,7 @@ model = LTOCF(BipartiteGraph.from_interactions(pairs), dim=int(sys.argv[3]), see
 built = time.perf_counter()
 batches = model.batches(pairs, 8192, seed=0)
 stepper = Stepper(model, TrainingSettings())
+return_unused_memory()
 seconds = []
 for number, batch in enumerate(batches.epoch(0)):
     begun = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltocf.data import Histories, Interactions, load_dataset
+from ltocf.data import Histories, Interactions, load_dataset, order
 from ltocf.data.order import ages_of
 from ltocf.data.readers import catalog
 from ltocf.data.storage import pack_interactions, unpack_interactions
@@ -24,7 +25,11 @@ def timed(seed: int = 0, n_moments: int = 5) -> Interactions:
     return Interactions.from_pairs(log.users, log.items, 8, 20, timestamps=days * 86_400)
 
 
-def test_ages_are_counts_of_later_items_and_days_before_the_last() -> None:
+@pytest.mark.parametrize("pairs_at_a_time", [1, 10, 40, 2**20])
+def test_ages_are_counts_of_later_items_and_days_before_the_last(
+    pairs_at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "PAIRS_AT_A_TIME", pairs_at_a_time)
     log = timed()
     ages = ages_of(log)
     assert ages is not None
@@ -45,6 +50,23 @@ def test_places_give_an_order_but_no_days() -> None:
         own = log.users == user
         assert (np.argsort(-ages.later[own]) == np.argsort(places[own])).all()
         assert sorted(ages.later[own]) == list(range(own.sum()))
+
+
+def test_ages_are_computed_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a few users at a time, and not for all pairs: a sort of all would take eighty bytes for each."""
+    monkeypatch.setattr(order, "PAIRS_AT_A_TIME", 2**17)
+    n_users, each = 3_000, 1_000
+    users, items = np.repeat(np.arange(n_users), each), np.tile(np.arange(each), n_users)
+    log = Interactions(users, items, n_users, each, timestamps=np.arange(n_users * each)[::-1].copy())
+    tracemalloc.start()
+    try:
+        ages = ages_of(log)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ages is not None
+    assert (ages.later.reshape(n_users, each) == np.arange(each)).all()
+    assert peak < 20 * len(log)
 
 
 def test_rows_of_histories_keep_their_ages() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from ltocf.data.interactions import Interactions
 from ltocf.shapes import PairAges, PairDays
 
 SECONDS_PER_DAY = 86_400
+PAIRS_AT_A_TIME = 2**20
+"""Sorting takes about eighty bytes for each pair; a user with more has a block of their own."""
 
 
 class Ages(NamedTuple):
@@ -40,17 +43,35 @@ def ages_of(pairs: Interactions) -> Ages | None:
     when = pairs.timestamps if pairs.timestamps is not None else pairs.places
     if when is None:
         return None
-    ends = np.cumsum(pairs.user_degrees)[pairs.users]
-    order = np.lexsort((when, pairs.users))
-    users, moments = pairs.users[order], when[order]
+    later = np.empty(len(pairs), np.int32)
+    days = None if pairs.timestamps is None else np.empty(len(pairs), np.float32)
+    for block in _blocks_of_users(pairs):
+        later[block], seconds = _ages_in(pairs.users[block], when[block])
+        if days is not None:
+            days[block] = seconds / SECONDS_PER_DAY
+    return Ages(later, days)
+
+
+def _blocks_of_users(pairs: Interactions) -> Iterator[slice]:
+    """Pairs of a few users at a time, which lie together."""
+    ends = np.cumsum(pairs.user_degrees)
+    start = 0
+    while start < len(pairs):
+        first = np.searchsorted(ends, start, "right")  # whose pairs begin at `start`
+        last = max(first, np.searchsorted(ends, start + PAIRS_AT_A_TIME, "right") - 1)
+        yield slice(start, int(ends[last]))
+        start = int(ends[last])
+
+
+def _ages_in(users: np.ndarray, when: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For the pairs of some users: how many of the user's came later, and how long before the last it was."""
+    order = np.lexsort((when, users))
+    moments = when[order]
     # Items of the same moment all have as many after them as the last of them.
-    is_last = np.ones(len(order), bool)
-    is_last[:-1] = (users[1:] != users[:-1]) | (moments[1:] != moments[:-1])
-    last = np.flatnonzero(is_last)[np.cumsum(is_last) - is_last]
-    later = np.empty(len(order), np.int32)
-    later[order] = ends[order] - 1 - last
-    if pairs.timestamps is None:
-        return Ages(later)
-    newest = np.full(pairs.n_users, np.iinfo(np.int64).min)
-    np.maximum.at(newest, pairs.users, when)
-    return Ages(later, ((newest[pairs.users] - when) / SECONDS_PER_DAY).astype(np.float32))
+    ends_user = np.append(users[1:] != users[:-1], True)
+    ends_moment = ends_user | np.append(moments[1:] != moments[:-1], True)
+    ends = np.flatnonzero(ends_user)[np.cumsum(ends_user) - ends_user]
+    later, before = np.empty_like(order), np.empty_like(moments)
+    later[order] = ends - np.flatnonzero(ends_moment)[np.cumsum(ends_moment) - ends_moment]
+    before[order] = moments[ends] - moments
+    return later, before

@@ -26,8 +26,6 @@ HISTORY_BYTES = 4
 """Per pair: an item that a list leaves out."""
 SORTING_BYTES, BUILDING_BYTES = 72, 8
 """Per pair, while two sets of pairs are joined, and while the graph is made of them."""
-ORDER_BYTES = 56
-"""Per pair, while its age is computed."""
 ADAM = 3
 """Matrices of nodes x columns: parameters and two moments."""
 ROW_COPIES = 8
@@ -202,9 +200,7 @@ def _of_phase(
         lists = max(SCORED * scored, 2 * scored + HISTORY_BYTES * m + TILE_BYTES * sizes.n_items)
     # Before there is a sampler or an optimiser, while the graph and the weights of the selection are still held.
     selected = graph + kept if again else 0
-    making = max(
-        selected + SORTING_BYTES * m * again, pairs + selected + graph + (BUILDING_BYTES + ORDER_BYTES * ordered) * m
-    )
+    making = max(selected + SORTING_BYTES * m * again, pairs + selected + graph + BUILDING_BYTES * m)
     excess = making - pairs - graph - sampler - parameters
     held_too = selected if config.training.max_minutes else 0
     return Memory(held, pairs, graph, sampler, parameters, max(step + held_too, lists + held_too, excess))
