@@ -121,9 +121,10 @@ def test_an_epoch_is_a_share_of_a_pass(share: float) -> None:
         replace(SETTINGS, epoch_share=share)
 
 
-def test_the_rate_scales_with_the_root_of_the_batch_size() -> None:
+def test_the_rate_scales_with_the_root_of_the_batch_size_up_to_8192() -> None:
     settings = replace(SETTINGS, learning_rate=0.03, scale_rate=True)
     assert settings.for_batch(8192).learning_rate == 0.03
     assert settings.for_batch(2048).learning_rate == pytest.approx(0.015)
+    assert settings.for_batch(32_768).learning_rate == 0.03, "not beyond the rate that was chosen"
     assert settings.for_batch(2048).for_batch(512).learning_rate == pytest.approx(0.015), "scaled once"
     assert SETTINGS.for_batch(512) == SETTINGS

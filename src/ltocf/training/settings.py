@@ -27,7 +27,7 @@ class TrainingSettings:
         learning_rate: Adam's learning rate for everything but the times.
         time_learning_rate: Adam's learning rate for the learned times.
         l2: weight of the L2 penalty on the embeddings of the batch.
-        scale_rate: ``learning_rate`` is that of a batch of 8,192; a batch of B has √(B / 8,192) times this rate.
+        scale_rate: ``learning_rate`` is that of a batch of 8,192 or more; one of B < 8,192 has √(B / 8,192) times it.
         batch_size: triples or pairs per step; 0 for about a hundred steps per pass, see `steps_for`.
         epochs: maximum number of epochs.
         epoch_share: share of a pass over the training pairs that makes an epoch, in (0, 1]: with less than 1,
@@ -138,13 +138,18 @@ class TrainingSettings:
     def for_batch(self, batch_size: int) -> TrainingSettings:
         """The same settings with the learning rate for a batch of this size, see ``scale_rate``.
 
-        Source: the square root scaling rule of Malladi et al., NeurIPS 2022, https://arxiv.org/abs/2205.10287
+            learning_rate · min(1, √(batch_size / 8,192))
+
+        Source: the square root scaling rule of Malladi et al., NeurIPS 2022, https://arxiv.org/abs/2205.10287. Differs:
+        beyond 8,192 the rate stays as it is, because a higher one diverges from the spectrum; docs/scale.md has the
+        accuracy of both.
 
         Example:
-            >>> TrainingSettings(learning_rate=0.04, scale_rate=True).for_batch(512).learning_rate
-            0.01
+            >>> fast = TrainingSettings(learning_rate=0.04, scale_rate=True)
+            >>> fast.for_batch(512).learning_rate, fast.for_batch(100_000).learning_rate
+            (0.01, 0.04)
         """
-        share = math.sqrt(batch_size / LARGEST_BATCH) if self.scale_rate else 1.0
+        share = math.sqrt(min(batch_size / LARGEST_BATCH, 1.0)) if self.scale_rate else 1.0
         return replace(self, learning_rate=share * self.learning_rate, scale_rate=False)
 
     def for_another_pass(self) -> TrainingSettings:
