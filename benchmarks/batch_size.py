@@ -1,7 +1,7 @@
 """Does a batch far beyond 8,192 keep the accuracy, and at which learning rate? Selection on validation, no test set.
 
     python benchmarks/batch_size.py --data data --sets gowalla yelp2018
-    python benchmarks/batch_size.py --synthetic 10_000_000 --batch-sizes 8192 95692 --folder checkpoints
+    python benchmarks/batch_size.py --synthetic 10_000_000 --batch-sizes 8192 122295 --folder checkpoints
 
 LT-OCF `fast`; the rate of the recipe is that of 8,192 pairs. Larger batches have it as it is (`constant`), times the
 root of their size in units of 8,192 (`root`), or divided by this root or this size (`inverse-root`, `inverse`). A
@@ -37,6 +37,7 @@ from ltocf.models import build_model
 from ltocf.models.spectral_start import start_from_spectrum
 from ltocf.runs.settings import DataSettings
 from ltocf.training import FitContext, environment
+from ltocf.training.memory import return_unused_memory
 from ltocf.training.runtime import keep_freed_memory
 from ltocf.training.settings import LARGEST_BATCH
 from recipe import carved, train_of
@@ -132,6 +133,7 @@ def validated(pairs: Interactions, truth: Interactions, arguments: argparse.Name
     name = "-".join(map(str, (arguments.synthetic or "set", len(pairs), *varied)))
     checkpoint = arguments.folder / f"{name}.safetensors" if arguments.folder else None
     context = FitContext(checkpoint=checkpoint, fingerprint=name, description=name, show_progress=arguments.progress)
+    return_unused_memory()  # of drawing the log
     fitted = model.train_on(pairs, settings=training, validation=validation, seed=arguments.seed, context=context)
     metrics = validation(model.scorer())
     if checkpoint is not None:

@@ -34,7 +34,8 @@ USERS_PER_EVENT, ITEMS_PER_EVENT = 1 / 40, 1 / 200
 STEPS = """
 import json, sys, time
 import torch
-from ltocf.data import load_dataset, split_dataset
+from ltocf.data import load_dataset
+from ltocf.data.store import leave_on_disk
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
 from ltocf.training import TrainingSettings
@@ -51,6 +52,7 @@ built = time.perf_counter()
 batches = model.batches(pairs, 8192, seed=0)
 stepper = Stepper(model, TrainingSettings())
 return_unused_memory()
+leave_on_disk(pairs)
 seconds = []
 for number, batch in enumerate(batches.epoch(0)):
     begun = time.perf_counter()

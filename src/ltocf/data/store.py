@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,19 @@ def open_store(path: Path) -> Dataset:
         raise ValueError(f"{path} is damaged: it has no interactions; ingest again")
     report = _report(path, index.get("report"))
     return Dataset(path.name, pairs, names, parts["test"], also_seen=parts["also_seen"], report=report)
+
+
+def leave_on_disk(pairs: Interactions) -> None:
+    """Give back the memory of pairs that are mapped from a store: they are read again when they are needed.
+
+    The system would take it back itself if memory was short, but counts it as the process's until then.
+    """
+    for array in (pairs.users, pairs.items, pairs.timestamps, pairs.weights):
+        owner = array
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            owner.madvise(mmap.MADV_DONTNEED)
 
 
 def _index(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from ltocf.data.display import Shown
 from ltocf.data.interactions import Interactions
+from ltocf.data.store import leave_on_disk
 from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
@@ -194,6 +195,7 @@ class GradientRecommender(Recommender, Trainable):
         device = context.device or self.device
         size, pieces = settings.steps_for(len(pairs), self.piece_size)
         settings, batches = settings.for_batch(size), self.batches(pairs, -(-size // pieces), seed, device)
+        leave_on_disk(pairs)  # the batches have what they need
         validate = None if validation is None else lambda: validation(self.scorer())
         with context.ranks.divided(self, pairs, device):
             return fit(self, batches, settings=settings, validate=validate, context=context, pieces=pieces)
