@@ -76,7 +76,7 @@ def leave_on_disk(pairs: Interactions) -> None:
     The system would take it back itself if memory was short, but counts it as the process's until then.
     """
     for array in (pairs.users, pairs.items, pairs.timestamps, pairs.weights):
-        owner = array
+        owner: object = array
         while isinstance(owner, np.ndarray):
             owner = owner.base
         if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
