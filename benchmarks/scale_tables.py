@@ -32,15 +32,23 @@ def ingest() -> str:
         trained = _trained(result.get("train", {}))
         if (precision := result.get("precision", "float32")) != "float32":
             trained[-1] += f" in {precision}"
+        if result["dim"] != results[0]["dim"]:
+            trained[-1] += f" at dim {result['dim']}"
         lines.append(f"| {' | '.join([*sizes, *took, _gigabytes(ingested), *trained])} |")
     last = next(result for result in reversed(results) if "steps" in result.get("train", {}))
+    machines: dict[str, list[str]] = {}
+    for result in results:
+        size = f"{result['events'] / 1e6:,.0f} M"
+        if size not in (sizes_of := machines.setdefault(result["environment"]["processor"], [])):
+            sizes_of.append(size)
+    where = "; ".join(f"{', '.join(sizes)} on an {processor}" for processor, sizes in machines.items())
+    (dim, cores), n_steps = (results[0]["dim"], last["environment"]["cores"]), len(last["train"]["steps"])
     note = (
         "Power-law events with text ids and times, in CSV files of ten million rows, ingested with "
-        f"`--memory {last['memory']}`; then LT-OCF of dim {last['dim']}: opening the store, making the graph, and the "
-        f"fastest of {len(last['train']['steps'])} steps of 8,192 pairs. Each stage is a separate process, with one "
-        f"thread for PyTorch, on {last['environment']['cores']} cores ({last['environment']['processor']}) that other "
-        "work shared, so processor time is the steadier figure. Peaks are of resident memory, in which the "
-        "system counts the mapped pairs too."
+        f"`--memory {last['memory']}`; then LT-OCF of dim {dim}: opening the store, making the graph, and the fastest "
+        f"of {n_steps} steps of 8,192 pairs. Each stage is a separate process, with one thread for PyTorch, on {cores} "
+        f"cores that other work shared, so processor time is the steadier figure: {where}. Peaks are of resident "
+        "memory."
     )
     return "\n".join([*lines, "", note])
 

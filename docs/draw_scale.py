@@ -17,8 +17,9 @@ TITLE = "Ingesting and training on logs of 1 to 200 million events"
 
 
 def measured() -> list[dict[str, Any]]:
-    """The results, the smallest log first."""
-    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("ingest-*.json"))]
+    """The results with embeddings of one length, the smallest log first."""
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("ingest-*.json"))]
+    return [result for result in results if result["dim"] == results[0]["dim"]]
 
 
 def figure(style: Style) -> Figure:
