@@ -79,7 +79,7 @@ def leave_on_disk(pairs: Interactions) -> None:
         owner: object = array
         while isinstance(owner, np.ndarray):
             owner = owner.base
-        if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        if isinstance(owner, mmap.mmap):
             owner.madvise(mmap.MADV_DONTNEED)
 
 

@@ -39,6 +39,8 @@ STATES = {"ltocf": (2, 3), "lightgcn": (5, 0), "mf": (1, 0), "grmf": (1, 0), "gr
 """Models whose memory is known, with two numbers of matrices beside Adam's at the peak of a step: those held whole,
 such as the gradient of the final embeddings and what it becomes, and the states of a filter, held a few columns at a
 time."""
+DECOMPOSED = ("spectral",)
+"""Models made by a decomposition instead of steps, whose memory is known too."""
 SCORED = 4
 """Matrices of nodes x dim when lists are made: final embeddings, directions, and both with a column for popularity."""
 TILE_BYTES = 3 * 64 * NUMBER_BYTES
@@ -98,7 +100,7 @@ class Memory:
 
 
 def _remedies(config: Config) -> str:
-    if config.model == "spectral":
+    if config.model in DECOMPOSED:
         rank = config.options["rank"]
         return f"lower `rank`, which is {rank}, or `n_neighbours` (docs/spectral.md), or train on fewer pairs"
     return (
@@ -157,7 +159,7 @@ def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memor
         sizes: sizes of the training and validation sets.
         world: processes that share the columns.
     """
-    if (config.model != "spectral" and config.model not in STATES) or config.options.get("propagation") == "solver":
+    if config.model not in {*STATES, *DECOMPOSED} or config.options.get("propagation") == "solver":
         return None
     held, m = resident_bytes(), sizes.n_train
     chosen = _of_phase(config, sizes, m, world, held, best=True)
@@ -187,7 +189,7 @@ def _of_phase(
     pair_bytes = 2 * INDEX_BYTES + INDEX_BYTES * ordered + NUMBER_BYTES * weighted
     pairs = pair_bytes * m * again
     graph = (GRAPH_BYTES + 8 * ordered + 4 * weighted) * m + 2 * NUMBER_BYTES * nodes
-    if config.model == "spectral":
+    if config.model in DECOMPOSED:
         sampler, (kept, step) = 0, _of_spectral(config, sizes, m)
         parameters, lists = kept, HISTORY_BYTES * m + TILE_BYTES * sizes.n_items
     else:
