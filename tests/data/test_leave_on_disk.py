@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from pathlib import Path
 
@@ -44,3 +45,17 @@ def test_pairs_in_memory_stay_as_they_are() -> None:
     leave_on_disk(pairs)
     assert pairs.timestamps is not None
     assert (pairs.users.tolist(), pairs.items.tolist(), pairs.timestamps.tolist()) == ([0, 0, 1], [0, 1, 1], [3, 4, 5])
+
+
+def test_arrays_that_differ_from_their_file_or_have_none_stay_as_they_are(tmp_path: Path) -> None:
+    np.save(tmp_path / "items.npy", np.zeros(3, np.int64))
+    changed = np.lib.format.open_memmap(tmp_path / "items.npy", mode="c")
+    changed[:] = [0, 1, 2]
+    private = np.frombuffer(mmap.mmap(-1, 24, flags=mmap.MAP_PRIVATE), np.int64)
+    private[:] = [0, 0, 1]
+    for array in (changed, private):
+        array.flags.writeable = False
+    pairs = Interactions(private, changed, 2, 3)
+    assert (pairs.users is private, pairs.items is changed) == (True, True), "kept without a copy"
+    leave_on_disk(pairs)
+    assert (pairs.users.tolist(), pairs.items.tolist()) == ([0, 0, 1], [0, 1, 2])

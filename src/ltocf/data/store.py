@@ -73,13 +73,16 @@ def open_store(path: Path) -> Dataset:
 def leave_on_disk(pairs: Interactions) -> None:
     """Give back the memory of pairs that are mapped from a store: they are read again when they are needed.
 
-    The system would take it back itself if memory was short, but counts it as the process's until then.
+    The system would take it back itself if memory was short, but counts it as the process's until then. Only what is
+    mapped for reading alone is given back: other arrays may differ from their file, or have none.
     """
     for array in (pairs.users, pairs.items, pairs.timestamps, pairs.weights):
         owner: object = array
+        is_file = False
         while isinstance(owner, np.ndarray):
+            is_file |= isinstance(owner, np.memmap) and owner.mode == "r"
             owner = owner.base
-        if isinstance(owner, mmap.mmap):
+        if is_file and isinstance(owner, mmap.mmap):
             owner.madvise(mmap.MADV_DONTNEED)
 
 
