@@ -119,8 +119,8 @@ def test_pairs_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
 def test_the_traffic_of_a_product_is_that_of_its_arrays() -> None:
     graph = BipartiteGraph.from_interactions(random_interactions(5, 6))
     found = product_traffic(graph, dim=4, bandwidth=1.0, repeats=1)
-    n_nonzero, row = 2 * len(graph.user_values), 4 * 4
-    matrix_and_result = n_nonzero * 8 + (11 + 2) * 4 + 11 * row
+    n_nonzero, row = 2 * len(graph.user_indices), 4 * 4
+    matrix_and_result = n_nonzero * 4 + (11 + 2) * 4 + 11 * row
     assert found["least_bytes"] == matrix_and_result + 11 * row
     assert found["most_bytes"] == matrix_and_result + n_nonzero * row
 

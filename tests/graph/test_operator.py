@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from ltocf.data.interactions import Interactions
-from ltocf.graph import BipartiteGraph
+from ltocf.graph import BipartiteGraph, operator
 
 
 def test_entries_worked_out_by_hand() -> None:
@@ -46,17 +46,31 @@ def test_the_gradient_is_that_of_finite_differences(graph: BipartiteGraph, embed
 
 def test_a_product_by_sides_gives_the_users_and_the_items(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
     graph.double()
-    users, items = graph.multiply_sides((embeddings[: graph.n_users], embeddings[graph.n_users :]))
+    users = graph.users_from_items(embeddings[graph.n_users :])
+    items = graph.items_from_users(embeddings[: graph.n_users])
     expected = graph.dense() @ embeddings
     torch.testing.assert_close(torch.cat([users, items]), expected)
     torch.testing.assert_close(graph.multiply(embeddings), expected)
+
+
+@pytest.mark.parametrize("at_a_time", [1, 7, 10**6])
+def test_sums_over_the_neighbours_are_the_same_however_many_at_a_time(
+    interactions: Interactions, embeddings: torch.Tensor, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operator, "PAIRS_AT_A_TIME", at_a_time)
+    graph = BipartiteGraph.from_interactions(interactions)
+    adjacency = (graph.dense() > 0).double()
+    found = list(graph.neighbour_sums(embeddings))
+    assert [row for rows, _ in found for row in range(graph.n_nodes)[rows]] == list(range(graph.n_nodes))
+    assert (len(found) == 2) == (at_a_time == 10**6)
+    torch.testing.assert_close(torch.cat([sums for _, sums in found]), adjacency @ embeddings)
 
 
 def test_the_graph_is_copied_and_converted_like_any_module_and_saves_nothing(
     graph: BipartiteGraph, embeddings: torch.Tensor
 ) -> None:
     copied = copy.deepcopy(graph).double()
-    assert graph.user_values.dtype == torch.float32
+    assert graph.user_scales.dtype == torch.float32
     assert copied.state_dict() == {}
     torch.testing.assert_close(copied(embeddings), graph.dense().double() @ embeddings, atol=1e-6, rtol=0)
 

@@ -37,7 +37,7 @@ changed["graph"] = changes()
 
 from ltocf.graph import csr_tensor
 for _ in range(2):  # the product that is used on a GPU; a warning would be an error here
-    csr_tensor(graph.user_offsets, graph.user_indices, graph.user_values, (2, 2)) @ states[:2]
+    csr_tensor(graph.user_offsets, graph.user_indices, torch.ones(3), (2, 2)) @ states[:2]
 changed["csr"] = changes()
 print(json.dumps(changed))
 """

@@ -114,14 +114,14 @@ def test_pieces_with_negatives_of_their_own_are_the_mean_of_batches() -> None:
 def test_one_propagation_serves_all_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = build("ltocf, BPR")
     calls = 0
-    products = BipartiteGraph.multiply_sides
+    products = BipartiteGraph.neighbour_sums
 
     def counted_products(*arguments: Any, **keywords: Any) -> Any:
         nonlocal calls
         calls += 1
         return products(*arguments, **keywords)
 
-    monkeypatch.setattr(BipartiteGraph, "multiply_sides", counted_products)
+    monkeypatch.setattr(BipartiteGraph, "neighbour_sums", counted_products)
     found = []
     for pieces in ([batch], cut_into_pieces(batch, shared=False)):
         calls = 0

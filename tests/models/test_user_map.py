@@ -59,8 +59,8 @@ def build(name: str, options: dict[str, Any], log: Interactions) -> Any:
         # In double precision from the degrees: the graph's square roots in single precision are not tested here.
         graph = getattr(model, "graph", None)
         if graph is not None:
-            graph.user_values.copy_(precise_values(log, "user"))
-            graph.item_values.copy_(precise_values(log, "item"))
+            graph.user_scales.copy_(precise_scales(log.user_degrees))
+            graph.item_scales.copy_(precise_scales(log.item_degrees))
         if isinstance(model, LRGCCF):
             degrees = torch.from_numpy(np.concatenate([log.user_degrees, log.item_degrees]))[:, None].double()
             model.self_loop.copy_(1 / (degrees + 1))
@@ -72,10 +72,8 @@ def build(name: str, options: dict[str, Any], log: Interactions) -> Any:
     return model
 
 
-def precise_values(log: Interactions, side: str) -> torch.Tensor:
-    matrix = log.matrix().astype(np.float64)
-    matrix.data = 1 / np.sqrt(log.user_degrees[log.users] * log.item_degrees[log.items].astype(np.float64))
-    return torch.from_numpy((matrix if side == "user" else matrix.T.tocsr()).data)
+def precise_scales(degrees: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(degrees.clip(min=1)[:, None] ** -0.5)
 
 
 @every_case

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ltocf.graph import BipartiteGraph
-from ltocf.ode.filter import COLUMNS_AT_A_TIME, chebyshev_filter, chebyshev_states
+from ltocf.ode.filter import COLUMNS_AT_A_TIME, chebyshev_filter, chebyshev_states, signs_of_states
 from ltocf.ode.response import chebyshev_coefficients, evaluate_series
 
 
@@ -58,8 +58,20 @@ def test_the_filter_of_many_columns_is_that_of_each_column(graph: BipartiteGraph
 
 def test_the_filter_does_not_change_its_input(graph: BipartiteGraph, embeddings: torch.Tensor) -> None:
     before = embeddings.clone()
-    list(chebyshev_states(graph.double(), embeddings, 6))
+    chebyshev_filter(graph.double(), embeddings, normal(7))
     assert embeddings.equal(before)
+
+
+def test_the_states_are_chebyshev_polynomials_of_the_operator_with_signs_in_the_scale_of_the_degrees(
+    graph: BipartiteGraph, embeddings: torch.Tensor
+) -> None:
+    graph.double()
+    expected = [embeddings, graph.dense() @ embeddings]
+    for _ in range(5):
+        expected.append(2 * graph.dense() @ expected[-1] - expected[-2])
+    states = chebyshev_states(graph, embeddings * graph.scales, 6)
+    for sign, state, truth in zip(signs_of_states(normal(7)), states, expected, strict=True):
+        torch.testing.assert_close(sign * state / graph.scales, truth, atol=1e-6, rtol=0)
 
 
 def test_only_the_input_is_saved_for_the_backward_pass(graph: BipartiteGraph) -> None:

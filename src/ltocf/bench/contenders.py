@@ -67,9 +67,9 @@ class LightGCNTorchGeometric(EmbeddingRecommender):
 
         super().__init__(graph, dim, seed=0)
         # Normalised once beforehand: the library would do it again in every layer of every step.
-        self.peer = Peer(graph.n_nodes, dim, N_LAYERS, normalize=False).to(graph.user_values.device)
+        self.peer = Peer(graph.n_nodes, dim, N_LAYERS, normalize=False).to(graph.user_indices.device)
         self.peer.embedding.weight = self.initial_embeddings
-        self.to(graph.user_values.device)
+        self.to(graph.user_indices.device)
         self.form = ""
         self.seconds_of_form: dict[str, float] = {}
         matrix = square_coo(graph)
@@ -192,12 +192,12 @@ SLOW = "solver_coo"
 
 def square_coo(graph: BipartiteGraph) -> Tensor:
     """Â as one coalesced (nodes, nodes) COO matrix: the rows of both blocks, one after the other."""
-    n_users, device = graph.n_users, graph.user_values.device
+    n_users, device = graph.n_users, graph.user_indices.device
     lengths = torch.cat([graph.user_offsets.diff(), graph.item_offsets.diff()])
-    positions = torch.empty(2, 2 * len(graph.user_values), dtype=torch.int64, device=device)
+    positions = torch.empty(2, 2 * len(graph.user_indices), dtype=torch.int64, device=device)
     positions[0] = torch.repeat_interleave(torch.arange(graph.n_nodes, device=device), lengths)
     torch.cat([graph.user_indices.long() + n_users, graph.item_indices.long()], out=positions[1])
-    values = torch.cat([graph.user_values, graph.item_values])
+    values = (graph.scales[positions[0]] * graph.scales[positions[1]]).squeeze(1)
     size = (graph.n_nodes, graph.n_nodes)
     return torch.sparse_coo_tensor(positions, values, size, is_coalesced=True, check_invariants=False)
 

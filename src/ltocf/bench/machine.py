@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
@@ -16,10 +17,17 @@ from ltocf.graph import BipartiteGraph
 N_FLOATS = 1 << 26
 PARTS = {
     "sparse products": ("aten::_embedding_bag_forward_only", "aten::_embedding_bag", "aten::addmm", "aten::mm"),
-    "recurrence: 2 Â x - y": ("aten::sub", "aten::sub_"),
-    "sum of the series": ("aten::addcmul_", "aten::add_", "aten::add"),
+    "recurrence and sum of the series": ("aten::addcmul_", "aten::add_", "aten::add"),
     "inner products for the times": ("aten::dot",),
-    "scaling, zeros and copies": ("aten::mul", "aten::mul_", "aten::zero_", "aten::fill_", "aten::copy_"),
+    "scaling, zeros and copies": (
+        "aten::mul",
+        "aten::mul_",
+        "aten::div",
+        "aten::div_",
+        "aten::zero_",
+        "aten::fill_",
+        "aten::copy_",
+    ),
     "Adam": ("aten::_fused_adam_",),
     "gather and scatter of the batch": ("aten::index_select", "aten::index_add_", "aten::scatter_add_"),
 }
@@ -50,18 +58,17 @@ def memory_bandwidth(device: torch.device, repeats: int = 7) -> dict[str, float]
 
 
 def product_traffic(graph: BipartiteGraph, dim: int, bandwidth: float, repeats: int = 9) -> dict[str, float]:
-    """Seconds of Â E, and the rates at which it would move the fewest and the most bytes.
+    """Seconds of A E, and the rates at which it would move the fewest and the most bytes.
 
     Fewest: matrix, operand and result once each. Most: the matrix and the result once, and a row of the operand for
     every stored value, as though nothing stayed in a cache. A rate above the bandwidth is what the caches save.
     """
-    embeddings = torch.randn(graph.n_nodes, dim, device=graph.user_values.device)
-    sides = embeddings[: graph.n_users], embeddings[graph.n_users :]
-    seconds = seconds_of(lambda: graph.multiply_sides(sides), repeats)
-    n_nonzero = 2 * len(graph.user_values)
+    embeddings = torch.randn(graph.n_nodes, dim, device=graph.user_indices.device)
+    seconds = seconds_of(lambda: deque(graph.neighbour_sums(embeddings), maxlen=0), repeats)
+    n_nonzero = 2 * len(graph.user_indices)
     n_used = sum(int((offsets.diff() > 0).sum()) for offsets in (graph.user_offsets, graph.item_offsets))
     row = dim * FLOAT_BYTES
-    fixed = n_nonzero * (4 + 4) + (graph.n_nodes + 2) * 4 + graph.n_nodes * row
+    fixed = n_nonzero * 4 + (graph.n_nodes + 2) * 4 + graph.n_nodes * row
     least, most = fixed + n_used * row, fixed + n_nonzero * row
     return {
         "seconds": seconds,

@@ -184,10 +184,11 @@ class EmbeddingRecommender(GradientRecommender):
         else:
             # One gather for all three roles: its backward is then one scatter, not three.
             nodes = nodes_of(batch, self.n_users)
+            # Before the propagation, whose backward then runs first: its states are freed when this gradient is made.
+            penalised = None if self.l2_of_final else initial.index_select(0, self.ranks.local_rows(nodes))
             rows = self.ranks.take(self.propagate(initial), nodes)
             ranking = self.loss_of_rows(batch, rows)
-            penalised = rows if self.l2_of_final else initial.index_select(0, self.ranks.local_rows(nodes))
-            terms = LossTerms(ranking, l2_penalty(penalised, len(batch.users)))
+            terms = LossTerms(ranking, l2_penalty(rows if penalised is None else penalised, len(batch.users)))
         if self._batch_losses:  # after the last piece, so that all pieces have the same temperatures
             remember_losses(self.user_losses, *map(torch.cat, zip(*self._batch_losses, strict=True)))
         return terms

@@ -65,7 +65,7 @@ class LRGCCF(EmbeddingRecommender):
         if n_layers < 0:
             raise ValueError(f"`n_layers` must be >= 0, got {n_layers}")
         self.graph, self.n_layers = graph, n_layers
-        degrees = torch.cat([graph.user_degrees, graph.item_degrees])[:, None].to(graph.user_values)
+        degrees = torch.cat([graph.user_degrees, graph.item_degrees])[:, None].to(graph.scales)
         self.register_buffer("self_loop", 1 / (degrees + 1), persistent=False)
         # (D + I)^-1/2 A (D + I)^-1/2 = P Â P
         self.register_buffer("damping", (degrees / (degrees + 1)).sqrt(), persistent=False)

@@ -33,7 +33,7 @@ class NeighbourMeans(nn.Module):
     def __init__(self, graph: BipartiteGraph, *, self_loops: bool = False) -> None:
         super().__init__()
         self.graph, self.self_loops = graph, self_loops
-        degrees = torch.cat([graph.user_degrees, graph.item_degrees])[:, None].to(graph.user_values)
+        degrees = torch.cat([graph.user_degrees, graph.item_degrees])[:, None].to(graph.scales)
         self.register_buffer("roots", degrees.sqrt(), persistent=False)
         self.register_buffer("shares", 1 / (degrees + self_loops).clamp(min=1), persistent=False)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
-from ltocf.shapes import Coefficients, Embeddings, Sides
+from ltocf.shapes import Coefficients, Embeddings
 
 COLUMNS_AT_A_TIME = 32
 """On a CPU. At dimension 256 it takes half the time of all columns at once; 16 or 64 at a time take longer."""
@@ -33,8 +33,8 @@ def chebyshev_filter(
         graph: the graph whose operator is Â.
         embeddings: E(0).
         coefficients: c, on any device.
-        storage: type to which T_k(Â) E and the entries of Â are rounded between products, such as ``torch.bfloat16``,
-            which halves the bytes that a product reads. Sums in a product and over k keep the type of ``embeddings``.
+        storage: type to which D^-1/2 T_k(Â) E and D^-1 are rounded between products, such as ``torch.bfloat16``, which
+            halves the bytes that a product reads. Sums in a product and over k keep the type of ``embeddings``.
 
     Source: Hammond, Vandergheynst, Gribonval, ACHA 30(2), 2011, section 6, https://doi.org/10.1016/j.acha.2010.04.005
 
@@ -48,21 +48,46 @@ def chebyshev_filter(
     return filtered
 
 
-def chebyshev_states(graph: BipartiteGraph, embeddings: Embeddings, degree: int) -> Iterator[Sides]:
-    """T_0(Â) E, ..., T_degree(Â) E, each as its users and its items and valid only until the next one is computed."""
-    previous = embeddings[: graph.n_users], embeddings[graph.n_users :]
+def chebyshev_states(graph: BipartiteGraph, start: Embeddings, degree: int) -> Iterator[Embeddings]:
+    """W_0, ..., W_degree, the Chebyshev states in another scale, each valid only until the next one is computed.
+
+        W_k = s_k D^-1/2 T_k(Â) E,   s = 1, 1, -1, -1, 1, 1, ...
+        W_1 = D^-1 A W_0,            W_k+1 = W_k-1 + 2 (-1)^k D^-1 A W_k
+
+    In this scale a product is a sum over neighbours, and with these signs the next state is added to the one before
+    the last, in its place. A node without pairs has 1 in D.
+
+    Args:
+        graph: the graph whose operator is Â.
+        start: W_0, which is overwritten.
+        degree: the last order.
+    """
+    previous = start
     yield previous
     if degree == 0:
         return
-    current = graph.multiply_sides(previous)
+    inverse_degrees = graph.scales.square().to(start)
+    current = torch.empty_like(start)
+    for nodes, sums in graph.neighbour_sums(previous):
+        torch.mul(sums, inverse_degrees[nodes], out=current[nodes])
     yield current
-    for _ in range(degree - 1):
-        following = graph.multiply_sides(current)
-        for new, old in zip(following, previous, strict=True):
-            # 2 Â T_k - T_k-1 lies on the line from T_k-1 through Â T_k, at twice the distance: one pass over both.
-            torch.lerp(old, new, 2.0, out=new)
-        previous, current = current, following
+    for order in range(1, degree):
+        factor = -2.0 if order % 2 else 2.0
+        for nodes, sums in graph.neighbour_sums(current):
+            previous[nodes].addcmul_(sums, inverse_degrees[nodes], value=factor)
+        previous, current = current, previous
         yield current
+
+
+def signs_of_states(coefficients: Coefficients) -> Coefficients:
+    """s_0, ..., the sign of each of the `chebyshev_states`, one for each of ``coefficients``.
+
+    Example:
+        >>> signs_of_states(torch.zeros(5)).tolist()
+        [1.0, 1.0, -1.0, -1.0, 1.0]
+    """
+    orders = torch.arange(len(coefficients), device=coefficients.device)
+    return (1 - 2 * (orders // 2 % 2)).to(coefficients)
 
 
 class _ChebyshevFilter(torch.autograd.Function):
@@ -72,7 +97,7 @@ class _ChebyshevFilter(torch.autograd.Function):
     ) -> Tensor:
         ctx.graph, ctx.storage = graph, storage
         ctx.save_for_backward(embeddings, coefficients)
-        return _weighted_sum(graph, embeddings.detach().contiguous(), coefficients, storage)
+        return _weighted_sum(graph, embeddings.detach(), coefficients, storage)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
@@ -83,7 +108,7 @@ class _ChebyshevFilter(torch.autograd.Function):
         # On the device of the embeddings: coefficients on the CPU then wait for a GPU once, not in every order.
         inner_products = torch.zeros_like(coefficients, device=embeddings.device)
         total = _weighted_sum(ctx.graph, gradient, coefficients, ctx.storage, embeddings, inner_products)
-        return total, inner_products.to(coefficients.device), None, None
+        return total, signs_of_states(coefficients) * inner_products.to(coefficients.device), None, None
 
 
 def _weighted_sum(
@@ -94,24 +119,20 @@ def _weighted_sum(
     against: Tensor | None = None,
     inner_products: Tensor | None = None,
 ) -> Tensor:
-    """Σ_k c_k T_k(Â) E; <T_k(Â) E, against> is added to ``inner_products`` if that is given.
+    """Σ_k c_k T_k(Â) E; s_k <T_k(Â) E, against> is added to ``inner_products`` if that is given.
 
     Columns are independent, so on a CPU a few at a time go through the whole series: their states stay in the cache
-    from one product to the next, and memory beside the result does not grow with the dimension. For up to twice that
-    many columns this would not make up for copying them.
+    from one product to the next, and memory beside the result does not grow with the dimension. Up to twice that many
+    columns take less time together.
     """
     if embeddings.is_cuda or embeddings.shape[1] <= 2 * COLUMNS_AT_A_TIME:
         return _weighted_sum_of_columns(graph, embeddings, coefficients, storage, against, inner_products)
     total = torch.empty_like(embeddings)
     for start in range(0, embeddings.shape[1], COLUMNS_AT_A_TIME):
         columns = slice(start, start + COLUMNS_AT_A_TIME)
+        others = None if against is None else against[:, columns]
         total[:, columns] = _weighted_sum_of_columns(
-            graph,
-            embeddings[:, columns].contiguous(),
-            coefficients,
-            storage,
-            None if against is None or inner_products is None else against[:, columns].contiguous(),
-            inner_products,
+            graph, embeddings[:, columns], coefficients, storage, others, inner_products
         )
     return total
 
@@ -125,21 +146,15 @@ def _weighted_sum_of_columns(
     inner_products: Tensor | None,
 ) -> Tensor:
     # Tensors, not numbers: reading them would wait for a GPU.
-    first, *weights = coefficients.to(embeddings).unbind()
-    total = embeddings * first
-    sides = (total[: graph.n_users], total[graph.n_users :])
-    against_sides = None if against is None else (against[: graph.n_users], against[graph.n_users :])
-    for order, state in enumerate(
-        chebyshev_states(graph, embeddings if storage is None else embeddings.to(storage), len(weights))
-    ):
+    first, *weights = (signs_of_states(coefficients) * coefficients).to(embeddings).unbind()
+    scales = graph.scales.to(embeddings)
+    start = embeddings * scales
+    total = start * first
+    start = start if storage is None else start.to(storage)
+    others = None if against is None else (against / scales).flatten()
+    for order, state in enumerate(chebyshev_states(graph, start, len(weights))):
         if order > 0:
-            for side, part in zip(sides, state, strict=True):
-                side.addcmul_(part, weights[order - 1])
-        if against_sides is not None and inner_products is not None:
-            inner_products[order] += _inner_product(state, against_sides)
-    return total
-
-
-def _inner_product(first: Sides, second: Sides) -> Tensor:
-    users, items = (a.flatten().to(b) @ b.flatten() for a, b in zip(first, second, strict=True))
-    return users + items
+            total.addcmul_(state, weights[order - 1])
+        if others is not None and inner_products is not None:
+            inner_products[order] += state.flatten().to(others) @ others
+    return total.div_(scales)

@@ -20,8 +20,8 @@ from ltocf.training.memory import available_bytes, resident_bytes
 NUMBER_BYTES, INDEX_BYTES = 4, 8
 LIBRARY_BYTES = 50_000_000
 """Memory that libraries take when they are first used."""
-GRAPH_BYTES = 16
-"""Per pair: an index and a value, in rows of users and in rows of items."""
+GRAPH_BYTES = 8
+"""Per pair: an index, in rows of users and in rows of items."""
 HISTORY_BYTES = 4
 """Per pair: an item that a list leaves out."""
 SORTING_BYTES, BUILDING_BYTES = 72, 8
@@ -35,10 +35,10 @@ BASES_OF_USERS, BASES_OF_ITEMS = 3, 4
 """Matrices of nodes x (rank + 32) while the spectral model is decomposed."""
 CHOOSING_BYTES, CHOOSING_BLOCK = 60, 300_000_000
 """Per pair, and for each thread, while the entries of BᵀB are chosen that the spectral model keeps."""
-STATES = {"ltocf": (2, 3), "lightgcn": (5, 0), "mf": (1, 0), "grmf": (1, 0), "grmf-norm": (1, 0), "hop-rec": (1, 0)}
+STATES = {"ltocf": (2, 2), "lightgcn": (5, 0), "mf": (1, 0), "grmf": (1, 0), "grmf-norm": (1, 0), "hop-rec": (1, 0)}
 """Models whose memory is known, with two numbers of matrices beside Adam's at the peak of a step: those held whole,
 such as the gradient of the final embeddings and what it becomes, and the states of a filter, held a few columns at a
-time."""
+time, as is what they are multiplied by for the gradient of the times."""
 DECOMPOSED = ("spectral",)
 """Models made by a decomposition instead of steps, whose memory is known too."""
 SCORED = 4
@@ -145,7 +145,7 @@ def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memor
     With n nodes, c = ceil(dim / world) columns and m pairs in a phase it is what the process holds now, and in bytes
 
         pairs       16 m when all are trained on again; 8 m more with times, 4 m more with weights
-        graph       16 m + 8 n, 8 m more with ages, 4 m more with weights
+        graph       8 m + 8 n, 8 m more with ages, 4 m more with weights
         sampler     8 m of the softmax, 12 m of others
         parameters  12 n c, and 4 n c of the best weights
         step        4 n c (states) + 256 c (rows of a piece) + the scores of a block;
@@ -223,7 +223,7 @@ def _states(config: Config, matrix: int, columns: int) -> int:
     """Bytes of a step's matrices of nodes x columns; the filter has a few columns at a time."""
     whole, states = STATES[config.model]
     at_once = COLUMNS_AT_A_TIME if columns > 2 * COLUMNS_AT_A_TIME else columns
-    copies = 2 if states and at_once < columns else 0
+    copies = (1 + (at_once < columns)) if states else 0
     scale = 0.5 if config.options.get("precision") == "bfloat16" else 1.0
     return int(matrix * (whole + (scale * states + copies) * at_once / columns))
 

@@ -30,7 +30,7 @@ from ltocf.evaluation.ranks import Ranks, RowsOf
 from ltocf.graph import BipartiteGraph
 from ltocf.graph.csr import row_entries
 from ltocf.scale.columns import Columns, columns_over
-from ltocf.shapes import Sides
+from ltocf.shapes import Embeddings
 
 Value = TypeVar("Value")
 
@@ -193,21 +193,18 @@ class BlockGraph(BipartiteGraph):
         users = torch.arange(nodes.rank, graph.n_users, nodes.world)
         items = torch.arange((nodes.rank - graph.n_users) % nodes.world, graph.n_items, nodes.world)
         self.n_users, self.n_items = len(users), len(items)
-        self._register("user", users, graph.n_users, graph.user_offsets, graph.user_indices, graph.user_values)
-        self._register("item", items, 0, graph.item_offsets, graph.item_indices, graph.item_values)
+        for side, rows, first in (("user", users, graph.n_users), ("item", items, 0)):
+            offsets, indices, weights = (getattr(graph, f"{side}_{part}") for part in ("offsets", "indices", "weights"))
+            _, entries = row_entries(offsets, rows)
+            neighbours = indices[entries].long() + first
+            places = neighbours % nodes.world * self.size + neighbours // nodes.world
+            own_offsets = pad(offsets.diff()[rows].cumsum(0), (1, 0))
+            own_weights = None if weights is None else weights[entries]
+            self.register_side(side, own_offsets.int(), places.int(), own_weights)
 
-    def _register(self, side: str, rows: Tensor, first: int, offsets: Tensor, indices: Tensor, values: Tensor) -> None:
-        """Register some rows of one side as buffers; ``first`` is the first node of the other side."""
-        _, entries = row_entries(offsets, rows)
-        neighbours = indices[entries].long() + first
-        places = neighbours % self.nodes.world * self.size + neighbours // self.nodes.world
-        own_offsets = pad(offsets.diff()[rows].cumsum(0), (1, 0))
-        for part, buffer in (("offsets", own_offsets.int()), ("indices", places.int()), ("values", values[entries])):
-            self.register_buffer(f"{side}_{part}", buffer, persistent=False)
-
-    def multiply_sides(self, sides: Sides) -> Sides:
-        rows = self.nodes.gathered(_padded(torch.cat(sides), self.size)).flatten(0, 1)
-        return self.users_from_items(rows), self.items_from_users(rows)
+    def _neighbours(self, embeddings: Embeddings) -> tuple[Tensor, Tensor]:
+        rows = self.nodes.gathered(_padded(embeddings, self.size)).flatten(0, 1)
+        return rows, rows
 
 
 def _group(all_ranks: list[list[int]], timeout: timedelta | None) -> dist.ProcessGroup:
