@@ -22,7 +22,7 @@ def ingest() -> str:
     if not results:
         return "Not measured yet: `python benchmarks/ingest.py`."
     heading = ["events", "CSV", "store", "ingest", "processor time", "peak"]
-    heading += ["open", "graph", "step", "peak"]
+    heading += ["open", "graph", "step", "stated", "peak"]
     lines = [f"| {' | '.join(heading)} |", "|" + "---:|" * len(heading)]
     for result in results:
         ingested = result["ingest"]
@@ -56,9 +56,9 @@ def ingest() -> str:
 def _trained(stage: dict[str, Any]) -> list[str]:
     """What training on the store took; dashes if it was not tried or was killed for its memory."""
     if "steps" not in stage:
-        return ["–", "–", "–", f"more than {_gigabytes(stage)}" if stage else "–"]
+        return ["–", "–", "–", "–", f"more than {_gigabytes(stage)}" if stage else "–"]
     seconds = (stage["open"], stage["graph"], min(stage["steps"]))
-    return [*map(readable_seconds, seconds), _gigabytes(stage)]
+    return [*map(readable_seconds, seconds), f"{stage['stated_bytes'] / 1e9:.1f} GB", _gigabytes(stage)]
 
 
 def _gigabytes(stage: dict[str, Any]) -> str:
