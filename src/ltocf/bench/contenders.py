@@ -104,7 +104,7 @@ class Contender:
         label: its name for people.
         build: makes the model from a graph, on its device, and the dimension.
         dense_copies: matrices of (nodes, dim) that a step takes at its peak, measured; a bound, not an average.
-        bytes_per_pair: what its matrices take per interaction, each of which is stored twice.
+        bytes_per_pair: what its graph takes per interaction, which is stored twice.
         module: the module that it imports, which must be installed.
         keeps_graph: False if it has a form of its own and lets the graph go.
         describe: what a record says of the model beside its measurements.
@@ -153,20 +153,20 @@ def _describe_filter(model: LTOCF) -> dict[str, Any]:
 
 CONTENDERS = {
     "filter": Contender(
-        "LT-OCF here: the filter", build_filter, dense_copies=14, bytes_per_pair=16, describe=_describe_filter
+        "LT-OCF here: the filter", build_filter, dense_copies=14, bytes_per_pair=12, describe=_describe_filter
     ),
     "filter_8_steps": Contender(
         "the filter of 8 solver steps for 1",
         partial(build_filter, steps_per_interval=8),
         dense_copies=14,
-        bytes_per_pair=16,
+        bytes_per_pair=12,
         describe=_describe_filter,
     ),
     "filter_bfloat16": Contender(
         "the filter, storing 16 bits",
         partial(build_filter, precision="bfloat16"),
         dense_copies=14,
-        bytes_per_pair=20,
+        bytes_per_pair=12,
         describe=_describe_filter,
     ),
     "solver_coo": Contender(
@@ -184,7 +184,7 @@ CONTENDERS = {
         keeps_graph=False,
         describe=lambda model: {"form": model.form, "seconds_of_form": model.seconds_of_form},
     ),
-    "lightgcn": Contender("LightGCN here", _build_lightgcn, dense_copies=17, bytes_per_pair=16),
+    "lightgcn": Contender("LightGCN here", _build_lightgcn, dense_copies=17, bytes_per_pair=12),
 }
 USUAL = tuple(name for name in CONTENDERS if not name.startswith("filter_"))
 SLOW = "solver_coo"

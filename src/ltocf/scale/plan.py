@@ -29,9 +29,10 @@ GAIN = 1.3
 PASSES_OF_A_PRODUCT, PASSES_OF_A_STEP = 8, 12
 """How often a matrix of nodes by columns is read or written beside the sparse product, and by Adam and the rest."""
 BYTES_OF_AN_ENTRY = 8
-"""An entry of the graph in a product: index and value."""
-SAMPLER_BYTES, GRAPH_BYTES = 12, 16
-"""For each pair: in the sampler an item and its place in the order, in the graph its entries in both directions."""
+"""An entry of the graph in a product on a GPU: an index and a one, which the library's kernel multiplies by."""
+SAMPLER_BYTES, GRAPH_BYTES = 12, 12
+"""For each pair: in the sampler its nodes and its place in the order; in the graph an index in both directions, and a
+one while a product is computed."""
 MATRICES, KEPT_MATRICES, SCORED, ROW_COPIES = 9, 4, 4, 8
 """Matrices of nodes by columns in a step, and those of them that stay; matrices of nodes by dim in a validation; copies
 of the rows of a piece. As in `ltocf.runs.memory`, where they are measured on a CPU."""
@@ -198,13 +199,13 @@ def _layouts(work: Work, machine: Machine, gpus: int) -> Iterator[Row]:
 def memory_bytes(work: Work, gpus: int, blocks: int) -> float:
     """Peak memory of one GPU in bytes, in a step or in a validation.
 
-        16 m / R + 12 m + max(36 n c / R + [R > 1] 4 n c + 32 (2 B / S + N) d,   16 n c / R + 16 (users / R + items) d)
+        12 m / R + 12 m + max(36 n c / R + [R > 1] 4 n c + 32 (2 B / S + N) d,   16 n c / R + 16 (users / R + items) d)
 
     Every GPU holds the pairs of the sampler, and in a validation all columns of all items and of a block of users.
 
     Example:
         >>> work = Work(users=900, items=100, pairs=10_000, dim=4, loss="bpr", batch_size=10)
-        >>> memory_bytes(work, gpus=1, blocks=1) == 16 * 10_000 + 12 * 10_000 + 36 * 1000 * 4 + 32 * 30 * 4
+        >>> memory_bytes(work, gpus=1, blocks=1) == 12 * 10_000 + 12 * 10_000 + 36 * 1000 * 4 + 32 * 30 * 4
         True
     """
     nodes, columns = work.nodes, work.step(gpus, blocks).columns
