@@ -39,6 +39,8 @@ STATES = {"ltocf": (2, 2), "lightgcn": (5, 0), "mf": (1, 0), "grmf": (1, 0), "gr
 """Models whose memory is known, with two numbers of matrices beside Adam's at the peak of a step: those held whole,
 such as the gradient of the final embeddings and what it becomes, and the states of a filter, held a few columns at a
 time, as is what they are multiplied by for the gradient of the times."""
+UNUSED = 2
+"""Matrices of nodes x columns that fit into what malloc holds unused between blocks, as it keeps what is freed."""
 DECOMPOSED = ("spectral",)
 """Models made by a decomposition instead of steps, whose memory is known too."""
 SCORED = 4
@@ -148,7 +150,7 @@ def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memor
         graph       8 m + 8 n, 8 m more with ages, 4 m more with weights
         sampler     8 m of the softmax, 12 m of others
         parameters  12 n c, and 4 n c of the best weights
-        step        4 n c (states) + 256 c (rows of a piece) + the scores of a block;
+        step        4 n c (matrices) + 256 c (rows of a piece) + the scores of a block;
                     or what lists take, 16 n dim or 8 n dim + 4 m; or what making pairs and graph took, if more
 
     The spectral model has V and the entries that are kept for parameters, no sampler, and for a step the bases of its
@@ -220,12 +222,12 @@ def _of_spectral(config: Config, sizes: TrainingSizes, m: int) -> tuple[int, int
 
 
 def _states(config: Config, matrix: int, columns: int) -> int:
-    """Bytes of a step's matrices of nodes x columns; the filter has a few columns at a time."""
+    """Bytes of a step's matrices of nodes x columns; the filter has some of the columns at a time."""
     whole, states = STATES[config.model]
     at_once = COLUMNS_AT_A_TIME if columns > 2 * COLUMNS_AT_A_TIME else columns
     copies = (1 + (at_once < columns)) if states else 0
     scale = 0.5 if config.options.get("precision") == "bfloat16" else 1.0
-    return int(matrix * (whole + (scale * states + copies) * at_once / columns))
+    return int(matrix * (UNUSED + whole + (scale * states + copies) * at_once / columns))
 
 
 def _batch_bytes(config: Config, m: int, n_items: int, dim: int) -> int:
