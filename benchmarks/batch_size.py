@@ -2,6 +2,7 @@
 
     python benchmarks/batch_size.py --data data --sets gowalla yelp2018
     python benchmarks/batch_size.py --synthetic 10_000_000 --batch-sizes 8192 122295 --folder checkpoints
+    python benchmarks/batch_size.py --synthetic 3_000_000 --batch-sizes 25692 --rates constant --precision bfloat16
 
 LT-OCF `fast`; the rate of the recipe is that of 8,192 pairs. Larger batches have it as it is (`constant`), times the
 root of their size in units of 8,192 (`root`), or divided by this root or this size (`inverse-root`, `inverse`). A
@@ -34,6 +35,7 @@ from ltocf.evaluation.validation import sample_users
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.models import build_model
+from ltocf.models.ltocf import PRECISIONS
 from ltocf.models.spectral_start import start_from_spectrum
 from ltocf.runs.settings import DataSettings
 from ltocf.training import FitContext, environment
@@ -117,6 +119,7 @@ def planted_log(n_pairs: int) -> tuple[Interactions, Interactions, dict[str, Any
 def validated(pairs: Interactions, truth: Interactions, arguments: argparse.Namespace, size: int, rate: str) -> Any:
     """The selection phase with batches of ``size`` pairs."""
     config = Config(DataSettings("")).with_values({"preset": "fast", "model": "ltocf", "dim": arguments.dim})
+    config = config.with_values({"precision": arguments.precision})
     factor = (size / LARGEST_BATCH) ** RATES[rate]
     changed = {"batch_size": size, "scale_rate": False, "learning_rate": factor * config.training.learning_rate}
     changed |= {"epochs": arguments.epochs} if arguments.epochs else {}
@@ -130,6 +133,7 @@ def validated(pairs: Interactions, truth: Interactions, arguments: argparse.Name
     validation = Validation(truth, pairs, DEPTH, training.validation_users, arguments.seed)
     seed = arguments.seed
     varied = (arguments.dim, size, rate, arguments.init, arguments.epochs, seed)
+    varied += () if arguments.precision == "float32" else (arguments.precision,)
     name = "-".join(map(str, (arguments.synthetic or "set", len(pairs), *varied)))
     checkpoint = arguments.folder / f"{name}.safetensors" if arguments.folder else None
     context = FitContext(checkpoint=checkpoint, fingerprint=name, description=name, show_progress=arguments.progress)
@@ -155,6 +159,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dim", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=0, help="quarters of a pass, for all; 0: as many as `fast`")
     parser.add_argument("--init", choices=("random", "spectral"), default="spectral", help="initial embeddings")
+    parser.add_argument("--precision", choices=list(PRECISIONS), default="float32", help="of the states of the filter")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--folder", type=Path, help="for checkpoints")
@@ -176,8 +181,8 @@ def main() -> None:
             rate = "constant" if size == LARGEST_BATCH else rate
             rows = json.loads(arguments.out.read_text(encoding="utf-8"))["rows"] if arguments.out.exists() else []
             key = {"set": name, "dim": arguments.dim, "batch_size": size, "rate": rate, "seed": arguments.seed}
-            key |= {"init": arguments.init}
-            if any(key.items() <= row.items() for row in rows):
+            key |= {"init": arguments.init, "precision": arguments.precision}
+            if any(key.items() <= ({"precision": "float32"} | row).items() for row in rows):
                 continue
             if pairs is None or truth is None:
                 if arguments.synthetic and name.startswith("synthetic"):

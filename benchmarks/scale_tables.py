@@ -119,8 +119,8 @@ def batch_size() -> str:
         return "Not measured yet: `python benchmarks/batch_size.py --data data --sets gowalla yelp2018`."
     heading = ["log", "pairs", "start", "batch", "rate", "steps", "best after", "recall@20", "NDCG@20", "training"]
     lines = [f"| {' | '.join(heading)} |", "|---|---:|---|---:|---|" + "---:|" * 5]
-    order = ("set", "init", "batch_size", "learning_rate")
-    for row in sorted(result["rows"], key=lambda row: [row[name] for name in order]):
+    order = ("set", "init", "batch_size", "learning_rate", "precision")
+    for row in sorted(result["rows"], key=lambda row: [({"precision": "float32"} | row)[name] for name in order]):
         cells = [
             row["set"],
             f"{row['pairs']:,}",
@@ -128,6 +128,8 @@ def batch_size() -> str:
             f"{row['batch_size']:,}",
             f"{row['rate']}, {row['learning_rate']:.3g}",
         ]
+        if (precision := row.get("precision", "float32")) != "float32":
+            cells[-1] += f", {precision}"
         cells += [
             f"{row['steps']:,}",
             f"{row['best_epoch'] / row['epochs']:.0%}",
@@ -141,7 +143,7 @@ def batch_size() -> str:
     dims = ", ".join(sorted({str(row["dim"]) for row in result["rows"]}))
     note = (
         f"Selection phases of LT-OCF `fast` with dim {dims}, one seed, measured on the validation set; no test set was "
-        f"read. Seconds of one thread, shared with other work.{planted}"
+        f"read. Wall time of one or two threads beside other work.{planted}"
     )
     return "\n".join([*lines, "", note])
 
