@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Unpack
 
+import numpy as np
 import torch
+from numpy.polynomial.chebyshev import poly2cheb
+from torch import Tensor
 
 from ltocf.graph import BipartiteGraph
 from ltocf.models.embedding import EmbeddingRecommender
 from ltocf.models.objective import ObjectiveOptions
 from ltocf.models.user_map import UserMap
+from ltocf.ode.filter import chebyshev_filter
 from ltocf.shapes import Eigenvalues, Embeddings, Response
 
 
@@ -29,7 +33,8 @@ class LightGCN(EmbeddingRecommender):
         ValueError: an unknown loss or a number out of range.
 
     Source: He et al., SIGIR 2020, Eqs. 3-8, https://doi.org/10.1145/3397271.3401063. Differs: the layer weights are
-    fixed at 1/(n_layers + 1), as in its experiments.
+    fixed at 1/(n_layers + 1), as in its experiments. The sum is computed as a Chebyshev series, see `chebyshev_filter`:
+    as many sparse products, and nothing is kept of the layers.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -55,17 +60,17 @@ class LightGCN(EmbeddingRecommender):
         if n_layers < 0:
             raise ValueError(f"`n_layers` must be >= 0, got {n_layers}")
         self.graph, self.n_layers = graph, n_layers
+        mean_of_powers = np.full(n_layers + 1, 1 / (n_layers + 1))
+        self.register_buffer("series", torch.from_numpy(poly2cheb(mean_of_powers)), persistent=False)
+
+    series: Tensor
 
     @property
     def history_graph(self) -> BipartiteGraph | None:
         return self.graph if self.n_layers else None
 
     def propagate(self, embeddings: Embeddings) -> Embeddings:
-        total = layer = embeddings
-        for _ in range(self.n_layers):
-            layer = self.graph(layer)
-            total = total + layer
-        return total / (self.n_layers + 1)
+        return chebyshev_filter(self.graph, embeddings, self.series) if self.n_layers else embeddings
 
     def response_parts(self, eigenvalues: Eigenvalues) -> dict[str, Response]:
         return {f"layer {layer}": eigenvalues**layer / (self.n_layers + 1) for layer in range(self.n_layers + 1)}

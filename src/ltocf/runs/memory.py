@@ -35,7 +35,7 @@ BASES_OF_USERS, BASES_OF_ITEMS = 3, 4
 """Matrices of nodes x (rank + 32) while the spectral model is decomposed."""
 CHOOSING_BYTES, CHOOSING_BLOCK = 60, 300_000_000
 """Per pair, and for each thread, while the entries of BᵀB are chosen that the spectral model keeps."""
-STATES = {"ltocf": (2, 2), "lightgcn": (5, 0), "mf": (1, 0), "grmf": (1, 0), "grmf-norm": (1, 0), "hop-rec": (1, 0)}
+STATES = {"ltocf": (2, 2), "lightgcn": (2, 2), "mf": (1, 0), "grmf": (1, 0), "grmf-norm": (1, 0), "hop-rec": (1, 0)}
 """Models whose memory is known, with two numbers of matrices beside Adam's at the peak of a step: those held whole,
 such as the gradient of the final embeddings and what it becomes, and the states of a filter, held a few columns at a
 time, as is what they are multiplied by for the gradient of the times."""
