@@ -191,4 +191,4 @@ def test_recorded_trainings_are_stated_by_the_current_formula() -> None:
         parts = dict(row["stated"])
         assert parts.pop("total") == sum(parts.values())
         assert set(parts) == set(Memory.__dataclass_fields__)
-        assert parts["graph"] == 16 * row["pairs"] + 8 * (row["pairs"] // 50 + row["pairs"] // 100)
+        assert parts["graph"] == 8 * row["pairs"] + 8 * (row["pairs"] // 50 + row["pairs"] // 100)

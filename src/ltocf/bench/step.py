@@ -63,7 +63,7 @@ class Sizes:
 
         Example:
             >>> Sizes(n_users=600, n_items=400, n_pairs=10_000, dim=64).estimate("filter")
-            3904000
+            3864000
         """
         step = CONTENDERS[name].memory_estimate(self.n_nodes, self.n_pairs, self.dim)
         return step + self.n_pairs * BYTES_OF_A_PAIR
