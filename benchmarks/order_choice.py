@@ -1,14 +1,16 @@
 """Ways to choose the numbers of `spectral` if histories are in order, tried on a test set made of training pairs.
 
-    python benchmarks/order_choice.py gowalla --rank 512
+    python benchmarks/order_choice.py gowalla --rank 512 --data data
 
 The last fifth of every user's training pairs stands in for the test set; the rest is trained on. With the rest the
 numbers are chosen in one of these ways, and measured once on the stand-in:
 
-- `fifth`: power of recency and all other numbers together on the last fifth;
+- `fifth`: power and trend of recency and all other numbers together on the last fifth;
 - `tenth`: the same on the last tenth;
-- `tenth, power on fifth`: those numbers, the power chosen again on the last fifth;
-- `set, power on fifth`: all other numbers on a random tenth without recency, the power on the last fifth;
+- `tenth, order on fifth`: those numbers, power and trend chosen again on the last fifth;
+- `set`: all other numbers on a random tenth, without recency;
+- `set, order on fifth`: those numbers, power and trend on the last fifth;
+- `fifth, no trend`: as `fifth`, the power chosen again without a trend;
 - `stand-in`: the search may read the stand-in itself, which no choice can beat by much.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,8 @@ from ltocf.models import SpectralLTOCF
 from ltocf.training import SEARCH_USERS, FitContext, TrainingSettings, environment
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-POWERS = np.arange(0, 1.51, 0.125)
+POWERS = np.arange(0, 1.51, 0.125).tolist()
+TRENDS = np.arange(0, 1.51, 0.25).tolist()
 METRICS = ("recall@20", "ndcg@20")
 
 
@@ -61,13 +65,18 @@ class Choice:
         settings, context = TrainingSettings(epochs=40), FitContext(show_progress=False)
         self.model.train_on(self.train, settings=settings, validation=self.validation, context=context)
 
-    def choose_power(self, numbers: torch.Tensor) -> None:
-        """Choose the power alone; the other numbers are given."""
-        values = {}
-        for power in POWERS:
-            values[float(power)] = self.measure(torch.cat([numbers, torch.tensor([power], dtype=numbers.dtype)]))
-        best = max(values, key=lambda power: values[power]["recall@20"])
-        self.measure(torch.cat([numbers, torch.tensor([best], dtype=numbers.dtype)]))
+    def choose_order(
+        self, numbers: torch.Tensor, powers: Sequence[float] = POWERS, trends: Sequence[float] = TRENDS
+    ) -> None:
+        """Choose the power, and then the trend; the other numbers are given."""
+        numbers = torch.cat([numbers, torch.zeros(2)])
+        for place, values in ((-2, powers), (-1, trends)):
+            found = {}
+            for value in values:
+                numbers[place] = value
+                found[float(value)] = self.measure(numbers)["recall@20"]
+            numbers[place] = max(found, key=lambda value: found[value])
+        self.measure(numbers)
 
     def measure(self, numbers: torch.Tensor) -> dict[str, float]:
         """Give the model these numbers, and measure it."""
@@ -76,9 +85,9 @@ class Choice:
         return {name: metrics[name] for name in METRICS}
 
 
-def compare(dataset: str, rank: int) -> dict[str, Any]:
+def compare(dataset: str, rank: int, data_dir: Path | None) -> dict[str, Any]:
     """Every way of choosing, measured on the stand-in."""
-    train = split_dataset(load_dataset(dataset)).train
+    train = split_dataset(load_dataset(dataset, data_dir=data_dir)).train
     known, stand_in = withheld(train, 0.2, "last")
     on_stand_in = Choice(known, stand_in, rank)
     fifth, tenth = (Choice(*withheld(known, fraction, "last"), rank) for fraction in (0.2, 0.1))
@@ -94,11 +103,15 @@ def compare(dataset: str, rank: int) -> dict[str, Any]:
     note("fifth", fifth)
     tenth.choose_all()
     note("tenth", tenth)
-    fifth.choose_power(tenth.model.numbers[:-1])
-    note("tenth, power on fifth", fifth)
+    fifth.choose_order(fifth.model.own_numbers, trends=(0.0,))
+    note("fifth, no trend", fifth)
+    fifth.choose_order(tenth.model.own_numbers)
+    note("tenth, order on fifth", fifth)
     as_set.choose_all()
-    fifth.choose_power(as_set.model.numbers)
-    note("set, power on fifth", fifth)
+    fifth.choose_order(as_set.model.numbers, powers=(0.0,), trends=(0.0,))
+    note("set", fifth)
+    fifth.choose_order(as_set.model.numbers)
+    note("set, order on fifth", fifth)
     on_stand_in.choose_all()
     note("stand-in", on_stand_in)
     return found
@@ -108,9 +121,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", nargs="+")
     parser.add_argument("--rank", type=int, default=512)
+    parser.add_argument("--data", type=Path, help="a folder with a folder of each data set")
     options = parser.parse_args()
     for dataset in options.datasets:
-        result = {"dataset": dataset, "rank": options.rank, "choices": compare(dataset, options.rank)}
+        result = {"dataset": dataset, "rank": options.rank, "choices": compare(dataset, options.rank, options.data)}
         result["environment"] = environment(torch.device("cpu"))
         write_text(RESULTS / "recipe" / f"order-choice-{dataset}.json", json.dumps(result, indent=1) + "\n")
 

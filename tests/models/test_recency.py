@@ -17,17 +17,19 @@ from ltocf.models import HistoryRecommender, LightGCN, Recency, build_model
 from ltocf.models.recency import POWERS
 from ltocf.serving import Snapshot, TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings
-from samples import ordered_interactions, random_interactions
+from samples import log_with_late_items, ordered_interactions, random_interactions, trend_by_hand
 
 NAMES = ("spectral", "ease", "item-knn", "rp3beta")
 
 
-def build(name: str, log: Interactions, power: float = 0.0, in_days: int = 0, **options: Any) -> HistoryRecommender:
+def build(
+    name: str, log: Interactions, power: float = 0.0, in_days: int = 0, trend: float = 0.0, **options: Any
+) -> HistoryRecommender:
     model = build_model(name, BipartiteGraph.from_interactions(log), options)
     model.prepare()
     assert isinstance(model, HistoryRecommender)
     if model.chooses_recency:
-        model.numbers[-1] = power
+        model.numbers[-2:] = torch.tensor([power, trend])
         model.in_days.fill_(in_days)
     return model
 
@@ -51,6 +53,9 @@ def test_scores_are_those_of_the_weighted_history(name: str) -> None:
             expected[user] += weight * matrix[item]
     found = scores_of_all_users(build(name, log, power, recency="auto")).double()
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    expected *= torch.from_numpy(trend_by_hand(log)) ** 0.8
+    found = scores_of_all_users(build(name, log, power, trend=0.8, recency="auto")).double()
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,7 +76,7 @@ def test_the_order_matters_with_recency_alone(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_fold_in_explanations_and_files_agree_with_the_model(name: str, tmp_path: Path) -> None:
     log = ordered_interactions()
-    model = build(name, log, 0.6, recency="auto")
+    model = build(name, log, 0.6, trend=0.7, recency="auto")
     TrainedModel(name, {"recency": "auto"}, model, log, Names.identity(30, 40)).save(tmp_path / "model")
     trained = TrainedModel.load(tmp_path / "model")
     assert trained.model.learned() == model.learned()
@@ -130,6 +135,19 @@ def test_the_search_chooses_recency_where_old_items_mislead(name: str) -> None:
     assert scores_of_all_users(retrained).equal(scores_of_all_users(aged))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_search_chooses_a_trend_where_late_items_come_next(name: str) -> None:
+    log, truth = log_with_late_items()
+    model, validation = build(name, log, recency="auto"), Validation(truth, log, 5)
+    found = model.train_on(
+        log, settings=TrainingSettings(epochs=30), validation=validation, context=FitContext(select_by="ndcg@5")
+    )
+    assert model.learned()["trend"] > 0
+    assert found.best_value == validation(model)["ndcg@5"]
+    model.numbers[-1] = 0.0
+    assert found.best_value > validation(model)["ndcg@5"] + 0.05
+
+
 @pytest.mark.parametrize("name", ["spectral", "item-knn"])
 def test_ages_in_days_are_chosen_where_they_validate_better(name: str) -> None:
     log, truth = planted_log()
@@ -185,7 +203,7 @@ def test_tried_powers_are_recorded_as_evaluations(name: str) -> None:
     assert found.epochs <= 2 * len(POWERS) - 1 + 12
 
 
-def test_with_recency_the_search_has_ten_more_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_recency_the_search_has_more_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     log, truth = planted_log()
     requested: list[int] = []
 
@@ -202,7 +220,7 @@ def test_with_recency_the_search_has_ten_more_evaluations(monkeypatch: pytest.Mo
             validation=Validation(truth, log, 5),
             context=FitContext(select_by="ndcg@5"),
         )
-    assert requested == [30, 40, 12]
+    assert requested == [30, 45, 12]
 
 
 def test_an_unknown_recency_is_refused(graph: BipartiteGraph) -> None:

@@ -19,10 +19,10 @@ from ltocf.models.history_rescoring import HistoryRescoring
 from ltocf.models.ranking import STEPS
 from ltocf.serving import TrainedModel
 from ltocf.training import FitContext, TrainingSettings
-from samples import ordered_interactions, random_interactions
+from samples import log_with_late_items, ordered_interactions, random_interactions, trend_by_hand
 
 NAMES = ("ltocf", "lightgcn", "lr-gccf")
-NUMBERS = {"power": 0.7, "own_weight": 0.4}
+NUMBERS = {"power": 0.7, "own_weight": 0.4, "trend": 0.05}
 USERS = torch.arange(30)
 COSINE: dict[str, Any] = {"ranking": "cosine", "popularity": 0.5, "choose_ranking": True}
 SETTINGS = TrainingSettings(epochs=1, batch_size=256, validate_every=1)
@@ -58,6 +58,7 @@ def test_users_are_the_weighted_sum_over_the_history(options: dict[str, Any]) ->
     expected = users @ items.T
     if options:
         expected = normalize(users) @ normalize(items).T / 0.12 + 0.5 * model.log_degrees.double()
+    expected += NUMBERS["trend"] * torch.from_numpy(np.log(trend_by_hand(log)))
     torch.testing.assert_close(model.scores(USERS).double(), expected, atol=1e-4, rtol=1e-4)
 
 
@@ -112,7 +113,7 @@ def test_rescoring_gives_the_scores_of_the_whole_model(name: str, options: dict[
     model = build(name, log, **options)
     rescoring = model._rescoring()
     assert isinstance(rescoring, HistoryRescoring)
-    rescoring.numbers[-2:] = torch.tensor([*NUMBERS.values()])
+    rescoring.numbers[-3:] = torch.tensor([*NUMBERS.values()])
     model.ranking_numbers.set(rescoring.learned())
     torch.testing.assert_close(rescoring.scores(USERS), model.scores(USERS), atol=1e-5, rtol=1e-4)
     some, items = torch.tensor([9, 2]), torch.tensor([[3, 5, 7], [1, 0, 2]])
@@ -195,6 +196,19 @@ def test_a_power_is_found_where_the_last_item_decides(days: bool, unit: str) -> 
     assert {name: value for name, value in retrained.learned().items() if name[:2] != "t_"} == {
         name: value for name, value in model.learned().items() if name[:2] != "t_"
     }
+
+
+def test_a_trend_is_found_where_late_items_come_next() -> None:
+    log, truth = log_with_late_items()
+    graph = BipartiteGraph.from_interactions(log)
+    model = LTOCF(graph, dim=8, recency="auto", ranking="cosine", choose_ranking=True)
+    validation, context = Validation(truth, log, 5), FitContext(select_by="ndcg@5")
+    before = validation(model.scorer())["ndcg@5"]
+    hardly_moving = TrainingSettings(epochs=1, learning_rate=1e-9, time_learning_rate=1e-9, l2=0.0)
+    result = model.train_on(log, settings=hardly_moving, validation=validation, context=context)
+    assert model.learned()["trend"] > 0
+    assert result.best_value is not None
+    assert result.best_value > before + 0.1
 
 
 def test_recency_is_chosen_without_the_ranking_too() -> None:

@@ -22,7 +22,7 @@ from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
 from ltocf.models.pieces import nodes_of, terms_in_pieces
 from ltocf.models.ranking import STEPS, Ranking, RankingNumbers, Rescoring, choose_ranking
-from ltocf.models.recency import Recency
+from ltocf.models.recency import Recency, log_trend
 from ltocf.models.user_map import LinearModel, Touch, UserMap
 from ltocf.models.user_steps import UserSteps
 from ltocf.sampling import Batch, Batches
@@ -31,6 +31,7 @@ from ltocf.shapes import (
     Embeddings,
     FinalEmbeddings,
     ItemEmbeddings,
+    ItemValues,
     NegativeEmbeddings,
     PerUser,
     Scalar,
@@ -230,10 +231,20 @@ class EmbeddingRecommender(GradientRecommender):
         (users, items), ranking, temperatures = self._final_embeddings(), self.ranking, self._temperatures()
         users = ranking.users(users, None if temperatures is None else self.ranks.own_nodes(temperatures))
         items = ranking.items(items)
-        bias = ranking.bias(self.log_degrees.to(items))
+        bias = self._item_bias(items)
         if bias is None:
             return users, items
         return torch.cat([users, torch.ones_like(users[:, :1])], dim=1), torch.cat([items, bias[:, None]], dim=1)
+
+    def _item_bias(self, items: ItemEmbeddings) -> ItemValues | None:
+        """What popularity and the trend, see `log_trend`, add to the scores of each item; None for nothing."""
+        bias, recency, graph = self.ranking.bias(self.log_degrees.to(items)), self.recency[0], self._ordered_graph()
+        if self.ranking_numbers is None or recency is None or graph is None or not self.ranking_numbers.trend:
+            return bias
+        trend = log_trend(graph.all_histories(), recency.unit)
+        assert trend is not None
+        share = self.ranking_numbers.trend.to(items) * trend.to(items)
+        return share if bias is None else bias + share
 
     def _final_embeddings(self) -> tuple[UserEmbeddings, ItemEmbeddings]:
         """Final embeddings of the users, with histories weighed by age if that was chosen, and of the items."""
@@ -272,11 +283,12 @@ class EmbeddingRecommender(GradientRecommender):
         """Vectors for any histories against the fixed items."""
         items, ranking = self.final_items(), self.ranking
         length = ranking.users(self.final_users()).norm(dim=1).mean().item()
-        return LeastSquares(ranking.items(items), length, ranking.bias(self.log_degrees.to(items)))
+        return LeastSquares(ranking.items(items), length, self._item_bias(items))
 
     def user_steps(self) -> UserSteps:
         """Gradient steps for any histories against the fixed items, see `UserSteps.beside`."""
-        return UserSteps.beside(self.final_items(), self.log_degrees, self.ranking, self.objective)
+        items = self.final_items()
+        return UserSteps.beside(items, self.log_degrees, self.ranking, self.objective, self._item_bias(items))
 
     @torch.no_grad()
     def _build_user_map(
@@ -295,7 +307,7 @@ class EmbeddingRecommender(GradientRecommender):
             own.detach(),
             ranking.items(items),
             items.new_ones(len(items)) if graph is None else graph.item_degrees.to(items),
-            ranking.bias(self.log_degrees.to(items)),
+            self._item_bias(items),
             ranking.temperature,
             temperatures.to(items) if ranking.temperature is not None and temperatures is not None else None,
             self_loops,

@@ -16,9 +16,9 @@ from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import Recommender
-from ltocf.models.recency import UNITS, Recency, best_recency, check_recency
+from ltocf.models.recency import UNITS, Recency, Unit, best_recency, check_recency, log_trend
 from ltocf.models.user_map import Contributions, PartContributions, only_row
-from ltocf.shapes import Numbers, Scores, UserIndices
+from ltocf.shapes import ItemValues, Numbers, Scores, UserIndices
 from ltocf.training import FitContext, FitResult
 
 EntryIndices: TypeAlias = Int64[Tensor, " entries"]
@@ -38,17 +38,17 @@ class Entries(NamedTuple):
 class HistoryRecommender(Recommender):
     """A model that multiplies a history by a matrix over the items, or by the sum of several.
 
-        score(u, i) = Σ_p Σ_{j in history(u)} r̃_uj r_uj K_p[j, i]
+        score(u, i) = T_i^e Σ_p Σ_{j in history(u)} r̃_uj r_uj K_p[j, i]
 
-    r_uj is the weight of the pair, relative to the mean, and r̃_uj that of its age, see `Recency`: 1 if ``recency`` is
-    ``off`` or there is no order. No parameter belongs to a user, so any history can be scored, and what one of its
-    items adds to a score is one entry of K_p. A subclass has to define `entry_scores`, and `kernel` for single entries
-    of K_p.
+    r_uj is the weight of the pair, relative to the mean, r̃_uj that of its age, see `Recency`, and T_i the trend of the
+    item, see `log_trend`: both are 1 if ``recency`` is ``off`` or there is no order. No parameter belongs to a user, so
+    any history can be scored, and what one of its items adds to a score is one entry of K_p, times its weights and
+    T_i^e. A subclass has to define `entry_scores`, and `kernel` for single entries of K_p.
 
     Args:
         graph: the training graph.
-        recency: ``off``: a history is a set; or ``auto``: the power of recency, and whether ages are counted in items
-            or in days, are chosen on validation.
+        recency: ``off``: a history is a set; or ``auto``: the power of recency, whether ages are counted in items or
+            in days, and the exponent e of the trend are chosen on validation.
 
     Raises:
         ValueError: an unknown ``recency``.
@@ -58,8 +58,9 @@ class HistoryRecommender(Recommender):
     part_names: ClassVar[tuple[str, ...]] = ("similarity",)
     """A name of each K_p to show to people."""
     numbers: Tensor
-    """The numbers chosen on validation; the last one is the power of recency, where that is chosen."""
+    """The numbers chosen on validation; the last are those of recency, its power and e, where they are chosen."""
     in_days: Tensor
+    _known_trend: tuple[Unit, float, ItemValues] | None = None
 
     def __init__(self, graph: BipartiteGraph, recency: str = "off") -> None:
         super().__init__(graph.n_users, graph.n_items)
@@ -69,13 +70,13 @@ class HistoryRecommender(Recommender):
             self.register_buffer("in_days", torch.zeros((), dtype=torch.int64))
 
     def start_with(self, numbers: Sequence[float]) -> None:
-        """Register `numbers`: the given ones and, if it is chosen, the power of recency, which starts at 0."""
-        self.register_buffer("numbers", torch.tensor([*numbers, *[0.0] * self.chooses_recency]))
+        """Register `numbers`: the given ones and, if they are chosen, those of recency, which start at 0."""
+        self.register_buffer("numbers", torch.tensor([*numbers, *[0.0, 0.0] * self.chooses_recency]))
 
     @property
     def own_numbers(self) -> Numbers:
-        """`numbers` without the power of recency."""
-        return self.numbers[: len(self.numbers) - self.chooses_recency]
+        """`numbers` without those of recency."""
+        return self.numbers[: len(self.numbers) - 2 * self.chooses_recency]
 
     @property
     def reads_order(self) -> bool:
@@ -86,11 +87,24 @@ class HistoryRecommender(Recommender):
         """How the items of a history are weighed by their age; None if it is a set."""
         if not self.chooses_recency:
             return None
-        return Recency(max(0.0, self.numbers[-1].item()), "days" if self.in_days else "items")
+        return Recency(max(0.0, self.numbers[-2].item()), "days" if self.in_days else "items")
 
     def recency_numbers(self) -> dict[str, float]:
-        """The share of recency in `learned`: its power, named after its unit."""
-        return {} if self.recency is None else {f"recency_in_{self.recency.unit}": self.recency.power}
+        """The share of recency in `learned`: its power, named after its unit, and the exponent of the trend."""
+        if self.recency is None:
+            return {}
+        return {f"recency_in_{self.recency.unit}": self.recency.power, "trend": self.numbers[-1].item()}
+
+    def trend(self) -> ItemValues | None:
+        """T_i^e of every item; None if all are 1. Kept until the numbers change."""
+        recency = self.recency
+        if recency is None or not (exponent := self.numbers[-1].item()):
+            return None
+        if self._known_trend is None or self._known_trend[:2] != (recency.unit, exponent):
+            trend = log_trend(self.graph.all_histories(), recency.unit)
+            assert trend is not None
+            self._known_trend = recency.unit, exponent, (exponent * trend).exp().to(self.device)
+        return self._known_trend[2]
 
     def search_after_recency(
         self, validate: Validate, search: Callable[[FitContext], FitResult], context: FitContext
@@ -131,12 +145,17 @@ class HistoryRecommender(Recommender):
         return n_tried
 
     def _set_recency(self, power: float, in_days: int) -> None:
-        self.numbers[-1] = power
+        self.numbers[-2] = power
         self.in_days.fill_(in_days)
 
     @abstractmethod
     def entry_scores(self, entries: Entries) -> Scores:
+        """Score of every item for each row, without its trend."""
+
+    def trending_scores(self, entries: Entries) -> Scores:
         """Score of every item for each row."""
+        scores, trend = self.entry_scores(entries), self.trend()
+        return scores if trend is None else scores * trend
 
     @abstractmethod
     def kernel(self, items: EntryIndices, target: int) -> PartContributions:
@@ -146,7 +165,8 @@ class HistoryRecommender(Recommender):
         assert isinstance(chosen, HistoryRecommender)
         self.own_numbers.copy_(chosen.own_numbers)
         if self.chooses_recency and chosen.chooses_recency:
-            self._set_recency(chosen.numbers[-1].item(), int(chosen.in_days))
+            self.numbers[-2:] = chosen.numbers[-2:]
+            self.in_days.copy_(chosen.in_days)
 
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         self.take_over(smaller)
@@ -158,14 +178,14 @@ class HistoryRecommender(Recommender):
 
     def scores(self, users: UserIndices) -> Scores:
         """Score of every item for each requested user, from their training history."""
-        return self.entry_scores(self.training_entries(users))
+        return self.trending_scores(self.training_entries(users))
 
     def history_scores(self, histories: Scores) -> Scores:
         """Score of every item for any histories: rows over the items, 1 where an item was touched and 0 elsewhere."""
         if histories.shape[1] != self.n_items:
             raise ValueError(f"`histories` must have {self.n_items} columns, one per item, got {histories.shape[1]}")
         rows, items = histories.nonzero(as_tuple=True)  # a set: rows of numbers have no order
-        return self.entry_scores(Entries(len(histories), rows, items, histories[rows, items].float()))
+        return self.trending_scores(Entries(len(histories), rows, items, histories[rows, items].float()))
 
     def score_map(self) -> HistoryMap:
         """Scores of any histories and what each of their items adds, by the model's present state."""
@@ -249,11 +269,13 @@ class HistoryMap(Shown):
 
     def scores(self, histories: Histories, users: UserIndices | None = None) -> Scores:
         """Score of every item for each history; see `ScoreMap`."""
-        return self.model.entry_scores(self.model.entries(histories, users))
+        return self.model.trending_scores(self.model.entries(histories, users))
 
     def contributions(self, history: Histories, item: int, user: int | None = None) -> Contributions:
         """What each item of one history adds to the score of ``item``; see `ScoreMap`."""
         row = self.model.entries(only_row(history), None if user is None else torch.tensor([user]))
-        parts = self.model.kernel(row.items, item)
+        parts, trend = self.model.kernel(row.items, item), self.model.trend()
+        if trend is not None:
+            parts = parts * trend[item]
         nothing = parts.new_zeros(())
         return Contributions(parts * row.values, nothing, nothing)

@@ -8,13 +8,13 @@ from dataclasses import replace
 import torch
 
 from ltocf.data.histories import Histories
-from ltocf.models.ranking import RECENCY_START, ItemValues, Ranking, Rescoring
-from ltocf.models.recency import Recency, best_recency
+from ltocf.models.ranking import RECENCY_START, Ranking, Rescoring
+from ltocf.models.recency import Recency, Unit, best_recency, log_trend
 from ltocf.models.user_map import UserMap
-from ltocf.shapes import ItemEmbeddings, ScoredUsers, UserIndices
+from ltocf.shapes import ItemEmbeddings, ItemValues, ScoredUsers, UserIndices
 from ltocf.training import FitContext
 
-RECENCY_STEPS = {"power": 0.15, "own_weight": -0.25}
+RECENCY_STEPS = {"power": 0.15, "own_weight": -0.25, "trend": 0.4}
 """The first step to try of each number of recency."""
 
 
@@ -23,7 +23,7 @@ class HistoryRescoring(Rescoring):
 
         F_u = ω own[u] + Σ_j (1 + age_uj)^-p w_uj touch[j],   relative to the mean over the history; see `UserMap`
 
-    Only the requested users are computed.
+    e log T_i, the trend of an item, is added to its scores; see `log_trend`. Only the requested users are computed.
 
     Args:
         linear: the map of the trained model.
@@ -49,7 +49,8 @@ class HistoryRescoring(Rescoring):
         self.linear, self.histories = replace(linear, touch=touch), histories
         recency = linear.recency or Recency(RECENCY_START["power"])
         self.unit, self.steps = recency.unit, self.steps | RECENCY_STEPS
-        self.numbers = torch.cat([self.numbers, self.numbers.new_tensor([recency.power, linear.own_weight])])
+        self.numbers = torch.cat([self.numbers, self.numbers.new_tensor([recency.power, linear.own_weight, 0.0])])
+        self._known_trend: tuple[Unit, ItemValues] | None = None
 
     def begin(self, value: Callable[[], float], context: FitContext) -> None:
         """Try a few powers in each unit first, because the search that follows stays near its start."""
@@ -64,10 +65,21 @@ class HistoryRescoring(Rescoring):
 
     def learned(self) -> dict[str, float]:
         numbers = super().learned()
-        return numbers | {name: max(0.0, numbers[name]) for name in RECENCY_STEPS}
+        return numbers | {name: max(0.0, numbers[name]) for name in ("power", "own_weight")}
 
     def vectors(self, users: UserIndices) -> ScoredUsers:
         numbers = self.learned()
         recency = Recency(numbers["power"], self.unit)
         aged = replace(self.linear, recency=recency, own_weight=numbers["own_weight"])
         return aged.vectors(self.histories.rows(users), users)
+
+    def _lengths_and_bias(self) -> tuple[ItemValues, ItemValues]:
+        numbers = self.learned()
+        lengths, bias = super()._lengths_and_bias()
+        if not numbers["trend"]:
+            return lengths, bias
+        if self._known_trend is None or self._known_trend[0] != self.unit:
+            trend = log_trend(self.histories, self.unit)
+            assert trend is not None
+            self._known_trend = self.unit, trend.to(bias)
+        return lengths, bias + numbers["trend"] * self._known_trend[1]

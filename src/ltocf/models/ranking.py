@@ -8,10 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -22,6 +21,7 @@ from ltocf.models.recency import UNITS, Recency, Unit
 from ltocf.models.row_products import row_products
 from ltocf.shapes import (
     ItemEmbeddings,
+    ItemValues,
     ListScores,
     Numbers,
     PerUser,
@@ -33,12 +33,10 @@ from ltocf.shapes import (
 )
 from ltocf.training import SEARCH_USERS, FitContext, FitResult, Shortlist, search
 
-ItemValues: TypeAlias = Float[Tensor, " items"]
-
 STEPS = {"popularity": 0.5, "norm": 0.25}
 """The numbers of a ranking by their names, and the first step to try of each."""
-RECENCY_START = {"power": 0.0, "own_weight": 1.0}
-"""The numbers of recency by their names: a history is a set, and users are as trained."""
+RECENCY_START = {"power": 0.0, "own_weight": 1.0, "trend": 0.0}
+"""The numbers of recency by their names: a history is a set, and users and items are as trained."""
 EVALUATIONS = 30
 SHORTEST = 1e-12
 
@@ -103,6 +101,7 @@ class RankingNumbers(nn.Module):
     in_days: Tensor
     power: Tensor
     own_weight: Tensor
+    trend: Tensor
 
     def __init__(self, start: Mapping[str, float]) -> None:
         super().__init__()
@@ -133,7 +132,8 @@ class RankingNumbers(nn.Module):
         numbers = {name: float(getattr(self, name)) for name in self.names if name in STEPS}
         if not in_order:
             return numbers
-        return numbers | {f"recency_in_{self.recency.unit}": self.recency.power, "own_weight": float(self.own_weight)}
+        numbers[f"recency_in_{self.recency.unit}"] = self.recency.power
+        return numbers | {"own_weight": float(self.own_weight), "trend": float(self.trend)}
 
 
 class Rescoring:

@@ -1,4 +1,4 @@
-"""Recency: the items that a user touched last count more."""
+"""Recency: the items that a user touched last count more, and so do the items that people touch late."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ltocf.data.histories import Histories
+from ltocf.shapes import ItemValues
 from ltocf.training import FitContext
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,10 @@ UNITS: tuple[Unit, ...] = ("items", "days")
 RECENCIES = ("off", "auto")
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 """Powers that are tried first."""
+TRENDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
+"""Exponents of the trend that a search on a grid tries."""
+TREND_POWER, PRIOR_USERS = 1.0, 5.0
+"""In `log_trend`; an item with few users has hardly any trend."""
 EntryWeights: TypeAlias = Float[Tensor, " entries"]
 EntryRows: TypeAlias = Int64[Tensor, " entries"]
 
@@ -55,6 +60,32 @@ class Recency(NamedTuple):
         sums = falling.new_zeros(n_rows).index_add_(0, rows, falling)
         lengths = torch.bincount(rows, minlength=n_rows)
         return falling * (lengths / sums)[rows]
+
+
+def log_trend(histories: Histories, unit: Unit) -> ItemValues | None:
+    """The logarithm of T, which says how late an item comes in the histories that hold it; None without an order.
+
+        T_i = (c + Σ_u r̃_ui) / (c + d_i),   r̃ with p = 1, c = 5
+
+    d_i is the number of histories with item i. T is about 1 for an item that is touched early as often as late. It does
+    not depend on the power that suits the histories, so that either can be chosen without the other.
+
+    Example:
+        >>> from ltocf.data import Interactions
+        >>> log = Interactions.from_pairs([0, 0, 1, 1], [0, 2, 1, 2], timestamps=[1, 2, 1, 2])
+        >>> log_trend(Histories.of(log), "items").exp()
+        tensor([0.9444, 0.9444, 1.0952])
+    """
+    recency = Recency(TREND_POWER, unit)
+    ages = recency.ages(histories)
+    if ages is None:
+        return None
+    rows, items = torch.repeat_interleave(histories.lengths), histories.items.long()
+    weights = recency.weights(ages, rows, len(histories)).double()
+    late, degrees = (
+        torch.bincount(items, counted, histories.n_items) for counted in (weights, torch.ones_like(weights))
+    )
+    return ((PRIOR_USERS + late) / (PRIOR_USERS + degrees)).log().float()
 
 
 def best_recency(value: Callable[[Recency], float], has_days: bool, context: FitContext) -> Recency:

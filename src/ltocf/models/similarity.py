@@ -12,7 +12,7 @@ from ltocf.data.interactions import Interactions
 from ltocf.evaluation.validation import Validation
 from ltocf.models.base import Recommender
 from ltocf.models.history import HistoryRecommender
-from ltocf.models.recency import POWERS
+from ltocf.models.recency import POWERS, TRENDS
 from ltocf.training import MOST_EVALUATIONS, SEARCH_USERS, FitContext, FitResult, TrainingSettings
 from ltocf.training.grid import Grid, climb
 
@@ -78,7 +78,7 @@ class SimilarityModel(HistoryRecommender):
             return FitResult(0, None, None, 0.0, "epochs")
         evaluations = min(settings.epochs, MOST_EVALUATIONS)
         sampled, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
-        grid = dict(self.grid) | ({"recency": POWERS} if self.chooses_recency else {})
+        grid = dict(self.grid) | ({"recency": POWERS, "trend": TRENDS} if self.chooses_recency else {})
 
         def search_grid(context: FitContext) -> FitResult:
             start = self.numbers.tolist()

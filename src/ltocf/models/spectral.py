@@ -43,8 +43,8 @@ from ltocf.training import (
 SparseScores: TypeAlias = Float[Tensor, "items histories"]
 Factors: TypeAlias = Float[Tensor, "histories rank"]
 
-MORE_FOR_RECENCY = 10
-"""Evaluations of the joint search if the power of recency is one of its numbers."""
+MORE_FOR_RECENCY = 15
+"""Evaluations of the joint search if the numbers of recency are among its numbers."""
 USERS_AT_A_TIME = 64
 """In `SpectralLTOCF.list_scores`."""
 LONGEST_HISTORY = 1_000
@@ -135,7 +135,7 @@ class SpectralLTOCF(HistoryRecommender):
     @property
     def search_steps(self) -> Numbers:
         """The first step to try of each number."""
-        return torch.tensor([*[1.0] * self.n_times, -0.7, -0.1, -0.1, 0.1, 0.1, *[0.15] * self.chooses_recency])
+        return torch.tensor([*[1.0] * self.n_times, -0.7, -0.1, -0.1, 0.1, 0.1, *[0.15, 0.4] * self.chooses_recency])
 
     def decompose(self) -> SpectralLTOCF:
         """Compute σ and V, and the entries of BᵀB that are kept: seconds to minutes. A saved model has them."""
@@ -173,7 +173,7 @@ class SpectralLTOCF(HistoryRecommender):
         context: FitContext | None = None,
     ) -> FitResult:
         """Decompose, and choose the numbers by a search; without a validation set they keep their values."""
-        # One more number takes a larger simplex, which needs more steps.
+        # More numbers take a larger simplex, which needs more steps.
         evaluations = min(settings.epochs, MOST_EVALUATIONS + MORE_FOR_RECENCY * self.chooses_recency)
         if validation is None:
             return search(self, validate=None, evaluations=evaluations, context=context)
@@ -219,7 +219,8 @@ class SpectralLTOCF(HistoryRecommender):
     def list_scores(self, users: UserIndices, items: RankedItems) -> ListScores:
         """The scores of the listed items; a missing item, -1, gets the score of item 0."""
         scores = []
-        scale = self._final_scale()[:, 0]
+        scale, trend = self._final_scale()[:, 0], self.trend()
+        scale = scale if trend is None else scale * trend
         listed = items.to(scale.device).clamp(min=0)
         for block, rows in zip(torch.split(users, USERS_AT_A_TIME), torch.split(listed, USERS_AT_A_TIME), strict=True):
             sparse, factors = self._parts(self.training_entries(block))

@@ -37,7 +37,7 @@ class UserSteps(Shown):
         temperature: τ.
         n_negatives: n.
         robustness: q.
-        bias: what popularity adds to the score of an item, or None.
+        bias: what is added to the score of each item, as of its popularity, or None.
         lengths: the factor of an item's score before the bias is added, or None.
 
     Example:
@@ -58,7 +58,12 @@ class UserSteps(Shown):
 
     @classmethod
     def beside(
-        cls, items: ItemEmbeddings, log_degrees: ItemNumbers, ranking: Ranking, objective: Objective
+        cls,
+        items: ItemEmbeddings,
+        log_degrees: ItemNumbers,
+        ranking: Ranking,
+        objective: Objective,
+        bias: ItemNumbers | None,
     ) -> UserSteps:
         """The steps against these fixed final embeddings of the items.
 
@@ -67,14 +72,13 @@ class UserSteps(Shown):
         """
         if ranking.temperature is None:
             raise ValueError(f'`steps` need `ranking = "cosine"`, got {objective.ranking!r}; leave them out')
-        log_degrees = log_degrees.to(items)
         return cls(
             normalize(items),
-            log_degrees.exp(),
+            log_degrees.to(items).exp(),
             ranking.temperature,
             objective.n_negatives,
             objective.robustness,
-            ranking.bias(log_degrees),
+            bias,
             ranking.lengths(items) if ranking.norm else None,
         )
 
