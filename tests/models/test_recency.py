@@ -14,7 +14,7 @@ from ltocf.data import Histories, Interactions, Names
 from ltocf.evaluation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.models import HistoryRecommender, LightGCN, Recency, build_model
-from ltocf.models.recency import POWERS
+from ltocf.models.recency import POWERS, TRENDS
 from ltocf.serving import Snapshot, TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings
 from samples import log_with_late_items, ordered_interactions, random_interactions, trend_by_hand
@@ -192,15 +192,18 @@ def test_tried_powers_are_recorded_as_evaluations(name: str) -> None:
         context=FitContext(select_by="ndcg@5", on_epoch=records.append),
     )
     assert [record["epoch"] for record in records] == list(range(1, found.epochs + 1))
-    powers = [
-        record.get("recency_in_items", record.get("recency_in_days", 0.0)) for record in records[: 2 * len(POWERS) - 1]
-    ]
-    assert powers == [*POWERS, *POWERS[1:]]
-    assert sum("recency_in_days" in record for record in records[: 2 * len(POWERS) - 1]) == len(POWERS) - 1
+    n_powers = 2 * len(POWERS) - 1
+    powers = [record.get("recency_in_items", record.get("recency_in_days", 0.0)) for record in records]
+    assert powers[:n_powers] == [*POWERS, *POWERS[1:]]
+    assert sum("recency_in_days" in record for record in records[:n_powers]) == len(POWERS) - 1
+    trends, values = ([record[key] for record in records] for key in ("trend", "ndcg@5"))
+    assert trends[: n_powers + 1] == [*[0.0] * n_powers, TRENDS[1]]
+    if values[n_powers] > max(values[:n_powers]):
+        assert trends[n_powers + 1] == TRENDS[2]
     assert found.best_epoch is not None
-    assert found.best_epoch > 2 * len(POWERS) - 1
-    assert records[found.best_epoch - 1]["ndcg@5"] == found.best_value
-    assert found.epochs <= 2 * len(POWERS) - 1 + 12
+    assert found.best_epoch > n_powers
+    assert values[found.best_epoch - 1] == found.best_value
+    assert found.epochs <= n_powers + len(TRENDS) - 1 + 12
 
 
 def test_with_recency_the_search_has_more_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:

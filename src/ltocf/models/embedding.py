@@ -239,11 +239,11 @@ class EmbeddingRecommender(GradientRecommender):
     def _item_bias(self, items: ItemEmbeddings) -> ItemValues | None:
         """What popularity and the trend, see `log_trend`, add to the scores of each item; None for nothing."""
         bias, recency, graph = self.ranking.bias(self.log_degrees.to(items)), self.recency[0], self._ordered_graph()
-        if self.ranking_numbers is None or recency is None or graph is None or not self.ranking_numbers.trend:
+        if recency is None or graph is None or not recency.trend:
             return bias
         trend = log_trend(graph.all_histories(), recency.unit)
         assert trend is not None
-        share = self.ranking_numbers.trend.to(items) * trend.to(items)
+        share = recency.trend * trend.to(items)
         return share if bias is None else bias + share
 
     def _final_embeddings(self) -> tuple[UserEmbeddings, ItemEmbeddings]:

@@ -87,29 +87,30 @@ class HistoryRecommender(Recommender):
         """How the items of a history are weighed by their age; None if it is a set."""
         if not self.chooses_recency:
             return None
-        return Recency(max(0.0, self.numbers[-2].item()), "days" if self.in_days else "items")
+        power, exponent = self.numbers[-2:].tolist()
+        return Recency(max(0.0, power), "days" if self.in_days else "items", exponent)
 
     def recency_numbers(self) -> dict[str, float]:
         """The share of recency in `learned`: its power, named after its unit, and the exponent of the trend."""
         if self.recency is None:
             return {}
-        return {f"recency_in_{self.recency.unit}": self.recency.power, "trend": self.numbers[-1].item()}
+        return {f"recency_in_{self.recency.unit}": self.recency.power, "trend": self.recency.trend}
 
     def trend(self) -> ItemValues | None:
         """T_i^e of every item; None if all are 1. Kept until the numbers change."""
         recency = self.recency
-        if recency is None or not (exponent := self.numbers[-1].item()):
+        if recency is None or not recency.trend:
             return None
-        if self._known_trend is None or self._known_trend[:2] != (recency.unit, exponent):
+        if self._known_trend is None or self._known_trend[:2] != recency[1:]:
             trend = log_trend(self.graph.all_histories(), recency.unit)
             assert trend is not None
-            self._known_trend = recency.unit, exponent, (exponent * trend).exp().to(self.device)
+            self._known_trend = recency.unit, recency.trend, (recency.trend * trend).exp().to(self.device)
         return self._known_trend[2]
 
     def search_after_recency(
         self, validate: Validate, search: Callable[[FitContext], FitResult], context: FitContext
     ) -> FitResult:
-        """If recency is chosen, try a few powers with all other numbers fixed; then search from the best.
+        """If recency is chosen, try a few values of it with all other numbers fixed; then search from the best.
 
         Args:
             validate: metrics of the model with its present numbers.
@@ -120,19 +121,19 @@ class HistoryRecommender(Recommender):
             return search(context)
         self.prepare()
         started = time.perf_counter()
-        tried = self._try_powers(validate, context)
+        tried = self._try_recency(validate, context)
         seconds = time.perf_counter() - started
         found = search(context.after(tried))
         return found.after(tried, seconds)
 
-    def _try_powers(self, validate: Validate, context: FitContext) -> int:
-        """Set the best of a few powers, tried in all known units; returns how many were tried."""
+    def _try_recency(self, validate: Validate, context: FitContext) -> int:
+        """Set the best of a few recencies; returns how many were tried."""
         n_tried = 0
 
         def value_of(recency: Recency) -> float:
             nonlocal n_tried
             started = time.perf_counter()
-            self._set_recency(recency.power, UNITS.index(recency.unit))
+            self._set_recency(recency)
             metrics = validate()
             n_tried += 1
             if context.on_epoch is not None:
@@ -140,13 +141,12 @@ class HistoryRecommender(Recommender):
                 context.on_epoch({"epoch": n_tried, "times": [], **self.learned(), **metrics, "seconds": seconds})
             return metrics[context.select_by]
 
-        best = best_recency(value_of, self.graph.days is not None, context)
-        self._set_recency(best.power, UNITS.index(best.unit))
+        self._set_recency(best_recency(value_of, self.graph.days is not None, context))
         return n_tried
 
-    def _set_recency(self, power: float, in_days: int) -> None:
-        self.numbers[-2] = power
-        self.in_days.fill_(in_days)
+    def _set_recency(self, recency: Recency) -> None:
+        self.numbers[-2:] = torch.tensor([recency.power, recency.trend])
+        self.in_days.fill_(UNITS.index(recency.unit))
 
     @abstractmethod
     def entry_scores(self, entries: Entries) -> Scores:

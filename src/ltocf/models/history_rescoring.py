@@ -49,19 +49,22 @@ class HistoryRescoring(Rescoring):
         self.linear, self.histories = replace(linear, touch=touch), histories
         recency = linear.recency or Recency(RECENCY_START["power"])
         self.unit, self.steps = recency.unit, self.steps | RECENCY_STEPS
-        self.numbers = torch.cat([self.numbers, self.numbers.new_tensor([recency.power, linear.own_weight, 0.0])])
+        numbers = [recency.power, linear.own_weight, recency.trend]
+        self.numbers = torch.cat([self.numbers, self.numbers.new_tensor(numbers)])
         self._known_trend: tuple[Unit, ItemValues] | None = None
 
     def begin(self, value: Callable[[], float], context: FitContext) -> None:
-        """Try a few powers in each unit first, because the search that follows stays near its start."""
-        place = [*self.steps].index("power")
+        """Try a few recencies first, because the search that follows stays near its start."""
+        power, trend = ([*self.steps].index(name) for name in ("power", "trend"))
+
+        def use(recency: Recency) -> None:
+            self.numbers[power], self.unit, self.numbers[trend] = recency
 
         def value_of(recency: Recency) -> float:
-            self.numbers[place], self.unit = recency.power, recency.unit
+            use(recency)
             return value()
 
-        best = best_recency(value_of, self.histories.days is not None, context)
-        self.numbers[place], self.unit = best.power, best.unit
+        use(best_recency(value_of, self.histories.days is not None, context))
 
     def learned(self) -> dict[str, float]:
         numbers = super().learned()

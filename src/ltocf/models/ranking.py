@@ -121,7 +121,7 @@ class RankingNumbers(nn.Module):
     @property
     def recency(self) -> Recency:
         """The chosen recency, if the model chooses it."""
-        return Recency(float(self.power), UNITS[int(self.in_days)])
+        return Recency(float(self.power), UNITS[int(self.in_days)], float(self.trend))
 
     def ranking(self, start: Ranking) -> Ranking:
         """``start`` with the chosen numbers in place of its own."""
@@ -133,7 +133,7 @@ class RankingNumbers(nn.Module):
         if not in_order:
             return numbers
         numbers[f"recency_in_{self.recency.unit}"] = self.recency.power
-        return numbers | {"own_weight": float(self.own_weight), "trend": float(self.trend)}
+        return numbers | {"own_weight": float(self.own_weight), "trend": self.recency.trend}
 
 
 class Rescoring:

@@ -20,9 +20,9 @@ Unit: TypeAlias = Literal["items", "days"]
 UNITS: tuple[Unit, ...] = ("items", "days")
 RECENCIES = ("off", "auto")
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
-"""Powers that are tried first."""
+"""Powers that are tried first, all of them."""
 TRENDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
-"""Exponents of the trend that a search on a grid tries."""
+"""Exponents of the trend that are tried next, upwards while they gain."""
 TREND_POWER, PRIOR_USERS = 1.0, 5.0
 """In `log_trend`; an item with few users has hardly any trend."""
 EntryWeights: TypeAlias = Float[Tensor, " entries"]
@@ -41,6 +41,7 @@ class Recency(NamedTuple):
     Args:
         power: p.
         unit: ``items`` or ``days``.
+        trend: e, the exponent by which the trend of an item counts in its scores, see `log_trend`.
 
     Example:
         >>> Recency(1.0).weights(torch.tensor([1, 0, 0]), torch.tensor([0, 0, 1]), 2)
@@ -49,6 +50,7 @@ class Recency(NamedTuple):
 
     power: float
     unit: Unit = "items"
+    trend: float = 0.0
 
     def ages(self, histories: Histories) -> Tensor | None:
         """The ages of histories in this unit, or in items without times; None if histories have no order."""
@@ -89,7 +91,7 @@ def log_trend(histories: Histories, unit: Unit) -> ItemValues | None:
 
 
 def best_recency(value: Callable[[Recency], float], has_days: bool, context: FitContext) -> Recency:
-    """The best of a few powers in each known unit.
+    """The best of a few powers in each known unit, and then of a few exponents of the trend.
 
     Args:
         value: value of the model with a recency and all other numbers fixed; higher is better.
@@ -106,7 +108,17 @@ def best_recency(value: Callable[[Recency], float], has_days: bool, context: Fit
             break
         tried[choice] = value(choice)
         logger.info("recency %g in %s: %.4f", choice.power, choice.unit, tried[choice])
-    return max(tried, key=lambda choice: tried[choice])
+    best = max(tried, key=lambda choice: tried[choice])
+    for exponent in TRENDS[1:]:
+        if context.is_late():
+            break
+        choice = best._replace(trend=exponent)
+        tried[choice] = value(choice)
+        logger.info("trend %g: %.4f", exponent, tried[choice])
+        if tried[choice] <= tried[best]:
+            break
+        best = choice
+    return best
 
 
 def check_recency(recency: str) -> None:
