@@ -14,7 +14,7 @@ from ltocf.data import Histories, Interactions, Names
 from ltocf.evaluation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.models import HistoryRecommender, LightGCN, Recency, build_model
-from ltocf.models.recency import POWERS, TRENDS
+from ltocf.models.recency import POWERS, TRENDS, log_trend
 from ltocf.serving import Snapshot, TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings
 from samples import log_with_late_items, ordered_interactions, random_interactions, trend_by_hand
@@ -224,6 +224,11 @@ def test_with_recency_the_search_has_more_evaluations(monkeypatch: pytest.Monkey
             context=FitContext(select_by="ndcg@5"),
         )
     assert requested == [30, 45, 12]
+
+
+def test_sets_have_no_trend() -> None:
+    with pytest.raises(ValueError, match="`histories` must have an order, got sets"):
+        log_trend(Histories.of(random_interactions()), "items")
 
 
 def test_an_unknown_recency_is_refused(graph: BipartiteGraph) -> None:

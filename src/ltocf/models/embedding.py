@@ -241,9 +241,7 @@ class EmbeddingRecommender(GradientRecommender):
         bias, recency, graph = self.ranking.bias(self.log_degrees.to(items)), self.recency[0], self._ordered_graph()
         if recency is None or graph is None or not recency.trend:
             return bias
-        trend = log_trend(graph.all_histories(), recency.unit)
-        assert trend is not None
-        share = recency.trend * trend.to(items)
+        share = recency.trend * log_trend(graph.all_histories(), recency.unit).to(items)
         return share if bias is None else bias + share
 
     def _final_embeddings(self) -> tuple[UserEmbeddings, ItemEmbeddings]:

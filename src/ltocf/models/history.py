@@ -102,10 +102,9 @@ class HistoryRecommender(Recommender):
         if recency is None or not recency.trend:
             return None
         if self._known_trend is None or self._known_trend[:2] != recency[1:]:
-            trend = log_trend(self.graph.all_histories(), recency.unit)
-            assert trend is not None
-            self._known_trend = recency.unit, recency.trend, (recency.trend * trend).exp().to(self.device)
-        return self._known_trend[2]
+            trend = (recency.trend * log_trend(self.graph.all_histories(), recency.unit)).exp()
+            self._known_trend = recency.unit, recency.trend, trend
+        return self._known_trend[2].to(self.device)
 
     def search_after_recency(
         self, validate: Validate, search: Callable[[FitContext], FitResult], context: FitContext

@@ -82,7 +82,5 @@ class HistoryRescoring(Rescoring):
         if not numbers["trend"]:
             return lengths, bias
         if self._known_trend is None or self._known_trend[0] != self.unit:
-            trend = log_trend(self.histories, self.unit)
-            assert trend is not None
-            self._known_trend = self.unit, trend.to(bias)
+            self._known_trend = self.unit, log_trend(self.histories, self.unit).to(bias)
         return lengths, bias + numbers["trend"] * self._known_trend[1]

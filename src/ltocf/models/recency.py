@@ -64,13 +64,16 @@ class Recency(NamedTuple):
         return falling * (lengths / sums)[rows]
 
 
-def log_trend(histories: Histories, unit: Unit) -> ItemValues | None:
-    """The logarithm of T, which says how late an item comes in the histories that hold it; None without an order.
+def log_trend(histories: Histories, unit: Unit) -> ItemValues:
+    """The logarithm of T, which says how late an item comes in the histories that hold it.
 
         T_i = (c + Σ_u r̃_ui) / (c + d_i),   r̃ with p = 1, c = 5
 
     d_i is the number of histories with item i. T is about 1 for an item that is touched early as often as late. It does
     not depend on the power that suits the histories, so that either can be chosen without the other.
+
+    Raises:
+        ValueError: the histories have no order.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -81,7 +84,7 @@ def log_trend(histories: Histories, unit: Unit) -> ItemValues | None:
     recency = Recency(TREND_POWER, unit)
     ages = recency.ages(histories)
     if ages is None:
-        return None
+        raise ValueError("`histories` must have an order, got sets")
     rows, items = torch.repeat_interleave(histories.lengths), histories.items.long()
     weights = recency.weights(ages, rows, len(histories)).double()
     late, degrees = (

@@ -37,6 +37,9 @@ MATRICES, KEPT_MATRICES, SCORED, ROW_COPIES = 9, 4, 4, 8
 """Matrices of nodes by columns in a step, and those of them that stay; matrices of nodes by dim in a validation; copies
 of the rows of a piece. As in `ltocf.runs.memory`, where they are measured on a CPU."""
 
+KERNELS_OF_A_PIECE = 0.3
+"""Kernels that each further piece of a batch starts, as a share of those of a step in one piece: a test counts them."""
+
 WHY = {
     "starting kernels": "kernels take as long to start as before, for every piece",
     "sparse products": "rows of so few columns do not fill what the memory reads at once",
@@ -219,7 +222,7 @@ def memory_bytes(work: Work, gpus: int, blocks: int) -> float:
 def step_seconds(work: Work, machine: Machine, gpus: int, blocks: int) -> dict[str, float]:
     """Seconds of a step by part.
 
-        starting   S times that of a step in one piece, which is an upper bound
+        starting   1 + 0.3 (S - 1) times that of a step in one piece: a further piece starts 0.3 of its kernels
         products   2 K (2 m / R (8 + row)) / (share · bandwidth),   row = 4 c up to the next multiple of a line
         states     (2 K · 8 + 12) 4 n c / R / (share · bandwidth)
         loss       8 B N d / C / flops,   for the softmax
@@ -243,7 +246,7 @@ def step_seconds(work: Work, machine: Machine, gpus: int, blocks: int) -> dict[s
     # Each product gathers, each piece takes its rows; the softmax of a piece exchanges rows and negatives both ways.
     messages = {"blocks": (products + pieces) * (blocks > 1), "columns": 7 * pieces * (shares > 1)}
     return {
-        "starting kernels": pieces * machine.starting.value,
+        "starting kernels": (1 + KERNELS_OF_A_PIECE * (pieces - 1)) * machine.starting.value,
         "sparse products": products * 2 * work.pairs / blocks * (BYTES_OF_AN_ENTRY + row) / rate,
         "states and Adam": (products * PASSES_OF_A_PRODUCT + PASSES_OF_A_STEP) * own / rate,
         "loss": 8 * scores / shares / machine.flops.value,
