@@ -215,6 +215,12 @@ def test_candidates_suit_the_size_and_the_time() -> None:
     names = [c.name for c in candidates_for(900, 1_000, 80_000, 5.0) if not c.skipped]
     assert names[:2] == ["ease", "spectral-64"]
     assert {"ltocf-128", "ltocf-64"} <= set(names)
+    enough, half = (
+        {c.name: c.values for c in candidates_for(30_000, 41_000, 810_000, minutes) if c.model == "ltocf"}
+        for minutes in (60.0, 20.0)
+    )
+    assert enough == {"ltocf-128": {"dim": 128}, "ltocf-64": {"dim": 64}}
+    assert half == {name: values | {"epochs": 16} for name, values in enough.items()}
     large = candidates_for(1_500_000, 300_000, 50_000_000, 20.0)
     assert {c.name for c in large if c.skipped} == {"ease", "ltocf-128", "ltocf-64"}
     assert default_minutes(2_000_000) == 40.0

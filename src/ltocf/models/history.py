@@ -87,8 +87,8 @@ class HistoryRecommender(Recommender):
         """How the items of a history are weighed by their age; None if it is a set."""
         if not self.chooses_recency:
             return None
-        power, exponent = self.numbers[-2:].tolist()
-        return Recency(max(0.0, power), "days" if self.in_days else "items", exponent)
+        power, trend = self.numbers[-2:].clamp(min=0).tolist()
+        return Recency(power, "days" if self.in_days else "items", trend)
 
     def recency_numbers(self) -> dict[str, float]:
         """The share of recency in `learned`: its power, named after its unit, and the exponent of the trend."""

@@ -68,7 +68,7 @@ class HistoryRescoring(Rescoring):
 
     def learned(self) -> dict[str, float]:
         numbers = super().learned()
-        return numbers | {name: max(0.0, numbers[name]) for name in ("power", "own_weight")}
+        return numbers | {name: max(0.0, numbers[name]) for name in RECENCY_STEPS}
 
     def vectors(self, users: UserIndices) -> ScoredUsers:
         numbers = self.learned()

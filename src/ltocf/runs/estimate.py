@@ -21,7 +21,7 @@ FITS = 2
 """One training chooses the epoch, the other uses all pairs."""
 
 
-def training_minutes(n_items: int, n_pairs: int, dim: int = 64) -> float:
+def training_minutes(n_items: int, n_pairs: int, dim: int = 64, epochs: int = SOFTMAX_RECIPE["epochs"]) -> float:
     """About how many minutes training LT-OCF with the preset ``fast`` takes.
 
     With B pairs a batch and 8,192 negatives, or all items if they are fewer, a step at dimension 64 takes ``45e-6 B
@@ -32,13 +32,14 @@ def training_minutes(n_items: int, n_pairs: int, dim: int = 64) -> float:
         n_items: number of items.
         n_pairs: number of training pairs.
         dim: length of an embedding.
+        epochs: how many, if not those of the preset.
 
     Example:
         >>> round(training_minutes(40_981, 810_128))
         14
     """
     batch, _ = TrainingSettings(batch_size=SOFTMAX_RECIPE["batch_size"]).steps_for(n_pairs, SOFTMAX_PIECE_SIZE)
-    passes: float = FITS * SOFTMAX_RECIPE["epochs"] * SOFTMAX_RECIPE["epoch_share"]
+    passes: float = FITS * epochs * SOFTMAX_RECIPE["epoch_share"]
     negatives = min(n_items, SOFTMAX_RECIPE["n_negatives"])
     per_sample = SECONDS_PER_SAMPLE * negatives / SOFTMAX_RECIPE["n_negatives"]
     step: float = (batch * per_sample + n_pairs * SECONDS_PER_EDGE) * SECONDS_PER_DOUBLING ** log2(dim / 64)
