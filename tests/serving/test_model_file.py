@@ -23,10 +23,10 @@ from ltocf.data.interactions import Interactions
 from ltocf.data.names import Names
 from ltocf.files import checksum_of
 from ltocf.graph import BipartiteGraph
-from ltocf.models import MODELS, NeuMF, SpectralLTOCF
+from ltocf.models import MODELS, NeuMF, SpectralLTOCF, build_model
 from ltocf.serving import Snapshot, TrainedModel, model_file
 from ltocf.serving.model_file import FORMAT, METADATA, WITHOUT_CHECKSUM
-from samples import random_interactions
+from samples import ordered_interactions, random_interactions
 
 EARLIER = Path(__file__).resolve().parents[1] / "runs" / "earlier_version"
 MODEL_OPTIONS: dict[str, dict[str, Any]] = {
@@ -347,6 +347,39 @@ def test_a_snapshot_has_the_version_of_the_file_it_read(path: Path, monkeypatch:
     assert replaced.recommend("u1", 3).equals(expected.recommend("u1", 3))
 
 
+def without(path: Path, change: Callable[[dict[str, np.ndarray]], Any]) -> Path:
+    """The file as an earlier version wrote it, its arrays changed."""
+    content, arrays = content_of(path), load_file(path)
+    content.pop("checksum")
+    change(arrays)
+    content["checksum"] = checksum_of(arrays, content)
+    save_file(arrays, path, {METADATA: json.dumps(content)})
+    return path
+
+
+def before_trends(arrays: dict[str, np.ndarray]) -> None:
+    """Remove the exponent of the trend: the last of the numbers, or an array of its own."""
+    for name in [*arrays]:
+        if name.endswith("ranking_numbers.trend"):
+            del arrays[name]
+        elif name.endswith(".numbers"):
+            arrays[name] = arrays[name][:-1]
+
+
+@pytest.mark.parametrize("name", ["spectral", "lightgcn", "blend"])
+def test_a_model_from_before_trends_has_none(name: str, tmp_path: Path) -> None:
+    log, in_order = ordered_interactions(), {"recency": "auto"}
+    members = [{"model": "spectral", **in_order}, {"model": "lightgcn", "dim": 4, **in_order}]
+    options: dict[str, Any] = {"blend": {"members": members}, "lightgcn": {"dim": 4, **in_order}}.get(name, in_order)
+    model = build_model(name, BipartiteGraph.from_interactions(log), options)
+    model.prepare()
+    names = Names.identity(log.n_users, log.n_items)
+    TrainedModel(name, options, model, log, names).save(tmp_path / "model")
+    users = torch.arange(5)
+    expected, earlier = model.scores(users), without(tmp_path / "model", before_trends)
+    assert TrainedModel.load(earlier).model.scores(users).equal(expected)
+
+
 def test_a_weight_added_later_has_its_initial_value(tmp_path: Path) -> None:
     """A file of NeuMF from before its output had a bias."""
     log = random_interactions()
@@ -355,11 +388,5 @@ def test_a_weight_added_later_has_its_initial_value(tmp_path: Path) -> None:
         model.output_bias.fill_(3.0)
     before = model.scores(torch.tensor([0])) - 3
     TrainedModel("neumf", {"dim": 8}, model, log, Names.identity(log.n_users, log.n_items)).save(tmp_path / "now")
-    with safe_open(tmp_path / "now", framework="np") as file:
-        content = json.loads(file.metadata()[METADATA])
-    content.pop("checksum")
-    arrays = load_file(tmp_path / "now")
-    del arrays["weights.output_bias"]
-    content["checksum"] = checksum_of(arrays, content)
-    save_file(arrays, tmp_path / "earlier", {METADATA: json.dumps(content)})
-    torch.testing.assert_close(TrainedModel.load(tmp_path / "earlier").model.scores(torch.tensor([0])), before)
+    earlier = without(tmp_path / "now", lambda arrays: arrays.pop("weights.output_bias"))
+    torch.testing.assert_close(TrainedModel.load(earlier).model.scores(torch.tensor([0])), before)

@@ -9,6 +9,7 @@ from inspect import signature
 from itertools import chain
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -71,6 +72,13 @@ class Recommender(Shown, nn.Module, ABC):
         """Its options with their defaults: the constructor's named arguments except graph and seed."""
         named = (p for p in signature(cls).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
         return {p.name: p.default for p in named if p.name not in ("graph", "seed")}
+
+    def complete_weights(self, arrays: dict[str, np.ndarray], prefix: str) -> None:
+        """Add what the weights of an earlier version's file lack; their names begin with ``prefix``."""
+        state = self.state_dict()
+        for name in self.later_weights:
+            if name in state:
+                arrays.setdefault(prefix + name, state[name].numpy())
 
     def facts(self) -> dict[str, object]:
         n_numbers = sum(parameter.numel() for parameter in self.parameters())

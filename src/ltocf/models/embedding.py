@@ -63,6 +63,7 @@ class EmbeddingRecommender(GradientRecommender):
 
     starts: ClassVar[tuple[str, ...]] = ("random", "spectral", "mf")
     uses_weights: ClassVar[bool] = True
+    later_weights: ClassVar[tuple[str, ...]] = ("ranking_numbers.trend",)
     columns_apart: bool = False
     """Whether `propagate` acts on each column independently, see `Trainable.columns`."""
     l2_of_final: bool = False

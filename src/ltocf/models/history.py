@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -159,6 +160,13 @@ class HistoryRecommender(Recommender):
     @abstractmethod
     def kernel(self, items: EntryIndices, target: int) -> PartContributions:
         """K_p[j, target] for each part p and each j of ``items``."""
+
+    def complete_weights(self, arrays: dict[str, np.ndarray], prefix: str) -> None:
+        """Earlier files have no exponent of the trend, which is then 0."""
+        super().complete_weights(arrays, prefix)
+        numbers = arrays.get(prefix + "numbers")
+        if self.chooses_recency and numbers is not None and numbers.shape == (len(self.numbers) - 1,):
+            arrays[prefix + "numbers"] = np.append(numbers, numbers.dtype.type(0))
 
     def take_over(self, chosen: Recommender) -> None:
         assert isinstance(chosen, HistoryRecommender)

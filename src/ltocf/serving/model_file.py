@@ -179,10 +179,16 @@ class _SizeLimit(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def _complete_weights(model: Recommender, arrays: Arrays) -> None:
+    """Add what earlier versions did not save of the model, and of the members of a blend."""
+    for name, part in model.named_modules(prefix="weights"):
+        if isinstance(part, Recommender):
+            part.complete_weights(arrays, f"{name}.")
+
+
 def _load_weights(model: Recommender, arrays: Arrays) -> None:
     expected = {f"weights.{name}": tensor for name, tensor in model.state_dict().items()}
-    for name in expected.keys() & {f"weights.{name}" for name in model.later_weights}:
-        arrays.setdefault(name, expected[name].numpy())
+    _complete_weights(model, arrays)
     found = {name for name in arrays if name.startswith("weights.")}
     if found != set(expected):
         missing, extra = (
