@@ -9,9 +9,10 @@ import os
 import pickle
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.tensor.debug import CommDebugMode
 
 import ltocf
+from ltocf.data import Interactions
 from ltocf.evaluation import evaluate
 from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.graph import BipartiteGraph
@@ -30,6 +33,7 @@ from ltocf.sampling import Portions
 from ltocf.scale.blocks import Blocks
 from ltocf.scale.columns import Columns
 from ltocf.training import TrainingSettings
+from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from ltocf.training.step import Stepper
 from samples import random_interactions
 
@@ -216,8 +220,10 @@ def count_messages(folder: Path, options: Mapping[str, Any]) -> None:
     with ranks.divided(model, log, torch.device("cpu")):
         (step,) = Stepper(model, TrainingSettings()).steps()
         dist.all_reduce, dist.all_gather, dist.all_to_all_single = map(counting, collectives)
-        step(*batch)
+        with CommDebugMode() as counted_by_torch:
+            step(*batch)
         dist.all_reduce, dist.all_gather, dist.all_to_all_single = collectives.values()
+    assert counted_by_torch.get_total_counts() == len(counted), "a collective that was not counted"
     sent = ranks.everyone().total(torch.tensor([sent for _, _, sent in counted]).sum()) / ranks.world
     if not ranks.rank:
         messages = [(name, numbers) for name, numbers, _ in counted]
@@ -228,3 +234,54 @@ def count_all(folder: Path, cases: list[Mapping[str, Any]]) -> None:
     """Call `count_messages` for each case."""
     for options in cases:
         count_messages(folder, options)
+
+
+def write_checkpoints(folder: Path, layouts: Mapping[str, Ranks | int]) -> None:
+    """Train with each layout and write a checkpoint; process 0 writes the whole state to a file beside it."""
+    for name, layout in layouts.items():
+        ranks = ranks_of(layout) if isinstance(layout, int) else layout
+        model, log = _model_to_checkpoint(seed=3)
+        (batch,) = Portions(model.batches(log, len(log), 0), 1, 1).steps(0)
+        with ranks.divided(model, log, torch.device("cpu")):
+            stepper = Stepper(model, TrainingSettings(time_learning_rate=0.05))
+            (step,) = stepper.steps()
+            step(*batch)
+            state = TrainingState(2, 1, best_weights={name: t.clone() for name, t in model.state_dict().items()})
+            step(*batch)
+            save_checkpoint(folder / f"{name}.safetensors", model, stepper.optimizer, state, "", ranks)
+            _write_whole(folder / name, model, stepper.optimizer, state, ranks)
+
+
+def read_checkpoints(folder: Path, names: Sequence[str], layouts: Mapping[str, Ranks | int]) -> None:
+    """Read each checkpoint with each layout; process 0 writes the whole state to a file."""
+    for name, (reader, layout) in product(names, layouts.items()):
+        ranks = ranks_of(layout) if isinstance(layout, int) else layout
+        model, log = _model_to_checkpoint(seed=4)
+        with ranks.divided(model, log, torch.device("cpu")):
+            optimizer = Stepper(model, TrainingSettings(time_learning_rate=0.05)).optimizer
+            state = load_checkpoint(folder / f"{name}.safetensors", model, optimizer, "", ranks)
+            _write_whole(folder / f"{name} read by {reader}", model, optimizer, state, ranks)
+
+
+def _model_to_checkpoint(seed: int) -> tuple[GradientRecommender, Interactions]:
+    log = random_interactions(31, 40)
+    model = build_model("ltocf", BipartiteGraph.from_interactions(log), {"dim": 6, "n_times": 2}, seed=seed)
+    assert isinstance(model, GradientRecommender)
+    return model, log
+
+
+def _write_whole(
+    path: Path, model: GradientRecommender, optimizer: torch.optim.Optimizer, state: TrainingState, ranks: Ranks
+) -> None:
+    """Write all columns of all nodes of weights, best weights and moments, and the counters."""
+    parts = {"model": model.state_dict(), "best": state.best_weights}
+    parts |= {f"optimizer.{index}": entry for index, entry in optimizer.state_dict()["state"].items()}
+    share = model.get_parameter("initial_embeddings").shape
+    whole = {
+        f"{part}.{name}": ranks.all_nodes(tensor)[:, :6] if tensor.shape == share else tensor
+        for part, tensors in parts.items()
+        for name, tensor in tensors.items()
+    }
+    if not ranks.rank:
+        counters = {name: value for name, value in vars(state).items() if name != "best_weights"}
+        path.write_bytes(pickle.dumps((whole, counters)))

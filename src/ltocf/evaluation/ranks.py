@@ -68,6 +68,12 @@ class Ranks(Protocol):
     def all_nodes(self, embeddings: Tensor) -> Tensor:
         """Embeddings of all nodes from each process's share, including the columns of zeros that `own` added."""
 
+    def as_shard(self, share: Tensor, n_columns: int) -> Tensor:
+        """All embeddings, without columns of zeros, as `torch.distributed.checkpoint` stores them from this share."""
+
+    def of_shard(self, shard: Tensor) -> Tensor:
+        """The share of this process, of what a checkpoint was read into."""
+
     def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
         """All columns of the users that this process scores, in rows as given by `local_rows`, and of all items."""
 
@@ -151,6 +157,12 @@ class Alone(EveryNode):
 
     def all_nodes(self, embeddings: Tensor) -> Tensor:
         return embeddings
+
+    def as_shard(self, share: Tensor, n_columns: int) -> Tensor:
+        return share
+
+    def of_shard(self, shard: Tensor) -> Tensor:
+        return shard
 
     def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
         return embeddings[:n_users], embeddings[n_users:]

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 DIVERGED = "diverged.safetensors"
 RUN_FILES = ("config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", "candidate-*.json")
 """Patterns of the files that a run writes, without those of TensorBoard."""
-RESUME_FILES = ("checkpoint-*.safetensors", "candidate-*", DIVERGED)
+RESUME_FILES = ("checkpoint-*.safetensors", "checkpoint-*-shards-*", "candidate-*", DIVERGED)
 """Patterns of the files that a finished run has no use for."""
 
 

@@ -30,6 +30,7 @@ from ltocf.evaluation.ranks import Ranks, RowsOf
 from ltocf.graph import BipartiteGraph
 from ltocf.graph.csr import row_entries
 from ltocf.scale.columns import Columns, columns_over
+from ltocf.scale.shards import columns_of, sharded
 from ltocf.shapes import Embeddings
 
 Value = TypeVar("Value")
@@ -112,6 +113,13 @@ class Blocks:
     @torch.no_grad()
     def all_nodes(self, embeddings: Tensor) -> Tensor:
         return self.columns.whole(self._assembled(embeddings, 0))
+
+    @torch.no_grad()
+    def as_shard(self, share: Tensor, n_columns: int) -> Tensor:
+        return sharded(self._assembled(share, 0), n_columns, self.columns.group, self.nodes.group)
+
+    def of_shard(self, shard: Tensor) -> Tensor:
+        return self.own_nodes(columns_of(shard, self.columns.world))
 
     @torch.no_grad()
     def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,10 @@ they exchange in a step are sums over columns: two scores of each triple for BPR
 negatives for the softmax. The code of a model knows nothing of processes: a model names the parameters that have such
 columns (`Trainable.columns`), losses use its `ranks`, and only this file deals with processes.
 
-The collectives are written by hand, without DTensor: three have a gradient, and each is described below. With DTensor
-every operation between parameter and loss would have to know its placement, the indices of a batch would have to be
-DTensors too, and the loss, which computes its own gradient, would have to leave DTensor anyway.
+The collectives of a step are written by hand: three have a gradient, and each is described below. With DTensor every
+operation between parameter and loss would have to know its placement, the indices of a batch would have to be DTensors
+too, and the loss, which computes its own gradient, would have to leave DTensor anyway. In a checkpoint, where no
+gradient is needed, columns are DTensors, see `ltocf.scale.shards`.
 
 Source: the graph on every worker and the features split, as in the tensor parallelism of NeutronTP (Ai et al., VLDB
 2024, section 3, https://arxiv.org/abs/2412.20379). Differs: the models here have no matrix between two layers, so
@@ -28,6 +29,7 @@ from torch.nn.functional import pad
 
 from ltocf.data import Interactions
 from ltocf.evaluation.ranks import EveryNode, Ranks, RowsOf
+from ltocf.scale.shards import columns_of, sharded
 from ltocf.training import Trainable
 
 Value = TypeVar("Value")
@@ -99,6 +101,12 @@ class Columns(EveryNode):
 
     def all_nodes(self, embeddings: Tensor) -> Tensor:
         return self.whole(embeddings)
+
+    def as_shard(self, share: Tensor, n_columns: int) -> Tensor:
+        return sharded(share, n_columns, self.group)
+
+    def of_shard(self, shard: Tensor) -> Tensor:
+        return columns_of(shard, self.world)
 
     def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
         whole = self.whole(embeddings)

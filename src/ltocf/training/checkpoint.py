@@ -1,4 +1,7 @@
-"""The state of training as one safetensors file: whole or absent, never half-written, never a pickle."""
+"""The state of training as a safetensors file: whole or absent, never half-written, never a pickle.
+
+If processes share the embeddings, the file names a folder with a part from each of them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 
 from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.files import replacing, save_arrays
+from ltocf.training.shards import folder_of, load_shards, remove_shards, save_shards
 from ltocf.training.trainable import Trainable
 
 
@@ -40,29 +44,35 @@ def save_checkpoint(
 ) -> None:
     """Write the weights, the optimiser's moments, the best weights so far, the counters, and the fingerprint.
 
-    Processes that share columns gather them, one tensor at a time, and the first process writes what one process alone
-    would have written, so that any number of processes can continue from the file.
+    Processes that share columns write these into a folder beside the file, each its own, and the first process writes
+    the file with the rest, which names the folder. It is written last, so a crash leaves the checkpoint before it or
+    this one.
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in state.best_weights.items()}
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
     counters = {name: value for name, value in asdict(state).items() if name != "best_weights"}
-    widths, whole = _widths(model, optimizer), {}
-    for name, tensor in tensors.items():
-        complete = ranks.all_nodes(tensor)[:, : widths[name]] if name in widths else tensor
-        if not ranks.rank:
-            whole[name] = complete.contiguous()
+    metadata = {"state": json.dumps(counters), "fingerprint": fingerprint}
+    folder = folder_of(path, state.epoch)
+    if ranks.world > 1:
+        columns = _columns(model, optimizer)
+        shards = {name: ranks.as_shard(tensors.pop(name), n) for name, (_, n) in columns.items() if name in tensors}
+        metadata |= {"shards": json.dumps(sorted(shards))}
+        save_shards(folder, shards, ranks)
     if ranks.rank:
         return
     with replacing(path, makes_folder=False) as temporary:
-        save_arrays(save_file, whole, temporary, {"state": json.dumps(counters), "fingerprint": fingerprint})
+        save_arrays(save_file, {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+    remove_shards(path, keep=folder if ranks.world > 1 else None)
 
 
 def load_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str = "", ranks: Ranks = ALONE
 ) -> TrainingState:
-    """Put a saved state, the columns of this rank only, back into ``model`` and ``optimizer``; returns the counters.
+    """Put a saved state, the share of this process only, back into ``model`` and ``optimizer``; returns the counters.
+
+    One process and several read what one or several have written.
 
     Raises:
         ValueError: a damaged file, one of another model (names or shapes of its tensors differ), or one with another
@@ -79,21 +89,27 @@ def load_checkpoint(
 def _load(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str, ranks: Ranks
 ) -> TrainingState:
-    widths = _widths(model, optimizer)
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
-    device = str(next(model.parameters()).device)
-    with safe_open(path, framework="pt", device=device) as file:
+    device = next(model.parameters()).device
+    with safe_open(path, framework="pt", device=str(device)) as file:
         names = file.keys()
-        for name in names:
-            part, _, rest = name.partition(".")
-            tensor = file.get_tensor(name)
-            parts[part][rest] = ranks.own(tensor) if name in widths else tensor
+        tensors = {name: file.get_tensor(name) for name in names}
         metadata = file.metadata()
     counters, owner = json.loads(metadata["state"]), metadata.get("fingerprint", "")
     if owner and fingerprint and owner != fingerprint:
         raise ValueError(
             f"{path} belongs to a run with other settings or data; remove it, or restore what the run was started with"
         )
+    columns = _columns(model, optimizer)
+    tensors |= {name: ranks.own(tensor) for name, tensor in tensors.items() if name in columns}
+    if names := json.loads(metadata.get("shards", "[]")):
+        like = {name: columns[name] for name in names}
+        shards = {name: ranks.as_shard(torch.empty_like(p, device="cpu"), n) for name, (p, n) in like.items()}
+        load_shards(folder_of(path, counters["epoch"]), shards)
+        tensors |= {name: ranks.of_shard(shard).to(device) for name, shard in shards.items()}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = tensor
     try:
         model.load_state_dict(parts["model"])
     except RuntimeError as error:
@@ -107,13 +123,15 @@ def _load(
     return TrainingState(**counters, best_weights=parts["best"])
 
 
-def _widths(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:
-    """The tensors of the file that hold columns of a parameter, and how many columns each has."""
+def _columns(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, tuple[Tensor, int]]:
+    """The tensors that hold columns which processes share: the parameter of the same shape, and how many columns."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    widths: dict[str, int] = {}
-    for name, width in (model.columns() if isinstance(model, Trainable) else {}).items():
-        widths |= {f"{part}.{name}": width for part in ("model", "best")}
-        for index, parameter in enumerate(parameters):
-            if parameter is model.get_parameter(name):
-                widths |= {f"optimizer.{index}.{moment}": width for moment in ("exp_avg", "exp_avg_sq")}
-    return widths
+    found: dict[str, tuple[Tensor, int]] = {}
+    for name, n_columns in (model.columns() if isinstance(model, Trainable) else {}).items():
+        parameter = model.get_parameter(name)
+        names = [f"{part}.{name}" for part in ("model", "best")]
+        for index, other in enumerate(parameters):
+            if other is parameter:
+                names += [f"optimizer.{index}.{moment}" for moment in ("exp_avg", "exp_avg_sq")]
+        found |= dict.fromkeys(names, (parameter, n_columns))
+    return found
