@@ -71,6 +71,25 @@ def test_the_first_simplex_is_the_start_and_a_step_along_each_number(model: Spec
     torch.testing.assert_close(torch.stack(tried), expected)
 
 
+def test_a_number_without_a_step_stays(model: SpectralLTOCF, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step along each other number, and then the simplex moves on, in their directions only."""
+    start, tried = model.numbers.clone(), []
+    steps = model.search_steps
+    steps[2] = 0.0
+    monkeypatch.setattr(SpectralLTOCF, "search_steps", steps)
+
+    def validate() -> dict[str, float]:
+        tried.append(model.numbers.clone())
+        return {"recall@20": float(model.numbers.square().sum())}
+
+    search(model, validate=validate, evaluations=3 * len(start))
+    numbers = torch.stack(tried)
+    torch.testing.assert_close(numbers[: len(start)], torch.cat([start[None], start + torch.diag(steps)[steps != 0]]))
+    assert len(numbers) == 3 * len(start)
+    assert (numbers[:, 2] == start[2]).all()
+    assert (numbers[len(start) :] != start)[:, steps != 0].any(0).all()
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds on the clock of the search, which stands still unless a test moves it."""

@@ -37,7 +37,7 @@ class Searchable(Protocol):
 
     @property
     def search_steps(self) -> Numbers:
-        """The first step to try for each number."""
+        """The first step to try for each number; a number with a step of 0 stays."""
 
     def prepare(self) -> None:
         """Compute once what does not depend on the numbers."""
@@ -162,14 +162,21 @@ def _nelder_mead(loss: Callable[[np.ndarray], float], model: Searchable, evaluat
     from scipy.optimize import minimize  # a tenth of a second, so only when it is used
 
     start, steps = (values.double().cpu().numpy() for values in (model.numbers.clone(), model.search_steps))
+    moving = steps != 0
+
+    def loss_of(moved: np.ndarray) -> float:
+        numbers = start.copy()
+        numbers[moving] = moved
+        return loss(numbers)
+
     options: Any = {
-        "initial_simplex": np.vstack([start, start + np.diag(steps)]),
+        "initial_simplex": np.vstack([start[moving], start[moving] + np.diag(steps[moving])]),
         "maxfev": evaluations,
         "adaptive": True,
         "fatol": SMALLEST_GAIN,
         "xatol": SMALLEST_STEP,
     }
-    result = minimize(loss, start, method="Nelder-Mead", options=options)
+    result = minimize(loss_of, start[moving], method="Nelder-Mead", options=options)
     return "converged" if result.success else "epochs"
 
 
