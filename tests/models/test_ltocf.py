@@ -10,6 +10,7 @@ import torch
 from ltocf.data import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF, LightGCN
+from ltocf.models.ltocf import Precision
 from ltocf.sampling import Batch
 from samples import random_interactions
 
@@ -154,3 +155,17 @@ def test_the_graph_may_have_users_without_items() -> None:
     # h(0) = 1/(T + 2) for the linear connection: only E(0) is left of a node without edges.
     torch.testing.assert_close(users[5], model.initial_embeddings[5] / 5, atol=1e-5, rtol=0)
     assert torch.isfinite(items).all()
+
+
+def test_automatic_precision_is_that_of_the_number_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = random_interactions()
+    graph = BipartiteGraph.from_interactions(log)
+
+    def final(precision: Precision) -> torch.Tensor:
+        return torch.cat(LTOCF(graph, dim=4, precision=precision).embeddings()).detach()
+
+    single, half = final("float32"), final("bfloat16")
+    assert not single.equal(half)
+    for limit, expected in ((len(log) + 1, single), (len(log), half)):
+        monkeypatch.setattr("ltocf.models.ltocf.HALF_FROM", limit)
+        assert final("auto").equal(expected)

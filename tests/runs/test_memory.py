@@ -86,6 +86,14 @@ def test_choosing_entries_that_are_kept_counts_where_a_log_is_large() -> None:
     assert steps[1] - steps[0] > 60 * 5_000_000 - 10**8
 
 
+def test_automatic_precision_is_stated_as_what_it_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = split_of(60_000, 60_000, 200_000)
+    single, half = (stated(split, dim=64, precision=precision).step for precision in ("float32", "bfloat16"))
+    for limit, expected in ((len(split.train) + 1, single), (len(split.train), half)):
+        monkeypatch.setattr("ltocf.models.ltocf.HALF_FROM", limit)
+        assert stated(split, dim=64, precision="auto").step == expected
+
+
 def test_columns_and_half_precision_lower_it_and_a_second_training_does_not() -> None:
     split = split_of(60_000, 60_000, 200_000)
     whole = stated(split, dim=64)

@@ -21,10 +21,29 @@ from ltocf.shapes import Coefficients, Eigenvalues, Embeddings, Response, StateR
 
 Propagation = Literal["filter", "solver"]
 PROPAGATIONS: tuple[str, ...] = ("filter", "solver")
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "auto"]
 UNCUT = 1e-10
 """Tolerance of a series that stands for the step-by-step solver."""
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
+HALF_FROM = 10_000_000
+"""Number of training pairs from which ``precision="auto"`` is ``bfloat16``: the states no longer fit into any cache."""
+
+
+def chosen_precision(precision: str, n_pairs: int) -> str:
+    """``precision``, or what ``auto`` stands for.
+
+    Raises:
+        ValueError: an unknown precision.
+
+    Example:
+        >>> chosen_precision("auto", 50_000_000), chosen_precision("auto", 1_000)
+        ('bfloat16', 'float32')
+    """
+    if precision == "auto":
+        return "bfloat16" if n_pairs >= HALF_FROM else "float32"
+    if precision not in PRECISIONS:
+        raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}, auto, got {precision!r}")
+    return precision
 
 
 class LTOCF(EmbeddingRecommender):
@@ -50,7 +69,8 @@ class LTOCF(EmbeddingRecommender):
         propagation: ``filter``: by the Chebyshev series; ``solver``: step by step.
         adjoint: with ``propagation="solver"``: gradients by the adjoint method.
         tolerance: share of the filter's coefficients that may be cut; sets its degree.
-        precision: type of what the filter keeps between products, ``float32`` or ``bfloat16``; sums are always float32.
+        precision: type of what the filter keeps between products, ``float32`` or ``bfloat16``; ``auto``: by the number
+            of pairs, see `HALF_FROM`. Sums are always float32.
         rtol, atol: tolerated error per step of ``dopri5``.
         seed: seed of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.
@@ -99,11 +119,10 @@ class LTOCF(EmbeddingRecommender):
             raise ValueError(f"`propagation` must be one of {', '.join(PROPAGATIONS)}, got {propagation!r}")
         if adjoint and propagation == "filter":
             raise ValueError('`adjoint` needs `propagation="solver"`: the filter has exact gradients')
-        if precision not in PRECISIONS:
-            raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}, got {precision!r}")
         if not 0 < tolerance < 1:
             raise ValueError(f"`tolerance` must be between 0 and 1, both excluded, got {tolerance}")
-        self.graph, self.propagation, self.tolerance, self.precision = graph, propagation, tolerance, precision
+        self.graph, self.propagation, self.tolerance = graph, propagation, tolerance
+        self.stored_type = PRECISIONS[chosen_precision(precision, len(graph.user_indices))]
         # Step by step, an adaptive solver chooses its steps by all the columns that it has.
         self.columns_apart = propagation == "filter"
         self.times = LearnableTimes(n_times, horizon, learnable=learnable_times)
@@ -125,7 +144,7 @@ class LTOCF(EmbeddingRecommender):
 
     def propagate(self, embeddings: Embeddings) -> Embeddings:
         if self.propagation == "filter":
-            return chebyshev_filter(self.graph, embeddings, self.coefficients(), PRECISIONS[self.precision])
+            return chebyshev_filter(self.graph, embeddings, self.coefficients(), self.stored_type)
         field = self.mean_response.field(self.graph)
         found = states(field, embeddings, self.times.boundaries(), self.mean_response.solver)
         return sum(found[1:], found[0]) / len(found)

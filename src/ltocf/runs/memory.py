@@ -11,6 +11,7 @@ import torch
 from ltocf.data import Interactions, Split
 from ltocf.graph.svd import OVERSAMPLING
 from ltocf.losses import LOSS_BLOCK
+from ltocf.models.ltocf import chosen_precision
 from ltocf.models.nearest import entries_kept
 from ltocf.models.objective import PIECE_SIZE, SOFTMAX_PIECE_SIZE
 from ltocf.ode.filter import COLUMNS_AT_A_TIME
@@ -200,7 +201,7 @@ def _of_phase(
         kept = matrix = NUMBER_BYTES * nodes * columns
         sampler = (8 if config.options.get("loss") == "softmax" else 12) * m
         parameters = (ADAM + best) * matrix
-        step = LIBRARY_BYTES + _states(config, matrix, columns) + _batch_bytes(config, m, sizes.n_items, dim)
+        step = LIBRARY_BYTES + _states(config, m, matrix, columns) + _batch_bytes(config, m, sizes.n_items, dim)
         lists = max(SCORED * scored, 2 * scored + HISTORY_BYTES * m + TILE_BYTES * sizes.n_items)
     # Before there is a sampler or an optimiser, while the graph and the weights of the selection are still held.
     selected = graph + kept if again else 0
@@ -221,12 +222,12 @@ def _of_spectral(config: Config, sizes: TrainingSizes, m: int) -> tuple[int, int
     return NUMBER_BYTES * n_items * (rank + 2 * kept), LIBRARY_BYTES + max(bases, choosing)
 
 
-def _states(config: Config, matrix: int, columns: int) -> int:
+def _states(config: Config, m: int, matrix: int, columns: int) -> int:
     """Bytes of a step's matrices of nodes x columns; the filter has some of the columns at a time."""
     whole, states = STATES[config.model]
     at_once = COLUMNS_AT_A_TIME if columns > 2 * COLUMNS_AT_A_TIME else columns
     copies = (1 + (at_once < columns)) if states else 0
-    scale = 0.5 if config.options.get("precision") == "bfloat16" else 1.0
+    scale = 0.5 if chosen_precision(config.options.get("precision", "float32"), m) == "bfloat16" else 1.0
     return int(matrix * (UNUSED + whole + (scale * states + copies) * at_once / columns))
 
 
