@@ -21,6 +21,7 @@ from ltocf.bench.synthetic import power_law
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.models import LTOCF
+from ltocf.models.ltocf import chosen_precision
 from ltocf.models.pieces import nodes_of
 from ltocf.runs.settings import DataSettings
 from ltocf.training import environment
@@ -63,6 +64,7 @@ def measured(n_pairs: int, dim: int, repeats: int, threads: list[int]) -> Iterat
     about = {"pairs": len(log), "users": log.n_users, "items": log.n_items, "dim": dim}
     about |= {"degree": len(model.coefficients()) - 1, "negatives": len(batch.negatives), "batch_size": size}
     about |= {"pieces": n_pieces, "piece_size": len(batch.users)}
+    about |= {"precision": chosen_precision(str(config.options["precision"]), len(log))}
     for number in threads:
         torch.set_num_threads(number)
         row = about | {"threads": number, "propagation_seconds": least_seconds(propagation, repeats)}

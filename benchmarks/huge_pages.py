@@ -45,7 +45,7 @@ def begin(pages: str, n_pairs: int, dim: int, threads: int) -> None:
     if pages == "small" and ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0):
         raise OSError("the system does not let a process do without huge pages")
     keep_freed_memory()
-    options = Config(DataSettings("")).with_values({"dim": dim}).options
+    options = Config(DataSettings("")).with_values({"dim": dim, "precision": "float32"}).options
     model = LTOCF(BipartiteGraph.from_interactions(power_law(n_pairs)), **options)
     gradient = torch.randn_like(model.initial_embeddings)
 

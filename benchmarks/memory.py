@@ -37,7 +37,7 @@ print(json.dumps(json.load(open(request["out"] + "/metrics.json"))["memory"]))
 """
 SHORT = {"epochs": 1, "epoch_share": 0.01, "validation_users": 500, "threads": 1}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "ltocf, fast": {"model": "ltocf", "preset": "fast"},
+    "ltocf, fast": {"model": "ltocf", "preset": "fast", "precision": "float32"},
     "ltocf, fast, bfloat16": {"model": "ltocf", "preset": "fast", "precision": "bfloat16"},
     "ltocf, paper": {"model": "ltocf", "preset": "paper"},
     "lightgcn, fast": {"model": "lightgcn", "preset": "fast"},

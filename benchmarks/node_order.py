@@ -54,7 +54,10 @@ def renumbered(pairs: Interactions, order: str) -> Interactions:
 
 def measured(n_pairs: int, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Each order in turns, with each number of threads."""
-    pairs, options = power_law(n_pairs), Config(DataSettings("")).with_values({"dim": arguments.dim}).options
+    pairs, options = (
+        power_law(n_pairs),
+        Config(DataSettings("")).with_values({"dim": arguments.dim, "precision": "float32"}).options,
+    )
     models, taken = {}, {}
     for order in ORDERS:
         started = perf_counter()

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.tensor.debug import CommDebugMode
 
 import ltocf
@@ -261,6 +262,20 @@ def read_checkpoints(folder: Path, names: Sequence[str], layouts: Mapping[str, R
             optimizer = Stepper(model, TrainingSettings(time_learning_rate=0.05)).optimizer
             state = load_checkpoint(folder / f"{name}.safetensors", model, optimizer, "", ranks)
             _write_whole(folder / f"{name} read by {reader}", model, optimizer, state, ranks)
+
+
+def fail_to_write(folder: Path, error: Exception) -> None:
+    """Let process 1 fail to write its part of a checkpoint; every process writes the error that it gets to a file."""
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    if dist.get_rank() == 1:
+        HuggingFaceStorageWriter.write_data = fail  # type: ignore[assignment]
+    try:
+        write_checkpoints(folder, {"two": 1})
+    except OSError as found:
+        (folder / f"error-{dist.get_rank()}").write_text(f"{type(found).__name__}: {found}")
 
 
 def _model_to_checkpoint(seed: int) -> tuple[GradientRecommender, Interactions]:

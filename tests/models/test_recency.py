@@ -13,8 +13,8 @@ import torch
 from ltocf.data import Histories, Interactions, Names
 from ltocf.evaluation import Validation
 from ltocf.graph import BipartiteGraph
-from ltocf.models import HistoryRecommender, LightGCN, Recency, build_model
-from ltocf.models.recency import POWERS, TRENDS, log_trend
+from ltocf.models import HistoryRecommender, LightGCN, build_model
+from ltocf.models.recency import POWERS, TRENDS, Recency, best_recency, log_trend
 from ltocf.serving import Snapshot, TrainedModel
 from ltocf.training import FitContext, FitResult, TrainingSettings
 from samples import log_with_late_items, ordered_interactions, random_interactions, trend_by_hand
@@ -204,6 +204,30 @@ def test_tried_powers_are_recorded_as_evaluations(name: str) -> None:
     assert found.best_epoch > n_powers
     assert values[found.best_epoch - 1] == found.best_value
     assert found.epochs <= n_powers + len(TRENDS) - 1 + 12
+
+
+@pytest.mark.parametrize(
+    ("best_trend", "n_in_time", "expected"),
+    [
+        (0.0, 99, (Recency(0.5), False)),
+        (0.5, 99, (Recency(0.5, trend=0.5), True)),
+        (0.0, len(POWERS), (Recency(0.5), True)),
+        (1.5, 99, (Recency(0.5, trend=1.5), True)),
+    ],
+    ids=["lost", "gained", "not tried", "the largest is the best"],
+)
+def test_a_search_moves_the_trend_unless_it_lost(
+    best_trend: float, n_in_time: int, expected: tuple[Recency, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_tried = 0
+
+    def value(recency: Recency) -> float:
+        nonlocal n_tried
+        n_tried += 1
+        return -abs(recency.power - 0.5) - abs(recency.trend - best_trend)
+
+    monkeypatch.setattr(FitContext, "is_late", lambda _: n_tried >= n_in_time)
+    assert best_recency(value, False, FitContext()) == expected
 
 
 def test_with_recency_the_search_has_more_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import re
 import shutil
@@ -12,7 +13,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from ltocf.evaluation.ranks import ALONE
-from rank_workers import in_group, read_checkpoints, start, write_checkpoints
+from rank_workers import fail_to_write, in_group, read_checkpoints, start, write_checkpoints
 
 WRITERS = ("one", "four", "two by two")
 READERS = ("one", "three", "four", "one by four")
@@ -71,17 +72,19 @@ def copied(checkpoints: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "other"])
+@pytest.mark.parametrize("damage", ["no folder", "missing", "cut", "other"])
 def test_a_damaged_part_is_an_error(damage: str, copied: Path) -> None:
     folder = copied / "four-shards-2"
     file = sorted(folder.iterdir())[0]
-    if damage == "missing":
+    if damage == "no folder":
+        shutil.rmtree(folder)
+    elif damage == "missing":
         file.unlink()
     elif damage == "cut":
         file.write_bytes(file.read_bytes()[:-8])
     else:
         save_file({name: tensor[:3] for name, tensor in load_file(file).items()}, file)
-    with pytest.raises(ValueError, match=f"{re.escape(str(folder))} is damaged or of another model: "):
+    with pytest.raises(ValueError, match=r"four.safetensors is damaged; remove it to train this phase again: "):
         read_checkpoints(copied, ["four"], {"one": ALONE})
 
 
@@ -93,3 +96,19 @@ def test_a_folder_that_a_killed_run_has_left_is_replaced(copied: Path) -> None:
     assert_read(copied, "three", "one")
     write_checkpoints(copied, {"three": ALONE})
     assert not (copied / "three-shards-2").exists()
+
+
+@pytest.mark.parametrize(
+    ("raised", "reported"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "OSError: .* cannot be written: process 1: .*No space left"),
+        (ConnectionError("another process has ended"), "ConnectionError: another process has ended"),
+    ],
+)
+def test_a_process_that_cannot_write_ends_all_and_leaves_nothing(
+    raised: Exception, reported: str, tmp_path: Path
+) -> None:
+    assert start(2, in_group, fail_to_write, tmp_path, raised) == [0] * 2
+    for rank in range(2):
+        assert re.fullmatch(f"{reported}.*", (tmp_path / f"error-{rank}").read_text())
+    assert not [*tmp_path.glob("*shards*"), *tmp_path.glob("*.safetensors")]

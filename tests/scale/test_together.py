@@ -112,6 +112,15 @@ def test_a_killed_run_is_resumed_by_any_number_of_processes(
     assert_same(run, uninterrupted)
 
 
+def test_a_killed_run_can_be_replaced(killed: Path, tmp_path: Path) -> None:
+    """Its folder holds another one, with the shares of both processes."""
+    run = tmp_path / "run"
+    shutil.copytree(killed, run)
+    assert [file.name for file in run.iterdir() if file.is_dir()] == ["checkpoint-selection-shards-2"]
+    ltocf.train(PAIRS, run, exists="replace", show_progress=False, **SETTINGS | {"epochs": 1})
+    assert not [file.name for file in run.iterdir() if file.is_dir()]
+
+
 def test_a_time_limit_stops_all_processes(tmp_path: Path) -> None:
     """A limit that has passed at once: one step, one validation, and no process waits for another."""
     limited = SETTINGS | {"max_minutes": 1e-6}

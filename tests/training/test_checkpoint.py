@@ -100,3 +100,17 @@ def test_a_truncated_file_is_refused_as_damaged(path: Path, share: float) -> Non
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match="is damaged or no checkpoint"):
         load_checkpoint(path, *trained_model())
+
+
+@pytest.mark.parametrize("best", [True, False])
+def test_what_an_earlier_version_did_not_have_keeps_its_value(best: bool, path: Path) -> None:
+    model, optimizer = trained_model()
+    weights = {"model.weight": model.weight.data} | ({"best.weight": STATE.best_weights["weight"]} if best else {})
+    save_file(weights, path, {"state": '{"epoch": 7}'})
+    with pytest.raises(ValueError, match="holds another model than the configured one: .*bias"):
+        load_checkpoint(path, model, optimizer)
+    model.later_weights = ("bias", "ranking_numbers.trend")  # the second is of an option that this model does not use
+    bias = model.bias.clone()
+    state = load_checkpoint(path, model, optimizer)
+    assert model.bias.equal(bias)
+    assert state.best_weights.keys() == ({"weight", "bias"} if best else set())

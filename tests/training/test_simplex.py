@@ -90,6 +90,12 @@ def test_a_number_without_a_step_stays(model: SpectralLTOCF, monkeypatch: pytest
     assert (numbers[len(start) :] != start)[:, steps != 0].any(0).all()
 
 
+def test_without_steps_only_the_start_is_measured(model: SpectralLTOCF, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SpectralLTOCF, "search_steps", torch.zeros_like(model.numbers))
+    found = search(model, validate=lambda: closeness(model))
+    assert (found.epochs, found.stopped_by) == (1, "converged")
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds on the clock of the search, which stands still unless a test moves it."""

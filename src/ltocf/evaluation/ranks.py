@@ -69,10 +69,13 @@ class Ranks(Protocol):
         """Embeddings of all nodes from each process's share, including the columns of zeros that `own` added."""
 
     def as_shard(self, share: Tensor, n_columns: int) -> Tensor:
-        """All embeddings, without columns of zeros, as `torch.distributed.checkpoint` stores them from this share."""
+        """This process's share of embeddings of ``n_columns``, as `torch.distributed.checkpoint` writes it."""
+
+    def empty_shard(self, n_nodes: int, n_columns: int) -> Tensor:
+        """The same for embeddings of this shape, to be read."""
 
     def of_shard(self, shard: Tensor) -> Tensor:
-        """The share of this process, of what a checkpoint was read into."""
+        """This process's share, from an `empty_shard` into which a checkpoint was read."""
 
     def to_score(self, embeddings: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
         """All columns of the users that this process scores, in rows as given by `local_rows`, and of all items."""
@@ -160,6 +163,9 @@ class Alone(EveryNode):
 
     def as_shard(self, share: Tensor, n_columns: int) -> Tensor:
         return share
+
+    def empty_shard(self, n_nodes: int, n_columns: int) -> Tensor:
+        return torch.empty(n_nodes, n_columns)
 
     def of_shard(self, shard: Tensor) -> Tensor:
         return shard

@@ -61,6 +61,8 @@ class HistoryRecommender(Recommender):
     numbers: Tensor
     """The numbers chosen on validation; the last are those of recency, its power and e, where they are chosen."""
     in_days: Tensor
+    searches_trend: bool = True
+    """Whether a search of all numbers moves the trend, see `best_recency`."""
     _known_trend: tuple[Unit, float, ItemValues] | None = None
 
     def __init__(self, graph: BipartiteGraph, recency: str = "off") -> None:
@@ -141,7 +143,8 @@ class HistoryRecommender(Recommender):
                 context.on_epoch({"epoch": n_tried, "times": [], **self.learned(), **metrics, "seconds": seconds})
             return metrics[context.select_by]
 
-        self._set_recency(best_recency(value_of, self.graph.days is not None, context))
+        best, self.searches_trend = best_recency(value_of, self.graph.days is not None, context)
+        self._set_recency(best)
         return n_tried
 
     def _set_recency(self, recency: Recency) -> None:

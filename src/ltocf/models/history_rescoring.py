@@ -64,9 +64,9 @@ class HistoryRescoring(Rescoring):
             use(recency)
             return value()
 
-        best = best_recency(value_of, self.histories.days is not None, context)
+        best, searches_trend = best_recency(value_of, self.histories.days is not None, context)
         use(best)
-        self.steps["trend"] *= bool(best.trend)  # a trend of 0, which validated best alone, stays
+        self.steps["trend"] *= searches_trend
 
     def learned(self) -> dict[str, float]:
         numbers = super().learned()

@@ -26,11 +26,11 @@ UNCUT = 1e-10
 """Tolerance of a series that stands for the step-by-step solver."""
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 HALF_FROM = 10_000_000
-"""Number of training pairs from which ``precision="auto"`` is ``bfloat16``: the states no longer fit into any cache."""
+"""Number of training pairs from which ``precision="auto"`` is ``bfloat16`` on a CPU: no cache holds the states then."""
 
 
 def chosen_precision(precision: str, n_pairs: int) -> str:
-    """``precision``, or what ``auto`` stands for.
+    """``precision``, or what ``auto`` stands for on a CPU.
 
     Raises:
         ValueError: an unknown precision.
@@ -69,8 +69,9 @@ class LTOCF(EmbeddingRecommender):
         propagation: ``filter``: by the Chebyshev series; ``solver``: step by step.
         adjoint: with ``propagation="solver"``: gradients by the adjoint method.
         tolerance: share of the filter's coefficients that may be cut; sets its degree.
-        precision: type of what the filter keeps between products, ``float32`` or ``bfloat16``; ``auto``: by the number
-            of pairs, see `HALF_FROM`. Sums are always float32.
+        precision: type of what the filter keeps between products, ``float32`` or ``bfloat16``; ``auto``: on a CPU by
+            the number of pairs, see `HALF_FROM`, and ``float32`` on a GPU, where 16 bits gain nothing and older ones
+            cannot multiply them. Sums are always float32.
         rtol, atol: tolerated error per step of ``dopri5``.
         seed: seed of the initial embeddings.
         objective: loss and ranking, see `EmbeddingRecommender`.
@@ -122,7 +123,7 @@ class LTOCF(EmbeddingRecommender):
         if not 0 < tolerance < 1:
             raise ValueError(f"`tolerance` must be between 0 and 1, both excluded, got {tolerance}")
         self.graph, self.propagation, self.tolerance = graph, propagation, tolerance
-        self.stored_type = PRECISIONS[chosen_precision(precision, len(graph.user_indices))]
+        self.precision, self.stored_type = precision, PRECISIONS[chosen_precision(precision, len(graph.user_indices))]
         # Step by step, an adaptive solver chooses its steps by all the columns that it has.
         self.columns_apart = propagation == "filter"
         self.times = LearnableTimes(n_times, horizon, learnable=learnable_times)
@@ -144,7 +145,8 @@ class LTOCF(EmbeddingRecommender):
 
     def propagate(self, embeddings: Embeddings) -> Embeddings:
         if self.propagation == "filter":
-            return chebyshev_filter(self.graph, embeddings, self.coefficients(), self.stored_type)
+            stored_type = None if self.precision == "auto" and embeddings.is_cuda else self.stored_type
+            return chebyshev_filter(self.graph, embeddings, self.coefficients(), stored_type)
         field = self.mean_response.field(self.graph)
         found = states(field, embeddings, self.times.boundaries(), self.mean_response.solver)
         return sum(found[1:], found[0]) / len(found)

@@ -93,8 +93,10 @@ def log_trend(histories: Histories, unit: Unit) -> ItemValues:
     return ((PRIOR_USERS + late) / (PRIOR_USERS + degrees)).log().float()
 
 
-def best_recency(value: Callable[[Recency], float], has_days: bool, context: FitContext) -> Recency:
+def best_recency(value: Callable[[Recency], float], has_days: bool, context: FitContext) -> tuple[Recency, bool]:
     """The best of a few powers in each known unit, and then of a few exponents of the trend.
+
+    Returns also whether a search may gain by the trend: one gained here, or there was no time to try any.
 
     Args:
         value: value of the model with a recency and all other numbers fixed; higher is better.
@@ -119,9 +121,9 @@ def best_recency(value: Callable[[Recency], float], has_days: bool, context: Fit
         tried[choice] = value(choice)
         logger.info("trend %g: %.4f", exponent, tried[choice])
         if tried[choice] <= tried[best]:
-            break
+            return best, best.trend > 0
         best = choice
-    return best
+    return best, True
 
 
 def check_recency(recency: str) -> None:

@@ -134,8 +134,8 @@ class SpectralLTOCF(HistoryRecommender):
 
     @property
     def search_steps(self) -> Numbers:
-        """The first step to try of each number; a trend of 0, which validated best alone, stays."""
-        of_recency = [0.15, 0.4 * bool(self.numbers[-1])] * self.chooses_recency
+        """The first step to try of each number."""
+        of_recency = [0.15, 0.4 * self.searches_trend] * self.chooses_recency
         return torch.tensor([*[1.0] * self.n_times, -0.7, -0.1, -0.1, 0.1, 0.1, *of_recency])
 
     def decompose(self) -> SpectralLTOCF:

@@ -46,8 +46,8 @@ class RunFolder:
     Files: ``config.toml``, ``data.safetensors`` (split and ids), ``reading.txt`` (how the source was read),
     ``history.jsonl``, ``metrics.json``, ``test-users.safetensors`` (the metrics of every test user),
     ``model.safetensors`` (trained on the whole training set), ``model-selection.safetensors`` (trained without the
-    validation set), until the run is finished ``checkpoint-*.safetensors``, and in a run that diverged the batch at
-    which it did, ``diverged.safetensors``.
+    validation set), until the run is finished ``checkpoint-*.safetensors`` and, of several processes, folders with
+    their shares, and in a run that diverged the batch at which it did, ``diverged.safetensors``.
 
     Raises:
         FileNotFoundError: the folder holds no run.

@@ -13,9 +13,10 @@ from ltocf.files import LOCK, remove_inside
 logger = logging.getLogger(__name__)
 
 DIVERGED = "diverged.safetensors"
-RUN_FILES = ("config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", "candidate-*.json")
+SHARDS = "checkpoint-*-shards-*"
+RUN_FILES = ("config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", SHARDS, "candidate-*.json")
 """Patterns of the files that a run writes, without those of TensorBoard."""
-RESUME_FILES = ("checkpoint-*.safetensors", "checkpoint-*-shards-*", "candidate-*", DIVERGED)
+RESUME_FILES = ("checkpoint-*.safetensors", SHARDS, "candidate-*", DIVERGED)
 """Patterns of the files that a finished run has no use for."""
 
 

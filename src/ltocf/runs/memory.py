@@ -106,8 +106,9 @@ def _remedies(config: Config) -> str:
     if config.model in DECOMPOSED:
         rank = config.options["rank"]
         return f"lower `rank`, which is {rank}, or `n_neighbours` (docs/spectral.md), or train on fewer pairs"
+    half = "" if config.options.get("precision", "bfloat16") == "bfloat16" else "set precision = 'bfloat16', "
     return (
-        f"lower `dim`, which is {config.options['dim']}, set precision = 'bfloat16' (of ltocf), train on fewer pairs, "
+        f"lower `dim`, which is {config.options['dim']}, {half}train on fewer pairs, "
         "or share the columns among machines with torchrun (docs/scale.md)"
     )
 

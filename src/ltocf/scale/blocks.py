@@ -116,7 +116,12 @@ class Blocks:
 
     @torch.no_grad()
     def as_shard(self, share: Tensor, n_columns: int) -> Tensor:
-        return sharded(self._assembled(share, 0), n_columns, self.columns.group, self.nodes.group)
+        nodes = self._assembled(share.cpu(), 0)  # a device need not have the memory for all nodes
+        return sharded(nodes, n_columns, self.columns.group, self.nodes.group)
+
+    def empty_shard(self, n_nodes: int, n_columns: int) -> Tensor:
+        nodes = torch.empty(n_nodes, -(-n_columns // self.columns.world))
+        return sharded(nodes, n_columns, self.columns.group, self.nodes.group)
 
     def of_shard(self, shard: Tensor) -> Tensor:
         return self.own_nodes(columns_of(shard, self.columns.world))

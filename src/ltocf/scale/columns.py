@@ -105,6 +105,9 @@ class Columns(EveryNode):
     def as_shard(self, share: Tensor, n_columns: int) -> Tensor:
         return sharded(share, n_columns, self.group)
 
+    def empty_shard(self, n_nodes: int, n_columns: int) -> Tensor:
+        return sharded(torch.empty(n_nodes, -(-n_columns // self.world)), n_columns, self.group)
+
     def of_shard(self, shard: Tensor) -> Tensor:
         return columns_of(shard, self.world)
 

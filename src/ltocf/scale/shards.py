@@ -22,7 +22,7 @@ COLUMNS, NODES = "columns", "nodes"
 def sharded(
     columns: Tensor, n_columns: int, column_group: dist.ProcessGroup | None, node_group: dist.ProcessGroup | None = None
 ) -> Tensor:
-    """A DTensor of shape (nodes, ``n_columns``), of which this process has ``columns``, copied to the CPU.
+    """A DTensor of shape (nodes, ``n_columns``) on the CPU, of which this process has ``columns``.
 
     Args:
         columns: the columns of this process for all nodes, and zeros if they do not divide evenly.

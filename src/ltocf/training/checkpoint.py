@@ -1,12 +1,12 @@
 """The state of training as a safetensors file: whole or absent, never half-written, never a pickle.
 
-If processes share the embeddings, the file names a folder with a part from each of them.
+If processes share the embeddings, these are in a folder beside it, see `ltocf.training.shards`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -45,26 +45,23 @@ def save_checkpoint(
     """Write the weights, the optimiser's moments, the best weights so far, the counters, and the fingerprint.
 
     Processes that share columns write these into a folder beside the file, each its own, and the first process writes
-    the file with the rest, which names the folder. It is written last, so a crash leaves the checkpoint before it or
-    this one.
+    the file with the rest. It is written last, so a crash leaves the checkpoint before it or this one.
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in state.best_weights.items()}
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
-    counters = {name: value for name, value in asdict(state).items() if name != "best_weights"}
+    counters = {name: value for name, value in vars(state).items() if name != "best_weights"}
     metadata = {"state": json.dumps(counters), "fingerprint": fingerprint}
-    folder = folder_of(path, state.epoch)
     if ranks.world > 1:
-        columns = _columns(model, optimizer)
-        shards = {name: ranks.as_shard(tensors.pop(name), n) for name, (_, n) in columns.items() if name in tensors}
-        metadata |= {"shards": json.dumps(sorted(shards))}
-        save_shards(folder, shards, ranks)
+        widths = _widths(model, optimizer)
+        shares = {name: tensors.pop(name) for name in widths if name in tensors}
+        metadata["shards"] = json.dumps(save_shards(path, state.epoch, shares, widths, ranks))
     if ranks.rank:
         return
     with replacing(path, makes_folder=False) as temporary:
         save_arrays(save_file, {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
-    remove_shards(path, keep=folder if ranks.world > 1 else None)
+    remove_shards(path, keep=folder_of(path, state.epoch) if ranks.world > 1 else None)
 
 
 def load_checkpoint(
@@ -89,27 +86,27 @@ def load_checkpoint(
 def _load(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str, ranks: Ranks
 ) -> TrainingState:
+    widths, tensors = _widths(model, optimizer), dict[str, Tensor]()
     device = next(model.parameters()).device
     with safe_open(path, framework="pt", device=str(device)) as file:
         names = file.keys()
-        tensors = {name: file.get_tensor(name) for name in names}
+        for name in names:
+            tensor = file.get_tensor(name)
+            tensors[name] = ranks.own(tensor) if name in widths else tensor
         metadata = file.metadata()
     counters, owner = json.loads(metadata["state"]), metadata.get("fingerprint", "")
     if owner and fingerprint and owner != fingerprint:
         raise ValueError(
             f"{path} belongs to a run with other settings or data; remove it, or restore what the run was started with"
         )
-    columns = _columns(model, optimizer)
-    tensors |= {name: ranks.own(tensor) for name, tensor in tensors.items() if name in columns}
-    if names := json.loads(metadata.get("shards", "[]")):
-        like = {name: columns[name] for name in names}
-        shards = {name: ranks.as_shard(torch.empty_like(p, device="cpu"), n) for name, (p, n) in like.items()}
-        load_shards(folder_of(path, counters["epoch"]), shards)
-        tensors |= {name: ranks.of_shard(shard).to(device) for name, shard in shards.items()}
+    if shapes := json.loads(metadata.get("shards", "{}")):
+        for name, share in load_shards(path, counters["epoch"], shapes, ranks):
+            tensors[name] = share.to(device)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor
+    _add_later_weights(model, parts)
     try:
         model.load_state_dict(parts["model"])
     except RuntimeError as error:
@@ -123,15 +120,22 @@ def _load(
     return TrainingState(**counters, best_weights=parts["best"])
 
 
-def _columns(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, tuple[Tensor, int]]:
-    """The tensors that hold columns which processes share: the parameter of the same shape, and how many columns."""
+def _add_later_weights(model: nn.Module, parts: dict[str, dict[str, Tensor]]) -> None:
+    """Add what the weights of an interrupted training of an earlier version lack, see `Recommender.later_weights`."""
+    later = {name: model.state_dict().get(name) for name in getattr(model, "later_weights", ())}
+    for weights in filter(None, (parts["model"], parts["best"])):
+        for name, value in later.items():
+            if value is not None:
+                weights.setdefault(name, value.clone())
+
+
+def _widths(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:
+    """The tensors that hold columns which processes share, and how many columns each has."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    found: dict[str, tuple[Tensor, int]] = {}
-    for name, n_columns in (model.columns() if isinstance(model, Trainable) else {}).items():
-        parameter = model.get_parameter(name)
-        names = [f"{part}.{name}" for part in ("model", "best")]
-        for index, other in enumerate(parameters):
-            if other is parameter:
-                names += [f"optimizer.{index}.{moment}" for moment in ("exp_avg", "exp_avg_sq")]
-        found |= dict.fromkeys(names, (parameter, n_columns))
-    return found
+    widths: dict[str, int] = {}
+    for name, width in (model.columns() if isinstance(model, Trainable) else {}).items():
+        widths |= {f"{part}.{name}": width for part in ("model", "best")}
+        for index, parameter in enumerate(parameters):
+            if parameter is model.get_parameter(name):
+                widths |= {f"optimizer.{index}.{moment}": width for moment in ("exp_avg", "exp_avg_sq")}
+    return widths

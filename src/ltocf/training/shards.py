@@ -1,7 +1,6 @@
-"""Embeddings of a training that processes share: each writes its part of the checkpoint, and any number can read it.
+"""Embeddings that processes share, in a checkpoint: each process writes its part, and any number of them read it.
 
-A folder of safetensors files, written and read by `torch.distributed.checkpoint`, so that no process ever holds what
-all of them hold together.
+A folder of safetensors files, written and read by `torch.distributed.checkpoint`, one tensor after the other.
 
 Source: https://docs.pytorch.org/docs/stable/distributed.checkpoint.html
 """
@@ -9,13 +8,11 @@ Source: https://docs.pytorch.org/docs/stable/distributed.checkpoint.html
 from __future__ import annotations
 
 import shutil
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from warnings import catch_warnings, filterwarnings
 
-import torch.distributed as dist
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -24,7 +21,7 @@ from ltocf.files.disk import sync
 
 
 def folder_of(path: Path, epoch: int) -> Path:
-    """The folder for the embeddings of a checkpoint.
+    """The folder that belongs to a checkpoint's file.
 
     Example:
         >>> folder_of(Path("run/checkpoint-selection.safetensors"), 3).name
@@ -33,57 +30,75 @@ def folder_of(path: Path, epoch: int) -> Path:
     return path.with_name(f"{path.stem}-shards-{epoch}")
 
 
-def save_shards(folder: Path, tensors: Mapping[str, Tensor], ranks: Ranks) -> None:
-    """Write the part of this process of each tensor; returns when all processes have written theirs.
+def save_shards(
+    path: Path, epoch: int, shares: Mapping[str, Tensor], widths: Mapping[str, int], ranks: Ranks
+) -> dict[str, list[int]]:
+    """Write the share of this process of each tensor; returns the shapes when all processes have written theirs.
 
     Args:
-        folder: a folder that all processes see.
-        tensors: from `Ranks.as_shard`.
+        path: the checkpoint's file, in a folder that all processes see.
+        epoch: the epoch of the checkpoint.
+        shares: by name, the embeddings of this process.
+        widths: by name, how many columns all processes have together.
         ranks: all processes; each must call this.
 
     Raises:
-        OSError: a process cannot write its part.
+        OSError: a process cannot write its share; nothing is left of the others.
     """
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
     from torch.distributed.checkpoint.state_dict_saver import save
 
+    folder, shapes = folder_of(path, epoch), dict[str, list[int]]()
     if not ranks.rank:
         shutil.rmtree(folder, ignore_errors=True)  # left by a killed run, perhaps of more processes
-    ranks.first(None)
-    # A file for each tensor: a file is put together in memory.
-    files = {name: place for place, name in enumerate(tensors, start=1)}
-    writer = HuggingFaceStorageWriter(str(folder), fqn_to_index_mapping=files, save_distributed=True)
-    with _reasons_of(folder, OSError, "cannot be written"):
-        save(dict(tensors), storage_writer=writer)
+    ranks.first(None)  # the others wait until it is gone
+    try:
+        with _reasons_of(OSError, f"{path} cannot be written"):
+            for place, (name, share) in enumerate(shares.items(), start=1):
+                shard = ranks.as_shard(share, widths[name])
+                writer = HuggingFaceStorageWriter(str(folder), {name: place}, save_distributed=True)
+                save({name: shard}, storage_writer=writer)
+                shapes[name] = [*shard.shape]
+    except BaseException:
+        if not ranks.rank:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     if not ranks.rank:
         sync(folder)
+    return shapes
 
 
-def load_shards(folder: Path, targets: Mapping[str, Tensor]) -> None:
-    """Overwrite the targets, from `Ranks.as_shard`, with the tensors of a folder, whatever layout has written it.
+def load_shards(
+    path: Path, epoch: int, shapes: Mapping[str, Sequence[int]], ranks: Ranks
+) -> Iterator[tuple[str, Tensor]]:
+    """Read the share of this process of each tensor, whatever layout of processes has written it; on the CPU.
+
+    Args:
+        path: the checkpoint's file.
+        epoch: the epoch of the checkpoint.
+        shapes: what `save_shards` returned.
+        ranks: all processes; each must read all tensors.
 
     Raises:
-        ValueError: a tensor is missing, damaged or of another shape.
+        ValueError: a tensor is missing, incomplete or damaged.
     """
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load
 
-    reader, alone = HuggingFaceStorageReader(str(folder)), not dist.is_initialized()
-    with _reasons_of(folder, ValueError, "is damaged or of another model"), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
-        _refuse_if_incomplete(folder, reader.read_metadata().state_dict_metadata, targets)
-        load(dict(targets), storage_reader=reader, no_dist=alone)
-
-
-def _refuse_if_incomplete(folder: Path, stored: Mapping[str, Any], targets: Mapping[str, Tensor]) -> None:
-    """`load` leaves what no file has as it is."""
-    for name, target in targets.items():
-        n_stored = sum(chunk.sizes.numel() for chunk in stored[name].chunks) if name in stored else 0
-        if n_stored != target.numel():
-            raise ValueError(
-                f"{folder} is damaged or of another model: {name} has {n_stored:,} of {target.numel():,} numbers; "
-                "remove the checkpoint to train this phase again"
-            )
+    damaged = f"{path} is damaged; remove it to train this phase again"
+    reader = HuggingFaceStorageReader(str(folder_of(path, epoch)))
+    with _reasons_of(ValueError, damaged):
+        stored = reader.read_metadata().state_dict_metadata
+        for name, shape in shapes.items():
+            shard = ranks.empty_shard(*shape)
+            chunks = getattr(stored.get(name), "chunks", [])
+            n_stored = sum(chunk.sizes.numel() for chunk in chunks)
+            if n_stored != shape[0] * shape[1]:  # what no file has, `load` leaves as it is
+                raise ValueError(f"{damaged}: {n_stored:,} of {shape[0] * shape[1]:,} numbers of {name} are there")
+            with catch_warnings():
+                filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+                load({name: shard}, storage_reader=reader, no_dist=ranks.world == 1)
+            yield name, ranks.of_shard(shard)
 
 
 def remove_shards(path: Path, *, keep: Path | None = None) -> None:
@@ -94,14 +109,19 @@ def remove_shards(path: Path, *, keep: Path | None = None) -> None:
 
 
 @contextmanager
-def _reasons_of(folder: Path, kind: type[Exception], what: str) -> Iterator[None]:
-    """Turn the exception of `torch.distributed.checkpoint`, which is no `Exception`, into one of ``kind``."""
+def _reasons_of(kind: type[Exception], message: str) -> Iterator[None]:
+    """Turn what `torch.distributed.checkpoint` raises into an exception of ``kind``; interrupts stay what they are."""
     from torch.distributed.checkpoint.api import CheckpointException
 
     try:
         yield
     except CheckpointException as error:
+        for reason, _ in error.failures.values():
+            if not isinstance(reason, Exception) or isinstance(reason, ConnectionError):
+                raise reason from error
         reasons = "; ".join(f"process {rank}: {reason}" for rank, (reason, _) in sorted(error.failures.items()))
-        raise kind(f"{folder} {what}: {reasons}") from error
-    except SafetensorError as error:
-        raise kind(f"{folder} {what}: {error}") from error
+        raise kind(f"{message}: {reasons}") from error
+    except ConnectionError:
+        raise
+    except (SafetensorError, OSError) as error:
+        raise kind(f"{message}: {error}") from error

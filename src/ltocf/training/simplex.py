@@ -163,6 +163,9 @@ def _nelder_mead(loss: Callable[[np.ndarray], float], model: Searchable, evaluat
 
     start, steps = (values.double().cpu().numpy() for values in (model.numbers.clone(), model.search_steps))
     moving = steps != 0
+    if not moving.any():
+        loss(start)
+        return "converged"
 
     def loss_of(moved: np.ndarray) -> float:
         numbers = start.copy()
