@@ -109,15 +109,10 @@ def test_lines_are_in_order_of_time_only_if_the_caller_or_the_catalogue_says_so(
     assert not load_dataset(folder).is_in_order
     assert load_dataset(folder, lines_in_time=True).is_in_order
     checksum = "sha256:" + hashlib.sha256((folder / "train.txt").read_bytes()).hexdigest()
-    entry = catalog.CatalogEntry(2, 4, 5, 1, files={"train.txt": checksum}, lines_in_time=True, core=2)
+    entry = catalog.CatalogEntry(2, 4, 5, 1, files={"train.txt": checksum}, lines_in_time=True)
     monkeypatch.setitem(catalog.CATALOG, "tiny", entry)
     assert load_dataset(folder).is_in_order  # the files of a named set
-    assert load_dataset(folder).core == 2
     assert not load_dataset(folder, lines_in_time=False).is_in_order
-    assert {name: entry.core for name, entry in catalog.CATALOG.items() if entry.core} == {
-        **dict.fromkeys(("gowalla", "yelp2018", "amazon-book"), 10),
-        "tiny": 2,
-    }
     assert {name for name, entry in catalog.CATALOG.items() if entry.lines_in_time} == {
         *("gowalla", "yelp2018", "amazon-book", "tiny")
     }

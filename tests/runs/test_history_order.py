@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,27 +101,15 @@ def test_the_validation_set_is_taken_out_as_the_test_set_is(tmp_path: Path) -> N
     assert at_random.keys.tolist() == by_name.keys.tolist() != validation.keys.tolist()
 
 
-def test_a_known_core_is_the_default_core_of_the_validation_set(tmp_path: Path) -> None:
-    """The files of a data set that was reduced to a core before its test set was taken out."""
-    source = write_lines(tmp_path / "a", 0)
-    known = replace(load_dataset(source, lines_in_time=True), core=6)
-
-    def validation(**settings: Any) -> Interactions:
-        found = prepare_data(Config(DataSettings(str(source), **settings)), known).split.validation
-        assert found is not None
-        return found
-
-    keys = validation().keys.tolist()
-    assert keys == validation(validation_core=6).keys.tolist()
-    assert keys != validation(validation_core=1).keys.tolist()
-    # Where the data are split anew, the core has no effect.
-    for split in ("none", "leave-last-out"):
-        without = prepare_data(Config(DataSettings(str(source), split=split)), replace(known, core=0)).split.validation
-        assert without is not None
-        assert validation(split=split).keys.tolist() == without.keys.tolist()
-    by_last = prepare_data(Config(DataSettings(str(source), validation_split="last")), replace(known, core=0)).split
-    assert by_last.validation is not None
-    assert validation(validation_split="last").keys.tolist() == by_last.validation.keys.tolist()
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_core_is_no_choice_for_recency(in_time: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Pairs outside the core stay in the histories, even if they came after the validation set."""
+    dataset = load_dataset(write_lines(tmp_path / "a", 0), lines_in_time=in_time)
+    for recency in ("auto", "off"):
+        settings = DataSettings(str(tmp_path / "a"), validation_core=6)
+        caplog.clear()
+        prepare_data(Config(settings, "spectral").with_values({"recency": recency}), dataset)
+        assert ("set validation_core = 0" in caplog.text) == (in_time and recency == "auto")
 
 
 def write_log(folder: Path) -> Path:

@@ -25,8 +25,6 @@ class Dataset(Shown):
             trained on, and left out of lists; or None.
         report: how the source was read, or None.
         lines_in_time: without a clock, whether these places are the order in time of each user's items.
-        core: the lowest degree of users and items to which the source was filtered before its test set was taken out; 0
-            if unknown.
 
     Raises:
         ValueError: ids and sets of pairs differ in their numbers of users or items.
@@ -40,7 +38,6 @@ class Dataset(Shown):
     also_seen: Interactions | None = None
     report: ReadingReport | None = None
     lines_in_time: bool = False
-    core: int = 0
 
     def __post_init__(self) -> None:
         sizes = (self.interactions.n_users, self.interactions.n_items)

@@ -119,7 +119,8 @@ def carve_validation(
             the test set is to both: if the test set is the end of every user's history, a random one is too easy.
         core: take pairs only from the `Interactions.core` of this degree; the others stay in train. In a data set that
             is a 10-core, an item with 5 training pairs has at least 5 test pairs, so the test set asks for rare items
-            more often than a share of the training set would, unless that is taken from a 10-core too.
+            more often than a share of the training set would, unless that is taken from a 10-core too. With ``last``
+            pairs outside the core stay in train although they may be later: not for models that read the order.
         n_last: with ``last``, take this many items of each user, as `leave_last_out` does; 0: take the share.
 
     Raises:

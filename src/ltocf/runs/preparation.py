@@ -94,6 +94,10 @@ def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:
             logger.warning(
                 "the power of recency is chosen on pairs that are not the latest: set validation_split = 'auto'"
             )
+        if settings.validation_core and dataset.is_in_order and _chooses_recency(config):
+            logger.warning(
+                "recency is chosen with later pairs, those outside the core, in the histories: set validation_core = 0"
+            )
     if not dataset.has_clock:
         split = _without_timestamps(split, dataset.lines_in_time)
     return RunData(dataset.name, split, dataset.names, dataset.also_seen, dataset.report)
@@ -144,8 +148,7 @@ def _validation_split(settings: DataSettings, dataset: Dataset, split: Split) ->
     if not len(split.test):
         return plain | {"how": "last"}
     share = len(split.test) / (len(split.test) + len(split.train))
-    core = settings.validation_core or (dataset.core if _is_test_given(settings, dataset) else 0)
-    return {"how": "last", "fraction": share, "core": core}
+    return plain | {"how": "last", "fraction": share}
 
 
 def _tests_ends(settings: DataSettings, dataset: Dataset) -> bool:

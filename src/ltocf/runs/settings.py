@@ -29,9 +29,9 @@ class DataSettings(ReadOptions):
         validation_split: ``random``; ``last``: the latest share of each user's pairs; or ``auto``: made as the test set
             is. If that is known to be the end of histories: as many latest items, or as large a share of them. If
             nothing is held back for a test and histories have an order: ``last``. Else ``random``.
-        validation_core: take the validation set from the pairs whose user and item have this many of these pairs; 10 if
-            the source was filtered in this way before its test set was made; 0: all pairs or, with ``auto``, what is
-            known about the source.
+        validation_core: take the validation set from the pairs whose user and item have this many of these pairs, for
+            a source that was filtered in this way before its test set was made; 0: all pairs. For models that read no
+            order: the other pairs stay in the histories, even if they are later.
         split_seed: seed of the test and validation sets; apart from ``seed``, so that runs with other seeds share one
             split.
     """

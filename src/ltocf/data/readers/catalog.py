@@ -44,7 +44,6 @@ class CatalogEntry:
         files: checksum of each file as ``algorithm:digest``.
         read: makes a `Dataset` from the folder.
         lines_in_time: whether the items of a line are in order of time, and those of the test set after them.
-        core: the lowest degree of users and items in training and test set together, see `Dataset`.
     """
 
     n_users: int
@@ -55,7 +54,6 @@ class CatalogEntry:
     files: dict[str, str] = field(default_factory=dict)
     read: Callable[[Path], Dataset] = read_text_folder
     lines_in_time: bool = False
-    core: int = 0
 
 
 CATALOG = {
@@ -70,7 +68,6 @@ CATALOG = {
             "test.txt": "sha256:099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3",
         },
         lines_in_time=True,
-        core=10,
     ),
     "yelp2018": CatalogEntry(
         n_users=31_668,
@@ -83,7 +80,6 @@ CATALOG = {
             "test.txt": "sha256:9cd9b37926cd1447a06625ffa7914527573fb097c10cb0bbdb1d1b8ded3742fe",
         },
         lines_in_time=True,
-        core=10,
     ),
     "amazon-book": CatalogEntry(
         n_users=52_643,
@@ -97,7 +93,6 @@ CATALOG = {
             "test.txt": "md5:30f8ccfea18d25007ba9fb9aba4e174d",
         },
         lines_in_time=True,
-        core=10,
     ),
     "movielens-small": CatalogEntry(
         n_users=671,
@@ -143,7 +138,7 @@ def find(name: str, data_dir: str | Path | None = None) -> Path:
 
 
 def with_known_order(dataset: Dataset, folder: Path) -> Dataset:
-    """The dataset with ``lines_in_time`` and ``core`` if the folder's train.txt is that of a named set in order."""
+    """The dataset with ``lines_in_time`` if the folder's train.txt is that of a named set in order."""
     for entry in CATALOG.values():
         checksum = entry.files.get("train.txt") if entry.lines_in_time else None
         if checksum is not None:
@@ -151,7 +146,7 @@ def with_known_order(dataset: Dataset, folder: Path) -> Dataset:
                 verify_checksum(folder / "train.txt", checksum)
             except ValueError:
                 continue
-            return replace(dataset, lines_in_time=True, core=entry.core)
+            return replace(dataset, lines_in_time=True)
     return dataset
 
 
@@ -175,4 +170,4 @@ def load_named(name: str, data_dir: str | Path | None = None) -> Dataset:
     expected = (entry.n_users, entry.n_items, entry.n_train, entry.n_test)
     if found != expected:
         raise ValueError(f"{name} must have (users, items, train, test) = {expected}, got {found} in {folder}")
-    return replace(dataset, lines_in_time=entry.lines_in_time, core=entry.core)
+    return replace(dataset, lines_in_time=entry.lines_in_time)
