@@ -24,7 +24,6 @@ LEADERS = {
     "ltocf-set": ("LT-OCF, `fast`", "a set"),
     "ltocf": ("LT-OCF as in the paper", "a set"),
     "lightgcn": ("LightGCN", "a set"),
-    "rp3beta": ("RP3beta", "a set"),
 }
 """Configuration -> the name of its row, and how it treats a history."""
 PUBLISHED = {"ltocf": "LT-OCF, published", "lightgcn": "LightGCN, published"}

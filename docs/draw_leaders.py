@@ -15,7 +15,7 @@ from ltocf.reproduce.table3 import published
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from leader_tables import LEADERS, PUBLISHED, contest, row  # noqa: E402
+from leader_tables import PUBLISHED, contest, row  # noqa: E402
 
 DATASET = "gowalla"
 TITLE = "Recall@20 against minutes on Gowalla, 29,858 users and 40,981 items"
@@ -42,7 +42,7 @@ def figure(style: Style) -> Figure:
     """The named methods and the published lines; the rest is grey."""
     canvas = Figure(figsize=(8.6, 4.4), layout="constrained")
     axes = canvas.subplots()
-    for name in (*OTHERS, *LEADERS):
+    for name in (*OTHERS, *(name for name in NAMES if name != "auto")):
         if (found := row(DATASET, name)) is not None:
             _point(axes, name, found.minutes, found.metric("recall@20"), style, on_gpu=found.on_gpu)
     if (blended := contest(DATASET)) is not None:
@@ -71,7 +71,7 @@ def measured() -> list[str]:
 
 def _point(axes: Axes, name: str, minutes: float, recall: float, style: Style, *, on_gpu: bool = False) -> None:
     named = name in NAMES
-    reads_order = name == "auto" or (named and LEADERS[name][1] == "in order")
+    reads_order = name == "auto" or name.endswith("in-order")
     color = style.shades[1] if reads_order else style.shades[0] if named else style.quiet
     axes.plot(
         [minutes],
