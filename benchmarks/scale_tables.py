@@ -70,14 +70,15 @@ def epoch_cost() -> str:
     result = _read("epoch-cost.json")
     if result is None:
         return "Not measured yet: `python benchmarks/epoch_cost.py --out results/scale/epoch-cost.json`."
-    heading = ["pairs", "batch", "steps per pass", "threads", "propagation", "loss", "Adam", "a pass"]
+    heading = ["pairs", "bits", "batch", "steps per pass", "threads", "propagation", "loss", "Adam", "a pass"]
     heading += ["share of propagation", "at 8,192"]
     lines = [f"| {' | '.join(heading)} |", "|" + "---:|" * len(heading)]
     for row in result["rows"]:
         propagation, adam = row["propagation_seconds"], row["adam_seconds"]
         loss = row["piece_seconds"] * row["batch_size"] / row["piece_size"]
         steps = row["pairs"] / row["batch_size"]
-        cells = [f"{row['pairs'] / 1e6:,.0f} M", f"{row['batch_size']:,}", f"{steps:,.0f}", str(row["threads"])]
+        bits = "16" if row.get("precision") == "bfloat16" else "32"
+        cells = [f"{row['pairs'] / 1e6:,.0f} M", bits, f"{row['batch_size']:,}", f"{steps:,.0f}", str(row["threads"])]
         whole = steps * (propagation + loss + adam)
         cells += [readable_seconds(seconds) for seconds in (propagation, loss, adam, whole)]
         cells += [f"{propagation / (propagation + part + adam):.0%}" for part in (loss, row["piece_seconds"])]
@@ -85,7 +86,7 @@ def epoch_cost() -> str:
     row = result["rows"][0]
     note = (
         f"LT-OCF `fast` of dim {row['dim']} on power-law graphs: a series of degree {row['degree']}, "
-        f"{row['negatives']:,} negatives. Wall time of one step, and of all steps of a pass "
+        f"{row['negatives']:,} negatives, states of so many bits. Wall time of one step, and of all steps of a pass "
         f"({result['environment']['processor']}); the last column is for batches of 8,192."
     )
     return "\n".join([*lines, "", note])
