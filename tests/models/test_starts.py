@@ -7,7 +7,8 @@ import torch
 
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
-from ltocf.models import CMN, MF, LightGCN, MultVAE, NeuMF, start_from_factorisation
+from ltocf.models import CMN, MF, Blend, LightGCN, MultVAE, NeuMF, start_from_factorisation
+from ltocf.models.starts import STARTS
 from ltocf.training import TrainingSettings, fit
 
 SETTINGS = TrainingSettings(learning_rate=0.02, batch_size=64, epochs=2)
@@ -42,3 +43,15 @@ def test_neumf_starts_its_first_table_from_a_factorisation(graph: BipartiteGraph
         start_from_factorisation(model, graph, interactions, SETTINGS, seed=3)
         tables.append(model.gmf_embeddings if variant == "source" else model.embeddings)
     assert all(table.equal(factors.initial_embeddings) for table in tables)
+
+
+def test_the_members_of_a_blend_that_can_start_from_the_spectrum_do(
+    graph: BipartiteGraph, interactions: Interactions
+) -> None:
+    alone, blend = LightGCN(graph, dim=4), Blend(graph, [{"model": "lightgcn", "dim": 4}, "ease"])
+    for model in (alone, blend):
+        STARTS["spectral"](model, graph, interactions, SETTINGS, 0, None)
+    (member, _) = blend.models
+    assert isinstance(member, LightGCN)
+    assert member.initial_embeddings.equal(alone.initial_embeddings)
+    assert not member.initial_embeddings.equal(LightGCN(graph, dim=4).initial_embeddings)

@@ -11,12 +11,13 @@ import ltocf
 from ltocf.cli.training import _show_contest
 from ltocf.evaluation import Scorer, Validation, evaluate
 from ltocf.runs import contest
-from ltocf.runs.candidates import Candidate, candidates_for, default_minutes
+from ltocf.runs.candidates import SHARE_PLANNED, SHORT, Candidate, candidates_for, default_minutes
 from ltocf.runs.config import Config
 from ltocf.runs.experiment import evaluate_run, resume, select
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.protocol import Experiment
 from ltocf.runs.settings import DataSettings
+from ltocf.runs.time_budget import TimeBudget
 from ltocf.runs.update import update
 from ltocf.training.ensemble import Weighing, choose_weights
 
@@ -212,18 +213,55 @@ def test_auto_refuses_the_settings_of_a_single_model() -> None:
 
 
 def test_candidates_suit_the_size_and_the_time() -> None:
-    names = [c.name for c in candidates_for(900, 1_000, 80_000, 5.0) if not c.skipped]
-    assert names[:2] == ["ease", "spectral-64"]
-    assert {"ltocf-128", "ltocf-64"} <= set(names)
-    enough, half = (
-        {c.name: c.values for c in candidates_for(30_000, 41_000, 810_000, minutes) if c.model == "ltocf"}
-        for minutes in (60.0, 20.0)
-    )
-    assert enough == {"ltocf-128": {"dim": 128}, "ltocf-64": {"dim": 64}}
-    assert half == {name: values | {"epochs": 16} for name, values in enough.items()}
-    large = candidates_for(1_500_000, 300_000, 50_000_000, 20.0)
-    assert {c.name for c in large if c.skipped} == {"ease", "ltocf-128", "ltocf-64"}
+    small = [c.name for c in candidates_for(900, 1_000, 80_000, 5.0) if not c.skipped]
+    assert small == ["ease", "spectral-64", "spectral-256", "item-knn", "ltocf-128", "ltocf-64"]
+    large = candidates_for(1_500_000, 300_000, 50_000_000, 5.0)
+    assert [c.name for c in large if not c.skipped] == ["spectral-256"]  # its search can end at any time
     assert default_minutes(2_000_000) == 40.0
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+@pytest.mark.parametrize("minutes", [1.0, 3.0, 6.0, 12.0, 20.0, 60.0, 200.0])
+def test_what_competes_fits_into_the_time(minutes: float, in_order: bool) -> None:
+    sizes = (30_000, 41_000, 640_000)
+    candidates = candidates_for(*sizes, minutes, in_order)
+    competing = [c for c in candidates if not c.skipped]
+    assert sum(c.minutes for c in competing) <= SHARE_PLANNED * minutes or len(competing) == 1
+    more = {c.name for c in candidates_for(*sizes, 1.5 * minutes, in_order) if not c.skipped}
+    assert len(competing) <= len(more) or more >= {"ltocf-64", "ltocf-128", "spectral-1024"}
+    dims = {c.values["dim"]: c.values for c in competing if c.model == "ltocf"}
+    if minutes >= 60:  # the settings of the preset
+        assert dims == {128: {"dim": 128}, 64: {"dim": 64}}
+    else:
+        assert all(values == {"dim": dim, **SHORT} for dim, values in dims.items())
+
+
+def test_a_small_catalogue_is_compared_as_a_whole_also_in_little_time() -> None:
+    (shorter,) = [c for c in candidates_for(20_000, 3_000, 900_000, 2.0) if c.name == "ltocf-64"]
+    assert shorter.values == {"dim": 64, "epochs": 8, "validate_every": 4}
+
+
+def test_a_selection_leaves_the_time_that_the_others_are_planned_to_take(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What one leaves over goes to whoever is next."""
+    minutes = [1.0, 2.0, 1.0]
+    planned = [Candidate(f"ease-{i}", "ease", {}, minutes=each) for i, each in enumerate(minutes)]
+    budgets = list[float]()
+
+    def select_nothing(self: contest.Contest, candidate: Candidate, pairs: object, budget: TimeBudget) -> object:
+        budgets.append(budget.seconds / 2)  # a phase leaves half of it for training on all pairs
+        return original(self, candidate, pairs, budget)
+
+    original = contest.Contest._select
+    monkeypatch.setattr(contest.Contest, "_select", select_nothing)
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: planned)
+    train(tmp_path / "run", max_minutes=5.0)
+    spare = 60 * (SHARE_PLANNED * 5 - sum(minutes))
+    # The time that the first two take is a fraction of a second each.
+    assert budgets[0] == pytest.approx(60 * 0.6 * 1 + spare, abs=2)
+    assert budgets[1] == pytest.approx(60 * (0.6 * (1 + 2)) + spare, abs=2)
+    assert budgets[2] == pytest.approx(60 * (0.6 * (1 + 2 + 1)) + spare, abs=2)
 
 
 def test_a_search_of_settings_needs_a_named_model(tmp_path: Path) -> None:

@@ -24,3 +24,5 @@ def test_more_of_anything_costs_more() -> None:
     assert training_minutes(1_000, 200_000) > base
     assert training_minutes(2_000, 100_000) > base
     assert training_minutes(1_000, 100_000, dim=128) > base
+    assert training_minutes(1_000, 100_000, epochs=64) > base
+    assert training_minutes(20_000, 100_000, n_negatives=2048) < training_minutes(20_000, 100_000)

@@ -99,3 +99,14 @@ def test_no_scorers_are_refused() -> None:
     seen, truth, _ = random_tastes(5, 10)
     with pytest.raises(ValueError, match="at least one"):
         choose_weights([], Validation(truth, seen, depth=3))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1000.0, -5000.0])
+def test_spreads_of_scores_far_from_zero_are_exact(offset: float) -> None:
+    scores = (torch.rand(3, 500, generator=torch.Generator().manual_seed(0)) + offset).float()
+    assert spreads(scores)[:, 0].tolist() == pytest.approx(scores.double().std(1, correction=0).tolist())
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 1e-20, 7e20])
+def test_equal_scores_have_no_spread(value: float) -> None:
+    assert spreads(torch.full((2, 1001), value)).tolist() == [[1.0], [1.0]]

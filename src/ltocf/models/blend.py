@@ -17,7 +17,7 @@ from ltocf.models.base import Recommender
 from ltocf.models.blend_map import BlendMap, blended
 from ltocf.models.user_map import score_map_of
 from ltocf.shapes import Scores, UserIndices
-from ltocf.training import FitContext, FitResult, TrainingSettings
+from ltocf.training import SEARCH_USERS, FitContext, FitResult, TrainingSettings
 from ltocf.training.ensemble import choose_weights
 
 Member: TypeAlias = "str | Mapping[str, Any]"
@@ -64,6 +64,7 @@ class Blend(Recommender):
         ({'weight_spectral': 0.5, 'weight_lightgcn': 0.5}, torch.Size([2, 3]))
     """
 
+    starts: ClassVar[tuple[str, ...]] = ("random", "spectral")
     uses_weights: ClassVar[bool] = True
     weights: Tensor
 
@@ -125,8 +126,8 @@ class Blend(Recommender):
         return longest._replace(best_value=value, seconds=sum(fit.seconds for fit in fits))
 
     def weigh(self, validation: Validation) -> dict[str, float]:
-        """Choose the weights on a validation set; returns the metrics that they reach there."""
-        found = choose_weights([model.scorer() for model in self.models], validation)
+        """Choose the weights on a validation set, or a sample of its users; returns the metrics that they reach."""
+        found = choose_weights([model.scorer() for model in self.models], validation.of_at_most(SEARCH_USERS))
         self.weights.copy_(torch.tensor(found.weights))
         return validation(self.scorer())
 

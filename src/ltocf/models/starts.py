@@ -8,6 +8,7 @@ from typing import cast
 from ltocf.data.interactions import Interactions
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import Recommender
+from ltocf.models.blend import Blend
 from ltocf.models.embedding import EmbeddingRecommender
 from ltocf.models.mf import MF
 from ltocf.models.spectral_start import start_from_spectrum
@@ -55,8 +56,11 @@ def _spectral(
     seed: int,
     _context: FitContext | None = None,
 ) -> None:
+    """`start_from_spectrum` of the model, or of each member of a blend that can start so."""
     _check_start(model, "spectral")
-    start_from_spectrum(cast(EmbeddingRecommender, model), graph.to(model.device), seed)
+    for each in model.models if isinstance(model, Blend) else [model]:
+        if "spectral" in each.starts:
+            start_from_spectrum(cast(EmbeddingRecommender, each), graph.to(model.device), seed)
 
 
 def _check_start(model: Recommender, start: str) -> None:

@@ -16,7 +16,7 @@ from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Blend
 from ltocf.progress import readable_seconds
-from ltocf.runs.candidates import Candidate, candidates_for
+from ltocf.runs.candidates import SHARE_PLANNED, Candidate, candidates_for
 from ltocf.runs.protocol import Experiment
 from ltocf.runs.retraining import Selected
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
@@ -26,8 +26,8 @@ from ltocf.training.ensemble import Weighing, choose_weights
 
 logger = logging.getLogger(__name__)
 
-LARGEST_SHARE = 1 / 3
-"""Of the time limit: the budget of a candidate that is not the last, as if it had to be trained again too."""
+RETRAINING = 0.4
+"""The share of a candidate's planned minutes for its training on all pairs, if it has a weight."""
 
 ASIDE = "aside.json"
 """How the name of the file ends that has the reason why a candidate is set aside."""
@@ -57,7 +57,7 @@ class Contest:
         """Select each candidate, choose the weights, retrain, test, and write the files; returns the metrics."""
         started, outer, split = time.perf_counter(), self.experiment, self.experiment.data.split
         if split.validation is None:
-            only = self._select(self.candidates[0], split.train, last=True)
+            only = self._select(self.candidates[0], split.train, outer.budget)
             return outer.finish(only.trained, {"selection": only.fit}, started)
         entrants, set_aside = self._select_all(split.train)
         weighing, retrained = self._weigh_and_retrain(entrants, set_aside, split.validation)
@@ -80,13 +80,13 @@ class Contest:
         """The entrants; and by name the reasons of those that are set aside since their training diverged."""
         competing = [candidate for candidate in self.candidates if not candidate.skipped]
         entrants, set_aside = list[Entrant](), dict[str, str]()
-        for each in competing:
+        for place, each in enumerate(competing):
             mark = self._file_of(each, ASIDE)
             if mark.exists():
                 set_aside[each.name] = json.loads(mark.read_text(encoding="utf-8"))
                 continue
             try:
-                entrants.append(self._select(each, pairs, last=each is competing[-1]))
+                entrants.append(self._select(each, pairs, self._budget(competing, place)))
             except FloatingPointError as error:
                 set_aside[each.name] = self._set_aside(each, error)
         return entrants, set_aside
@@ -134,15 +134,22 @@ class Contest:
     def _file_of(self, candidate: Candidate, ending: str) -> Path:
         return self.experiment.folder.path / f"candidate-{candidate.name}.{ending}"
 
-    def _select(self, candidate: Candidate, pairs: Interactions, last: bool) -> Entrant:
+    def _budget(self, competing: list[Candidate], place: int) -> TimeBudget:
+        """That of a candidate's selection: what the plans of the others leave, but at least its own plan."""
+        planned, left = [60 * each.minutes for each in competing], self.experiment.budget.seconds_left()
+        retraining = RETRAINING * sum(planned[: place + 1])
+        spare = left - sum(planned[place + 1 :]) - retraining - (1 - SHARE_PLANNED) * 60 * self.minutes
+        # Twice as much, because the phase leaves half of a budget for training on all pairs.
+        return TimeBudget(2 * min(left, max(spare, (1 - RETRAINING) * planned[place])))
+
+    def _select(self, candidate: Candidate, pairs: Interactions, budget: TimeBudget) -> Entrant:
         """Run a candidate's selection phase, or read its result if an interrupted run had finished it."""
-        outer, budget = self.experiment, self.experiment.budget
+        outer = self.experiment
         files = [self._file_of(candidate, ending) for ending in ("safetensors", "json")]
         if files[1].exists():
             fit = FitResult(**json.loads(files[1].read_text(encoding="utf-8")))
             return Entrant(candidate, TrainedModel.load(files[0]), fit)
-        seconds = budget.seconds_left() if last else min(budget.seconds_left(), LARGEST_SHARE * 60 * self.minutes)
-        experiment = replace(self._experiment_of(candidate), budget=TimeBudget(seconds))
+        experiment = replace(self._experiment_of(candidate), budget=budget)
         trained, fit = experiment.phase("selection", pairs, outer.data.split.validation)
         outer.folder.ensure_present()
         trained.save(files[0])

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from math import ceil, log2
+from math import ceil
 
 from ltocf.models.objective import SOFTMAX_PIECE_SIZE
 from ltocf.runs.presets import SOFTMAX_RECIPE
 from ltocf.training.settings import TrainingSettings
 
-SECONDS_PER_DOUBLING = 1.13
-"""Growth of the time with each doubling of the length of an embedding, from results/gowalla/ltocf-fast-dim128.json and
-ltocf-fast.json."""
-
-# Fitted by hand to the seconds of results/gowalla/ltocf-fast.json and results/yelp2018/ltocf-fast.json, on two cores.
-SECONDS_PER_SAMPLE = 45e-6
-"""For the scores of one pair of a batch against the shared negatives, forward and backward."""
+# Measured on two cores of an AMD EPYC on Gowalla, and within a factor of two of results/*/ltocf-fast.json.
+SECONDS_PER_SCORE = 4e-9
+"""For one pair of a batch against one of the shared negatives, forward and backward, at dimension 64."""
 SECONDS_PER_EDGE = 0.2e-6
-"""For all sparse products of one step, per pair of the graph."""
+"""For all sparse products of one step at dimension 64, per pair of the graph."""
+GROWTH = 0.75
+"""The power of the dimension by which a step takes longer."""
+SECONDS_PER_RANKED = 2.5e-9
+"""For the score of one item for one user."""
 FITS = 2
 """One training chooses the epoch, the other uses all pairs."""
+RANKINGS = 9
+"""Of all users, that choosing the epoch and then the numbers of the ranking take."""
 
 
-def training_minutes(n_items: int, n_pairs: int, dim: int = 64, epochs: int = SOFTMAX_RECIPE["epochs"]) -> float:
+def training_minutes(
+    n_items: int,
+    n_pairs: int,
+    dim: int = 64,
+    epochs: int = SOFTMAX_RECIPE["epochs"],
+    n_negatives: int = SOFTMAX_RECIPE["n_negatives"],
+) -> float:
     """About how many minutes training LT-OCF with the preset ``fast`` takes.
 
-    With B pairs a batch and 8,192 negatives, or all items if they are fewer, a step at dimension 64 takes ``45e-6 B
-    + 0.2e-6 n_pairs`` seconds: scores of the batch against the negatives, and the sparse products. Measured values were
+    With B pairs a batch and n negatives, or all items if they are fewer, a step takes ``(4e-9 n B + 2e-7 n_pairs)
+    (dim / 64)^0.75`` seconds: scores of the batch against the negatives, and the sparse products. Measured values were
     within a factor of two. `ltocf.runs.memory` states the memory that it takes.
 
     Args:
@@ -33,14 +41,24 @@ def training_minutes(n_items: int, n_pairs: int, dim: int = 64, epochs: int = SO
         n_pairs: number of training pairs.
         dim: length of an embedding.
         epochs: how many, if not those of the preset.
+        n_negatives: how many, if not those of the preset.
 
     Example:
-        >>> round(training_minutes(40_981, 810_128))
-        14
+        >>> round(training_minutes(40_981, 810_128)), round(training_minutes(40_981, 810_128, 128, 8, 2048))
+        (12, 3)
     """
     batch, _ = TrainingSettings(batch_size=SOFTMAX_RECIPE["batch_size"]).steps_for(n_pairs, SOFTMAX_PIECE_SIZE)
     passes: float = FITS * epochs * SOFTMAX_RECIPE["epoch_share"]
-    negatives = min(n_items, SOFTMAX_RECIPE["n_negatives"])
-    per_sample = SECONDS_PER_SAMPLE * negatives / SOFTMAX_RECIPE["n_negatives"]
-    step: float = (batch * per_sample + n_pairs * SECONDS_PER_EDGE) * SECONDS_PER_DOUBLING ** log2(dim / 64)
+    scores = batch * min(n_items, n_negatives)
+    step: float = (scores * SECONDS_PER_SCORE + n_pairs * SECONDS_PER_EDGE) * (dim / 64) ** GROWTH
     return passes * ceil(n_pairs / batch) * step / 60
+
+
+def ranking_minutes(n_users: int, n_items: int) -> float:
+    """About how many minutes a training takes beside its steps: rankings of the validation set.
+
+    Example:
+        >>> round(ranking_minutes(30_000, 41_000), 1)
+        0.5
+    """
+    return RANKINGS * n_users * n_items * SECONDS_PER_RANKED / 60

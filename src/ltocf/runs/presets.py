@@ -51,7 +51,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "ltocf": SOFTMAX_RECIPE | FROM_SPECTRUM | SHORT_SERIES | IN_ORDER,
         "lightgcn": SOFTMAX_RECIPE | FROM_SPECTRUM | IN_ORDER,
         "mf": SOFTMAX_RECIPE | FROM_SPECTRUM,
-        "blend": SOFTMAX_TRAINING,
+        "blend": SOFTMAX_TRAINING | FROM_SPECTRUM,
         "auto": SOFTMAX_TRAINING,
         **OWN_RECIPES,
         **dict.fromkeys(("spectral", "ease", "item-knn", "rp3beta", "sequence-knn"), IN_ORDER),

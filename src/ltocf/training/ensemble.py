@@ -28,6 +28,8 @@ CHOSEN_BY = "ndcg"
 POOL = 5
 """The number of candidates from each scorer, its best items, in multiples of the length of the evaluated lists."""
 USERS_AT_A_TIME = 256
+SAME = 1e-14
+"""Of the mean square: scores of a smaller variance do not differ in single precision."""
 
 
 class Weighing(NamedTuple):
@@ -68,13 +70,17 @@ def spreads(scores: Scores) -> Spreads:
         >>> spreads(torch.tensor([[1.0, 3.0, -torch.inf], [2.0, 2.0, 2.0]])).tolist()
         [[1.0], [1.0]]
     """
-    finite = scores.isfinite()
-    counts = finite.sum(1, keepdim=True).clamp(min=1)
     # In double precision, so that a result of single precision does not depend on the order of summation.
-    means = (scores.where(finite, 0).sum(1, keepdim=True, dtype=torch.float64) / counts).to(scores)
-    squares = (scores - means).where(finite, 0).square().sum(1, keepdim=True, dtype=torch.float64)
-    deviations = (squares / counts).sqrt().to(scores)
-    return deviations.where(deviations > 0, 1)
+    counts: Tensor | int = scores.shape[1]
+    sums = scores.sum(1, keepdim=True, dtype=torch.float64)
+    if not sums.isfinite().all():
+        finite = scores.isfinite()
+        counts, scores = finite.sum(1, keepdim=True).clamp(min=1), scores.where(finite, 0)
+        sums = scores.sum(1, keepdim=True, dtype=torch.float64)
+    mean_squares = torch.linalg.vector_norm(scores, dim=1, keepdim=True, dtype=torch.float64).square() / counts
+    variances = mean_squares - (sums / counts).square()
+    deviations: Spreads = variances.sqrt().where(variances > SAME * mean_squares, 1).to(scores)
+    return deviations
 
 
 def choose_weights(scorers: Sequence[Scorer], validation: Validation) -> Weighing:
