@@ -1,8 +1,9 @@
 """The contest of `auto` on a data set, compared with every other row of that set.
 
     python benchmarks/auto.py irb-amazon2014-health amazon-beauty --data data
+    python benchmarks/auto.py gowalla yelp2018 --data data --max-minutes 5
 
-The test set is read once, by the run. Results are kept in results/auto/.
+The test set is read once, by the run. Results are kept in results/auto/, those of another limit under its minutes.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def main() -> None:
         (RESULTS / "auto").mkdir(exist_ok=True)
         result["configuration"]["data"]["source"] = dataset
         text = json.dumps(result, indent=1) + "\n"
-        (RESULTS / "auto" / f"{dataset}-seed{options.seed}.json").write_text(text, encoding="utf-8")
+        limit = f"-{options.max_minutes:g}-minutes" if options.max_minutes else ""
+        (RESULTS / "auto" / f"{dataset}{limit}-seed{options.seed}.json").write_text(text, encoding="utf-8")
         print(dataset, {metric: round(result[metric], 4) for metric in METRICS}, result["of_the_best"])
 
 

@@ -62,9 +62,12 @@ def row(dataset: str, name: str) -> Row | None:
     return Row(done) if done else None
 
 
-def contest(dataset: str) -> tuple[float, float, float] | None:
-    """Recall, NDCG and minutes of `auto`, where several models compete, if it was measured on the set."""
-    file = ROOT / "results" / "auto" / f"{dataset}-seed0.json"
+def contest(dataset: str, limit: str = "") -> tuple[float, float, float] | None:
+    """Recall, NDCG and minutes of `auto`, where several models compete, if it was measured on the set.
+
+    ``limit`` names a time limit other than the default, as in ``-5-minutes``.
+    """
+    file = ROOT / "results" / "auto" / f"{dataset}{limit}-seed0.json"
     if not file.exists():
         return None
     found = json.loads(file.read_text(encoding="utf-8"))

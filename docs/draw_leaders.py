@@ -22,6 +22,7 @@ TITLE = "Recall@20 against minutes on Gowalla, 29,858 users and 40,981 items"
 OTHERS = ("item-knn", "grmf", "grmf-norm", "hop-rec", "lr-gccf", "ngcf", "gc-mc", "mult-vae", "cmn")
 NAMES = {
     "auto": "auto",
+    "auto-5-minutes": "auto, 5 minutes",
     "spectral-in-order": "spectral, in order",
     "ltocf-in-order": "LT-OCF fast, in order",
     "blend-set": "spectral and LT-OCF, blended",
@@ -42,11 +43,12 @@ def figure(style: Style) -> Figure:
     """The named methods and the published lines; the rest is grey."""
     canvas = Figure(figsize=(8.6, 4.4), layout="constrained")
     axes = canvas.subplots()
-    for name in (*OTHERS, *(name for name in NAMES if name != "auto")):
-        if (found := row(DATASET, name)) is not None:
+    for name in (*OTHERS, *NAMES):
+        if name.startswith("auto"):
+            if (blended := contest(DATASET, name.removeprefix("auto"))) is not None:
+                _point(axes, name, blended[2], blended[0], style)
+        elif (found := row(DATASET, name)) is not None:
             _point(axes, name, found.minutes, found.metric("recall@20"), style, on_gpu=found.on_gpu)
-    if (blended := contest(DATASET)) is not None:
-        _point(axes, "auto", blended[2], blended[0], style)
     for name, label in PUBLISHED.items():
         value = published(DATASET)[name]["recall@20"]
         axes.axhline(value, color=style.quiet, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
@@ -66,12 +68,16 @@ def figure(style: Style) -> Figure:
 
 def measured() -> list[str]:
     """The named methods that have a result."""
-    return [label for name, label in NAMES.items() if (contest(DATASET) if name == "auto" else row(DATASET, name))]
+    return [
+        label
+        for name, label in NAMES.items()
+        if (contest(DATASET, name.removeprefix("auto")) if name.startswith("auto") else row(DATASET, name))
+    ]
 
 
 def _point(axes: Axes, name: str, minutes: float, recall: float, style: Style, *, on_gpu: bool = False) -> None:
     named = name in NAMES
-    reads_order = name == "auto" or name.endswith("in-order")
+    reads_order = name.startswith("auto") or name.endswith("in-order")
     color = style.shades[1] if reads_order else style.shades[0] if named else style.quiet
     axes.plot(
         [minutes],

@@ -26,6 +26,8 @@ from ltocf.training.ensemble import Weighing, choose_weights
 
 logger = logging.getLogger(__name__)
 
+LARGEST_SHARE = 1 / 3
+"""Of the time limit: the budget of a candidate that is not the last, as if it had to be trained again too."""
 RETRAINING = 0.4
 """The share of a candidate's planned minutes for its training on all pairs, if it has a weight."""
 
@@ -135,8 +137,11 @@ class Contest:
         return self.experiment.folder.path / f"candidate-{candidate.name}.{ending}"
 
     def _budget(self, competing: list[Candidate], place: int) -> TimeBudget:
-        """That of a candidate's selection: what the plans of the others leave, but at least its own plan."""
-        planned, left = [60 * each.minutes for each in competing], self.experiment.budget.seconds_left()
+        """That of a candidate's selection, if there is a plan what the others leave, but at least its own minutes."""
+        left, planned = self.experiment.budget.seconds_left(), [60 * each.minutes for each in competing]
+        if not planned[place]:
+            last = place == len(competing) - 1
+            return TimeBudget(left if last else min(left, LARGEST_SHARE * 60 * self.minutes))
         retraining = RETRAINING * sum(planned[: place + 1])
         spare = left - sum(planned[place + 1 :]) - retraining - (1 - SHARE_PLANNED) * 60 * self.minutes
         # Twice as much, because the phase leaves half of a budget for training on all pairs.
