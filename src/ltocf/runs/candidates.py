@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ltocf.runs.estimate import ranking_minutes, training_minutes
-from ltocf.runs.presets import SOFTMAX_RECIPE
 from ltocf.training import SEARCH_USERS
 
 MINUTES, LARGE, MINUTES_PER_MILLION = 1.0, 1_000_000, 20.0
@@ -22,12 +21,12 @@ SHARE_OF_TRAINING = 0.6
 and for ranking."""
 SHORTEST: dict[str, Any] = {"epochs": 8, "n_negatives": 2048, "validate_every": 4}
 """If not even those epochs fit: two passes, with fewer negatives (docs/presets.md)."""
-IN_HASTE = ("ltocf-128", "ltocf-64", "spectral-256", "item-knn")
+IN_HASTE = ("ltocf-128", "ltocf-64", "spectral-256")
 """What then competes beside the first, `sequence-knn` in order and `spectral-256` without, while it fits."""
 SPECTRAL_MINUTES = 0.52, 0.6
 """Of `spectral-256`: for each 10,000 items, ranked for 8,000 users, and for each million training pairs."""
-NEIGHBOUR_MINUTES = {"item-knn": 1.1, "sequence-knn": 1.0}
-"""For each million training pairs. All these minutes are from contests on Gowalla and Yelp2018 (results/auto)."""
+SEQUENCE_MINUTES = 1.0
+"""Of `sequence-knn`, for each million training pairs. Both are from contests on Gowalla and Yelp2018 (results/auto)."""
 SHARE_PLANNED = 0.9
 """Of the time limit in haste; the rest is for reading, weighing and ranking the test set."""
 
@@ -64,7 +63,8 @@ def default_minutes(n_pairs: int) -> float:
 def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_order: bool = False) -> list[Candidate]:
     """All candidates, in the order in which they compete: closed forms first, which give the most in the least time.
 
-    If there is no time for LT-OCF beside them, some of both are planned by the minute, see `SHORTEST`.
+    If there is no time for LT-OCF beside them, and the catalogue is so large that they take minutes too, some of both
+    are planned by the minute, see `SHORTEST`.
 
     Args:
         n_users: number of users.
@@ -82,7 +82,7 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
         >>> gowalla[-1].values
         {'dim': 64, 'epochs': 16}
         >>> [c.name for c in candidates_for(30_000, 41_000, 640_000, 5.0, in_order=True) if not c.skipped]
-        ['sequence-knn', 'ltocf-128', 'item-knn']
+        ['sequence-knn', 'ltocf-128']
     """
     too_many = f"{n_items:,} items, at most {LARGEST_EASE:,}" if n_items > LARGEST_EASE else ""
     candidates = [Candidate("ease", "ease", {}, too_many)]
@@ -101,16 +101,17 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
         skipped = "" if needed <= left else f"about {needed:.1f} minutes more"
         left -= 0 if skipped else needed
         trained.append(Candidate(f"ltocf-{dim}", "ltocf", values, skipped))
-    if all(each.skipped for each in trained):
-        return _in_haste(candidates + trained, _planned(n_users, n_items, n_pairs, in_order), SHARE_PLANNED * minutes)
-    return candidates + trained
+    known = candidates + trained
+    if too_many and all(each.skipped for each in trained):
+        return _in_haste(known, _planned(n_users, n_items, n_pairs, in_order), SHARE_PLANNED * minutes)
+    return known
 
 
 def _in_haste(known: list[Candidate], planned: list[Candidate], left: float) -> list[Candidate]:
     """Those of a plan that fit into the time, before the others; all closed forms if LT-OCF does not fit at all."""
-    fitting = list[Candidate]()
+    fitting, names = list[Candidate](), {each.name for each in known}
     for each in planned:
-        if each.minutes <= left:
+        if each.name in names and each.minutes <= left:
             fitting.append(each)
             left -= each.minutes
     if not any(each.model == "ltocf" for each in fitting):
@@ -133,16 +134,12 @@ def _planned(n_users: int, n_items: int, n_pairs: int, in_order: bool) -> list[C
     """What may compete in haste, the most useful first."""
     by_items, by_pairs = SPECTRAL_MINUTES
     spectral = by_items * n_items / 1e4 * min(n_users / SEARCH_USERS, 1) + by_pairs * n_pairs / 1e6
-    # A small catalogue is compared as a whole.
-    whole = n_items <= SOFTMAX_RECIPE["n_negatives"]
-    values = {name: value for name, value in SHORTEST.items() if not (whole and name == "n_negatives")}
-    sizes = {name: value for name, value in values.items() if name != "validate_every"}
+    sizes = {name: value for name, value in SHORTEST.items() if name != "validate_every"}
     found = [Candidate("spectral-256", "spectral", {"rank": 256}, minutes=spectral)]
-    for name, minutes in NEIGHBOUR_MINUTES.items():
-        found.append(Candidate(name, name, {}, minutes=minutes * n_pairs / 1e6))
+    found.append(Candidate("sequence-knn", "sequence-knn", {}, minutes=SEQUENCE_MINUTES * n_pairs / 1e6))
     for dim in DIMS:
         needed = training_minutes(n_items, n_pairs, dim, **sizes) + ranking_minutes(n_users, n_items)
-        found.append(Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim, **values}, minutes=needed))
+        found.append(Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim, **SHORTEST}, minutes=needed))
     by_name = {each.name: each for each in found}
     order = dict.fromkeys(["sequence-knn" if in_order else "spectral-256", *IN_HASTE])
     return [by_name[name] for name in order]
