@@ -96,16 +96,6 @@ LEVERS: dict[str, dict[str, Any]] = {
     },
 }
 """`fast` from random initial embeddings, and what might improve it."""
-TWO_PASSES: dict[str, Any] = {"epochs": 8, "n_negatives": 2048, "validate_every": 4}
-SHORT_FORMS: dict[str, dict[str, Any]] = {
-    "four passes": {"epochs": 16},
-    "two passes": TWO_PASSES | {"n_negatives": 8192},
-    "two passes, 1,024 negatives": TWO_PASSES | {"n_negatives": 1024},
-    "two passes, 2,048 negatives": TWO_PASSES,
-    "two passes, 2,048 negatives, dimension 128": TWO_PASSES | {"dim": 128},
-    "two passes, 2,048 negatives, dimension 256": TWO_PASSES | {"dim": 256},
-}
-"""`fast` from the spectrum, with histories in order where they have one, in less time."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "before": BEFORE,
     "before, ranking chosen": BEFORE | {"choose_ranking": True},
@@ -120,7 +110,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "temperature 0.2, 16 passes": STEPS | {"temperature": 0.2, "epochs": 64},
     "temperature 0.2, residual": STEPS | {"temperature": 0.2, "connection": "residual"},
     **LEVERS,
-    **SHORT_FORMS,
 }
 
 

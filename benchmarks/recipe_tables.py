@@ -29,11 +29,6 @@ def start() -> str:
     return _table(_trials("start"), "start")
 
 
-def short() -> str:
-    """Forms of LT-OCF that take less time."""
-    return _table(_trials("short"), "short")
-
-
 def retraining() -> str:
     """Each way to train again on each set, measured on pairs that took no part in any choice."""
     trials = [trial | {"variant": how, **trial[how]} for trial in _trials("retraining") for how in RETRAININGS]
@@ -76,7 +71,6 @@ RECIPE_TABLES: dict[str, Callable[[], str]] = {
     "recipe-choose": choose,
     "recipe-levers": levers,
     "recipe-start": start,
-    "recipe-short": short,
     "recipe-retraining": retraining,
     "recipe-test": test,
 }

@@ -20,7 +20,7 @@ SHARE_OF_TRAINING = 0.6
 """The share of the time for training by gradient; the rest is for models in closed form, which took 35 % on Gowalla,
 and for ranking."""
 SHORTEST: dict[str, Any] = {"epochs": 8, "n_negatives": 2048, "validate_every": 4}
-"""If not even those epochs fit: two passes, with fewer negatives (docs/presets.md)."""
+"""If not even those epochs fit: two passes, with fewer negatives (docs/auto.md)."""
 IN_HASTE = ("ltocf-128", "ltocf-64", "spectral-256")
 """What then competes beside the first, `sequence-knn` in order and `spectral-256` without, while it fits."""
 SPECTRAL_MINUTES = 0.52, 0.6
