@@ -114,7 +114,7 @@ def _in_haste(known: list[Candidate], planned: list[Candidate], left: float) -> 
         if each.name in names and each.minutes <= left:
             fitting.append(each)
             left -= each.minutes
-    if not any(each.model == "ltocf" for each in fitting):
+    if not any(each.values.items() >= SHORTEST.items() for each in fitting):
         return known
     needed = {each.name: each.minutes for each in planned}
     names = {each.name for each in fitting}
