@@ -44,11 +44,8 @@ def figure(style: Style) -> Figure:
     canvas = Figure(figsize=(8.6, 4.4), layout="constrained")
     axes = canvas.subplots()
     for name in (*OTHERS, *NAMES):
-        if name.startswith("auto"):
-            if (blended := contest(DATASET, name.removeprefix("auto"))) is not None:
-                _point(axes, name, blended[2], blended[0], style)
-        elif (found := row(DATASET, name)) is not None:
-            _point(axes, name, found.minutes, found.metric("recall@20"), style, on_gpu=found.on_gpu)
+        if (found := _measured(name)) is not None:
+            _point(axes, name, *found, style)
     for name, label in PUBLISHED.items():
         value = published(DATASET)[name]["recall@20"]
         axes.axhline(value, color=style.quiet, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
@@ -68,14 +65,19 @@ def figure(style: Style) -> Figure:
 
 def measured() -> list[str]:
     """The named methods that have a result."""
-    return [
-        label
-        for name, label in NAMES.items()
-        if (contest(DATASET, name.removeprefix("auto")) if name.startswith("auto") else row(DATASET, name))
-    ]
+    return [label for name, label in NAMES.items() if _measured(name)]
 
 
-def _point(axes: Axes, name: str, minutes: float, recall: float, style: Style, *, on_gpu: bool = False) -> None:
+def _measured(name: str) -> tuple[float, float, bool] | None:
+    """Minutes, recall and whether they were on a GPU, of a row or of a contest; None without a result."""
+    if name.startswith("auto"):
+        blended = contest(DATASET, name.removeprefix("auto"))
+        return None if blended is None else (blended[2], blended[0], False)
+    found = row(DATASET, name)
+    return None if found is None else (found.minutes, found.metric("recall@20"), found.on_gpu)
+
+
+def _point(axes: Axes, name: str, minutes: float, recall: float, on_gpu: bool, style: Style) -> None:
     named = name in NAMES
     reads_order = name.startswith("auto") or name.endswith("in-order")
     color = style.shades[1] if reads_order else style.shades[0] if named else style.quiet

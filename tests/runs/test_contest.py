@@ -261,12 +261,12 @@ def test_a_selection_leaves_the_time_that_the_others_are_planned_to_take(
     planned = [Candidate(f"ease-{i}", "ease", {}, minutes=each) for i, each in enumerate(minutes)]
     budgets = list[float]()
 
-    def select_nothing(self: contest.Contest, candidate: Candidate, pairs: object, budget: TimeBudget) -> object:
+    def recorded_select(self: contest.Contest, candidate: Candidate, pairs: object, budget: TimeBudget) -> object:
         budgets.append(budget.seconds / 2)  # a phase leaves half of it for training on all pairs
         return original(self, candidate, pairs, budget)
 
     original = contest.Contest._select
-    monkeypatch.setattr(contest.Contest, "_select", select_nothing)
+    monkeypatch.setattr(contest.Contest, "_select", recorded_select)
     monkeypatch.setattr(contest, "candidates_for", lambda *_: planned)
     train(tmp_path / "run", max_minutes=5.0)
     spare = 60 * (SHARE_PLANNED * 5 - sum(minutes))

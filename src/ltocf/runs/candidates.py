@@ -116,14 +116,12 @@ def _in_haste(known: list[Candidate], planned: list[Candidate], left: float) -> 
             left -= each.minutes
     if not any(each.values.items() >= SHORTEST.items() for each in fitting):
         return known
-    needed = {each.name: each.minutes for each in planned}
-    names = {each.name for each in fitting}
-    others = (
+    needed, competing = {each.name: each.minutes for each in planned}, {each.name for each in fitting}
+    others = [each for each in known if each.name not in competing]
+    return fitting + [
         each if each.skipped and each.name not in needed else each._replace(skipped=_more(needed.get(each.name)))
-        for each in known
-        if each.name not in names
-    )
-    return fitting + list(others)
+        for each in others
+    ]
 
 
 def _more(minutes: float | None) -> str:
@@ -135,11 +133,13 @@ def _planned(n_users: int, n_items: int, n_pairs: int, in_order: bool) -> list[C
     by_items, by_pairs = SPECTRAL_MINUTES
     spectral = by_items * n_items / 1e4 * min(n_users / SEARCH_USERS, 1) + by_pairs * n_pairs / 1e6
     sizes = {name: value for name, value in SHORTEST.items() if name != "validate_every"}
-    found = [Candidate("spectral-256", "spectral", {"rank": 256}, minutes=spectral)]
-    found.append(Candidate("sequence-knn", "sequence-knn", {}, minutes=SEQUENCE_MINUTES * n_pairs / 1e6))
+    planned = {
+        "spectral-256": Candidate("spectral-256", "spectral", {"rank": 256}, minutes=spectral),
+        "sequence-knn": Candidate("sequence-knn", "sequence-knn", {}, minutes=SEQUENCE_MINUTES * n_pairs / 1e6),
+    }
     for dim in DIMS:
-        needed = training_minutes(n_items, n_pairs, dim, **sizes) + ranking_minutes(n_users, n_items)
-        found.append(Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim, **SHORTEST}, minutes=needed))
-    by_name = {each.name: each for each in found}
+        name, needed = f"ltocf-{dim}", training_minutes(n_items, n_pairs, dim, **sizes)
+        needed += ranking_minutes(n_users, n_items)
+        planned[name] = Candidate(name, "ltocf", {"dim": dim, **SHORTEST}, minutes=needed)
     order = dict.fromkeys(["sequence-knn" if in_order else "spectral-256", *IN_HASTE])
-    return [by_name[name] for name in order]
+    return [planned[name] for name in order]
