@@ -81,6 +81,21 @@ def test_weights_are_multiples_of_a_share() -> None:
     assert any(found.weights[0] * n == pytest.approx(round(found.weights[0] * n)) for n in range(1, ROUNDS + 1))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_no_member_is_left_without_which_the_selection_would_be_better(seed: int) -> None:
+    seen, truth, tastes = random_tastes(120, 50, seed)
+    noise = torch.randn(5, 120, 50, generator=torch.Generator().manual_seed(10 + seed))
+    noise[1] = 0.8 * noise[0] + 0.6 * noise[1]  # good ones that err alike, and a bad one that errs otherwise
+    scorers = [FixedScores(tastes + scale * part) for scale, part in zip((0.9, 1, 1, 1.1, 3), noise, strict=True)]
+    validation = Validation(truth, seen, depth=5)
+
+    found = choose_weights(scorers, validation)
+
+    members = [scorer for scorer, weight in zip(scorers, found.weights, strict=True) if weight]
+    for place in range(len(members)):
+        assert choose_weights(members[:place] + members[place + 1 :], validation).value <= found.value
+
+
 def test_items_that_are_not_available_stay_out() -> None:
     seen, truth, tastes = random_tastes(30, 20)
     barred = tastes.clone()

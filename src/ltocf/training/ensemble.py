@@ -55,12 +55,20 @@ class _Pool(NamedTuple):
     scores: PoolScores
     relevant: Hits
     n_relevant: RelevantCounts
+    metric: Metric
 
-    def value(self, summed: CandidateScores, metric: Metric) -> float:
+    def value(self, summed: CandidateScores) -> float:
         """The metric of the lists that these scores of the candidates give."""
         summed = summed.masked_fill(self.items == NO_ITEM, -torch.inf)
-        places = summed.topk(min(metric.depth, summed.shape[1]), dim=1).indices
-        return METRICS[metric.name](self.relevant.gather(1, places), self.n_relevant).mean().item()
+        places = summed.topk(min(self.metric.depth, summed.shape[1]), dim=1).indices
+        return METRICS[self.metric.name](self.relevant.gather(1, places), self.n_relevant).mean().item()
+
+
+class _Sum(NamedTuple):
+    """The places of the summed scorers, one as often as it was added, and the metric of this sum."""
+
+    summands: list[int]
+    value: float
 
 
 def spreads(scores: Scores) -> Spreads:
@@ -92,6 +100,9 @@ def choose_weights(scorers: Sequence[Scorer], validation: Validation) -> Weighin
     also one that was added before, up to 20 summands. The best of these sums is kept, unless the best scorer alone is
     as good. So a scorer that only adds noise counts little, and several moderate scorers are preferred to a lucky one.
 
+    Then the selection is made again without each member of the sum in turn. The best of these sums replaces the first
+    if it is better, and so on. Otherwise a good scorer that begins the sum would stay beside better ones like it.
+
     Args:
         scorers: the scorers, at least one.
         validation: the users that are ranked, and the depth of NDCG.
@@ -101,7 +112,7 @@ def choose_weights(scorers: Sequence[Scorer], validation: Validation) -> Weighin
 
     Source: Caruana et al., ICML 2004, sections 2.1 and 2.2, https://doi.org/10.1145/1015330.1015432. Differs: scores
     are divided by their deviation, since those of different models have no common unit. Only the best items of each
-    scorer are candidates.
+    scorer are candidates. There, nothing is removed.
 
     Example:
         >>> from ltocf.data import Interactions
@@ -114,24 +125,35 @@ def choose_weights(scorers: Sequence[Scorer], validation: Validation) -> Weighin
     """
     if not scorers:
         raise ValueError("`scorers` must have at least one, got none")
-    metric, pool = Metric(CHOSEN_BY, validation.depth), _pool(scorers, validation)
-    alone = tuple(pool.value(scores, metric) for scores in pool.scores)
-    chosen = sorted(range(len(scorers)), key=lambda place: -alone[place])[:BEST]
-    best, value = chosen[:1], alone[chosen[0]]
-    summed = pool.scores[chosen].sum(0)
-    reached = pool.value(summed, metric)
-    while True:
-        if reached > value:
-            best, value = list(chosen), reached
-        if len(chosen) >= ROUNDS:
+    pool = _pool(scorers, validation)
+    alone = tuple(pool.value(scores) for scores in pool.scores)
+    best = _select(pool, alone, set(range(len(scorers))))
+    while len(members := set(best.summands)) > 1:
+        sums = [_select(pool, alone, members - {each}) for each in sorted(members)]
+        without = max(sums, key=lambda each: each.value)
+        if without.value <= best.value:
             break
-        tried = [pool.value(summed + scores, metric) for scores in pool.scores]
-        added = max(range(len(scorers)), key=tried.__getitem__)
+        best = without
+    weights = tuple(best.summands.count(place) / len(best.summands) for place in range(len(scorers)))
+    return Weighing(weights, str(pool.metric), best.value, alone)
+
+
+def _select(pool: _Pool, alone: Sequence[float], members: set[int]) -> _Sum:
+    """The best sum of scorers that one begins with, or adds, in a greedy selection among ``members``."""
+    chosen = sorted(members, key=lambda place: (-alone[place], place))[:BEST]
+    best = _Sum(chosen[:1], alone[chosen[0]])
+    summed = pool.scores[chosen].sum(0)
+    reached = pool.value(summed)
+    while True:
+        if reached > best.value:
+            best = _Sum(list(chosen), reached)
+        if len(chosen) >= ROUNDS:
+            return best
+        tried = {place: pool.value(summed + pool.scores[place]) for place in sorted(members)}
+        added = max(tried, key=tried.__getitem__)
         chosen.append(added)
         summed += pool.scores[added]
         reached = tried[added]
-    weights = tuple(best.count(place) / len(best) for place in range(len(scorers)))
-    return Weighing(weights, str(metric), value, alone)
 
 
 def _pool(scorers: Sequence[Scorer], validation: Validation) -> _Pool:
@@ -140,7 +162,7 @@ def _pool(scorers: Sequence[Scorer], validation: Validation) -> _Pool:
     depth = min(POOL * validation.depth, truth.n_items)
     blocks = [_candidates(scorers, block, seen, depth) for block in torch.split(users, USERS_AT_A_TIME)]
     items, scores = torch.cat([items for items, _ in blocks]), torch.cat([scores for _, scores in blocks], dim=1)
-    return _Pool(items, scores, find_hits(users, items, truth), n_relevant[users])
+    return _Pool(items, scores, find_hits(users, items, truth), n_relevant[users], Metric(CHOSEN_BY, validation.depth))
 
 
 @torch.no_grad()
