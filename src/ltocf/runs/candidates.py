@@ -19,10 +19,13 @@ SHORTER = 16
 SHARE_OF_TRAINING = 0.6
 """The share of the time for training by gradient; the rest is for models in closed form, which took 35 % on Gowalla,
 and for ranking."""
-SHORTEST: dict[str, Any] = {"epochs": 8, "n_negatives": 2048, "validate_every": 4}
-"""If not even those epochs fit: two passes, with fewer negatives (docs/auto.md)."""
-IN_HASTE = ("ltocf-128", "ltocf-64", "spectral-256")
-"""What then competes beside the first, `sequence-knn` in order and `spectral-256` without, while it fits."""
+SHORTEST: dict[str, Any] = {"epochs": 8, "n_negatives": 2048, "validate_every": 4, "validation_users": SEARCH_USERS}
+"""If not even those epochs fit: two passes, with fewer negatives, validated by fewer users (docs/auto.md)."""
+ONE_MORE_PASS = 0.75
+"""The share of its training if, after the two passes of its selection, the selected weights are trained for one more
+pass over all pairs and not for two from the start."""
+SHORT_SEARCH = {"epochs": 12}
+"""Of `sequence-knn` in haste: at a twentieth of the weight its numbers hardly matter."""
 SPECTRAL_MINUTES = 0.52, 0.6
 """Of `spectral-256`: for each 10,000 items, ranked for 8,000 users, and for each million training pairs."""
 SEQUENCE_MINUTES = 1.0
@@ -39,8 +42,8 @@ class Candidate(NamedTuple):
         model: a key of `MODELS`.
         values: settings by name that differ from the preset's.
         skipped: the reason why it does not compete; empty if it does.
-        minutes: about how long its selection and its training on all pairs take together, on two cores; 0 if there is
-            no plan.
+        minutes: about how long its selection and its training on all pairs take together, on two cores, the latter
+            perhaps only for one more pass; 0 if there is no plan.
     """
 
     name: str
@@ -82,7 +85,7 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
         >>> gowalla[-1].values
         {'dim': 64, 'epochs': 16}
         >>> [c.name for c in candidates_for(30_000, 41_000, 640_000, 5.0, in_order=True) if not c.skipped]
-        ['sequence-knn', 'ltocf-128']
+        ['sequence-knn', 'ltocf-128', 'ltocf-64']
     """
     too_many = f"{n_items:,} items, at most {LARGEST_EASE:,}" if n_items > LARGEST_EASE else ""
     candidates = [Candidate("ease", "ease", {}, too_many)]
@@ -113,6 +116,7 @@ def _in_haste(known: list[Candidate], planned: list[Candidate], left: float) -> 
     for each in planned:
         if each.name in names and each.minutes <= left:
             fitting.append(each)
+            names.remove(each.name)
             left -= each.minutes
     if not any(each.values.items() >= SHORTEST.items() for each in fitting):
         return known
@@ -129,17 +133,19 @@ def _more(minutes: float | None) -> str:
 
 
 def _planned(n_users: int, n_items: int, n_pairs: int, in_order: bool) -> list[Candidate]:
-    """What may compete in haste, the most useful first."""
+    """What may compete in haste, the most useful first; a name that comes twice has a shorter plan there."""
     by_items, by_pairs = SPECTRAL_MINUTES
-    spectral = by_items * n_items / 1e4 * min(n_users / SEARCH_USERS, 1) + by_pairs * n_pairs / 1e6
-    sizes = {name: value for name, value in SHORTEST.items() if name != "validate_every"}
-    planned = {
-        "spectral-256": Candidate("spectral-256", "spectral", {"rank": 256}, minutes=spectral),
-        "sequence-knn": Candidate("sequence-knn", "sequence-knn", {}, minutes=SEQUENCE_MINUTES * n_pairs / 1e6),
-    }
+    ranked = min(n_users, SEARCH_USERS)
+    spectral = by_items * n_items / 1e4 * ranked / SEARCH_USERS + by_pairs * n_pairs / 1e6
+    closed = [Candidate("spectral-256", "spectral", {"rank": 256}, minutes=spectral)]
+    if in_order:
+        needed = SEQUENCE_MINUTES * n_pairs / 1e6
+        closed.insert(0, Candidate("sequence-knn", "sequence-knn", SHORT_SEARCH, minutes=needed))
+    trained = list[Candidate]()
+    sizes = {name: SHORTEST[name] for name in ("epochs", "n_negatives")}
     for dim in DIMS:
-        name, needed = f"ltocf-{dim}", training_minutes(n_items, n_pairs, dim, **sizes)
-        needed += ranking_minutes(n_users, n_items)
-        planned[name] = Candidate(name, "ltocf", {"dim": dim, **SHORTEST}, minutes=needed)
-    order = dict.fromkeys(["sequence-knn" if in_order else "spectral-256", *IN_HASTE])
-    return [planned[name] for name in order]
+        steps, rankings = training_minutes(n_items, n_pairs, dim, **sizes), ranking_minutes(ranked, n_items)
+        for share in (1.0, ONE_MORE_PASS):
+            values, needed = {"dim": dim, **SHORTEST}, share * steps + rankings
+            trained.append(Candidate(f"ltocf-{dim}", "ltocf", values, minutes=needed))
+    return closed[:1] + trained + closed[1:]

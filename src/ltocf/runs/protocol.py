@@ -28,7 +28,7 @@ from ltocf.runs.leftovers import remove_checkpoints
 from ltocf.runs.memory import REPORTED_FROM, Memory, TrainingSizes, stated_memory
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
-from ltocf.runs.retraining import Selected, prepare_retraining, restore_selected_if_cut
+from ltocf.runs.retraining import Selected, prepare_retraining, restore_selected_if_cut, shortened_if_late
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
 from ltocf.training import EpochRecord, FitContext, FitResult, environment
@@ -153,10 +153,14 @@ class Experiment:
                 ranks=self.ranks,
                 device=self.device,
             )
-            if not self.folder.checkpoint_file(place).exists():  # a checkpoint has embeddings of its own
+            settings = config.training
+            if selected is not None:
+                settings, context = shortened_if_late(selected.fit, settings, context)
+            goes_on = selected is not None and settings.retraining == "continued"
+            # A checkpoint has embeddings of its own, and so have the selected weights.
+            if not goes_on and not self.folder.checkpoint_file(place).exists():
                 self.start(model, graph, pairs, context)
             del graph  # or all of it would stay in memory where processes have a block each
-            settings = config.training
             if selected is not None:
                 settings, context = prepare_retraining(model, selected, settings, context)
             return_unused_memory()  # of sorting pairs, making the graph and an earlier phase

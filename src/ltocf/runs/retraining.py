@@ -34,10 +34,9 @@ def prepare_retraining(
     Args:
         model: the model on the graph of all pairs.
         selected: the selected model, which is released if it will not be needed again.
-        settings: the settings of the run.
-        context: the context of the run; its deadline may leave time only for one more pass of the selected weights.
+        settings: the settings of the run, after `shortened_if_late`.
+        context: the context of the run, after `shortened_if_late`.
     """
-    settings, context = _shortened_if_late(selected.fit, settings, context)
     chosen, epochs = selected.model, selected.fit.best_epoch or 0
     assert chosen is not None
     if context.deadline == math.inf:  # else `restore_selected_if_cut` may need it
@@ -52,7 +51,7 @@ def prepare_retraining(
     return settings.for_another_pass(), context
 
 
-def _shortened_if_late(
+def shortened_if_late(
     selection: FitResult, settings: TrainingSettings, context: FitContext
 ) -> tuple[TrainingSettings, FitContext]:
     """The given settings; or one more pass of the selected weights, if the time limit would cut off the retraining.
@@ -65,6 +64,7 @@ def _shortened_if_late(
         return settings, context
     pass_checkpoint = checkpoint.with_stem(f"{checkpoint.stem}-continued")
     if not pass_checkpoint.exists():
+        # This counts the choice of the ranking's numbers, which is not repeated, but not the initial embeddings.
         needed = selection.best_epoch * selection.seconds / selection.epochs
         if checkpoint.exists() or not context.is_late(needed):
             return settings, context
