@@ -1,9 +1,10 @@
-"""The table of `auto` on every data set that it was measured on, from results/auto/."""
+"""The tables of `auto`, from results/auto/: every data set that it was measured on, and what each part adds."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import mean
 
 from markdown_tables import table_lines
 
@@ -13,6 +14,21 @@ CAPTION = (
     "once. Best other: for each metric, the best committed row of the data set among all methods of Table 3 and the "
     "reference rows, each tuned on the validation set."
 )
+PARTS_CAPTION = (
+    "recall@20 / NDCG@20 on the test set, means of the seeds that were run; gain over the row that it builds on."
+)
+METRICS = ("recall@20", "ndcg@20")
+ORDERED = ("gowalla", "yelp2018")
+PARTS = (
+    ("spectral", "`spectral`, histories as sets", ""),
+    ("spectral-in-order", "in order: recency and trend", "spectral"),
+    ("ltocf-set", "LT-OCF, `fast`, as sets", ""),
+    ("ltocf-in-order", "in order", "ltocf-set"),
+    ("blend-set", "`spectral` and LT-OCF blended, as sets", "spectral"),
+    ("auto-5-minutes", "a contest in order, 5 minutes", "spectral-in-order"),
+    ("auto", "a contest in order", "spectral-in-order"),
+)
+"""Stem of the results, name of the row, and stem of the row that it is compared with."""
 
 
 def auto() -> str:
@@ -22,7 +38,7 @@ def auto() -> str:
         result = json.loads(file.read_text(encoding="utf-8"))
         limit = result["configuration"]["training"]["max_minutes"]
         line = [result["dataset"] + (f", limit {limit:g}\N{NO-BREAK SPACE}min" if limit else "")]
-        for metric in ("recall@20", "ndcg@20"):
+        for metric in METRICS:
             best = result["best_other"].get(metric)
             share = result["of_the_best"].get(metric)
             best_other = (
@@ -38,4 +54,29 @@ def auto() -> str:
     return "\n".join([*table_lines([columns, *rows]), "", CAPTION])
 
 
-AUTO_TABLES = {"auto": auto}
+def parts() -> str:
+    """A line for each part: both metrics on the sets in order, and what is gained over the row it builds on."""
+    rows = [["", *(f"{dataset}, {column}" for dataset in ORDERED for column in ("recall / NDCG", "gain in %"))]]
+    for stem, name, base in PARTS:
+        row = [name]
+        for dataset in ORDERED:
+            found = _means(stem, dataset)
+            gains = (
+                [f"{100 * (a / b - 1):+.1f}" for a, b in zip(found, _means(base, dataset), strict=True)] if base else []
+            )
+            row += [" / ".join(f"{value:.4f}" for value in found), " / ".join(gains) or "–"]
+        rows.append(row)
+    return "\n".join([*table_lines(rows), "", PARTS_CAPTION])
+
+
+def _means(stem: str, dataset: str) -> list[float]:
+    """Both metrics of a row, the means of its seeds."""
+    folder, of_auto = RESULTS.parent / dataset, stem.removeprefix("auto")
+    pattern = f"{stem}-seed?.json"
+    if of_auto != stem:
+        folder, pattern = RESULTS, f"{dataset}{of_auto}-seed0.json"
+    measured = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob(pattern))]
+    return [mean(row[metric] for row in measured) for metric in METRICS]
+
+
+AUTO_TABLES = {"auto": auto, "parts": parts}

@@ -243,6 +243,17 @@ def test_in_haste_a_plan_fits_into_the_time(minutes: float, in_order: bool) -> N
     assert {c.name for c in candidates} == {c.name for c in candidates_for(30_000, 41_000, 640_000, 60.0, in_order)}
 
 
+def test_in_haste_the_larger_may_be_planned_with_one_more_pass() -> None:
+    """At the size of Yelp2018, where two trainings of dimension 128 do not fit into 5 minutes."""
+    five, six = (
+        [c for c in candidates_for(32_000, 38_000, 980_000, minutes, in_order=True) if not c.skipped]
+        for minutes in (5.0, 6.0)
+    )
+    assert [c.name for c in five] == [c.name for c in six] == ["sequence-knn", "ltocf-128"]
+    assert five[1].minutes < five[1].minutes + five[0].minutes < six[1].minutes
+    assert five[1].values == six[1].values
+
+
 def test_without_time_for_a_plan_with_lt_ocf_the_closed_forms_compete() -> None:
     candidates = candidates_for(30_000, 41_000, 640_000, 3.0)
     assert [c.name for c in candidates if not c.skipped] == ["spectral-256", "spectral-1024", "item-knn"]

@@ -14,6 +14,7 @@ from ltocf.data import Interactions, Split, carve_validation, load_dataset, spli
 from ltocf.evaluation import evaluate, evaluate_per_user
 from ltocf.graph import BipartiteGraph
 from ltocf.models import MF, MODELS, STARTS, Recommender, build_model
+from ltocf.runs import protocol
 from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.training import FitContext, TrainingSettings, fit, sample_users
@@ -113,6 +114,16 @@ def test_retraining_continues_from_the_selected_model_for_one_pass(log_file: Pat
     assert same_weights(retrained, model)
     assert not same_weights(retrained, chosen)
     assert retrained.learned() == chosen.learned()
+
+
+@pytest.mark.parametrize(("retraining", "starts"), [("continued", 1), ("repeated", 2)])
+def test_weights_that_go_on_need_no_initial_embeddings(
+    log_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retraining: str, starts: int
+) -> None:
+    started: list[object] = []
+    monkeypatch.setitem(protocol.STARTS, "spectral", lambda model, *_: started.append(model))
+    run_and_split(log_file, tmp_path, SETTINGS, retraining=retraining, init="spectral")
+    assert len(started) == starts
 
 
 def run_and_split(

@@ -49,19 +49,21 @@ class Weighing(NamedTuple):
 
 
 class _Pool(NamedTuple):
-    """The candidates of every user, -1 for none, each scorer's standardised scores, and which are relevant."""
+    """Of the users with a relevant candidate: each scorer's standardised scores, and which candidates are relevant.
 
-    items: RankedItems
+    All others have a metric of 0 whatever the weights are; they only count in ``n_users``.
+    """
+
     scores: PoolScores
     relevant: Hits
     n_relevant: RelevantCounts
+    n_users: int
     metric: Metric
 
     def value(self, summed: CandidateScores) -> float:
         """The metric of the lists that these scores of the candidates give."""
-        summed = summed.masked_fill(self.items == NO_ITEM, -torch.inf)
         places = summed.topk(min(self.metric.depth, summed.shape[1]), dim=1).indices
-        return METRICS[self.metric.name](self.relevant.gather(1, places), self.n_relevant).mean().item()
+        return METRICS[self.metric.name](self.relevant.gather(1, places), self.n_relevant).sum().item() / self.n_users
 
 
 class _Sum(NamedTuple):
@@ -162,14 +164,20 @@ def _pool(scorers: Sequence[Scorer], validation: Validation) -> _Pool:
     depth = min(POOL * validation.depth, truth.n_items)
     blocks = [_candidates(scorers, block, seen, depth) for block in torch.split(users, USERS_AT_A_TIME)]
     items, scores = torch.cat([items for items, _ in blocks]), torch.cat([scores for _, scores in blocks], dim=1)
-    return _Pool(items, scores, find_hits(users, items, truth), n_relevant[users], Metric(CHOSEN_BY, validation.depth))
+    relevant, n_relevant = find_hits(users, items, truth), n_relevant[users]
+    found = relevant.any(1)
+    metric = Metric(CHOSEN_BY, validation.depth)
+    return _Pool(scores[:, found], relevant[found], n_relevant[found], len(users), metric)
 
 
 @torch.no_grad()
 def _candidates(
     scorers: Sequence[Scorer], users: UserIndices, seen: Histories, depth: int
 ) -> tuple[RankedItems, PoolScores]:
-    """The ``depth`` best unseen items of each scorer, each item once, and the standardised scores of all."""
+    """The ``depth`` best unseen items of each scorer, each item once, and the standardised scores of all.
+
+    What does not count, a repeated or unavailable item, is -1 and has a score of minus infinity.
+    """
     histories = seen.rows(users)
     rows = torch.repeat_interleave(histories.lengths)
     standardised = []
@@ -182,4 +190,4 @@ def _candidates(
     gathered = torch.stack([scores.gather(1, items) for scores in standardised])
     repeated = torch.nn.functional.pad(items[:, 1:] == items[:, :-1], (1, 0))
     excluded = repeated | gathered.isinf().any(0)
-    return items.masked_fill(excluded, NO_ITEM), gathered.masked_fill(excluded, 0)
+    return items.masked_fill(excluded, NO_ITEM), gathered.masked_fill(excluded, -torch.inf)
