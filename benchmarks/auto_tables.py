@@ -20,15 +20,15 @@ PARTS_CAPTION = (
 METRICS = ("recall@20", "ndcg@20")
 ORDERED = ("gowalla", "yelp2018")
 PARTS = (
-    ("spectral", "`spectral`, histories as sets", ""),
-    ("spectral-in-order", "in order: recency and trend", "spectral"),
-    ("ltocf-set", "LT-OCF, `fast`, as sets", ""),
-    ("ltocf-in-order", "in order", "ltocf-set"),
-    ("blend-set", "`spectral` and LT-OCF blended, as sets", "spectral"),
-    ("auto-5-minutes", "a contest in order, 5 minutes", "spectral-in-order"),
-    ("auto", "a contest in order", "spectral-in-order"),
+    ("{}/spectral", "`spectral`, histories as sets", ""),
+    ("{}/spectral-in-order", "in order: recency and trend", "{}/spectral"),
+    ("{}/ltocf-set", "LT-OCF, `fast`, as sets", ""),
+    ("{}/ltocf-in-order", "in order", "{}/ltocf-set"),
+    ("{}/blend-set", "`spectral` and LT-OCF blended, as sets", "{}/spectral"),
+    ("auto/{}-5-minutes", "a contest in order, 5 minutes", "{}/spectral-in-order"),
+    ("auto/{}", "a contest in order", "{}/spectral-in-order"),
 )
-"""Stem of the results, name of the row, and stem of the row that it is compared with."""
+"""Files of the results of a set, name of the row, and files of the row that it is compared with."""
 
 
 def auto() -> str:
@@ -57,10 +57,10 @@ def auto() -> str:
 def parts() -> str:
     """A line for each part: both metrics on the sets in order, and what is gained over the row it builds on."""
     rows = [["", *(f"{dataset}, {column}" for dataset in ORDERED for column in ("recall / NDCG", "gain in %"))]]
-    for stem, name, base in PARTS:
+    for files, name, base in PARTS:
         row = [name]
         for dataset in ORDERED:
-            found = _means(stem, dataset)
+            found = _means(files, dataset)
             gains = (
                 [f"{100 * (a / b - 1):+.1f}" for a, b in zip(found, _means(base, dataset), strict=True)] if base else []
             )
@@ -69,13 +69,10 @@ def parts() -> str:
     return "\n".join([*table_lines(rows), "", PARTS_CAPTION])
 
 
-def _means(stem: str, dataset: str) -> list[float]:
+def _means(files: str, dataset: str) -> list[float]:
     """Both metrics of a row, the means of its seeds."""
-    folder, of_auto = RESULTS.parent / dataset, stem.removeprefix("auto")
-    pattern = f"{stem}-seed?.json"
-    if of_auto != stem:
-        folder, pattern = RESULTS, f"{dataset}{of_auto}-seed0.json"
-    measured = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob(pattern))]
+    found = sorted(RESULTS.parent.glob(f"{files.format(dataset)}-seed?.json"))
+    measured = [json.loads(file.read_text(encoding="utf-8")) for file in found]
     return [mean(row[metric] for row in measured) for metric in METRICS]
 
 
