@@ -122,6 +122,31 @@ def test_a_candidate_that_diverges_on_all_pairs_is_set_aside(
     assert metrics["ndcg@10"] == without["ndcg@10"]
 
 
+def test_closed_forms_are_computed_again_before_the_heaviest_is_trained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever time is left for training, the closed forms need theirs, and what is left counts most by weight."""
+    weights = {"light": 0.25, "heavy": 0.5, "ease": 0.25}
+    short = {"dim": 4, "epochs": 1, "n_negatives": 16}
+    competing = [Candidate("light", "lightgcn", short), Candidate("heavy", "mf", short), Candidate("ease", "ease", {})]
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: competing)
+    monkeypatch.setattr(
+        contest,
+        "choose_weights",
+        lambda *given: choose_weights(*given)._replace(weights=tuple(weights.values())),
+    )
+    order, phase = list[str](), Experiment.phase
+
+    def recorded(self: Experiment, name: str, *arguments: Any) -> Any:
+        order.append(f"{self.label} {name}")
+        return phase(self, name, *arguments)
+
+    monkeypatch.setattr(Experiment, "phase", recorded)
+    metrics = train(tmp_path / "run")
+    assert order[3:] == ["ease retraining", "heavy retraining", "light retraining"]
+    assert {row["name"]: row["weight"] for row in metrics["contest"]} == weights
+
+
 def test_a_contest_without_a_candidate_left_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = {"dim": 4, "epochs": 2, "n_negatives": 16, "learning_rate": 1e30}
     monkeypatch.setattr(contest, "candidates_for", lambda *_: [Candidate("diverging", "mf", settings)])
@@ -227,20 +252,37 @@ def test_candidates_suit_the_size_and_the_time() -> None:
     assert default_minutes(2_000_000) == 40.0
 
 
-@pytest.mark.parametrize(
-    ("minutes", "in_order"), [(3.0, True), (4.0, True), (5.0, True), (6.0, True), (5.0, False), (7.0, False)]
-)
-def test_in_haste_a_plan_fits_into_the_time(minutes: float, in_order: bool) -> None:
+@pytest.mark.parametrize("in_order", [True, False])
+@pytest.mark.parametrize("minutes", [5.0, 7.0, 10.0, 15.0, 20.5, 30.0, 60.0])
+def test_a_plan_fits_into_the_time(minutes: float, in_order: bool) -> None:
     candidates = candidates_for(30_000, 41_000, 640_000, minutes, in_order)
     competing = [c for c in candidates if not c.skipped]
     assert competing[0].name == ("sequence-knn" if in_order else "spectral-256")
+    assert competing[1].name == "ltocf-128"
     assert all(c.minutes for c in competing)
     assert sum(c.minutes for c in competing) <= SHARE_PLANNED * minutes
-    trained = [c for c in competing if c.model == "ltocf"]
-    assert trained
-    assert all(c.values == {"dim": int(c.name.removeprefix("ltocf-")), **SHORTEST} for c in trained)
     assert len({c.name for c in candidates}) == len(candidates)
-    assert {c.name for c in candidates} == {c.name for c in candidates_for(30_000, 41_000, 640_000, 60.0, in_order)}
+    assert {c.name for c in candidates} == {c.name for c in candidates_for(30_000, 41_000, 640_000, 2.0, in_order)}
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_more_time_gives_no_shorter_trainings(in_order: bool) -> None:
+    """From one limit to the next, LT-OCF competes in as many dimensions, with as many epochs, or more."""
+    before = {"ltocf-128": 0, "ltocf-64": 0}
+    for minutes in range(3, 61):
+        candidates = candidates_for(30_000, 41_000, 640_000, float(minutes), in_order)
+        epochs = {c.name: 0 if c.skipped else c.values.get("epochs", 32) for c in candidates if c.model == "ltocf"}
+        assert epochs["ltocf-128"] >= before["ltocf-128"]
+        if epochs["ltocf-128"] == before["ltocf-128"]:
+            assert epochs["ltocf-64"] >= before["ltocf-64"]
+        before = epochs
+    assert before == {"ltocf-128": 32, "ltocf-64": 32}
+
+
+def test_in_haste_two_short_passes_are_trained() -> None:
+    trained = [c for c in candidates_for(30_000, 41_000, 640_000, 6.0, in_order=True) if c.model == "ltocf"]
+    assert [c.values for c in trained] == [{"dim": 128, **SHORTEST}, {"dim": 64, **SHORTEST}]
+    assert not any(c.skipped for c in trained)
 
 
 def test_in_haste_the_larger_may_be_planned_with_one_more_pass() -> None:
@@ -257,6 +299,7 @@ def test_in_haste_the_larger_may_be_planned_with_one_more_pass() -> None:
 def test_without_time_for_a_plan_with_lt_ocf_the_closed_forms_compete() -> None:
     candidates = candidates_for(30_000, 41_000, 640_000, 3.0)
     assert [c.name for c in candidates if not c.skipped] == ["spectral-256", "spectral-1024", "item-knn"]
+    assert not any(c.minutes for c in candidates if not c.skipped)
 
 
 def test_closed_forms_of_a_small_catalogue_always_compete() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ltocf.runs.estimate import ranking_minutes, training_minutes
+from ltocf.runs.estimate import neighbour_minutes, ranking_minutes, spectral_minutes, start_minutes, training_minutes
 from ltocf.training import SEARCH_USERS
 
 MINUTES, LARGE, MINUTES_PER_MILLION = 1.0, 1_000_000, 20.0
@@ -13,27 +14,20 @@ LARGEST_EASE = 8_000
 """Items; with more, a factorisation takes minutes, and every L2 weight that is tried needs one."""
 DIMS = (128, 64)
 """The larger first: it gives the better model."""
-SHORTER = 16
-"""Epochs if the preset's 32 do not fit. From the spectrum four passes validate as eight from random embeddings do
+SHORTER: dict[str, Any] = {"epochs": 16}
+"""If the preset's 32 do not fit. From the spectrum four passes validate as eight from random embeddings do
 (docs/scale.md), and a schedule that the time limit cuts off never reaches low rates."""
-SHARE_OF_TRAINING = 0.6
-"""The share of the time for training by gradient; the rest is for models in closed form, which took 35 % on Gowalla,
-and for ranking."""
 SHORTEST: dict[str, Any] = {"epochs": 8, "n_negatives": 2048, "validate_every": 4, "validation_users": SEARCH_USERS}
 """If not even those epochs fit: two passes, with fewer negatives, validated by fewer users (docs/auto.md)."""
 ONE_MORE_PASS = 0.75
 """The share of its training if, after the two passes of its selection, the selected weights are trained for one more
 pass over all pairs and not for two from the start."""
-SHORT_SEARCH = {"epochs": 12}
-"""Of `sequence-knn` in haste: at a twentieth of the weight its numbers hardly matter."""
-SPECTRAL_MINUTES = 0.52, 0.6
-"""Of `spectral-256`: for each 10,000 items, ranked for 8,000 users, and for each million training pairs."""
-SEQUENCE_MINUTES = 1.0
-"""Of `sequence-knn`, for each million training pairs. Both are from contests on Gowalla and Yelp2018 (results/auto)."""
-START_MINUTES = 0.1
-"""Of the start from the spectrum at dimension 64, which grows with it, for each million training pairs."""
+SHARE_OF_TRAINING = 0.6
+"""The share of the time for training by gradient, where all closed forms compete."""
 SHARE_PLANNED = 0.87
-"""Of the time limit in haste; the rest is for reading, weighing and ranking the test set."""
+"""The share of the time that a plan fills; the rest is for reading, weighing and ranking the test set."""
+SHORT_SEARCH = {"epochs": 12}
+"""Of `sequence-knn` in a plan: at a twentieth of the weight its numbers hardly matter."""
 
 
 class Candidate(NamedTuple):
@@ -66,10 +60,11 @@ def default_minutes(n_pairs: int) -> float:
 
 
 def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_order: bool = False) -> list[Candidate]:
-    """All candidates, in the order in which they compete: closed forms first, which give the most in the least time.
+    """All candidates, in the order in which they compete.
 
-    If there is no time for LT-OCF beside them, and the catalogue is so large that they take minutes too, some of both
-    are planned by the minute, see `SHORTEST`.
+    All closed forms of a small catalogue compete, before LT-OCF: they give the most in the least time. Those of a large
+    one take minutes too, and add little to LT-OCF. So a plan is made by the minute: a quick closed form unlike LT-OCF,
+    then LT-OCF in both dimensions with as many epochs as fit, then the other closed forms.
 
     Args:
         n_users: number of users.
@@ -81,74 +76,91 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
     Example:
         >>> [c.name for c in candidates_for(1_000, 700, 50_000, 1.0) if not c.skipped]
         ['ease', 'spectral-64', 'spectral-256', 'item-knn', 'ltocf-128']
-        >>> gowalla = candidates_for(30_000, 41_000, 640_000, 10.0)
+        >>> gowalla = candidates_for(30_000, 41_000, 640_000, 20.0, in_order=True)
+        >>> [(c.name, round(c.minutes, 1)) for c in gowalla if not c.skipped]
+        [('sequence-knn', 0.6), ('ltocf-128', 8.3), ('ltocf-64', 5.1), ('spectral-256', 2.5)]
         >>> [(c.name, c.skipped) for c in gowalla if c.skipped]
-        [('ease', '41,000 items, at most 8,000'), ('ltocf-128', 'about 7.6 minutes more')]
-        >>> gowalla[-1].values
-        {'dim': 64, 'epochs': 16}
+        [('spectral-1024', 'about 3.6 minutes more'), ('ease', '41,000 items, at most 8,000')]
         >>> [c.name for c in candidates_for(30_000, 41_000, 640_000, 5.0, in_order=True) if not c.skipped]
         ['sequence-knn', 'ltocf-128']
     """
-    too_many = f"{n_items:,} items, at most {LARGEST_EASE:,}" if n_items > LARGEST_EASE else ""
-    candidates = [Candidate("ease", "ease", {}, too_many)]
     ranks = [rank for rank in RANKS if rank < min(n_users, n_items)] or [1]
-    ranks = ranks[-2:] if n_items > LARGEST_EASE else ranks[:2]  # a low rank is for few items
-    candidates += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in ranks]
+    if n_items > LARGEST_EASE:
+        closed = _closed_forms(n_users, n_items, n_pairs, ranks[-2:], in_order)
+        ease = Candidate("ease", "ease", {}, f"{n_items:,} items, at most {LARGEST_EASE:,}")
+        return [*_planned(closed, list(_trainings(n_users, n_items, n_pairs)), SHARE_PLANNED * minutes), ease]
+    candidates = [Candidate("ease", "ease", {})]
+    candidates += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in ranks[:2]]
     candidates.append(Candidate("item-knn", "item-knn", {}))
     if in_order:
         candidates.append(Candidate("sequence-knn", "sequence-knn", {}))
-    trained, left = list[Candidate](), SHARE_OF_TRAINING * minutes
+    left = SHARE_OF_TRAINING * minutes
     for dim in DIMS:
         values, needed = {"dim": dim}, training_minutes(n_items, n_pairs, dim)
         if needed > left:
-            values, needed = values | {"epochs": SHORTER}, training_minutes(n_items, n_pairs, dim, SHORTER)
-        skipped = "" if needed <= left else f"about {needed:.1f} minutes more"
+            values, needed = values | SHORTER, training_minutes(n_items, n_pairs, dim, **SHORTER)
+        skipped = "" if needed <= left else _more(needed)
         left -= 0 if skipped else needed
-        trained.append(Candidate(f"ltocf-{dim}", "ltocf", values, skipped))
-    known = candidates + trained
-    if too_many and all(each.skipped for each in trained):
-        return _in_haste(known, _planned(n_users, n_items, n_pairs, in_order), SHARE_PLANNED * minutes)
-    return known
+        candidates.append(Candidate(f"ltocf-{dim}", "ltocf", values, skipped))
+    return candidates
 
 
-def _in_haste(known: list[Candidate], planned: list[Candidate], left: float) -> list[Candidate]:
-    """Those of a plan that fit into the time, before the others; all closed forms if LT-OCF does not fit at all."""
-    fitting, names = list[Candidate](), {each.name for each in known}
-    for each in planned:
-        if each.name in names and each.minutes <= left:
-            fitting.append(each)
-            names.remove(each.name)
-            left -= each.minutes
-    if not any(each.values.items() >= SHORTEST.items() for each in fitting):
-        return known
-    needed, competing = {each.name: each.minutes for each in planned}, {each.name for each in fitting}
-    others = [each for each in known if each.name not in competing]
-    return fitting + [
-        each if each.skipped and each.name not in needed else each._replace(skipped=_more(needed.get(each.name)))
-        for each in others
-    ]
+def _more(minutes: float) -> str:
+    return f"about {minutes:.1f} minutes more"
 
 
-def _more(minutes: float | None) -> str:
-    return "too long beside the others" if minutes is None else f"about {minutes:.1f} minutes more"
+def _planned(closed: list[Candidate], trainings: list[list[Candidate]], left: float) -> list[Candidate]:
+    """The first closed form, the first of ``trainings`` that fits, then other closed forms; those that do not, skipped.
+
+    If no training fits, all closed forms compete, without a plan.
+    """
+    shortest = {each.name: each for training in trainings for each in training}
+    left -= closed[0].minutes
+    fitting = next((training for training in trainings if sum(each.minutes for each in training) <= left), None)
+    if fitting is None:
+        closed, fitting, left = [each._replace(minutes=0.0) for each in closed], [], 0.0
+    left -= sum(each.minutes for each in fitting)
+    planned = [closed[0], *fitting]
+    for each in closed[1:]:
+        skipped = "" if each.minutes <= left else _more(each.minutes)
+        left -= 0 if skipped else each.minutes
+        planned.append(each._replace(skipped=skipped))
+    others = shortest.keys() - {each.name for each in planned}
+    return planned + [shortest[name]._replace(skipped=_more(shortest[name].minutes)) for name in sorted(others)]
 
 
-def _planned(n_users: int, n_items: int, n_pairs: int, in_order: bool) -> list[Candidate]:
-    """What may compete in haste, the most useful first; the larger LT-OCF also with no more than another pass."""
-    by_items, by_pairs = SPECTRAL_MINUTES
+def _closed_forms(n_users: int, n_items: int, n_pairs: int, ranks: list[int], in_order: bool) -> list[Candidate]:
+    """Those of a plan: the first is quick and unlike LT-OCF. Beside `sequence-knn`, `item-knn` adds nothing."""
     ranked = min(n_users, SEARCH_USERS)
-    spectral = by_items * n_items / 1e4 * ranked / SEARCH_USERS + by_pairs * n_pairs / 1e6
-    closed = [Candidate("spectral-256", "spectral", {"rank": 256}, minutes=spectral)]
-    if in_order:
-        needed = SEQUENCE_MINUTES * n_pairs / 1e6
-        closed.insert(0, Candidate("sequence-knn", "sequence-knn", SHORT_SEARCH, minutes=needed))
-    trained = list[Candidate]()
-    sizes = {name: SHORTEST[name] for name in ("epochs", "n_negatives")}
-    for dim in DIMS:
-        start = START_MINUTES * dim / 64 * n_pairs / 1e6
-        steps, rankings = training_minutes(n_items, n_pairs, dim, **sizes), ranking_minutes(ranked, n_items)
-        needed = steps + 2 * start + rankings
-        trained.append(Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim, **SHORTEST}, minutes=needed))
-        if dim == DIMS[0]:
-            trained.append(trained[0]._replace(minutes=ONE_MORE_PASS * steps + start + rankings))
-    return closed[:1] + trained + closed[1:]
+    spectral = [
+        Candidate(f"spectral-{rank}", "spectral", {"rank": rank}, "", spectral_minutes(ranked, n_items, n_pairs, rank))
+        for rank in ranks
+    ]
+    if not in_order:
+        return [*spectral, Candidate("item-knn", "item-knn", {}, "", neighbour_minutes(n_pairs))]
+    needed = neighbour_minutes(n_pairs, **SHORT_SEARCH)
+    return [Candidate("sequence-knn", "sequence-knn", SHORT_SEARCH, "", needed), *reversed(spectral)]
+
+
+def _trainings(n_users: int, n_items: int, n_pairs: int) -> Iterator[list[Candidate]]:
+    """The LT-OCFs that may compete together, the best first: both with the same epochs, or the larger with more."""
+    larger, smaller = (
+        [_lt_ocf(n_users, n_items, n_pairs, dim, form) for form in ({}, SHORTER, SHORTEST)] for dim in DIMS
+    )
+    yield [larger[0], smaller[0]]
+    for place in (1, 2):
+        for other in smaller[place:]:
+            yield [larger[place], other]
+        yield [larger[place]]
+    yield [_lt_ocf(n_users, n_items, n_pairs, DIMS[0], SHORTEST, one_more_pass=True)]
+    yield [smaller[2]]
+
+
+def _lt_ocf(
+    n_users: int, n_items: int, n_pairs: int, dim: int, form: dict[str, Any], one_more_pass: bool = False
+) -> Candidate:
+    steps = training_minutes(n_items, n_pairs, dim, **{k: v for k, v in form.items() if k in ("epochs", "n_negatives")})
+    start = start_minutes(n_pairs, dim)
+    ranked = min(n_users, form.get("validation_users", n_users))
+    needed = (ONE_MORE_PASS * steps + start if one_more_pass else steps + 2 * start) + ranking_minutes(ranked, n_items)
+    return Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim, **form}, "", needed)

@@ -15,6 +15,7 @@ from ltocf.data.order import ages_of
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.models import Blend
+from ltocf.models.base import GradientRecommender
 from ltocf.progress import readable_seconds
 from ltocf.runs.candidates import SHARE_PLANNED, Candidate, candidates_for
 from ltocf.runs.protocol import Experiment
@@ -103,6 +104,8 @@ class Contest:
             weighing = self._weigh(entrants, truth)
             outer.folder.ensure_present()
             chosen = [(e, w) for e, w in zip(entrants, weighing.weights, strict=True) if w]
+            # Closed forms must be computed again whatever the time; of the others, time is for the heaviest first.
+            chosen.sort(key=lambda each: (isinstance(each[0].trained.model, GradientRecommender), -each[1]))
             _blend([(entrant.trained, weight) for entrant, weight in chosen]).save(outer.folder.selection_model_file)
             diverged = self._retrain_missing([entrant for entrant, _ in chosen], everything, retrained)
             if diverged is None:

@@ -22,6 +22,16 @@ FITS = 2
 RANKINGS = 9
 """Of all users, that choosing the epoch and then the numbers of the ranking take."""
 
+# From contests on Gowalla and Yelp2018 on two cores (results/auto).
+START_MINUTES = 0.1
+"""Of the start from the spectrum at dimension 64, for each million pairs."""
+SPECTRAL_MINUTES = 0.52, 0.6
+"""At rank 256: for each 10,000 items, ranked for 8,000 users, and for each million pairs."""
+SPECTRAL_GROWTH = 0.25
+"""The power of the rank by which it takes longer."""
+NEIGHBOUR_MINUTES = 0.2, 0.065
+"""For each million pairs: to begin with, and for each evaluation."""
+
 
 def training_minutes(
     n_items: int,
@@ -62,3 +72,36 @@ def ranking_minutes(n_users: int, n_items: int) -> float:
         0.5
     """
     return RANKINGS * n_users * n_items * SECONDS_PER_RANKED / 60
+
+
+def start_minutes(n_pairs: int, dim: int) -> float:
+    """About how many minutes a start from the spectrum takes.
+
+    Example:
+        >>> round(start_minutes(1_000_000, 128), 1)
+        0.2
+    """
+    return START_MINUTES * dim / 64 * n_pairs / 1e6
+
+
+def spectral_minutes(n_users: int, n_items: int, n_pairs: int, rank: int) -> float:
+    """About how many minutes `spectral` takes, with its search; ``n_users`` are those whom the search ranks.
+
+    Example:
+        >>> round(spectral_minutes(8_000, 41_000, 640_000, 256), 1)
+        2.5
+    """
+    by_items, by_pairs = SPECTRAL_MINUTES
+    smallest: float = by_items * n_items / 1e4 * n_users / 8_000 + by_pairs * n_pairs / 1e6
+    return smallest * float((rank / 256) ** SPECTRAL_GROWTH)
+
+
+def neighbour_minutes(n_pairs: int, epochs: int = 16) -> float:
+    """About how many minutes `item-knn` or `sequence-knn` takes, with a search of so many evaluations.
+
+    Example:
+        >>> round(neighbour_minutes(640_000), 1)
+        0.8
+    """
+    begun, evaluation = NEIGHBOUR_MINUTES
+    return (begun + evaluation * epochs) * n_pairs / 1e6

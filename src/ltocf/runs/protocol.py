@@ -155,7 +155,8 @@ class Experiment:
             )
             settings = config.training
             if selected is not None:
-                settings, context = shortened_if_late(selected.fit, settings, context)
+                growth = len(pairs) / len(self.data.split.train)
+                settings, context = shortened_if_late(selected.fit, growth, settings, context)
             goes_on = selected is not None and settings.retraining == "continued"
             # A checkpoint has embeddings of its own, and so have the selected weights.
             if not goes_on and not self.folder.checkpoint_file(place).exists():

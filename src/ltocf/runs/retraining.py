@@ -52,20 +52,27 @@ def prepare_retraining(
 
 
 def shortened_if_late(
-    selection: FitResult, settings: TrainingSettings, context: FitContext
+    selection: FitResult, growth: float, settings: TrainingSettings, context: FitContext
 ) -> tuple[TrainingSettings, FitContext]:
     """The given settings; or one more pass of the selected weights, if the time limit would cut off the retraining.
 
     Weights of a training that was cut off were never measured, and a pass takes far less time. It has a checkpoint of
     its own, by which a resumed run knows of this decision.
+
+    Args:
+        selection: how the selection ended.
+        growth: the number of all pairs, in multiples of those of the selection.
+        settings: the settings of the run.
+        context: the context of the run.
     """
     checkpoint = context.checkpoint
     if settings.retraining == "continued" or selection.best_epoch is None or checkpoint is None:
         return settings, context
     pass_checkpoint = checkpoint.with_stem(f"{checkpoint.stem}-continued")
     if not pass_checkpoint.exists():
-        # This counts the choice of the ranking's numbers, which is not repeated, but not the initial embeddings.
-        needed = selection.best_epoch * selection.seconds / selection.epochs
+        # This counts validations and the choice of the ranking's numbers, which are not repeated, but not the initial
+        # embeddings.
+        needed = growth * selection.best_epoch * selection.seconds / selection.epochs
         if checkpoint.exists() or not context.is_late(needed):
             return settings, context
         logger.info(
