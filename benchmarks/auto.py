@@ -3,7 +3,8 @@
     python benchmarks/auto.py irb-amazon2014-health amazon-beauty --data data
     python benchmarks/auto.py gowalla yelp2018 --data data --max-minutes 5
 
-The test set is read once, by the run. Results are kept in results/auto/, those of another limit under its minutes.
+The test set is read once, by the run. Results are kept in results/auto/, those of another limit under its minutes, and
+beside them recall and NDCG of every test user, for a test of significance.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
 import ltocf
+from ltocf.runs.folder import RunFolder
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 METRICS = ("recall@20", "ndcg@20")
@@ -55,6 +60,13 @@ def measure(dataset: str, source: str, seed: int, max_minutes: float, out: Path)
     return result
 
 
+def write(name: str, result: dict[str, Any], users: dict[str, np.ndarray]) -> None:
+    """Write a result, and the metrics of its test users, to results/auto/."""
+    (RESULTS / "auto").mkdir(exist_ok=True)
+    (RESULTS / "auto" / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    save_file(users, RESULTS / "auto" / f"{name}.safetensors")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datasets", nargs="+")
@@ -65,12 +77,12 @@ def main() -> None:
     for dataset in options.datasets:
         source = str(options.data / dataset) if (options.data / dataset).exists() else dataset
         with tempfile.TemporaryDirectory() as folder:
-            result = measure(dataset, source, options.seed, options.max_minutes, Path(folder) / "run")
-        (RESULTS / "auto").mkdir(exist_ok=True)
+            run = Path(folder) / "run"
+            result = measure(dataset, source, options.seed, options.max_minutes, run)
+            users = load_file(RunFolder(run).test_users_file)
         result["configuration"]["data"]["source"] = dataset
-        text = json.dumps(result, indent=1) + "\n"
         limit = f"-{options.max_minutes:g}-minutes" if options.max_minutes else ""
-        (RESULTS / "auto" / f"{dataset}{limit}-seed{options.seed}.json").write_text(text, encoding="utf-8")
+        write(f"{dataset}{limit}-seed{options.seed}", result, {name: users[name] for name in ("users", *METRICS)})
         print(dataset, {metric: round(result[metric], 4) for metric in METRICS}, result["of_the_best"])
 
 

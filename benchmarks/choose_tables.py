@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from statistics import mean
 
-from leader_tables import row
+from leader_tables import CONTEST, row
 from markdown_tables import table_lines
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,20 +52,10 @@ def _pairs(dataset: str) -> str:
 
 
 def _cell(dataset: str, name: str) -> str:
-    if name == "auto":
-        return _contest(dataset)
-    has_result = (ROOT / "results" / dataset / f"{name}-seed0.json").exists()
+    has_result = name == CONTEST or (ROOT / "results" / dataset / f"{name}-seed0.json").exists()
     if has_result and (found := row(dataset, name)) is not None:
         return _recall_and_time(found.metric("recall@20"), found.minutes, on_gpu=found.on_gpu)
     return _recipe(dataset) if name == "ltocf-set" else "–"
-
-
-def _contest(dataset: str) -> str:
-    path = ROOT / "results" / "auto" / f"{dataset}-seed0.json"
-    if not path.exists():
-        return "–"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return _recall_and_time(found["recall@20"], found["seconds_of_this_process"] / 60, on_gpu=False)
 
 
 def _recipe(dataset: str) -> str:

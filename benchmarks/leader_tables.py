@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
-from ltocf.evaluation.significance import compare, mean_result
-from ltocf.reproduce.cells import Cell, Places, make_cells
+import numpy as np
+from safetensors.numpy import load_file
+
+from ltocf.evaluation.significance import UserResult, compare, mean_result
+from ltocf.reproduce.cells import Places, make_cells
 from ltocf.reproduce.table3 import published
 from ltocf.shapes import UserValues
 
@@ -16,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SETS = {"gowalla": "Gowalla", "yelp2018": "Yelp2018"}
 METRICS = ("recall@20", "ndcg@20")
 SEEDS = (0, 1, 2)
+CONTEST = "auto"
 LEADERS = {
+    CONTEST: ("Several models blended, `auto`", "in order"),
     "spectral-in-order": ("Spectral, recent items count more", "in order"),
     "ltocf-in-order": ("LT-OCF, `fast`, recent items count more", "in order"),
     "blend-set": ("Spectral and LT-OCF `fast`, blended", "a set"),
@@ -38,40 +46,46 @@ class Row:
     Some seeds ran beside other work, which affects the minutes but not the accuracy.
     """
 
-    cells: list[Cell]
+    seeds: list[dict[str, Any]]
+    seconds: str
+    users_of: list[Callable[[str], UserResult]]
 
     def metric(self, name: str) -> float:
-        return mean(cell.metrics()[name] for cell in self.cells)
+        return mean(measured[name] for measured in self.seeds)
 
     @property
     def minutes(self) -> float:
-        return min(cell.metrics()["seconds"] for cell in self.cells) / 60
+        return min(measured[self.seconds] for measured in self.seeds) / 60
 
     @property
     def on_gpu(self) -> bool:
-        return self.cells[0].metrics()["environment"]["device"] != "cpu"
+        return bool(self.seeds[0]["environment"]["device"] != "cpu")
 
     def users(self, metric: str) -> UserValues:
         """The metric of every test user in order, averaged over the seeds."""
-        return mean_result([cell.user_result(metric) for cell in self.cells]).values
+        return mean_result([users_of(metric) for users_of in self.users_of]).values
 
 
 def row(dataset: str, name: str) -> Row | None:
+    """The row of a configuration, or of `auto`, whose name may have a time limit, as in ``auto-5-minutes``."""
+    if name.startswith(CONTEST):
+        return _contests(dataset + name.removeprefix(CONTEST))
     cells = make_cells(dataset, [name], SEEDS, Places(ROOT / "configs", ROOT / "results"))
     done = [cell for cell in cells if cell.is_done]
-    return Row(done) if done else None
+    return Row([cell.metrics() for cell in done], "seconds", [cell.user_result for cell in done]) if done else None
 
 
-def contest(dataset: str, limit: str = "") -> tuple[float, float, float] | None:
-    """Recall, NDCG and minutes of `auto`, where several models compete, if it was measured on the set.
+def _contests(name: str) -> Row | None:
+    files = sorted((ROOT / "results" / "auto").glob(f"{name}-seed?.json"))
+    seeds = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    digests = [measured["split"]["digest"] for measured in seeds]
+    users_of = [partial(_contest_users, file, digest) for file, digest in zip(files, digests, strict=True)]
+    return Row(seeds, "seconds_of_this_process", users_of) if files else None
 
-    ``limit`` names a time limit other than the default, as in ``-5-minutes``.
-    """
-    file = ROOT / "results" / "auto" / f"{dataset}{limit}-seed0.json"
-    if not file.exists():
-        return None
-    found = json.loads(file.read_text(encoding="utf-8"))
-    return found["recall@20"], found["ndcg@20"], found["seconds_of_this_process"] / 60
+
+def _contest_users(file: Path, digest: str, metric: str) -> UserResult:
+    found = load_file(file.with_suffix(".safetensors"))
+    return UserResult(found["users"], found[metric].astype(np.float64), digest)
 
 
 def leaders() -> str:
@@ -80,9 +94,6 @@ def leaders() -> str:
         "| | a history is | " + " | ".join(f"{title}, recall / NDCG@20 | minutes" for title in SETS.values()) + " |",
         "|---|---|" + "---|---:|" * len(SETS),
     ]
-    if any(contests := [contest(dataset) for dataset in SETS]):
-        cells = [f"{found[0]:.4f} / {found[1]:.4f} | {found[2]:.1f}" if found else "– | " for found in contests]
-        lines.append(f"| Several models blended, `auto` | in order | {' | '.join(cells)} |")
     for name, (label, history) in LEADERS.items():
         found = {dataset: row(dataset, name) for dataset in SETS}
         if any(found.values()):
@@ -102,7 +113,7 @@ NOTE = (
     "training set. Minutes: selection and retraining, of the fastest seed, on one or two CPU cores or, with ᴳ, on an "
     "H200 that eight runs shared. ▲, ▼: better or worse than the spectral model that reads histories in the same way, "
     "paired t-test over users, p < 0.001 in both metrics. "
-    "Every row is a file of [configs/](configs/). Published: epoch chosen on the test set."
+    "Every row but the first is a file of [configs/](configs/). Published: epoch chosen on the test set."
 )
 
 

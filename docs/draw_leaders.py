@@ -15,7 +15,7 @@ from ltocf.reproduce.table3 import published
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from leader_tables import PUBLISHED, contest, row  # noqa: E402
+from leader_tables import PUBLISHED, row  # noqa: E402
 
 DATASET = "gowalla"
 TITLE = "Recall@20 against minutes on Gowalla, 29,858 users and 40,981 items"
@@ -69,10 +69,7 @@ def measured() -> list[str]:
 
 
 def _measured(name: str) -> tuple[float, float, bool] | None:
-    """Minutes, recall and whether they were on a GPU, of a row or of a contest; None without a result."""
-    if name.startswith("auto"):
-        blended = contest(DATASET, name.removeprefix("auto"))
-        return None if blended is None else (blended[2], blended[0], False)
+    """Minutes, recall and whether they were on a GPU, of a row; None without a result."""
     found = row(DATASET, name)
     return None if found is None else (found.minutes, found.metric("recall@20"), found.on_gpu)
 

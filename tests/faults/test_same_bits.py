@@ -31,7 +31,15 @@ Record = Callable[[str, dict[str, Any]], None]
 N_USERS, N_ITEMS, K = 300, 130, 12
 WITH_TIMES = ("history.jsonl", "metrics.json")
 """Files of a run that contain times, and differ in nothing else."""
-SECONDS = ("seconds", "seconds_of_this_process", "memory", "ranking_seconds", "validation_seconds", "environment")
+SECONDS = (
+    "seconds",
+    "repeating_seconds",
+    "seconds_of_this_process",
+    "memory",
+    "ranking_seconds",
+    "validation_seconds",
+    "environment",
+)
 SHORT_MODELS = ("mf", "ltocf", "spectral")
 THREADED = ("spectral", "ltocf", "lightgcn", "mf", "ngcf", "mult-vae", "cmn")
 """Not NeuMF, which multiplies matrices by vectors: the strict mode is for products of matrices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,17 @@ from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.evaluation import Validation, rank
 from ltocf.graph import BipartiteGraph
-from ltocf.models import LTOCF, MF, EmbeddingRecommender, LightGCN, build_model
-from ltocf.models.ranking import STEPS, Ranking, Rescoring, choose_ranking
+from ltocf.models import LTOCF, MF, EmbeddingRecommender, LightGCN, build_model, embedding
+from ltocf.models import ranking as ranking_module
+from ltocf.models.base import GradientRecommender
+from ltocf.models.ranking import (
+    EXPECTED_RANKINGS,
+    STEPS,
+    Ranking,
+    Rescoring,
+    choose_ranking,
+    leaving_time_to_choose,
+)
 from ltocf.serving import Snapshot, TrainedModel
 from ltocf.training import FitContext, FitResult, Shortlist, TrainingSettings
 from samples import random_interactions
@@ -167,6 +177,44 @@ def test_a_norm_of_one_orders_as_the_inner_product() -> None:
     ranking = Ranking(norm=1.0, temperature=0.3)
     scores = ranking.users(users) @ ranking.items(items).T
     assert scores.argsort().equal((users @ items.T).argsort())
+
+
+@pytest.mark.parametrize(
+    ("validation_seconds", "left", "needed"),
+    [(1.0, 1000.0, 1 + EXPECTED_RANKINGS), (1.0, 40.0, 10.0), (0.0, 1000.0, 0.0), (1.0, -4.0, 0.0)],
+    ids=["as long as it takes", "a quarter at most", "next to nothing", "no time at all"],
+)
+def test_training_ends_early_enough_to_choose_the_numbers(
+    validation_seconds: float, left: float, needed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search has the deadline of the whole."""
+    now, deadlines = time.monotonic(), list[float]()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+    def trained(*_: Any, context: FitContext, **__: Any) -> FitResult:
+        deadlines.append(context.deadline)
+        return TRAINED
+
+    def chosen(*given: Any) -> FitResult:
+        deadlines.append(given[-1].deadline)
+        return TRAINED
+
+    monkeypatch.setattr(GradientRecommender, "train_on", trained)
+    monkeypatch.setattr(embedding, "choose_ranking", chosen)
+    model, validation = planted_numbers(1.8, 0.0)
+    context = FitContext(deadline=now + left, validation_seconds=validation_seconds)
+    model.train_on(LOG, settings=TrainingSettings(), validation=validation, context=context)
+    assert deadlines == [pytest.approx(now + left - needed), now + left]
+    without_limit = leaving_time_to_choose(FitContext(validation_seconds=1.0), validation)
+    assert without_limit.deadline == math.inf
+
+
+def test_the_search_of_a_sample_takes_its_share_of_a_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking_module, "SEARCH_USERS", 100)
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    _, validation = planted_numbers(1.8, 0.0)  # of 400 users
+    context = leaving_time_to_choose(FitContext(deadline=1000.0, validation_seconds=4.0), validation)
+    assert context.deadline == 1000 - 4 - EXPECTED_RANKINGS
 
 
 def test_without_time_left_the_numbers_stay() -> None:

@@ -240,7 +240,10 @@ def test_what_is_recorded_beside_the_metrics(tmp_path: Path, stack: ExitStack) -
     split = run.data.split
     model = build_model("ltocf", BipartiteGraph.from_interactions(split.train), run.config.options)
     trained = TrainedModel("ltocf", run.config.options, model, split.train, run.data.names)
-    fits = {"selection": FitResult(7, 3, 0.25, 11.0, "patience"), "retraining": FitResult(3, None, None, 4.5, "epochs")}
+    fits = {
+        "selection": FitResult(7, 3, 0.25, 11.0, "patience", 4.0),
+        "retraining": FitResult(3, None, None, 4.5, "epochs"),
+    }
     times = model.state_dict()["times.values"].tolist()
     found = run.provenance(trained, fits)
     assert found.pop("memory").keys() == {"stated", "peak"}
@@ -260,7 +263,14 @@ def test_what_is_recorded_beside_the_metrics(tmp_path: Path, stack: ExitStack) -
         "learned": {"t_1": times[0], "t_2": times[1]},
         "selected": {"ndcg@5": 0.25, "epoch": 3},
         "fits": {
-            "selection": {"epochs": 7, "best_epoch": 3, "best_value": 0.25, "seconds": 11.0, "stopped_by": "patience"},
+            "selection": {
+                "epochs": 7,
+                "best_epoch": 3,
+                "best_value": 0.25,
+                "seconds": 11.0,
+                "stopped_by": "patience",
+                "repeating_seconds": 4.0,
+            },
             "retraining": fits["retraining"]._asdict(),
         },
         "cold_users": 0,

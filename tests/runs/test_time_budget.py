@@ -117,7 +117,7 @@ def slow_selection(monkeypatch: pytest.MonkeyPatch) -> list[FitContext]:
         if given["validation"] is None:
             contexts.append(given["context"])
             return train_on(self, pairs, **given)
-        return train_on(self, pairs, **given)._replace(best_epoch=9, seconds=1e6)
+        return train_on(self, pairs, **given)._replace(best_epoch=9, repeating_seconds=1e6)
 
     monkeypatch.setattr(MF, "train_on", slow)
     return contexts
@@ -136,7 +136,7 @@ def test_too_little_time_to_retrain_is_spent_on_one_more_pass(
     metrics = ltocf.train(LOG, tmp_path / "short", max_minutes=600.0, **settings)
     sizes = metrics["split"]
     growth = (sizes["train"] + sizes["validation"]) / sizes["train"]
-    needed = readable_seconds(growth * 9 * 1e6 / 9)
+    needed = readable_seconds(growth * 1e6)
     assert f"9 epochs would take about {needed}, longer than the time limit leaves" in caplog.text
     assert (metrics["fits"]["retraining"]["epochs"], metrics["fits"]["retraining"]["stopped_by"]) == (2, "epochs")
     ltocf.train(LOG, tmp_path / "continued", **settings | {"retraining": "continued"})

@@ -10,7 +10,9 @@ from safetensors.torch import save_file
 
 from ltocf.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 
-STATE = TrainingState(7, 5, 0.25, 2, 12.5, 0.75, "patience", {"weight": torch.full((2, 3), 4.0), "bias": torch.ones(2)})
+STATE = TrainingState(
+    7, 5, 0.25, 2, 12.5, 11.0, 0.75, "patience", {"weight": torch.full((2, 3), 4.0), "bias": torch.ones(2)}
+)
 
 
 def trained_model() -> tuple[torch.nn.Linear, torch.optim.Optimizer]:

@@ -106,7 +106,12 @@ def test_a_record_is_a_mean_over_examples_with_the_metrics_of_its_epoch(clock: C
         {"epoch": 3, **plain},
         {"epoch": 4, **validated, "recall@20": 0.2},
     ]
-    assert result == FitResult(4, 4, 0.2, 2 * 6.0 + 2 * 13.0, "epochs")
+    assert result == FitResult(4, 4, 0.2, 2 * 6.0 + 2 * 13.0, "epochs", repeating_seconds=4 * 6.0)
+
+
+def test_repeating_a_training_takes_the_epochs_up_to_the_best_one_without_validations(clock: Clock) -> None:
+    validate = scripted_validation([0.2, 0.1], lambda: clock.advance(7.0))
+    assert train(Number(clock, 2.0), KnownBatches(3, 1, 1), validate=validate).repeating_seconds == 2 * 6.0
 
 
 def test_the_last_epoch_is_validated_even_if_it_is_not_due() -> None:

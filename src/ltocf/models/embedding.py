@@ -21,7 +21,7 @@ from ltocf.models.initial import INITIAL_DEVIATION, InitialEmbeddings, normal
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
 from ltocf.models.pieces import nodes_of, terms_in_pieces
-from ltocf.models.ranking import STEPS, Ranking, RankingNumbers, Rescoring, choose_ranking
+from ltocf.models.ranking import STEPS, Ranking, RankingNumbers, Rescoring, choose_ranking, leaving_time_to_choose
 from ltocf.models.recency import Recency, log_trend
 from ltocf.models.user_map import LinearModel, Touch, UserMap
 from ltocf.models.user_steps import UserSteps
@@ -134,10 +134,13 @@ class EmbeddingRecommender(GradientRecommender):
         seed: int = 0,
         context: FitContext | None = None,
     ) -> FitResult:
-        trained = super().train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
-        if self.ranking_numbers is None or validation is None or not (rescoring := self._rescoring()).steps:
-            return trained
-        return choose_ranking(rescoring, self.ranking_numbers, self.scorer, validation, trained, context)
+        numbers, context = self.ranking_numbers, context or FitContext()
+        searched = self.objective.choose_ranking or self._ordered_graph() is not None
+        if numbers is None or validation is None or not searched:
+            return super().train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
+        shorter = leaving_time_to_choose(context, validation)
+        trained = super().train_on(pairs, settings=settings, validation=validation, seed=seed, context=shorter)
+        return choose_ranking(self._rescoring(), numbers, self.scorer, validation, trained, context)
 
     def _rescoring(self) -> Rescoring:
         items, ranking = self.final_items(), self.ranking

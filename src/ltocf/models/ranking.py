@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -38,6 +39,8 @@ STEPS = {"popularity": 0.5, "norm": 0.25}
 RECENCY_START = {"power": 0.0, "own_weight": 1.0, "trend": 0.0}
 """The numbers of recency by their names: a history is a set, and users and items are as trained."""
 EVALUATIONS = 30
+EXPECTED_RANKINGS = 25
+"""How often ranking the users of the search takes as long as choosing the numbers; measured on Gowalla and Yelp2018."""
 SHORTEST = 1e-12
 
 
@@ -212,6 +215,17 @@ class Rescoring:
             lengths = torch.ones_like(self.items[:, 0]) if ranking.temperature is None else ranking.lengths(self.items)
             self._cached = ranking, lengths, ranking.popularity * self.log_degrees
         return self._cached[1:]
+
+
+def leaving_time_to_choose(context: FitContext, validation: Validation) -> FitContext:
+    """The same context, with a deadline early enough for `choose_ranking`, at most a quarter of the time left.
+
+    A training that the time limit cuts off loses little; without the chosen numbers, recency above all, a model in
+    order on Gowalla loses an eighth of its NDCG.
+    """
+    n_users = np.count_nonzero(validation.truth.user_degrees)
+    needed = context.validation_seconds * (1 + EXPECTED_RANKINGS * min(1.0, SEARCH_USERS / n_users))
+    return context.within(context.seconds_left() - min(needed, context.seconds_left() / 4))
 
 
 def choose_ranking(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from math import ceil
 
 from ltocf.models.objective import SOFTMAX_PIECE_SIZE
+from ltocf.models.ranking import EXPECTED_RANKINGS
 from ltocf.runs.presets import SOFTMAX_RECIPE
+from ltocf.training import SEARCH_USERS
 from ltocf.training.settings import TrainingSettings
 
 # Measured on two cores of an AMD EPYC on Gowalla, and within a factor of two of results/*/ltocf-fast.json.
@@ -19,8 +21,6 @@ SECONDS_PER_RANKED = 2.5e-9
 """For the score of one item for one user."""
 FITS = 2
 """One training chooses the epoch, the other uses all pairs."""
-RANKINGS = 9
-"""Of all users, that choosing the epoch and then the numbers of the ranking take."""
 
 # From contests on Gowalla and Yelp2018 on two cores (results/auto).
 START_MINUTES = 0.1
@@ -64,14 +64,20 @@ def training_minutes(
     return passes * ceil(n_pairs / batch) * step / 60
 
 
-def ranking_minutes(n_users: int, n_items: int) -> float:
-    """About how many minutes a training takes beside its steps: rankings of the validation set.
+def ranking_minutes(n_users: int, n_items: int, n_validations: int) -> float:
+    """About how many minutes a training takes beside its steps: validations, then choosing the numbers of the ranking.
+
+    Args:
+        n_users: number of users who are ranked in a validation.
+        n_items: number of items.
+        n_validations: how often.
 
     Example:
-        >>> round(ranking_minutes(30_000, 41_000), 1)
-        0.5
+        >>> round(ranking_minutes(30_000, 41_000, 8), 1)
+        0.8
     """
-    return RANKINGS * n_users * n_items * SECONDS_PER_RANKED / 60
+    n_ranked = n_validations * n_users + EXPECTED_RANKINGS * min(n_users, SEARCH_USERS)
+    return n_ranked * n_items * SECONDS_PER_RANKED / 60
 
 
 def start_minutes(n_pairs: int, dim: int) -> float:

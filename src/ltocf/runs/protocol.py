@@ -159,13 +159,16 @@ class Experiment:
                 settings, context = shortened_if_late(selected.fit, growth, settings, context)
             goes_on = selected is not None and settings.retraining == "continued"
             # A checkpoint has embeddings of its own, and so have the selected weights.
+            started = time.perf_counter()
             if not goes_on and not self.folder.checkpoint_file(place).exists():
                 self.start(model, graph, pairs, context)
+            start_seconds = time.perf_counter() - started
             del graph  # or all of it would stay in memory where processes have a block each
             if selected is not None:
                 settings, context = prepare_retraining(model, selected, settings, context)
             return_unused_memory()  # of sorting pairs, making the graph and an earlier phase
             result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
+            result = result._replace(repeating_seconds=result.repeating_seconds + start_seconds)
         if selected is not None:
             restore_selected_if_cut(model, selected, result, settings, context)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}

@@ -70,9 +70,7 @@ def shortened_if_late(
         return settings, context
     pass_checkpoint = checkpoint.with_stem(f"{checkpoint.stem}-continued")
     if not pass_checkpoint.exists():
-        # This counts validations and the choice of the ranking's numbers, which are not repeated, but not the initial
-        # embeddings.
-        needed = growth * selection.best_epoch * selection.seconds / selection.epochs
+        needed = growth * selection.repeating_seconds
         if checkpoint.exists() or not context.is_late(needed):
             return settings, context
         logger.info(

@@ -29,6 +29,7 @@ class TrainingState:
     best_value: float = float("-inf")
     validations_without_gain: int = 0
     seconds: float = 0.0
+    step_seconds: float = 0.0
     validation_seconds: float = 0.0
     stopped_by: str = ""
     best_weights: dict[str, Tensor] = field(default_factory=dict)

@@ -76,7 +76,9 @@ def fit(
             started = time.perf_counter()
             record = _train_epoch(stepper, portions, state.epoch, context, lambda: bar.advance(task))
             state.epoch += 1
-            record |= _validate_and_decide(model, settings, validate, context, state, time.perf_counter() - started)
+            epoch_seconds = time.perf_counter() - started
+            state.step_seconds += epoch_seconds
+            record |= _validate_and_decide(model, settings, validate, context, state, epoch_seconds)
             record["seconds"] = time.perf_counter() - started
             state.seconds += record["seconds"]
             if context.on_epoch is not None:
@@ -93,7 +95,8 @@ def fit(
         model.load_state_dict(state.best_weights)
     model.eval()
     best_epoch, best_value = (state.best_epoch, state.best_value) if state.best_epoch else (None, None)
-    return FitResult(state.epoch, best_epoch, best_value, state.seconds, state.stopped_by)
+    repeating_seconds = state.step_seconds * (best_epoch or state.epoch) / state.epoch
+    return FitResult(state.epoch, best_epoch, best_value, state.seconds, state.stopped_by, repeating_seconds)
 
 
 def _train_epoch(
