@@ -49,7 +49,7 @@ def auto() -> str:
             line += [f"{value:.4f}", best_other]
         weights = sorted((row for row in result["contest"] if row.get("weight")), key=lambda row: -row["weight"])
         line.append(", ".join(f"{row['weight']:.2f}\N{NO-BREAK SPACE}{row['name']}" for row in weights))
-        minutes = " ".join(f"{each['seconds_of_this_process'] / 60:.1f}" for each in seeds)
+        minutes = ", ".join(f"{each['seconds_of_this_process'] / 60:.1f}" for each in seeds)
         rows.append([*line, minutes])
     columns = ["data", "seeds", "recall@20", "best other", "NDCG@20", "best other", "the blend", "minutes"]
     return "\n".join([*table_lines([columns, *rows]), "", CAPTION])

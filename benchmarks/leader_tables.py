@@ -44,11 +44,16 @@ class Row:
     """The seeds of one configuration on one set: mean accuracy, minutes of the fastest seed, and its device.
 
     Some seeds ran beside other work, which affects the minutes but not the accuracy.
+
+    Args:
+        seeds: the metrics of each seed.
+        seconds: the name of the time among them.
+        user_results: for each seed, a function that reads a metric of every test user.
     """
 
     seeds: list[dict[str, Any]]
     seconds: str
-    users_of: list[Callable[[str], UserResult]]
+    user_results: list[Callable[[str], UserResult]]
 
     def metric(self, name: str) -> float:
         return mean(measured[name] for measured in self.seeds)
@@ -63,7 +68,7 @@ class Row:
 
     def users(self, metric: str) -> UserValues:
         """The metric of every test user in order, averaged over the seeds."""
-        return mean_result([users_of(metric) for users_of in self.users_of]).values
+        return mean_result([read(metric) for read in self.user_results]).values
 
 
 def row(dataset: str, name: str) -> Row | None:
@@ -79,8 +84,8 @@ def _contests(name: str) -> Row | None:
     files = sorted((ROOT / "results" / "auto").glob(f"{name}-seed?.json"))
     seeds = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     digests = [measured["split"]["digest"] for measured in seeds]
-    users_of = [partial(_contest_users, file, digest) for file, digest in zip(files, digests, strict=True)]
-    return Row(seeds, "seconds_of_this_process", users_of) if files else None
+    user_results = [partial(_contest_users, file, digest) for file, digest in zip(files, digests, strict=True)]
+    return Row(seeds, "seconds_of_this_process", user_results) if files else None
 
 
 def _contest_users(file: Path, digest: str, metric: str) -> UserResult:
@@ -110,9 +115,9 @@ def leaders() -> str:
 
 NOTE = (
     "Test set, all items ranked; everything is chosen on a validation set, then the model is trained on the whole "
-    "training set. Minutes: selection and retraining, of the fastest seed, on one or two CPU cores or, with ᴳ, on an "
-    "H200 that eight runs shared. ▲, ▼: better or worse than the spectral model that reads histories in the same way, "
-    "paired t-test over users, p < 0.001 in both metrics. "
+    "training set. Minutes: selection and retraining, with `auto` the whole run, of the fastest seed, on one or two "
+    "CPU cores or, with ᴳ, on an H200 that eight runs shared. ▲, ▼: better or worse than the spectral model that reads "
+    "histories in the same way, paired t-test over users, p < 0.001 in both metrics. "
     "Every row but the first is a file of [configs/](configs/). Published: epoch chosen on the test set."
 )
 

@@ -85,6 +85,19 @@ def test_weights_are_chosen_on_validation_and_taken_over() -> None:
     assert retrained.learned() == model.learned()
 
 
+def test_training_a_blend_takes_the_time_of_all_members() -> None:
+    log = random_log()
+    model = Blend(
+        BipartiteGraph.from_interactions(log), ["ease", {"model": "mf", "dim": 3}, {"model": "lightgcn", "dim": 3}]
+    )
+    settings = TrainingSettings(epochs=2, validate_every=1, batch_size=32)
+    validation, context = Validation(random_log(seed=1), log, depth=5), FitContext(select_by="recall@5")
+    result = model.train_on(log, settings=settings, validation=validation, context=context)
+    assert result.repeating_seconds == sum(fit.repeating_seconds for fit in model.fits)
+    assert [fit.repeating_seconds > 0 for fit in model.fits] == [False, True, True]
+    assert result.seconds == sum(fit.seconds for fit in model.fits)
+
+
 def test_the_same_model_twice_gets_two_names() -> None:
     graph = BipartiteGraph.from_interactions(random_log())
     model = Blend(graph, [{"model": "spectral", "rank": 2}, {"model": "spectral", "rank": 4}])

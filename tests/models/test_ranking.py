@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,12 +210,19 @@ def test_training_ends_early_enough_to_choose_the_numbers(
     assert without_limit.deadline == math.inf
 
 
-def test_the_search_of_a_sample_takes_its_share_of_a_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("given", "share"),
+    [({}, 0.25), ({"n_users": 200}, 1.0), ({"may_sample": False}, 1.0)],
+    ids=["a sample", "users whose number was set", "all, as of a test set"],
+)
+def test_the_time_to_choose_depends_on_the_users_of_the_search(
+    given: dict[str, Any], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ranking_module, "SEARCH_USERS", 100)
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
-    _, validation = planted_numbers(1.8, 0.0)  # of 400 users
+    validation = replace(planted_numbers(1.8, 0.0)[1], **given)  # of 400 users
     context = leaving_time_to_choose(FitContext(deadline=1000.0, validation_seconds=4.0), validation)
-    assert context.deadline == 1000 - 4 - EXPECTED_RANKINGS
+    assert context.deadline == 1000 - 4 * (1 + EXPECTED_RANKINGS * share)
 
 
 def test_without_time_left_the_numbers_stay() -> None:

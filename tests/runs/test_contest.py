@@ -13,6 +13,7 @@ from ltocf.evaluation import Scorer, Validation, evaluate
 from ltocf.runs import contest
 from ltocf.runs.candidates import SHARE_PLANNED, SHORTEST, Candidate, candidates_for, default_minutes
 from ltocf.runs.config import Config
+from ltocf.runs.estimate import SECONDS_PER_RANKED, neighbour_minutes
 from ltocf.runs.experiment import evaluate_run, resume, select
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.protocol import Experiment
@@ -173,24 +174,48 @@ def test_an_interrupted_contest_is_resumed_and_ends_the_same(
     assert torch.equal(whole_scores, resumed_scores)
 
 
-def test_the_candidates_of_a_resumed_contest_depend_on_the_whole_time_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_resumed_contest_keeps_its_candidates_whatever_the_limit_is_then(
+    few_compete: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
+    """Otherwise a candidate of the same name would be retrained with settings that it was not selected with."""
+    limits = list[float]()
 
     def few(*sizes: float) -> list[Candidate]:
-        calls.append(sizes)
-        return FEW
+        limits.append(sizes[3])
+        return FEW if sizes[3] == 4.0 else [each._replace(values={**each.values, "epochs": 1}) for each in FEW]
 
     monkeypatch.setattr(contest, "candidates_for", few)
+    whole = train(tmp_path / "whole", max_minutes=4.0)
     choose_weights = contest.choose_weights
     monkeypatch.setattr(contest, "choose_weights", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "run", max_minutes=4.0)
     monkeypatch.setattr(contest, "choose_weights", choose_weights)
-    resume(tmp_path / "run", show_progress=False)
-    assert calls[0] == calls[1]
-    assert calls[0][3] == 4.0
+    file = tmp_path / "run" / "config.toml"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("max_minutes = 4.0", "max_minutes = 7.0"), encoding="utf-8"
+    )
+    resumed = resume(tmp_path / "run", show_progress=False)
+    assert limits == [4.0, 4.0]
+    assert resumed["ndcg@10"] == whole["ndcg@10"]
+    assert not (tmp_path / "run" / "candidates.json").exists()
+
+
+@pytest.mark.parametrize(("requested", "used"), [(0, 7), (5, 5)])
+def test_a_requested_number_of_validation_users_goes_before_that_of_a_candidate(
+    requested: int, used: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    short = Candidate("short", "mf", {"dim": 4, "epochs": 1, "n_negatives": 16, "validation_users": 7})
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: [short])
+    phase, n_users = Experiment.phase, list[int]()
+
+    def recorded(self: Experiment, *arguments: Any) -> Any:
+        n_users.append(self.config.training.validation_users)
+        return phase(self, *arguments)
+
+    monkeypatch.setattr(Experiment, "phase", recorded)
+    train(tmp_path / "run", validation_users=requested)
+    assert n_users == [used, used]
 
 
 def test_the_model_answers_folds_in_explains_and_grows(few_compete: None, tmp_path: Path) -> None:
@@ -267,9 +292,9 @@ def test_a_plan_fits_into_the_time(minutes: float, in_order: bool) -> None:
 
 @pytest.mark.parametrize("in_order", [True, False])
 def test_more_time_gives_no_shorter_trainings(in_order: bool) -> None:
-    """From one limit to the next, LT-OCF competes in as many dimensions, with as many epochs, or more."""
+    """From one limit to the next, the larger LT-OCF has as many epochs, or more; if as many, so has the smaller."""
     before = {"ltocf-128": 0, "ltocf-64": 0}
-    for minutes in range(3, 61):
+    for minutes in range(5, 61):
         candidates = candidates_for(30_000, 41_000, 640_000, float(minutes), in_order)
         epochs = {c.name: 0 if c.skipped else c.values.get("epochs", 32) for c in candidates if c.model == "ltocf"}
         assert epochs["ltocf-128"] >= before["ltocf-128"]
@@ -279,13 +304,13 @@ def test_more_time_gives_no_shorter_trainings(in_order: bool) -> None:
     assert before == {"ltocf-128": 32, "ltocf-64": 32}
 
 
-def test_in_haste_two_short_passes_are_trained() -> None:
+def test_with_little_time_two_short_passes_are_trained() -> None:
     trained = [c for c in candidates_for(30_000, 41_000, 640_000, 6.0, in_order=True) if c.model == "ltocf"]
     assert [c.values for c in trained] == [{"dim": 128, **SHORTEST}, {"dim": 64, **SHORTEST}]
     assert not any(c.skipped for c in trained)
 
 
-def test_in_haste_the_larger_may_be_planned_with_one_more_pass() -> None:
+def test_with_little_time_the_larger_may_be_planned_with_one_more_pass() -> None:
     """At the size of Yelp2018, where two trainings of dimension 128 do not fit into 5 minutes."""
     five, seven = (
         [c for c in candidates_for(32_000, 38_000, 980_000, minutes, in_order=True) if not c.skipped]
@@ -296,10 +321,38 @@ def test_in_haste_the_larger_may_be_planned_with_one_more_pass() -> None:
     assert five[1].values == seven[1].values
 
 
-def test_without_time_for_a_plan_with_lt_ocf_the_closed_forms_compete() -> None:
-    candidates = candidates_for(30_000, 41_000, 640_000, 3.0)
+@pytest.mark.parametrize(
+    ("sizes", "minutes"), [((20_000, 100_000, 200_000), 5.0), ((100_000, 300_000, 640_000), 15.0)], ids=str
+)
+def test_a_closed_form_that_does_not_fit_keeps_nothing_from_competing(
+    sizes: tuple[int, int, int], minutes: float
+) -> None:
+    """A spectral search on so many items takes longer than the limit, LT-OCF does not."""
+    candidates = candidates_for(*sizes, minutes)
+    competing = [c for c in candidates if not c.skipped]
+    assert {c.name for c in competing} >= {"ltocf-128"}
+    assert sum(c.minutes for c in competing) <= SHARE_PLANNED * minutes
+    assert all(c.minutes for c in competing)
+    assert {c.name for c in candidates if c.skipped} >= {"spectral-256", "spectral-1024"}
+
+
+def test_as_sets_spectral_is_preferred_to_lt_ocf_alone() -> None:
+    competing = [c.name for c in candidates_for(30_000, 41_000, 640_000, 4.0) if not c.skipped]
+    assert competing == ["spectral-256", "item-knn"]
+    in_order = [c.name for c in candidates_for(32_000, 38_000, 980_000, 4.0, in_order=True) if not c.skipped]
+    assert in_order == ["ltocf-128"]
+
+
+def test_if_nothing_fits_the_closed_forms_compete_without_a_plan() -> None:
+    candidates = candidates_for(30_000, 41_000, 640_000, 1.0)
     assert [c.name for c in candidates if not c.skipped] == ["spectral-256", "spectral-1024", "item-knn"]
     assert not any(c.minutes for c in candidates if not c.skipped)
+    assert [c.name for c in candidates if c.skipped] == ["ltocf-128", "ltocf-64", "ease"]
+
+
+def test_a_search_of_neighbours_counts_the_items_that_it_ranks() -> None:
+    small, large = (neighbour_minutes(8_000, n_items, 200_000, 12) for n_items in (50_000, 500_000))
+    assert large - small == pytest.approx(12 * 8_000 * 450_000 * SECONDS_PER_RANKED / 60)
 
 
 def test_closed_forms_of_a_small_catalogue_always_compete() -> None:

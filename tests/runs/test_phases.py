@@ -133,6 +133,26 @@ def test_a_validation_may_sample_users_and_a_test_has_all(select_on: str, tmp_pa
     assert validation.truth.keys.tolist() == expected.keys.tolist()
 
 
+@pytest.mark.parametrize(("of_steps", "expected"), [(4.0, 7.0), (0.0, 0.0)], ids=["by gradient", "a closed form"])
+def test_repeating_a_training_repeats_its_start(
+    of_steps: float,
+    expected: float,
+    trainings: list[Any],
+    clock: SimpleNamespace,
+    tmp_path: Path,
+    stack: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(STARTS, "mf", lambda *_: setattr(clock, "now", clock.now + 3))
+    train_on = LTOCF.train_on
+    monkeypatch.setattr(
+        LTOCF, "train_on", lambda *a, **given: train_on(*a, **given)._replace(repeating_seconds=of_steps)
+    )
+    run = experiment(tmp_path, stack, init="mf")
+    _, result = run.phase("selection", run.data.split.train, run.data.split.validation)
+    assert result.repeating_seconds == expected
+
+
 @pytest.mark.parametrize(("settings", "l2"), [({"l2": 0.5}, 0.5), ({"l2": 0.5, "init_l2": 0.0}, 0.0)])
 def test_initial_embeddings_have_their_own_settings_and_half_of_the_time(
     settings: dict[str, Any],

@@ -123,7 +123,11 @@ class Blend(Recommender):
         self.fits = tuple(fits)
         value = None if validation is None else self.weigh(validation)[context.select_by]
         longest = max(fits, key=lambda fit: fit.best_epoch or fit.epochs)
-        return longest._replace(best_value=value, seconds=sum(fit.seconds for fit in fits))
+        return longest._replace(
+            best_value=value,
+            seconds=sum(fit.seconds for fit in fits),
+            repeating_seconds=sum(fit.repeating_seconds for fit in fits),
+        )
 
     def weigh(self, validation: Validation) -> dict[str, float]:
         """Choose the weights on a validation set, or a sample of its users; returns the metrics that they reach."""

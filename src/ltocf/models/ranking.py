@@ -40,7 +40,7 @@ RECENCY_START = {"power": 0.0, "own_weight": 1.0, "trend": 0.0}
 """The numbers of recency by their names: a history is a set, and users and items are as trained."""
 EVALUATIONS = 30
 EXPECTED_RANKINGS = 25
-"""How often ranking the users of the search takes as long as choosing the numbers; measured on Gowalla and Yelp2018."""
+"""Choosing the numbers takes about as long as ranking the users of the search so often; on Gowalla and Yelp2018."""
 SHORTEST = 1e-12
 
 
@@ -223,8 +223,10 @@ def leaving_time_to_choose(context: FitContext, validation: Validation) -> FitCo
     A training that the time limit cuts off loses little; without the chosen numbers, recency above all, a model in
     order on Gowalla loses an eighth of its NDCG.
     """
-    n_users = np.count_nonzero(validation.truth.user_degrees)
-    needed = context.validation_seconds * (1 + EXPECTED_RANKINGS * min(1.0, SEARCH_USERS / n_users))
+    n_searched, n_users = (
+        int(np.count_nonzero(each.truth.user_degrees)) for each in (validation.of_at_most(SEARCH_USERS), validation)
+    )
+    needed = context.validation_seconds * (1 + EXPECTED_RANKINGS * n_searched / max(n_users, 1))
     return context.within(context.seconds_left() - min(needed, context.seconds_left() / 4))
 
 

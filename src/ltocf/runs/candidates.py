@@ -64,8 +64,8 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
     """All candidates, in the order in which they compete.
 
     All closed forms of a small catalogue compete, before LT-OCF: they give the most in the least time. Those of a large
-    one take minutes too, and add little to LT-OCF. So a plan is made by the minute: a quick closed form unlike LT-OCF,
-    then LT-OCF in both dimensions with as many epochs as fit, then the other closed forms.
+    one take minutes too, and add little to LT-OCF. So a plan is made by the minute: one closed form, then LT-OCF in
+    both dimensions with as many epochs as fit, then the other closed forms.
 
     Args:
         n_users: number of users.
@@ -79,7 +79,7 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
         ['ease', 'spectral-64', 'spectral-256', 'item-knn', 'ltocf-128']
         >>> gowalla = candidates_for(30_000, 41_000, 640_000, 20.0, in_order=True)
         >>> [(c.name, round(c.minutes, 1)) for c in gowalla if not c.skipped]
-        [('sequence-knn', 0.6), ('ltocf-128', 8.6), ('ltocf-64', 5.4), ('spectral-256', 2.5)]
+        [('sequence-knn', 0.7), ('ltocf-128', 8.6), ('ltocf-64', 5.4), ('spectral-256', 2.5)]
         >>> [(c.name, c.skipped) for c in gowalla if c.skipped]
         [('spectral-1024', 'about 3.6 minutes more'), ('ease', '41,000 items, at most 8,000')]
         >>> [c.name for c in candidates_for(30_000, 41_000, 640_000, 5.0, in_order=True) if not c.skipped]
@@ -89,9 +89,19 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
     if n_items > LARGEST_EASE:
         closed = _closed_forms(n_users, n_items, n_pairs, ranks[-2:], in_order)
         ease = Candidate("ease", "ease", {}, f"{n_items:,} items, at most {LARGEST_EASE:,}")
-        return [*_planned(closed, list(_trainings(n_users, n_items, n_pairs)), SHARE_PLANNED * minutes), ease]
+        trainings, first = list(_trainings(n_users, n_items, n_pairs)), closed[0]
+        # As sets, the first is better by itself than LT-OCF is.
+        alone = trainings if in_order else [[first], *trainings]
+        choices = [[first, *training] for training in trainings] + alone
+        return [*_planned(choices, closed, SHARE_PLANNED * minutes), ease]
+    return _of_small_catalogue(n_items, n_pairs, ranks[:2], minutes, in_order)
+
+
+def _of_small_catalogue(
+    n_items: int, n_pairs: int, ranks: list[int], minutes: float, in_order: bool
+) -> list[Candidate]:
     candidates = [Candidate("ease", "ease", {})]
-    candidates += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in ranks[:2]]
+    candidates += [Candidate(f"spectral-{rank}", "spectral", {"rank": rank}) for rank in ranks]
     candidates.append(Candidate("item-knn", "item-knn", {}))
     if in_order:
         candidates.append(Candidate("sequence-knn", "sequence-knn", {}))
@@ -110,43 +120,46 @@ def _more(minutes: float) -> str:
     return f"about {minutes:.1f} minutes more"
 
 
-def _planned(closed: list[Candidate], trainings: list[list[Candidate]], left: float) -> list[Candidate]:
-    """The first closed form, the first of ``trainings`` that fits, then other closed forms; those that do not, skipped.
+def _planned(choices: list[list[Candidate]], closed: list[Candidate], left: float) -> list[Candidate]:
+    """The first of ``choices`` that fits, then the closed forms that fit beside it; the others skipped.
 
-    If no training fits, all closed forms compete, without a plan.
+    If none fits, all closed forms compete without a plan: together they may take longer than the limit.
     """
-    shortest = {each.name: each for training in trainings for each in training}
-    left -= closed[0].minutes
-    fitting = next((training for training in trainings if sum(each.minutes for each in training) <= left), None)
-    if fitting is None:
-        closed, fitting, left = [each._replace(minutes=0.0) for each in closed], [], 0.0
-    left -= sum(each.minutes for each in fitting)
-    planned = [closed[0], *fitting]
-    for each in closed[1:]:
-        skipped = "" if each.minutes <= left else _more(each.minutes)
-        left -= 0 if skipped else each.minutes
-        planned.append(each._replace(skipped=skipped))
-    others = shortest.keys() - {each.name for each in planned}
-    return planned + [shortest[name]._replace(skipped=_more(shortest[name].minutes)) for name in sorted(others)]
+    chosen = next((choice for choice in choices if sum(each.minutes for each in choice) <= left), None)
+    if chosen is None:
+        chosen = [each._replace(minutes=0.0) for each in closed]
+    left -= sum(each.minutes for each in chosen)
+    planned, names = list(chosen), {each.name for each in chosen}
+    for each in closed:
+        if each.name not in names:
+            skipped = "" if each.minutes <= left else _more(each.minutes)
+            left -= 0 if skipped else each.minutes
+            planned.append(each._replace(skipped=skipped))
+    names = {each.name for each in planned}
+    quickest = {each.name: each for choice in choices for each in choice if each.name not in names}
+    return planned + [each._replace(skipped=_more(each.minutes)) for each in quickest.values()]
 
 
 def _closed_forms(n_users: int, n_items: int, n_pairs: int, ranks: list[int], in_order: bool) -> list[Candidate]:
-    """Those of a plan: the first is quick and unlike LT-OCF. Beside `sequence-knn`, `item-knn` adds nothing."""
+    """Those of a plan, the first the most useful beside LT-OCF. Beside `sequence-knn`, `item-knn` adds nothing."""
     ranked = min(n_users, SEARCH_USERS)
     spectral = [
         Candidate(f"spectral-{rank}", "spectral", {"rank": rank}, "", spectral_minutes(ranked, n_items, n_pairs, rank))
         for rank in ranks
     ]
     if not in_order:
-        return [*spectral, Candidate("item-knn", "item-knn", {}, "", neighbour_minutes(n_pairs))]
-    needed = neighbour_minutes(n_pairs, **SHORT_SEARCH)
+        return [*spectral, Candidate("item-knn", "item-knn", {}, "", neighbour_minutes(ranked, n_items, n_pairs))]
+    needed = neighbour_minutes(ranked, n_items, n_pairs, **SHORT_SEARCH)
     return [Candidate("sequence-knn", "sequence-knn", SHORT_SEARCH, "", needed), *reversed(spectral)]
 
 
 def _trainings(n_users: int, n_items: int, n_pairs: int) -> Iterator[list[Candidate]]:
-    """The LT-OCFs that may compete together, the best first: both with the same epochs, or the larger with more."""
+    """The LT-OCFs that may compete together, the best first; the last ones are a single LT-OCF.
+
+    The larger never has fewer epochs, but 32 epochs of one are not preferred to 16 of both.
+    """
     larger, smaller = (
-        [_lt_ocf(n_users, n_items, n_pairs, dim, form) for form in ({}, SHORTER, SHORTEST)] for dim in DIMS
+        [_lt_ocf(n_users, n_items, n_pairs, dim, changed) for changed in ({}, SHORTER, SHORTEST)] for dim in DIMS
     )
     yield [larger[0], smaller[0]]
     for place in (1, 2):
@@ -158,11 +171,13 @@ def _trainings(n_users: int, n_items: int, n_pairs: int) -> Iterator[list[Candid
 
 
 def _lt_ocf(
-    n_users: int, n_items: int, n_pairs: int, dim: int, form: dict[str, Any], one_more_pass: bool = False
+    n_users: int, n_items: int, n_pairs: int, dim: int, changed: dict[str, Any], one_more_pass: bool = False
 ) -> Candidate:
-    steps = training_minutes(n_items, n_pairs, dim, **{k: v for k, v in form.items() if k in ("epochs", "n_negatives")})
-    start, all_values = start_minutes(n_pairs, dim), SOFTMAX_RECIPE | form
-    ranked = min(n_users, form.get("validation_users", n_users))
-    rankings = ranking_minutes(ranked, n_items, all_values["epochs"] // all_values["validate_every"])
+    """LT-OCF with some settings changed, and its minutes."""
+    values = SOFTMAX_RECIPE | changed
+    steps = training_minutes(n_items, n_pairs, dim, values["epochs"], values["n_negatives"])
+    start = start_minutes(n_pairs, dim)
+    ranked = min(n_users, values.get("validation_users", n_users))
+    rankings = ranking_minutes(ranked, n_items, values["epochs"] // values["validate_every"])
     needed = (ONE_MORE_PASS * steps + start if one_more_pass else steps + 2 * start) + rankings
-    return Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim, **form}, "", needed)
+    return Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim, **changed}, "", needed)

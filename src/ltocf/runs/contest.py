@@ -18,6 +18,7 @@ from ltocf.models import Blend
 from ltocf.models.base import GradientRecommender
 from ltocf.progress import readable_seconds
 from ltocf.runs.candidates import SHARE_PLANNED, Candidate, candidates_for
+from ltocf.runs.leftovers import PLAN
 from ltocf.runs.protocol import Experiment
 from ltocf.runs.retraining import Selected
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
@@ -50,7 +51,7 @@ class Contest:
 
     Args:
         experiment: the requested run; its folder keeps the progress of each candidate.
-        minutes: the whole time limit, also of a run that is resumed: it decides which candidates compete.
+        minutes: the whole time limit: that with which a run began decides which candidates compete.
     """
 
     experiment: Experiment
@@ -75,9 +76,14 @@ class Contest:
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """The candidates, also those that do not compete, with the reason."""
-        pairs = self.experiment.data.split.train
-        return candidates_for(pairs.n_users, pairs.n_items, len(pairs), self.minutes, ages_of(pairs) is not None)
+        """The candidates, also those that do not compete, with the reason; a resumed run keeps those it began with."""
+        file, pairs = self.experiment.folder.path / PLAN, self.experiment.data.split.train
+        if file.exists():
+            return [Candidate(**each) for each in json.loads(file.read_text(encoding="utf-8"))]
+        ordered = ages_of(pairs) is not None
+        candidates = candidates_for(pairs.n_users, pairs.n_items, len(pairs), self.minutes, ordered)
+        write_text(file, json.dumps([each._asdict() for each in candidates]) + "\n")
+        return candidates
 
     def _select_all(self, pairs: Interactions) -> tuple[list[Entrant], dict[str, str]]:
         """The entrants; and by name the reasons of those that are set aside since their training diverged."""
@@ -187,8 +193,10 @@ class Contest:
 
     def _experiment_of(self, candidate: Candidate) -> Experiment:
         """The experiment of one candidate: the preset of its model, with the requested data and run settings."""
-        outer = self.experiment
-        config = outer.config.with_values({"model": candidate.model, **candidate.values})
+        outer, values = self.experiment, dict(candidate.values)
+        if n_users := outer.config.training.validation_users:
+            values["validation_users"] = n_users
+        config = outer.config.with_values({"model": candidate.model, **values})
         return replace(outer, config=config, label=candidate.name)
 
     def _table(self, entrants: list[Entrant], weighing: Weighing, set_aside: dict[str, str]) -> list[dict[str, Any]]:
@@ -215,4 +223,5 @@ def _blend(weighted: list[tuple[TrainedModel, float]]) -> TrainedModel:
 
 def _summed(fits: list[FitResult]) -> FitResult:
     stopped = "max_minutes" if any(fit.stopped_by == "max_minutes" for fit in fits) else "epochs"
-    return FitResult(sum(fit.epochs for fit in fits), None, None, sum(fit.seconds for fit in fits), stopped)
+    epochs, seconds = sum(fit.epochs for fit in fits), sum(fit.seconds for fit in fits)
+    return FitResult(epochs, None, None, seconds, stopped, sum(fit.repeating_seconds for fit in fits))

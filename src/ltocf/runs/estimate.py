@@ -29,8 +29,10 @@ SPECTRAL_MINUTES = 0.52, 0.6
 """At rank 256: for each 10,000 items, ranked for 8,000 users, and for each million pairs."""
 SPECTRAL_GROWTH = 0.25
 """The power of the rank by which it takes longer."""
-NEIGHBOUR_MINUTES = 0.2, 0.065
-"""For each million pairs: to begin with, and for each evaluation."""
+NEIGHBOUR_MINUTES = 0.2, 0.05
+"""For each million pairs: to begin with, and for each evaluation beside its ranking."""
+NEIGHBOUR_EVALUATIONS = 16
+"""After so many the search of the neighbours' numbers usually ends."""
 
 
 def training_minutes(
@@ -98,16 +100,17 @@ def spectral_minutes(n_users: int, n_items: int, n_pairs: int, rank: int) -> flo
         2.5
     """
     by_items, by_pairs = SPECTRAL_MINUTES
-    smallest: float = by_items * n_items / 1e4 * n_users / 8_000 + by_pairs * n_pairs / 1e6
-    return smallest * float((rank / 256) ** SPECTRAL_GROWTH)
+    at_256 = by_items * n_items / 1e4 * n_users / 8_000 + by_pairs * n_pairs / 1e6
+    return at_256 * float((rank / 256) ** SPECTRAL_GROWTH)
 
 
-def neighbour_minutes(n_pairs: int, epochs: int = 16) -> float:
-    """About how many minutes `item-knn` or `sequence-knn` takes, with a search of so many evaluations.
+def neighbour_minutes(n_users: int, n_items: int, n_pairs: int, epochs: int = NEIGHBOUR_EVALUATIONS) -> float:
+    """About how many minutes `item-knn` or `sequence-knn` takes; ``n_users`` are those whom the search ranks.
 
     Example:
-        >>> round(neighbour_minutes(640_000), 1)
-        0.8
+        >>> round(neighbour_minutes(8_000, 41_000, 640_000), 1)
+        0.9
     """
     begun, evaluation = NEIGHBOUR_MINUTES
-    return (begun + evaluation * epochs) * n_pairs / 1e6
+    rankings = epochs * n_users * n_items * SECONDS_PER_RANKED / 60
+    return (begun + evaluation * epochs) * n_pairs / 1e6 + rankings

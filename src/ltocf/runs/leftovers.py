@@ -14,9 +14,12 @@ logger = logging.getLogger(__name__)
 
 DIVERGED = "diverged.safetensors"
 SHARDS = "checkpoint-*-shards-*"
-RUN_FILES = ("config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", SHARDS, "candidate-*.json")
+PLAN = "candidates.json"
+RUN_FILES = (
+    "config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", SHARDS, "candidate-*.json", PLAN
+)  # fmt: skip
 """Patterns of the files that a run writes, without those of TensorBoard."""
-RESUME_FILES = ("checkpoint-*.safetensors", SHARDS, "candidate-*", DIVERGED)
+RESUME_FILES = ("checkpoint-*.safetensors", SHARDS, "candidate-*", PLAN, DIVERGED)
 """Patterns of the files that a finished run has no use for."""
 
 
@@ -38,7 +41,7 @@ def removing_if_not_begun(folder: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, ArithmeticError, MemoryError):
-        first_files = ("reading.txt", "data.safetensors", "config.toml")
+        first_files = (PLAN, "reading.txt", "data.safetensors", "config.toml")
         if {file.name for file in folder.iterdir()} - {LOCK} <= set(first_files):
             for name in first_files:
                 (folder / name).unlink(missing_ok=True)

@@ -168,7 +168,8 @@ class Experiment:
                 settings, context = prepare_retraining(model, selected, settings, context)
             return_unused_memory()  # of sorting pairs, making the graph and an earlier phase
             result = model.train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
-            result = result._replace(repeating_seconds=result.repeating_seconds + start_seconds)
+            if result.repeating_seconds:
+                result = result._replace(repeating_seconds=result.repeating_seconds + start_seconds)
         if selected is not None:
             restore_selected_if_cut(model, selected, result, settings, context)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}

@@ -66,7 +66,7 @@ def shortened_if_late(
         context: the context of the run.
     """
     checkpoint = context.checkpoint
-    if settings.retraining == "continued" or selection.best_epoch is None or checkpoint is None:
+    if settings.retraining == "continued" or not selection.repeating_seconds or checkpoint is None:
         return settings, context
     pass_checkpoint = checkpoint.with_stem(f"{checkpoint.stem}-continued")
     if not pass_checkpoint.exists():

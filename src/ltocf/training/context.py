@@ -20,7 +20,7 @@ class FitResult(NamedTuple):
     """How training ended: ``stopped_by`` is ``epochs``, ``patience``, ``converged`` or ``max_minutes``.
 
     Without a validation there is no best epoch. ``repeating_seconds`` is how long the same training up to the best
-    epoch takes, without validations and searches; 0 where it is next to nothing, as for a closed form.
+    epoch takes, without validations and searches; 0 for a closed form, which no time limit cuts off.
     """
 
     epochs: int
