@@ -339,8 +339,8 @@ def test_a_closed_form_that_does_not_fit_keeps_nothing_from_competing(
 def test_as_sets_spectral_is_preferred_to_lt_ocf_alone() -> None:
     competing = [c.name for c in candidates_for(30_000, 41_000, 640_000, 4.0) if not c.skipped]
     assert competing == ["spectral-256", "item-knn"]
-    in_order = [c.name for c in candidates_for(32_000, 38_000, 980_000, 4.0, in_order=True) if not c.skipped]
-    assert in_order == ["ltocf-128"]
+    in_order = [c.name for c in candidates_for(32_000, 38_000, 980_000, 3.0, in_order=True) if not c.skipped]
+    assert in_order == ["ltocf-64"]
 
 
 def test_if_nothing_fits_the_closed_forms_compete_without_a_plan() -> None:
@@ -365,7 +365,7 @@ def test_a_selection_leaves_the_time_that_the_others_are_planned_to_take(
 ) -> None:
     """What one leaves over goes to whoever is next."""
     minutes = [1.0, 2.0, 1.0]
-    planned = [Candidate(f"ease-{i}", "ease", {}, minutes=each) for i, each in enumerate(minutes)]
+    planned = [Candidate(f"ease-{i}", "ease", {}, "", each, 0.4 * each) for i, each in enumerate(minutes)]
     budgets = list[float]()
 
     def recorded_select(self: contest.Contest, candidate: Candidate, pairs: object, budget: TimeBudget) -> object:

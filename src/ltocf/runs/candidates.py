@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ltocf.runs.estimate import neighbour_minutes, ranking_minutes, spectral_minutes, start_minutes, training_minutes
+from ltocf.runs.estimate import (
+    FITS,
+    neighbour_minutes,
+    ranking_minutes,
+    spectral_minutes,
+    start_minutes,
+    training_minutes,
+)
 from ltocf.runs.presets import SOFTMAX_RECIPE
 from ltocf.training import SEARCH_USERS
 
@@ -20,9 +27,6 @@ SHORTER: dict[str, Any] = {"epochs": 16}
 (docs/scale.md), and a schedule that the time limit cuts off never reaches low rates."""
 SHORTEST: dict[str, Any] = {"epochs": 8, "n_negatives": 2048, "validate_every": 4, "validation_users": SEARCH_USERS}
 """If not even those epochs fit: two passes, with fewer negatives, validated by fewer users (docs/auto.md)."""
-ONE_MORE_PASS = 0.75
-"""The share of its training if, after the two passes of its selection, the selected weights are trained for one more
-pass over all pairs and not for two from the start."""
 SHARE_OF_TRAINING = 0.6
 """The share of the time for training by gradient, where all closed forms compete."""
 SHARE_PLANNED = 0.87
@@ -39,8 +43,9 @@ class Candidate(NamedTuple):
         model: a key of `MODELS`.
         values: settings by name that differ from the preset's.
         skipped: the reason why it does not compete; empty if it does.
-        minutes: about how long its selection and its training on all pairs take together, on two cores, the latter
-            perhaps only for one more pass; 0 if there is no plan.
+        minutes: about how long its selection and its training on all pairs take together, on two cores; 0 if there is
+            no plan.
+        retraining: those of its training on all pairs, perhaps only for one more pass.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Candidate(NamedTuple):
     values: dict[str, Any]
     skipped: str = ""
     minutes: float = 0.0
+    retraining: float = 0.0
 
 
 def default_minutes(n_pairs: int) -> float:
@@ -79,7 +85,7 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
         ['ease', 'spectral-64', 'spectral-256', 'item-knn', 'ltocf-128']
         >>> gowalla = candidates_for(30_000, 41_000, 640_000, 20.0, in_order=True)
         >>> [(c.name, round(c.minutes, 1)) for c in gowalla if not c.skipped]
-        [('sequence-knn', 0.7), ('ltocf-128', 8.6), ('ltocf-64', 5.4), ('spectral-256', 2.5)]
+        [('sequence-knn', 0.7), ('ltocf-128', 8.5), ('ltocf-64', 5.3), ('spectral-256', 2.5)]
         >>> [(c.name, c.skipped) for c in gowalla if c.skipped]
         [('spectral-1024', 'about 3.6 minutes more'), ('ease', '41,000 items, at most 8,000')]
         >>> [c.name for c in candidates_for(30_000, 41_000, 640_000, 5.0, in_order=True) if not c.skipped]
@@ -173,11 +179,11 @@ def _trainings(n_users: int, n_items: int, n_pairs: int) -> Iterator[list[Candid
 def _lt_ocf(
     n_users: int, n_items: int, n_pairs: int, dim: int, changed: dict[str, Any], one_more_pass: bool = False
 ) -> Candidate:
-    """LT-OCF with some settings changed, and its minutes."""
-    values = SOFTMAX_RECIPE | changed
-    steps = training_minutes(n_items, n_pairs, dim, values["epochs"], values["n_negatives"])
-    start = start_minutes(n_pairs, dim)
+    """LT-OCF with some settings changed, and its minutes; one more pass goes on from weights of two passes."""
+    values, start = SOFTMAX_RECIPE | changed, start_minutes(n_pairs, dim)
+    steps = training_minutes(n_items, n_pairs, dim, values["epochs"], values["n_negatives"]) / FITS
     ranked = min(n_users, values.get("validation_users", n_users))
     rankings = ranking_minutes(ranked, n_items, values["epochs"] // values["validate_every"])
-    needed = (ONE_MORE_PASS * steps + start if one_more_pass else steps + 2 * start) + rankings
-    return Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim, **changed}, "", needed)
+    retraining = steps / 2 if one_more_pass else start + steps
+    needed = start + steps + rankings + retraining
+    return Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim, **changed}, "", needed, retraining)

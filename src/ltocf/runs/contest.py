@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 LARGEST_SHARE = 1 / 3
 """Of the time limit: the budget of a candidate that is not the last, as if it had to be trained again too."""
-RETRAINING = 0.4
-"""The share of a candidate's planned minutes for its training on all pairs, if it has a weight."""
 
 ASIDE = "aside.json"
 """How the name of the file ends that has the reason why a candidate is set aside."""
@@ -147,14 +145,15 @@ class Contest:
 
     def _budget(self, competing: list[Candidate], place: int) -> TimeBudget:
         """That of a candidate's selection, if there is a plan what the others leave, but at least its own minutes."""
-        left, planned = self.experiment.budget.seconds_left(), [60 * each.minutes for each in competing]
-        if not planned[place]:
+        left, this = self.experiment.budget.seconds_left(), competing[place]
+        if not this.minutes:
             last = place == len(competing) - 1
             return TimeBudget(left if last else min(left, LARGEST_SHARE * 60 * self.minutes))
-        retraining = RETRAINING * sum(planned[: place + 1])
-        spare = left - sum(planned[place + 1 :]) - retraining - (1 - SHARE_PLANNED) * 60 * self.minutes
+        later = sum(each.minutes for each in competing[place + 1 :])
+        retraining = sum(each.retraining for each in competing[: place + 1])
+        spare = left - 60 * (later + retraining + (1 - SHARE_PLANNED) * self.minutes)
         # Twice as much, because the phase leaves half of a budget for training on all pairs.
-        return TimeBudget(2 * min(left, max(spare, (1 - RETRAINING) * planned[place])))
+        return TimeBudget(2 * min(left, max(spare, 60 * (this.minutes - this.retraining))))
 
     def _select(self, candidate: Candidate, pairs: Interactions, budget: TimeBudget) -> Entrant:
         """Run a candidate's selection phase, or read its result if an interrupted run had finished it."""

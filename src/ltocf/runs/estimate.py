@@ -76,7 +76,7 @@ def ranking_minutes(n_users: int, n_items: int, n_validations: int) -> float:
 
     Example:
         >>> round(ranking_minutes(30_000, 41_000, 8), 1)
-        0.8
+        0.6
     """
     n_ranked = n_validations * n_users + EXPECTED_RANKINGS * min(n_users, SEARCH_USERS)
     return n_ranked * n_items * SECONDS_PER_RANKED / 60
