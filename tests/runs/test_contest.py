@@ -10,6 +10,7 @@ import torch
 import ltocf
 from ltocf.cli.training import _show_contest
 from ltocf.evaluation import Scorer, Validation, evaluate
+from ltocf.models import Blend
 from ltocf.runs import contest
 from ltocf.runs.candidates import SHARE_PLANNED, SHORTEST, Candidate, candidates_for, default_minutes
 from ltocf.runs.config import Config
@@ -146,6 +147,23 @@ def test_closed_forms_are_computed_again_before_the_heaviest_is_trained(
     metrics = train(tmp_path / "run")
     assert order[3:] == ["ease retraining", "heavy retraining", "light retraining"]
     assert {row["name"]: row["weight"] for row in metrics["contest"]} == weights
+
+
+def test_retraining_leaves_time_to_rank_with_the_whole_blend(
+    few_compete: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every member ranks, and their scores are standardised, which takes longer than ranking with a member alone."""
+    phase, left = Experiment.phase, dict[str, float]()
+
+    def recorded(self: Experiment, name: str, *arguments: Any) -> Any:
+        left[f"{self.label} {name}"] = self.budget.seconds_left()
+        return phase(self, name, *arguments)
+
+    monkeypatch.setattr(Experiment, "phase", recorded)
+    monkeypatch.setattr(contest, "choose_weights", alike)
+    monkeypatch.setattr(contest, "ranking_seconds", lambda model, *_: 40.0 if isinstance(model, Blend) else 7.0)
+    train(tmp_path / "run", max_minutes=10.0)
+    assert [left[f"{each.name} retraining"] for each in FEW if not each.skipped] == pytest.approx([560] * 3, abs=10)
 
 
 def test_a_contest_without_a_candidate_left_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

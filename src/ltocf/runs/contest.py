@@ -110,8 +110,8 @@ class Contest:
             chosen = [(e, w) for e, w in zip(entrants, weighing.weights, strict=True) if w]
             # Closed forms must be computed again whatever the time; of the others, time is for the heaviest first.
             chosen.sort(key=lambda each: (isinstance(each[0].trained.model, GradientRecommender), -each[1]))
-            _blend([(entrant.trained, weight) for entrant, weight in chosen]).save(outer.folder.selection_model_file)
-            diverged = self._retrain_missing([entrant for entrant, _ in chosen], everything, retrained)
+            test_seconds = self._save_selected(_blend([(entrant.trained, weight) for entrant, weight in chosen]))
+            diverged = self._retrain_missing([entrant for entrant, _ in chosen], everything, retrained, test_seconds)
             if diverged is None:
                 return weighing, [(retrained[entrant.candidate.name], weight) for entrant, weight in chosen]
             entrant, error = diverged
@@ -119,18 +119,22 @@ class Contest:
             set_aside[entrant.candidate.name] = self._set_aside(entrant.candidate, error)
         raise FloatingPointError(f"no candidate is left: {'; '.join(set_aside.values())}")
 
+    def _save_selected(self, blend: TrainedModel) -> float:
+        """Save the selected blend; returns the seconds that ranking the test set with it will take."""
+        outer = self.experiment
+        blend.save(outer.folder.selection_model_file)
+        return ranking_seconds(blend.model, blend.seen, outer.test_set) if len(outer.test_set) else 0.0
+
     def _retrain_missing(
-        self, chosen: list[Entrant], everything: Interactions, retrained: dict[str, Entrant]
+        self, chosen: list[Entrant], everything: Interactions, retrained: dict[str, Entrant], test_seconds: float
     ) -> tuple[Entrant, FloatingPointError] | None:
         """Add to ``retrained`` those that it does not have; ends with the first whose training diverges."""
-        reserved_seconds = 0.0
         for entrant in chosen:
             name = entrant.candidate.name
             try:
-                retrained[name] = retrained.get(name) or self._retrain(entrant, everything, reserved_seconds)
+                retrained[name] = retrained.get(name) or self._retrain(entrant, everything, test_seconds)
             except FloatingPointError as error:
                 return entrant, error
-            reserved_seconds += self._ranking_seconds(retrained[name])
         return None
 
     def _set_aside(self, candidate: Candidate, error: FloatingPointError) -> str:
@@ -179,16 +183,12 @@ class Contest:
         logger.info("auto: %s: %s %.4f on validation", " + ".join(named), weighing.metric, weighing.value)
         return weighing
 
-    def _retrain(self, entrant: Entrant, everything: Interactions, reserved_seconds: float) -> Entrant:
-        """Train on all pairs; ``reserved_seconds`` are kept for ranking the test set with the members before this."""
+    def _retrain(self, entrant: Entrant, everything: Interactions, test_seconds: float) -> Entrant:
+        """Train on all pairs; ``test_seconds`` are kept for ranking the test set with the blend."""
         experiment = self._experiment_of(entrant.candidate)
-        experiment = replace(experiment, budget=TimeBudget(experiment.budget.seconds_left() - reserved_seconds))
+        experiment = replace(experiment, budget=TimeBudget(experiment.budget.seconds_left() - test_seconds))
         trained, fit = experiment.phase("retraining", everything, None, Selected(entrant.trained.model, entrant.fit))
         return Entrant(entrant.candidate, trained, fit)
-
-    def _ranking_seconds(self, entrant: Entrant) -> float:
-        test = self.experiment.data.split.test
-        return ranking_seconds(entrant.trained.model, entrant.trained.seen, test) if len(test) else 0.0
 
     def _experiment_of(self, candidate: Candidate) -> Experiment:
         """The experiment of one candidate: the preset of its model, with the requested data and run settings."""
