@@ -16,8 +16,15 @@ DIVERGED = "diverged.safetensors"
 SHARDS = "checkpoint-*-shards-*"
 PLAN = "candidates.json"
 RUN_FILES = (
-    "config.toml", "reading.txt", "history.jsonl", "metrics.json", "*.safetensors", SHARDS, "candidate-*.json", PLAN
-)  # fmt: skip
+    "config.toml",
+    "reading.txt",
+    "history.jsonl",
+    "metrics.json",
+    "*.safetensors",
+    SHARDS,
+    "candidate-*.json",
+    PLAN,
+)
 """Patterns of the files that a run writes, without those of TensorBoard."""
 RESUME_FILES = ("checkpoint-*.safetensors", SHARDS, "candidate-*", PLAN, DIVERGED)
 """Patterns of the files that a finished run has no use for."""
