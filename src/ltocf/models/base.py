@@ -20,6 +20,7 @@ from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms
+from ltocf.models.drift import Drift
 from ltocf.models.growth import Sizes, grow
 from ltocf.sampling import Batch, Batches
 from ltocf.shapes import (
@@ -144,6 +145,9 @@ class Recommender(Shown, nn.Module, ABC):
 
         By default there is nothing to copy.
         """
+
+    def extrapolate(self, drift: Drift) -> None:
+        """Multiply the numbers of recency by the factors of ``drift``. By default there are none."""
 
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         """Copy what ``smaller`` learned: its users and items come first here. New ones start from their neighbours.

@@ -15,6 +15,7 @@ from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import Recommender
 from ltocf.models.blend_map import BlendMap, blended
+from ltocf.models.drift import Drift
 from ltocf.models.user_map import score_map_of
 from ltocf.shapes import Scores, UserIndices
 from ltocf.training import SEARCH_USERS, FitContext, FitResult, TrainingSettings
@@ -156,6 +157,10 @@ class Blend(Recommender):
         assert isinstance(chosen, Blend)
         for model, other in zip(self.models, chosen.models, strict=True):
             model.go_on_from(other)
+
+    def extrapolate(self, drift: Drift) -> None:
+        for model in self.models:
+            model.extrapolate(drift)
 
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         assert isinstance(smaller, Blend)

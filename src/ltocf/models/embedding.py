@@ -15,6 +15,7 @@ from ltocf.evaluation.validation import Validation
 from ltocf.graph import BipartiteGraph
 from ltocf.losses import LossTerms, l2_penalty
 from ltocf.models.base import GradientRecommender, Recommender, evaluating
+from ltocf.models.drift import Drift
 from ltocf.models.embedding_scorer import EmbeddingScorer
 from ltocf.models.history_rescoring import HistoryRescoring
 from ltocf.models.initial import INITIAL_DEVIATION, InitialEmbeddings, normal
@@ -154,6 +155,10 @@ class EmbeddingRecommender(GradientRecommender):
         assert isinstance(chosen, EmbeddingRecommender)
         if self.ranking_numbers is not None and chosen.ranking_numbers is not None:
             self.ranking_numbers.load_state_dict(chosen.ranking_numbers.state_dict())
+
+    def extrapolate(self, drift: Drift) -> None:
+        if self.ranking_numbers is not None and self.reads_order:
+            self.ranking_numbers.extrapolate(drift)
 
     def learned(self) -> dict[str, float]:
         return {} if self.ranking_numbers is None else self.ranking_numbers.learned(self.reads_order)

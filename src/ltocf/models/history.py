@@ -17,6 +17,7 @@ from ltocf.data.display import Shown
 from ltocf.data.histories import Histories
 from ltocf.graph import BipartiteGraph
 from ltocf.models.base import Recommender
+from ltocf.models.drift import Drift
 from ltocf.models.recency import UNITS, Recency, Unit, best_recency, check_recency, log_trend
 from ltocf.models.user_map import Contributions, PartContributions, only_row
 from ltocf.shapes import ItemValues, Numbers, Scores, UserIndices
@@ -177,6 +178,10 @@ class HistoryRecommender(Recommender):
         if self.chooses_recency and chosen.chooses_recency:
             self.numbers[-2:] = chosen.numbers[-2:]
             self.in_days.copy_(chosen.in_days)
+
+    def extrapolate(self, drift: Drift) -> None:
+        if self.chooses_recency:
+            self.numbers[-2:] *= self.numbers.new_tensor(drift)
 
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         self.take_over(smaller)

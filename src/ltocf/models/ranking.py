@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import products_at
+from ltocf.models.drift import Drift
 from ltocf.models.recency import UNITS, Recency, Unit
 from ltocf.models.row_products import row_products
 from ltocf.shapes import (
@@ -121,6 +122,11 @@ class RankingNumbers(nn.Module):
             getattr(self, name).fill_(value)
         if "power" in self.names:
             self.in_days.fill_(UNITS.index(unit))
+
+    def extrapolate(self, drift: Drift) -> None:
+        """Multiply the power and the exponent of the trend."""
+        self.power.mul_(drift.power)
+        self.trend.mul_(drift.trend)
 
     @property
     def recency(self) -> Recency:

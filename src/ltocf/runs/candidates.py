@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ltocf.runs.estimate import (
     FITS,
+    drift_minutes,
     neighbour_minutes,
     ranking_minutes,
     spectral_minutes,
@@ -99,7 +100,8 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
         # As sets, the first is better by itself than LT-OCF is.
         alone = trainings if in_order else [[first], *trainings]
         choices = [[first, *training] for training in trainings] + alone
-        return [*_planned(choices, closed, SHARE_PLANNED * minutes), ease]
+        drift = drift_minutes(n_users, n_items) if in_order else 0.0
+        return [*_planned(choices, closed, SHARE_PLANNED * minutes - drift), ease]
     return _of_small_catalogue(n_items, n_pairs, ranks[:2], minutes, in_order)
 
 

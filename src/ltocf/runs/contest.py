@@ -14,7 +14,7 @@ from ltocf.data import Interactions
 from ltocf.data.order import ages_of
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
-from ltocf.models import Blend
+from ltocf.models import NO_DRIFT, Blend
 from ltocf.models.base import GradientRecommender
 from ltocf.progress import readable_seconds
 from ltocf.runs.candidates import SHARE_PLANNED, Candidate, candidates_for
@@ -187,7 +187,9 @@ class Contest:
         """Train on all pairs; ``test_seconds`` are kept for ranking the test set with the blend."""
         experiment = self._experiment_of(entrant.candidate)
         experiment = replace(experiment, budget=TimeBudget(experiment.budget.seconds_left() - test_seconds))
-        trained, fit = experiment.phase("retraining", everything, None, Selected(entrant.trained.model, entrant.fit))
+        model = entrant.trained.model
+        selected = Selected(model, entrant.fit, self.experiment.drift if model.reads_order else NO_DRIFT)
+        trained, fit = experiment.phase("retraining", everything, None, selected)
         return Entrant(entrant.candidate, trained, fit)
 
     def _experiment_of(self, candidate: Candidate) -> Experiment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
+from ltocf.models.drift import N_RANKED, POWERS
 from ltocf.models.objective import SOFTMAX_PIECE_SIZE
 from ltocf.models.ranking import EXPECTED_RANKINGS
 from ltocf.runs.presets import SOFTMAX_RECIPE
@@ -80,6 +81,17 @@ def ranking_minutes(n_users: int, n_items: int, n_validations: int) -> float:
     """
     n_ranked = n_validations * n_users + EXPECTED_RANKINGS * min(n_users, SEARCH_USERS)
     return n_ranked * n_items * SECONDS_PER_RANKED / 60
+
+
+def drift_minutes(n_users: int, n_items: int) -> float:
+    """About how many minutes measuring the drift of recency takes.
+
+    Example:
+        >>> round(drift_minutes(30_000, 41_000), 1)
+        0.2
+    """
+    n_rankings = 2 * len(POWERS) * min(n_users, N_RANKED)
+    return n_rankings * n_items * SECONDS_PER_RANKED / 60
 
 
 def start_minutes(n_pairs: int, dim: int) -> float:

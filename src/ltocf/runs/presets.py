@@ -36,7 +36,10 @@ FROM_SPECTRUM: dict[str, Any] = {"init": "spectral"}
 SHORT_SERIES: dict[str, Any] = {"n_times": 1, "solver": "exact", "tolerance": 0.02, "precision": "auto"}
 """Half as many products as the paper's settings take; on large data with states of 16 bits."""
 
-IN_ORDER: dict[str, Any] = {"recency": "auto"}
+DRIFTING: dict[str, Any] = {"extrapolate_recency": True}
+"""How much recent items count changes as histories grow; docs/data.md has what this was measured on."""
+
+IN_ORDER: dict[str, Any] = {"recency": "auto"} | DRIFTING
 """If histories have an order, recent items may count more; how much is chosen on validation."""
 
 OWN_RECIPES: dict[str, dict[str, Any]] = {
@@ -51,8 +54,8 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "ltocf": SOFTMAX_RECIPE | FROM_SPECTRUM | SHORT_SERIES | IN_ORDER,
         "lightgcn": SOFTMAX_RECIPE | FROM_SPECTRUM | IN_ORDER,
         "mf": SOFTMAX_RECIPE | FROM_SPECTRUM,
-        "blend": SOFTMAX_TRAINING | FROM_SPECTRUM,
-        "auto": SOFTMAX_TRAINING,
+        "blend": SOFTMAX_TRAINING | FROM_SPECTRUM | DRIFTING,
+        "auto": SOFTMAX_TRAINING | DRIFTING,
         **OWN_RECIPES,
         **dict.fromkeys(("spectral", "ease", "item-knn", "rp3beta", "sequence-knn"), IN_ORDER),
     },

@@ -19,10 +19,11 @@ from ltocf.data import Interactions
 from ltocf.evaluation import Metric, Validation, evaluate_per_user, sample_users
 from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.graph import BipartiteGraph
-from ltocf.models import STARTS, Recommender, build_model
+from ltocf.models import NO_DRIFT, STARTS, Drift, Recommender, build_model, measured_drift
 from ltocf.progress import log_line
 from ltocf.runs.config import Config
 from ltocf.runs.data_file import RunData
+from ltocf.runs.estimate import drift_minutes
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.leftovers import remove_checkpoints
 from ltocf.runs.memory import REPORTED_FROM, Memory, TrainingSizes, stated_memory
@@ -37,6 +38,8 @@ from ltocf.training.memory import peak_bytes, return_unused_memory
 logger = logging.getLogger(__name__)
 
 DEPTHS = (5, 10, 20)
+LARGEST_SHARE_OF_DRIFT = 0.1
+"""Of the time left: more is not spent on measuring the drift of recency."""
 PROTOCOLS = {
     "validation": "epoch selected on the validation set, then trained on the whole training set, test set read once",
     "test": "best epoch on the test set, as in the papers: optimistic",
@@ -92,11 +95,23 @@ class Experiment:
             if not self.ranks.rank:
                 chosen.save(self.folder.ensure_present().selection_model_file)
             everything = split.train.union(split.validation)
-            selected = Selected(chosen.model, selection)
+            selected = Selected(chosen.model, selection, self.drift if chosen.model.reads_order else NO_DRIFT)
             del chosen
             trained, retraining = self.phase("retraining", everything, None, selected)
             fits = {"selection": selection, "retraining": retraining}
         return self.finish(trained, fits, started)
+
+    @cached_property
+    def drift(self) -> Drift:
+        """How the numbers of recency change for the histories of all pairs, if that is asked for and there is time."""
+        split = self.data.split
+        if split.validation is None or not self.config.training.extrapolate_recency:
+            return NO_DRIFT
+        needed = 60 * drift_minutes(split.n_users, split.n_items)
+        if needed > LARGEST_SHARE_OF_DRIFT * self.budget.seconds_left():
+            logger.info("recency: no time to measure how its numbers change as histories grow")
+            return NO_DRIFT
+        return measured_drift(split.train, split.validation, self.config.run.seed)
 
     def _state_memory(self) -> None:
         """Report the memory that the run needs before it takes any, and end the run if less is available."""
@@ -270,6 +285,7 @@ class Experiment:
             "cold_users": split.cold_users,
             "cold_items": split.cold_items,
             "seconds": sum(result.seconds for result in fits.values()),
+            **({"recency_drift": self.drift._asdict()} if trained.model.reads_order else {}),
             "memory": self._memory_record(),
             "environment": environment(self.device) | self.ranks.layout(),
         }

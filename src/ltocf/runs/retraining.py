@@ -6,7 +6,7 @@ import logging
 import math
 from dataclasses import dataclass, replace
 
-from ltocf.models import Recommender
+from ltocf.models import NO_DRIFT, Drift, Recommender
 from ltocf.progress import readable_seconds
 from ltocf.training import FitContext, FitResult, TrainingSettings
 
@@ -20,10 +20,12 @@ class Selected:
     Args:
         model: the selected model; None as soon as it is not needed any more, since its graph takes memory.
         fit: how its training ended.
+        drift: how its numbers of recency change for the longer histories.
     """
 
     model: Recommender | None
     fit: FitResult
+    drift: Drift = NO_DRIFT
 
 
 def prepare_retraining(
@@ -42,12 +44,13 @@ def prepare_retraining(
     if context.deadline == math.inf:  # else `restore_selected_if_cut` may need it
         selected.model = None
     model.take_over(chosen)
+    if settings.retraining == "continued" and (context.checkpoint is None or not context.checkpoint.exists()):
+        model.go_on_from(chosen)
+    model.extrapolate(selected.drift)
     if settings.retraining == "repeated":
         return settings, replace(context, last_epoch=epochs)
     if settings.retraining == "compressed":
         return replace(settings, epochs=epochs or settings.epochs), context
-    if context.checkpoint is None or not context.checkpoint.exists():
-        model.go_on_from(chosen)
     return settings.for_another_pass(), context
 
 
@@ -100,3 +103,4 @@ def restore_selected_if_cut(
         needed,
     )
     model.go_on_from(selected.model)
+    model.extrapolate(selected.drift)

@@ -119,6 +119,7 @@ class Settings(ReadingSettings, total=False):
     validation_users: int
     patience: int
     retraining: Literal["compressed", "repeated", "continued"]
+    extrapolate_recency: bool
     time_updates: Literal["joint", "alternating"]
     schedule: Literal["constant", "cosine"]
     warm_up: float

@@ -40,6 +40,8 @@ class TrainingSettings:
             with a schedule as long as the chosen epochs. ``repeated``: from the start, each step at the rate that it
             had in selection. ``continued``: from the selected weights, one pass over all pairs at rates that fall to
             zero.
+        extrapolate_recency: before that training, multiply the chosen numbers of recency by the factors of
+            `ltocf.models.drift.measured_drift`: what suits histories changes as they grow.
         time_updates: ``joint``: one backward pass, both updates. ``alternating``: the paper's Algorithm 1: update the
             embeddings, compute the loss again, update the times; twice the cost. The authors' program is joint.
         schedule: the course of both learning rates: ``constant``, or ``cosine`` from them to zero over ``epochs``.
@@ -64,6 +66,7 @@ class TrainingSettings:
     validation_users: int = 0
     patience: int = 10
     retraining: Literal["compressed", "repeated", "continued"] = "compressed"
+    extrapolate_recency: bool = False
     time_updates: Literal["joint", "alternating"] = "joint"
     schedule: Literal["constant", "cosine"] = "constant"
     warm_up: float = 0.0

@@ -1,0 +1,205 @@
+"""Drift: how the best numbers of recency change as histories grow, measured before the last training."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.polynomial.polynomial import polyfit, polyval
+from torch import Tensor
+
+from ltocf.data.histories import Histories
+from ltocf.data.interactions import Interactions
+from ltocf.data.order import ages_of
+from ltocf.evaluation.evaluate import evaluate_per_user
+from ltocf.evaluation.validation import sample_users
+from ltocf.graph import BipartiteGraph
+from ltocf.graph.svd import item_singular_vectors
+from ltocf.models.recency import Recency, log_trend
+from ltocf.shapes import Scores, UserIndices
+
+logger = logging.getLogger(__name__)
+
+POWERS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0)
+"""At which the quality of the similarities is measured; a cubic in p / (1 + p) joins them."""
+DEGREE = 3
+LEAST_POWER = 0.1
+"""With a smaller best power, histories are sets in effect, and ratios of such powers say nothing."""
+RANK, DEPTH, N_RANKED, MOST_PAIRS = 64, 20, 8_000, 2_000_000
+RESAMPLES = 200
+MOST_CHANGE = math.log(2)
+
+
+class Drift(NamedTuple):
+    """The factors by which the numbers of recency change from one part of all histories to the next.
+
+    Args:
+        power: of the power of recency.
+        trend: of the exponent of the trend.
+    """
+
+    power: float = 1.0
+    trend: float = 1.0
+
+
+NO_DRIFT = Drift()
+
+
+class Cut(NamedTuple):
+    """The beginning of every history and, withheld, what follows."""
+
+    before: Interactions
+    after: Interactions
+
+
+def measured_drift(train: Interactions, validation: Interactions, seed: int = 0) -> Drift:
+    """What the numbers chosen on ``validation`` should be multiplied by, to suit what comes after it.
+
+        number(next) ≈ number(validation) · x(validation) / x(the part before),   shrunk towards 1
+
+    A validation set chooses the recency that suited histories when they were shorter; what is recommended next follows
+    the longer ones. x is measured on two cuts, the validation set and a part of the same size before it: for the power
+    the best p of similarities that know neither part, for the trend the slope of log counts of items over
+    log T, see `log_trend`. With d = log of the ratio and its standard error s the factor is exp(d max(0, 1 - s²/d²)),
+    in [1/2, 2], so few users change nothing.
+
+    Args:
+        train: the pairs that were trained on.
+        validation: the pairs that chose, the end of each history; otherwise, or without an order, nothing changes.
+        seed: of the users who are measured, and of the decomposition.
+
+    Source: our own. The shrinkage is the positive part of James and Stein's for one number; the standard error of the
+    power comes from resampled users, that of the slopes is Huber's and White's.
+
+    Example:
+        >>> log = Interactions.from_pairs([0, 0, 0], [0, 1, 2])
+        >>> measured_drift(log.where(log.items < 2), log.where(log.items == 2))
+        Drift(power=1.0, trend=1.0)
+    """
+    cuts = _cuts(train, validation, seed)
+    if cuts is None or not all(len(pairs) for cut in cuts for pairs in cut):
+        return NO_DRIFT
+    drift = Drift(_power_factor(*cuts, seed), _trend_factor(*cuts))
+    logger.info("recency: from one part of the histories to the next, power × %.2f, trend × %.2f", *drift)
+    return drift
+
+
+def _cuts(train: Interactions, validation: Interactions, seed: int) -> tuple[Cut, Cut] | None:
+    """The part before the validation set and that set, for a sample of users if there are many pairs."""
+    n_pairs = len(train) + len(validation)
+    if n_pairs > MOST_PAIRS:
+        n_users = int(MOST_PAIRS * np.count_nonzero(train.user_degrees) // n_pairs)
+        kept = sample_users(train, seed, max(n_users, 1)).user_degrees > 0
+        train, validation = (pairs.where(kept[pairs.users]) for pairs in (train, validation))
+    everything = train.union(validation)
+    ages = ages_of(everything)
+    if ages is None:
+        return None
+    is_after = np.isin(everything.keys, validation.keys, assume_unique=True)
+    first_after = np.full(train.n_users, -1)
+    np.maximum.at(first_after, everything.users[is_after], ages.later[is_after])
+    if (ages.later[~is_after] < first_after[everything.users[~is_after]]).any():
+        return None  # chosen at random, not the end
+    earlier = ages_of(train)
+    assert earlier is not None
+    counts = np.minimum(validation.user_degrees, train.user_degrees - 1)
+    held = earlier.later < counts[train.users]
+    return Cut(train.where(~held), train.where(held)), Cut(train, validation)
+
+
+def _power_factor(earlier: Cut, later: Cut, seed: int) -> float:
+    users = np.flatnonzero((earlier.after.user_degrees > 0) & (later.after.user_degrees > 0))
+    if not len(users):
+        return 1.0
+    chosen = np.random.default_rng(seed).permutation(users)[:N_RANKED]
+    similarities = _Similarities(earlier.before, seed)
+    curves = [similarities.curves(cut, chosen) for cut in (earlier, later)]
+    peaks = [_peaks(curve.mean(0)[None])[0] for curve in curves]
+    if min(peaks) < LEAST_POWER:
+        return 1.0
+    weights = np.random.default_rng(seed).multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), RESAMPLES)
+    before, after = (np.log(_peaks(weights @ curve / len(chosen)).clip(LEAST_POWER)) for curve in curves)
+    return _shrunk(math.log(peaks[1] / peaks[0]), float((after - before).std()))
+
+
+def _peaks(curves: np.ndarray) -> np.ndarray:
+    """The power at which the cubic through each row of values at `POWERS` is largest."""
+    known = np.array(POWERS) / (1 + np.array(POWERS))
+    places = np.linspace(known[0], known[-1], 401)
+    best = places[polyval(places, polyfit(known, curves.T, DEGREE)).argmax(axis=-1)]
+    peaks: np.ndarray = best / (1 - best)
+    return peaks
+
+
+class _Similarities:
+    """Scores of histories by the truncated SVD of a graph: <Σ_j r̃_uj d_j^-1/2 v_j, v_i> d_i^1/2."""
+
+    def __init__(self, known: Interactions, seed: int) -> None:
+        graph = BipartiteGraph.from_interactions(known)
+        n_nodes = min(int((known.user_degrees > 0).sum()), int((known.item_degrees > 0).sum()))
+        _, vectors = item_singular_vectors(
+            lambda items: graph.items_from_users(graph.users_from_items(items)),
+            graph.n_items,
+            min(RANK, n_nodes),
+            seed,
+        )
+        roots = graph.item_degrees.clamp(min=1).sqrt()[:, None]
+        self.touch, self.items, self.power = vectors / roots, vectors * roots, 0.0
+        self.n_items, self.device = graph.n_items, torch.device("cpu")
+
+    def curves(self, cut: Cut, users: np.ndarray) -> np.ndarray:
+        """NDCG of what is after a cut, for each user and each power."""
+        self.histories, values = Histories.of(cut.before), []
+        truth = cut.after.where(np.isin(cut.after.users, users))
+        for self.power in POWERS:
+            measured = evaluate_per_user(self, truth, seen=cut.before, ks=[min(DEPTH, self.n_items)])
+            values.append(next(v for name, v in measured.values.items() if name.startswith("ndcg")).numpy())
+        return np.stack(values, axis=1)
+
+    def scores(self, users: UserIndices) -> Scores:
+        """Score of every item for each requested user."""
+        histories = self.histories.rows(users)
+        rows, ages = torch.repeat_interleave(histories.lengths), Recency(self.power).ages(histories)
+        assert ages is not None
+        weights = Recency(self.power).weights(ages, rows, len(histories))
+        touched = self.touch[histories.items.long()] * weights[:, None]
+        sums: Tensor = touched.new_zeros(len(histories), touched.shape[1]).index_add_(0, rows, touched)
+        return sums @ self.items.T
+
+
+def _trend_factor(earlier: Cut, later: Cut) -> float:
+    (before, its_error), (after, error) = (_trend_slope(cut) for cut in (earlier, later))
+    if min(before, after) <= 0:
+        return 1.0
+    return _shrunk(math.log(after / before), math.hypot(its_error / before, error / after))
+
+
+def _trend_slope(cut: Cut) -> tuple[float, float]:
+    """e and its standard error in E[count after] = exp(a + (1 + b) log d + e log T), by Poisson regression."""
+    degrees, counts = (pairs.item_degrees.astype(float) for pairs in cut)
+    known = degrees > 0
+    trend = log_trend(Histories.of(cut.before), "items").numpy()[known].astype(float)
+    degrees, counts = degrees[known], counts[known]
+    columns = np.column_stack([np.ones_like(degrees), np.log(degrees), trend])
+    numbers = np.array([math.log(max(counts.sum(), 1) / degrees.sum()), 0.0, 0.0])
+    for _ in range(20):
+        expected = np.exp(columns @ numbers) * degrees
+        inverse = np.linalg.pinv((columns * expected[:, None]).T @ columns)
+        numbers += inverse @ (columns.T @ (counts - expected))
+    spread = columns * (counts - expected)[:, None]
+    return float(numbers[2]), math.sqrt((inverse @ (spread.T @ spread) @ inverse)[2, 2])
+
+
+def _shrunk(change: float, error: float) -> float:
+    """exp of a change, as much of it as its standard error lets one believe.
+
+    Example:
+        >>> round(_shrunk(-0.4, 0.1), 3), _shrunk(-0.4, 0.5), _shrunk(3.0, 0.1)
+        (0.687, 1.0, 2.0)
+    """
+    if not math.isfinite(change) or not error < abs(change):
+        return 1.0
+    return math.exp(max(-MOST_CHANGE, min(MOST_CHANGE, change * (1 - (error / change) ** 2))))
