@@ -48,12 +48,14 @@ def measure(dataset: str, source: str, seed: int, max_minutes: float, out: Path)
         "contest",
         "selected",
         "history",
+        "recency_drift",
+        "fits",
         "seconds_of_this_process",
         "environment",
         "configuration",
     )
     result = {"dataset": dataset} | {metric: metrics[metric] for metric in METRICS}
-    result |= {"others": rows} | {name: metrics[name] for name in recorded}
+    result |= {"others": rows} | {name: metrics[name] for name in recorded if name in metrics}
     best = {metric: max(rows.items(), key=lambda row: row[1][metric]) for metric in METRICS if rows}
     result["best_other"] = {metric: {"name": name, "value": row[metric]} for metric, (name, row) in best.items()}
     result["of_the_best"] = {metric: metrics[metric] / row[metric] for metric, (_, row) in best.items()}

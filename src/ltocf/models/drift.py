@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from numpy.polynomial.polynomial import polyfit, polyval
 from torch import Tensor
 
@@ -31,6 +33,8 @@ LEAST_POWER = 0.1
 RANK, DEPTH, N_RANKED, MOST_PAIRS = 64, 20, 8_000, 2_000_000
 RESAMPLES = 200
 MOST_CHANGE = math.log(2)
+PowerAtCuts: TypeAlias = Float64[np.ndarray, " cuts"]
+ResampledPowers: TypeAlias = Float64[np.ndarray, "resamples cuts"]
 
 
 class Drift(NamedTuple):
@@ -111,18 +115,33 @@ def _cuts(train: Interactions, validation: Interactions, seed: int) -> tuple[Cut
 
 
 def _power_factor(earlier: Cut, later: Cut, seed: int) -> float:
-    users = np.flatnonzero((earlier.after.user_degrees > 0) & (later.after.user_degrees > 0))
+    best, resampled = best_powers((earlier, later), seed)
+    if min(best) < LEAST_POWER:
+        return 1.0
+    before, after = np.log(resampled.clip(LEAST_POWER)).T
+    return _shrunk(math.log(best[1] / best[0]), float((after - before).std()))
+
+
+def best_powers(cuts: Sequence[Cut], seed: int = 0) -> tuple[PowerAtCuts, ResampledPowers]:
+    """The power of recency at each cut that suits similarities best, which know only what is before the first one.
+
+    Args:
+        cuts: from the earliest to the latest.
+        seed: of the users who are measured and resampled, and of the decomposition.
+
+    Returns:
+        The powers, (cuts,), and those of resampled users, (resamples, cuts). All are 0 if nobody has items after every
+        cut.
+    """
+    users = np.flatnonzero(np.all([cut.after.user_degrees > 0 for cut in cuts], axis=0))
     if not len(users):
-        return 1.0
-    chosen = np.random.default_rng(seed).permutation(users)[:N_RANKED]
-    similarities = _Similarities(earlier.before, seed)
-    curves = [similarities.curves(cut, chosen) for cut in (earlier, later)]
-    peaks = [_peaks(curve.mean(0)[None])[0] for curve in curves]
-    if min(peaks) < LEAST_POWER:
-        return 1.0
-    weights = np.random.default_rng(seed).multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), RESAMPLES)
-    before, after = (np.log(_peaks(weights @ curve / len(chosen)).clip(LEAST_POWER)) for curve in curves)
-    return _shrunk(math.log(peaks[1] / peaks[0]), float((after - before).std()))
+        return np.zeros(len(cuts)), np.zeros((RESAMPLES, len(cuts)))
+    random = np.random.default_rng(seed)
+    chosen = random.permutation(users)[:N_RANKED]
+    similarities = _Similarities(cuts[0].before, seed)
+    curves = np.stack([similarities.curves(cut, chosen) for cut in cuts])
+    counts = random.multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), RESAMPLES)
+    return _peaks(curves.mean(1)), np.stack([_peaks(counts @ curve / len(chosen)) for curve in curves], axis=1)
 
 
 def _peaks(curves: np.ndarray) -> np.ndarray:
@@ -171,14 +190,20 @@ class _Similarities:
 
 
 def _trend_factor(earlier: Cut, later: Cut) -> float:
-    (before, its_error), (after, error) = (_trend_slope(cut) for cut in (earlier, later))
+    (before, its_error), (after, error) = (trend_slope(cut) for cut in (earlier, later))
     if min(before, after) <= 0:
         return 1.0
     return _shrunk(math.log(after / before), math.hypot(its_error / before, error / after))
 
 
-def _trend_slope(cut: Cut) -> tuple[float, float]:
-    """e and its standard error in E[count after] = exp(a + (1 + b) log d + e log T), by Poisson regression."""
+def trend_slope(cut: Cut) -> tuple[float, float]:
+    """By how much the trend of an item tells how often it is touched after a cut, and the standard error of that.
+
+        E[count after] = exp(a + (1 + b) log d + e log T),   by Poisson regression over the items; returns e
+
+    d and T are those of the histories before the cut, see `log_trend`. The error is right although counts vary more
+    than Poisson's.
+    """
     degrees, counts = (pairs.item_degrees.astype(float) for pairs in cut)
     known = degrees > 0
     trend = log_trend(Histories.of(cut.before), "items").numpy()[known].astype(float)
