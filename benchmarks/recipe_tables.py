@@ -40,6 +40,26 @@ def test() -> str:
     return _table(_trials("test"), "test")
 
 
+def drift() -> str:
+    """At each cut of each set the best power of recency and the slope of the trend, with their standard errors."""
+    files = sorted(RECIPE.glob("drift-*.json"))
+    if not files:
+        return "Not measured yet: `python benchmarks/drift.py gowalla yelp2018 --data data`."
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    names = list(dict.fromkeys(row["cut"] for record in records for row in record["cuts"]))
+    rows = [["", *(f"{record['dataset']}, {what}" for record in records for what in ("power", "slope"))]]
+    for name in names:
+        cells = [name]
+        for record in records:
+            found = next((row for row in record["cuts"] if row["cut"] == name), None)
+            keys = ("power", "slope")
+            cells += ["–" if found is None else f"{found[key]:.2f} ± {found[f'{key}_error']:.2f}" for key in keys]
+        rows.append(cells)
+    seeds = sorted({record["seed"] for record in records})
+    caption = f"Estimate ± standard error. Seed {', '.join(map(str, seeds))} of the users who are ranked."
+    return "\n".join([*table_lines(rows), "", caption])
+
+
 def _trials(name: str) -> list[dict[str, Any]]:
     path = RECIPE / f"{name}.json"
     if not path.exists():
@@ -73,4 +93,5 @@ RECIPE_TABLES: dict[str, Callable[[], str]] = {
     "recipe-start": start,
     "recipe-retraining": retraining,
     "recipe-test": test,
+    "drift": drift,
 }

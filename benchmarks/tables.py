@@ -49,6 +49,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = (
     "auto",
     "choose",
+    "data",
     "presets",
     "production",
     "promises",
@@ -64,6 +65,7 @@ DRAWN = (
     *(f"figure{number}-irb-amazon2014-health" for number in range(6, 13)),
     "figure12-amazon-beauty",
     "figure9-gowalla",
+    "figure11-gowalla",
     *(f"table3-{dataset}" for dataset in ("gowalla", "yelp2018", "irb-amazon2014-health", "amazon-beauty")),
     "table1",
 )

@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 
 from ltocf.data import Interactions, load_dataset
+from ltocf.models import NO_DRIFT, Drift, Recency, history, history_rescoring
+from ltocf.runs import contest, protocol
+from ltocf.runs.candidates import Candidate
 from ltocf.runs.config import Config
-from ltocf.runs.experiment import load, train
+from ltocf.runs.experiment import load, resume, train
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import prepare_data
 from ltocf.runs.production import fit
 from ltocf.runs.settings import DataSettings
 from ltocf.runs.update import update
+from ltocf.serving import TrainedModel
 from samples import random_interactions
 
 LOG = random_interactions(30, 40, 0.3)
@@ -210,3 +214,117 @@ def test_new_events_come_after_the_known_history(tmp_path: Path) -> None:
     assert history[-2:].tolist() == [new_items[1], new_items[0]]  # in the order of their timestamps
     assert after.model.reads_order
     assert after.model.learned() == before.model.learned()
+
+
+DRIFT = Drift(0.5, 3.0)
+FACTORS = ("recency_in_items", "trend")
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Interactions, Interactions, int]]:
+    """The arguments of each measurement of the drift, which always is `DRIFT`."""
+    calls: list[tuple[Interactions, Interactions, int]] = []
+
+    def measured_drift(train: Interactions, validation: Interactions, seed: int) -> Drift:
+        calls.append((train, validation, seed))
+        return DRIFT
+
+    monkeypatch.setattr(protocol, "measured_drift", measured_drift)
+    return calls
+
+
+def recencies(folder: Path) -> tuple[list[list[float]], list[list[float]]]:
+    """Power and trend of each member of the selected and of the final model of a run."""
+    selected, final = (
+        [[each.learned()[name] for name in FACTORS] for each in getattr(model, "models", [model])]
+        for model in (
+            TrainedModel.load(file).model
+            for file in (RunFolder(folder).selection_model_file, RunFolder(folder).model_file)
+        )
+    )
+    return selected, final
+
+
+def extrapolated(selected: list[list[float]]) -> list[Any]:
+    return [pytest.approx([value * factor for value, factor in zip(each, DRIFT, strict=True)]) for each in selected]
+
+
+def chosen_recency(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Selection always chooses a power of 0.8 and a trend of 0.4."""
+    monkeypatch.setattr(history, "best_recency", lambda *_: (Recency(0.8, trend=0.4), False))
+    monkeypatch.setattr(history_rescoring, "best_recency", lambda *_: (Recency(0.8, trend=0.4), False))
+
+
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        ("item-knn", {}),
+        ("ltocf", {"retraining": "repeated"}),
+        ("ltocf", {"retraining": "continued"}),
+        ("ltocf", {"retraining": "compressed"}),
+        ("blend", {"members": [{"model": "item-knn", "recency": "auto"}]}),
+    ],
+    ids=["item-knn", "repeated", "continued", "compressed", "blend"],
+)
+def test_recency_is_extrapolated_before_retraining(
+    model: str, more: dict[str, Any], tmp_path: Path, measured: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen_recency(monkeypatch)
+    source = write_lines(tmp_path / "a", 0)
+    settings: dict[str, Any] = {"lines_in_time": True, "epochs": 2, "seed": 7, "show_progress": False}
+    metrics = train(source, tmp_path / "run", model=model, init="random", **settings, **more)
+    selected, final = recencies(tmp_path / "run")
+    assert selected != final == extrapolated(selected)
+    assert metrics["recency_drift"] == DRIFT._asdict()
+    ((pairs, validation, seed),) = measured
+    split = RunFolder(tmp_path / "run").read_data().split
+    assert (len(pairs), len(validation), seed) == (len(split.train), len(split.validation or ()), 7)
+
+
+@pytest.mark.parametrize("more", [{"extrapolate_recency": False}, {"recency": "off"}], ids=["off", "as a set"])
+def test_drift_is_measured_only_where_it_is_used(more: dict[str, Any], tmp_path: Path, measured: list[Any]) -> None:
+    metrics = train_ease(write_lines(tmp_path / "a", 0), tmp_path / "run", lines_in_time=True, **more)
+    assert measured == []
+    assert metrics.get("recency_drift", NO_DRIFT._asdict()) == NO_DRIFT._asdict()
+
+
+def test_drift_is_left_out_if_time_is_short(
+    tmp_path: Path, measured: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(protocol, "drift_minutes", lambda *_: 1.0)
+    caplog.set_level("INFO", "ltocf")
+    metrics = train_ease(write_lines(tmp_path / "a", 0), tmp_path / "run", lines_in_time=True, max_minutes=5.0)
+    assert (measured, metrics["recency_drift"]) == ([], NO_DRIFT._asdict())
+    assert "no time to measure" in caplog.text
+    roomy = train_ease(write_lines(tmp_path / "b", 0), tmp_path / "roomy", lines_in_time=True, max_minutes=50.0)
+    assert (len(measured), roomy["recency_drift"]) == (1, DRIFT._asdict())
+
+
+def test_a_contest_measures_the_drift_once(
+    tmp_path: Path, measured: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [Candidate("item-knn", "item-knn", {}), Candidate("ease", "ease", {})]
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: few)
+    chosen_recency(monkeypatch)
+    metrics = train(write_lines(tmp_path / "a", 0), tmp_path / "run", lines_in_time=True, show_progress=False)
+    assert metrics["recency_drift"] == DRIFT._asdict()
+    assert len(measured) == 1
+    selected, final = recencies(tmp_path / "run")
+    assert selected != final == extrapolated(selected)
+
+
+def test_a_resumed_run_keeps_the_drift_that_it_measured(
+    tmp_path: Path, measured: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    settings: dict[str, Any] = {"model": "item-knn", "lines_in_time": True, "show_progress": False}
+    with monkeypatch.context() as patched:
+        patched.setattr(protocol, "prepare_retraining", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(write_lines(tmp_path / "a", 0), tmp_path / "run", **settings)
+    assert len(measured) == 1
+    metrics = resume(tmp_path / "run", show_progress=False)
+    assert (len(measured), metrics["recency_drift"]) == (1, DRIFT._asdict())
+    assert not (tmp_path / "run" / "drift.json").exists()

@@ -29,7 +29,7 @@ POWERS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0)
 """At which the quality of the similarities is measured; a cubic in p / (1 + p) joins them."""
 DEGREE = 3
 LEAST_POWER = 0.1
-"""With a smaller best power, histories are sets in effect, and ratios of such powers say nothing."""
+"""With a smaller best power histories are sets in effect, and the ratio of such powers says nothing."""
 RANK, DEPTH, N_RANKED, MOST_PAIRS = 64, 20, 8_000, 2_000_000
 RESAMPLES = 200
 MOST_CHANGE = math.log(2)
@@ -115,11 +115,8 @@ def _cuts(train: Interactions, validation: Interactions, seed: int) -> tuple[Cut
 
 
 def _power_factor(earlier: Cut, later: Cut, seed: int) -> float:
-    best, resampled = best_powers((earlier, later), seed)
-    if min(best) < LEAST_POWER:
-        return 1.0
-    before, after = np.log(resampled.clip(LEAST_POWER)).T
-    return _shrunk(math.log(best[1] / best[0]), float((after - before).std()))
+    best, resampled = (np.log(powers.clip(LEAST_POWER)) for powers in best_powers((earlier, later), seed))
+    return _shrunk(float(best[1] - best[0]), float((resampled[:, 1] - resampled[:, 0]).std()))
 
 
 def best_powers(cuts: Sequence[Cut], seed: int = 0) -> tuple[PowerAtCuts, ResampledPowers]:

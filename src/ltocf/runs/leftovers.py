@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 DIVERGED = "diverged.safetensors"
 SHARDS = "checkpoint-*-shards-*"
 PLAN = "candidates.json"
+DRIFT = "drift.json"
 RUN_FILES = (
     "config.toml",
     "reading.txt",
@@ -24,9 +25,10 @@ RUN_FILES = (
     SHARDS,
     "candidate-*.json",
     PLAN,
+    DRIFT,
 )
 """Patterns of the files that a run writes, without those of TensorBoard."""
-RESUME_FILES = ("checkpoint-*.safetensors", SHARDS, "candidate-*", PLAN, DIVERGED)
+RESUME_FILES = ("checkpoint-*.safetensors", SHARDS, "candidate-*", PLAN, DRIFT, DIVERGED)
 """Patterns of the files that a finished run has no use for."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import math
 import time
@@ -18,6 +19,7 @@ import torch
 from ltocf.data import Interactions
 from ltocf.evaluation import Metric, Validation, evaluate_per_user, sample_users
 from ltocf.evaluation.ranks import ALONE, Ranks
+from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
 from ltocf.models import NO_DRIFT, STARTS, Drift, Recommender, build_model, measured_drift
 from ltocf.progress import log_line
@@ -25,7 +27,7 @@ from ltocf.runs.config import Config
 from ltocf.runs.data_file import RunData
 from ltocf.runs.estimate import drift_minutes
 from ltocf.runs.folder import RunFolder
-from ltocf.runs.leftovers import remove_checkpoints
+from ltocf.runs.leftovers import DRIFT, remove_checkpoints
 from ltocf.runs.memory import REPORTED_FROM, Memory, TrainingSizes, stated_memory
 from ltocf.runs.preparation import selection_metric
 from ltocf.runs.recorder import recorder
@@ -103,15 +105,23 @@ class Experiment:
 
     @cached_property
     def drift(self) -> Drift:
-        """How the numbers of recency change for the histories of all pairs, if that is asked for and there is time."""
-        split = self.data.split
+        """How the numbers of recency change for the histories of all pairs, if that is asked for and there is time.
+
+        A resumed run keeps what it had: models that are retrained already have these numbers.
+        """
+        split, file = self.data.split, self.folder.path / DRIFT
         if split.validation is None or not self.config.training.extrapolate_recency:
             return NO_DRIFT
-        needed = 60 * drift_minutes(split.n_users, split.n_items)
+        if file.exists():
+            return Drift(**json.loads(file.read_text(encoding="utf-8")))
+        drift, needed = NO_DRIFT, 60 * drift_minutes(split.n_users, split.n_items)
         if needed > LARGEST_SHARE_OF_DRIFT * self.budget.seconds_left():
             logger.info("recency: no time to measure how its numbers change as histories grow")
-            return NO_DRIFT
-        return measured_drift(split.train, split.validation, self.config.run.seed)
+        else:
+            drift = measured_drift(split.train, split.validation, self.config.run.seed)
+        if not self.ranks.rank:
+            write_text(self.folder.ensure_present().path / DRIFT, json.dumps(drift._asdict()) + "\n")
+        return drift
 
     def _state_memory(self) -> None:
         """Report the memory that the run needs before it takes any, and end the run if less is available."""
