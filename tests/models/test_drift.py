@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ltocf.data import Interactions
 from ltocf.data.histories import Histories
 from ltocf.graph import BipartiteGraph
-from ltocf.models import EASE, LTOCF, NO_DRIFT, Blend, Drift, drift, measured_drift
-from ltocf.models.drift import Cut
+from ltocf.models import EASE, LTOCF, Blend, drift
+from ltocf.models.drift import NO_DRIFT, Cut, Drift, measured_drift
 from ltocf.models.recency import log_trend
 from samples import random_interactions
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ltocf.data import Interactions, load_dataset
-from ltocf.models import NO_DRIFT, Drift, Recency, history, history_rescoring
+from ltocf.models import Recency, history, history_rescoring
+from ltocf.models.drift import NO_DRIFT, Drift
 from ltocf.runs import contest, protocol
 from ltocf.runs.candidates import Candidate
 from ltocf.runs.config import Config

@@ -9,7 +9,6 @@ from ltocf.models.als import ALS
 from ltocf.models.base import GradientRecommender, ListScorer, Recommender
 from ltocf.models.blend import Blend
 from ltocf.models.cmn import CMN
-from ltocf.models.drift import NO_DRIFT, Drift, measured_drift
 from ltocf.models.ease import EASE
 from ltocf.models.embedding import EmbeddingRecommender
 from ltocf.models.embedding_scorer import EmbeddingScorer
@@ -126,11 +125,9 @@ __all__ = [
     "MF",
     "MODELS",
     "NGCF",
-    "NO_DRIFT",
     "STARTS",
     "Blend",
     "Contributions",
-    "Drift",
     "EmbeddingRecommender",
     "EmbeddingScorer",
     "GRMFNorm",
@@ -160,7 +157,6 @@ __all__ = [
     "UserMap",
     "build_model",
     "find_model",
-    "measured_drift",
     "start_from_factorisation",
     "start_from_spectrum",
 ]

@@ -14,8 +14,9 @@ from ltocf.data import Interactions
 from ltocf.data.order import ages_of
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
-from ltocf.models import NO_DRIFT, Blend
+from ltocf.models import Blend
 from ltocf.models.base import GradientRecommender
+from ltocf.models.drift import NO_DRIFT
 from ltocf.progress import readable_seconds
 from ltocf.runs.candidates import SHARE_PLANNED, Candidate, candidates_for
 from ltocf.runs.leftovers import PLAN

@@ -21,7 +21,8 @@ from ltocf.evaluation import Metric, Validation, evaluate_per_user, sample_users
 from ltocf.evaluation.ranks import ALONE, Ranks
 from ltocf.files import write_text
 from ltocf.graph import BipartiteGraph
-from ltocf.models import NO_DRIFT, STARTS, Drift, Recommender, build_model, measured_drift
+from ltocf.models import STARTS, Recommender, build_model
+from ltocf.models.drift import NO_DRIFT, Drift, measured_drift
 from ltocf.progress import log_line
 from ltocf.runs.config import Config
 from ltocf.runs.data_file import RunData

@@ -6,7 +6,8 @@ import logging
 import math
 from dataclasses import dataclass, replace
 
-from ltocf.models import NO_DRIFT, Drift, Recommender
+from ltocf.models import Recommender
+from ltocf.models.drift import NO_DRIFT, Drift
 from ltocf.progress import readable_seconds
 from ltocf.training import FitContext, FitResult, TrainingSettings
 
