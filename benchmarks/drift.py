@@ -53,7 +53,7 @@ def measure(source: str, data: Path, seed: int) -> dict[str, Any]:
     rows = []
     for place, (name, cut) in enumerate(zip(names, cuts, strict=True)):
         slope, error = trend_slope(cut)
-        power = {"power": float(best[place]), "power_error": float(np.log(resampled[:, place]).std() * best[place])}
+        power = {"power": float(best[place]), "power_error": float(resampled[:, place].std())}
         rows.append({"cut": name, "pairs": len(cut.before), **power, "slope": slope, "slope_error": error})
         print(source, rows[-1], flush=True)
     return {"dataset": source, "seed": seed, "cuts": rows, "environment": environment(torch.device("cpu"))}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltocf.data import Interactions
+from ltocf.data import Interactions, Split, carve_validation
 from ltocf.data.histories import Histories
 from ltocf.graph import BipartiteGraph
 from ltocf.models import EASE, LTOCF, Blend, drift
@@ -90,6 +92,26 @@ def test_the_slope_of_the_trend_and_its_standard_error_are_right() -> None:
     assert found[:, 1].max() < 0.2
 
 
+@pytest.mark.parametrize("n_items", [21, 51, 201])
+def test_one_item_that_spreads_suddenly_does_not_upset_the_slope(n_items: int) -> None:
+    rng = np.random.default_rng(n_items)
+    degrees, trend = rng.integers(60, 120, n_items).astype(float), rng.normal(0, 0.3, n_items)
+    degrees[0], trend[0] = 1.0, 0.0
+    counts = rng.poisson(0.25 * degrees * np.exp(0.5 * trend)).astype(float)
+    columns = np.column_stack([np.ones(n_items), np.log(degrees), trend])
+    without, _ = drift._last_coefficient(columns[1:], degrees[1:], counts[1:])
+    counts[0] = 3_000
+    slope, error = drift._last_coefficient(columns, degrees, counts)
+    assert abs(slope - without) < 2 * error
+
+
+def test_a_slope_that_the_data_do_not_determine_changes_nothing() -> None:
+    degrees, counts = np.array([6.0, 4.0, 6.0]), np.array([2.0, 4.0, 2.0])
+    columns = np.column_stack([np.ones(3), np.log(degrees), [0.2, 0.1, 0.2]])
+    slope, error = drift._last_coefficient(columns, degrees, counts)
+    assert drift._shrunk(slope, error) == pytest.approx(1, abs=0.05)
+
+
 def test_the_trend_grows_as_its_slope_does() -> None:
     slow, fast = planted_cut(0.5, 0), planted_cut(1.0, 1)
     assert drift._trend_factor(slow, fast) == pytest.approx(2.0, rel=0.25)
@@ -107,6 +129,37 @@ def test_the_order_is_needed_and_the_validation_set_must_be_the_end() -> None:
     assert measured_drift(log.where(~at_random), log.where(at_random)) == NO_DRIFT
 
 
+def test_both_parts_have_as_many_pairs_whatever_the_ties() -> None:
+    rng = np.random.default_rng(0)
+    users, items = np.repeat(np.arange(50), 12), np.concatenate([rng.permutation(90)[:12] for _ in range(50)])
+    days = rng.integers(0, 4, len(users)) * 86_400
+    log = Interactions.from_pairs(users, items, 50, 90, timestamps=days)
+    split = carve_validation(Split(log, log.where(np.zeros(len(log), bool))), 0.2, how="last")
+    assert split.validation is not None
+    cuts = drift._cuts(split.train, split.validation, seed=0)
+    assert cuts is not None
+    (earlier, held), (before, after) = cuts
+    assert (held.user_degrees == after.user_degrees).all()
+    assert before is split.train
+    assert earlier.timestamps is not None
+    assert held.timestamps is not None
+    for user in range(50):
+        assert earlier.timestamps[earlier.users == user].max() <= held.timestamps[held.users == user].min()
+
+
+def test_new_items_do_not_make_the_others_older() -> None:
+    train, validation = sessions((0.8, 0.8, 0.8))
+    cuts = drift._cuts(train, validation, seed=0)
+    assert cuts is not None
+    # Everybody has touched an item that nobody had before, after everything else.
+    last = Interactions.from_pairs(
+        np.arange(N_USERS), np.full(N_USERS, train.n_items), N_USERS, train.n_items + 1, places=np.full(N_USERS, LENGTH)
+    )
+    larger = [Cut(*(replace(pairs, n_items=train.n_items + 1) for pairs in cut)) for cut in cuts]
+    found = drift.best_powers([larger[0], Cut(larger[1].before.union(last), larger[1].after)])[0]
+    assert found == pytest.approx(drift.best_powers(cuts)[0], rel=0.05)
+
+
 def test_many_pairs_are_sampled_by_users(monkeypatch: pytest.MonkeyPatch) -> None:
     train, validation = sessions((0.8, 0.8, 0.1))
     monkeypatch.setattr(drift, "MOST_PAIRS", (len(train) + len(validation)) // 2)
@@ -116,6 +169,7 @@ def test_many_pairs_are_sampled_by_users(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(before) + len(after) == pytest.approx(drift.MOST_PAIRS, rel=0.01)
     assert (earlier.union(held).keys == before.keys).all()
     assert (held.user_degrees == after.user_degrees).all()
+    assert len(after.user_degrees) == before.n_users < N_USERS
     assert measured_drift(train, validation).power < 0.8
 
 
@@ -150,6 +204,12 @@ def test_models_in_order_multiply_their_numbers_and_others_stay() -> None:
         blend.hold([closed], [1.0])
         for model in (trained, closed, blend):
             model.extrapolate(Drift(0.5, 3.0))
+        in_days = EASE(graph, recency="auto")
+        if pairs is ordered:
+            in_days.in_days.fill_(1)
+            in_days.numbers[-2:] = torch.tensor([0.8, 0.4])
+            in_days.extrapolate(Drift(0.5, 3.0))
+            assert in_days.numbers[-2:].tolist() == pytest.approx([0.8, 0.4])
         power, trend = 0.8 * factors[0], 0.4 * factors[1]
         assert trained.ranking_numbers.recency[::2] == pytest.approx((power, trend))
         if pairs is ordered:

@@ -357,7 +357,7 @@ def test_a_closed_form_that_does_not_fit_keeps_nothing_from_competing(
 def test_as_sets_spectral_is_preferred_to_lt_ocf_alone() -> None:
     competing = [c.name for c in candidates_for(30_000, 41_000, 640_000, 4.0) if not c.skipped]
     assert competing == ["spectral-256", "item-knn"]
-    in_order = [c.name for c in candidates_for(32_000, 38_000, 980_000, 3.0, in_order=True) if not c.skipped]
+    in_order = [c.name for c in candidates_for(32_000, 38_000, 980_000, 3.2, in_order=True) if not c.skipped]
     assert in_order == ["ltocf-64"]
 
 

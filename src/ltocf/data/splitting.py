@@ -51,7 +51,7 @@ def leave_last_out(interactions: Interactions, n_last: int = 1) -> Split:
         raise ValueError(f"`n_last` must be >= 1, got {n_last}")
     timestamps = _timestamps(interactions, "leave-last-out")
     counts = np.minimum(n_last, interactions.user_degrees - 1)
-    moved = _last_of_each_user(interactions, counts, np.lexsort((interactions.items, timestamps, interactions.users)))
+    moved = last_of_each_user(interactions, counts, np.lexsort((interactions.items, timestamps, interactions.users)))
     if not moved.any():
         raise ValueError(f"leave-last-out needs a user with two items, got {len(interactions)} users with one each")
     return Split(interactions.where(~moved), interactions.where(moved))
@@ -228,7 +228,7 @@ def _share(interactions: Interactions, fraction: float, order: PairIndices, name
                 f"{len(interactions)} pairs of users with at most one item each"
             )
         logger.info("no history is long enough for %g of it: 1 item of %d users is taken", fraction, counts.sum())
-    return _last_of_each_user(interactions, counts, order)
+    return last_of_each_user(interactions, counts, order)
 
 
 def _one_from_some(degrees: np.ndarray, fraction: float) -> np.ndarray:
@@ -241,7 +241,7 @@ def _one_from_some(degrees: np.ndarray, fraction: float) -> np.ndarray:
     return counts
 
 
-def _last_of_each_user(interactions: Interactions, counts: np.ndarray, order: PairIndices) -> PairMask:
+def last_of_each_user(interactions: Interactions, counts: np.ndarray, order: PairIndices) -> PairMask:
     """Which pairs are among the last ``counts[user]`` of their user in an order that sorts by user first."""
     users = interactions.users
     place_from_end = np.cumsum(interactions.user_degrees)[users] - np.arange(len(users))

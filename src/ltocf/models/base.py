@@ -147,7 +147,10 @@ class Recommender(Shown, nn.Module, ABC):
         """
 
     def extrapolate(self, drift: Drift) -> None:
-        """Multiply the numbers of recency by the factors of ``drift``. By default there are none."""
+        """Multiply the numbers of recency by the factors of ``drift``, which are for ages counted in items.
+
+        By default there are no such numbers.
+        """
 
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         """Copy what ``smaller`` learned: its users and items come first here. New ones start from their neighbours.

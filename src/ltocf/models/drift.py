@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from numpy.polynomial.polynomial import polyfit, polyval
+from scipy.optimize import minimize
 from torch import Tensor
 
 from ltocf.data.histories import Histories
 from ltocf.data.interactions import Interactions
 from ltocf.data.order import ages_of
+from ltocf.data.splitting import last_of_each_user
 from ltocf.evaluation.evaluate import evaluate_per_user
 from ltocf.evaluation.validation import sample_users
 from ltocf.graph import BipartiteGraph
@@ -30,9 +33,11 @@ POWERS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0)
 DEGREE = 3
 LEAST_POWER = 0.1
 """With a smaller best power histories are sets in effect, and the ratio of such powers says nothing."""
-RANK, DEPTH, N_RANKED, MOST_PAIRS = 64, 20, 8_000, 2_000_000
+RANK, DEPTH = 64, 20
+MOST_PAIRS, MOST_SCORES = 2_000_000, 330_000_000
+"""Users are sampled so that no more pairs are read, and no more scores computed for a power: 8,000 users of Gowalla."""
 RESAMPLES = 200
-MOST_CHANGE = math.log(2)
+USUAL_CHANGE, MOST_CHANGE, LARGEST_EXPONENT = 0.25, math.log(2), 50.0
 PowerAtCuts: TypeAlias = Float64[np.ndarray, " cuts"]
 ResampledPowers: TypeAlias = Float64[np.ndarray, "resamples cuts"]
 
@@ -66,17 +71,18 @@ def measured_drift(train: Interactions, validation: Interactions, seed: int = 0)
 
     A validation set chooses the recency that suited histories when they were shorter; what is recommended next follows
     the longer ones. x is measured on two cuts, the validation set and a part of the same size before it: for the power
-    the best p of similarities that know neither part, for the trend the slope of log counts of items over
-    log T, see `log_trend`. With d = log of the ratio and its standard error s the factor is exp(d max(0, 1 - s²/d²)),
-    in [1/2, 2], so few users change nothing.
+    the best p, in items, of similarities that know neither part, for the trend the slope of log counts of items over
+    log T, see `log_trend`. With d = log of the ratio and its standard error s the factor is exp(d / (1 + (s / 0.25)²)),
+    in [1/2, 2], so few users change little.
 
     Args:
         train: the pairs that were trained on.
-        validation: the pairs that chose, the end of each history; otherwise, or without an order, nothing changes.
+        validation: the pairs that chose. If they are not the end of each history, or if there is no order, both factors
+            are 1.
         seed: of the users who are measured, and of the decomposition.
 
-    Source: our own. The shrinkage is the positive part of James and Stein's for one number; the standard error of the
-    power comes from resampled users, that of the slopes is Huber's and White's.
+    Source: our own. d / (1 + (s / 0.25)²) is the posterior mean of a change that is normal with deviation 0.25; the
+    standard error of the power comes from resampled users, that of the slopes is Huber's and White's.
 
     Example:
         >>> log = Interactions.from_pairs([0, 0, 0], [0, 1, 2])
@@ -96,8 +102,8 @@ def _cuts(train: Interactions, validation: Interactions, seed: int) -> tuple[Cut
     n_pairs = len(train) + len(validation)
     if n_pairs > MOST_PAIRS:
         n_users = int(MOST_PAIRS * np.count_nonzero(train.user_degrees) // n_pairs)
-        kept = sample_users(train, seed, max(n_users, 1)).user_degrees > 0
-        train, validation = (pairs.where(kept[pairs.users]) for pairs in (train, validation))
+        kept = np.flatnonzero(sample_users(train, seed, max(n_users, 1)).user_degrees)
+        train, validation = (_of_users(pairs, kept) for pairs in (train, validation))
     everything = train.union(validation)
     ages = ages_of(everything)
     if ages is None:
@@ -107,16 +113,25 @@ def _cuts(train: Interactions, validation: Interactions, seed: int) -> tuple[Cut
     np.maximum.at(first_after, everything.users[is_after], ages.later[is_after])
     if (ages.later[~is_after] < first_after[everything.users[~is_after]]).any():
         return None  # chosen at random, not the end
-    earlier = ages_of(train)
-    assert earlier is not None
+    when = train.places if train.timestamps is None else train.timestamps
+    assert when is not None  # or there would be no ages
     counts = np.minimum(validation.user_degrees, train.user_degrees - 1)
-    held = earlier.later < counts[train.users]
+    held = last_of_each_user(train, counts, np.lexsort((train.items, when, train.users)))
     return Cut(train.where(~held), train.where(held)), Cut(train, validation)
 
 
+def _of_users(pairs: Interactions, kept: np.ndarray) -> Interactions:
+    """The pairs of some users, who are numbered anew in their order."""
+    chosen = pairs.where(np.isin(pairs.users, kept))
+    return replace(chosen, users=np.searchsorted(kept, chosen.users), n_users=len(kept))
+
+
 def _power_factor(earlier: Cut, later: Cut, seed: int) -> float:
-    best, resampled = (np.log(powers.clip(LEAST_POWER)) for powers in best_powers((earlier, later), seed))
-    return _shrunk(float(best[1] - best[0]), float((resampled[:, 1] - resampled[:, 0]).std()))
+    best, resampled = best_powers((earlier, later), seed)
+    if best.min() <= LEAST_POWER:
+        return 1.0
+    before, after = np.log(resampled.clip(LEAST_POWER)).T
+    return _shrunk(math.log(best[1] / best[0]), float((after - before).std()))
 
 
 def best_powers(cuts: Sequence[Cut], seed: int = 0) -> tuple[PowerAtCuts, ResampledPowers]:
@@ -134,7 +149,7 @@ def best_powers(cuts: Sequence[Cut], seed: int = 0) -> tuple[PowerAtCuts, Resamp
     if not len(users):
         return np.zeros(len(cuts)), np.zeros((RESAMPLES, len(cuts)))
     random = np.random.default_rng(seed)
-    chosen = random.permutation(users)[:N_RANKED]
+    chosen = random.permutation(users)[: max(1, MOST_SCORES // cuts[0].before.n_items)]
     similarities = _Similarities(cuts[0].before, seed)
     curves = np.stack([similarities.curves(cut, chosen) for cut in cuts])
     counts = random.multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), RESAMPLES)
@@ -164,14 +179,20 @@ class _Similarities:
         )
         roots = graph.item_degrees.clamp(min=1).sqrt()[:, None]
         self.touch, self.items, self.power = vectors / roots, vectors * roots, 0.0
-        self.n_items, self.device = graph.n_items, torch.device("cpu")
+        self.is_known, self.n_items, self.device = known.item_degrees > 0, graph.n_items, torch.device("cpu")
 
     def curves(self, cut: Cut, users: np.ndarray) -> np.ndarray:
-        """NDCG of what is after a cut, for each user and each power."""
-        self.histories, values = Histories.of(cut.before), []
+        """NDCG of what is after a cut, for each user and each power.
+
+        Items without a vector are left out of the histories: otherwise others would count as older the more of them
+        there are.
+        """
+        self.histories = Histories.of(cut.before.where(self.is_known[cut.before.items]))
+        seen, values = Histories.of(cut.before, ages=False), []
         truth = cut.after.where(np.isin(cut.after.users, users))
-        for self.power in POWERS:
-            measured = evaluate_per_user(self, truth, seen=cut.before, ks=[min(DEPTH, self.n_items)])
+        for power in POWERS:
+            self.power = power
+            measured = evaluate_per_user(self, truth, seen=seen, ks=[min(DEPTH, self.n_items)])
             values.append(next(v for name, v in measured.values.items() if name.startswith("ndcg")).numpy())
         return np.stack(values, axis=1)
 
@@ -204,24 +225,45 @@ def trend_slope(cut: Cut) -> tuple[float, float]:
     degrees, counts = (pairs.item_degrees.astype(float) for pairs in cut)
     known = degrees > 0
     trend = log_trend(Histories.of(cut.before), "items").numpy()[known].astype(float)
-    degrees, counts = degrees[known], counts[known]
-    columns = np.column_stack([np.ones_like(degrees), np.log(degrees), trend])
-    numbers = np.array([math.log(max(counts.sum(), 1) / degrees.sum()), 0.0, 0.0])
-    for _ in range(20):
-        expected = np.exp(columns @ numbers) * degrees
-        inverse = np.linalg.pinv((columns * expected[:, None]).T @ columns)
-        numbers += inverse @ (columns.T @ (counts - expected))
-    spread = columns * (counts - expected)[:, None]
-    return float(numbers[2]), math.sqrt((inverse @ (spread.T @ spread) @ inverse)[2, 2])
+    columns = np.column_stack([np.ones_like(trend), np.log(degrees[known]), trend])
+    return _last_coefficient(columns, degrees[known], counts[known])
+
+
+def _last_coefficient(columns: np.ndarray, exposures: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """That of a Poisson regression with its standard error; 0 with an infinite one if the data do not determine it."""
+
+    def rates(numbers: Any) -> Any:
+        return np.exp(np.minimum(columns @ numbers, LARGEST_EXPONENT)) * exposures
+
+    def hessian(numbers: Any) -> Any:
+        return (columns * rates(numbers)[:, None]).T @ columns
+
+    start = np.zeros(columns.shape[1])
+    start[0] = math.log(max(counts.sum(), 1) / exposures.sum())
+    optimise: Any = minimize  # its stub has no combination of these arguments
+    found = optimise(
+        lambda numbers: float(rates(numbers).sum() - counts @ (columns @ numbers)),
+        start,
+        method="trust-exact",
+        jac=lambda numbers: columns.T @ (rates(numbers) - counts),
+        hess=hessian,
+    )
+    spread = columns * (counts - rates(found.x))[:, None]
+    is_optimum = np.abs(spread.sum(0)).max() < 1e-4 * max(counts.sum(), 1)
+    try:
+        inverse = np.linalg.inv(hessian(found.x))
+    except np.linalg.LinAlgError:
+        return 0.0, math.inf
+    variance = float((inverse @ (spread.T @ spread) @ inverse)[-1, -1])
+    return (float(found.x[-1]), math.sqrt(variance)) if is_optimum and 0 < variance < math.inf else (0.0, math.inf)
 
 
 def _shrunk(change: float, error: float) -> float:
-    """exp of a change, as much of it as its standard error lets one believe.
+    """exp of the expected change, given a measured one with its standard error.
 
     Example:
-        >>> round(_shrunk(-0.4, 0.1), 3), _shrunk(-0.4, 0.5), _shrunk(3.0, 0.1)
-        (0.687, 1.0, 2.0)
+        >>> round(_shrunk(-0.4, 0.1), 3), round(_shrunk(-0.4, 0.5), 3), _shrunk(3.0, 0.1), _shrunk(3.0, math.inf)
+        (0.708, 0.923, 2.0, 1.0)
     """
-    if not math.isfinite(change) or not error < abs(change):
-        return 1.0
-    return math.exp(max(-MOST_CHANGE, min(MOST_CHANGE, change * (1 - (error / change) ** 2))))
+    expected = change / (1 + (error / USUAL_CHANGE) ** 2)
+    return math.exp(max(-MOST_CHANGE, min(MOST_CHANGE, expected))) if math.isfinite(expected) else 1.0

@@ -180,7 +180,7 @@ class HistoryRecommender(Recommender):
             self.in_days.copy_(chosen.in_days)
 
     def extrapolate(self, drift: Drift) -> None:
-        if self.chooses_recency:
+        if self.chooses_recency and not self.in_days:
             self.numbers[-2:] *= self.numbers.new_tensor(drift)
 
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:

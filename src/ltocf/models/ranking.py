@@ -124,9 +124,10 @@ class RankingNumbers(nn.Module):
             self.in_days.fill_(UNITS.index(unit))
 
     def extrapolate(self, drift: Drift) -> None:
-        """Multiply the power and the exponent of the trend."""
-        self.power.mul_(drift.power)
-        self.trend.mul_(drift.trend)
+        """Multiply the power and the exponent of the trend, unless ages are counted in days."""
+        if not self.in_days:
+            self.power.mul_(drift.power)
+            self.trend.mul_(drift.trend)
 
     @property
     def recency(self) -> Recency:

@@ -25,7 +25,7 @@ WHERE_AND_HOW_LONG = {
 """Settings by table that may differ between two calls of one run."""
 AUTO = "auto"
 """In place of the name of a model: a contest of several, see `ltocf.runs.contest`."""
-SETTINGS_OF_AUTO = ("max_minutes", "validation_users")
+SETTINGS_OF_AUTO = ("max_minutes", "validation_users", "extrapolate_recency")
 """Settings of the table ``training`` that a contest has too; all others belong to one model."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from ltocf.models.drift import N_RANKED, POWERS
+from ltocf.models.drift import MOST_SCORES, POWERS
 from ltocf.models.objective import SOFTMAX_PIECE_SIZE
 from ltocf.models.ranking import EXPECTED_RANKINGS
 from ltocf.runs.presets import SOFTMAX_RECIPE
@@ -90,8 +90,8 @@ def drift_minutes(n_users: int, n_items: int) -> float:
         >>> round(drift_minutes(30_000, 41_000), 1)
         0.2
     """
-    n_rankings = 2 * len(POWERS) * min(n_users, N_RANKED)
-    return n_rankings * n_items * SECONDS_PER_RANKED / 60
+    n_scores = min(n_users * n_items, MOST_SCORES)
+    return 2 * len(POWERS) * n_scores * SECONDS_PER_RANKED / 60
 
 
 def start_minutes(n_pairs: int, dim: int) -> float:

@@ -113,16 +113,16 @@ class Experiment:
         split, file = self.data.split, self.folder.path / DRIFT
         if split.validation is None or not self.config.training.extrapolate_recency:
             return NO_DRIFT
-        if file.exists():
+        if self.ranks.first(file.exists()):
             return Drift(**json.loads(file.read_text(encoding="utf-8")))
         drift, needed = NO_DRIFT, 60 * drift_minutes(split.n_users, split.n_items)
-        if needed > LARGEST_SHARE_OF_DRIFT * self.budget.seconds_left():
-            logger.info("recency: no time to measure how its numbers change as histories grow")
-        else:
-            drift = measured_drift(split.train, split.validation, self.config.run.seed)
         if not self.ranks.rank:
+            if needed > LARGEST_SHARE_OF_DRIFT * self.budget.seconds_left():
+                logger.info("recency: no time to measure how its numbers change as histories grow")
+            else:
+                drift = measured_drift(split.train, split.validation, self.config.run.seed)
             write_text(self.folder.ensure_present().path / DRIFT, json.dumps(drift._asdict()) + "\n")
-        return drift
+        return self.ranks.first(drift)
 
     def _state_memory(self) -> None:
         """Report the memory that the run needs before it takes any, and end the run if less is available."""

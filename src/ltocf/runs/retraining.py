@@ -103,5 +103,6 @@ def restore_selected_if_cut(
         result.epochs,
         needed,
     )
+    model.take_over(selected.model)
     model.go_on_from(selected.model)
     model.extrapolate(selected.drift)
