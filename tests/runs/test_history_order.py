@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ltocf.data import Interactions, load_dataset
-from ltocf.models import Recency, history, history_rescoring
+from ltocf.graph import BipartiteGraph
+from ltocf.models import Blend, Recency, history, history_rescoring
 from ltocf.models.drift import NO_DRIFT, Drift
 from ltocf.runs import contest, protocol
 from ltocf.runs.candidates import Candidate
@@ -18,9 +20,11 @@ from ltocf.runs.experiment import load, resume, train
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.preparation import prepare_data
 from ltocf.runs.production import fit
+from ltocf.runs.retraining import Selected, prepare_retraining, restore_selected_if_cut
 from ltocf.runs.settings import DataSettings
 from ltocf.runs.update import update
 from ltocf.serving import TrainedModel
+from ltocf.training import FitContext, FitResult, TrainingSettings
 from samples import random_interactions
 
 LOG = random_interactions(30, 40, 0.3)
@@ -329,3 +333,34 @@ def test_a_resumed_run_keeps_the_drift_that_it_measured(
     metrics = resume(tmp_path / "run", show_progress=False)
     assert (len(measured), metrics["recency_drift"]) == (1, DRIFT._asdict())
     assert not (tmp_path / "run" / "drift.json").exists()
+
+
+def test_a_contest_without_extrapolation_measures_no_drift(
+    tmp_path: Path, measured: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contest, "candidates_for", lambda *_: [Candidate("item-knn", "item-knn", {})])
+    chosen_recency(monkeypatch)
+    source = write_lines(tmp_path / "a", 0)
+    metrics = train(
+        source, tmp_path / "run", lines_in_time=True, model="auto", extrapolate_recency=False, show_progress=False
+    )
+    assert (measured, metrics["recency_drift"]) == ([], NO_DRIFT._asdict())
+    selected, final = recencies(tmp_path / "run")
+    assert selected == final
+
+
+@pytest.mark.parametrize("retraining", ["repeated", "compressed"])
+def test_weights_that_are_restored_are_extrapolated_once(retraining: Any) -> None:
+    ordered = Interactions.from_pairs(LOG.users, LOG.items, 30, 40, places=np.arange(len(LOG)))
+    graph = BipartiteGraph.from_interactions(ordered)
+    members = [{"model": "item-knn", "recency": "auto"}, {"model": "ltocf", "recency": "auto", "dim": 4}]
+    chosen, model = Blend(graph, members), Blend(graph, members)
+    chosen.models[0].state_dict()["numbers"][-2:] = torch.tensor([0.8, 0.4])
+    for name, value in (("power", 0.8), ("trend", 0.4)):
+        chosen.models[1].state_dict()[f"ranking_numbers.{name}"].fill_(value)
+    settings, context = TrainingSettings(retraining=retraining), FitContext(deadline=1.0)
+    selected = Selected(chosen, FitResult(5, 5, 0.1, 1.0, "epochs"), DRIFT)
+    settings, context = prepare_retraining(model, selected, settings, context)
+    restore_selected_if_cut(model, selected, FitResult(1, None, None, 1.0, "max_minutes"), settings, context)
+    for each in model.models:
+        assert [each.learned()[name] for name in FACTORS] == pytest.approx([0.4, 1.2])

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -232,22 +232,21 @@ def trend_slope(cut: Cut) -> tuple[float, float]:
 def _last_coefficient(columns: np.ndarray, exposures: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
     """That of a Poisson regression with its standard error; 0 with an infinite one if the data do not determine it."""
 
-    def rates(numbers: Any) -> Any:
-        return np.exp(np.minimum(columns @ numbers, LARGEST_EXPONENT)) * exposures
+    def rates(numbers: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(np.minimum(columns @ numbers, LARGEST_EXPONENT)) * exposures)
 
-    def hessian(numbers: Any) -> Any:
-        return (columns * rates(numbers)[:, None]).T @ columns
+    def loss(numbers: np.ndarray) -> float:
+        return float(rates(numbers).sum() - counts @ (columns @ numbers))
+
+    def gradient(numbers: np.ndarray) -> np.ndarray:
+        return np.asarray(columns.T @ (rates(numbers) - counts))
+
+    def hessian(numbers: np.ndarray) -> np.ndarray:
+        return np.asarray((columns * rates(numbers)[:, None]).T @ columns)
 
     start = np.zeros(columns.shape[1])
     start[0] = math.log(max(counts.sum(), 1) / exposures.sum())
-    optimise: Any = minimize  # its stub has no combination of these arguments
-    found = optimise(
-        lambda numbers: float(rates(numbers).sum() - counts @ (columns @ numbers)),
-        start,
-        method="trust-exact",
-        jac=lambda numbers: columns.T @ (rates(numbers) - counts),
-        hess=hessian,
-    )
+    found = minimize(loss, start, method="trust-exact", jac=gradient, hess=hessian)
     spread = columns * (counts - rates(found.x))[:, None]
     is_optimum = np.abs(spread.sum(0)).max() < 1e-4 * max(counts.sum(), 1)
     try:
