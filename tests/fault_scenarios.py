@@ -25,6 +25,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "spectral": ("--set", "rank=4", "--threads", "1"),
     "ease": ("--threads", "1"),
     "item-knn": ("--threads", "1"),
+    "history-regression": ("--set", "rank=4", "--threads", "1"),
     "sequence-knn": ("--threads", "1"),
     "als": ("--set", "dim=4", "--threads", "1"),
     "auto": ("--threads", "1"),

@@ -21,6 +21,7 @@ _SPECIFIC: dict[str, dict[str, Any]] = {
     "neumf": {"n_layers": 2},
     "item-knn": {"k": 3},
     "rp3beta": {"k": 3},
+    "history-regression": {"rank": 3},
     "sequence-knn": {"k": 3},
     "blend": {"members": ["ease", {"model": "mf", "dim": 2}]},
 }

@@ -55,6 +55,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("item-knn", {}),
     ("item-knn", {"k": 9, "shrinkage": 0.0}),
     ("rp3beta", {}),
+    ("history-regression", {}),
+    ("history-regression", {"rank": 5, "penalty": 1.0, "nearness": 0.5, "recency": "auto"}),
     ("sequence-knn", {}),
     ("als", {"dim": 8, "penalty": 1.0}),
     ("popularity", {}),

@@ -52,7 +52,7 @@ def test_scores_follow_the_equation(q: float, a: float, b: float, window: int) -
 
 def test_without_an_order_all_items_of_a_history_are_one_place_apart() -> None:
     pairs = random_log(ordered=False)
-    model = SequenceKNN(BipartiteGraph.from_interactions(pairs), nearness=1.5)
+    model = SequenceKNN(BipartiteGraph.from_interactions(pairs), nearness=1.5, history_exponent=0.5)
     model.prepare()
     expected = pairs.matrix().toarray() @ similarities_by_hand(pairs, 1.5, 0.5, 0.3, 30)
     np.testing.assert_allclose(model.scores(torch.arange(N_USERS)).numpy(), expected, rtol=1e-5, atol=1e-7)
@@ -62,7 +62,7 @@ def test_without_an_order_all_items_of_a_history_are_one_place_apart() -> None:
 def test_items_of_the_same_moment_are_nearest() -> None:
     pairs = Interactions.from_pairs([0, 0, 0, 1], [0, 1, 2, 0], timestamps=[5, 5, 9, 1])
     graph = BipartiteGraph.from_interactions(pairs)
-    model = SequenceKNN(graph, history_exponent=0.0, item_exponent=0.0)
+    model = SequenceKNN(graph, nearness=1.0, history_exponent=0.0, item_exponent=0.0)
     model.prepare()
     scores = model.scores(torch.tensor([1]))[0]
     # The places of the first two items are 0 apart, those of the first and the third 1.
@@ -83,7 +83,7 @@ def test_only_the_k_nearest_of_each_item_of_a_history_vote() -> None:
     model = SequenceKNN(BipartiteGraph.from_interactions(pairs), k=3)
     model.prepare()
     model.numbers[0] = 3.0
-    whole = similarities_by_hand(pairs, 1.0, 0.5, 0.3, 30)
+    whole = similarities_by_hand(pairs, 0.5, 0.4, 0.3, 30)
     cut = np.sort(whole, axis=1)[:, -3:-2]
     expected = pairs.matrix().toarray() @ np.where(whole >= cut, whole, 0.0)
     np.testing.assert_allclose(model.scores(torch.arange(N_USERS)).numpy(), expected, rtol=1e-5, atol=1e-7)

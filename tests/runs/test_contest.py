@@ -286,7 +286,7 @@ def test_candidates_suit_the_size_and_the_time() -> None:
     assert {"ltocf-128", "ltocf-64"} <= set(names)
     enough, half = (
         {c.name: c.values for c in candidates_for(30_000, 41_000, 640_000, minutes) if c.model == "ltocf"}
-        for minutes in (60.0, 20.5)
+        for minutes in (60.0, 30.0)
     )
     assert enough == {"ltocf-128": {"dim": 128}, "ltocf-64": {"dim": 64}}
     assert half == {name: values | {"epochs": 16} for name, values in enough.items()}
@@ -300,8 +300,8 @@ def test_candidates_suit_the_size_and_the_time() -> None:
 def test_a_plan_fits_into_the_time(minutes: float, in_order: bool) -> None:
     candidates = candidates_for(30_000, 41_000, 640_000, minutes, in_order)
     competing = [c for c in candidates if not c.skipped]
-    assert competing[0].name == ("sequence-knn" if in_order else "spectral-256")
-    assert competing[1].model == "ltocf"
+    expected = ["sequence-knn"] * in_order + ["history-regression", "ltocf"]
+    assert [c.model for c in competing[: len(expected)]] == expected
     assert all(c.minutes for c in competing)
     assert sum(c.minutes for c in competing) <= SHARE_PLANNED * minutes
     assert len({c.name for c in candidates}) == len(candidates)
@@ -310,20 +310,23 @@ def test_a_plan_fits_into_the_time(minutes: float, in_order: bool) -> None:
 
 @pytest.mark.parametrize("in_order", [True, False])
 def test_more_time_gives_no_shorter_trainings(in_order: bool) -> None:
-    """From one limit to the next, the larger LT-OCF has as many epochs, or more; if as many, so has the smaller."""
-    before = {"ltocf-128": 0, "ltocf-64": 0}
+    """From one limit to the next, the larger LT-OCF has as many epochs, or more; if as many, then the regression has as
+    high a rank, or a higher one; if that is the same too, the smaller LT-OCF has as many epochs, or more."""
+    before = 0, 0, 0
     for minutes in range(5, 61):
         candidates = candidates_for(30_000, 41_000, 640_000, float(minutes), in_order)
-        epochs = {c.name: 0 if c.skipped else c.values.get("epochs", 32) for c in candidates if c.model == "ltocf"}
-        assert epochs["ltocf-128"] >= before["ltocf-128"]
-        if epochs["ltocf-128"] == before["ltocf-128"]:
-            assert epochs["ltocf-64"] >= before["ltocf-64"]
-        before = epochs
-    assert before == {"ltocf-128": 32, "ltocf-64": 32}
+        competing = {c.name: c.values for c in candidates if not c.skipped}
+        larger, smaller = (
+            competing[name].get("epochs", 32) if name in competing else 0 for name in ("ltocf-128", "ltocf-64")
+        )
+        plan = larger, competing.get("history-regression", {"rank": 0})["rank"], smaller
+        assert plan >= before
+        before = plan
+    assert before == (32, 2048, 32)
 
 
 def test_with_little_time_two_short_passes_are_trained() -> None:
-    trained = [c for c in candidates_for(30_000, 41_000, 640_000, 6.0, in_order=True) if c.model == "ltocf"]
+    trained = [c for c in candidates_for(30_000, 41_000, 640_000, 9.0, in_order=True) if c.model == "ltocf"]
     assert [c.values for c in trained] == [{"dim": 128, **SHORTEST}, {"dim": 64, **SHORTEST}]
     assert not any(c.skipped for c in trained)
 
@@ -334,9 +337,10 @@ def test_with_little_time_the_larger_may_be_planned_with_one_more_pass() -> None
         [c for c in candidates_for(32_000, 38_000, 980_000, minutes, in_order=True) if not c.skipped]
         for minutes in (5.0, 7.0)
     )
-    assert [c.name for c in five] == [c.name for c in seven] == ["sequence-knn", "ltocf-128"]
-    assert five[1].minutes < SHARE_PLANNED * 5 - five[0].minutes < seven[1].minutes
-    assert five[1].values == seven[1].values
+    assert [c.name for c in five] == ["sequence-knn", "ltocf-128"]
+    assert [c.name for c in seven] == ["sequence-knn", "history-regression", "ltocf-128"]
+    assert five[1].minutes < SHARE_PLANNED * 5 - five[0].minutes < seven[2].minutes
+    assert five[1].values == seven[2].values
 
 
 @pytest.mark.parametrize(
@@ -354,16 +358,17 @@ def test_a_closed_form_that_does_not_fit_keeps_nothing_from_competing(
     assert {c.name for c in candidates if c.skipped} >= {"spectral-256", "spectral-1024"}
 
 
-def test_as_sets_spectral_is_preferred_to_lt_ocf_alone() -> None:
-    competing = [c.name for c in candidates_for(30_000, 41_000, 640_000, 4.0) if not c.skipped]
-    assert competing == ["spectral-256", "item-knn"]
-    in_order = [c.name for c in candidates_for(32_000, 38_000, 980_000, 3.2, in_order=True) if not c.skipped]
+def test_as_sets_a_regression_is_preferred_to_lt_ocf_alone() -> None:
+    competing = [c.name for c in candidates_for(30_000, 41_000, 640_000, 2.0) if not c.skipped]
+    assert competing == ["history-regression"]
+    in_order = [c.name for c in candidates_for(32_000, 38_000, 980_000, 3.6, in_order=True) if not c.skipped]
     assert in_order == ["ltocf-64"]
 
 
 def test_if_nothing_fits_the_closed_forms_compete_without_a_plan() -> None:
-    candidates = candidates_for(30_000, 41_000, 640_000, 1.0)
-    assert [c.name for c in candidates if not c.skipped] == ["spectral-256", "spectral-1024", "item-knn"]
+    candidates = candidates_for(30_000, 41_000, 640_000, 0.5)
+    names = ["history-regression", "spectral-256", "spectral-1024", "item-knn"]
+    assert [c.name for c in candidates if not c.skipped] == names
     assert not any(c.minutes for c in candidates if not c.skipped)
     assert [c.name for c in candidates if c.skipped] == ["ltocf-128", "ltocf-64", "ease"]
 

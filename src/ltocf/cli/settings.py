@@ -11,9 +11,9 @@ from cyclopts import Group, Parameter
 
 GROUP = Group("Settings", sort_key=0)
 MODELS_HELP = (
-    "ltocf, spectral, ease, item-knn, rp3beta, sequence-knn, als, popularity, blend, lightgcn, lr-gccf, "
-    "ngcf, gc-mc, pinsage, hop-rec, grmf, grmf-norm, mult-vae, cmn, neumf, mf, or a model of another installed "
-    "package. Default: auto, several of them compete."
+    "ltocf, spectral, ease, item-knn, rp3beta, history-regression, sequence-knn, als, popularity, blend, "
+    "lightgcn, lr-gccf, ngcf, gc-mc, pinsage, hop-rec, grmf, grmf-norm, mult-vae, cmn, neumf, mf, or a model of "
+    "another installed package. Default: auto, several of them compete."
 )
 
 

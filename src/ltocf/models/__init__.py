@@ -15,6 +15,7 @@ from ltocf.models.embedding_scorer import EmbeddingScorer
 from ltocf.models.gcmc import GCMC
 from ltocf.models.grmf import GRMF, GRMFNorm
 from ltocf.models.history import HistoryMap, HistoryRecommender
+from ltocf.models.history_regression import HistoryRegression
 from ltocf.models.hoprec import HOPRec
 from ltocf.models.installed import register_installed
 from ltocf.models.lightgcn import LightGCN
@@ -43,6 +44,7 @@ MODELS: dict[str, type[Recommender]] = {
     "ease": EASE,
     "item-knn": ItemKNN,
     "rp3beta": RP3beta,
+    "history-regression": HistoryRegression,
     "sequence-knn": SequenceKNN,
     "als": ALS,
     "popularity": MostPopular,
@@ -135,6 +137,7 @@ __all__ = [
     "HOPRec",
     "HistoryMap",
     "HistoryRecommender",
+    "HistoryRegression",
     "ItemKNN",
     "LightGCN",
     "LinearModel",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ltocf.models.recency import POWERS
 from ltocf.runs.estimate import (
     FITS,
     drift_minutes,
     neighbour_minutes,
     ranking_minutes,
+    regression_minutes,
     spectral_minutes,
     start_minutes,
     training_minutes,
@@ -26,14 +28,19 @@ DIMS = (128, 64)
 SHORTER: dict[str, Any] = {"epochs": 16}
 """If the preset's 32 do not fit. From the spectrum four passes validate as eight from random embeddings do
 (docs/scale.md), and a schedule that the time limit cuts off never reaches low rates."""
-SHORTEST: dict[str, Any] = {"epochs": 8, "n_negatives": 2048, "validate_every": 4, "validation_users": SEARCH_USERS}
+SHORTEST: dict[str, Any] = {"epochs": 8, "n_negatives": 2048, "validate_every": 4, "validation_users": 4000}
 """If not even those epochs fit: two passes, with fewer negatives, validated by fewer users (docs/auto.md)."""
+WEIGHED_USERS = 4000
+"""Users by whom the weights of a blend are chosen. Of 8,000 on Gowalla none was more than a twentieth different."""
 SHARE_OF_TRAINING = 0.6
 """The share of the time for training by gradient, where all closed forms compete."""
-SHARE_PLANNED = 0.87
+SHARE_PLANNED = 0.85
 """The share of the time that a plan fills; the rest is for reading, weighing and ranking the test set."""
-SHORT_SEARCH = {"epochs": 12}
-"""Of `sequence-knn` in a plan: at a twentieth of the weight its numbers hardly matter."""
+REGRESSION_RANKS = (2048, 1024, 512, 256)
+"""Twice the rank is the better model, but takes almost three times as long."""
+SHORT_SEARCH: dict[str, int] = {"epochs": 1, "validation_users": 4000}
+"""Of `sequence-knn` and `history-regression` in a plan: only their recency is chosen. At a twentieth of the weight
+their other numbers hardly matter."""
 
 
 class Candidate(NamedTuple):
@@ -71,8 +78,8 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
     """All candidates, in the order in which they compete.
 
     All closed forms of a small catalogue compete, before LT-OCF: they give the most in the least time. Those of a large
-    one take minutes too, and add little to LT-OCF. So a plan is made by the minute: one closed form, then LT-OCF in
-    both dimensions with as many epochs as fit, then the other closed forms.
+    one take minutes too. So a plan is made by the minute: the closed forms that add most, then LT-OCF with as many
+    epochs as fit, then the other closed forms.
 
     Args:
         n_users: number of users.
@@ -86,22 +93,28 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
         ['ease', 'spectral-64', 'spectral-256', 'item-knn', 'ltocf-128']
         >>> gowalla = candidates_for(30_000, 41_000, 640_000, 20.0, in_order=True)
         >>> [(c.name, round(c.minutes, 1)) for c in gowalla if not c.skipped]
-        [('sequence-knn', 0.7), ('ltocf-128', 8.4), ('ltocf-64', 5.2), ('spectral-256', 2.5)]
-        >>> [(c.name, c.skipped) for c in gowalla if c.skipped]
-        [('spectral-1024', 'about 3.6 minutes more'), ('ease', '41,000 items, at most 8,000')]
+        [('sequence-knn', 0.2), ('history-regression', 5.6), ('ltocf-128', 8.4), ('ltocf-64', 1.6)]
+        >>> [c.skipped for c in gowalla if c.skipped]
+        ['about 3.6 minutes more', 'about 2.5 minutes more', '41,000 items, at most 8,000']
         >>> [c.name for c in candidates_for(30_000, 41_000, 640_000, 5.0, in_order=True) if not c.skipped]
-        ['sequence-knn', 'ltocf-128']
+        ['sequence-knn', 'history-regression', 'ltocf-128']
     """
     ranks = [rank for rank in RANKS if rank < min(n_users, n_items)] or [1]
     if n_items > LARGEST_EASE:
-        closed = _closed_forms(n_users, n_items, n_pairs, ranks[-2:], in_order)
+        sizes = n_users, n_items, n_pairs
+        neighbours, groups = _neighbours(*sizes, in_order), list(_trainings(*sizes))
+        regressions = [_regression(*sizes, rank) for rank in REGRESSION_RANKS]
+        spectral = [_spectral(*sizes, rank) for rank in ranks[-2:]]
+        beside = [[regression] for regression in regressions]
+        # As sets, a regression is better by itself than LT-OCF is.
+        alone, others, drift = beside, [*spectral, neighbours], 0.0
+        if in_order:
+            beside = [[neighbours, regression] for regression in regressions] + [[neighbours]]
+            alone, others, drift = [], [neighbours, *spectral[::-1]], drift_minutes(n_users, n_items)
+        choices = [[*forms, *training] for group in groups for forms in beside for training in group] + alone
+        choices += [training for group in groups for training in group]
         ease = Candidate("ease", "ease", {}, f"{n_items:,} items, at most {LARGEST_EASE:,}")
-        trainings, first = list(_trainings(n_users, n_items, n_pairs)), closed[0]
-        # As sets, the first is better by itself than LT-OCF is.
-        alone = trainings if in_order else [[first], *trainings]
-        choices = [[first, *training] for training in trainings] + alone
-        drift = drift_minutes(n_users, n_items) if in_order else 0.0
-        return [*_planned(choices, closed, SHARE_PLANNED * minutes - drift), ease]
+        return [*_planned(choices, [regressions[-1], *others], SHARE_PLANNED * minutes - drift), ease]
     return _of_small_catalogue(n_items, n_pairs, ranks[:2], minutes, in_order)
 
 
@@ -148,34 +161,41 @@ def _planned(choices: list[list[Candidate]], closed: list[Candidate], left: floa
     return planned + [each._replace(skipped=_more(each.minutes)) for each in quickest.values()]
 
 
-def _closed_forms(n_users: int, n_items: int, n_pairs: int, ranks: list[int], in_order: bool) -> list[Candidate]:
-    """Those of a plan, the first the most useful beside LT-OCF. Beside `sequence-knn`, `item-knn` adds nothing."""
-    ranked = min(n_users, SEARCH_USERS)
-    spectral = [
-        Candidate(f"spectral-{rank}", "spectral", {"rank": rank}, "", spectral_minutes(ranked, n_items, n_pairs, rank))
-        for rank in ranks
-    ]
-    if not in_order:
-        return [*spectral, Candidate("item-knn", "item-knn", {}, "", neighbour_minutes(ranked, n_items, n_pairs))]
-    needed = neighbour_minutes(ranked, n_items, n_pairs, **SHORT_SEARCH)
-    return [Candidate("sequence-knn", "sequence-knn", SHORT_SEARCH, "", needed), *reversed(spectral)]
+def _neighbours(n_users: int, n_items: int, n_pairs: int, in_order: bool) -> Candidate:
+    """Those by order or, as sets, those by users; beside the former the latter add nothing."""
+    if in_order:
+        ranked = min(n_users, SHORT_SEARCH["validation_users"])
+        needed = neighbour_minutes(ranked, n_items, n_pairs, SHORT_SEARCH["epochs"])
+        return Candidate("sequence-knn", "sequence-knn", SHORT_SEARCH, "", needed)
+    return Candidate("item-knn", "item-knn", {}, "", neighbour_minutes(min(n_users, SEARCH_USERS), n_items, n_pairs))
 
 
-def _trainings(n_users: int, n_items: int, n_pairs: int) -> Iterator[list[Candidate]]:
-    """The LT-OCFs that may compete together, the best first; the last ones are a single LT-OCF.
+def _regression(n_users: int, n_items: int, n_pairs: int, rank: int) -> Candidate:
+    # After a few values of recency come the weights of the blend and the lists of all.
+    n_tried = len(POWERS) + 2 + SHORT_SEARCH["epochs"]
+    n_ranked = n_tried * min(n_users, SHORT_SEARCH["validation_users"]) + min(n_users, WEIGHED_USERS) + n_users
+    needed = regression_minutes(n_ranked, n_items, n_pairs, rank)
+    return Candidate("history-regression", "history-regression", {"rank": rank, **SHORT_SEARCH}, "", needed)
+
+
+def _spectral(n_users: int, n_items: int, n_pairs: int, rank: int) -> Candidate:
+    needed = spectral_minutes(min(n_users, SEARCH_USERS), n_items, n_pairs, rank)
+    return Candidate(f"spectral-{rank}", "spectral", {"rank": rank}, "", needed)
+
+
+def _trainings(n_users: int, n_items: int, n_pairs: int) -> Iterator[list[list[Candidate]]]:
+    """The LT-OCFs that may compete together, the best first, in groups in which the larger is the same.
 
     The larger never has fewer epochs, but 32 epochs of one are not preferred to 16 of both.
     """
     larger, smaller = (
         [_lt_ocf(n_users, n_items, n_pairs, dim, changed) for changed in ({}, SHORTER, SHORTEST)] for dim in DIMS
     )
-    yield [larger[0], smaller[0]]
+    yield [[larger[0], smaller[0]]]
     for place in (1, 2):
-        for other in smaller[place:]:
-            yield [larger[place], other]
-        yield [larger[place]]
-    yield [_lt_ocf(n_users, n_items, n_pairs, DIMS[0], SHORTEST, one_more_pass=True)]
-    yield [smaller[2]]
+        yield [*([larger[place], other] for other in smaller[place:]), [larger[place]]]
+    yield [[_lt_ocf(n_users, n_items, n_pairs, DIMS[0], SHORTEST, one_more_pass=True)]]
+    yield [[smaller[2]]]
 
 
 def _lt_ocf(
@@ -187,5 +207,8 @@ def _lt_ocf(
     ranked = min(n_users, values.get("validation_users", n_users))
     rankings = ranking_minutes(ranked, n_items, values["epochs"] // values["validate_every"])
     retraining = steps / 2 if one_more_pass else start + steps
+    if values["epochs"] == SHORTEST["epochs"]:
+        # On a quarter more pairs; but the best epoch of a longer training comes about a fifth before its end.
+        retraining *= 1.25
     needed = start + steps + rankings + retraining
     return Candidate(f"ltocf-{dim}", "ltocf", {"dim": dim, **changed}, "", needed, retraining)

@@ -18,13 +18,13 @@ from ltocf.models import Blend
 from ltocf.models.base import GradientRecommender
 from ltocf.models.drift import NO_DRIFT
 from ltocf.progress import readable_seconds
-from ltocf.runs.candidates import SHARE_PLANNED, Candidate, candidates_for
+from ltocf.runs.candidates import SHARE_PLANNED, WEIGHED_USERS, Candidate, candidates_for
 from ltocf.runs.leftovers import PLAN
 from ltocf.runs.protocol import Experiment
 from ltocf.runs.retraining import Selected
 from ltocf.runs.time_budget import TimeBudget, ranking_seconds
 from ltocf.serving import TrainedModel
-from ltocf.training import SEARCH_USERS, FitResult
+from ltocf.training import FitResult
 from ltocf.training.ensemble import Weighing, choose_weights
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class Contest:
 
     def _weigh(self, entrants: list[Entrant], truth: Interactions) -> Weighing:
         outer = self.experiment
-        sampled = outer.validation(truth, outer.data.split.train).of_at_most(SEARCH_USERS)
+        sampled = outer.validation(truth, outer.data.split.train).of_at_most(WEIGHED_USERS)
         weighing = choose_weights([entrant.trained.model.scorer() for entrant in entrants], sampled)
         named = [f"{w:g} {e.candidate.name}" for e, w in zip(entrants, weighing.weights, strict=True) if w]
         logger.info("auto: %s: %s %.4f on validation", " + ".join(named), weighing.metric, weighing.value)

@@ -30,8 +30,12 @@ SPECTRAL_MINUTES = 0.52, 0.6
 """At rank 256: for each 10,000 items, ranked for 8,000 users, and for each million pairs."""
 SPECTRAL_GROWTH = 0.25
 """The power of the rank by which it takes longer."""
-NEIGHBOUR_MINUTES = 0.2, 0.05
+NEIGHBOUR_MINUTES = 0.3, 0.05
 """For each million pairs: to begin with, and for each evaluation beside its ranking."""
+REGRESSION_MINUTES = 0.39
+"""For each million pairs at rank 512: a decomposition and the sums over events."""
+REGRESSION_GROWTH = 1.5
+"""The power of the rank by which they take longer."""
 NEIGHBOUR_EVALUATIONS = 16
 """After so many the search of the neighbours' numbers usually ends."""
 
@@ -126,3 +130,14 @@ def neighbour_minutes(n_users: int, n_items: int, n_pairs: int, epochs: int = NE
     begun, evaluation = NEIGHBOUR_MINUTES
     rankings = epochs * n_users * n_items * SECONDS_PER_RANKED / 60
     return (begun + evaluation * epochs) * n_pairs / 1e6 + rankings
+
+
+def regression_minutes(n_ranked: int, n_items: int, n_pairs: int, rank: int) -> float:
+    """About how many minutes `history-regression` takes; ``n_ranked`` are the users of all its rankings.
+
+    Example:
+        >>> [round(regression_minutes(50_000, 41_000, 640_000, rank), 1) for rank in (256, 512, 1024)]
+        [0.4, 0.9, 2.1]
+    """
+    fit = REGRESSION_MINUTES * n_pairs / 1e6 * float((rank / 512) ** REGRESSION_GROWTH)
+    return FITS * fit + n_ranked * n_items * SECONDS_PER_RANKED * float((rank / 64) ** GROWTH) / 60

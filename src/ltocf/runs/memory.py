@@ -11,6 +11,7 @@ import torch
 from ltocf.data import Interactions, Split
 from ltocf.graph.svd import OVERSAMPLING
 from ltocf.losses import LOSS_BLOCK
+from ltocf.models.history_regression import NUMBERS_AT_A_TIME
 from ltocf.models.ltocf import chosen_precision
 from ltocf.models.nearest import entries_kept
 from ltocf.models.objective import PIECE_SIZE, SOFTMAX_PIECE_SIZE
@@ -36,13 +37,15 @@ BASES_OF_USERS, BASES_OF_ITEMS = 3, 4
 """Matrices of nodes x (rank + 32) while the spectral model is decomposed."""
 CHOOSING_BYTES, CHOOSING_BLOCK = 60, 300_000_000
 """Per pair, and for each thread, while the entries of BᵀB are chosen that the spectral model keeps."""
+EVENT_BLOCKS = 6
+"""Arrays of a block of events while the sums of the regression of histories are computed."""
 STATES = {"ltocf": (2, 2), "lightgcn": (2, 2), "mf": (1, 0), "grmf": (1, 0), "grmf-norm": (1, 0), "hop-rec": (1, 0)}
 """Models whose memory is known, with two numbers of matrices beside Adam's at the peak of a step: those held whole,
 such as the gradient of the final embeddings and what it becomes, and the states of a filter, held a few columns at a
 time, as is what they are multiplied by for the gradient of the times."""
 UNUSED = 2
 """Matrices of nodes x columns that fit into what malloc holds unused between blocks, as it keeps what is freed."""
-DECOMPOSED = ("spectral",)
+DECOMPOSED = ("spectral", "history-regression")
 """Models made by a decomposition instead of steps, whose memory is known too."""
 SCORED = 4
 """Matrices of nodes x dim when lists are made: final embeddings, directions, and both with a column for popularity."""
@@ -104,8 +107,8 @@ class Memory:
 
 def _remedies(config: Config) -> str:
     if config.model in DECOMPOSED:
-        rank = config.options["rank"]
-        return f"lower `rank`, which is {rank}, or `n_neighbours` (docs/spectral.md), or train on fewer pairs"
+        neighbours = ", or `n_neighbours` (docs/spectral.md)" if "n_neighbours" in config.options else ""
+        return f"lower `rank`, which is {config.options['rank']}{neighbours}, or train on fewer pairs"
     half = "" if config.options.get("precision", "bfloat16") == "bfloat16" else "set precision = 'bfloat16', "
     return (
         f"lower `dim`, which is {config.options['dim']}, {half}train on fewer pairs, "
@@ -156,7 +159,8 @@ def stated_memory(config: Config, sizes: TrainingSizes, world: int = 1) -> Memor
                     or what lists take, 16 n dim or 8 n dim + 4 m; or what making pairs and graph took, if more
 
     The spectral model has V and the entries that are kept for parameters, no sampler, and for a step the bases of its
-    decomposition, 4 (3 users + 4 items) (rank + 32), or what choosing the entries takes, 60 m, or lists.
+    decomposition, 4 (3 users + 4 items) (rank + 32), or what choosing the entries takes, 60 m, or lists. The regression
+    of histories has V and as many coefficients, and for a step the same bases, or its sums and a few blocks of events.
 
     Args:
         config: model and settings.
@@ -194,7 +198,7 @@ def _of_phase(
     pairs = pair_bytes * m * again
     graph = (GRAPH_BYTES + 8 * ordered + 4 * weighted) * m + 2 * NUMBER_BYTES * nodes
     if config.model in DECOMPOSED:
-        sampler, (kept, step) = 0, _of_spectral(config, sizes, m)
+        sampler, (kept, step) = 0, _of_decomposition(config, sizes, m)
         parameters, lists = kept, HISTORY_BYTES * m + TILE_BYTES * sizes.n_items
     else:
         dim = int(config.options["dim"])
@@ -212,13 +216,16 @@ def _of_phase(
     return Memory(held, pairs, graph, sampler, parameters, max(step + held_too, lists + held_too, excess))
 
 
-def _of_spectral(config: Config, sizes: TrainingSizes, m: int) -> tuple[int, int]:
-    """Bytes of V and of the entries that are kept, and the most that computing one of them takes."""
+def _of_decomposition(config: Config, sizes: TrainingSizes, m: int) -> tuple[int, int]:
+    """Bytes of V and of what is kept beside it, and the most that computing one of them takes."""
     rank, n_items = min(config.options["rank"], sizes.n_users, sizes.n_items), sizes.n_items
-    kept = entries_kept(sizes.n_users, n_items, m, config.options["n_neighbours"])
     bases = (
         NUMBER_BYTES * (BASES_OF_USERS * sizes.n_users + BASES_OF_ITEMS * n_items) * min(rank + OVERSAMPLING, n_items)
     )
+    if config.model == "history-regression":
+        sums = NUMBER_BYTES * (n_items * rank + EVENT_BLOCKS * NUMBERS_AT_A_TIME) + 8 * 3 * rank**2
+        return 2 * NUMBER_BYTES * n_items * rank, LIBRARY_BYTES + max(bases, sums)
+    kept = entries_kept(sizes.n_users, n_items, m, config.options["n_neighbours"])
     choosing = CHOOSING_BYTES * m + torch.get_num_threads() * CHOOSING_BLOCK if kept else 0
     return NUMBER_BYTES * n_items * (rank + 2 * kept), LIBRARY_BYTES + max(bases, choosing)
 

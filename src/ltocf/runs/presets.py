@@ -48,6 +48,8 @@ OWN_RECIPES: dict[str, dict[str, Any]] = {
     "mult-vae": {"batch_size": 500, "l2": 0.0, "epochs": 200, "annealing_steps": 400},
 }
 """Models that are trained as their papers do, unlike the others."""
+HISTORY_MODELS = ("spectral", "ease", "item-knn", "rp3beta", "history-regression", "sequence-knn")
+"""Closed forms with `recency`."""
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {
@@ -57,7 +59,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "blend": SOFTMAX_TRAINING | FROM_SPECTRUM | DRIFTING,
         "auto": SOFTMAX_TRAINING | DRIFTING,
         **OWN_RECIPES,
-        **dict.fromkeys(("spectral", "ease", "item-knn", "rp3beta", "sequence-knn"), IN_ORDER),
+        **dict.fromkeys(HISTORY_MODELS, IN_ORDER),
     },
     "paper": OWN_RECIPES,
 }
