@@ -21,6 +21,7 @@ MODELS = {
     "item-knn": "`item-knn`",
     "rp3beta": "`rp3beta`",
     "ease": "`ease`",
+    "history-regression": "`history-regression`",
     "als": "`als`",
     "spectral": "`spectral`",
     "spectral-in-order": '`spectral`, `recency = "auto"`',

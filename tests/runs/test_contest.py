@@ -322,7 +322,7 @@ def test_more_time_gives_no_shorter_trainings(in_order: bool) -> None:
         plan = larger, competing.get("history-regression", {"rank": 0})["rank"], smaller
         assert plan >= before
         before = plan
-    assert before == (32, 2048, 32)
+    assert before == (32, 1024, 32)
 
 
 def test_with_little_time_two_short_passes_are_trained() -> None:

@@ -113,7 +113,10 @@ class HistoryRegression(SimilarityModel):
 
     @property
     def grid(self) -> Grid:
-        return {"penalty": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0], "item_exponent": [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3]}
+        return {
+            "penalty": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
+            "item_exponent": [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3],
+        }
 
     @property
     def is_ready(self) -> bool:

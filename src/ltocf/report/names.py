@@ -9,6 +9,7 @@ REFERENCES = {
     "item-knn": "ItemKNN",
     "rp3beta": "RP3beta",
     "ease": "EASE",
+    "history-regression": "History regression",
     "als": "ALS",
     "spectral": "Spectral",
 }
