@@ -337,7 +337,7 @@ def test_with_little_time_the_larger_may_be_planned_with_one_more_pass() -> None
         [c for c in candidates_for(32_000, 38_000, 980_000, minutes, in_order=True) if not c.skipped]
         for minutes in (5.0, 7.0)
     )
-    assert [c.name for c in five] == ["sequence-knn", "ltocf-128"]
+    assert [c.name for c in five] == ["history-regression", "ltocf-128"]
     assert [c.name for c in seven] == ["sequence-knn", "history-regression", "ltocf-128"]
     assert five[1].minutes < SHARE_PLANNED * 5 - five[0].minutes < seven[2].minutes
     assert five[1].values == seven[2].values

@@ -109,7 +109,7 @@ def candidates_for(n_users: int, n_items: int, n_pairs: int, minutes: float, in_
         # As sets, a regression is better by itself than LT-OCF is.
         alone, others, drift = beside, [*spectral, neighbours], 0.0
         if in_order:
-            beside = [[neighbours, regression] for regression in regressions] + [[neighbours]]
+            beside = [[neighbours, regression] for regression in regressions] + [[regressions[-1]], [neighbours]]
             alone, others, drift = [], [neighbours, *spectral[::-1]], drift_minutes(n_users, n_items)
         choices = [[*forms, *training] for group in groups for forms in beside for training in group] + alone
         choices += [training for group in groups for training in group]
