@@ -222,7 +222,7 @@ def _of_decomposition(config: Config, sizes: TrainingSizes, m: int) -> tuple[int
     bases = (
         NUMBER_BYTES * (BASES_OF_USERS * sizes.n_users + BASES_OF_ITEMS * n_items) * min(rank + OVERSAMPLING, n_items)
     )
-    if config.model == "history-regression":
+    if "n_neighbours" not in config.options:  # coefficients beside V, and sums over events
         sums = NUMBER_BYTES * (n_items * rank + EVENT_BLOCKS * NUMBERS_AT_A_TIME) + 8 * 3 * rank**2
         return 2 * NUMBER_BYTES * n_items * rank, LIBRARY_BYTES + max(bases, sums)
     kept = entries_kept(sizes.n_users, n_items, m, config.options["n_neighbours"])
