@@ -51,7 +51,7 @@ class SequenceKNN(NeighbourModel):
     Example:
         >>> from ltocf.data import Interactions
         >>> log = Interactions.from_pairs([0, 0, 0, 1], [0, 1, 2, 0], timestamps=[1, 2, 3, 1])
-        >>> model = SequenceKNN(BipartiteGraph.from_interactions(log), history_exponent=0.0, item_exponent=0.0)
+        >>> model = SequenceKNN(BipartiteGraph.from_interactions(log), 200, 1.0, 0.0, 0.0)
         >>> model.prepare()
         >>> (model.scores(torch.tensor([1]))[0] * 6 * 3**0.8).round().tolist()  # one and two places from item 0
         [0.0, 3.0, 2.0]
