@@ -152,6 +152,10 @@ def test_histories_beyond_the_longest_are_left_out(monkeypatch: pytest.MonkeyPat
         torch.testing.assert_close(found, expected)
 
 
+def test_the_sums_are_not_kept_without_a_search() -> None:
+    assert fitted(random_log())._kept is None
+
+
 def test_blocks_of_any_size_give_the_same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     model = fitted(random_log())
     expected = model._sums_over_events()
@@ -189,6 +193,7 @@ def test_the_search_keeps_the_best_numbers_and_computes_the_sums_once(monkeypatc
         pairs, settings=TrainingSettings(epochs=20), validation=Validation(truth, pairs, depth=3), context=context
     )
     assert computed == 1
+    assert model._kept is None
     assert found.best_value == max(each["ndcg@3"] for each in tried)
     assert len({each["penalty"] for each in tried}) > 1
     assert len({each["item_exponent"] for each in tried}) > 1

@@ -15,7 +15,7 @@ import torch
 import ltocf
 from ltocf import Config, Split
 from ltocf.data import Interactions
-from ltocf.models import LTOCF, SpectralLTOCF
+from ltocf.models import LTOCF, HistoryRegression, SpectralLTOCF
 from ltocf.runs import memory
 from ltocf.runs.memory import Memory, TrainingSizes, stated_memory
 from ltocf.runs.settings import DataSettings
@@ -74,6 +74,16 @@ def test_the_stated_parameters_of_the_spectral_model_are_the_sizes_of_its_arrays
     assert found.graph == stated(split).graph
     more = stated(split, model="spectral", rank=64, n_neighbours=n_neighbours)
     assert (more.parameters > found.parameters, more.step >= found.step) == (True, True)
+
+
+def test_the_stated_parameters_of_the_regression_are_the_sizes_of_its_arrays() -> None:
+    split = split_of(3_000, 1_000, 200_000)
+    found = stated(split, model="history-regression", rank=16)
+    model = HistoryRegression(ltocf.BipartiteGraph.from_interactions(split.train), rank=16)
+    assert (found.parameters, found.sampler) == (model.item_vectors.nbytes + model.coefficients.nbytes, 0)
+    # Beside a library and a few blocks of events, the sums are as large as the coefficients.
+    blocks = memory.LIBRARY_BYTES + memory.EVENT_BLOCKS * 4 * memory.NUMBERS_AT_A_TIME
+    assert found.step >= blocks + model.coefficients.nbytes
 
 
 def test_choosing_entries_that_are_kept_counts_where_a_log_is_large() -> None:

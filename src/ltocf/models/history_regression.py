@@ -109,7 +109,8 @@ class HistoryRegression(SimilarityModel):
         self.start_with([penalty, item_exponent])
         self.register_buffer("item_vectors", torch.full((self.n_items, self.rank), torch.nan))
         self.register_buffer("coefficients", torch.full((self.n_items, self.rank), torch.nan))
-        self._sums: _Sums | None = None
+        self._searching = False
+        self._kept: _Sums | None = None
 
     @property
     def grid(self) -> Grid:
@@ -132,10 +133,11 @@ class HistoryRegression(SimilarityModel):
         context: FitContext | None = None,
     ) -> FitResult:
         """Choose the numbers by a search; the sums over the pairs are kept until it ends."""
+        self._searching = True
         try:
             return super().train_on(pairs, settings=settings, validation=validation, seed=seed, context=context)
         finally:
-            self._sums = None
+            self._searching, self._kept = False, None
 
     @torch.no_grad()
     def fit_similarity(self, before: Sequence[float] | None) -> None:
@@ -144,12 +146,13 @@ class HistoryRegression(SimilarityModel):
             return  # b is not in the coefficients
         if before is None:
             self.item_vectors.copy_(self._vectors())
-        self._sums = self._sums or self._sums_over_events()
-        gram = self._sums.gram.double()
+        sums = self._kept or self._sums_over_events()
+        self._kept = sums if self._searching else None
+        gram = sums.gram.double()
         # Without any event all sums are 0, and so are the coefficients.
         gram.diagonal().add_((penalty * gram.diagonal().mean()).clamp(min=SMALLEST))
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        self.coefficients.copy_(self._sums.targets @ inverse.to(self._sums.targets))
+        self.coefficients.copy_(sums.targets @ inverse.to(sums.targets))
 
     def _vectors(self) -> ItemEmbeddings:
         """y of every item."""
