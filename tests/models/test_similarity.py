@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -181,6 +182,25 @@ def test_the_numbers_that_validate_best_are_kept(name: str) -> None:
     retrained.train_on(train, settings=SETTINGS)
     assert retrained.scores(torch.arange(60)).equal(model.scores(torch.arange(60)))
     assert Validation(truth, train)(model)["recall@20"] == found.best_value
+
+
+@pytest.mark.parametrize("name", [*NAMES, "history-regression"])
+def test_training_without_a_validation_set_counts_its_seconds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, measured = random_interactions(), list[float]()
+    model = build_model(name, BipartiteGraph.from_interactions(log), {})
+    assert isinstance(model, SimilarityModel)
+    fit_similarity = model.fit_similarity
+
+    def timed(before: Sequence[float] | None) -> None:
+        started = time.perf_counter()
+        fit_similarity(before)
+        measured.append(time.perf_counter() - started)
+
+    monkeypatch.setattr(model, "fit_similarity", timed)
+    result = model.train_on(log, settings=SETTINGS)
+    assert result.seconds >= sum(measured) > 0.0
+    assert (result.epochs, result.best_epoch, result.best_value, result.stopped_by) == (0, None, None, "epochs")
+    model.check_ready()
 
 
 def test_a_single_evaluation_keeps_the_given_numbers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -74,8 +75,9 @@ class SimilarityModel(HistoryRecommender):
     ) -> FitResult:
         """Choose the numbers by a search, or keep them without a validation set, and compute the similarities."""
         if validation is None:
+            started = time.perf_counter()
             self.prepare()
-            return FitResult(0, None, None, 0.0, "epochs")
+            return FitResult(0, None, None, time.perf_counter() - started, "epochs")
         evaluations = min(settings.epochs, MOST_EVALUATIONS)
         sampled, context = validation.of_at_most(SEARCH_USERS), context or FitContext(description="search")
         grid = dict(self.grid) | ({"recency": POWERS, "trend": TRENDS} if self.chooses_recency else {})
