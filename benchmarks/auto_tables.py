@@ -26,6 +26,7 @@ PARTS = (
     ("{}/ltocf-in-order", "in order", "{}/ltocf-set"),
     ("{}/blend-set", "`spectral` and LT-OCF blended, as sets", "{}/spectral"),
     ("auto/{}-5-minutes", "a contest in order, 5 minutes", "{}/spectral-in-order"),
+    ("auto/{}-core-10-5-minutes", "with `core` 10", "auto/{}-5-minutes"),
     ("auto/{}", "a contest in order", "{}/spectral-in-order"),
 )
 """Files of the results of a set, name of the row, and files of the row that it is compared with."""
@@ -40,7 +41,9 @@ def auto() -> str:
         ]
         result = seeds[0]
         limit = result["configuration"]["training"]["max_minutes"]
-        line = [result["dataset"] + (f", limit {limit:g}\N{NO-BREAK SPACE}min" if limit else "")]
+        core = result["configuration"]["data"].get("core")
+        name = result["dataset"] + (f", `core`\N{NO-BREAK SPACE}{core}" if core else "")
+        line = [name + (f", limit {limit:g}\N{NO-BREAK SPACE}min" if limit else "")]
         line.append(", ".join(str(each["seed"]) for each in seeds))
         for metric in METRICS:
             value, best = mean(each[metric] for each in seeds), result["best_other"].get(metric)

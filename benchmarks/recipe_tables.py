@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,23 @@ def drift() -> str:
     return "\n".join([*table_lines(rows), "", caption])
 
 
+def core() -> str:
+    """How often items with few training pairs are in the test set, measured and expected."""
+    files = sorted(RECIPE.glob("core-*.json"))
+    if not files:
+        return "Not measured yet: `python benchmarks/core.py gowalla yelp2018 --data data`."
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    columns = ("items", "ratio", "expected")
+    rows = [["training pairs", *(f"{record['dataset']}, {column}" for record in records for column in columns)]]
+    by_degree = [{row["training_pairs"]: row for row in record["rows"]} for record in records]
+    for degree in sorted(set.intersection(*map(set, by_degree))):
+        found = [row[degree] for row in by_degree]
+        cells = [f"{row['items']:,} {row['ratio']:.2f} {row['expected']:.2f}".split() for row in found]
+        rows.append([str(degree), *chain.from_iterable(cells)])
+    shares = ", ".join(f"{100 * record['share_of_test_pairs']:.0f} % on {record['dataset']}" for record in records)
+    return "\n".join([*table_lines(rows), "", f"These items have {shares} of the test pairs."])
+
+
 def _trials(name: str) -> list[dict[str, Any]]:
     path = RECIPE / f"{name}.json"
     if not path.exists():
@@ -94,4 +112,5 @@ RECIPE_TABLES: dict[str, Callable[[], str]] = {
     "recipe-retraining": retraining,
     "recipe-test": test,
     "drift": drift,
+    "core": core,
 }

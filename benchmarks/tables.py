@@ -53,6 +53,7 @@ DOCS = (
     "presets",
     "production",
     "promises",
+    "protocol",
     "recommending",
     "results",
     "scale",

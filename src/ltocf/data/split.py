@@ -80,6 +80,12 @@ class Split(Shown):
         """Number of items, the same in every set."""
         return self.train.n_items
 
+    @property
+    def held_out(self) -> float:
+        """The share of all pairs that is in the test set."""
+        n_test, n_others = len(self.test), len(self.train) + (0 if self.validation is None else len(self.validation))
+        return n_test / (n_test + n_others) if n_test else 0.0
+
     @cached_property
     def cold_users(self) -> int:
         """Number of users in test or validation without a training pair."""

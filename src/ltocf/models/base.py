@@ -152,6 +152,17 @@ class Recommender(Shown, nn.Module, ABC):
         By default there are no such numbers.
         """
 
+    def expect_core(self, core: int, held_out: float) -> bool:
+        """Score for a test set that was taken out of a core, see `ltocf.models.core`; whether this changes scores.
+
+        It does where they are logarithms of probabilities.
+
+        Args:
+            core: the least number of pairs that each item had before; 0 for a test set like the training set.
+            held_out: the share of all pairs that is in the test set.
+        """
+        return False
+
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         """Copy what ``smaller`` learned: its users and items come first here. New ones start from their neighbours.
 

@@ -162,6 +162,9 @@ class Blend(Recommender):
         for model in self.models:
             model.extrapolate(drift)
 
+    def expect_core(self, core: int, held_out: float) -> bool:
+        return max(model.expect_core(core, held_out) for model in self.models)  # all, where `any` would end early
+
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         assert isinstance(smaller, Blend)
         self.weights.copy_(smaller.weights)

@@ -22,7 +22,15 @@ from ltocf.models.initial import INITIAL_DEVIATION, InitialEmbeddings, normal
 from ltocf.models.least_squares import LeastSquares
 from ltocf.models.objective import Objective, ObjectiveOptions, remember_losses
 from ltocf.models.pieces import nodes_of, terms_in_pieces
-from ltocf.models.ranking import STEPS, Ranking, RankingNumbers, Rescoring, choose_ranking, leaving_time_to_choose
+from ltocf.models.ranking import (
+    CORE_START,
+    STEPS,
+    Ranking,
+    RankingNumbers,
+    Rescoring,
+    choose_ranking,
+    leaving_time_to_choose,
+)
 from ltocf.models.recency import Recency, log_trend
 from ltocf.models.user_map import LinearModel, Touch, UserMap
 from ltocf.models.user_steps import UserSteps
@@ -64,7 +72,7 @@ class EmbeddingRecommender(GradientRecommender):
 
     starts: ClassVar[tuple[str, ...]] = ("random", "spectral", "mf")
     uses_weights: ClassVar[bool] = True
-    later_weights: ClassVar[tuple[str, ...]] = ("ranking_numbers.trend",)
+    later_weights: ClassVar[tuple[str, ...]] = tuple(f"ranking_numbers.{name}" for name in ("trend", *CORE_START))
     columns_apart: bool = False
     """Whether `propagate` acts on each column independently, see `Trainable.columns`."""
     l2_of_final: bool = False
@@ -121,6 +129,7 @@ class EmbeddingRecommender(GradientRecommender):
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         super().grow_from(smaller, graph)
         self.take_over(smaller)
+        self.expect_core(0, 0.0)  # new events may be those that had been held out
         if self.objective.adaptive_temperature:
             assert isinstance(smaller, EmbeddingRecommender)
             self.user_losses.fill_(smaller.user_losses.mean())
@@ -159,6 +168,9 @@ class EmbeddingRecommender(GradientRecommender):
     def extrapolate(self, drift: Drift) -> None:
         if self.ranking_numbers is not None and self.reads_order:
             self.ranking_numbers.extrapolate(drift)
+
+    def expect_core(self, core: int, held_out: float) -> bool:
+        return self.ranking_numbers is not None and self.ranking_numbers.expect_core(core, held_out)
 
     def learned(self) -> dict[str, float]:
         return {} if self.ranking_numbers is None else self.ranking_numbers.learned(self.reads_order)
@@ -246,12 +258,14 @@ class EmbeddingRecommender(GradientRecommender):
         return torch.cat([users, torch.ones_like(users[:, :1])], dim=1), torch.cat([items, bias[:, None]], dim=1)
 
     def _item_bias(self, items: ItemEmbeddings) -> ItemValues | None:
-        """What popularity and the trend, see `log_trend`, add to the scores of each item; None for nothing."""
-        bias, recency, graph = self.ranking.bias(self.log_degrees.to(items)), self.recency[0], self._ordered_graph()
-        if recency is None or graph is None or not recency.trend:
-            return bias
-        share = recency.trend * log_trend(graph.all_histories(), recency.unit).to(items)
-        return share if bias is None else bias + share
+        """What is added to the scores of each item for its popularity, trend and rarity; None for nothing."""
+        log_degrees, numbers = self.log_degrees.to(items), self.ranking_numbers
+        recency, graph = self.recency[0], self._ordered_graph()
+        shares = [self.ranking.bias(log_degrees), None if numbers is None else numbers.core_bias(log_degrees)]
+        if recency is not None and graph is not None and recency.trend:
+            shares.append(recency.trend * log_trend(graph.all_histories(), recency.unit).to(items))
+        known = [share for share in shares if share is not None]
+        return torch.stack(known).sum(0) if known else None
 
     def _final_embeddings(self) -> tuple[UserEmbeddings, ItemEmbeddings]:
         """Final embeddings of the users, with histories weighed by age if that was chosen, and of the items."""

@@ -20,7 +20,7 @@ from ltocf.losses import (
     sampled_softmax,
     user_temperatures,
 )
-from ltocf.models.ranking import RECENCY_START, STEPS, Ranking
+from ltocf.models.ranking import CORE_START, RECENCY_START, STEPS, Ranking
 from ltocf.models.recency import check_recency
 from ltocf.sampling import Batches, PairwiseBatches, SharedNegativeBatches
 from ltocf.shapes import (
@@ -211,9 +211,11 @@ class Objective:
         return Ranking(self.popularity, 1.0, float(self.temperature) if self.choose_ranking else None)
 
     def chosen_numbers(self) -> dict[str, float]:
-        """The numbers that are chosen after training, with their start values."""
+        """The numbers that are set after training, with their start values."""
         start = self.as_ranking()
         numbers = {name: getattr(start, name) for name in STEPS} if self.choose_ranking else {}
+        if self.loss == "softmax":
+            numbers = numbers | CORE_START
         return numbers | RECENCY_START if self.recency == "auto" else numbers
 
 

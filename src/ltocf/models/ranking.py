@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import products_at
+from ltocf.models.core import log_core_ratio
 from ltocf.models.drift import Drift
 from ltocf.models.recency import UNITS, Recency, Unit
 from ltocf.models.row_products import row_products
@@ -39,6 +40,8 @@ STEPS = {"popularity": 0.5, "norm": 0.25}
 """The numbers of a ranking by their names, and the first step to try of each."""
 RECENCY_START = {"power": 0.0, "own_weight": 1.0, "trend": 0.0}
 """The numbers of recency by their names: a history is a set, and users and items are as trained."""
+CORE_START = {"core": 0.0, "held_out": 0.0}
+"""What the scores know of the test set by their names, see `ltocf.models.core`: nothing."""
 EVALUATIONS = 30
 EXPECTED_RANKINGS = 15
 """Choosing the numbers takes as long as ranking the users of the search so often, if time is short; with more time it
@@ -92,7 +95,7 @@ class Ranking(NamedTuple):
 
 
 class RankingNumbers(nn.Module):
-    """Numbers of `STEPS` and `RECENCY_START` as part of a model, each saved under its name.
+    """Numbers of `STEPS`, `RECENCY_START` and `CORE_START` as part of a model, each saved under its name.
 
     Args:
         start: the start values of those that the model chooses, by name.
@@ -103,6 +106,8 @@ class RankingNumbers(nn.Module):
         ({'popularity': 1.0, 'norm': 0.0}, ['popularity', 'norm'])
     """
 
+    core: Tensor
+    held_out: Tensor
     in_days: Tensor
     power: Tensor
     own_weight: Tensor
@@ -129,6 +134,20 @@ class RankingNumbers(nn.Module):
             self.power.mul_(drift.power)
             self.trend.mul_(drift.trend)
 
+    def expect_core(self, core: int, held_out: float) -> bool:
+        """Set what the scores know of the test set; whether they can use it."""
+        if "core" not in self.names:
+            return False
+        self.core.fill_(core)
+        self.held_out.fill_(held_out)
+        return True
+
+    def core_bias(self, log_degrees: ItemValues) -> ItemValues | None:
+        """What the rarity of each item adds to its score, see `log_core_ratio`; None for nothing."""
+        if "core" not in self.names or not self.core:
+            return None
+        return log_core_ratio(log_degrees.exp(), int(self.core), float(self.held_out))
+
     @property
     def recency(self) -> Recency:
         """The chosen recency, if the model chooses it."""
@@ -141,6 +160,8 @@ class RankingNumbers(nn.Module):
     def learned(self, in_order: bool) -> dict[str, float]:
         """Each number by its name; those of recency if there is an order, the power by its unit."""
         numbers = {name: float(getattr(self, name)) for name in self.names if name in STEPS}
+        if "core" in self.names and self.core:
+            numbers |= {name: float(getattr(self, name)) for name in CORE_START}
         if not in_order:
             return numbers
         numbers[f"recency_in_{self.recency.unit}"] = self.recency.power

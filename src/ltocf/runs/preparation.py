@@ -84,6 +84,7 @@ def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:
     split = split_dataset(
         dataset, _possible_split(config, dataset), test_fraction=settings.test_fraction, seed=settings.split_seed
     )
+    _check_core(settings.core, dataset.name, split)
     if config.run.select_on == "test" and not len(split.test):
         raise ValueError('`select_on = "test"` needs a test set, got a split without one; leave it at "validation"')
     if config.run.select_on == "validation" and not _somebody_has_two(split.train):
@@ -118,6 +119,16 @@ def selection_metric(select_by: str, n_items: int) -> str:
     return shorter
 
 
+def _check_core(core: int, name: str, split: Split) -> None:
+    """Raises ValueError for a source that is no such core. Of the test set only the counts of items are read."""
+    counts = split.train.item_degrees + split.test.item_degrees
+    if core and len(split.test) and (fewest := int(counts[counts > 0].min(initial=core))) < core:
+        raise ValueError(
+            f"`core` must be at most the number of pairs of every item of {name}, training and test set together, "
+            f"got {core} and an item with {fewest}"
+        )
+
+
 def _possible_split(config: Config, dataset: Dataset) -> str:
     """The split of the configuration, except that ``auto`` is ``none`` if no user has two items."""
     how = config.data.split
@@ -147,8 +158,7 @@ def _validation_split(settings: DataSettings, dataset: Dataset, split: Split) ->
         return plain | {"how": "last", "n_last": 1}
     if not len(split.test):
         return plain | {"how": "last"}
-    share = len(split.test) / (len(split.test) + len(split.train))
-    return plain | {"how": "last", "fraction": share}
+    return plain | {"how": "last", "fraction": split.held_out}
 
 
 def _tests_ends(settings: DataSettings, dataset: Dataset) -> bool:

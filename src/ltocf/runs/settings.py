@@ -9,6 +9,7 @@ from ltocf.data.readers.options import ReadOptions
 from ltocf.data.splitting import SPLITS, VALIDATION_SPLITS
 from ltocf.evaluation import Metric
 from ltocf.models import STARTS
+from ltocf.models.core import LARGEST_CORE
 from ltocf.runs.presets import PRESETS
 
 SELECT_ON = ("validation", "test")
@@ -32,6 +33,9 @@ class DataSettings(ReadOptions):
         validation_core: take the validation set from the pairs whose user and item have this many of these pairs, for
             a source that was filtered in this way before its test set was made; 0: all pairs. For models that read no
             order: the other pairs stay in the histories, even if they are later.
+        core: the least number of pairs that each item had before the test set was taken out, of a source that was
+            filtered in this way; 0: not filtered, or not known. Models of the sampled softmax then expect rare items
+            more often in the test set, see `ltocf.models.core`.
         split_seed: seed of the test and validation sets; apart from ``seed``, so that runs with other seeds share one
             split.
     """
@@ -43,6 +47,7 @@ class DataSettings(ReadOptions):
     validation_fraction: float = 0.1
     validation_split: str = "auto"
     validation_core: int = 0
+    core: int = 0
     split_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -52,6 +57,13 @@ class DataSettings(ReadOptions):
                 raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}")
         if self.validation_core < 0:
             raise ValueError(f"`validation_core` must be >= 0, got {self.validation_core}")
+        if not 0 <= self.core <= LARGEST_CORE:
+            raise ValueError(f"`core` must be in 0..{LARGEST_CORE}, got {self.core}")
+        if self.core and self.validation_core:
+            raise ValueError(
+                f"`core` and `validation_core` exclude each other, got {self.core} and {self.validation_core}: numbers "
+                "that are chosen on pairs of a core have rare items in them already; set one of them to 0"
+            )
         for name, known in (("split", SPLITS), ("validation_split", ("auto", *VALIDATION_SPLITS))):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")

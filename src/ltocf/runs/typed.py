@@ -146,4 +146,5 @@ class Settings(ReadingSettings, total=False):
     validation_fraction: float
     validation_split: str
     validation_core: int
+    core: int
     split_seed: int
