@@ -2,7 +2,6 @@
 
     python benchmarks/auto.py irb-amazon2014-health amazon-beauty --data data
     python benchmarks/auto.py gowalla yelp2018 --data data --max-minutes 5
-
     python benchmarks/auto.py gowalla --data data --max-minutes 5 --core 10
 
 The test set is read once, by the run. Results are kept in results/auto/, those of another limit under its minutes,
@@ -21,23 +20,8 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 import ltocf
+from auto_tables import METRICS, RESULTS, others
 from ltocf.runs.folder import RunFolder
-
-RESULTS = Path(__file__).resolve().parents[1] / "results"
-METRICS = ("recall@20", "ndcg@20")
-
-
-def others(dataset: str) -> dict[str, dict[str, float]]:
-    """The means over seeds of every committed row of a data set that was validated, not selected on test."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for file in sorted((RESULTS / dataset).glob("*-seed?.json")):
-        measured = json.loads(file.read_text(encoding="utf-8"))
-        if measured["select_on"] == "validation":
-            found.setdefault(file.stem.rpartition("-seed")[0], []).append(measured)
-    return {
-        name: {metric: sum(row[metric] for row in rows) / len(rows) for metric in METRICS}
-        for name, rows in found.items()
-    }
 
 
 def measure(dataset: str, source: str, seed: int, max_minutes: float, core: int, out: Path) -> dict[str, Any]:
@@ -66,9 +50,9 @@ def measure(dataset: str, source: str, seed: int, max_minutes: float, core: int,
 
 def write(name: str, result: dict[str, Any], users: dict[str, np.ndarray]) -> None:
     """Write a result, and the metrics of its test users, to results/auto/."""
-    (RESULTS / "auto").mkdir(exist_ok=True)
-    (RESULTS / "auto" / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    save_file(users, RESULTS / "auto" / f"{name}.safetensors")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    save_file(users, RESULTS / f"{name}.safetensors")
 
 
 def main() -> None:

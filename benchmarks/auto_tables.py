@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from markdown_tables import table_lines
 
@@ -32,6 +33,19 @@ PARTS = (
 """Files of the results of a set, name of the row, and files of the row that it is compared with."""
 
 
+def others(dataset: str) -> dict[str, dict[str, float]]:
+    """The means over seeds of every committed row of a data set that was validated, not selected on test."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for file in sorted((RESULTS.parent / dataset).glob("*-seed?.json")):
+        measured = json.loads(file.read_text(encoding="utf-8"))
+        if measured["select_on"] == "validation":
+            found.setdefault(file.stem.rpartition("-seed")[0], []).append(measured)
+    return {
+        name: {metric: sum(row[metric] for row in rows) / len(rows) for metric in METRICS}
+        for name, rows in found.items()
+    }
+
+
 def auto() -> str:
     """A line for each set and limit: both metrics, the best other row and the difference from it, and the minutes."""
     rows = []
@@ -45,10 +59,12 @@ def auto() -> str:
         name = result["dataset"] + (f", `core`\N{NO-BREAK SPACE}{core}" if core else "")
         line = [name + (f", limit {limit:g}\N{NO-BREAK SPACE}min" if limit else "")]
         line.append(", ".join(str(each["seed"]) for each in seeds))
+        rivals = others(result["dataset"])
         for metric in METRICS:
-            value, best = mean(each[metric] for each in seeds), result["best_other"].get(metric)
-            gain = "" if best is None else f"{100 * (value / best['value'] - 1):+.1f}\N{NO-BREAK SPACE}%"
-            best_other = "–" if best is None else f"{best['value']:.4f} ({best['name']}), {gain}"
+            value, best_other = mean(each[metric] for each in seeds), "–"
+            if rivals:
+                best, name = max((row[metric], name) for name, row in rivals.items())
+                best_other = f"{best:.4f} ({name}), {100 * (value / best - 1):+.1f}\N{NO-BREAK SPACE}%"
             line += [f"{value:.4f}", best_other]
         weights = sorted((row for row in result["contest"] if row.get("weight")), key=lambda row: -row["weight"])
         line.append(", ".join(f"{row['weight']:.2f}\N{NO-BREAK SPACE}{row['name']}" for row in weights))

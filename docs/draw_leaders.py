@@ -33,9 +33,9 @@ NAMES = {
     "rp3beta": "RP3beta",
     "mf": "MF",
 }
-LEFT = ("auto-5-minutes", "blend-set", "ltocf", "mf", "spectral")
+LEFT = ("auto-5-minutes", "blend-set", "ltocf", "ltocf-set", "mf", "spectral")
 """Names that stand left of their point, where others are to its right."""
-RAISED = {"ltocf-set": 7, "ltocf": -7}
+RAISED = {"ltocf": -7}
 """Points by which a name is moved up, clear of a line."""
 
 
