@@ -56,11 +56,15 @@ def test_items_with_enough_pairs_and_data_that_are_no_core_keep_their_scores() -
     degrees = torch.arange(0.0, 300.0)
     assert not log_core_ratio(degrees, 0, 0.2).any()
     assert not log_core_ratio(degrees, 1, 0.2).any()
-    ratios = log_core_ratio(degrees, LARGEST_CORE, 0.001)
-    assert not ratios[LARGEST_CORE:].any()
+
+
+@pytest.mark.parametrize(("core", "held_out"), [(LARGEST_CORE, 1e-6), (LARGEST_CORE, 0.5), (100, 1e-4), (60, 1 - 1e-6)])
+def test_the_ratio_falls_and_is_finite_for_any_core_and_share(core: int, held_out: float) -> None:
+    ratios = log_core_ratio(torch.arange(0, core + 10, dtype=torch.float64), core, held_out)
     assert ratios.isfinite().all()
     assert ratios[0] == ratios[1]
-    assert (ratios[1:LARGEST_CORE].diff() < 0).all()
+    assert (ratios[1 : core + 1].diff() <= 0).all()
+    assert not ratios[core:].any()
 
 
 def expecting(model: Recommender) -> Recommender:
@@ -108,8 +112,40 @@ def test_it_is_saved_shown_and_served(tmp_path: Path) -> None:
         assert snapshot.recommend(user, k=3)["item"].to_list() == scores[user].topk(3).indices.tolist()
 
 
+@pytest.mark.parametrize(
+    ("core", "held_out", "message"),
+    [(1e9, 0.2, "`core` must be a whole number in 0..1000, got 1e"), (2.5, 0.2, "got 2.5"), (-1.0, 0.2, "got -1")]
+    + [(10.0, held_out, r"`held_out` must be in \(0, 1\), got") for held_out in (0.0, 1.0, -0.5)],
+    ids=str,
+)
+def test_a_file_with_other_numbers_is_refused(core: float, held_out: float, message: str, tmp_path: Path) -> None:
+    model = build_model("ltocf", GRAPH, SOFTMAX)
+    assert isinstance(model, LTOCF)
+    assert model.ranking_numbers is not None
+    model.ranking_numbers.core.fill_(core)
+    model.ranking_numbers.held_out.fill_(held_out)
+    file = tmp_path / "model.safetensors"
+    TrainedModel("ltocf", SOFTMAX, model, LOG, Names.identity(LOG.n_users, LOG.n_items)).save(file)
+    with pytest.raises(ValueError, match=message):
+        TrainedModel.load(file)
+
+
+def test_a_file_of_an_earlier_version_expects_nothing() -> None:
+    model = expecting(LTOCF(GRAPH, **SOFTMAX))
+    arrays = {f"weights.{name}": tensor.numpy() for name, tensor in model.state_dict().items()}
+    for name in ("core", "held_out"):
+        del arrays[f"weights.ranking_numbers.{name}"]
+    LTOCF(GRAPH, **SOFTMAX).complete_weights(arrays, "weights.")
+    assert {float(arrays[f"weights.ranking_numbers.{name}"]) for name in ("core", "held_out")} == {0.0}
+
+
 def test_models_whose_scores_are_no_logarithms_say_that_they_do_not_use_it() -> None:
-    for model in (build_model("ltocf", GRAPH, {"dim": 4}), build_model("ease", GRAPH, {})):
+    inner_product = {"dim": 4, "loss": "softmax"}
+    for model in (
+        build_model("ltocf", GRAPH, {"dim": 4}),
+        build_model("ltocf", GRAPH, inner_product),
+        build_model("ease", GRAPH, {}),
+    ):
         model.prepare()
         before = model.scores(USERS)
         assert not model.expect_core(CORE, HELD_OUT)
@@ -122,6 +158,8 @@ def test_a_blend_has_it_if_a_member_has() -> None:
     blend = Blend(GRAPH, members)
     assert blend.expect_core(CORE, HELD_OUT)
     assert ["core" in model.learned() for model in blend.models] == [True, True, False]
+    blend.weights.copy_(torch.tensor([0.0, 0.0, 1.0]))
+    assert not blend.expect_core(CORE, HELD_OUT)
     assert not Blend(GRAPH, [{"model": "ease"}]).expect_core(CORE, HELD_OUT)
 
 

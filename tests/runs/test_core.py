@@ -9,9 +9,13 @@ import pytest
 import torch
 
 import ltocf
+from ltocf.models import LTOCF, Blend
 from ltocf.models.core import log_core_ratio
+from ltocf.runs import protocol
+from ltocf.runs.config import Config
 from ltocf.runs.folder import RunFolder
 from ltocf.runs.settings import DataSettings
+from ltocf.tuning.identity import differences, recorded, run_key
 from samples import random_interactions
 
 CORE = 10
@@ -50,9 +54,50 @@ def test_a_contest_gives_it_to_its_members(log_file: Path, tmp_path: Path) -> No
     run = RunFolder(tmp_path / "run")
     assert "core" not in ltocf.load(run.selection_model_file).model.learned()
     blend = ltocf.load(run.model_file).model
-    learned = {type(model).__name__: model.learned() for model in blend.models}  # type: ignore[union-attr]
-    assert {name: "core" in numbers for name, numbers in learned.items()} == {name: name == "LTOCF" for name in learned}
-    assert "LTOCF" in learned
+    assert isinstance(blend, Blend)
+    expecting = ["core" in model.learned() for model in blend.models]
+    assert expecting == [isinstance(model, LTOCF) for model in blend.models]
+    assert any(expecting)
+
+
+def test_a_run_without_a_selection_has_it(tmp_path: Path) -> None:
+    """Nobody has two items to train on, so that there is no validation set."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "train.txt").write_text("".join(f"{user} {user % 3}\n" for user in range(6)))
+    (folder / "test.txt").write_text("".join(f"{user} {(user + 1) % 3}\n" for user in range(6)))
+    metrics = ltocf.train(folder, tmp_path / "run", core=4, **SETTINGS)
+    assert metrics["learned"].items() >= {"core": 4.0, "held_out": pytest.approx(0.5)}.items()
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_has_it_when_it_is_resumed(
+    log_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ltocf.train(log_file, tmp_path / "whole", core=CORE, **SETTINGS)
+    with monkeypatch.context() as patched:
+        patched.setattr(protocol.Experiment, "finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ltocf.train(log_file, tmp_path / "run", core=CORE, **SETTINGS)
+    resumed = ltocf.resume(tmp_path / "run", show_progress=False)
+    assert resumed["learned"] == whole["learned"]
+    assert resumed["recall@20"] == whole["recall@20"]
+
+
+def test_it_belongs_to_the_identity_of_a_run() -> None:
+    """The split is the same, the result is not."""
+    without, with_core = (Config(DataSettings("log.csv", core=core), "ltocf") for core in (0, CORE))
+    assert run_key(without, "a") != run_key(with_core, "a")
+    found = differences(recorded(without), recorded(with_core), with_data=False)
+    assert found == {"core": (0, CORE)}
+
+
+def test_the_papers_protocol_refuses_it(log_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='got `select_on = "test"`; set `core` to 0'):
+        ltocf.train(log_file, tmp_path / "run", core=CORE, select_on="test", **SETTINGS)
 
 
 def test_without_a_test_set_nothing_is_held_out(log_file: Path, tmp_path: Path) -> None:
@@ -75,8 +120,8 @@ def test_a_source_that_is_no_such_core_is_refused(log_file: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"core": -1}, r"`core` must be in 0\.\.100, got -1"),
-        ({"core": 101}, r"`core` must be in 0\.\.100, got 101"),
+        ({"core": -1}, r"`core` must be in 0\.\.1000, got -1"),
+        ({"core": 1001}, r"`core` must be in 0\.\.1000, got 1001"),
         ({"core": 10, "validation_core": 5}, "`core` and `validation_core` exclude each other, got 10 and 5"),
     ],
     ids=str,

@@ -128,10 +128,10 @@ class Recommender(Shown, nn.Module, ABC):
         """Compute whatever scoring needs that is not trained. By default there is nothing to compute."""
 
     def check_weights(self) -> None:
-        """Check weights read from a file: indices must be in range. By default there is nothing to check.
+        """Check weights read from a file: their use must be possible. By default there is nothing to check.
 
         Raises:
-            ValueError: an index is out of range.
+            ValueError: an index or a number is out of range.
         """
 
     def take_over(self, chosen: Recommender) -> None:
@@ -155,7 +155,7 @@ class Recommender(Shown, nn.Module, ABC):
     def expect_core(self, core: int, held_out: float) -> bool:
         """Score for a test set that was taken out of a core, see `ltocf.models.core`; whether this changes scores.
 
-        It does where they are logarithms of probabilities.
+        It does for models of the sampled softmax, whose scores are logarithms of probabilities.
 
         Args:
             core: the least number of pairs that each item had before; 0 for a test set like the training set.

@@ -163,7 +163,8 @@ class Blend(Recommender):
             model.extrapolate(drift)
 
     def expect_core(self, core: int, held_out: float) -> bool:
-        return max(model.expect_core(core, held_out) for model in self.models)  # all, where `any` would end early
+        expecting = [model.expect_core(core, held_out) for model in self.models]
+        return any(each and weight for each, weight in zip(expecting, self.weights.tolist(), strict=True))
 
     def grow_from(self, smaller: Recommender, graph: BipartiteGraph) -> None:
         assert isinstance(smaller, Blend)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.special import bdtr
+from scipy.special import gammaln, xlogy
 
 from ltocf.shapes import ItemValues
 
-LARGEST_CORE = 100
-"""P(X = 0) = f^(k - 1) of a larger one would be 0 in double precision."""
+LARGEST_CORE = 1000
+"""Beyond what any data set is filtered by; a table of so many numbers takes no time."""
 
 
 def log_core_ratio(degrees: ItemValues, core: int, held_out: float) -> ItemValues:
@@ -34,8 +34,12 @@ def log_core_ratio(degrees: ItemValues, core: int, held_out: float) -> ItemValue
         >>> log_core_ratio(torch.tensor([7.0, 9.0, 10.0]), 10, 0.2).exp()
         tensor([2.1527, 1.1550, 1.0000])
     """
-    kept, at_least = np.arange(1, core), max(core, 1)
+    at_least = max(core, 1)
+    n, kept = at_least - 1, np.arange(at_least)
+    # In logarithms, because P(X = 0) = f^(k - 1) may be too small for a number of double precision.
+    log_choices = gammaln(n + 1) - gammaln(kept + 1) - gammaln(n - kept + 1)
+    log_probabilities = log_choices + xlogy(kept, 1 - held_out) + xlogy(n - kept, held_out)
     table = np.zeros(at_least + 1)
-    table[1:at_least] = np.log(bdtr(kept, core - 1, 1 - held_out) / bdtr(kept - 1, core - 1, 1 - held_out))
+    table[1:at_least] = np.diff(np.logaddexp.accumulate(log_probabilities))
     ratios: ItemValues = torch.from_numpy(table).to(degrees)[degrees.round().long().clamp(min=1, max=at_least)]
     return ratios

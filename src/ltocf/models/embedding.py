@@ -117,6 +117,10 @@ class EmbeddingRecommender(GradientRecommender):
         """The graph with the histories, for a model whose `user_map` depends on them."""
         return None
 
+    def check_weights(self) -> None:
+        if self.ranking_numbers is not None:
+            self.ranking_numbers.check()
+
     @abstractmethod
     def propagate(self, embeddings: Embeddings) -> FinalEmbeddings:
         """E_final from E(0): users followed by items."""

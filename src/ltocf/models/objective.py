@@ -214,8 +214,8 @@ class Objective:
         """The numbers that are set after training, with their start values."""
         start = self.as_ranking()
         numbers = {name: getattr(start, name) for name in STEPS} if self.choose_ranking else {}
-        if self.loss == "softmax":
-            numbers = numbers | CORE_START
+        if self.loss == "softmax" and start.temperature is not None:
+            numbers = numbers | CORE_START  # then scores are logarithms of probabilities
         return numbers | RECENCY_START if self.recency == "auto" else numbers
 
 

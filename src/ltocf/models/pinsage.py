@@ -114,6 +114,7 @@ class PinSage(EmbeddingRecommender):
         self.dense_bias = nn.Parameter(torch.full((dim,), 0.1))
 
     def check_weights(self) -> None:
+        super().check_weights()
         if not self.as_published:
             check_indices("neighbours", self.neighbours, self.n_users + self.n_items)
 

@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from ltocf.evaluation.top_k import Scorer
 from ltocf.evaluation.validation import Validation
 from ltocf.graph import products_at
-from ltocf.models.core import log_core_ratio
+from ltocf.models.core import LARGEST_CORE, log_core_ratio
 from ltocf.models.drift import Drift
 from ltocf.models.recency import UNITS, Recency, Unit
 from ltocf.models.row_products import row_products
@@ -141,6 +141,16 @@ class RankingNumbers(nn.Module):
         self.core.fill_(core)
         self.held_out.fill_(held_out)
         return True
+
+    def check(self) -> None:
+        """Raises ValueError for numbers, read from a file, that `core_bias` cannot use."""
+        if "core" not in self.names:
+            return
+        core, held_out = float(self.core), float(self.held_out)
+        if not (core.is_integer() and 0 <= core <= LARGEST_CORE):
+            raise ValueError(f"`core` must be a whole number in 0..{LARGEST_CORE}, got {core:g}")
+        if core and not 0 < held_out < 1:
+            raise ValueError(f"`held_out` must be in (0, 1), got {held_out:g}")
 
     def core_bias(self, log_degrees: ItemValues) -> ItemValues | None:
         """What the rarity of each item adds to its score, see `log_core_ratio`; None for nothing."""

@@ -85,6 +85,10 @@ def prepare_data(config: Config, dataset: Dataset | None = None) -> RunData:
         dataset, _possible_split(config, dataset), test_fraction=settings.test_fraction, seed=settings.split_seed
     )
     _check_core(settings.core, dataset.name, split)
+    if settings.core and config.run.select_on == "test":
+        raise ValueError(
+            '`core` is for a model that was selected on validation, got `select_on = "test"`; set `core` to 0'
+        )
     if config.run.select_on == "test" and not len(split.test):
         raise ValueError('`select_on = "test"` needs a test set, got a split without one; leave it at "validation"')
     if config.run.select_on == "validation" and not _somebody_has_two(split.train):

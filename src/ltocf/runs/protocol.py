@@ -144,6 +144,7 @@ class Experiment:
     ) -> dict[str, Any]:
         """Write the model, measure it on the test set, write the metrics, and remove the checkpoints."""
         return_unused_memory()
+        self._expect_core(trained.model)
         if not self.ranks.rank:
             trained.save(self.folder.ensure_present().model_file)
         metrics = self.measured(trained) | self.provenance(trained, fits) | (more or {})
@@ -198,15 +199,14 @@ class Experiment:
                 result = result._replace(repeating_seconds=result.repeating_seconds + start_seconds)
         if selected is not None:
             restore_selected_if_cut(model, selected, result, settings, context)
-            self._expect_core(model)
         notes = {"dataset": self.data.name, "phase": phase, "select_on": config.run.select_on, "seed": str(seed)}
         trained = TrainedModel(config.model, config.options, model, pairs, self.data.names, notes, self.data.also_seen)
         return trained, result
 
     def _expect_core(self, model: Recommender) -> None:
         core, held_out = self.config.data.core, self.data.split.held_out
-        if core and held_out and not model.expect_core(core, held_out) and not self.label:
-            logger.warning("%s does not use `core`: its scores are not logarithms of probabilities", self.config.model)
+        if core and held_out and not model.expect_core(core, held_out):
+            logger.warning("%s does not use `core`: only models of the sampled softmax do", self.config.model)
 
     def _recorder(self, place: str, stack: ExitStack) -> Callable[[EpochRecord], None] | None:
         if self.ranks.rank:

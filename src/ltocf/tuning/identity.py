@@ -20,6 +20,8 @@ from ltocf.training import TrainingSettings
 Tables = Mapping[str, Mapping[str, Any]]
 """A configuration as written to a file: the tables ``data``, ``model`` (with ``name``), ``training`` and ``run``."""
 
+SCORING = ("core",)
+"""Settings of the data that change a result but not the split."""
 NO_EFFECT = {"data": ("source", "data_dir"), "run": ("device", "threads", "preset", "tensorboard")}
 """Settings that do not change a result: where the data lie, where a run computes, what else it writes, its preset."""
 
@@ -46,7 +48,7 @@ def differences(then: Tables, now: Tables, *, with_data: bool = True) -> dict[st
     Args:
         then: the recorded configuration of a run.
         now: today's configuration in the same form.
-        with_data: compare the table ``data`` too; if the digests of both splits are known, compare those instead.
+        with_data: compare the whole table ``data``; if the digests of both splits are known, compare those instead.
 
     Returns:
         Setting -> its recorded value and today's.
@@ -61,9 +63,10 @@ def differences(then: Tables, now: Tables, *, with_data: bool = True) -> dict[st
         return {"model": models}
     defaults = _defaults(now["model"]["name"])
     found: dict[str, tuple[Any, Any]] = {}
-    for section in ("data", "model", "training", "run") if with_data else ("model", "training", "run"):
+    for section in ("data", "model", "training", "run"):
         old, new, default = then.get(section, {}), now[section], defaults[section]
-        for name in sorted({*old, *new}.difference(NO_EFFECT.get(section, ()))):
+        compared = {*old, *new} if with_data or section != "data" else set(SCORING)
+        for name in sorted(compared.difference(NO_EFFECT.get(section, ()))):
             pair = old.get(name, default.get(name)), new.get(name, default.get(name))
             if pair[0] != pair[1]:
                 found[name] = pair
@@ -93,6 +96,7 @@ def run_key(config: Config, digest: str) -> str:
         section: {name: value for name, value in tables[section].items() if name not in NO_EFFECT.get(section, ())}
         for section in ("model", "training", "run")
     }
+    kept["data"] = {name: tables["data"][name] for name in SCORING if tables["data"][name]}
     return hashlib.sha256(json.dumps([kept, digest], sort_keys=True).encode()).hexdigest()
 
 

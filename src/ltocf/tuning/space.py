@@ -26,6 +26,7 @@ FIXED = {
     "preset": "it only stands for other settings",
     "source": "a search is on one data set",
     "data_dir": "a search is on one data set",
+    "core": "it changes nothing on the validation set",
     "device": "it changes no result",
     "threads": "it changes no result",
     "tensorboard": "it changes no result",
