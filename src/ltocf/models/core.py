@@ -32,7 +32,7 @@ def log_core_ratio(degrees: ItemValues, core: int, held_out: float) -> ItemValue
 
     Example:
         >>> log_core_ratio(torch.tensor([7.0, 9.0, 10.0]), 10, 0.2).exp()
-        tensor([2.1527, 1.1550, 1.0000])
+        tensor([2.1535, 1.1550, 1.0000])
     """
     at_least = max(core, 1)
     n, kept = at_least - 1, np.arange(at_least)
