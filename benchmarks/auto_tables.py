@@ -25,7 +25,7 @@ PARTS = (
     ("{}/spectral-in-order", "in order: recency and trend", "{}/spectral"),
     ("{}/ltocf-set", "LT-OCF, `fast`, as sets", ""),
     ("{}/ltocf-in-order", "in order", "{}/ltocf-set"),
-    ("{}/blend-set", "`spectral` and LT-OCF blended, as sets", "{}/spectral"),
+    ("{}/blend-set", "closed forms and LT-OCF blended, as sets", "{}/spectral"),
     ("auto/{}-5-minutes", "a contest in order, 5 minutes", "{}/spectral-in-order"),
     ("auto/{}-core-10-5-minutes", "with `core` 10", "auto/{}-5-minutes"),
     ("auto/{}", "a contest in order", "{}/spectral-in-order"),

@@ -27,7 +27,7 @@ LEADERS = {
     CONTEST: ("Several models blended, `auto`", "in order"),
     "spectral-in-order": ("Spectral, recent items count more", "in order"),
     "ltocf-in-order": ("LT-OCF, `fast`, recent items count more", "in order"),
-    "blend-set": ("Spectral and LT-OCF `fast`, blended", "a set"),
+    "blend-set": ("Closed forms and LT-OCF `fast`, blended", "a set"),
     "spectral": ("Spectral", "a set"),
     "ltocf-set": ("LT-OCF, `fast`", "a set"),
     "ltocf": ("LT-OCF as in the paper", "a set"),

@@ -25,7 +25,7 @@ NAMES = {
     "auto-5-minutes": "auto, 5 minutes",
     "spectral-in-order": "spectral, in order",
     "ltocf-in-order": "LT-OCF fast, in order",
-    "blend-set": "spectral and LT-OCF, blended",
+    "blend-set": "closed forms and LT-OCF, blended",
     "spectral": "spectral",
     "ltocf-set": "LT-OCF fast",
     "ltocf": "LT-OCF as in the paper",
