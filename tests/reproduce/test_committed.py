@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from ltocf.reproduce.cells import Places, make_cells, with_splits
 from ltocf.runs.config import Config
-from ltocf.tuning.identity import NO_EFFECT, differences, recorded
+from ltocf.tuning.identity import NO_EFFECT, SCORING, differences, recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER_FOLDERS = {"speed", "reports", "search", "recbole"}
@@ -49,7 +49,8 @@ def test_every_result_has_its_whole_configuration() -> None:
 def test_equal_split_settings_give_equal_digests_and_others_give_others() -> None:
     digests: dict[str, str] = {}
     for path, result in runs().items():
-        data = {name: value for name, value in result["configuration"]["data"].items() if name not in NO_EFFECT["data"]}
+        ignored = (*NO_EFFECT["data"], *SCORING)
+        data = {name: value for name, value in result["configuration"]["data"].items() if name not in ignored}
         settings = json.dumps([path.relative_to(ROOT).parts[1], data, result["select_on"]])
         assert digests.setdefault(settings, result["split"]["digest"]) == result["split"]["digest"]
     assert len(set(digests.values())) == len(digests)

@@ -42,7 +42,8 @@ def test_only_the_last_model_expects_the_core(log_file: Path, tmp_path: Path, mo
     users = torch.arange(split.n_users)
     selected, not_expecting = (ltocf.load(each.selection_model_file).model for each in (run, other))
     assert selected.scores(users).equal(not_expecting.scores(users))
-    degrees = torch.from_numpy(split.train.item_degrees + split.validation.item_degrees).float()  # type: ignore[union-attr]
+    assert split.validation is not None
+    degrees = torch.from_numpy(split.train.item_degrees + split.validation.item_degrees).float()
     added = log_core_ratio(degrees, CORE, held_out)
     assert added.any()
     final, before = (ltocf.load(each.model_file).model.scores(users) for each in (run, other))
