@@ -63,8 +63,8 @@ def auto() -> str:
         for metric in METRICS:
             value, best_other = mean(each[metric] for each in seeds), "–"
             if rivals:
-                best, name = max((row[metric], name) for name, row in rivals.items())
-                best_other = f"{best:.4f} ({name}), {100 * (value / best - 1):+.1f}\N{NO-BREAK SPACE}%"
+                best, rival = max((row[metric], rival) for rival, row in rivals.items())
+                best_other = f"{best:.4f} ({rival}), {100 * (value / best - 1):+.1f}\N{NO-BREAK SPACE}%"
             line += [f"{value:.4f}", best_other]
         weights = sorted((row for row in result["contest"] if row.get("weight")), key=lambda row: -row["weight"])
         line.append(", ".join(f"{row['weight']:.2f}\N{NO-BREAK SPACE}{row['name']}" for row in weights))

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from ltocf.data import Split, load_dataset, split_dataset
+from ltocf.files import write_text
 from ltocf.models.core import log_core_ratio
 from ltocf.training import environment
 
@@ -50,7 +51,7 @@ def main() -> None:
         split = split_dataset(load_dataset(dataset, data_dir=options.data))
         result = {"dataset": dataset, "split": split.summary()} | measure(split, options.core)
         result["environment"] = environment(torch.device("cpu"))
-        (RESULTS / f"core-{dataset}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_text(RESULTS / f"core-{dataset}.json", json.dumps(result, indent=1) + "\n")
         for row in result["rows"]:
             print(dataset, {name: round(value, 2) for name, value in row.items()})
 

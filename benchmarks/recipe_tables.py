@@ -75,7 +75,7 @@ def core() -> str:
         cells = [f"{row['items']:,} {row['ratio']:.2f} {row['expected']:.2f}".split() for row in found]
         rows.append([str(degree), *chain.from_iterable(cells)])
     shares = ", ".join(f"{100 * record['share_of_test_pairs']:.0f} % on {record['dataset']}" for record in records)
-    return "\n".join([*table_lines(rows), "", f"These items have {shares} of the test pairs."])
+    return "\n".join([*table_lines(rows), "", f"The share of these items in the test pairs: {shares}."])
 
 
 def _trials(name: str) -> list[dict[str, Any]]:
